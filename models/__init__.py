@@ -1,0 +1,1 @@
+"""Networks, training, export and data; needs the `train` extra except where it says so."""
