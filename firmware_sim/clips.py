@@ -1,0 +1,273 @@
+"""Clips: video cut into windows of T gray frames, from the files people have.
+
+One entry, `load_clips`, reads an ``.npz``, a video file, a folder of frames or a folder of videos.
+Gray is ``0.2126 R + 0.7152 G + 0.0722 B`` over the full range 0...255, whatever the file's own
+range and colour space (CRL section VI, "grayscale"; the weights are those of ITU-R BT.709).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.errors import FocalloopError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+"""Weights of R, G and B in gray (ITU-R BT.709)."""
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".ogv", ".wmv", ".gif"}
+)
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}
+)
+
+MAX_CLIP_BYTES = 2 << 30
+"""Clips are held in memory; more than this is refused with advice, before it is decoded."""
+
+
+class SceneError(FocalloopError):
+    """A clip, video or camera that cannot be used; the text says which, why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Clips of one size: ``clips (N, T, H, W) uint8``, and a name for each."""
+
+    clips: NDArray[np.uint8]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def load_clips(
+    path: str | Path,
+    slots: int = 16,
+    *,
+    size: tuple[int, int] | None = None,
+    max_clips: int | None = None,
+) -> Clips:
+    """Read clips of `slots` frames from a file or folder.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` with ``clips (N, T, H, W) uint8`` and optionally ``names (N,)``; a video file;
+        a folder of frames (``00001.jpg`` ..., also the Need for Speed layout
+        ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos. Frames are cut into
+        consecutive windows that do not overlap; a rest shorter than a window is left out.
+    slots
+        Frame slots T of a clip.
+    size
+        ``(H, W)`` to bring every frame to: resized, keeping its shape, until it covers the size,
+        then cropped in the middle. By default frames keep their size, and must agree.
+    max_clips
+        Stop after this many clips.
+
+    Raises
+    ------
+    SceneError
+        If nothing usable is there: missing, undecodable, of another T, too short, too large.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SceneError(f"There is no clip at {path}: check the path.")
+    if path.is_dir():
+        return _from_videos(_sources_in(path), slots, size, max_clips)
+    if path.suffix.lower() == ".npz":
+        return _from_npz(path, slots, size, max_clips)
+    return _from_videos([path], slots, size, max_clips)
+
+
+def fit_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a gray frame ``(h, w) uint8`` to cover `size` ``(H, W)`` and crop its middle."""
+    if frame.shape == size:
+        return frame
+    from PIL import Image
+
+    height, width = _covering(frame.shape, size)
+    # Pillow widens its filter when it shrinks, so fine texture does not alias.
+    resized = Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)
+    return _crop(np.asarray(resized), size)
+
+
+def gray_frame(frame: VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Full-range gray ``(H, W) uint8`` of a decoded PyAV frame, brought to `size` if given."""
+    from av.video.reformatter import Interpolation
+
+    height, width = (frame.height, frame.width)
+    if size is not None:
+        height, width = _covering((height, width), size)
+    kernel = Interpolation.AREA if height < frame.height else Interpolation.BICUBIC
+    # Through RGB: a conversion to "gray" keeps limited range. Full chroma interpolation, because
+    # without it a scaled limited-range picture comes out 1.7 DN too dark.
+    exact = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=kernel | exact)
+    gray = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+    return gray if size is None else _crop(gray, size)
+
+
+def _covering(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
+    scale = max(size[0] / shape[0], size[1] / shape[1])
+    return max(size[0], round(shape[0] * scale)), max(size[1], round(shape[1] * scale))
+
+
+def _crop(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    top, left = (frame.shape[0] - size[0]) // 2, (frame.shape[1] - size[1]) // 2
+    return frame[top : top + size[0], left : left + size[1]]
+
+
+def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: int | None) -> Clips:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "clips.npy" not in archive.namelist():
+                found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
+                raise SceneError(f"{path} has no array `clips` (it has {found}).")
+            _check_bytes(path, archive.getinfo("clips.npy").file_size)
+        with np.load(path, allow_pickle=False) as data:
+            clips = data["clips"]
+            names = [str(name) for name in data["names"]] if "names" in data else None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise SceneError(
+            f"{path} is not a readable .npz of clips ({_one_line(error)}): fetch or write it again."
+        ) from None
+    if clips.dtype != np.uint8 or clips.ndim != 4 or 0 in clips.shape:
+        raise SceneError(
+            f"`clips` in {path} is {clips.dtype} of shape {clips.shape}; "
+            "clips are uint8 of shape (N, T, H, W)."
+        )
+    if clips.shape[1] != slots:
+        raise SceneError(
+            f"The clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here."
+        )
+    if names is None:
+        names = [f"{path.stem}[{k}]" for k in range(len(clips))]
+    if len(names) != len(clips):
+        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names.")
+    clips, names = clips[:max_clips], names[:max_clips]
+    if size is not None and clips.shape[2:] != size:
+        clips = np.stack([[fit_frame(frame, size) for frame in clip] for clip in clips])
+    return Clips(clips, tuple(names))
+
+
+def _sources_in(folder: Path) -> list[Path]:
+    """Videos and folders of frames at or below `folder`, in order."""
+    entries = sorted(folder.iterdir(), key=_natural)
+    if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries if entry.is_file()):
+        return [folder]
+    videos = [entry for entry in entries if entry.suffix.lower() in VIDEO_SUFFIXES]
+    if videos:
+        return videos
+    below = [entry for entry in entries if entry.is_dir()]
+    # Need for Speed ships every video at 30 and at 240 frames/s; a slot is 1/240 s.
+    below = [entry for entry in below if entry.name == "240"] or below
+    return [source for entry in below for source in _sources_in(entry)]
+
+
+def _from_videos(
+    sources: list[Path], slots: int, size: tuple[int, int] | None, max_clips: int | None
+) -> Clips:
+    windows: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    total_bytes = 0
+    too_short: list[str] = []
+    for source in sources:
+        frames = _frames_in_folder(source, size) if source.is_dir() else _decode(source, size)
+        taken = 0
+        while max_clips is None or len(windows) < max_clips:
+            window = list(islice(frames, slots))
+            if len(window) < slots:
+                if not taken:
+                    too_short.append(f"{source.name} ({len(window)} frames)")
+                break
+            shapes = {frame.shape[-2:] for frame in [*windows[:1], *window]}
+            if len(shapes) > 1:
+                listed = " and ".join(f"{h}x{w}" for h, w in sorted(shapes))
+                raise SceneError(
+                    f"{source} does not fit the frames before it ({listed}): "
+                    "clips of one set share one size; load it by itself or ask for one size."
+                )
+            windows.append(np.stack(window))
+            names.append(f"{source.stem}[{taken}]")
+            taken += 1
+            total_bytes += windows[-1].nbytes
+            _check_bytes(source, total_bytes)
+    if not windows:
+        if too_short:
+            raise SceneError(f"A clip needs {slots} frames; too short: {', '.join(too_short)}.")
+        raise SceneError("There are no frames or videos in that folder: give a folder of either.")
+    return Clips(np.stack(windows), tuple(names))
+
+
+def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
+    """Gray frames of a video file, in display order."""
+    import av
+
+    decoded = 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise SceneError(f"{path} holds no video stream: give a video file.")
+            container.streams.video[0].thread_type = "AUTO"
+            for frame in container.decode(video=0):
+                yield gray_frame(frame, size)
+                decoded += 1
+    except (av.error.FFmpegError, ValueError) as error:
+        where = f" after frame {decoded}" if decoded else ""
+        raise SceneError(
+            f"{path} cannot be decoded{where} ({_one_line(error)}): "
+            "give an undamaged video file, an .npz of clips or a folder of frames."
+        ) from None
+
+
+def _frames_in_folder(folder: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
+    """Gray frames of a folder of images, in the order of the numbers in their names."""
+    from PIL import Image
+
+    for path in sorted(folder.iterdir(), key=_natural):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        try:
+            with Image.open(path) as image:
+                if image.mode.startswith("I;16"):
+                    frame = (np.asarray(image) >> 8).astype(np.uint8)
+                elif image.mode == "L":
+                    frame = np.asarray(image)
+                else:
+                    rgb = np.asarray(image.convert("RGB"))
+                    frame = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise SceneError(
+                f"The frame {path} cannot be decoded ({_one_line(error)}): "
+                "remove it or put an undamaged one in its place."
+            ) from None
+        yield frame if size is None else fit_frame(frame, size)
+
+
+def _check_bytes(path: Path, count: int) -> None:
+    if count > MAX_CLIP_BYTES:
+        raise SceneError(
+            f"{path} needs more than {MAX_CLIP_BYTES >> 30} GiB of memory as clips: "
+            "give fewer or smaller ones."
+        )
+
+
+def _natural(path: Path) -> list[Any]:
+    """Sort key that puts frame 10 after frame 9."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
