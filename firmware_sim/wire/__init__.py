@@ -1,0 +1,158 @@
+"""The messages between host and board: every constant of the protocol and every body's layout.
+
+``docs/wire-protocol.md`` is the specification; this module is its Python form, used by the host and
+by the virtual board alike. Integers are little-endian, texts UTF-8. Who sends what:
+
+===================== ============================== =========================
+type                  request body                   answer body
+===================== ============================== =========================
+HELLO                 :class:`HelloRequest`          :class:`HelloAnswer`
+STATUS                empty                          :class:`StatusAnswer`
+CONFIGURE             :class:`ConfigureRequest`      :class:`HelloAnswer`
+UPLOAD_BEGIN          :class:`UploadBeginRequest`    :class:`UploadBeginAnswer`
+UPLOAD_CHUNK          :class:`UploadChunkRequest`    :class:`UploadChunkAnswer`
+UPLOAD_COMMIT         :class:`UploadCommitRequest`   :class:`UploadCommitAnswer`
+ARM, RESET            empty                          empty
+CAPTURE               :class:`CaptureRequest`        :class:`WindowNumber`
+STREAM_START          :class:`StreamStartRequest`    :class:`WindowNumber`
+STREAM_CREDIT         :class:`StreamCreditRequest`   empty
+STREAM_STOP           empty                          :class:`WindowNumber`
+RESEND                :class:`ResendRequest`         empty
+DARK_CAPTURE          :class:`DarkCaptureRequest`    :class:`WindowNumber`
+CALIBRATION_CAPTURE   :class:`CalibrationCaptureRequest` :class:`WindowNumber`
+TIME_SYNC             :class:`TimeSyncRequest`       :class:`TimeSyncAnswer`
+SCENE                 :class:`SceneRequest`          :class:`SceneAnswer`
+===================== ============================== =========================
+
+A board sends unasked: LOG (:class:`Log`), WINDOW (:class:`WindowDescriptor`), READOUT and
+SCENE_DATA (:class:`Fragment`). Any request may be answered by an :class:`ErrorAnswer` instead.
+
+Every body has ``pack() -> bytes`` and ``unpack(bytes)``; both raise :class:`WireError` on a value
+or a length that the layout cannot hold.
+"""
+
+from __future__ import annotations
+
+from firmware_sim.wire.constants import (
+    ANSWER_CACHE,
+    BITMAP_CHUNKS,
+    DEAD_AFTER_S,
+    HASH_BYTES,
+    HELD_WINDOWS,
+    MAP_HASH_PREFIX_BYTES,
+    MAX_IN_FLIGHT,
+    NO_HASH,
+    STATUS_INTERVAL_S,
+    BoardState,
+    ErrorCode,
+    Feature,
+    LogLevel,
+    MessageType,
+    UploadKind,
+    WindowKind,
+)
+from firmware_sim.wire.framing import (
+    DEFAULT_MAX_PAYLOAD,
+    FLAG_ERROR,
+    FLAG_RESPONSE,
+    FRAME_OVERHEAD,
+    LARGE_MAX_PAYLOAD,
+    MIN_MAX_PAYLOAD,
+    PROTOCOL_VERSION,
+    Frame,
+    FrameDecoder,
+    WireError,
+    decode_frame,
+    encoded_limit,
+)
+from firmware_sim.wire.session import (
+    ConfigureRequest,
+    ErrorAnswer,
+    HelloAnswer,
+    HelloRequest,
+    Log,
+    StatusAnswer,
+    TimeSyncAnswer,
+    TimeSyncRequest,
+)
+from firmware_sim.wire.uploads import (
+    UPLOAD_CHUNK_OVERHEAD,
+    UploadBeginAnswer,
+    UploadBeginRequest,
+    UploadChunkAnswer,
+    UploadChunkRequest,
+    UploadCommitAnswer,
+    UploadCommitRequest,
+)
+from firmware_sim.wire.windows import (
+    FRAGMENT_OVERHEAD,
+    CalibrationCaptureRequest,
+    CaptureRequest,
+    DarkCaptureRequest,
+    Fragment,
+    ResendRequest,
+    SceneAnswer,
+    SceneRequest,
+    StreamCreditRequest,
+    StreamStartRequest,
+    WindowDescriptor,
+    WindowNumber,
+)
+
+__all__ = [
+    "ANSWER_CACHE",
+    "BITMAP_CHUNKS",
+    "DEAD_AFTER_S",
+    "DEFAULT_MAX_PAYLOAD",
+    "FLAG_ERROR",
+    "FLAG_RESPONSE",
+    "FRAGMENT_OVERHEAD",
+    "FRAME_OVERHEAD",
+    "HASH_BYTES",
+    "HELD_WINDOWS",
+    "LARGE_MAX_PAYLOAD",
+    "MAP_HASH_PREFIX_BYTES",
+    "MAX_IN_FLIGHT",
+    "MIN_MAX_PAYLOAD",
+    "NO_HASH",
+    "PROTOCOL_VERSION",
+    "STATUS_INTERVAL_S",
+    "UPLOAD_CHUNK_OVERHEAD",
+    "BoardState",
+    "CalibrationCaptureRequest",
+    "CaptureRequest",
+    "ConfigureRequest",
+    "DarkCaptureRequest",
+    "ErrorAnswer",
+    "ErrorCode",
+    "Feature",
+    "Fragment",
+    "Frame",
+    "FrameDecoder",
+    "HelloAnswer",
+    "HelloRequest",
+    "Log",
+    "LogLevel",
+    "MessageType",
+    "ResendRequest",
+    "SceneAnswer",
+    "SceneRequest",
+    "StatusAnswer",
+    "StreamCreditRequest",
+    "StreamStartRequest",
+    "TimeSyncAnswer",
+    "TimeSyncRequest",
+    "UploadBeginAnswer",
+    "UploadBeginRequest",
+    "UploadChunkAnswer",
+    "UploadChunkRequest",
+    "UploadCommitAnswer",
+    "UploadCommitRequest",
+    "UploadKind",
+    "WindowDescriptor",
+    "WindowKind",
+    "WindowNumber",
+    "WireError",
+    "decode_frame",
+    "encoded_limit",
+]
