@@ -1,0 +1,1 @@
+"""The sensor side: what runs on, or beside, a programmable focal plane."""

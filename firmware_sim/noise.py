@@ -1,0 +1,288 @@
+"""Noise profiles: the calibrated parameters of the forward model, and the presets.
+
+Every term of the model (``docs/concepts.md``, "Forward model") is a field; zero or None switches
+it off. Standard deviations are in *signal* units, where 1.0 is a full-window exposure of white.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.errors import FocalloopError
+from firmware_sim.ratio_map import DEFAULT_SLOTS
+
+SCHEMA_VERSION = 1
+"""Version of the JSON file; a reader refuses one it does not know."""
+
+MAX_FILE_BYTES = 1 << 20
+
+
+class NoiseProfileError(FocalloopError, ValueError):
+    """A noise profile or its file is not valid; the message says which field and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseProfile:
+    """Parameters of the forward model from light to ADC codes.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in reports.
+    adc : bool
+        False: no converter. A uint8 scene reads as its exact integer sums, a float32 scene as
+        the float32 signal; every noise term must then be off.
+    bits : int
+        Resolution of the ADC, 1..16; codes run 0..2**bits - 1.
+    black_level_dn, full_scale_dn : float
+        Code of no signal, and codes from there to signal 1.0.
+    shot : {"off", "gaussian", "poisson"}
+        Shot noise: none; ``N(0, e * s_ss**2)``; or Poisson with ``1 / s_ss**2`` electrons at
+        full scale.
+    s_ss : float
+        Shot noise at full scale (CRL section II, 4.95e-3).
+    s_r : float
+        Read noise, redrawn for every read (CRL section II, 7.25e-3).
+    full_well : float or None
+        Signal at which a pixel saturates; None: never.
+    prnu : float
+        Photo-response non-uniformity: relative deviation of the pixels' gains.
+    dark_signal : float
+        Mean dark signal of a full-window exposure; a span of L slots collects L/T of it.
+    row_noise : float
+        Offset common to the reads of one row after one slot.
+    frame_offset : float
+        Offset common to all reads after one slot (reset level).
+    pixel_offset, column_offset : float
+        Fixed-pattern offsets, the same in every window: of each pixel, of each column.
+
+    Raises
+    ------
+    NoiseProfileError
+        A field is out of range, or the fields contradict each other.
+    """
+
+    name: str
+    adc: bool = True
+    bits: int = 16
+    black_level_dn: float = 0.0
+    full_scale_dn: float = 65535.0
+    shot: Literal["off", "gaussian", "poisson"] = "off"
+    s_ss: float = 0.0
+    s_r: float = 0.0
+    full_well: float | None = None
+    prnu: float = 0.0
+    dark_signal: float = 0.0
+    row_noise: float = 0.0
+    frame_offset: float = 0.0
+    pixel_offset: float = 0.0
+    column_offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.adc, bool):
+            raise NoiseProfileError("in a noise profile, name is a text and adc true or false")
+        if isinstance(self.bits, bool) or self.bits not in range(1, 17):
+            raise NoiseProfileError(f"bits of a noise profile is 1 to 16, not {self.bits!r}")
+        if self.shot not in ("off", "gaussian", "poisson"):
+            raise NoiseProfileError(
+                f"shot of a noise profile is off, gaussian or poisson, not {self.shot!r}"
+            )
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if name == "full_well" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise NoiseProfileError(f"{name} of a noise profile is a number, not {value!r}")
+            if not math.isfinite(value) or value < 0:
+                raise NoiseProfileError(f"{name} of a noise profile is 0 or more, not {value}")
+            object.__setattr__(self, name, float(value))
+        if self.full_scale_dn == 0 or self.full_well == 0:
+            raise NoiseProfileError("full_scale_dn and full_well of a noise profile are above 0")
+        if self.shot != "off" and self.s_ss == 0:
+            raise NoiseProfileError("a noise profile with shot noise on needs s_ss above 0")
+        if not self.adc and not self.noiseless:
+            raise NoiseProfileError(
+                "a noise profile without an ADC is exact, so every noise term must be off; "
+                "for noise without visible quantisation use 16 bits, as the preset paper does"
+            )
+
+    @property
+    def noiseless(self) -> bool:
+        """Whether nothing comes between light and ADC: every term is off."""
+        terms = (self.s_r, self.prnu, self.dark_signal, self.row_noise, self.frame_offset)
+        fixed = (self.pixel_offset, self.column_offset)
+        return self.shot == "off" and self.full_well is None and not any((*terms, *fixed))
+
+    @property
+    def code_dtype(self) -> np.dtype[Any]:
+        """Dtype of the codes of a uint8 scene: uint8 where `bits` <= 8, else uint16."""
+        return np.dtype(np.uint8 if self.adc and self.bits <= 8 else np.uint16)
+
+    def signal(self, codes: NDArray[Any]) -> NDArray[np.float32]:
+        """Turn codes into float32 signal ``(codes - black) / full_scale``; not clipped.
+
+        Floats come from an emulator without ADC and are signal already: they pass unchanged.
+        """
+        if codes.dtype.kind == "f":
+            return codes.astype(np.float32, copy=False)
+        dn = codes.astype(np.float32)
+        dn -= np.float32(self.black_level_dn)
+        dn *= np.float32(1.0 / self.full_scale_dn)
+        return dn
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `save` as Python values."""
+        parameters = asdict(self)
+        name = parameters.pop("name")
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": name,
+            "parameters": parameters,
+            "dng_noise_profile": [self.s_ss**2 if self.shot != "off" else 0.0, self.s_r**2],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> NoiseProfile:
+        """Build a profile from the values of its JSON document.
+
+        Keys beside ``schema_version``, ``name`` and ``parameters`` tell people and other programs
+        where the numbers come from, and are left alone.
+
+        Raises
+        ------
+        NoiseProfileError
+            The document is of another version or a parameter is missing, unknown or invalid.
+        """
+        version = document.get("schema_version") if isinstance(document, Mapping) else None
+        if version != SCHEMA_VERSION:
+            raise NoiseProfileError(
+                f"a noise profile has schema_version {SCHEMA_VERSION}, not {version!r}"
+            )
+        parameters = document.get("parameters")
+        if not isinstance(parameters, Mapping):
+            raise NoiseProfileError("a noise profile needs its parameters as a JSON object")
+        known = {field.name for field in fields(cls)} - {"name"}
+        unknown = sorted(set(parameters) - known)
+        if unknown:
+            raise NoiseProfileError(
+                f"unknown noise parameter {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+        return cls(name=document.get("name", "unnamed"), **parameters)
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as JSON, under a temporary name first."""
+        path = Path(path)
+        text = json.dumps(self.as_dict(), indent=2) + "\n"
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise NoiseProfileError(f"cannot write {path}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> NoiseProfile:
+        """Read a profile from JSON.
+
+        Raises
+        ------
+        NoiseProfileError
+            The file is missing, no JSON, or not a valid profile.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise NoiseProfileError(
+                f"cannot read the noise profile {path}: {error.strerror}"
+            ) from error
+        if len(data) > MAX_FILE_BYTES:
+            raise NoiseProfileError(f"{path} is too large for a noise profile")
+        try:
+            return cls.from_dict(json.loads(data))
+        except NoiseProfileError as error:
+            raise NoiseProfileError(f"{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise NoiseProfileError(f"{path} is not a JSON noise profile ({error})") from error
+
+
+_NUMBERS = (
+    "black_level_dn",
+    "full_scale_dn",
+    "s_ss",
+    "s_r",
+    "full_well",
+    "prnu",
+    "dark_signal",
+    "row_noise",
+    "frame_offset",
+    "pixel_offset",
+    "column_offset",
+)
+
+_SCAMP5_FULL_SCALE_DN = 220.0
+
+PRESETS: dict[str, NoiseProfile] = {
+    profile.name: profile
+    for profile in (
+        NoiseProfile(name="ideal", adc=False, full_scale_dn=255.0 * DEFAULT_SLOTS),
+        # CRL section II. 16 bits with room on both sides, so that nothing clips and the
+        # quantisation, 6e-6, is far below the read noise.
+        NoiseProfile(
+            name="paper",
+            bits=16,
+            black_level_dn=4096.0,
+            full_scale_dn=49152.0,
+            shot="gaussian",
+            s_ss=4.95e-3,
+            s_r=7.25e-3,
+        ),
+        # Measured on the 8-bit analog read-out of one SCAMP-5 board; the shot noise is CRL's for
+        # want of a published figure. Fixed pattern 3.0 DN in all, 2.3 DN of it by column.
+        NoiseProfile(
+            name="scamp5",
+            bits=8,
+            black_level_dn=20.0,
+            full_scale_dn=_SCAMP5_FULL_SCALE_DN,
+            shot="gaussian",
+            s_ss=4.95e-3,
+            s_r=0.8 / _SCAMP5_FULL_SCALE_DN,
+            full_well=1.0,
+            frame_offset=0.39 / _SCAMP5_FULL_SCALE_DN,
+            pixel_offset=math.sqrt(3.0**2 - 2.3**2) / _SCAMP5_FULL_SCALE_DN,
+            column_offset=2.3 / _SCAMP5_FULL_SCALE_DN,
+        ),
+    )
+}
+"""Noise profiles by name, for windows of the default number of slots."""
+
+
+def preset(name: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
+    """Return the preset `name` for windows of `slots` slots.
+
+    Only ``ideal`` depends on `slots`: its full scale is ``255 * T``, the largest sum.
+
+    Raises
+    ------
+    NoiseProfileError
+        There is no such preset.
+    """
+    if name not in PRESETS:
+        raise NoiseProfileError(
+            f"there is no noise profile {name!r}; the presets are {', '.join(PRESETS)}"
+        )
+    if name == "ideal":
+        return NoiseProfile(name="ideal", adc=False, full_scale_dn=255.0 * slots)
+    return PRESETS[name]
