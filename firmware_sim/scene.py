@@ -184,8 +184,8 @@ def _textured_ground(rng: np.random.Generator, height: int, width: int) -> NDArr
         values = np.fft.irfft2(noise / frequency**exponent, s=(height, width))
         return np.asarray(values / values.std())
 
-    patches = np.digitize(field(2.2), [-0.9, -0.2, 0.4, 1.1]) / 4  # hard edges everywhere
-    ground = 0.5 + 0.45 * (patches - 0.5) + 0.08 * field(1.0)
+    patches = np.digitize(field(2.0), [-1.0, -0.3, 0.3, 1.0]) / 4  # hard edges everywhere
+    ground = 0.5 + 0.6 * (patches - 0.5) + 0.05 * field(1.3)
     return np.clip(ground, 0.05, 0.95).astype(np.float32)
 
 
