@@ -83,7 +83,7 @@ def load_clips(
     """
     path = Path(path)
     if not path.exists():
-        raise SceneError(f"There is no clip at {path}: check the path.")
+        raise SceneError(f"there is no clip at {path}: check the path")
     if path.is_dir():
         return _from_videos(_sources_in(path), slots, size, max_clips)
     if path.suffix.lower() == ".npz":
@@ -134,28 +134,28 @@ def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: i
         with zipfile.ZipFile(path) as archive:
             if "clips.npy" not in archive.namelist():
                 found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
-                raise SceneError(f"{path} has no array `clips` (it has {found}).")
+                raise SceneError(f"{path} has no array `clips` (it has {found})")
             _check_bytes(path, archive.getinfo("clips.npy").file_size)
         with np.load(path, allow_pickle=False) as data:
             clips = data["clips"]
             names = [str(name) for name in data["names"]] if "names" in data else None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise SceneError(
-            f"{path} is not a readable .npz of clips ({_one_line(error)}): fetch or write it again."
+            f"{path} is not a readable .npz of clips ({_one_line(error)}): fetch or write it again"
         ) from None
     if clips.dtype != np.uint8 or clips.ndim != 4 or 0 in clips.shape:
         raise SceneError(
             f"`clips` in {path} is {clips.dtype} of shape {clips.shape}; "
-            "clips are uint8 of shape (N, T, H, W)."
+            "clips are uint8 of shape (N, T, H, W)"
         )
     if clips.shape[1] != slots:
         raise SceneError(
-            f"The clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here."
+            f"the clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here"
         )
     if names is None:
         names = [f"{path.stem}[{k}]" for k in range(len(clips))]
     if len(names) != len(clips):
-        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names.")
+        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names")
     clips, names = clips[:max_clips], names[:max_clips]
     if size is not None and clips.shape[2:] != size:
         clips = np.stack([[fit_frame(frame, size) for frame in clip] for clip in clips])
@@ -197,7 +197,7 @@ def _from_videos(
                 listed = " and ".join(f"{h}x{w}" for h, w in sorted(shapes))
                 raise SceneError(
                     f"{source} does not fit the frames before it ({listed}): "
-                    "clips of one set share one size; load it by itself or ask for one size."
+                    "clips of one set share one size; load it by itself or ask for one size"
                 )
             windows.append(np.stack(window))
             names.append(f"{source.stem}[{taken}]")
@@ -206,8 +206,8 @@ def _from_videos(
             _check_bytes(source, total_bytes)
     if not windows:
         if too_short:
-            raise SceneError(f"A clip needs {slots} frames; too short: {', '.join(too_short)}.")
-        raise SceneError("There are no frames or videos in that folder: give a folder of either.")
+            raise SceneError(f"a clip needs {slots} frames; too short: {', '.join(too_short)}")
+        raise SceneError("there are no frames or videos in that folder: give a folder of either")
     return Clips(np.stack(windows), tuple(names))
 
 
@@ -219,7 +219,7 @@ def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uin
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise SceneError(f"{path} holds no video stream: give a video file.")
+                raise SceneError(f"{path} holds no video stream: give a video file")
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
                 yield gray_frame(frame, size)
@@ -228,12 +228,12 @@ def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uin
         where = f" after frame {decoded}" if decoded else ""
         raise SceneError(
             f"{path} cannot be decoded{where} ({_one_line(error)}): "
-            "give an undamaged video file, an .npz of clips or a folder of frames."
+            "give an undamaged video file, an .npz of clips or a folder of frames"
         ) from None
 
 
 def _frames_in_folder(folder: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a folder of images, in the order of the numbers in their names."""
+    """Gray frames of a folder of images, in the order of the numbers in their names"""
     from PIL import Image
 
     for path in sorted(folder.iterdir(), key=_natural):
@@ -250,8 +250,8 @@ def _frames_in_folder(folder: Path, size: tuple[int, int] | None) -> Iterator[ND
                     frame = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise SceneError(
-                f"The frame {path} cannot be decoded ({_one_line(error)}): "
-                "remove it or put an undamaged one in its place."
+                f"the frame {path} cannot be decoded ({_one_line(error)}): "
+                "remove it or put an undamaged one in its place"
             ) from None
         yield frame if size is None else fit_frame(frame, size)
 
@@ -260,7 +260,7 @@ def _check_bytes(path: Path, count: int) -> None:
     if count > MAX_CLIP_BYTES:
         raise SceneError(
             f"{path} needs more than {MAX_CLIP_BYTES >> 30} GiB of memory as clips: "
-            "give fewer or smaller ones."
+            "give fewer or smaller ones"
         )
 
 

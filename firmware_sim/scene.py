@@ -77,7 +77,7 @@ def open_scene(
     kind, _, number = text.partition(":")
     if kind == "camera" and not Path(text).exists():
         if not number.isdecimal():
-            raise SceneError(f"{text!r} names no camera: write camera:0 for the first one.")
+            raise SceneError(f"{text!r} names no camera: write camera:0 for the first one")
         return CameraScene(f"/dev/video{int(number)}", height, width, slots)
     return FileScene(load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS))
 
@@ -120,7 +120,7 @@ class SyntheticScene:
 
     def __init__(self, height: int, width: int, slots: int = 16, *, seed: int = 0) -> None:
         if min(height, width) < 8:
-            raise SceneError(f"A synthetic scene needs 8x8 pixels or more, not {height}x{width}.")
+            raise SceneError(f"a synthetic scene needs 8x8 pixels or more, not {height}x{width}")
         self._shape = (height, width)
         self._slots = slots
         rng = np.random.default_rng(seed)
@@ -279,17 +279,17 @@ class CameraScene:
             self._container = av.open(device, format=device_format)
         except (av.error.FFmpegError, ValueError) as error:
             raise SceneError(
-                f"The camera {device} cannot be opened ({error.strerror or error}): plug one in, "
-                "close other programs that use it, or give a file or `synthetic` as the scene."
+                f"the camera {device} cannot be opened ({error.strerror or error}): plug one in, "
+                "close other programs that use it, or give a file or `synthetic` as the scene"
                 if isinstance(error, OSError)
-                else f"The camera {device} cannot be opened ({error})."
+                else f"the camera {device} cannot be opened ({error})"
             ) from None
         self._thread = threading.Thread(target=self._grab, name=f"camera {device}", daemon=True)
         self._thread.start()
         if not self._first_frame.wait(timeout_s) or self._failure:
             self.close()
             reason = self._failure or f"no picture within {timeout_s:g} s"
-            raise SceneError(f"The camera {device} sends nothing ({reason}): check it.")
+            raise SceneError(f"the camera {device} sends nothing ({reason}): check it")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -305,7 +305,7 @@ class CameraScene:
         """Give the newest T frames when `index` is first asked for: ``(T, H, W) uint8``."""
         if index not in self._windows:
             if self._failure:
-                raise SceneError(f"The camera {self._device} went away ({self._failure}).")
+                raise SceneError(f"the camera {self._device} went away ({self._failure})")
             frames = list(self._frames)
             frames = [frames[0]] * (self._slots - len(frames)) + frames
             self._windows[index] = np.stack(frames)

@@ -73,7 +73,7 @@ def ssim(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
     if restored.ndim != 3 or min(restored.shape[1:]) < _SSIM_WINDOW:
         raise MetricsError(
             f"SSIM needs frames of {_SSIM_WINDOW}x{_SSIM_WINDOW} pixels or more in (T, H, W), "
-            f"not {restored.shape}."
+            f"not {restored.shape}"
         )
     return float(
         np.mean(
@@ -96,7 +96,7 @@ def _comparable(
     video: NDArray[np.generic], truth: NDArray[np.generic]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if video.shape != truth.shape or video.size == 0:
-        raise MetricsError(f"A video of shape {video.shape} cannot be compared to {truth.shape}.")
+        raise MetricsError(f"a video of shape {video.shape} cannot be compared to {truth.shape}")
     return np.clip(_unit(video), 0, 1), np.clip(_unit(truth), 0, 1)
 
 

@@ -1,0 +1,226 @@
+"""Bundles: all that deployment needs in one folder, or a zip of it.
+
+A bundle holds ``bundle.json``, a ratio map and the network trained for it; the keys are told in
+``docs/file-formats.md``, "Bundle". Every file is checked against its SHA-256 when the bundle is
+loaded; a zip is read in place and never unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from firmware_sim import ratio_map_files
+from firmware_sim.errors import FocalloopError
+from firmware_sim.noise import NoiseProfile, NoiseProfileError
+from firmware_sim.ratio_map import RatioMap, RatioMapError
+from host.reconstruct import OnnxReconstructor
+
+SCHEMA_VERSION = 1
+"""Version of ``bundle.json``; another one is refused."""
+
+DEFAULT_BUNDLE = "edge-tile-2of16"
+"""Shipped bundle that is used where none is named."""
+
+MANIFEST = "bundle.json"
+
+MAX_FILE_BYTES = 256 << 20
+"""No file of a bundle is larger, unpacked."""
+
+_REQUIRED: dict[str, type] = {
+    "name": str,
+    "slots": int,
+    "level_set": list,
+    "ratio_map": str,
+    "network": str,
+    "sha256": dict,
+    "noise_profile": dict,
+    "training": dict,
+    "data": list,
+    "scores": list,
+    "licence": str,
+}
+
+
+class BundleError(FocalloopError):
+    """A bundle that is missing, damaged or of another version; the text says which and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A ratio map and the network that reconstructs what is captured under it.
+
+    Attributes
+    ----------
+    name
+        As in ``bundle.json``, e.g. ``edge-tile-2of16``.
+    ratio_map
+        The map the network was trained for; `RatioMap.tiled_to` fits it to another array.
+    network
+        Contents of ``reconstruct.onnx``.
+    noise_profile
+        The noise it was trained with.
+    meta
+        All of ``bundle.json``: training recipe, data, scores and the commands that gave them.
+    """
+
+    name: str
+    ratio_map: RatioMap
+    network: bytes
+    noise_profile: NoiseProfile
+    meta: dict[str, Any]
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = DEFAULT_BUNDLE) -> Bundle:
+        """Load a shipped bundle by name, or any bundle by the path of its folder or zip.
+
+        Raises
+        ------
+        BundleError
+            If there is none, or it is truncated, damaged or of another version.
+        """
+        path = _find(name_or_path)
+        try:
+            if path.is_dir():
+                return _read(path, lambda name: _read_file(path / name))
+            with zipfile.ZipFile(path) as archive:
+                manifest = _manifest_in(archive)
+                folder = manifest.removesuffix(MANIFEST)
+                return _read(path, lambda name: _read_member(archive, folder + name))
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            raise BundleError(
+                f"{path} is no folder and no readable zip ({error}), so no bundle: fetch it again"
+            ) from None
+
+    def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
+        """Start the network in ONNX Runtime, with `threads` threads inside one reconstruction.
+
+        Raises
+        ------
+        ReconstructError
+            If the network is not one that takes a bundle's inputs.
+        """
+        return OnnxReconstructor(self.network, threads=threads)
+
+
+def list_bundles() -> list[str]:
+    """Names of the shipped bundles, sorted."""
+    zoo = _zoo()
+    if zoo is None:
+        return []
+    return sorted(manifest.parent.name for manifest in zoo.glob(f"*/{MANIFEST}"))
+
+
+def _zoo() -> Path | None:
+    """Folder of the shipped bundles: package data of `models`, which is found, not imported."""
+    spec = find_spec("models")
+    for location in spec.submodule_search_locations or () if spec else ():
+        zoo = Path(location) / "zoo"
+        if zoo.is_dir():
+            return zoo
+    return None
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    zoo = _zoo()
+    if zoo is not None and text in list_bundles():
+        return zoo / text
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    shipped = ", ".join(list_bundles()) or "none"
+    raise BundleError(
+        f"there is no bundle {text!r}: give a folder or zip, or a shipped name ({shipped})"
+    )
+
+
+def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
+    """Build a bundle from its files, which `read` gives by name."""
+    meta = _parse_manifest(path, read(MANIFEST))
+    contents = {}
+    for name in (meta["ratio_map"], meta["network"]):
+        if Path(name).name != name or "\\" in name:
+            raise BundleError(f"{path}: {name!r} in {MANIFEST} is not the plain name of a file")
+        contents[name] = read(name)
+        digest = hashlib.sha256(contents[name]).hexdigest()
+        stated = meta["sha256"].get(name)
+        if digest != stated:
+            raise BundleError(
+                f"{path}: {name} is not the file the bundle was made with (SHA-256 {digest[:12]}… "
+                f"instead of {str(stated)[:12]}…): fetch the bundle again"
+            )
+    try:
+        level_set = tuple(int(level) for level in meta["level_set"])
+        ratio_map = ratio_map_files.decode(contents[meta["ratio_map"]], meta["slots"], level_set)
+        noise_profile = NoiseProfile.from_dict(meta["noise_profile"])
+    except (RatioMapError, NoiseProfileError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}") from None
+    if (ratio_map.slots, ratio_map.level_set) != (meta["slots"], level_set):
+        raise BundleError(
+            f"{path}: its ratio map has T={ratio_map.slots} and levels {ratio_map.level_set}, but "
+            f"{MANIFEST} says T={meta['slots']} and {level_set}"
+        )
+    return Bundle(meta["name"], ratio_map, contents[meta["network"]], noise_profile, meta)
+
+
+def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        meta = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: {MANIFEST} is damaged ({error})") from None
+    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA_VERSION:
+        found = meta.get("schema") if isinstance(meta, dict) else None
+        raise BundleError(
+            f"{path}: {MANIFEST} has schema {found!r}; this version reads schema {SCHEMA_VERSION}"
+        )
+    for key, kind in _REQUIRED.items():
+        if not isinstance(meta.get(key), kind):
+            problem = "lacks" if key not in meta else f"needs {kind.__name__} as"
+            raise BundleError(f"{path}: {MANIFEST} {problem} {key!r}")
+    return meta
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(
+            f"{path.parent} is no whole bundle: {path.name} cannot be read ({error.strerror})"
+        ) from None
+    _check_size(path.name, len(data))
+    return data
+
+
+def _manifest_in(archive: zipfile.ZipFile) -> str:
+    """Name of ``bundle.json`` in a zip: at its top, or in the one folder that was zipped."""
+    found = [name for name in archive.namelist() if name.rpartition("/")[2] == MANIFEST]
+    if len(found) != 1 or found[0].count("/") > 1:
+        raise BundleError(f"{archive.filename} is no bundle: it holds no {MANIFEST} at its top")
+    return found[0]
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        with archive.open(name) as member:
+            # Not `file_size`, which the archive states itself.
+            data = member.read(MAX_FILE_BYTES + 1)
+    except KeyError:
+        raise BundleError(f"{archive.filename} is no whole bundle: it holds no {name}") from None
+    except RuntimeError as error:  # how zipfile says that a member is encrypted
+        raise BundleError(f"{archive.filename} cannot be read ({error})") from None
+    _check_size(name, len(data))
+    return data
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise BundleError(f"{name} is above {MAX_FILE_BYTES >> 20} MiB, too large for a bundle")
