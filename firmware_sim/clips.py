@@ -233,7 +233,7 @@ def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uin
 
 
 def _frames_in_folder(folder: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a folder of images, in the order of the numbers in their names"""
+    """Gray frames of a folder of images, in the order of the numbers in their names."""
     from PIL import Image
 
     for path in sorted(folder.iterdir(), key=_natural):

@@ -125,7 +125,8 @@ class SyntheticScene:
         self._slots = slots
         rng = np.random.default_rng(seed)
         self._ground = _textured_ground(rng, 2 * height, 2 * width)
-        sizes = rng.integers(max(4, min(height, width) // 6), min(height, width) // 3 + 2, 4)
+        side = min(height, width)
+        sizes = rng.integers(side // 6 + 2, side // 3 + 4, self._OBJECTS)
         self._objects = [_object(rng, kind, int(size)) for kind, size in enumerate(sizes)]
         speed = rng.uniform(0.8, 2.6, self._OBJECTS)
         angle = rng.uniform(0, 2 * np.pi, self._OBJECTS)
@@ -278,11 +279,10 @@ class CameraScene:
         try:
             self._container = av.open(device, format=device_format)
         except (av.error.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise SceneError(
-                f"the camera {device} cannot be opened ({error.strerror or error}): plug one in, "
-                "close other programs that use it, or give a file or `synthetic` as the scene"
-                if isinstance(error, OSError)
-                else f"the camera {device} cannot be opened ({error})"
+                f"the camera {device} cannot be opened ({reason}): plug one in, close other "
+                "programs that use it, or give a file or `synthetic` as the scene"
             ) from None
         self._thread = threading.Thread(target=self._grab, name=f"camera {device}", daemon=True)
         self._thread.start()
