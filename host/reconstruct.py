@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
+NETWORK_FREE = "network-free"
+"""Name of `NetworkFree` where bundles are chosen by name."""
+
 
 class ReconstructError(FocalloopError):
     """A network or measurements that do not fit; the text says what was expected."""

@@ -1,0 +1,55 @@
+"""What the words of a command line stand for: maps and noise profiles by name or by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
+from firmware_sim.ratio_map import DEFAULT_SLOTS, NAMED_TILES, RatioMap, RatioMapError
+
+DEFAULT_SHAPE = (256, 256)
+"""Array size (H, W) that a named tile fills where nothing else says one."""
+
+
+def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
+    """Load the ratio map that `spec` stands for: a named tile or a file.
+
+    Parameters
+    ----------
+    spec
+        A name in `NAMED_TILES`, or the path of a ``.npz`` or ``.png`` map.
+    shape
+        Array size ``(H, W)`` to fit it to; by default a file's own, `DEFAULT_SHAPE` for a tile.
+
+    Raises
+    ------
+    RatioMapError
+        If there is no such map, or it does not fit `shape`.
+    """
+    if spec in NAMED_TILES:
+        return RatioMap.from_tile(NAMED_TILES[spec], shape or DEFAULT_SHAPE)
+    if not Path(spec).exists():
+        raise RatioMapError(
+            f"there is no ratio map {spec!r}: give a .npz or .png file, or a named tile "
+            f"({', '.join(NAMED_TILES)})"
+        )
+    ratio_map = RatioMap.load(spec)
+    return ratio_map if shape is None else ratio_map.tiled_to(*shape)
+
+
+def load_profile(spec: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
+    """Load the noise profile that `spec` stands for: a preset's name or a JSON file.
+
+    Raises
+    ------
+    NoiseProfileError
+        If there is no such profile.
+    """
+    if spec in PRESETS:
+        return preset(spec, slots)
+    if not Path(spec).exists():
+        raise NoiseProfileError(
+            f"there is no noise profile {spec!r}: give a JSON file or a preset "
+            f"({', '.join(PRESETS)})"
+        )
+    return NoiseProfile.load(spec)

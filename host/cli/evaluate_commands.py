@@ -1,0 +1,221 @@
+"""`focalloop evaluate` and `focalloop reconstruct`: scores and video from clips and captures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from firmware_sim.clips import Clips, SceneError, load_clips
+from firmware_sim.ratio_map import RatioMap
+from host.bundle import DEFAULT_BUNDLE, Bundle
+from host.cli.arguments import load_map, load_profile
+from host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
+from host.evaluate import Evaluation, capture_clips, evaluate, initial
+from host.reconstruct import NETWORK_FREE, Float32, NetworkFree, Reconstructor
+from host.video import check_output, write_video
+
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the emulated sensor's noise.")]
+ProfileOption = Annotated[
+    str, typer.Option(help="Noise of the emulated sensor: ideal, paper, scamp5 or a JSON file.")
+]
+MapOption = Annotated[
+    str | None,
+    typer.Option(
+        "--map", metavar="MAP", help="Reconstruct without a network, under this map or named tile."
+    ),
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads inside one run of the network.")]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Use only the first clips.", show_default="all")
+]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A map, and what reconstructs what is captured under it."""
+
+    name: str
+    ratio_map: RatioMap
+    reconstruct: Reconstructor
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``focalloop evaluate`` and ``focalloop reconstruct``."""
+    app.command("evaluate")(evaluate_command)
+    app.command("reconstruct")(reconstruct_command)
+
+
+def evaluate_command(
+    clips: Annotated[
+        Path, typer.Argument(metavar="CLIPS", help="An .npz of clips, a video, or a folder.")
+    ],
+    bundle: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="A shipped bundle or the path of one; may be given several times.",
+            show_default=DEFAULT_BUNDLE,
+        ),
+    ] = None,
+    ratio_map: MapOption = None,
+    profile: ProfileOption = "paper",
+    seed: SeedOption = 0,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Also score the initial reconstruction alone.")
+    ] = False,
+    limit: LimitOption = None,
+    threads: ThreadsOption = 2,
+    json: JsonFlag = False,
+) -> None:
+    """Score reconstructions on clips, captured by the emulated sensor.
+
+    PSNR and SSIM are taken on the video clipped to [0, 1], peak 1; the mean of the clips' PSNRs
+    and the PSNR of their mean squared error are both given.
+
+    Example: focalloop evaluate clips.npz --bundle edge-tile-2of16 --baseline
+    """
+    ways = _ways(bundle or [], ratio_map, threads)
+    if baseline:
+        ways = [w for way in ways for w in (way, _Way("initial", way.ratio_map, initial))]
+    loaded = _load(clips, ways, limit)
+    noise = load_profile(profile, ways[0].ratio_map.slots)
+    results = []
+    with progress_bar() as bar:
+        for way in ways:
+            task = bar.add_task(way.name, total=len(loaded))
+            result = evaluate(
+                loaded,
+                way.ratio_map,
+                way.reconstruct,
+                noise,
+                name=way.name,
+                seed=seed,
+                progress=partial(bar.advance, task),
+            )
+            results.append(result)
+    if json:
+        emit_json({"results": [result.as_dict() for result in results]})
+    else:
+        stdout.print(_table(results))
+
+
+def reconstruct_command(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="An .mp4, .mkv or .npz file.")
+    ],
+    bundle: Annotated[
+        str, typer.Option(metavar="BUNDLE", help=f"A bundle's name or path, or {NETWORK_FREE}.")
+    ] = DEFAULT_BUNDLE,
+    ratio_map: MapOption = None,
+    profile: ProfileOption = "paper",
+    seed: SeedOption = 0,
+    fps: Annotated[float, typer.Option(min=1, help="Frames a second of the video.")] = 30.0,
+    limit: LimitOption = None,
+    threads: ThreadsOption = 2,
+    json: JsonFlag = False,
+) -> None:
+    """Reconstruct a capture, or clips through the emulated sensor, to a video.
+
+    Example: focalloop reconstruct clips.npz --bundle edge-tile-2of16 -o video.mp4
+    """
+    check_output(output)
+    way = _way(bundle, ratio_map, threads)
+    names, windows = _emulated(source, way, profile, seed, limit)
+    started_s = perf_counter()
+    with progress_bar() as bar:
+        video = [
+            way.reconstruct(reads, fitted)
+            for reads, fitted in bar.track(windows, len(names), description=way.name)
+        ]
+    write_video(output, video, names, frames_per_s=fps)
+    slots, height, width = video[0].shape
+    if json:
+        emit_json(
+            {
+                "output": str(output),
+                "bundle": way.name,
+                "windows": len(video),
+                "slots": slots,
+                "height": height,
+                "width": width,
+                "seconds": perf_counter() - started_s,
+            }
+        )
+    else:
+        stdout.print(
+            f"wrote {output}: {len(video)} windows of {slots} frames, {height}x{width}, "
+            f"reconstructed by {way.name}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _ways(bundles: list[str], ratio_map: str | None, threads: int) -> list[_Way]:
+    """Everything to score: the bundles named, then the network-free way; else the default."""
+    ways = [_with_bundle(bundle, threads) for bundle in bundles]
+    if ratio_map is not None:
+        ways.append(_Way(NETWORK_FREE, load_map(ratio_map), NetworkFree()))
+    ways = ways or [_with_bundle(DEFAULT_BUNDLE, threads)]
+    different = sorted({way.ratio_map.slots for way in ways})
+    if len(different) > 1:
+        raise SceneError(
+            f"the maps have windows of {' and '.join(map(str, different))} slots, and a clip has "
+            "one length: evaluate them one by one"
+        )
+    return ways
+
+
+def _with_bundle(bundle: str, threads: int) -> _Way:
+    loaded = Bundle.load(bundle)
+    return _Way(loaded.name, loaded.ratio_map, loaded.reconstructor(threads))
+
+
+def _way(bundle: str, ratio_map: str | None, threads: int) -> _Way:
+    """Choose what reconstructs clips: a bundle, or nothing but `ratio_map`."""
+    if ratio_map is not None:
+        return _Way(NETWORK_FREE, load_map(ratio_map), NetworkFree())
+    if bundle == NETWORK_FREE:
+        raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map: what to capture under")
+    return _with_bundle(bundle, threads)
+
+
+def _load(clips: Path, ways: list[_Way], limit: int | None) -> Clips:
+    with console.status(f"reading {clips}"):
+        return load_clips(clips, ways[0].ratio_map.slots, max_clips=limit)
+
+
+def _emulated(
+    clips: Path, way: _Way, profile: str, seed: int, limit: int | None
+) -> tuple[tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]:
+    """Names and measurements of clips that the emulated sensor captures."""
+    loaded = _load(clips, [way], limit)
+    fitted = way.ratio_map.tiled_to(*loaded.clips.shape[2:])
+    reads = capture_clips(loaded.clips, fitted, load_profile(profile, fitted.slots), seed=seed)
+    return loaded.names, ((measured, fitted) for measured in reads)
+
+
+def _table(results: list[Evaluation]) -> Table:
+    table = Table(caption="PSNR (dB) and SSIM; r_avg under each name")
+    table.add_column("clip")
+    for result in results:
+        table.add_column(f"{result.bundle}\n{result.r_avg:.4f}", justify="right")
+    for row in zip(*(result.clips for result in results), strict=True):
+        table.add_row(row[0].name, *(f"{clip.psnr:.2f}  {clip.ssim:.4f}" for clip in row))
+    table.add_section()
+    means = (f"{result.psnr:.2f}  {result.ssim:.4f}" for result in results)
+    table.add_row("mean", *means, style="bold")
+    table.add_row("PSNR of the mean MSE", *(f"{r.psnr_of_mean:.2f}        " for r in results))
+    return table
