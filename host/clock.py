@@ -1,0 +1,45 @@
+"""The board's clock in terms of the host's."""
+
+from __future__ import annotations
+
+DRIFT = 1e-4
+"""How far two crystals may drift apart, in seconds a second: an old estimate ages by this."""
+
+
+class BoardClock:
+    """Offset between the board's clock and the host's, from the quickest exchange.
+
+    The board read its clock at some time between sending and answer; taking the middle, the error
+    is at most half the round trip (Cristian, 1989), so the quickest exchange is the one to trust,
+    until drift has eaten its advantage.
+
+    Attributes
+    ----------
+    offset_s : float or None
+        Board time minus host time; None before the first exchange.
+    error_s : float
+        Largest error of the offset at the time of the exchange.
+    """
+
+    def __init__(self) -> None:
+        self.offset_s: float | None = None
+        self.error_s = float("inf")
+        self._at_s = 0.0
+
+    def exchanged(self, sent_s: float, board_s: float, answered_s: float) -> float:
+        """Learn from one TIME_SYNC: host time before, board time, host time after.
+
+        Returns the offset that is believed now.
+        """
+        error_s = (answered_s - sent_s) / 2
+        if self.offset_s is None or error_s <= self.error_s + DRIFT * (answered_s - self._at_s):
+            self.offset_s = board_s - (sent_s + answered_s) / 2
+            self.error_s = error_s
+            self._at_s = answered_s
+        return self.offset_s
+
+    def host_s(self, board_us: int) -> float:
+        """Host time (``time.monotonic``) at which the board's clock showed `board_us`."""
+        if self.offset_s is None:
+            raise ValueError("no clock exchange has been made")
+        return board_us * 1e-6 - self.offset_s

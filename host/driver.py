@@ -1,0 +1,389 @@
+"""What this program knows of one board, kept true while the board comes and goes.
+
+:class:`host.board.Board` is the door; here is what must survive behind it: the board's identity,
+its ratio map, its clock, and the windows under way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+
+from firmware_sim.ratio_map import RatioMap
+from firmware_sim.read_plan import ReadPlan
+from firmware_sim.wire import (
+    MAP_HASH_PREFIX_BYTES,
+    NO_HASH,
+    ErrorCode,
+    Fragment,
+    Frame,
+    HelloAnswer,
+    Log,
+    LogLevel,
+    MessageType,
+    ResendRequest,
+    SceneAnswer,
+    SceneRequest,
+    StatusAnswer,
+    StreamCreditRequest,
+    StreamStartRequest,
+    TimeSyncAnswer,
+    TimeSyncRequest,
+    WindowNumber,
+    WireError,
+)
+from host.assembly import Pieces
+from host.clock import BoardClock
+from host.connection import Connection
+from host.errors import (
+    BoardBusyError,
+    BoardError,
+    BoardLostError,
+    CaptureInterruptedError,
+    UnknownMapError,
+)
+from host.link import Link
+from host.stats import GoodputMeter, LinkStats
+from host.upload import Progress, fitted, upload
+from host.windows import Readout, Reception
+
+QUIET_S = 0.2
+"""Silence after which what is missing of a window will not come by itself."""
+
+CLOCK_INTERVAL_S = 5.0
+"""Time between two exchanges of clocks."""
+
+UPLOAD_ATTEMPTS = 3
+"""Times that an upload is begun before a board's refusal is final."""
+
+SCENE_ATTEMPTS = 3
+"""Times that a scene is asked for before it counts as undeliverable."""
+
+_WAIT_S = 0.25
+"""How often a consumer without windows looks whether the board is still there."""
+
+
+class Driver:
+    """One board's state on this side of the line.
+
+    Parameters
+    ----------
+    url, baud, timeout_s, reconnect_timeout_s
+        As for :class:`host.connection.Connection`.
+    tell : callable
+        Takes sentences for the user.
+    on_log : callable
+        Takes severity and text of the board's own log.
+
+    Attributes
+    ----------
+    info : HelloAnswer
+        What the board is.
+    connection : Connection
+        The way to it.
+    clock : BoardClock
+        Its clock.
+    ratio_map : RatioMap or None
+        Map that this program has it run.
+    """
+
+    info: HelloAnswer
+
+    def __init__(
+        self,
+        url: str,
+        baud: int,
+        timeout_s: float,
+        reconnect_timeout_s: float,
+        tell: Callable[[str], None],
+        on_log: Callable[[LogLevel, str], None],
+    ) -> None:
+        self.url = url
+        self.clock = BoardClock()
+        self.ratio_map: RatioMap | None = None
+        self._tell = tell
+        self._on_log = on_log
+        self._greeted = False
+        self._clock_due_s = 0.0
+        self._maps: dict[bytes, tuple[RatioMap, ReadPlan]] = {}
+        self._next_window = 0
+        self._reception: Reception | None = None
+        self._streaming = False
+        self._asked_s = 0.0
+        self._scene: tuple[int, Pieces, threading.Condition] | None = None
+        self._goodput = GoodputMeter()
+        self._resends = self._lost = self._windows = 0
+        self._upload_lock = threading.Lock()
+        self._scene_lock = threading.Lock()
+        self.connection = Connection(
+            url,
+            baud,
+            timeout_s,
+            reconnect_timeout_s,
+            on_frame=self._on_frame,
+            on_status=self._on_status,
+            on_tick=self._on_tick,
+            on_lost=self._on_lost,
+            on_back=self._greet,
+        )
+
+    def close(self) -> None:
+        """Stop what the board does for this program, and close the port."""
+        self._end_reception()
+        self.connection.close()
+
+    @property
+    def stats(self) -> LinkStats:
+        """Counters over every opening of the port."""
+        reception = self._reception
+        counters = self.connection.counters()
+        return LinkStats(
+            **counters,
+            resends=self._resends,
+            windows=self._windows,
+            lost=self._lost + (0 if reception is None else reception.lost),
+            reconnects=self.connection.reconnects,
+            goodput_bytes_per_s=self._goodput.bytes_per_s(time.monotonic()),
+            round_trip_s=self.connection.round_trip_s(),
+            clock_offset_s=self.clock.offset_s,
+        )
+
+    def status(self) -> StatusAnswer:
+        """Ask how the board is."""
+        return StatusAnswer.unpack(self.connection.request(MessageType.STATUS))
+
+    def reset(self) -> None:
+        """Restart the board and wait until it is as it was."""
+        link = self.connection.link()
+        link.request(MessageType.RESET)
+        link.fail("it was told to reset")
+        self.connection.await_failure(link)
+        self.connection.link()
+
+    def upload(self, ratio_map: RatioMap, progress: Progress | None) -> RatioMap:
+        """Make the board run `ratio_map`, across losses of the link; return it as it runs."""
+        with self._upload_lock:
+            wanted = fitted(ratio_map, self.info)
+            self.know(wanted)
+            refusals = 0
+            while True:
+                link = self.connection.link()
+                try:
+                    self._upload_over(link, wanted, progress)
+                except BoardError as error:
+                    # A reset in mid-upload, or damage that a CRC-32 missed: begin again.
+                    again = error.code in (ErrorCode.UPLOAD_NOT_BEGUN, ErrorCode.HASH_MISMATCH)
+                    refusals += 1
+                    if not again or refusals == UPLOAD_ATTEMPTS:
+                        raise
+                except BoardLostError:
+                    if not self.connection.await_failure(link):
+                        raise
+                else:
+                    self.ratio_map = wanted
+                    return wanted
+
+    def know(self, ratio_map: RatioMap) -> None:
+        """Remember a map, so that windows read under it can be understood."""
+        prefix = ratio_map.hash()[:MAP_HASH_PREFIX_BYTES]
+        if prefix not in self._maps:
+            self._maps[prefix] = ratio_map, ReadPlan.of(ratio_map)
+
+    def known(self, prefix: bytes) -> tuple[RatioMap, ReadPlan]:
+        """Map and plan by the first bytes of the map's hash."""
+        if prefix not in self._maps:
+            raise UnknownMapError(
+                f"the board runs a ratio map that was not given here ({prefix.hex()}...): upload "
+                "the map to use; nothing is sent if it is this one"
+            )
+        return self._maps[prefix]
+
+    @contextmanager
+    def reception(self, credit: int, count: int | None = None) -> Iterator[Reception]:
+        """Receive windows while the context lasts; the board is idle after it."""
+        if self._reception is not None:
+            raise BoardBusyError("a stream or capture of this board is running: end it first")
+        limit = 2 * self.info.height * self.info.width * max(self.info.level_set)
+        reception = self._reception = Reception(limit, self._resend, credit, count)
+        try:
+            yield reception
+        finally:
+            self._end_reception()
+
+    def start_stream(self, reception: Reception) -> None:
+        """Have the board stream into `reception`."""
+        active = self.status().map_hash
+        if active == NO_HASH:
+            raise UnknownMapError("the board has no ratio map yet: upload one")
+        self.known(active[:MAP_HASH_PREFIX_BYTES])
+        self._streaming = True
+        self.start(reception, MessageType.STREAM_START, StreamStartRequest(reception.credit).pack())
+
+    def start(self, reception: Reception, type_: MessageType, body: bytes) -> None:
+        """Send a request whose answer is the number of the first window, into `reception`."""
+        self.connection.request(
+            type_, body, lambda answer: reception.begin(WindowNumber.unpack(answer).window)
+        )
+
+    def take(self, reception: Reception, expected: int | None = None) -> Iterator[Readout]:
+        """Readouts in order, without end, or until `expected` windows have come or are lost."""
+        taken = 0
+        while expected is None or taken + reception.lost < expected:
+            readout = reception.take(_WAIT_S)
+            if readout is None:
+                self.connection.link()  # raises once the board is gone for too long
+                continue
+            taken += 1
+            self._windows += 1
+            self._grant(reception)
+            yield readout
+
+    def scene(self, request: SceneRequest) -> bytearray:
+        """Fetch the scene behind a held window."""
+        limit = self.info.slots * self.info.height * self.info.width
+        with self._scene_lock:
+            pieces, arrived = Pieces(limit), threading.Condition()
+            self._scene = request.window, pieces, arrived
+            try:
+                for _ in range(SCENE_ATTEMPTS):
+                    answer = self.connection.request(MessageType.SCENE, request.pack())
+                    with arrived:
+                        pieces.expect(SceneAnswer.unpack(answer).total)
+                        while not pieces.complete and self.connection.quiet_s() < QUIET_S:
+                            arrived.wait(QUIET_S)
+                        if pieces.complete:
+                            return pieces.data
+            finally:
+                self._scene = None
+        raise BoardLostError(
+            f"the scene of window {request.window} did not arrive whole in "
+            f"{SCENE_ATTEMPTS} attempts"
+        )
+
+    def clock_answered(self, sent_s: float, body: bytes) -> float:
+        """Learn from an answer to TIME_SYNC; return board time minus host time in seconds."""
+        board_s = TimeSyncAnswer.unpack(body).board_us * 1e-6
+        return self.clock.exchanged(sent_s, board_s, time.monotonic())
+
+    def _upload_over(self, link: Link, ratio_map: RatioMap, progress: Progress | None) -> None:
+        status = StatusAnswer.unpack(link.request(MessageType.STATUS))
+        if status.map_hash != ratio_map.hash():
+            upload(link.submit, ratio_map, self.info.max_in_flight, progress)
+
+    def _grant(self, reception: Reception) -> None:
+        if self._streaming:
+            request = StreamCreditRequest(reception.limit)
+            self.connection.submit(MessageType.STREAM_CREDIT, request.pack())
+
+    def _end_reception(self) -> None:
+        reception, self._reception = self._reception, None
+        if reception is None:
+            return
+        self._lost += reception.lost
+        self._streaming = False
+        if self.connection.state == "connected":
+            with suppress(BoardLostError, BoardError):
+                self.connection.link().request(MessageType.STREAM_STOP)
+
+    # What follows runs in the threads of the connection.
+
+    def _greet(self, link: Link, hello: HelloAnswer) -> None:
+        """Bring a board that just answered HELLO to where this program left it."""
+        known = self.info if self._greeted else None
+        rebooted = known is None or hello.boot_id != known.boot_id
+        if known is not None and (hello.shape, hello.serial) != (known.shape, known.serial):
+            raise BoardLostError(f"another board, {hello.name} {hello.serial}, is there now")
+        if rebooted:
+            self.clock = BoardClock()
+        for _ in range(3):
+            self._sync_clock(link).result()
+        self.info = hello
+        self._next_window = StatusAnswer.unpack(link.request(MessageType.STATUS)).next_window
+        if self.ratio_map is not None:
+            self._upload_over(link, self.ratio_map, None)
+        if self._reception is not None:
+            self._resume(link, self._reception, rebooted)
+        if known is not None:
+            what = "was reset; it has its ratio map again" if rebooted else "is back"
+            self._tell(f"the board at {self.url} {what}")
+        self._greeted = True
+
+    def _resume(self, link: Link, reception: Reception, rebooted: bool) -> None:
+        if not self._streaming:
+            reception.fail(CaptureInterruptedError("the board vanished during a capture"))
+            return
+        answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
+        if rebooted:
+            reception.begin(WindowNumber.unpack(answer).window)
+        link.request(MessageType.STREAM_CREDIT, StreamCreditRequest(reception.limit).pack())
+
+    def _on_lost(self, reason: str) -> None:
+        self._tell(f"lost the board at {self.url}: {reason}; trying to reach it again")
+
+    def _on_frame(self, frame: Frame, now_s: float) -> None:
+        with suppress(WireError):  # a body that does not hold says nothing; the gap will show
+            match frame.type:
+                case MessageType.READOUT | MessageType.WINDOW:
+                    if self._reception is not None:
+                        self._goodput.add(len(frame.body), now_s)
+                        self._reception.on_frame(frame, self.info)
+                case MessageType.SCENE_DATA:
+                    self._on_scene(Fragment.unpack(frame.body))
+                case MessageType.LOG:
+                    line = Log.unpack(frame.body)
+                    self._on_log(line.level, line.text)
+
+    def _on_scene(self, fragment: Fragment) -> None:
+        scene = self._scene
+        if scene is not None and scene[0] == fragment.window:
+            _, pieces, arrived = scene
+            with arrived:
+                pieces.put(fragment.offset, fragment.data)
+                if pieces.complete:
+                    arrived.notify()
+
+    def _on_status(self, body: bytes) -> None:
+        with suppress(WireError):
+            status = StatusAnswer.unpack(body)
+            if status.boot_id != self.info.boot_id:
+                self.connection.give_up_link("it was reset")
+                return
+            self._next_window = status.next_window
+            if self._reception is not None:
+                self._reception.on_quiet(status.next_window)
+
+    def _on_tick(self, now_s: float) -> None:
+        if self.connection.state != "connected":
+            return
+        silent = self.connection.quiet_s() > QUIET_S and now_s - self._asked_s > QUIET_S
+        if self._reception is not None and silent:
+            self._asked_s = now_s
+            self._reception.on_quiet(self._next_window)
+        if now_s >= self._clock_due_s:
+            self._sync_clock(self.connection.link())
+
+    def _sync_clock(self, link: Link) -> Future[bytes]:
+        sent_s = time.monotonic()
+        self._clock_due_s = sent_s + CLOCK_INTERVAL_S
+        answer = link.submit(MessageType.TIME_SYNC, TimeSyncRequest(int(sent_s * 1e6)).pack())
+        answer.add_done_callback(
+            lambda done: None if done.exception() else self.clock_answered(sent_s, done.result())
+        )
+        return answer
+
+    def _resend(self, request: ResendRequest) -> None:
+        answer = self.connection.submit(MessageType.RESEND, request.pack())
+        if answer is not None:
+            self._resends += 1
+            answer.add_done_callback(lambda done: self._resend_answered(request, done))
+
+    def _resend_answered(self, request: ResendRequest, answer: Future[bytes]) -> None:
+        error = answer.exception()
+        reception = self._reception
+        gone = isinstance(error, BoardError) and error.code == ErrorCode.WINDOW_GONE
+        if gone and reception is not None:
+            reception.on_gone(request.window)
+            self._grant(reception)  # credit must not wait for a window that never comes
