@@ -74,6 +74,7 @@ class ErrorCode(IntEnum):
     WINDOW_GONE = 11
     BAD_ARGUMENT = 12
     INTERNAL = 13
+    UPLOAD_INCOMPLETE = 14
 
 
 class Feature(IntFlag):

@@ -252,7 +252,7 @@ class ConfigureRequest:
     scene : str, optional
         What the sensor looks at, as in ``focalloop emulate --scene``.
     seed : int, optional
-        Seed of the emulated noise, 0 or more.
+        Seed of the emulated noise, 0 to 2**63 - 1.
     """
 
     profile: str | dict[str, Any] | None = None
@@ -282,8 +282,8 @@ class ConfigureRequest:
             raise WireError("the setting profile is a preset's name or a profile object")
         if not isinstance(scene, str | None):
             raise WireError("the setting scene is a text")
-        if not (seed is None or (type(seed) is int and seed >= 0)):
-            raise WireError("the setting seed is a whole number, 0 or more")
+        if not (seed is None or (type(seed) is int and 0 <= seed < 2**63)):
+            raise WireError("the setting seed is a whole number from 0 to 2**63 - 1")
         return cls(profile, scene, seed)
 
 

@@ -113,7 +113,8 @@ class UploadCommitRequest(FixedBody):
     Attributes
     ----------
     kinds : UploadKind
-        MAP, or MAP and MASK.
+        MAP: a map without aperture. Both: a map with this one. MASK: the active map's levels with
+        this aperture.
     map_hash : bytes
         Hash of the ratio map that they make up.
     """
