@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -232,19 +233,15 @@ class Board:
             Takes windows done and windows in all.
         """
         windows: list[Window] = []
-        driver = self._driver
-        with driver.reception(self.info.held_windows, count) as reception:
-            driver.start_stream(reception)
-            for readout in driver.take(reception):
-                windows.append(self._window(readout))
+        with closing(self.stream(self.info.held_windows, count)) as stream:
+            for window in stream:
+                windows.append(window)
                 if progress is not None:
                     progress(len(windows), count)
-                if len(windows) == count:
-                    break
         return windows
 
-    def stream(self, credit: int = 8) -> Iterator[Window]:
-        """Windows of the scene without end, in order, each whole.
+    def stream(self, credit: int = 8, count: int | None = None) -> Generator[Window, None, None]:
+        """Windows of the scene, in order and each whole, without end or until `count` have come.
 
         Closing the generator, or leaving the ``with`` block of the board, stops the stream. A
         window that the line spoilt and the board does not hold any more is left out and counted
@@ -255,11 +252,13 @@ class Board:
         credit : int
             Windows that may be on their way or waiting here, at most what the board holds. A
             consumer that is too slow makes the board skip windows, never queue them.
+        count : int, optional
+            Windows wanted in all.
         """
         driver = self._driver
-        with driver.reception(max(1, min(credit, self.info.held_windows))) as reception:
+        with driver.reception(max(1, min(credit, self.info.held_windows)), count) as reception:
             driver.start_stream(reception)
-            for readout in driver.take(reception):
+            for readout in islice(driver.take(reception), count):
                 yield self._window(readout)
 
     def dark_capture(self, level: int, count: int = 1) -> list[Window]:

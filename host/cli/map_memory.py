@@ -1,0 +1,40 @@
+"""Maps that this user uploaded, so that a later command can read what a board captures under them.
+
+A board says only the hash of the map it runs. Files in the user's cache folder, named by hash.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from firmware_sim.wire import HelloAnswer
+
+
+def remember(ratio_map: RatioMap) -> None:
+    """Keep a map; without a cache folder to write to, it is just not kept."""
+    path = _path(ratio_map.hash())
+    with suppress(OSError, RatioMapError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ratio_map.save(path)
+
+
+def recall(map_hash: bytes, board: HelloAnswer) -> RatioMap | None:
+    """Return the map of this hash: one that was kept, or a named tile at the board's size."""
+    with suppress(OSError, RatioMapError):
+        kept = RatioMap.load(_path(map_hash))
+        if kept.hash() == map_hash:
+            return kept
+    for tile in NAMED_TILES.values():
+        with suppress(RatioMapError):
+            named = RatioMap.from_tile(tile, board.shape, board.slots, board.level_set)
+            if named.hash() == map_hash:
+                return named
+    return None
+
+
+def _path(map_hash: bytes) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "focalloop" / "maps" / f"{map_hash.hex()}.npz"
