@@ -87,16 +87,21 @@ def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:
     # Players want colour planes at half size, which odd sizes do not have.
     even = not (frames.shape[1] % 2 or frames.shape[2] % 2)
     pixels = "yuv420p" if even else "yuv444p"
-    with av.open(name, "w") as container:
-        stream = container.add_stream(
-            "libx264", rate=Fraction(frames_per_s).limit_denominator(1000)
-        )
-        stream.height, stream.width = frames.shape[1:]
-        stream.pix_fmt = pixels
-        stream.options = {"crf": "8"}
-        stream.codec_context.color_range = ColorRange.JPEG
-        for gray in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(gray), format="gray")
-            full = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.JPEG}
-            container.mux(stream.encode(frame.reformat(format=pixels, **full)))
-        container.mux(stream.encode())
+    full = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.JPEG}
+    rate = Fraction(frames_per_s).limit_denominator(1000)
+    try:
+        with av.open(name, "w") as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.height, stream.width = frames.shape[1:]
+            stream.pix_fmt = pixels
+            stream.options = {"crf": "8"}
+            stream.codec_context.color_range = ColorRange.JPEG
+            for gray in frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(gray), format="gray")
+                container.mux(stream.encode(frame.reformat(format=pixels, **full)))
+            container.mux(stream.encode())
+    except av.error.FFmpegError as error:
+        height, width = frames.shape[1:]
+        raise VideoError(
+            f"{height}x{width} video cannot be encoded ({error}): write .npz"
+        ) from None

@@ -13,10 +13,13 @@ import typer
 from rich.table import Table
 
 from firmware_sim.clips import Clips, SceneError, load_clips
-from firmware_sim.ratio_map import RatioMap
+from firmware_sim.ratio_map import RatioMap, RatioMapError
+from firmware_sim.wire import WindowKind
 from host.bundle import DEFAULT_BUNDLE, Bundle
+from host.capture import MANIFEST, Capture
 from host.cli.arguments import load_map, load_profile
 from host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
+from host.errors import CaptureError
 from host.evaluate import Evaluation, capture_clips, evaluate, initial
 from host.reconstruct import NETWORK_FREE, Float32, NetworkFree, Reconstructor
 from host.video import check_output, write_video
@@ -132,8 +135,13 @@ def reconstruct_command(
     Example: focalloop reconstruct clips.npz --bundle edge-tile-2of16 -o video.mp4
     """
     check_output(output)
-    way = _way(bundle, ratio_map, threads)
-    names, windows = _emulated(source, way, profile, seed, limit)
+    if (source / MANIFEST).is_file():
+        if ratio_map is not None:
+            raise typer.BadParameter("a capture has its own map: leave --map out")
+        way, names, windows = _captured(source, bundle, threads, limit)
+    else:
+        way = _way(bundle, ratio_map, threads)
+        names, windows = _emulated(source, way, profile, seed, limit)
     started_s = perf_counter()
     with progress_bar() as bar:
         video = [
@@ -195,6 +203,37 @@ def _way(bundle: str, ratio_map: str | None, threads: int) -> _Way:
 def _load(clips: Path, ways: list[_Way], limit: int | None) -> Clips:
     with console.status(f"reading {clips}"):
         return load_clips(clips, ways[0].ratio_map.slots, max_clips=limit)
+
+
+def _captured(
+    folder: Path, bundle: str, threads: int, limit: int | None
+) -> tuple[_Way, tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]:
+    """Find what reconstructs a capture, and its windows of the scene: names, measurements."""
+    capture = Capture.load(folder)
+    taken = [place for place in capture.windows() if place[0].kind is WindowKind.SCENE][:limit]
+    if not taken:
+        raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
+    own_map = taken[0][0].ratio_map
+    if bundle == NETWORK_FREE:
+        way = _Way(NETWORK_FREE, own_map, NetworkFree())
+    else:
+        way = _with_bundle(bundle, threads)
+        _warn_of_another_map(way, own_map)
+    names = tuple(f"{folder.name}[{series.numbers[index]}]" for series, index in taken)
+    return way, names, ((series.reads(index), series.ratio_map) for series, index in taken)
+
+
+def _warn_of_another_map(way: _Way, own_map: RatioMap) -> None:
+    try:
+        same = way.ratio_map.tiled_to(*own_map.shape).hash() == own_map.hash()
+    except RatioMapError:
+        same = False
+    if not same:
+        console.print(
+            f"note: {way.name} was trained for another ratio map than this capture's",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _emulated(
