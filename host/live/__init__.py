@@ -1,0 +1,1 @@
+"""The live session: board, reconstruction and pictures, and what the service sees of them."""

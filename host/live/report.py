@@ -1,0 +1,44 @@
+"""A board and its link in the words of the session's state."""
+
+from __future__ import annotations
+
+from firmware_sim.wire import Feature
+from host.board import Board
+from host.live.state import BoardState, LinkState
+
+
+def board_state(board: Board) -> BoardState:
+    """Return who the board is."""
+    info = board.info
+    return BoardState(
+        url=board.url,
+        name=info.name,
+        firmware=info.firmware,
+        serial=info.serial,
+        simulated=bool(info.features & Feature.EMULATOR),
+        height=info.height,
+        width=info.width,
+        slots=info.slots,
+        bits=info.bits,
+        black_level_dn=info.black_level_dn,
+        full_scale_dn=info.full_scale_dn,
+        slot_rate_hz=info.slot_rate_hz,
+    )
+
+
+def link_state(board: Board) -> LinkState:
+    """Return how the link to the board does."""
+    stats = board.stats
+    return LinkState(
+        rate_bytes_per_s=stats.goodput_bytes_per_s,
+        received_bytes=stats.bytes_in,
+        bad_frames=stats.frames_bad,
+        resends=stats.resends + stats.repeats,
+        reconnects=stats.reconnects,
+    )
+
+
+def sentence(text: object) -> str:
+    """Return a message as a whole sentence: a capital at the start, a full stop at the end."""
+    words = str(text)
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")

@@ -1,0 +1,402 @@
+"""The live session: windows from a board, rebuilt as they come, the newest first.
+
+Three threads share the work, and none ever waits for a slower one. The *board* thread streams
+windows and fetches the scene behind them where the board knows it; the *rebuild* thread
+reconstructs the newest one; the *score* thread compares one window a second with the truth. What
+is too old is passed over and counted, never queued.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.errors import FocalloopError
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.wire import Feature
+from host.board import Board
+from host.errors import BoardError, BoardLostError
+from host.live.ledger import Ledger
+from host.live.newest import Newest
+from host.live.rebuilder import NETWORK_FREE, Rebuilder
+from host.live.report import board_state, link_state, sentence
+from host.live.source import BoardSource
+from host.live.state import (
+    BundleState,
+    LinkState,
+    LiveState,
+    Phase,
+    Picture,
+    ScoreState,
+    map_state,
+)
+from host.metrics import psnr, ssim
+from host.reconstruct import Float32, initial_reconstruction
+from host.windows import Window
+
+DRAWN_STEP = 4
+"""Slots from one drawn picture to the next where no viewer asks for more: 60 of 240 a second."""
+
+SCORE_PERIOD_S = 1.0
+
+RECONNECT_TIMEOUT_S = 5.0
+"""How long a vanished board is waited for before everything, its emulator too, starts anew."""
+
+DEFAULT_TILE = "tile-2of16"
+"""Map where neither the user nor a bundle names one."""
+
+_RETRY_S = 1.0
+_TRUTH_TIMEOUT_S = 1.0
+_PSNR_CAP_DB = 100.0
+"""Stands for infinity, which JSON does not have."""
+
+_log = logging.getLogger("focalloop.live")
+
+Truth = NDArray[np.uint8] | None
+
+
+@dataclass(eq=False)
+class _Job:
+    """One window on its way through the session."""
+
+    window: Window
+    step: int
+    truth: Future[Truth] = field(default_factory=Future)
+    """Every `step`-th slot of the scene."""
+    whole_truth: Future[Truth] | None = None
+    """Every slot of it, for a window that is scored."""
+
+
+class LiveSession:
+    """A board, its map, what rebuilds its windows, and the newest picture of them.
+
+    Starts with the ``with`` block and ends with it. If the board vanishes, it is reached again as
+    soon as it is back, and gets its map again.
+
+    Parameters
+    ----------
+    source
+        Where the board comes from.
+    bundle
+        As for `Rebuilder`.
+    ratio_map
+        Map to upload; by default the bundle's own, or `DEFAULT_TILE` without one.
+    scene, profile
+        What is known of the board's scene and noise, for the state.
+
+    Attributes
+    ----------
+    failure : FocalloopError or None
+        Why the session ended before its first picture.
+    """
+
+    def __init__(
+        self,
+        source: BoardSource,
+        *,
+        bundle: str | None = None,
+        ratio_map: RatioMap | None = None,
+        scene: str = "",
+        profile: str = "",
+    ) -> None:
+        self.failure: FocalloopError | None = None
+        self._source = source
+        self._bundle = bundle
+        self._map = ratio_map
+        self._map_runs = False
+        self._scene, self._profile = scene, profile
+        self._ledger = Ledger()
+        self._rebuilder: Future[Rebuilder] = Future()
+        self._board: Board | None = None
+        self._picture: Picture | None = None
+        self._scores: ScoreState | None = None
+        self._score_due_s = 0.0
+        self._subscribers: list[Callable[[], None]] = []
+        self._wants: dict[int, int] = {}
+        self._jobs: Newest[_Job] = Newest()
+        self._scoring: Newest[tuple[_Job, Float32, Float32]] = Newest()
+        self._ending = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
+            for name, work in (
+                ("board", self._run_board),
+                ("rebuild", self._run_rebuild),
+                ("score", self._run_score),
+            )
+        ]
+
+    def __enter__(self) -> Self:
+        """Start; everything happens in the session's threads."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the stream, the board's source and the threads."""
+        self._end()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map the board runs; None before the first upload."""
+        return self._map if self._map_runs else None
+
+    def picture(self) -> Picture | None:
+        """Return the newest picture."""
+        return self._picture
+
+    def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
+        """Have `called` run, in a thread of the session, at each new picture; returns its end."""
+        self._subscribers.append(called)
+        return lambda: self._subscribers.remove(called)
+
+    def want(self, viewer: object, step: int | None) -> None:
+        """Ask for every `step`-th slot of the coming windows for a viewer; None takes it back."""
+        if step is None:
+            self._wants.pop(id(viewer), None)
+        else:
+            self._wants[id(viewer)] = step
+
+    def drawn(self, window: int) -> None:
+        """Note that a viewer has just put a window on the screen."""
+        self._ledger.drawn(window)
+
+    def bundles(self) -> list[BundleState]:
+        """Return everything that can reconstruct; nothing while the session is starting."""
+        return self._rebuilder.result().offer() if self._rebuilder.done() else []
+
+    def select(self, name: str) -> None:
+        """Reconstruct with the named bundle, or ``network-free``, from the next window on.
+
+        Raises
+        ------
+        BundleError, ReconstructError
+            If that cannot be; the present one stays.
+        """
+        self._rebuilder.result().select(name)
+        self._ledger.tell(f"Windows are rebuilt by {name} now.")
+
+    def upload(self, ratio_map: RatioMap) -> None:
+        """Bring a map onto the board and run it; returns when it runs.
+
+        Raises
+        ------
+        RatioMapError
+            If the board cannot run it.
+        BoardError, BoardLostError
+            If the board refused it or is not there; it keeps the old map.
+        """
+        board = self._board
+        if board is None:
+            raise BoardLostError("no board is connected: send the map again in a moment")
+        self._upload(board, ratio_map)
+
+    def state(self) -> LiveState:
+        """Return how the session stands now."""
+        ledger, board = self._ledger, self._board
+        phase = ledger.phase
+        if phase is Phase.STREAMING and board is not None and board.state == "lost":
+            phase = Phase.LOST
+        rebuilder = self._rebuilder.result() if _succeeded(self._rebuilder) else None
+        ratio_map = self.ratio_map
+        trained = rebuilder is None or ratio_map is None or rebuilder.is_trained_for(ratio_map)
+        return LiveState(
+            phase=phase,
+            activity=ledger.activity,
+            progress=ledger.progress,
+            scene=self._scene,
+            profile=self._profile,
+            bundle="" if rebuilder is None else rebuilder.name,
+            trained_for_map=trained,
+            board=None if board is None else board_state(board),
+            map=None if ratio_map is None else map_state(ratio_map),
+            scores=self._scores,
+            link=LinkState() if board is None else link_state(board),
+            speed=ledger.speed(0 if board is None else board.stats.lost),
+            messages=ledger.messages(),
+        )
+
+    def _end(self) -> None:
+        self._ending.set()
+        self._source.stop()
+        board = self._board
+        if board is not None:
+            board.close()
+        self._jobs.close()
+        self._scoring.close()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; whatever ends it too early ends the session with a sentence."""
+        try:
+            work()
+        except FocalloopError as error:
+            self.failure = self.failure or error
+        except Exception as error:
+            _log.exception("a thread of the live session failed")
+            self.failure = self.failure or FocalloopError(f"the live session failed: {error}")
+        if not self._ending.is_set():
+            self._ledger.tell(str(self.failure), "error")
+            self._end()
+        self._ledger.enter(Phase.STOPPED)
+
+    # The board thread.
+
+    def _run_board(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._ledger.enter(Phase.STARTING, "starting the board")
+                url = self._source.start()
+                self._ledger.enter(Phase.CONNECTING, f"opening {url}")
+                with Board.open(
+                    url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event
+                ) as board:
+                    self._board = board
+                    self._stream(board)
+            except FocalloopError as error:
+                if self._ending.is_set():
+                    return
+                if self._picture is None:
+                    raise
+                self._ledger.enter(Phase.LOST)
+                self._ledger.tell(f"{sentence(error)} Trying to reach it again.", "error")
+                self._source.stop()
+                self._ending.wait(_RETRY_S)
+            finally:
+                self._board = None
+
+    def _stream(self, board: Board) -> None:
+        ratio_map = self._map or self._rebuilder.result().ratio_map
+        if ratio_map is None:
+            info = board.info
+            tile = NAMED_TILES[DEFAULT_TILE]
+            ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
+        self._upload(board, ratio_map)
+        for window in board.stream():
+            self._pass_on(board, window)
+            if self._ending.is_set():
+                return
+
+    def _upload(self, board: Board, ratio_map: RatioMap) -> None:
+        before, activity = self._ledger.phase, "uploading the ratio map"
+        self._ledger.enter(Phase.UPLOADING, activity, 0.0)
+        started_s = time.monotonic()
+        try:
+            self._map = board.upload(
+                ratio_map,
+                lambda done, total: self._ledger.enter(Phase.UPLOADING, activity, done / total),
+            )
+            self._map_runs = True
+        except FocalloopError:
+            self._ledger.enter(before)
+            raise
+        self._ledger.enter(Phase.STREAMING)
+        self._ledger.tell(
+            f"A ratio map of {self._map.mean_level:.2f} measurements a pixel was uploaded in "
+            f"{time.monotonic() - started_s:.2f} s."
+        )
+
+    def _pass_on(self, board: Board, window: Window) -> None:
+        """Hand a window to the rebuild thread, then fetch the scene behind it meanwhile."""
+        self._ledger.received(window)
+        job = _Job(window, min([*self._wants.values(), DRAWN_STEP]))
+        if time.monotonic() >= self._score_due_s:
+            self._score_due_s = time.monotonic() + SCORE_PERIOD_S
+            job.whole_truth = Future()
+        if self._jobs.put(job) is not None:
+            self._ledger.passed_over()
+        job.truth.set_result(_truth(board, window.number, job.step))
+        if job.whole_truth is not None:
+            job.whole_truth.set_result(_truth(board, window.number, 1))
+
+    def _event(self, text: str) -> None:
+        self._ledger.tell(sentence(text), "warning")
+
+    # The rebuild thread.
+
+    def _run_rebuild(self) -> None:
+        try:
+            rebuilder = Rebuilder(self._bundle)
+        except FocalloopError as error:
+            self._rebuilder.set_exception(error)
+            raise
+        self._rebuilder.set_result(rebuilder)
+        if self._bundle is None and rebuilder.name == NETWORK_FREE:
+            self._ledger.tell("No bundle is installed: windows are rebuilt without one.", "warning")
+        while (job := self._jobs.take()) is not None:
+            self._rebuild(job, rebuilder)
+
+    def _rebuild(self, job: _Job, rebuilder: Rebuilder) -> None:
+        window, ratio_map = job.window, job.window.ratio_map
+        started_s = time.monotonic()
+        video, problem = rebuilder(window)
+        self._ledger.rebuilt(time.monotonic() - started_s)
+        if problem is not None:
+            self._ledger.tell(f"{sentence(problem)} Windows come without a network now.", "warning")
+        initial = initial_reconstruction(
+            window.reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+        )
+        self._picture = Picture(
+            window=window.number,
+            map_hash=ratio_map.hash(),
+            slots=range(0, ratio_map.slots, job.step),
+            truth=_result(job.truth),
+            initial=_bytes(initial[:: job.step]),
+            final=_bytes(video[:: job.step]),
+            readout=window.codes,
+        )
+        for called in list(self._subscribers):
+            called()
+        if job.whole_truth is not None:
+            self._scoring.put((job, initial, video))
+
+    # The score thread.
+
+    def _run_score(self) -> None:
+        while (item := self._scoring.take()) is not None:
+            job, initial, final = item
+            truth = None if job.whole_truth is None else _result(job.whole_truth)
+            if truth is None:
+                self._scores = None
+                continue
+            self._scores = ScoreState(
+                window=job.window.number,
+                psnr_initial_db=min(psnr(initial, truth), _PSNR_CAP_DB),
+                psnr_final_db=min(psnr(final, truth), _PSNR_CAP_DB),
+                ssim_initial=ssim(initial, truth),
+                ssim_final=ssim(final, truth),
+            )
+
+
+def _truth(board: Board, window: int, step: int) -> Truth:
+    """Scene behind a window, where the board knows it and still holds it."""
+    if not board.info.features & Feature.SCENE:
+        return None
+    with suppress(BoardError, BoardLostError):
+        return board.scene(window, 0, step)
+    return None
+
+
+def _result(truth: Future[Truth]) -> Truth:
+    with suppress(TimeoutError):
+        return truth.result(_TRUTH_TIMEOUT_S)
+    return None
+
+
+def _bytes(video: Float32) -> NDArray[np.uint8]:
+    """Video in [0, 1] as bytes, rounded; what lies beyond is clipped."""
+    scaled = np.multiply(video, np.float32(255), dtype=np.float32)
+    return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
+
+
+def _succeeded(future: Future[Rebuilder]) -> bool:
+    return future.done() and future.exception() is None

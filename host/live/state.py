@@ -1,0 +1,239 @@
+"""What passes between a live session and the service: its state, its pictures, its handles.
+
+The states are plain frozen values, ready for JSON. The service sends them as they are and builds
+its OpenAPI document from them, so each field says its unit. A value that is not known yet, or has
+no meaning for this board, is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.ratio_map import RatioMap
+
+
+class Phase(StrEnum):
+    """Where a live session stands."""
+
+    STARTING = "starting"
+    """Nothing is connected yet: the board or its emulator is being started."""
+    CONNECTING = "connecting"
+    """A board is being opened and asked who it is."""
+    UPLOADING = "uploading"
+    """The ratio map is on its way to the board."""
+    STREAMING = "streaming"
+    """Windows arrive."""
+    LOST = "lost"
+    """The board is silent or gone; the session keeps trying."""
+    STOPPED = "stopped"
+    """The session has ended."""
+
+
+@dataclass(frozen=True)
+class BoardState:
+    """Who the board is, from its HELLO."""
+
+    url: str
+    name: str
+    firmware: str
+    serial: str
+    simulated: bool
+    """True for an emulated board, False for a real one."""
+    height: int
+    width: int
+    slots: int
+    bits: int
+    black_level_dn: float
+    full_scale_dn: float
+    slot_rate_hz: float
+
+
+@dataclass(frozen=True)
+class MapState:
+    """The ratio map the board runs."""
+
+    hash: str
+    height: int
+    width: int
+    slots: int
+    tile_height: int
+    tile_width: int
+    level_shares: dict[int, float]
+    """Share of the pixels at each level of the level set, in [0, 1]."""
+    mean_level: float
+    """Measurements a pixel a window, the mean."""
+    ratio: float
+    """``r_avg``: measurements against a full readout, one read a pixel a slot."""
+
+
+@dataclass(frozen=True)
+class ScoreState:
+    """Picture quality of one window against the truth; video clipped to [0, 1], peak 1."""
+
+    window: int
+    psnr_initial_db: float
+    psnr_final_db: float
+    ssim_initial: float
+    ssim_final: float
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """Counters of the serial link since the session began, and its present rate."""
+
+    rate_bytes_per_s: float = 0.0
+    received_bytes: int = 0
+    bad_frames: int = 0
+    resends: int = 0
+    reconnects: int = 0
+
+
+@dataclass(frozen=True)
+class SpeedState:
+    """How fast windows come, are rebuilt and reach the screen."""
+
+    windows_received: int = 0
+    windows_reconstructed: int = 0
+    windows_lost: int = 0
+    """Announced by the board and never received whole."""
+    windows_passed_over: int = 0
+    """Received whole and not reconstructed: a newer one was already there."""
+    received_per_s: float = 0.0
+    reconstructed_per_s: float = 0.0
+    reconstruct_ms: float | None = None
+    """Median time of the network alone."""
+    latency_p50_ms: float | None = None
+    """End of a window's last slot to its first picture drawn by a page: the median."""
+    latency_p95_ms: float | None = None
+    first_picture_s: float | None = None
+    """From the start of the session to the first reconstructed window."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line of what happened, for people."""
+
+    time_s: float
+    """Seconds since the epoch."""
+    level: str
+    """``info``, ``warning`` or ``error``."""
+    text: str
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """All a page or a script needs to know about a live session."""
+
+    phase: Phase = Phase.STARTING
+    activity: str = ""
+    """What is being done right now, a few words."""
+    progress: float | None = None
+    """Share of the activity that is done, in [0, 1]."""
+    scene: str = ""
+    profile: str = ""
+    bundle: str = ""
+    """Name of what reconstructs: a bundle, or ``network-free``."""
+    trained_for_map: bool = True
+    """False where the bundle's network was trained for another map than the board runs."""
+    board: BoardState | None = None
+    map: MapState | None = None
+    scores: ScoreState | None = None
+    link: LinkState = field(default_factory=LinkState)
+    speed: SpeedState = field(default_factory=SpeedState)
+    messages: tuple[Message, ...] = ()
+    """The newest last; at most 50."""
+
+
+@dataclass(frozen=True)
+class BundleState:
+    """Something a session can reconstruct with."""
+
+    name: str
+    title: str
+    mean_level: float | None
+    """Measurements a pixel of the map it was trained for; None for the network-free path."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One reconstructed window: the slots that are drawn, and what they were rebuilt from."""
+
+    window: int
+    map_hash: bytes
+    slots: range
+    """Which slots of the window the planes are; its step is a power of two."""
+    truth: NDArray[np.uint8] | None
+    """Scene, shape (slots, H, W); None where the board does not know it."""
+    initial: NDArray[np.uint8]
+    """Initial reconstruction (CRL Eq. 3), clipped to [0, 1] and scaled to 255; as `truth`."""
+    final: NDArray[np.uint8]
+    """Final reconstruction, as `initial`."""
+    readout: NDArray[np.uint8] | NDArray[np.uint16]
+    """Measurements in DN in the order of the read plan, shape (count,)."""
+
+
+class LiveSource(Protocol):
+    """What the service shows and steers; `host.live.session.LiveSession` is one."""
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map the board runs, None before the first upload."""
+        ...
+
+    def state(self) -> LiveState:
+        """Return how the session stands now."""
+        ...
+
+    def picture(self) -> Picture | None:
+        """Return the newest picture."""
+        ...
+
+    def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
+        """Have `called` run, in a thread of the session, at each new picture; returns its end."""
+        ...
+
+    def want(self, viewer: object, step: int | None) -> None:
+        """Ask for every `step`-th slot of the coming windows for a viewer; None takes it back."""
+        ...
+
+    def drawn(self, window: int) -> None:
+        """Note that a viewer has just put a window on the screen."""
+        ...
+
+    def upload(self, ratio_map: RatioMap) -> None:
+        """Bring a map onto the board and run it; returns when it runs."""
+        ...
+
+    def bundles(self) -> list[BundleState]:
+        """Return everything that can reconstruct."""
+        ...
+
+    def select(self, name: str) -> None:
+        """Reconstruct with the named bundle, or ``network-free``, from the next window on."""
+        ...
+
+
+def map_state(ratio_map: RatioMap) -> MapState:
+    """Return what there is to tell about a map."""
+    height, width = ratio_map.shape
+    tile_height, tile_width = ratio_map.tile.shape
+    counts = np.bincount(ratio_map.levels.reshape(-1), minlength=256)
+    return MapState(
+        hash=ratio_map.hash_hex,
+        height=height,
+        width=width,
+        slots=ratio_map.slots,
+        tile_height=tile_height,
+        tile_width=tile_width,
+        level_shares={
+            level: float(counts[level]) / (height * width) for level in ratio_map.level_set
+        },
+        mean_level=ratio_map.mean_level,
+        ratio=ratio_map.ratio,
+    )
