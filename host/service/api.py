@@ -1,0 +1,255 @@
+"""REST routes over a live session: state, map, bundles, board, health and metrics.
+
+Every refusal is ``{"detail": sentence}``, and leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import base64
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from firmware_sim import ratio_map_files
+from firmware_sim.errors import FocalloopError
+from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
+from host.errors import BoardError
+from host.live.report import sentence
+from host.live.state import BoardState, BundleState, LiveSource, LiveState, MapState, map_state
+from host.service.gate import Gate
+from host.service.metrics import registry_of
+from host.service.preview import preview
+
+MAX_MAP_BYTES = 4 << 20
+"""Largest body of a map upload; the largest useful map file is far below."""
+
+_WEB = Path(__file__).parents[1] / "web"
+
+
+class Refusal(BaseModel):
+    """Why a request was not carried out."""
+
+    detail: str
+
+
+class MapDocument(BaseModel):
+    """The ratio map the board runs, with its levels and the palette they are shown in."""
+
+    hash: str
+    height: int
+    width: int
+    slots: int
+    tile_height: int
+    tile_width: int
+    level_shares: dict[int, float]
+    mean_level: float
+    ratio: float
+    colours: dict[int, tuple[int, int, int]] = Field(description="sRGB of each level")
+    levels: str = Field(description="Base64 of one byte a pixel, row-major")
+
+
+class Bundles(BaseModel):
+    """What can reconstruct, and what does."""
+
+    bundles: list[BundleState]
+    active: str
+
+
+class BundleChoice(BaseModel):
+    """Name of the bundle to reconstruct with, or ``network-free``."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Health(BaseModel):
+    """That the service runs, and how its session stands."""
+
+    status: str
+    phase: str
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Refusal} for status in statuses}
+
+
+def create_app(
+    source: LiveSource, *, token: str | None = None, host_names: tuple[str, ...] | None = None
+) -> FastAPI:
+    """Build the service.
+
+    Parameters
+    ----------
+    source
+        Session that is shown and steered.
+    token
+        Bearer token that every request but the page's own files needs; None asks for none.
+    host_names
+        Names the Host header may carry (see `host.service.gate`); None allows any.
+    """
+    app = FastAPI(
+        title="focalloop",
+        version=version("focalloop"),
+        description="Live preview of a programmable focal-plane sensor: state, maps, bundles.",
+        docs_url=None,  # the usual pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.add_middleware(Gate, token=token, host_names=host_names)
+    app.add_exception_handler(FocalloopError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_request)
+    _add_state_routes(app, source)
+    _add_map_routes(app, source)
+    _add_bundle_routes(app, source)
+    _add_page(app, source)
+    return app
+
+
+def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
+    registry = registry_of(source)
+
+    @app.get("/api/state")
+    def get_state() -> LiveState:
+        """Return how the session stands: phase, board, map, scores, speed, link, messages."""
+        return source.state()
+
+    @app.get("/api/board", responses=_refusals(503))
+    def get_board() -> BoardState:
+        """Return who the board is."""
+        board = source.state().board
+        if board is None:
+            raise HTTPException(503, "No board is connected yet; ask again in a moment.")
+        return board
+
+    @app.get("/healthz")
+    def get_health() -> Health:
+        """Answer whenever the service runs, whatever the board does."""
+        return Health(status="ok", phase=source.state().phase)
+
+    @app.get("/metrics", response_class=Response)
+    def get_metrics() -> Response:
+        """Return counters and gauges in Prometheus' text format."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
+    @app.get("/api/map", responses=_refusals(503))
+    def get_map() -> MapDocument:
+        """Return the ratio map the board runs."""
+        return _document(_present_map(source))
+
+    @app.get("/api/map.{suffix}", response_class=Response, responses=_refusals(404, 422, 503))
+    def get_map_file(suffix: str) -> Response:
+        """Return the ratio map the board runs as a file, ``npz`` or ``png``."""
+        types = {"npz": "application/x-npz", "png": "image/png"}
+        if suffix not in types:
+            raise HTTPException(404, f"A map comes as .npz or .png, not as .{suffix}.")
+        body = ratio_map_files.encode(_present_map(source), f".{suffix}")
+        return Response(body, media_type=types[suffix])
+
+    @app.put(
+        "/api/map",
+        responses=_refusals(413, 422, 503),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+                    "image/png": {"schema": {"type": "string", "format": "binary"}},
+                },
+            }
+        },
+    )
+    async def put_map(request: Request) -> MapDocument:
+        """Upload a map file, ``.npz`` or indexed ``.png``, to the board and run it.
+
+        A periodic map is fitted to the board's array. Answers when the board runs it.
+        """
+        body = await _body(request)
+        return await run_in_threadpool(_upload, source, body)
+
+
+def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
+    @app.get("/api/bundles")
+    def get_bundles() -> Bundles:
+        """Return what can reconstruct, and what does."""
+        return Bundles(bundles=source.bundles(), active=source.state().bundle)
+
+    @app.put("/api/bundle", responses=_refusals(422))
+    def put_bundle(choice: BundleChoice) -> Bundles:
+        """Reconstruct with another bundle, or without a network; the board keeps its map."""
+        source.select(choice.name)
+        return get_bundles()
+
+
+def _add_page(app: FastAPI, source: LiveSource) -> None:
+    @app.websocket("/ws/preview")
+    async def ws_preview(socket: WebSocket) -> None:
+        await preview(socket, source)
+
+    @app.get("/", include_in_schema=False)
+    def get_page() -> FileResponse:
+        return FileResponse(_WEB / "index.html")
+
+    app.mount("/web", StaticFiles(directory=_WEB))
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body up to `MAX_MAP_BYTES`; a longer one is refused as soon as that is known."""
+    announced = request.headers.get("content-length", "0")
+    body = bytearray()
+    if int(announced) <= MAX_MAP_BYTES:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_MAP_BYTES:
+                break
+        else:
+            return bytes(body)
+    raise HTTPException(
+        413, f"A map file has at most {MAX_MAP_BYTES >> 20} MiB; the board keeps its map."
+    )
+
+
+def _upload(source: LiveSource, body: bytes) -> MapDocument:
+    present = source.ratio_map
+    board = source.state().board
+    if present is None or board is None:
+        raise HTTPException(503, "No board is connected yet; send the map again in a moment.")
+    ratio_map = ratio_map_files.decode(body, present.slots, present.level_set)
+    source.upload(ratio_map.tiled_to(board.height, board.width))
+    return _document(_present_map(source))
+
+
+def _present_map(source: LiveSource) -> RatioMap:
+    ratio_map = source.ratio_map
+    if ratio_map is None:
+        raise HTTPException(503, "No map is on a board yet; ask again in a moment.")
+    return ratio_map
+
+
+def _document(ratio_map: RatioMap) -> MapDocument:
+    state: MapState = map_state(ratio_map)
+    return MapDocument(
+        **vars(state),
+        colours={level: LEVEL_COLOURS.get(level, (128, 128, 128)) for level in state.level_shares},
+        levels=base64.b64encode(ratio_map.levels.tobytes()).decode("ascii"),
+    )
+
+
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """Turn an expected failure into its sentence: 422 where the sender is to change something."""
+    wrong_input = isinstance(error, RatioMapError | BoardError | ValueError)
+    return JSONResponse({"detail": sentence(error)}, 422 if wrong_input else 503)
+
+
+async def _refuse_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"detail": f"The request's {where} is wrong: {first['msg']}."}, 422)

@@ -1,0 +1,133 @@
+"""Who may come in: the checks before any route, and the headers on every answer.
+
+On loopback the danger is a web page elsewhere that makes the user's own browser talk to this
+service: the Host header is checked against DNS rebinding, and Origin against cross-site requests
+and sockets. Beyond loopback a bearer token is needed as well.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_OPEN_PATHS = ("/", "/healthz")
+_OPEN_PREFIX = "/web/"
+"""The page's own files hold no secret; everything that tells or does something needs the token."""
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address to bind to is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Gate:
+    """ASGI middleware that turns away who may not come in.
+
+    Parameters
+    ----------
+    app
+        What lies behind.
+    token
+        Bearer token, taken from ``Authorization`` or ``?token=``; None asks for none.
+    host_names
+        Names that the Host header may carry, without port; None allows any.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, token: str | None, host_names: Iterable[str] | None
+    ) -> None:
+        self._app = app
+        self._token = token.encode() if token is not None else None
+        self._host_names = None if host_names is None else frozenset(host_names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on or answer with one sentence."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, _with_headers(send))
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
+        else:
+            status, sentence = refusal
+            answer = JSONResponse({"detail": sentence}, status)
+            if status == 401:
+                answer.headers["WWW-Authenticate"] = "Bearer"
+            await answer(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._host_names is not None and _host_name(host) not in self._host_names:
+            names = " or ".join(sorted(self._host_names))
+            return 421, f"This service answers to {names} alone, not to {host!r}."
+        origin = headers.get("origin")
+        checked = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        if checked and origin is not None and urlsplit(origin).netloc != host:
+            return (
+                403,
+                f"Requests of the page {origin} are not taken; open this service's own page.",
+            )
+        if self._token is not None and not self._is_open(scope):
+            given = _given_token(headers, scope)
+            if given is None or not hmac.compare_digest(given, self._token):
+                return 401, (
+                    "This service needs its token: open the page with ?token=... at the end, or "
+                    "send it as 'Authorization: Bearer ...'."
+                )
+        return None
+
+    @staticmethod
+    def _is_open(scope: Scope) -> bool:
+        path: str = scope["path"]
+        return scope["type"] == "http" and (path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX))
+
+
+def _host_name(host: str) -> str:
+    """Name in a Host header, without its port; IPv6 keeps its brackets."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).lower()
+
+
+def _given_token(headers: Headers, scope: Scope) -> bytes | None:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip().encode()
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    return query["token"][0].encode() if "token" in query else None
+
+
+def _with_headers(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_HEADERS)
+        await send(message)
+
+    return with_headers

@@ -1,0 +1,71 @@
+"""The binary messages of the preview socket; ``docs/preview.md`` describes them.
+
+A message is a header of 24 bytes and raw planes or samples, so that a page shows it without
+decoding anything.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from host.live.state import Picture
+
+PICTURE, READOUT = 1, 2
+VERSION = 1
+HAS_TRUTH = 1
+
+HEADER = struct.Struct("<BBBBBBHHHI8s")
+"""Kind, version, first slot, step, slot count (bytes a sample in a readout), flags, height, width,
+zero, window, first 8 bytes of the map's hash; little-endian."""
+
+
+def pack_picture(picture: Picture, step: int) -> bytes:
+    """Pack every `step`-th slot of a picture: truth if known, initial and final planes, uint8.
+
+    `step` is a multiple of the picture's own.
+    """
+    every = step // picture.slots.step
+    slots = picture.slots[::every]
+    stacks = [picture.initial[::every], picture.final[::every]]
+    flags = 0
+    if picture.truth is not None:
+        stacks.insert(0, picture.truth[::every])
+        flags = HAS_TRUTH
+    height, width = picture.final.shape[1:]
+    header = HEADER.pack(
+        PICTURE,
+        VERSION,
+        slots.start,
+        step,
+        len(slots),
+        flags,
+        height,
+        width,
+        0,
+        picture.window,
+        picture.map_hash[:8],
+    )
+    return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks)])
+
+
+def pack_readout(picture: Picture) -> bytes:
+    """Pack the measurements a picture was rebuilt from, in DN, in the order of the read plan."""
+    samples = np.ascontiguousarray(picture.readout)
+    height, width = picture.final.shape[1:]
+    header = HEADER.pack(
+        READOUT,
+        VERSION,
+        0,
+        0,
+        samples.itemsize,
+        0,
+        height,
+        width,
+        0,
+        picture.window,
+        picture.map_hash[:8],
+    )
+    little_endian = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
+    return header + little_endian.tobytes()
