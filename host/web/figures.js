@@ -1,0 +1,118 @@
+/** The figures: tiles on top, the board and its link, and the log of what happened. */
+
+const PHASES = {
+  starting: "starting", connecting: "connecting", uploading: "uploading", streaming: "streaming",
+  lost: "board lost", stopped: "stopped", offline: "offline",
+};
+
+const set = (id, text) => { document.getElementById(id).textContent = text; };
+const number = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+
+/** Show a state of the service. @param {any} state */
+export function showState(state) {
+  const { board, map, scores, speed, link } = state;
+  showPhase(state.phase);
+  showNotice(state);
+
+  set("saved", map ? `${number(100 * (1 - map.ratio), 1)} %` : "–");
+  set("saved-note", map ? `${number(map.mean_level, 2)} of ${map.slots} reads a pixel` : "");
+  set("psnr-initial", number(scores?.psnr_initial_db, 1));
+  set("psnr-final", number(scores?.psnr_final_db, 1));
+  set("ssim-initial", number(scores?.ssim_initial, 3));
+  set("ssim-final", number(scores?.ssim_final, 3));
+  set("windows", number(speed.reconstructed_per_s, 1));
+  set("windows-note", speed.reconstruct_ms === null ? "" : `network ${number(speed.reconstruct_ms, 0)} ms a window`);
+  set("latency", number(speed.latency_p50_ms, 0));
+  set("latency-note", speed.latency_p95_ms === null ? "last slot to screen" : `to screen; 95 % in ${number(speed.latency_p95_ms, 0)} ms`);
+  set("link-rate", number(link.rate_bytes_per_s / 1e6, 2));
+  const troubles = link.bad_frames + speed.windows_lost;
+  set("link-note", troubles ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
+  document.getElementById("link-note").classList.toggle("bad", troubles > 0);
+
+  set("final-note", state.bundle ? `by ${state.bundle}` : "");
+  if (board) showBoard(state);
+  showLog(state.messages);
+}
+
+/** @param {string} phase */
+export function showPhase(phase) {
+  const element = document.getElementById("phase");
+  const text = PHASES[phase] ?? phase;
+  if (element.textContent !== text) element.textContent = text;
+  element.className = `phase ${phase}`;
+}
+
+/** Say how often the page draws. @param {number} perSecond @param {string} note */
+export function showDraws(perSecond, note) {
+  set("draws", perSecond ? perSecond.toFixed(0) : "–");
+  set("draws-note", note);
+}
+
+/** The line across the page, for what a person must know now. */
+function showNotice(state) {
+  const newest = state.messages.at(-1)?.text ?? "";
+  const percent = state.progress === null ? "" : ` ${Math.round(100 * state.progress)} %`;
+  let [mood, text] = ["", ""];
+  if (state.phase === "lost") [mood, text] = ["error", newest || "The board is gone; trying to reach it again."];
+  else if (state.phase === "stopped") [mood, text] = ["error", newest || "The session has ended."];
+  else if (state.phase !== "streaming") [mood, text] = ["info", `${state.activity}${percent}`];
+  else if (!state.trained_for_map) {
+    text = `The network of ${state.bundle} was trained for another map: the picture may be worse than this map allows.`;
+  }
+  const element = document.getElementById("notice");
+  if (element.textContent !== text) element.textContent = text;
+  element.className = `notice ${mood}`;
+  element.hidden = !text;
+}
+
+function showBoard({ board, speed, link, profile, scene }) {
+  const badge = document.getElementById("badge");
+  badge.hidden = false;
+  badge.textContent = board.simulated ? "SIMULATED" : "REAL";
+  badge.className = `badge ${board.simulated ? "simulated" : "real"}`;
+  set("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
+  set("link-state", board.url);
+  const rows = [
+    ["Board", `${board.name} ${board.firmware}`],
+    ["Serial number", board.serial || "–"],
+    ["Array", `${board.width} × ${board.height}, ${board.slots} slots, ${board.bits} bit`],
+    ["Black, full scale", `${number(board.black_level_dn, 0)} DN, ${number(board.full_scale_dn, 0)} DN`],
+    ["Slot rate", board.slot_rate_hz ? `${number(board.slot_rate_hz, 0)} Hz` : "not paced"],
+    ...(profile ? [["Noise, scene", `${profile}, ${scene}`]] : []),
+    ["Windows received", `${speed.windows_received.toLocaleString("en")}, ${number(speed.received_per_s, 1)} a second`],
+    ["Windows lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
+    ["Passed over", speed.windows_passed_over, speed.windows_passed_over ? "warn" : ""],
+    ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
+    ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],
+  ];
+  document.getElementById("link-values").replaceChildren(...rows.map(([name, value, mood = ""]) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    const cell = document.createElement("td");
+    cell.textContent = String(value);
+    cell.className = mood;
+    row.append(head, cell);
+    return row;
+  }));
+}
+
+let shownMessages = "";
+
+function showLog(messages) {
+  const key = `${messages.length} ${messages.at(-1)?.time_s}`;
+  if (key === shownMessages) return;
+  shownMessages = key;
+  const log = document.getElementById("log");
+  log.replaceChildren(...messages.slice().reverse().map(({ time_s: timeS, level, text }) => {
+    const item = document.createElement("li");
+    item.className = level;
+    const time = document.createElement("time");
+    time.textContent = new Date(1000 * timeS).toLocaleTimeString("en-GB");
+    const line = document.createElement("span");
+    line.textContent = text;
+    item.append(time, line);
+    return item;
+  }));
+}

@@ -1,0 +1,177 @@
+/** The preview page: connects the link, the player and the panels. */
+
+import { DropZone } from "./drop.js";
+import { showDraws, showPhase, showState } from "./figures.js";
+import { Link } from "./link.js";
+import { MapView } from "./mapview.js";
+import { Pictures } from "./pictures.js";
+import { PixelProbe } from "./pixel.js";
+import { Player, SPEEDS } from "./player.js";
+import { RatioMap } from "./ratiomap.js";
+import { Reads } from "./reads.js";
+import { ask } from "./service.js";
+
+const READS_PERIOD_MS = 500;
+
+const byId = (id) => document.getElementById(id);
+
+let state = null;
+let map = null;
+let mapHash = "";
+let readsAskedMs = -Infinity;
+let shownIndex = 0;
+let draws = 0;
+/** @type {import("./packet.js").Picture|null} */
+let newest = null;
+/** @type {import("./packet.js").Picture|null} The last one on the screen whose measurements came too. */
+let probed = null;
+
+const probe = new PixelProbe();
+// The probe shows one window's measurements and pictures together, even where the screen is ahead.
+const drawProbe = () => probe.draw(probed, probed === player.current ? shownIndex : 0, map, reads);
+const showReads = (picture) => {
+  if (!picture.readout || !state?.board) return;
+  probed = picture;
+  reads.show(picture.readout, state.board);
+  drawProbe();
+};
+const pointed = (pixel, held) => {
+  if (!probe.point(pixel, held)) return;
+  mapView.look(pixel);
+  drawProbe();
+};
+const pictures = new Pictures(() => player.redraw(), pointed);
+const mapView = new MapView(pointed);
+const reads = new Reads(pointed);
+const drop = new DropZone();
+
+const player = new Player({
+  grant(step) {
+    const nowMs = performance.now();
+    const wanted = player.paused || player.speed.share < 1 || nowMs - readsAskedMs > READS_PERIOD_MS;
+    if (wanted) readsAskedMs = nowMs;
+    link.grant(step, wanted);
+  },
+  draw(picture, index, fresh) {
+    shownIndex = index;
+    pictures.draw(picture, index);
+    draws += 1;
+    if (fresh) {
+      link.drawn(picture.window);
+      showReads(picture);
+    } else if (picture === probed && (player.paused || player.speed.share < 1)) drawProbe();
+    const slot = picture.slots[index];
+    byId("slot").value = String(slot);
+    byId("slot-label").textContent = `${slot + 1} / ${state?.board?.slots ?? 16}`;
+    byId("window-label").textContent = `window ${picture.window.toLocaleString("en")}`;
+  },
+});
+
+const link = new Link({
+  picture(picture) {
+    newest = picture;
+    player.push(picture);
+  },
+  readout(readout) {
+    // It follows the picture of the same window.
+    if (newest?.window !== readout.window) return;
+    newest.readout = readout;
+    if (newest === player.current) showReads(newest);
+  },
+  state(next) {
+    state = next;
+    player.slotRateHz = next.board?.slot_rate_hz || 240;
+    if (next.board) byId("slot").max = String(next.board.slots - 1);
+    showState(next);
+    drop.follow(next);
+    if (byId("bundle").value !== next.bundle) showBundle(next.bundle);
+    if (next.map && next.map.hash !== mapHash) takeMap(next.map.hash);
+  },
+  connected(yes) {
+    if (yes) {
+      player.restart();
+      fillBundles();
+    } else showPhase("offline");
+  },
+});
+
+/** Fetch the map that the board runs now. @param {string} hash */
+async function takeMap(hash) {
+  mapHash = hash;
+  try {
+    map = new RatioMap(await ask("api/map"));
+  } catch {
+    mapHash = "";
+    return;
+  }
+  mapView.show(map);
+  reads.take(map);
+  if (player.paused) player.setPaused(true);
+}
+
+async function fillBundles() {
+  const { bundles, active } = await ask("api/bundles").catch(() => ({ bundles: [], active: "" }));
+  byId("bundle").replaceChildren(...bundles.map(({ name, title }) => new Option(title, name)));
+  showBundle(active);
+}
+
+/** @param {string} name */
+function showBundle(name) {
+  byId("bundle").value = name;
+}
+
+byId("bundle").addEventListener("change", async ({ target }) => {
+  try {
+    await ask("api/bundle", {
+      method: "PUT",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ name: target.value }),
+    });
+  } catch (error) {
+    byId("notice").hidden = false;
+    byId("notice").textContent = error.message;
+    showBundle(state?.bundle ?? "");
+  }
+});
+
+byId("pause").addEventListener("click", () => {
+  player.setPaused(!player.paused);
+  byId("pause").setAttribute("aria-pressed", String(player.paused));
+  byId("pause").textContent = player.paused ? "Play" : "Pause";
+});
+
+byId("slot").addEventListener("input", ({ target }) => {
+  if (!player.paused) byId("pause").click();
+  player.seek(Number(target.value));
+});
+
+const speedButtons = SPEEDS.map((speed) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.setAttribute("role", "radio");
+  button.textContent = speed.name;
+  button.addEventListener("click", () => chooseSpeed(speed));
+  return button;
+});
+byId("speed").append(...speedButtons);
+chooseSpeed(SPEEDS[0]);
+
+/** @param {typeof SPEEDS[number]} speed */
+function chooseSpeed(speed) {
+  if (speed !== player.speed) player.setSpeed(speed);
+  SPEEDS.forEach((each, i) => speedButtons[i].setAttribute("aria-checked", String(each === speed)));
+}
+
+setInterval(() => {
+  const every = player.speed.step === 1 ? "every slot" : `every ${player.speed.step}th slot`;
+  showDraws(draws, player.paused ? "paused" : `${every}, ${player.speed.name === "live" ? "real time" : `${player.speed.name} speed`}`);
+  draws = 0;
+}, 1000);
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select, button")) return;
+  if (event.code === "Space") {
+    event.preventDefault();
+    byId("pause").click();
+  }
+});

@@ -1,0 +1,117 @@
+/**
+ * Plays windows slot by slot on the screen's own clock. The newest window wins: at most one waits
+ * for its turn, and a newer one takes its place.
+ */
+
+/** Playback speeds, as shares of real time, and every how many slots each one draws. */
+export const SPEEDS = [
+  { name: "live", share: 1, step: 4 },
+  { name: "1/4", share: 1 / 4, step: 1 },
+  { name: "1/16", share: 1 / 16, step: 1 },
+];
+
+/**
+ * @typedef {import("./packet.js").Picture} Picture
+ *
+ * @typedef {object} Handlers
+ * @property {(picture: Picture, index: number, fresh: boolean) => void} draw
+ *   Put plane `index` on the screen; `fresh` at the first picture of a window.
+ * @property {(step: number) => void} grant Ask for one more window.
+ */
+
+export class Player {
+  speed = SPEEDS[0];
+  paused = false;
+  slotRateHz = 240;
+  /** @type {Picture|null} */ current = null;
+  #next = null;
+  #index = -1;
+  #startMs = 0;
+  #handlers;
+
+  /** @param {Handlers} handlers */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    const tick = (nowMs) => {
+      this.#tick(nowMs);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  /** A window arrived. @param {Picture} picture */
+  push(picture) {
+    this.#next = picture;
+    if (this.paused) this.#hold(picture);
+    else if (this.speed.share === 1) this.#handlers.grant(this.speed.step);
+  }
+
+  /** @param {typeof SPEEDS[number]} speed */
+  setSpeed(speed) {
+    this.speed = speed;
+    if (!this.paused) this.#handlers.grant(speed.step);
+  }
+
+  /** Stop at one window, with all of its slots, or go on. @param {boolean} paused */
+  setPaused(paused) {
+    this.paused = paused;
+    this.#handlers.grant(paused ? 1 : this.speed.step);
+  }
+
+  /** The connection is new: whatever was asked for is forgotten there. */
+  restart() {
+    if (!this.paused || !this.current) this.#handlers.grant(this.paused ? 1 : this.speed.step);
+  }
+
+  /** Show one slot of the held window. @param {number} slot */
+  seek(slot) {
+    if (!this.current) return;
+    const { slots } = this.current;
+    const nearest = slots.reduce((best, s, i) => (Math.abs(s - slot) < Math.abs(slots[best] - slot) ? i : best), 0);
+    this.#show(nearest, false);
+  }
+
+  /** Draw the present picture again, for a changed view of it. */
+  redraw() {
+    if (this.current && this.#index >= 0) this.#show(this.#index, false);
+  }
+
+  /** @param {Picture} picture */
+  #hold(picture) {
+    const slot = this.current?.slots[Math.max(this.#index, 0)] ?? 0;
+    this.#next = null;
+    this.current = picture;
+    this.#handlers.draw(picture, 0, true);
+    this.seek(slot);
+  }
+
+  /** @param {number} nowMs */
+  #tick(nowMs) {
+    if (this.paused) return;
+    const count = this.current?.slots.length ?? 0;
+    const step = count > 1 ? this.current.slots[1] - this.current.slots[0] : 16;
+    const periodMs = (1000 * step) / (this.slotRateHz * this.speed.share);
+    const elapsed = Math.floor((nowMs - this.#startMs) / periodMs);
+    // The last slot gives way at once to a newer window, so that waiting never adds up.
+    const over = elapsed >= count - (this.speed.share === 1 ? 1 : 0);
+    if (this.#next && over) {
+      this.current = this.#next;
+      this.#next = null;
+      this.#startMs = nowMs;
+      this.#show(0, true);
+      return;
+    }
+    const index = Math.min(elapsed, count - 1);
+    if (count && index !== this.#index) {
+      this.#show(index, false);
+      // The next window is on its way while the second half of this one plays.
+      if (index === count >> 1 && this.speed.share < 1) this.#handlers.grant(this.speed.step);
+    }
+  }
+
+  /** @param {number} index @param {boolean} fresh */
+  #show(index, fresh) {
+    this.#index = index;
+    this.#handlers.draw(this.current, index, fresh);
+  }
+}
