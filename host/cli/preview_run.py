@@ -1,0 +1,138 @@
+"""Running a live session with its page: what `live` and `serve` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from host.cli.output import console, emit_json
+from host.live.state import LiveState, Phase
+
+if TYPE_CHECKING:
+    from host.live.session import LiveSession
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """Where the page is served, and what the terminal shows.
+
+    Attributes
+    ----------
+    host
+        Address to bind to.
+    port
+        0 for any free one; None for the default one or the next free.
+    token
+        Bearer token, if one is asked for.
+    open
+        Open a browser.
+    json
+        Print one JSON document once the first window has been rebuilt.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    token: str | None = None
+    open: bool = False
+    json: bool = False
+
+
+def has_display() -> bool:
+    """Return whether a browser opened here would be seen."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> None:
+    """Serve a live session until Ctrl-C; the page is up before the session has anything to show.
+
+    Raises
+    ------
+    FocalloopError
+        If the page cannot be served, or the session ended before its first picture.
+    """
+    from host.service import create_app
+    from host.service.server import Service, address_of, check_exposure, host_names, listen
+
+    check_exposure(page.host, page.token)
+    session = make_session()
+    with listen(page.host, page.port) as sock, session:
+        url = address_of(sock) + (f"?token={quote(page.token)}" if page.token else "")
+        app = create_app(session, token=page.token, host_names=host_names(page.host))
+        service = Service(app, sock)
+        console.print(f"Page   {url}", highlight=False, soft_wrap=True)
+        watcher = threading.Thread(target=_watch, args=(session, service.stop, url, page))
+        watcher.start()
+        if page.open:
+            webbrowser.open(url)
+        service.run()
+    watcher.join()
+    if session.failure is not None:
+        raise session.failure
+
+
+def _watch(
+    session: LiveSession, stop_service: Callable[[], None], url: str, page: PageSettings
+) -> None:
+    """Show how far the start is, then tell what runs; stop the service if the session ends."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("starting", total=None)
+        while (state := session.state()).speed.first_picture_s is None:
+            if state.phase is Phase.STOPPED:
+                stop_service()
+                return
+            progress.update(
+                task,
+                description=state.activity or "waiting for the first window",
+                total=None if state.progress is None else 1.0,
+                completed=state.progress or 0.0,
+            )
+            time.sleep(_POLL_S)
+    _tell(state, url, page)
+    while session.state().phase is not Phase.STOPPED:
+        time.sleep(_POLL_S)
+    stop_service()
+
+
+def _tell(state: LiveState, url: str, page: PageSettings) -> None:
+    board, ratio_map = state.board, state.map
+    assert board is not None
+    assert ratio_map is not None
+    first_s = state.speed.first_picture_s
+    console.print(
+        f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
+        f"Map    {ratio_map.mean_level:.2f} measurements a pixel, "
+        f"{100 * (1 - ratio_map.ratio):.1f} % saved against a full readout\n"
+        f"First picture after {first_s:.1f} s, rebuilt by {state.bundle}. Ctrl-C ends everything.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if page.json:
+        emit_json(
+            {
+                "url": url,
+                "board": {"url": board.url, "name": board.name, "serial": board.serial},
+                "bundle": state.bundle,
+                "map": {"hash": ratio_map.hash, "mean_level": ratio_map.mean_level},
+                "first_picture_s": first_s,
+            }
+        )
