@@ -33,6 +33,9 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}
 )
 
+_BICUBIC, _AREA, _FULL_CHROMA, _ACCURATE_ROUNDING = 4, 32, 0x2000, 0x40000
+"""libswscale's flags, by value: PyAV takes them since 14 and names them since 18."""
+
 MAX_CLIP_BYTES = 2 << 30
 """Clips are held in memory; more than this is refused with advice, before it is decoded."""
 
@@ -105,16 +108,14 @@ def fit_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
 
 def gray_frame(frame: VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Full-range gray ``(H, W) uint8`` of a decoded PyAV frame, brought to `size` if given."""
-    from av.video.reformatter import Interpolation
-
     height, width = (frame.height, frame.width)
     if size is not None:
         height, width = _covering((height, width), size)
-    kernel = Interpolation.AREA if height < frame.height else Interpolation.BICUBIC
+    kernel = _AREA if height < frame.height else _BICUBIC
     # Through RGB: a conversion to "gray" keeps limited range. Full chroma interpolation, because
     # without it a scaled limited-range picture comes out 1.7 DN too dark.
-    exact = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=kernel | exact)
+    flags = kernel | _ACCURATE_ROUNDING | _FULL_CHROMA
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=flags)
     gray = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
     return gray if size is None else _crop(gray, size)
 
