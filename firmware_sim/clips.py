@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +36,17 @@ IMAGE_SUFFIXES = frozenset(
 
 _BICUBIC, _AREA, _FULL_CHROMA, _ACCURATE_ROUNDING = 4, 32, 0x2000, 0x40000
 """libswscale's flags, by value: PyAV takes them since 14 and names them since 18."""
+
+_UNREADABLE_NPZ = (
+    ValueError,  # not an array, or pickled
+    OSError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # encrypted, or compressed in a way unknown here
+    MemoryError,  # a header that claims more than the file holds
+)
 
 MAX_CLIP_BYTES = 2 << 30
 """Clips are held in memory; more than this is refused with advice, before it is decoded."""
@@ -140,7 +152,7 @@ def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: i
         with np.load(path, allow_pickle=False) as data:
             clips = data["clips"]
             names = [str(name) for name in data["names"]] if "names" in data else None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except _UNREADABLE_NPZ as error:
         raise SceneError(
             f"{path} is not a readable .npz of clips ({_one_line(error)}): fetch or write it again"
         ) from None

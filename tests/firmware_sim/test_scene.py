@@ -1,7 +1,9 @@
 """Clips and scenes from every kind of source, and what bad ones say."""
 
+import io
 import itertools
 import time
+import zipfile
 from pathlib import Path
 
 import av
@@ -147,6 +149,34 @@ def test_a_bad_npz_is_told_in_one_sentence(tmp_path, arrays, told):
     assert told in str(caught.value)
     assert "bad.npz" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_npz_is_told_wherever_the_damage_is(tmp_path, save):
+    path = tmp_path / "clips.npz"
+    save(path, clips=moving_ramp(16)[None])
+    whole = path.read_bytes()
+    undamaged = load_clips(path).clips
+    for place in range(0, len(whole), max(1, len(whole) // 200)):
+        path.write_bytes(whole[:place])
+        with pytest.raises(SceneError):
+            load_clips(path)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            clips = load_clips(path).clips
+        except SceneError:
+            continue
+        np.testing.assert_array_equal(clips, undamaged)  # the flip fell where nobody reads
+
+
+def test_a_header_that_claims_more_than_the_file_holds_is_told(tmp_path):
+    buffer = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 16, 256, 256)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        archive.writestr("clips.npy", buffer.getvalue())
+    with pytest.raises(SceneError, match=r"bomb\.npz"):
+        load_clips(tmp_path / "bomb.npz")
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.npz", "00001.png"])
