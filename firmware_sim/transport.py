@@ -108,6 +108,7 @@ class BoardServer(ABC):
         self._room = 1 if baud else POLL_BYTES
         self._unsent = memoryview(b"")
         self._drained = True
+        self._listening: list[socket.socket] = []
 
     def serve_forever(self) -> None:
         """Serve until `stop`, sleeping while nothing is to be done."""
@@ -182,7 +183,7 @@ class BoardServer(ABC):
 
     def _sleep(self, line: int, now_us: int) -> None:
         wake_us = [] if self._board.next_due_us is None else [float(self._board.next_due_us)]
-        readers: list[int | socket.socket] = [self._wake]
+        readers: list[int | socket.socket] = [self._wake, *self._listening]
         if self._in.allowance(now_us):
             readers.append(line)
         else:
@@ -297,6 +298,7 @@ class TcpServer(BoardServer):
                 f"cannot listen on {host} port {port} ({error}): choose another port"
             ) from error
         self._listener.setblocking(False)
+        self._listening.append(self._listener)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         shown = f"[{self.address[0]}]" if family == socket.AF_INET6 else self.address[0]
         self.url = f"socket://{shown}:{self.address[1]}"

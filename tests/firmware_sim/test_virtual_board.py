@@ -1,0 +1,514 @@
+"""What the virtual board does for a host that behaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from board_bench import (
+    SHAPE,
+    SLOTS,
+    Bench,
+    CountingScene,
+    SumReader,
+    aperture_map,
+    expected_readout,
+    make_board,
+    tile_map,
+)
+
+from firmware_sim import wire
+from firmware_sim.errors import FocalloopError
+from firmware_sim.noise import preset
+from firmware_sim.ratio_map import RatioMap
+from firmware_sim.wire import BoardState, ErrorCode, Frame, MessageType, UploadKind, WindowKind
+
+
+def capture(count: int) -> tuple[MessageType, bytes]:
+    return MessageType.CAPTURE, wire.CaptureRequest(count).pack()
+
+
+def stream(credit: int) -> tuple[MessageType, bytes]:
+    return MessageType.STREAM_START, wire.StreamStartRequest(credit).pack()
+
+
+def credit(limit: int) -> tuple[MessageType, bytes]:
+    return MessageType.STREAM_CREDIT, wire.StreamCreditRequest(limit).pack()
+
+
+def resend(window: int, offset: int = 0, length: int = 0) -> tuple[MessageType, bytes]:
+    return MessageType.RESEND, wire.ResendRequest(window, offset, length).pack()
+
+
+class TestSession:
+    def test_hello_tells_what_the_board_is(self) -> None:
+        bench = Bench(profile=preset("scamp5"), slot_rate_hz=240.0, name="b", serial="7")
+        hello = bench.hello()
+        assert hello.shape == SHAPE
+        assert (hello.slots, hello.bits) == (SLOTS, 8)
+        assert (hello.black_level_dn, hello.full_scale_dn) == (20.0, 220.0)
+        assert hello.level_set == (0, 1, 2, 4, 8)
+        assert (hello.max_in_flight, hello.held_windows) == (8, 8)
+        assert (hello.slot_rate_hz, hello.name, hello.serial) == (240.0, "b", "7")
+        assert hello.simulated
+
+    @pytest.mark.parametrize("type_", [MessageType.HELLO, MessageType.STATUS, 0x77])
+    def test_another_version_is_told_ours(self, type_: int) -> None:
+        bench = Bench()
+        frame = Frame(type_, 9, b"whatever version 2 says", version=2)
+        (answer,) = bench.send_raw(frame.encode())
+        assert (answer.type, answer.sequence, answer.version) == (type_, 9, 1)
+        error = wire.ErrorAnswer.unpack(answer.body)
+        assert error.code == ErrorCode.VERSION_MISMATCH
+        assert "version 1" in error.text
+
+    def test_hello_with_another_protocol_in_its_body_is_refused(self) -> None:
+        code, text = Bench().refused(
+            MessageType.HELLO, wire.HelloRequest(1024, "old", protocol=3).pack()
+        )
+        assert code == ErrorCode.VERSION_MISMATCH
+        assert "the host 3" in text
+
+    def test_a_host_with_too_small_a_buffer_is_refused(self) -> None:
+        body = wire.HelloRequest(wire.MIN_MAX_PAYLOAD - 1, "tiny").pack()
+        assert Bench().refused(MessageType.HELLO, body)[0] == ErrorCode.BAD_ARGUMENT
+
+    @pytest.mark.parametrize("type_", [0x00, 0x04, MessageType.LOG, MessageType.READOUT, 0xFF])
+    def test_unknown_types_are_named(self, type_: int) -> None:
+        code, text = Bench().refused(type_)
+        assert code == ErrorCode.UNKNOWN_TYPE
+        assert f"0x{type_:02x}" in text
+
+    @pytest.mark.parametrize(
+        "type_",
+        [MessageType.STATUS, MessageType.ARM, MessageType.STREAM_STOP, MessageType.RESET],
+    )
+    def test_bodies_where_none_belongs_are_refused(self, type_: MessageType) -> None:
+        bench = Bench()
+        boot_id = bench.hello().boot_id
+        assert bench.refused(type_, b"x")[0] == ErrorCode.BAD_BODY
+        assert bench.status().boot_id == boot_id
+
+    def test_a_repeated_request_is_answered_again_and_not_run_again(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        request = Frame(*(capture(2)[0], 5, capture(2)[1])).encode()
+        first = bench.send_raw(request)
+        again = bench.send_raw(request)
+        assert first == again
+        assert list(bench.take_windows()) == [0, 1]
+        other = bench.send_raw(Frame(MessageType.CAPTURE, 5, capture(3)[1]).encode())
+        assert wire.WindowNumber.unpack(other[0].body).window == 2
+
+    def test_hello_always_starts_a_session(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        hello = Frame(MessageType.HELLO, 1, wire.HelloRequest(1024, "bench").pack()).encode()
+        bench.send_raw(hello)
+        bench.ask(*stream(2))
+        bench.send_raw(hello)
+        assert bench.status().state == BoardState.IDLE
+
+    def test_answers_to_the_host_are_not_requests(self) -> None:
+        bench = Bench()
+        frame = Frame(MessageType.STATUS, 1, b"", wire.FLAG_RESPONSE)
+        assert bench.send_raw(frame.encode()) == []
+
+    def test_reset_loses_everything_and_changes_the_boot_id(self) -> None:
+        bench = Bench(boot_ids=[11, 22])
+        before = bench.hello()
+        bench.upload(tile_map())
+        bench.put(UploadKind.MASK, b"half of something")
+        bench.ask(*capture(3))
+        bench.poll(1000)
+        bench.ask(MessageType.RESET)
+        status = bench.status()
+        assert (before.boot_id, status.boot_id) == (11, 22)
+        assert status.map_hash == wire.NO_HASH
+        assert (status.next_window, status.upload_kind, status.uptime_us) == (0, UploadKind(0), 0)
+        assert status.good_frames == 1
+        assert bench.refused(*capture(1))[0] == ErrorCode.NO_MAP
+
+    def test_time_runs_from_the_boot(self) -> None:
+        bench = Bench()
+        bench.now_us = 10**15
+        body = wire.TimeSyncRequest(123).pack()
+        assert wire.TimeSyncAnswer.unpack(bench.ask(MessageType.TIME_SYNC, body)).board_us == 0
+        bench.poll(2500)
+        assert wire.TimeSyncAnswer.unpack(bench.ask(MessageType.TIME_SYNC, body)).board_us == 2500
+        assert bench.status().uptime_us == 2500
+
+    def test_status_counts_frames(self) -> None:
+        bench = Bench()
+        bench.hello()
+        bench.send_raw(b"\0noise\0more noise\0")
+        status = bench.status()
+        assert (status.good_frames, status.bad_frames) == (2, 2)
+
+
+class TestWindows:
+    def test_without_a_map_nothing_is_captured(self) -> None:
+        bench = Bench()
+        for request in (capture(1), stream(1), (MessageType.ARM, b"")):
+            assert bench.refused(*request)[0] == ErrorCode.NO_MAP
+
+    @pytest.mark.parametrize("max_payload", [256, 1024, 32768])
+    def test_capture_sends_the_windows_in_read_plan_order(self, max_payload: int) -> None:
+        bench = Bench()
+        bench.hello(max_payload)
+        ratio_map = aperture_map()
+        bench.upload(ratio_map)
+        bench.take_logs()
+        bench.ask(MessageType.ARM)
+        assert bench.status().state == BoardState.ARMED
+        first = wire.WindowNumber.unpack(bench.ask(*capture(3))).window
+        assert max(len(frame.body) for frame in bench.unasked) <= max_payload
+        windows = bench.take_windows()
+        assert (first, list(windows)) == (0, [0, 1, 2])
+        for number, (descriptor, data) in windows.items():
+            assert data == expected_readout(ratio_map, number)
+            assert descriptor.map_hash == ratio_map.hash()[:8]
+            assert (descriptor.kind, descriptor.level) == (WindowKind.SCENE, 0)
+        assert bench.status().state == BoardState.IDLE
+
+    def test_eight_bits_travel_as_bytes(self) -> None:
+        bench = Bench(ratio_map=tile_map(), profile=preset("scamp5"))
+        bench.ask(*capture(1))
+        descriptor, data = bench.take_windows()[0]
+        assert descriptor.total == len(data) == int(tile_map().levels.sum())
+
+    def test_a_stream_stops_at_its_credit_and_goes_on_with_more(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(4))
+        bench.take_windows()
+        assert wire.WindowNumber.unpack(bench.ask(*stream(2))).window == 4
+        assert list(bench.take_windows()) == [4, 5]
+        bench.ask(*credit(9))
+        bench.ask(*credit(7))
+        assert list(bench.take_windows()) == [6, 7, 8]
+        status = bench.status()
+        assert (status.state, status.credit_limit) == (BoardState.STREAMING, 9)
+        stopped = bench.ask(MessageType.STREAM_STOP)
+        assert wire.WindowNumber.unpack(stopped).window == 9
+        assert bench.status().state == BoardState.IDLE
+
+    def test_one_run_at_a_time(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*stream(0))
+        for request in (
+            capture(1),
+            stream(1),
+            (MessageType.ARM, b""),
+            (MessageType.DARK_CAPTURE, wire.DarkCaptureRequest(1, 1).pack()),
+        ):
+            assert bench.refused(*request)[0] == ErrorCode.BUSY
+
+    def test_credit_without_a_stream_is_refused(self) -> None:
+        assert Bench().refused(*credit(5))[0] == ErrorCode.BAD_ARGUMENT
+
+    def test_a_map_committed_while_streaming_holds_from_the_next_window(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        other = aperture_map()
+        bench.ask(*stream(1))
+        bench.upload(other)
+        bench.ask(*credit(2))
+        windows = bench.take_windows()
+        assert windows[0][0].map_hash == tile_map().hash()[:8]
+        assert windows[1] == (windows[1][0], expected_readout(other, 1))
+        assert windows[1][0].map_hash == other.hash()[:8]
+
+    def test_stop_sends_no_more_and_the_windows_can_be_asked_for(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.board.receive(Frame(stream(8)[0], 1, stream(8)[1]).encode())
+        bench.board.poll(0, room=200)  # the answer and one frame of the first window
+        bench.ask(MessageType.STREAM_STOP)
+        assert bench.unasked == []
+        bench.ask(*resend(0))
+        assert bench.take_windows()[0][1] == expected_readout(tile_map(), 0)
+
+    def test_resend_of_a_part_and_of_the_whole(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(2))
+        readout = bench.take_windows()[1][1]
+        bench.ask(*resend(1, 10, 30))
+        (piece,) = [wire.Fragment.unpack(frame.body) for frame in bench.unasked]
+        assert (piece.window, piece.offset, piece.data) == (1, 10, readout[10:40])
+        bench.unasked.clear()
+        bench.ask(*resend(1))
+        assert bench.take_windows()[1][1] == readout
+
+    def test_only_the_last_windows_are_held(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(wire.HELD_WINDOWS + 3))
+        status = bench.status()
+        assert (status.oldest_window, status.next_window) == (3, wire.HELD_WINDOWS + 3)
+        bench.ask(*resend(3))
+        for gone in (2, wire.HELD_WINDOWS + 3):
+            code, text = bench.refused(*resend(gone))
+            assert code == ErrorCode.WINDOW_GONE
+            assert f"window {gone} " in text
+
+    def test_resend_beyond_the_end_is_refused(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(1))
+        total = len(expected_readout(tile_map(), 0))
+        assert bench.refused(*resend(0, total - 1, 2))[0] == ErrorCode.BAD_ARGUMENT
+        assert bench.refused(*resend(0, 2**32 - 1, 2**32 - 1))[0] == ErrorCode.BAD_ARGUMENT
+
+    def test_repairs_wait_in_a_short_queue(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(1))
+        for sequence in range(50, 50 + wire.MAX_IN_FLIGHT + 1):
+            bench.board.receive(Frame(MessageType.RESEND, sequence, resend(0)[1]).encode())
+        answers = bench.poll()
+        assert [answer.is_error for answer in answers] == [False] * wire.MAX_IN_FLIGHT + [True]
+        error = wire.ErrorAnswer.unpack(answers[-1].body)
+        assert error.code == ErrorCode.BUSY
+
+    def test_unasked_frames_are_numbered(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.hello(256)
+        bench.ask(*capture(2))
+        numbers = [frame.sequence for frame in bench.unasked]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) > 4
+
+    def test_dark_and_flat_captures(self) -> None:
+        bench = Bench(profile=preset("scamp5"))
+        dark = wire.DarkCaptureRequest(2, 2).pack()
+        flat = wire.CalibrationCaptureRequest(8, 1, 0.25).pack()
+        bench.ask(MessageType.DARK_CAPTURE, dark)
+        bench.ask(MessageType.CALIBRATION_CAPTURE, flat)
+        windows = bench.take_windows()
+        pixels = SHAPE[0] * SHAPE[1]
+        for number, kind, level, code in ((0, 1, 2, 0), (1, 1, 2, 0), (2, 2, 8, 50)):
+            descriptor, data = windows[number]
+            assert (descriptor.kind, descriptor.level) == (kind, level)
+            assert descriptor.map_hash == RatioMap.uniform(level, SHAPE).hash()[:8]
+            assert data == bytes([code]) * (level * pixels)  # SumReader: 100 * 0.25 * 2 slots
+
+    def test_exact_boards_take_flats_as_bytes(self) -> None:
+        bench = Bench()
+        bench.ask(MessageType.CALIBRATION_CAPTURE, wire.CalibrationCaptureRequest(1, 1, 1.0).pack())
+        data = bench.take_windows()[0][1]
+        assert set(np.frombuffer(data, "<u2")) == {255 * SLOTS}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            wire.CalibrationCaptureRequest(0, 1, 0.5),
+            wire.CalibrationCaptureRequest(3, 1, 0.5),
+            wire.CalibrationCaptureRequest(1, 0, 0.5),
+            wire.CalibrationCaptureRequest(1, 1, 1.5),
+            wire.CalibrationCaptureRequest(1, 1, float("nan")),
+        ],
+    )
+    def test_impossible_calibration_captures_are_refused(
+        self, body: wire.CalibrationCaptureRequest
+    ) -> None:
+        bench = Bench()
+        code, _ = bench.refused(MessageType.CALIBRATION_CAPTURE, body.pack())
+        assert code == ErrorCode.BAD_ARGUMENT
+        assert bench.status().next_window == 0
+
+    def test_a_capture_of_nothing_is_refused(self) -> None:
+        assert Bench(ratio_map=tile_map()).refused(*capture(0))[0] == ErrorCode.BAD_ARGUMENT
+
+
+class TestPacing:
+    def test_windows_end_on_the_beat_of_the_slots(self) -> None:
+        bench = Bench(ratio_map=tile_map(), slot_rate_hz=240.0)
+        bench.poll()
+        bench.poll(1000)
+        bench.ask(*capture(3))
+        assert bench.take_windows() == {}
+        due = []
+        while (next_due_us := bench.board.next_due_us) is not None:
+            due.append(next_due_us)
+            bench.poll(next_due_us - bench.now_us - 1)
+            assert len(bench.take_windows()) == 0
+            bench.poll(1)
+            (window,) = bench.take_windows().values()
+            assert window[0].time_us == next_due_us
+        start_us = 1000
+        assert due == [start_us + -(-16 * i * 10**6 // 240) for i in (1, 2, 3)]
+
+    def test_without_credit_windows_are_skipped_and_counted(self) -> None:
+        bench = Bench(ratio_map=tile_map(), slot_rate_hz=160.0)  # 100 ms a window
+        bench.ask(*stream(1))
+        bench.poll(100_000)
+        bench.poll(1_000_000)
+        bench.ask(*credit(2))
+        bench.poll(100_000)
+        windows = bench.take_windows()
+        assert windows[0][0].skipped == 0
+        assert windows[1][0].skipped == 10
+        assert windows[1][0].time_us == 1_200_000
+        assert windows[1][1] == expected_readout(tile_map(), 11)  # the scene went on meanwhile
+        assert bench.status().skipped == 10
+
+    def test_a_line_that_takes_nothing_lets_memory_stay_small(self) -> None:
+        bench = Bench(ratio_map=tile_map(), slot_rate_hz=160.0)
+        bench.ask(*stream(1000))
+        for _ in range(50):
+            bench.now_us += 100_000
+            assert bench.board.poll(bench.now_us, room=0) == b""
+        bench.poll()
+        assert list(bench.take_windows()) == [0, 1]
+        assert bench.status().skipped == 48
+
+    def test_an_unpaced_board_exposes_only_what_the_line_takes(self) -> None:
+        exposed = []
+
+        class Watched(CountingScene):
+            def window(self, index: int) -> np.ndarray:
+                exposed.append(index)
+                return super().window(index)
+
+        bench = Bench(scene=Watched(), ratio_map=tile_map())
+        bench.board.receive(Frame(MessageType.STREAM_START, 1, stream(1000)[1]).encode())
+        for _ in range(100):
+            bench.board.poll(0, room=0)
+        assert len(exposed) <= 2
+        assert bench.board.next_due_us is None
+
+    def test_requests_beyond_the_queue_are_dropped(self) -> None:
+        bench = Bench()
+        for sequence in range(1000):
+            bench.board.receive(Frame(MessageType.STATUS, sequence).encode())
+            bench.board.poll(0, room=0)
+        answers = bench.poll()
+        assert 0 < len(answers) < 100
+        assert [answer.sequence for answer in answers] == list(range(len(answers)))
+
+
+class TestEmulator:
+    def test_the_scene_behind_a_held_window(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.hello(1000)
+        bench.ask(*capture(2))
+        bench.unasked.clear()
+        body = wire.SceneRequest(1, first_slot=3, step=4).pack()
+        total = wire.SceneAnswer.unpack(bench.ask(MessageType.SCENE, body)).total
+        pieces = [wire.Fragment.unpack(frame.body) for frame in bench.unasked]
+        assert {frame.type for frame in bench.unasked} == {MessageType.SCENE_DATA}
+        data = b"".join(piece.data for piece in pieces)
+        assert len(data) == total
+        assert data == CountingScene().window(1)[3::4].tobytes()
+
+    @pytest.mark.parametrize(
+        ("request_", "code"),
+        [
+            (wire.SceneRequest(0, first_slot=16), ErrorCode.BAD_ARGUMENT),
+            (wire.SceneRequest(0, step=0), ErrorCode.BAD_ARGUMENT),
+            (wire.SceneRequest(1), ErrorCode.BAD_ARGUMENT),
+            (wire.SceneRequest(2), ErrorCode.WINDOW_GONE),
+        ],
+    )
+    def test_scenes_that_there_are_not(self, request_: wire.SceneRequest, code: ErrorCode) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*capture(1))
+        bench.ask(MessageType.DARK_CAPTURE, wire.DarkCaptureRequest(1, 1).pack())
+        assert bench.refused(MessageType.SCENE, request_.pack())[0] == code
+
+    def configure(self, bench: Bench, **settings: object) -> wire.HelloAnswer:
+        body = wire.ConfigureRequest(**settings).pack()  # type: ignore[arg-type]
+        return wire.HelloAnswer.unpack(bench.ask(MessageType.CONFIGURE, body))
+
+    def test_configure_changes_profile_and_seed(self) -> None:
+        made = []
+
+        def make(ratio_map: RatioMap, profile: object, seed: int) -> SumReader:
+            made.append((profile, seed))
+            return SumReader(ratio_map, profile, seed)  # type: ignore[arg-type]
+
+        bench = Bench(ratio_map=tile_map(), make_reader=make)
+        assert self.configure(bench, profile="scamp5", seed=7).bits == 8
+        bench.ask(*capture(1))
+        profile = preset("paper").as_dict()
+        assert self.configure(bench, profile=profile).black_level_dn == 4096.0
+        assert bench.refused(*resend(0))[0] == ErrorCode.WINDOW_GONE
+        bench.ask(*capture(1))
+        assert made == [(preset("scamp5"), 7), (preset("paper"), 7)]
+        bench.ask(MessageType.RESET)
+        assert bench.hello().full_scale_dn == preset("ideal").full_scale_dn
+
+    def test_configure_opens_another_scene_and_closes_it_again(self) -> None:
+        opened = {"other": CountingScene(), "third": CountingScene()}
+        first = CountingScene()
+        bench = Bench(scene=first, open_scene=opened.__getitem__, ratio_map=tile_map())
+        self.configure(bench, scene="other")
+        assert not first.closed
+        self.configure(bench, scene="third")
+        assert opened["other"].closed
+        bench.ask(MessageType.RESET)
+        assert opened["third"].closed
+        assert not first.closed
+
+    def test_settings_that_do_not_hold_change_nothing(self) -> None:
+        def fail(text: str) -> CountingScene:
+            raise FocalloopError(f"there is no scene {text}")
+
+        bench = Bench(open_scene=fail)
+        before = bench.hello()
+        for settings, word in (
+            ({"profile": "nikon"}, "nikon"),
+            ({"profile": {"schema_version": 1}}, "parameters"),
+            ({"profile": "scamp5", "scene": "atlantis"}, "atlantis"),
+        ):
+            body = wire.ConfigureRequest(**settings).pack()
+            code, text = bench.refused(MessageType.CONFIGURE, body)
+            assert code == ErrorCode.BAD_ARGUMENT
+            assert word in text
+        assert bench.hello() == before
+
+    def test_a_profile_cannot_change_in_mid_stream(self) -> None:
+        bench = Bench(ratio_map=tile_map())
+        bench.ask(*stream(0))
+        body = wire.ConfigureRequest(profile="paper").pack()
+        assert bench.refused(MessageType.CONFIGURE, body)[0] == ErrorCode.BUSY
+        self.configure(bench, seed=3)
+
+    def test_a_board_that_opens_no_scenes_says_so(self) -> None:
+        body = wire.ConfigureRequest(scene="synthetic").pack()
+        assert Bench().refused(MessageType.CONFIGURE, body)[0] == ErrorCode.UNSUPPORTED
+
+    def test_a_scene_that_fails_stops_the_run_and_is_told(self) -> None:
+        class Unplugged(CountingScene):
+            def window(self, index: int) -> np.ndarray:
+                if index == 2:
+                    raise FocalloopError("the camera went away")
+                return super().window(index)
+
+        bench = Bench(scene=Unplugged(), ratio_map=tile_map())
+        bench.ask(*stream(10))
+        (log,) = bench.take_logs()
+        assert log.level == wire.LogLevel.ERROR
+        assert "the camera went away" in log.text
+        assert list(bench.take_windows()) == [0, 1]
+        assert bench.status().state == BoardState.IDLE
+
+    def test_the_real_emulator_reads_the_windows_out(self) -> None:
+        from firmware_sim.emulator import Emulator
+        from firmware_sim.virtual_sensor import make_emulator
+
+        board = make_board(make_reader=make_emulator, profile=preset("paper"), seed=5)
+        board.warm_up()
+        bench = Bench(board)
+        bench.hello()
+        bench.upload(tile_map())
+        bench.ask(*capture(2))
+        emulator = Emulator(tile_map(), preset("paper"), seed=5)
+        for number, (_, data) in bench.take_windows().items():
+            codes = emulator.capture(CountingScene().window(number), number)
+            assert data == codes.astype("<u2").tobytes()
+
+
+class TestLimits:
+    def test_a_long_sentence_fits_the_payload(self) -> None:
+        def fail(text: str) -> CountingScene:
+            raise FocalloopError("é" * 5000)
+
+        bench = Bench(open_scene=fail)
+        bench.hello(wire.MIN_MAX_PAYLOAD)
+        answer = bench.send(MessageType.CONFIGURE, wire.ConfigureRequest(scene="x").pack())
+        assert answer.is_error
+        assert len(answer.body) in (wire.MIN_MAX_PAYLOAD - 1, wire.MIN_MAX_PAYLOAD)
+        assert set(wire.ErrorAnswer.unpack(answer.body).text) == {"é"}
