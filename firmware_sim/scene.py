@@ -86,7 +86,7 @@ class FileScene:
     """Clips played one after the other, and again from the first."""
 
     def __init__(self, clips: Clips) -> None:
-        self._clips = clips.clips
+        self._clips = clips.clips.view()
         self._clips.flags.writeable = False
         self.names = clips.names
 
@@ -271,6 +271,7 @@ class CameraScene:
         self._shape = (height, width)
         self._slots = slots
         self._device = device
+        self._lock = threading.Lock()
         self._frames: deque[NDArray[np.uint8]] = deque(maxlen=slots)
         self._windows: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._failure: str | None = None
@@ -306,7 +307,8 @@ class CameraScene:
         if index not in self._windows:
             if self._failure:
                 raise SceneError(f"the camera {self._device} went away ({self._failure})")
-            frames = list(self._frames)
+            with self._lock:
+                frames = list(self._frames)
             frames = [frames[0]] * (self._slots - len(frames)) + frames
             self._windows[index] = np.stack(frames)
             while len(self._windows) > self._KEPT_WINDOWS:
@@ -327,7 +329,9 @@ class CameraScene:
                 for frame in container.decode(video=0):
                     if self._stopping.is_set():
                         return
-                    self._frames.append(gray_frame(frame, self._shape))
+                    gray = gray_frame(frame, self._shape)
+                    with self._lock:
+                        self._frames.append(gray)
                     self._first_frame.set()
             self._failure = "its picture stream ended"
         except (av.error.FFmpegError, ValueError, StopIteration) as error:
