@@ -1,0 +1,167 @@
+"""What every `focalloop` command keeps to: an example in its help, and ``--json`` for programs."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+import typer.main
+
+from host.cli import app, main
+
+NOT_RUN_HERE = {
+    "live": "runs until stopped: tests/system/test_live.py",
+    "serve": "runs until stopped: tests/system/test_live.py",
+    "train": "takes minutes: tests/models",
+    "export": "needs a training run: tests/models",
+    "data build": "needs pictures from packages: tests/models",
+    "data test-set": "needs videos from packages: tests/models/test_test_set.py",
+    "data demo-clip": "needs a video from a package: tests/models/test_test_set.py",
+}
+
+RUNS = {
+    "ports": "ports --port {board}",
+    "upload": "upload tile-2of16 --port {board}",
+    "capture": "capture --port {board} --map tile-2of16 -o readouts -n 1",
+    "evaluate": "evaluate clips.npz --map tile-2of16",
+    "reconstruct": "reconstruct clips.npz --map tile-2of16 -o video.npz",
+    "map show": "map show tile-2of16",
+    "map convert": "map convert map.png back.npz",
+    "map schedule": "map schedule tile-2of16",
+    "map make fixed": "map make fixed 2 -o fixed.npz",
+    "map make tile": "map make tile 4,1/1,2 -o mine.npz",
+    "map make random": "map make random --r-avg 0.125 -o random.npz",
+    "map make png": "map make png map.png -o painted.npz",
+}
+"""Words of a run of each command that ends by itself; `emulate` is running while these do."""
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
+    """Map the words of every command that does something to it."""
+    below = getattr(command, "commands", {})
+    if not below:
+        return {" ".join(path): command}
+    found: dict[str, click.Command] = {}
+    for name, child in below.items():
+        found |= leaves(child, (*path, name))
+    return found
+
+
+COMMANDS = leaves(typer.main.get_command(app))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run `focalloop` in a folder with clips and a map; give the exit code, output and errors."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    np.savez("clips.npz", clips=rng.integers(0, 256, (1, 16, 32, 32)).astype(np.uint8))
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["focalloop", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    code, _, errors = run("map", "convert", "tile-2of16", "map.png")
+    assert code == 0, errors
+    return run
+
+
+@pytest.fixture(scope="module")
+def board():
+    """URL of a board that `focalloop emulate --json` serves, read from the document it prints."""
+    command = [sys.executable, "-c", "from host.cli import main; main()"]
+    command += ["emulate", "--json", "--size", "32x32"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        text = ""
+        for line in process.stdout:
+            text += line
+            if line == "}\n":
+                break
+        yield json.loads(text)["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, complaints = process.communicate(timeout=20)
+    assert rest == ""
+    assert "Traceback" not in complaints
+
+
+def test_every_command_is_run_here_or_elsewhere():
+    named = {*RUNS, *NOT_RUN_HERE, "emulate"}
+    assert set(COMMANDS) <= named
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_shows_an_example_that_the_command_takes(path, run):
+    code, text, _ = run(*path.split(), "--help")
+    assert code == 0
+    assert "Example" in text
+    command = COMMANDS[path]
+    examples = re.findall(r"Example:\s+(focalloop .+?)(?=\n\s*\n|\Z)", command.help or "", re.S)
+    assert examples
+    for example in examples:
+        words = shlex.split(example)
+        own = len(path.split()) + 1
+        assert words[:own] == ["focalloop", *path.split()]
+        # The parser refuses options it does not know and options that lack their value.
+        parser = command.make_parser(click.Context(command))
+        given, _, _ = parser.parse_args(words[own:])
+        missing = [p.name for p in command.params if p.required and given.get(p.name) is None]
+        assert not missing
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_option_says_what_it_is(path):
+    command = COMMANDS[path]
+    unexplained = [p.name for p in command.params if not getattr(p, "help", None)]
+    assert not unexplained
+    assert "--json" in {option for p in command.params for option in p.opts}
+
+
+@pytest.mark.parametrize("path", RUNS)
+def test_json_is_one_document_and_nothing_else(path, run, board):
+    code, out, errors = run(*RUNS[path].format(board=board).split(), "--json")
+    assert code == 0, errors
+    assert isinstance(json.loads(out), dict)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "map show nowhere.npz",
+        "map make tile 4,x -o mine.npz",
+        "evaluate nowhere.npz --map tile-2of16",
+        "evaluate clips.npz --bundle nowhere",
+        "reconstruct nowhere.npz --map tile-2of16 -o video.npz",
+        "upload tile-2of16 --port /dev/nowhere",
+        "capture --port /dev/nowhere -o readouts",
+        "emulate --scene nowhere.mp4",
+        "data test-set --sources .",
+    ],
+)
+def test_a_failure_is_one_sentence_on_standard_error(words, run, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    code, out, errors = run(*words.split(), "--json")
+    assert (code, out) in {(1, ""), (2, "")}
+    assert len(errors.strip().splitlines()) == 1 or code == 2
+    assert "Traceback" not in errors
+    assert [path for path in sorted(tmp_path.iterdir()) if path.name != "cache"] == before
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_wrong_usage_exits_with_2(path, run):
+    code, out, errors = run(*path.split(), "--no-such-option")
+    assert (code, out) == (2, "")
+    assert "--no-such-option" in errors
