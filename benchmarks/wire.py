@@ -1,0 +1,178 @@
+"""The serial bridge against the line it runs on: ``python -m benchmarks.wire [--json]``.
+
+A virtual board in a process of its own, on a pseudo-terminal; its readouts are canned, so that
+what is measured is the protocol at both ends and not the emulated sensor. Three figures:
+
+* goodput of a stream at 921600 baud, against the line rate of baud/10 bytes a second;
+* upload time of a 256x256 map that repeats no tile there, against its bytes at the line rate;
+* readout bytes a second without pacing, against bare bytes through a pty in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.board_settings import BoardSettings
+from firmware_sim.noise import NoiseProfile, preset
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.read_plan import ReadPlan
+from firmware_sim.transport import PtyServer, stop_on_signals
+from firmware_sim.virtual_board import VirtualBoard
+from host import Board
+
+BAUD = 921600
+LINE_RATE = BAUD / 10
+SHAPE = (256, 256)
+TILE_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+
+PACED_WINDOWS = 4
+UNPACED_WINDOWS = 600
+RAW_BYTES = 128 << 20
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+class _BlankScene:
+    shape = SHAPE
+    slots = 16
+
+    def window(self, index: int) -> NDArray[np.uint8]:
+        return np.zeros((self.slots, *SHAPE), np.uint8)
+
+    def close(self) -> None:
+        pass
+
+
+class _CannedReader:
+    """Gives the same random codes for every window."""
+
+    def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
+        count = ReadPlan.of(ratio_map).count
+        self._codes = np.random.default_rng(seed).integers(0, 256, count, np.uint8)
+
+    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+        return self._codes
+
+
+def _serve(baud: int, pipe: Connection) -> None:
+    settings = BoardSettings(profile=preset("scamp5"))
+    board = VirtualBoard(_BlankScene(), settings, make_reader=_CannedReader)
+    with PtyServer(board, baud=baud) as server, stop_on_signals(server):
+        pipe.send(server.url)
+        server.serve_forever()
+
+
+@contextmanager
+def _served_board(baud: int) -> Iterator[Board]:
+    ours, theirs = _spawn.Pipe()
+    process = _spawn.Process(target=_serve, args=(baud, theirs))
+    process.start()
+    try:
+        with Board.open(ours.recv()) as board:
+            yield board
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _row(name: str, value: float, unit: str, peer: str, peer_value: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "ratio": value / peer_value,
+    }
+
+
+def _stream_rate(board: Board, windows: int) -> float:
+    """Readout bytes a second, from the end of the first window to the end of the last."""
+    stream = board.stream()
+    size = next(stream).codes.nbytes
+    started_s = time.perf_counter()
+    for _ in islice(stream, windows):
+        pass
+    seconds = time.perf_counter() - started_s
+    stream.close()
+    return windows * size / seconds
+
+
+def paced_rows() -> Iterator[dict[str, Any]]:
+    """Goodput and upload time on a line of 921600 baud."""
+    ratio_map = RatioMap.random(SHAPE)
+    with _served_board(BAUD) as board:
+        started_s = time.perf_counter()
+        board.upload(ratio_map)
+        seconds = time.perf_counter() - started_s
+        least_s = len(ratio_map.pack()) / LINE_RATE
+        yield _row("upload, 256x256 map without a tile", seconds, "s", "line rate", least_s)
+        board.upload(TILE_MAP)
+        rate = _stream_rate(board, PACED_WINDOWS)
+        yield _row("goodput at 921600 baud", rate, "B/s", "line rate", LINE_RATE)
+
+
+def unpaced_rows() -> Iterator[dict[str, Any]]:
+    """Throughput of a pty as fast as it goes."""
+    raw = _raw_pty_rate()
+    with _served_board(0) as board:
+        board.upload(TILE_MAP)
+        rate = _stream_rate(board, UNPACED_WINDOWS)
+        yield _row("goodput, not paced", rate / 1e6, "MB/s", "bare pty", raw / 1e6)
+
+
+def _write_raw(line: int, count: int) -> None:
+    block = bytes(range(256)) * 256
+    while count > 0:
+        count -= os.write(line, block[:count])
+
+
+def _raw_pty_rate() -> float:
+    """Bytes a second through a pty between two processes that do nothing else."""
+    line, device = os.openpty()
+    tty.setraw(device)
+    child = os.fork()
+    if child == 0:
+        _write_raw(line, RAW_BYTES)
+        os._exit(0)
+    started_s, left = time.perf_counter(), RAW_BYTES
+    while left > 0:
+        left -= len(os.read(device, 65536))
+    seconds = time.perf_counter() - started_s
+    os.waitpid(child, 0)
+    os.close(line)
+    os.close(device)
+    return RAW_BYTES / seconds
+
+
+def main() -> None:
+    """Run every row and print them."""
+    parser = argparse.ArgumentParser(description="Goodput of the serial bridge.")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    rows = [*unpaced_rows(), *paced_rows()]
+    if options.json:
+        print(json.dumps({"rows": rows}, indent=2))
+        return
+    for row in rows:
+        print(
+            f"{row['name']:36} {row['value']:10.5g} {row['unit']:5} "
+            f"{row['ratio']:6.3f} of {row['peer']} ({row['peer_value']:.5g})"
+        )
+
+
+if __name__ == "__main__":
+    main()
