@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from host.cli.output import console, emit_json
 from host.live.state import LiveState, Phase
+from host.service.binding import address_of, check_exposure, host_names, listen
 
 if TYPE_CHECKING:
     from host.live.session import LiveSession
@@ -63,12 +64,13 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
     FocalloopError
         If the page cannot be served, or the session ended before its first picture.
     """
-    from host.service import create_app
-    from host.service.server import Service, address_of, check_exposure, host_names, listen
-
     check_exposure(page.host, page.token)
     session = make_session()
     with listen(page.host, page.port) as sock, session:
+        # Only now: the emulator starts while these are loaded.
+        from host.service.api import create_app
+        from host.service.server import Service
+
         url = address_of(sock) + (f"?token={quote(page.token)}" if page.token else "")
         app = create_app(session, token=page.token, host_names=host_names(page.host))
         service = Service(app, sock)

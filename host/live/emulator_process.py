@@ -30,13 +30,15 @@ class EmulatorProcessError(FocalloopError):
 
 
 class EmulatorProcess:
-    """``focalloop emulate`` in a process of its own: a source of a board for a live session.
+    """``focalloop emulate`` in a process of its own: a `BoardSource`.
 
     Parameters
     ----------
     *options
         Command-line options of ``focalloop emulate``.
     """
+
+    activity = "starting the emulated board; its very first start compiles kernels"
 
     def __init__(self, *options: str) -> None:
         self._options = options

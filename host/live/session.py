@@ -228,10 +228,10 @@ class LiveSession:
 
     def _end(self) -> None:
         self._ending.set()
-        self._source.stop()
         board = self._board
         if board is not None:
-            board.close()
+            board.close()  # first, so that the stream ends in order while the board is there
+        self._source.stop()
         self._jobs.close()
         self._scoring.close()
 
@@ -254,7 +254,7 @@ class LiveSession:
     def _run_board(self) -> None:
         while not self._ending.is_set():
             try:
-                self._ledger.enter(Phase.STARTING, "starting the board")
+                self._ledger.enter(Phase.STARTING, self._source.activity)
                 url = self._source.start()
                 self._ledger.enter(Phase.CONNECTING, f"opening {url}")
                 with Board.open(

@@ -9,6 +9,11 @@ from typing import Protocol
 class BoardSource(Protocol):
     """Something that brings a board up, and again if it is gone for good."""
 
+    @property
+    def activity(self) -> str:
+        """What `start` does, for a user who waits for it."""
+        ...
+
     def start(self) -> str:
         """Bring the board up and return its URL, once it can be opened."""
         ...
@@ -29,6 +34,11 @@ class BoardAt:
     """
 
     url: str
+
+    @property
+    def activity(self) -> str:
+        """Nothing to wait for."""
+        return "looking for the board"
 
     def start(self) -> str:
         """Return the URL."""

@@ -8,7 +8,6 @@ and sockets. Beyond loopback a bearer token is needed as well.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,16 +31,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-cache",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address to bind to is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Gate:
