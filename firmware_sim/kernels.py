@@ -21,7 +21,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-i32, u32, u64, f32 = np.int32, np.uint32, np.uint64, np.float32
+i32, u32, u64 = np.int32, np.uint32, np.uint64
+f32, f64 = np.float32, np.float64
 
 
 class Stages(NamedTuple):
@@ -144,7 +145,7 @@ def _poisson(mean: float, counter: np.uint32, key: Key) -> float:
     """
     first, second = _words(counter, key)
     if mean < 10.0:
-        u = (float(first) + 0.5) * 2.0**-32
+        u = (f64(first) + 0.5) * 2.0**-32
         count = 0.0
         probability = math.exp(-mean)
         cumulated = probability
@@ -159,10 +160,10 @@ def _poisson(mean: float, counter: np.uint32, key: Key) -> float:
     accept_below = 0.9277 - 3.6224 / (b - 2.0)
     attempt = u32(0)
     while True:
-        u = (float(first) + 0.5) * 2.0**-32 - 0.5
-        v = (float(second) + 0.5) * 2.0**-32
+        u = (f64(first) + 0.5) * 2.0**-32 - 0.5
+        v = (f64(second) + 0.5) * 2.0**-32
         edge = 0.5 - abs(u)
-        count = math.floor((2.0 * a / edge + b) * u + mean + 0.43)
+        count = np.floor((2.0 * a / edge + b) * u + mean + 0.43)
         if edge >= 0.07 and v <= accept_below:
             return count
         if count >= 0.0 and (edge >= 0.013 or v <= edge):
@@ -259,8 +260,10 @@ def _digitise(
     else:
         if stages.poisson:
             for i in range(count):
-                lit = max(signal[i], f32(0.0))
-                electrons = _poisson(lit / stages.s_ss_squared, u32(first + i), shot_key)
+                e = signal[i]
+                lit = e if e > f32(0.0) else f32(0.0)
+                mean = f64(lit) / f64(stages.s_ss_squared)
+                electrons = _poisson(mean, u32(first + i), shot_key)
                 signal[i] = f32(electrons) * stages.s_ss_squared
         elif stages.s_ss > 0:
             for i in range(count):
