@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from models.data.cut import SIDE, Cut, CutError, read_cut
-from models.data.files import write_whole
+from models.data.files import written_whole
 
 DEMO_CUT = Cut(first_frame=88, frames=160, size=(320, 427), top=0, left=104)
 """Ten windows of a patterned box, turned and carried by hand: up to 3.5 pixels a frame."""
@@ -51,4 +51,5 @@ def write_demo_clip(video: Path, output: Path) -> None:
             container.mux(stream.encode())
     except (av.error.FFmpegError, ValueError) as error:
         raise CutError(f"the demo clip cannot be encoded: {error}") from None
-    write_whole(output, encoded.getvalue())
+    with written_whole(output) as partial:
+        partial.write_bytes(encoded.getvalue())

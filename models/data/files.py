@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from firmware_sim.errors import FocalloopError
@@ -12,8 +14,9 @@ class WriteError(FocalloopError):
     """A file cannot be written; what was there before is still there."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name, then rename it to `path`.
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; it becomes `path` when the block ends without an error.
 
     Raises
     ------
@@ -22,8 +25,9 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise WriteError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)

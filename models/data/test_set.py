@@ -7,7 +7,6 @@ bit for bit. `docs/test-set.md` tells what they show and how the recipes were fo
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from firmware_sim.errors import FocalloopError
 from models.data.cut import SIDE, Cut, read_cut
-from models.data.files import write_whole
+from models.data.files import written_whole
 from models.data.packages import Package, PackagedFile, obtain
 
 SLOTS = 16
@@ -208,15 +207,14 @@ def save_test_set(
     WriteError
         If the file cannot be written.
     """
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        clips=clips,
-        names=np.array([recipe.name for recipe in recipes]),
-        source=np.array([str(recipe.file) for recipe in recipes]),
-        licence=np.array([recipe.licence for recipe in recipes]),
-    )
-    write_whole(path, buffer.getvalue())
+    with written_whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            clips=clips,
+            names=np.array([recipe.name for recipe in recipes]),
+            source=np.array([str(recipe.file) for recipe in recipes]),
+            licence=np.array([recipe.licence for recipe in recipes]),
+        )
 
 
 def compare_by_name(
