@@ -181,7 +181,7 @@ class Board:
             What the board is now; also in :attr:`info`.
         """
         request = ConfigureRequest(profile, scene, seed)
-        answer = self._driver.connection.request(MessageType.CONFIGURE, request.pack())
+        answer = self._driver.connection.request(MessageType.CONFIGURE, request.pack(), slow=True)
         self._driver.info = HelloAnswer.unpack(answer)
         return self.info
 

@@ -36,6 +36,9 @@ RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.5
 RETRY_TIMEOUT_S = 1.0
 """Patience with a handshake after a vanished port opened again: the board may be booting."""
 
+SLOW_TIMEOUT_S = 30.0
+"""Patience with requests that a board does much for, such as an emulator opening a video."""
+
 State = Literal["connected", "lost", "closed"]
 
 
@@ -187,10 +190,13 @@ class Connection:
         type_: MessageType,
         body: bytes = b"",
         on_answer: Callable[[bytes], None] = lambda body: None,
+        *,
+        slow: bool = False,
     ) -> bytes:
         """Send a request and wait for its answer, across a loss of the board.
 
-        `on_answer` takes the answer in the link's thread, before any frame that follows it.
+        `on_answer` takes the answer in the link's thread, before any frame that follows it. The
+        answer to a `slow` request may take :data:`SLOW_TIMEOUT_S`.
 
         Raises
         ------
@@ -202,7 +208,8 @@ class Connection:
         while True:
             link = self.link()
             try:
-                answer = link.submit(type_, body, patience_s=self._timeout_s)
+                patience_s = SLOW_TIMEOUT_S if slow else self._timeout_s
+                answer = link.submit(type_, body, patience_s=patience_s, slow=slow)
                 answer.add_done_callback(
                     lambda done: None if done.exception() else on_answer(done.result())
                 )

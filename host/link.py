@@ -78,11 +78,16 @@ class Link:
             thread.start()
 
     def submit(
-        self, type_: MessageType, body: bytes = b"", *, patience_s: float = 2.0
+        self,
+        type_: MessageType,
+        body: bytes = b"",
+        *,
+        patience_s: float = 2.0,
+        slow: bool = False,
     ) -> Future[bytes]:
         """Send a request; see :meth:`Session.submit`."""
         with self._wake:
-            answer = self.session.submit(type_, body, patience_s=patience_s)
+            answer = self.session.submit(type_, body, patience_s=patience_s, slow=slow)
             if self._failure is not None or self._closing:
                 self.session.fail(self._failure or BoardLostError("the port was closed"))
             self._wake.notify()

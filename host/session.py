@@ -45,6 +45,7 @@ class _Request:
     sequence: int
     line: bytes
     patience_s: float
+    slow: bool
     answer: Future[bytes] = field(default_factory=Future)
     first_sent_s: float = 0.0
     repeat_at_s: float = 0.0
@@ -106,7 +107,12 @@ class Session:
         self._noise_bytes = 0
 
     def submit(
-        self, type_: MessageType, body: bytes = b"", *, patience_s: float = 2.0
+        self,
+        type_: MessageType,
+        body: bytes = b"",
+        *,
+        patience_s: float = 2.0,
+        slow: bool = False,
     ) -> Future[bytes]:
         """Queue a request.
 
@@ -118,6 +124,8 @@ class Session:
             Packed request.
         patience_s : float
             Time from its first sending, beyond its own time on the line, after which it fails.
+        slow : bool
+            The board may be silent until it answers, and is not called dead for it.
 
         Returns
         -------
@@ -128,7 +136,7 @@ class Session:
         self._sequence = (self._sequence + 1) & 0xFFFF
         line = Frame(type_, self._sequence, body).encode()
         airtime_s = (len(line) + DEFAULT_MAX_PAYLOAD) / self._bytes_per_s
-        request = _Request(type_, self._sequence, line, patience_s + 2 * airtime_s)
+        request = _Request(type_, self._sequence, line, patience_s + 2 * airtime_s, slow)
         self._waiting.append(request)
         return request.answer
 
@@ -237,6 +245,8 @@ class Session:
         # Bytes of a long frame on a slow line are life too, but only as many as a frame can have.
         busy = self._noise_bytes <= 2 * encoded_limit(LARGE_MAX_PAYLOAD)
         alive_s = max(self._heard_s, self._bytes_s) if busy else self._heard_s
+        if any(request.slow for request in self._in_flight.values()):
+            return
         if now_s - alive_s > DEAD_AFTER_S:
             raise BoardLostError(f"the board has not been heard for {now_s - alive_s:.1f} s")
         if now_s - alive_s > STATUS_INTERVAL_S and not self._in_flight and not self._waiting:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from itertools import islice
 
+import numpy as np
+
 from firmware_sim.ratio_map import RatioMap, RatioMapError
 from firmware_sim.wire import (
     BITMAP_CHUNKS,
@@ -43,10 +45,10 @@ def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
             f"the ratio map is for windows of {ratio_map.slots} slots and the board has "
             f"{board.slots}; use a map made for that"
         )
-    unknown = sorted(set(ratio_map.level_set) - set(board.level_set))
-    if unknown and not set(map(int, set(ratio_map.levels.flat))) <= set(board.level_set):
+    used = set(np.unique(ratio_map.levels).tolist())
+    if not used <= set(board.level_set):
         raise RatioMapError(
-            f"the ratio map uses levels of {ratio_map.level_set} and the board has only "
+            f"the ratio map uses the levels {sorted(used)} and the board has only "
             f"{board.level_set}; use a map made for that"
         )
     if ratio_map.level_set != board.level_set:

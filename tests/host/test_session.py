@@ -135,6 +135,18 @@ def test_a_board_that_dies_is_noticed_and_requests_fail():
         waiting.result(0)
 
 
+def test_a_board_may_take_its_time_for_a_slow_request():
+    line = Line()
+    line.answer(line.session.submit(MessageType.HELLO, HELLO))
+    line.session.keep_alive = True
+    poll, line.board.poll = line.board.poll, lambda now_us: b""
+    request = line.session.submit(MessageType.CONFIGURE, b"{}", patience_s=30, slow=True)
+    for _ in range(500):
+        line.step()
+    line.board.poll = poll
+    assert HelloAnswer.unpack(line.answer(request)).boot_id == 7
+
+
 def test_garbage_is_no_sign_of_life():
     line = Line()
     line.answer(line.session.submit(MessageType.HELLO, HELLO))
