@@ -32,14 +32,14 @@ def aperture_map(seed: int = 0) -> RatioMap:
 class CountingScene:
     """Window `i` is `i` everywhere, plus the pixel's and the slot's number, modulo 256."""
 
-    shape = SHAPE
     slots = SLOTS
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, int] = SHAPE) -> None:
+        self.shape = shape
         self.closed = False
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        pixels = np.arange(SLOTS * SHAPE[0] * SHAPE[1]).reshape(SLOTS, *SHAPE)
+        pixels = np.arange(SLOTS * self.shape[0] * self.shape[1]).reshape(SLOTS, *self.shape)
         return ((pixels + index) % 256).astype(np.uint8)
 
     def close(self) -> None:
@@ -61,6 +61,22 @@ class SumReader:
         sums = before[start + span, self.plan.pixel] - before[start, self.plan.pixel]
         codes = np.rint(sums if scene.dtype == np.uint8 else sums * 100)
         return (codes % 2**self.profile.bits).astype(self.profile.code_dtype)
+
+
+def capture(count: int) -> tuple[MessageType, bytes]:
+    return MessageType.CAPTURE, wire.CaptureRequest(count).pack()
+
+
+def stream(credit: int) -> tuple[MessageType, bytes]:
+    return MessageType.STREAM_START, wire.StreamStartRequest(credit).pack()
+
+
+def credit(limit: int) -> tuple[MessageType, bytes]:
+    return MessageType.STREAM_CREDIT, wire.StreamCreditRequest(limit).pack()
+
+
+def resend(window: int, offset: int = 0, length: int = 0) -> tuple[MessageType, bytes]:
+    return MessageType.RESEND, wire.ResendRequest(window, offset, length).pack()
 
 
 class Bench:

@@ -65,6 +65,13 @@ class Caller:
             self.frames += self.decoder.feed(self.port.read(1 if waiting < 1 else self.at_once))
         raise AssertionError("no such frame came")
 
+    def wait_for_window(self, number: int) -> wire.WindowDescriptor:
+        def announces(frame: Frame) -> bool:
+            is_window = frame.type == MessageType.WINDOW
+            return is_window and wire.WindowDescriptor.unpack(frame.body).window == number
+
+        return wire.WindowDescriptor.unpack(self.wait_for(announces).body)
+
     def ask(self, type_: MessageType, body: bytes = b"") -> bytes:
         self.sequence += 1
         self.port.write(Frame(type_, self.sequence, body).encode())
@@ -81,14 +88,9 @@ class Caller:
         first = wire.WindowNumber.unpack(self.ask(MessageType.CAPTURE, request)).window
         windows = {}
         for number in range(first, first + count):
-            head = self.wait_for(
-                lambda f: (
-                    f.type == MessageType.WINDOW
-                    and wire.WindowDescriptor.unpack(f.body).window == number
-                )
-            )
+            head = self.wait_for_window(number)
             data = b""
-            while len(data) < wire.WindowDescriptor.unpack(head.body).total:
+            while len(data) < head.total:
                 piece = self.wait_for(lambda f: f.type == MessageType.READOUT)
                 data += wire.Fragment.unpack(piece.body).data
             windows[number] = data
@@ -158,12 +160,7 @@ def test_a_host_that_does_not_read_stops_the_stream_only(serve: type[BoardServer
         while readers[0].exposed != before:  # ends when the line is full
             before = readers[0].exposed
             time.sleep(0.2)
-        last = before + 5
-        caller.wait_for(
-            lambda f: (
-                f.type == MessageType.WINDOW and wire.WindowDescriptor.unpack(f.body).window == last
-            )
-        )
+        caller.wait_for_window(before + 5)
         caller.ask(MessageType.STREAM_STOP)
 
 

@@ -75,9 +75,8 @@ def streams_of_messages(
         lines = [Frame(type_, n, body).encode() for n, (type_, body) in enumerate(sent)]
         return b"".join(change(rng, lines))
 
-    return st.builds(
-        build, st.lists(messages, max_size=20), st.integers(0, 2**32).map(random.Random)
-    )
+    seeds = st.integers(0, 2**32)
+    return st.builds(build, st.lists(messages, max_size=20), seeds.map(random.Random))
 
 
 def flip(rng: random.Random, lines: list[bytes]) -> list[bytes]:
