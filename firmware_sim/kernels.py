@@ -137,7 +137,7 @@ def _normal(counter: np.uint32, key: Key) -> Any:  # noqa: ANN401
 
 
 @_inner
-def _poisson(mean: float, counter: np.uint32, key: Key) -> float:
+def _poisson(mean: float, counter: np.uint32, key: Key) -> Any:  # noqa: ANN401
     """Draw from a Poisson distribution: by inversion below a mean of 10, else by PTRS.
 
     PTRS is Hoermann's transformed rejection (1993); its attempt j takes two words under the key
