@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from firmware_sim.errors import FocalloopError
+from firmware_sim.tiles import NAMED_TILES as NAMED_TILES
+from firmware_sim.tiles import smallest_period
 
 DEFAULT_SLOTS = 16
 """Frame slots in a window (T), CRL section II."""
@@ -46,20 +48,6 @@ LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
 
 Lightness rises with the level and no two are told apart by red against green alone.
 """
-
-NAMED_TILES: dict[str, NDArray[np.uint8]] = {
-    name: np.array(rows, dtype=np.uint8)
-    for name, rows in {
-        "fixed-1of16": [[1]],
-        "fixed-2of16": [[2]],
-        "fixed-4of16": [[4]],
-        "fixed-8of16": [[8]],
-        # A quarter of the pixels, no unmeasured pixel further than one step from a measured one.
-        "tile-1of16": [[4, 0, 4, 0], [0, 0, 0, 0], [0, 4, 0, 4], [0, 0, 0, 0]],
-        "tile-2of16": [[4, 1, 4, 1], [1, 2, 1, 2], [4, 1, 4, 1], [1, 2, 1, 2]],
-    }.items()
-}
-"""Hand-made tiles by name, ``<kind>-<average measurements a pixel>of16``, for the default T."""
 
 _PACKED_SHAPE = struct.Struct("<HHHH")
 
@@ -187,8 +175,8 @@ class RatioMap:
         A side without at least two whole periods counts as not periodic: the tile has the map's
         own size there.
         """
-        height = _period([row.tobytes() for row in self.levels])
-        width = _period([column.tobytes() for column in self.levels.T])
+        height = smallest_period([row.tobytes() for row in self.levels])
+        width = smallest_period([column.tobytes() for column in self.levels.T])
         return self.levels[:height, :width]
 
     def tiled_to(self, height: int, width: int) -> RatioMap:
@@ -415,21 +403,6 @@ def _checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np
     kept = np.array(array, dtype=np.bool_, order="C")
     kept.flags.writeable = False
     return kept
-
-
-def _period(lines: Sequence[bytes]) -> int:
-    """Smallest period of a sequence, or its length where less than two periods fit in it.
-
-    The borders are found as in Knuth, Morris and Pratt's string search, in linear time.
-    """
-    borders = [0] * len(lines)
-    for end in range(1, len(lines)):
-        border = borders[end - 1]
-        while border and lines[end] != lines[border]:
-            border = borders[border - 1]
-        borders[end] = border + (lines[end] == lines[border])
-    period = len(lines) - borders[-1]
-    return period if 2 * period <= len(lines) else len(lines)
 
 
 def _repeat(tile: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:

@@ -7,8 +7,10 @@ is unpickled, and whatever is wrong becomes a `RatioMapError` of one sentence.
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -31,6 +33,19 @@ MAX_FILE_BYTES = 1 << 27
 """Largest file read; a map of `MAX_PIXELS` compresses to far less."""
 
 _MAX_ARRAY_BYTES = 1 << 28
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,  # an offset before the start, a name that is no UTF-8
+    OverflowError,
+    RuntimeError,  # an encrypted member, or a compression that zipfile does not know
+)
+"""What zipfile and the decompressors under it raise on bytes that are not theirs."""
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -115,10 +130,10 @@ def _decode_npz(data: bytes) -> RatioMap:
             if "mask.npy" not in members:
                 return ratio_map
             mask = _read_array(archive, members["mask.npy"])
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except RatioMapError:
+        raise
+    except _DAMAGED_ZIP as error:
         raise RatioMapError(f"the .npz is truncated or damaged ({error})") from error
-    except RuntimeError as error:  # how zipfile says that a member is encrypted
-        raise RatioMapError(f"the .npz cannot be read ({error})") from error
     if mask.dtype != np.uint8:
         raise RatioMapError(f"the mask in the .npz is packed in uint8, not {mask.dtype}")
     return ratio_map.with_packed_aperture(mask.tobytes())
@@ -174,22 +189,21 @@ def _encode_png(ratio_map: RatioMap) -> bytes:
 def _decode_png(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap:
     from PIL import Image
 
+    # The signature, then the length and name of the first chunk, then its width and height:
+    # looked at before Pillow is, which only warns of many a decompression bomb.
+    width, height = struct.unpack_from(">II", data.ljust(24, b"\0"), 16)
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise RatioMapError(
+            f"the PNG is {width}x{height} pixels, above the limit of {MAX_PIXELS} pixels"
+        )
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            width, height = image.size
-            # Checked by hand before a pixel is decoded: Pillow itself only warns.
-            if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-                raise RatioMapError(
-                    f"the PNG is {width}x{height} pixels, above the limit of {MAX_PIXELS} pixels"
-                )
             rgba = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, RatioMapError):
-            raise
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
         raise RatioMapError(f"the PNG is truncated or damaged ({error})") from error
     packed = rgba.view(np.uint32)[..., 0]
-    levels = np.zeros((height, width), np.uint8)
-    known = np.zeros((height, width), np.bool_)
+    levels = np.zeros(packed.shape, np.uint8)
+    known = np.zeros(packed.shape, np.bool_)
     for level in level_set:
         opaque = np.array([*_colour_of(level), 255], np.uint8).view(np.uint32)[0]
         here = packed == opaque
