@@ -103,8 +103,10 @@ class NoiseProfile:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise NoiseProfileError(f"{name} of a noise profile is a number, not {value!r}")
-            if not math.isfinite(value) or value < 0:
-                raise NoiseProfileError(f"{name} of a noise profile is 0 or more, not {value}")
+            if not 0 <= value <= _LARGEST:
+                raise NoiseProfileError(
+                    f"{name} of a noise profile is 0 to {_LARGEST:g}, not {value}"
+                )
             object.__setattr__(self, name, float(value))
         if self.full_scale_dn == 0 or self.full_well == 0:
             raise NoiseProfileError("full_scale_dn and full_well of a noise profile are above 0")
@@ -217,6 +219,9 @@ class NoiseProfile:
         except (ValueError, RecursionError) as error:
             raise NoiseProfileError(f"{path} is not a JSON noise profile ({error})") from error
 
+
+_LARGEST = 1e9
+"""Of any parameter: far above sense, and its square is still a float32."""
 
 _NUMBERS = (
     "black_level_dn",

@@ -1,0 +1,135 @@
+"""Noise profiles: presets, validation and their JSON."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from firmware_sim import FocalloopError
+from firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
+
+
+def test_paper_has_the_paper_s_figures():
+    paper = preset("paper")
+    assert (paper.s_ss, paper.s_r) == (4.95e-3, 7.25e-3)
+    assert (paper.bits, paper.black_level_dn, paper.full_scale_dn) == (16, 4096, 49152)
+    others = replace(paper, shot="off", s_ss=0.0, s_r=0.0)
+    assert others.noiseless
+    assert not paper.noiseless
+
+
+def test_scamp5_has_the_measured_figures():
+    scamp5 = preset("scamp5")
+    assert (scamp5.bits, scamp5.black_level_dn, scamp5.full_scale_dn) == (8, 20, 220)
+    assert scamp5.full_well == 1.0
+    assert scamp5.s_r * 220 == pytest.approx(0.8)
+    assert scamp5.frame_offset * 220 == pytest.approx(0.39)
+    assert scamp5.column_offset * 220 == pytest.approx(2.3)
+    assert np.hypot(scamp5.pixel_offset, scamp5.column_offset) * 220 == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("slots", "full_scale"), [(16, 4080.0), (8, 2040.0)])
+def test_the_full_scale_of_ideal_is_the_largest_sum(slots, full_scale):
+    ideal = preset("ideal", slots)
+    assert ideal.noiseless
+    assert not ideal.adc
+    assert ideal.full_scale_dn == full_scale
+    assert ideal.signal(np.array([0, int(full_scale)], np.uint16)).tolist() == [0.0, 1.0]
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(FocalloopError, match=r"'papr'.*ideal, paper, scamp5"):
+        preset("papr")
+
+
+def test_codes_become_signal():
+    signal = preset("scamp5").signal(np.array([0, 20, 130, 240], np.uint8))
+    assert signal.dtype == np.float32
+    np.testing.assert_allclose(signal, [-20 / 220, 0, 0.5, 1], rtol=1e-6)
+    already = np.array([0.25], np.float32)
+    assert preset("ideal").signal(already).tolist() == [0.25]
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(1, "u1"), (8, "u1"), (9, "u2"), (16, "u2")])
+def test_codes_are_as_wide_as_their_bits(bits, dtype):
+    assert NoiseProfile(name="adc", bits=bits).code_dtype == dtype
+    assert preset("ideal").code_dtype == "u2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"bits": 0}, "bits .* 1 to 16, not 0"),
+        ({"bits": 17}, "not 17"),
+        ({"bits": True}, "not True"),
+        ({"bits": "8"}, "not '8'"),
+        ({"shot": "Poisson"}, "off, gaussian or poisson, not 'Poisson'"),
+        ({"shot": "poisson"}, "s_ss above 0"),
+        ({"s_r": -0.1}, "s_r .* 0 to 1e.09, not -0.1"),
+        ({"s_r": float("nan")}, "s_r .* not nan"),
+        ({"s_ss": 10**400}, "s_ss .* not 1000"),
+        ({"prnu": float("inf")}, "prnu .* not inf"),
+        ({"dark_signal": "dark"}, "dark_signal .* number, not 'dark'"),
+        ({"row_noise": None}, "row_noise .* number, not None"),
+        ({"full_scale_dn": 0}, "above 0"),
+        ({"full_well": 0}, "above 0"),
+        ({"adc": 1}, "adc true or false"),
+        ({"name": 3}, "name is a text"),
+        ({"adc": False, "s_r": 0.1}, "every noise term must be off"),
+        ({"adc": False, "full_well": 1.0}, "every noise term must be off"),
+    ],
+)
+def test_what_is_wrong_with_a_profile_is_said(fields, said):
+    with pytest.raises(NoiseProfileError, match=said):
+        NoiseProfile(**{"name": "wrong", **fields})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_saved_profile_comes_back(tmp_path, name):
+    path = tmp_path / "profile.json"
+    preset(name).save(path)
+    assert NoiseProfile.load(path) == preset(name)
+    assert [file.name for file in tmp_path.iterdir()] == ["profile.json"]
+
+
+def test_the_json_carries_the_dng_pair_and_lets_others_write_beside():
+    document = preset("paper").as_dict()
+    assert document["dng_noise_profile"] == [4.95e-3**2, 7.25e-3**2]
+    document |= {"estimates": {"s_r": {"value": 7.2e-3}}, "warnings": ["few darks"]}
+    assert NoiseProfile.from_dict(document) == preset("paper")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a JSON"),
+        ("{", "not a JSON"),
+        ("[" * 100_000, "not a JSON"),
+        ("\xff", "not a JSON"),
+        ("[]", "schema_version 1, not None"),
+        ("{}", "schema_version 1, not None"),
+        ('{"schema_version": 2}', "not 2"),
+        ('{"schema_version": 1}', "needs its parameters"),
+        ('{"schema_version": 1, "parameters": {"gain": 1}}', "unknown noise parameter 'gain'"),
+        ('{"schema_version": 1, "parameters": {"s_r": "x"}}', "s_r"),
+        ('{"schema_version": 1, "parameters": {"s_r": NaN}}', "s_r"),
+        ('{"schema_version": 1, "name": 1, "parameters": {}}', "name is a text"),
+    ],
+)
+def test_bad_files_are_refused_by_name(tmp_path, text, said):
+    path = tmp_path / "profile.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(NoiseProfileError, match=said) as caught:
+        NoiseProfile.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_files_that_cannot_be_read_or_written_are_said(tmp_path):
+    with pytest.raises(NoiseProfileError, match="No such file"):
+        NoiseProfile.load(tmp_path / "none.json")
+    with pytest.raises(NoiseProfileError, match="cannot write"):
+        preset("paper").save(tmp_path / "missing" / "profile.json")
+    (tmp_path / "huge.json").write_bytes(json.dumps([0] * 600_000).encode())
+    with pytest.raises(NoiseProfileError, match="too large"):
+        NoiseProfile.load(tmp_path / "huge.json")
