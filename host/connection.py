@@ -254,12 +254,15 @@ class Connection:
         return None if link is None else link.session.round_trip_s
 
     def quiet_s(self) -> float:
-        """Time since the last byte came in; 0 while the board is lost."""
+        """Time since the last byte came in; endless while the board is lost."""
         link = self._link
-        return 0.0 if link is None else link.session.quiet_s(time.monotonic())
+        return float("inf") if link is None else link.session.quiet_s(time.monotonic())
 
     def _connect(self, timeout_s: float) -> None:
-        self._failed.clear()
+        with self._changed:
+            if self.state == "closed":
+                return  # `close` has set the event by which the keeper ends
+            self._failed.clear()
         link = Link(
             Port(self._url, self._baud),
             self._baud,
