@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import uvicorn
@@ -20,7 +21,8 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # uvicorn's own version raises the signal again at the end, which kills the process before
         # the emulator it started is stopped.
-        asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        in_main = threading.current_thread() is threading.main_thread()  # others take no signals
+        asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main else ()
         before = {number: signal.signal(number, self.handle_exit) for number in asked}
         try:
             yield
