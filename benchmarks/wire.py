@@ -31,6 +31,7 @@ from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.read_plan import ReadPlan
 from firmware_sim.transport import PtyServer, stop_on_signals
 from firmware_sim.virtual_board import VirtualBoard
+from firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
 from host import Board
 
 BAUD = 921600
@@ -68,7 +69,8 @@ class _CannedReader:
 
 
 def _serve(baud: int, pipe: Connection) -> None:
-    settings = BoardSettings(profile=preset("scamp5"))
+    payload = DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD
+    settings = BoardSettings(profile=preset("scamp5"), max_payload=payload)
     board = VirtualBoard(_BlankScene(), settings, make_reader=_CannedReader)
     with PtyServer(board, baud=baud) as server, stop_on_signals(server):
         pipe.send(server.url)

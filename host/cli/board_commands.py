@@ -13,7 +13,13 @@ from serial.tools import list_ports
 
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import RatioMap
-from firmware_sim.wire import NO_HASH, Feature, HelloAnswer
+from firmware_sim.wire import (
+    DEFAULT_MAX_PAYLOAD,
+    LARGE_MAX_PAYLOAD,
+    NO_HASH,
+    Feature,
+    HelloAnswer,
+)
 from host.board import DEFAULT_BAUD, Board
 from host.capture import CaptureWriter
 from host.cli import map_memory
@@ -98,6 +104,8 @@ def emulate(
         slot_rate_hz=slot_rate,
         ratio_map=ratio_map,
         level_set=DEFAULT_LEVEL_SET if ratio_map is None else ratio_map.level_set,
+        # On a slow line a long frame would keep every answer waiting.
+        max_payload=DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD,
     )
     view = open_scene(scene, height, width, slots, seed=seed)
     try:
