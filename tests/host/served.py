@@ -89,7 +89,7 @@ def on_tcp(board=None, **options):
 
 
 class Damage:
-    """Damages bytes in passing: flips, drops and doubles them, seeded.
+    """Damages bytes in passing: flips, drops, doubles and swaps them, seeded.
 
     Parameters
     ----------
@@ -108,11 +108,13 @@ class Damage:
         out, done = bytearray(), 0
         for at in hits.tolist():
             out += data[done:at]
-            fate = self.rng.integers(3)
+            fate = self.rng.integers(4)
             if fate == 0:
                 out.append(data[at] ^ (1 << int(self.rng.integers(8))))
             elif fate == 1:
                 out += bytes([data[at], data[at]])
+            elif fate == 2:
+                out[-1:] = bytes([data[at]]) + out[-1:]
             done = at + 1
         return bytes(out + data[done:])
 
