@@ -188,6 +188,8 @@ class OnnxReconstructor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that spin while they wait take from two cores what everything else needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # failures come back as exceptions, in our words
         try:
             self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
