@@ -49,6 +49,18 @@ def test_shipped_bundles_are_found_without_importing_models():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_every_shipped_bundle_is_whole():
+    assert bundle_module.DEFAULT_BUNDLE in list_bundles()
+    for name in list_bundles():
+        bundle = Bundle.load(name)
+        assert bundle.name == name
+        # 20x28: no multiple of what the network halves, so that it has to pad
+        fitted = bundle.ratio_map.tiled_to(20, 28)
+        video = bundle.reconstructor()(np.zeros((8, 20, 28), np.float32), fitted)
+        assert video.shape == (16, 20, 28)
+        assert np.isfinite(video).all()
+
+
 def test_a_shipped_name_is_found_in_the_zoo(tmp_path, monkeypatch):
     write_tiny_bundle(tmp_path / "zoo" / "mine", name="mine")
     monkeypatch.setattr(bundle_module, "_zoo", lambda: tmp_path / "zoo")
