@@ -312,6 +312,8 @@ class Driver:
         self._greeted = True
 
     def _resume(self, link: Link, reception: Reception, rebooted: bool) -> None:
+        if not reception.begun:
+            return  # whoever waits for the answer to the start sends that again
         if not self._streaming:
             reception.fail(CaptureInterruptedError("the board vanished during a capture"))
             return

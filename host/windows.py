@@ -141,6 +141,11 @@ class Reception:
         return self._assembler.lost
 
     @property
+    def begun(self) -> bool:
+        """Whether the first window's number is known."""
+        return self._assembler.next is not None
+
+    @property
     def credit(self) -> int:
         """Windows that may be on their way or waiting."""
         return self._credit if self._left is None else min(self._credit, self._left)

@@ -292,6 +292,17 @@ def test_a_stream_goes_on_after_the_line_was_cut():
     assert sum("is back" in event for event in events) == 2
 
 
+@pytest.mark.parametrize("after_bytes", [1, 60, 110, 130, 150, 200])
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_line_cut_while_a_capture_starts(after_bytes, dark):
+    with on_tcp() as server, Proxy(server.address) as proxy, Board.open(proxy.url) as board:
+        board.upload(make_map())
+        proxy.cut(after_bytes)
+        for window in board.dark_capture(2, 5) if dark else board.capture(5):
+            assert_exact(window)
+        assert board.status().state is BoardState.IDLE
+
+
 def test_an_upload_goes_on_after_the_line_was_cut():
     ratio_map = make_map()
     with (
