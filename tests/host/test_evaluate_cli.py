@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.scene import SyntheticScene
 from firmware_sim.wire import Feature, HelloAnswer, WindowKind
+from host.bundle import DEFAULT_BUNDLE
 from host.capture import CaptureWriter
 from host.cli import app, main
 from host.windows import Window
@@ -61,6 +63,14 @@ def test_evaluate_scores_bundles_map_and_baseline(clips, bundle):
         assert result["mean"]["psnr"] == pytest.approx(mean)
     # filling the holes of a sparse map is worth much
     assert results[2]["mean"]["psnr"] > results[3]["mean"]["psnr"] + 5
+
+
+def test_the_default_bundle_clearly_beats_the_closed_form_on_the_clip_that_comes_along():
+    clip = files("host") / "clips" / "box.mp4"
+    network, closed_form = run_json("evaluate", clip, "--baseline", "--limit", 2)["results"]
+    assert network["bundle"] == DEFAULT_BUNDLE
+    assert network["mean"]["psnr"] > closed_form["mean"]["psnr"] + 3
+    assert network["mean"]["ssim"] > closed_form["mean"]["ssim"] + 0.1
 
 
 def test_evaluate_is_reproducible_by_its_seed(clips):
