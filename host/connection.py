@@ -260,7 +260,7 @@ class Connection:
 
     def _connect(self, timeout_s: float) -> None:
         with self._changed:
-            if self.state == "closed":
+            if self._closed():
                 return  # `close` has set the event by which the keeper ends
             self._failed.clear()
         link = Link(
@@ -278,12 +278,15 @@ class Connection:
             link.close()
             raise
         with self._changed:
-            if self.state == "closed":
+            if self._closed():
                 link.close()
                 return
             self._link = link
             self.state = "connected"
             self._changed.notify_all()
+
+    def _closed(self) -> bool:
+        return self.state == "closed"
 
     def _link_failed(self, error: BoardLostError) -> None:
         with self._changed:
