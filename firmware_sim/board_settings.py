@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_sim import wire
+from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import NoiseProfile
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+
+MAX_TEXT_BYTES = 60
+"""Longest name or serial number, so that HELLO's answer fits the smallest payload."""
+
+
+class BoardSettingsError(FocalloopError, ValueError):
+    """A virtual board cannot be made like this; the message says which setting and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardSettings:
     """What a virtual board is made with, and goes back to when it is reset.
+
+    Raises
+    ------
+    BoardSettingsError
+        If a text or the payload does not fit HELLO.
 
     Attributes
     ----------
@@ -39,3 +52,20 @@ class BoardSettings:
     max_payload: int = wire.LARGE_MAX_PAYLOAD
     name: str = "focalloop emulator"
     serial: str = "virtual"
+
+    def __post_init__(self) -> None:
+        for text in (self.name, self.serial):
+            if len(text.encode()) > MAX_TEXT_BYTES:
+                raise BoardSettingsError(
+                    f"a board's name and serial number have {MAX_TEXT_BYTES} bytes at most, "
+                    f"not {text!r}"
+                )
+        if not wire.MIN_MAX_PAYLOAD <= self.max_payload <= wire.LARGE_MAX_PAYLOAD:
+            raise BoardSettingsError(
+                f"a board takes bodies of {wire.MIN_MAX_PAYLOAD} to {wire.LARGE_MAX_PAYLOAD} "
+                f"bytes, not {self.max_payload}"
+            )
+        if not 0 <= self.slot_rate_hz < float("inf"):
+            raise BoardSettingsError(
+                f"a slot rate is 0 (as fast as can be) or more, not {self.slot_rate_hz}"
+            )

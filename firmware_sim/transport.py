@@ -27,6 +27,7 @@ from typing import Self
 
 from firmware_sim.errors import FocalloopError
 from firmware_sim.virtual_board import POLL_BYTES, VirtualBoard
+from firmware_sim.wire import DEFAULT_MAX_PAYLOAD
 
 READ_BYTES = 64 * 1024
 """Bytes taken off the line at once."""
@@ -36,6 +37,9 @@ BITS_PER_BYTE = 10
 
 STEP_US = 2000
 """A paced line passes what fits in this time at once, so that it need not wake for every byte."""
+
+FIFO_US = 20_000
+"""Time on a paced line that buffers bridge while the program is late with the next bytes."""
 
 
 class TransportError(FocalloopError):
@@ -87,7 +91,8 @@ class BoardServer(ABC):
     board : VirtualBoard
         What is served; nobody else may use it meanwhile.
     baud : int
-        Rate of the line in bits a second, both ways; 0 is as fast as the machine goes.
+        Rate of the line in bits a second, both ways; 0 is as fast as the machine goes. On a paced
+        line the board offers bodies of `DEFAULT_MAX_PAYLOAD` bytes at most.
 
     Attributes
     ----------
@@ -104,7 +109,9 @@ class BoardServer(ABC):
         self._wake.setblocking(False)
         self._waker.setblocking(False)
         self._in, self._out = Pacer(baud), Pacer(baud)
-        # On a slow line an answer should not wait behind more than one frame.
+        self._quiet = True
+        if baud:  # an answer should not wait behind more than one short frame
+            board.limit_payload(DEFAULT_MAX_PAYLOAD)
         self._room = 1 if baud else POLL_BYTES
         self._unsent = memoryview(b"")
         self._drained = True
@@ -138,20 +145,25 @@ class BoardServer(ABC):
 
     def _exchange(self, line: int) -> None:
         """Do what can be done on an open line, then sleep until more can be."""
-        now_us = time.monotonic_ns() // 1000
+        now_us = _now_us()
         self._receive(line, now_us)
         if self._unsent:
             self._board.poll(now_us, room=0)
         else:
-            if self._drained:
-                self._out.idle_until(now_us)
+            # Data followed without a pause: make up for a late wake-up, but not for the board's
+            # own time beyond what a FIFO would bridge.
+            bridged_us = 0 if self._drained else FIFO_US
             self._unsent = memoryview(self._board.poll(now_us, self._room))
             self._drained = len(self._unsent) < self._room
+            self._out.idle_until(_now_us() - bridged_us)
         self._send(line, now_us)
         self._sleep(line, now_us)
 
     def _receive(self, line: int, now_us: int) -> None:
+        if self._quiet:  # what is there now came after the last look: its time starts here
+            self._in.idle_until(now_us)
         allowed = min(self._in.allowance(now_us), READ_BYTES)
+        self._quiet = False
         if allowed == 0:
             return
         try:
@@ -164,8 +176,7 @@ class BoardServer(ABC):
             if not data:
                 raise HungUpError
         self._in.spend(len(data))
-        if len(data) < allowed:
-            self._in.idle_until(now_us)
+        self._quiet = len(data) < allowed
         self._board.receive(data)
 
     def _send(self, line: int, now_us: int) -> None:
@@ -184,7 +195,7 @@ class BoardServer(ABC):
     def _sleep(self, line: int, now_us: int) -> None:
         wake_us = [] if self._board.next_due_us is None else [float(self._board.next_due_us)]
         readers: list[int | socket.socket] = [self._wake, *self._listening]
-        if self._in.allowance(now_us):
+        if self._quiet or self._in.allowance(now_us):
             readers.append(line)
         else:
             wake_us.append(self._in.due_us(READ_BYTES))
@@ -354,6 +365,10 @@ def stop_on_signals(server: BoardServer) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
 
 
 def _make_link(link: Path, device: str) -> Path:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from firmware_sim import wire
 from firmware_sim.board_settings import BoardSettings
@@ -60,12 +61,12 @@ class VirtualBoard:
         new_boot_id: Callable[[], int] = lambda: secrets.randbits(32),
     ) -> None:
         self._settings = settings
-        self._now_us = 0
 
         def start_firmware() -> VirtualFirmware:
-            return VirtualFirmware(settings, scene, new_boot_id(), open_scene, make_reader)
+            return VirtualFirmware(self._settings, scene, new_boot_id(), open_scene, make_reader)
 
         self._start_firmware = start_firmware
+        self._now_us = 0
         self._boot()
 
     def receive(self, data: bytes) -> None:
@@ -114,6 +115,12 @@ class VirtualBoard:
         self._requests.clear()
         self._answers.clear()
         self._firmware.end_session()
+
+    def limit_payload(self, max_payload: int) -> None:
+        """Offer bodies of at most `max_payload` bytes, as on a slow line; boots the board anew."""
+        offered = min(max_payload, self._settings.max_payload)
+        self._settings = replace(self._settings, max_payload=offered)
+        self._boot()
 
     def warm_up(self) -> None:
         """Have Numba compile the emulator's kernels now, or load them from its cache.

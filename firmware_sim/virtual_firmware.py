@@ -99,6 +99,8 @@ class VirtualFirmware:
             return action(body)
         except wire.WireError as error:
             raise Refusal(ErrorCode.BAD_BODY, str(error)) from error
+        except FocalloopError as error:
+            raise Refusal(ErrorCode.INTERNAL, str(error)) from error
 
     def next_message(self) -> Message | None:
         """Next message to send unasked: logs first, then repairs and windows."""

@@ -18,6 +18,7 @@ from board_bench import (
 )
 
 from firmware_sim import wire
+from firmware_sim.board_settings import BoardSettingsError
 from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
@@ -208,6 +209,18 @@ class TestEmulator:
             assert word in text
         assert bench.hello() == before
 
+    def test_an_emulator_that_cannot_run_is_told_and_does_not_crash(self) -> None:
+        def fail(*_: object) -> SumReader:
+            raise FocalloopError("an exact profile has another full scale")
+
+        bench = Bench(ratio_map=tile_map(), make_reader=fail)
+        code, text = bench.refused(MessageType.ARM)
+        assert (code, text) == (ErrorCode.INTERNAL, "an exact profile has another full scale")
+        bench.ask(*capture(1))
+        (log,) = bench.take_logs()
+        assert "full scale" in log.text
+        assert bench.status().state == BoardState.IDLE
+
     def test_a_profile_cannot_change_in_mid_stream(self) -> None:
         bench = Bench(ratio_map=tile_map())
         bench.ask(*stream(0))
@@ -251,6 +264,25 @@ class TestEmulator:
 
 
 class TestLimits:
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            {"name": "n" * 61},
+            {"serial": "é" * 31},
+            {"max_payload": 255},
+            {"max_payload": 65536},
+            {"slot_rate_hz": -1.0},
+            {"slot_rate_hz": float("nan")},
+        ],
+    )
+    def test_settings_that_do_not_fit_hello_are_refused(self, setting: dict[str, object]) -> None:
+        with pytest.raises(BoardSettingsError):
+            make_board(**setting)
+
+    def test_hello_fits_the_smallest_payload(self) -> None:
+        bench = Bench(name="n" * 60, serial="s" * 60, level_set=tuple(range(16)))
+        assert len(bench.hello(wire.MIN_MAX_PAYLOAD).pack()) <= wire.MIN_MAX_PAYLOAD
+
     def test_a_long_sentence_fits_the_payload(self) -> None:
         def fail(text: str) -> CountingScene:
             raise FocalloopError("é" * 5000)
