@@ -18,7 +18,7 @@ from firmware_sim.ratio_map import RatioMap
 
 if TYPE_CHECKING:
     import onnxruntime
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+    from scipy.sparse import csr_array
 
 Float32 = NDArray[np.float32]
 
@@ -145,7 +145,7 @@ class _Filling:
     def of(cls, levels: NDArray[np.uint8]) -> _Filling | None:
         """Find the neighbours of every hole; None where there are no holes or nothing else."""
         from scipy.sparse import csr_array
-        from scipy.spatial import KDTree  # type: ignore[import-untyped]
+        from scipy.spatial import KDTree
 
         holes, measured = np.flatnonzero(levels == 0), np.flatnonzero(levels)
         count = min(cls._NEIGHBOURS, measured.size)
