@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from models.data.build_command import build
+
 if TYPE_CHECKING:
     from models.data.test_set import Agreement
 
@@ -43,6 +45,7 @@ _notices = Console(stderr=True)
 
 def register(app: typer.Typer) -> None:
     """Add ``focalloop data``."""
+    data.command("build")(build)
     app.add_typer(data, rich_help_panel="Training")
 
 

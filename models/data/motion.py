@@ -1,0 +1,120 @@
+"""How the virtual camera and the things in front of it move, and how a moved frame is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+GRID = 8
+"""A frame is warped as GRID x GRID bilinear quadrilaterals."""
+
+Points = NDArray[np.float64]
+"""(..., 2) x and y in pixels."""
+
+Displacement = Callable[[Points, int], Points]
+"""What is added to scene points at a slot."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A smooth path of a rigid view: position, angle and zoom at each slot.
+
+    Attributes
+    ----------
+    shift
+        (T, 2) x and y in output pixels.
+    angle
+        (T,) radians.
+    zoom
+        (T,) scale factors.
+    """
+
+    shift: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    zoom: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, slots: int, fastest_px: float) -> Motion:
+        """Draw a path with a speed log-uniform between 0.1 and `fastest_px` pixels a frame."""
+        time = np.linspace(-0.5, 0.5, slots) * (slots - 1)  # frames from the middle
+        speed = np.exp(rng.uniform(np.log(0.1), np.log(fastest_px)))
+        heading = rng.uniform(0, 2 * np.pi)
+        velocity = speed * np.array([np.cos(heading), np.sin(heading)])
+        bend = speed * rng.normal(0, 0.02, 2)  # px/frame^2: half the speed gained in a window
+        shake = speed * rng.normal(0, 0.35, 2)  # a hand's tremor
+        phase = rng.uniform(0, 2 * np.pi, 2)
+        rate = rng.uniform(0.1, 0.6)
+        shift = (
+            time[:, None] * velocity
+            + time[:, None] ** 2 * bend
+            + shake * np.sin(rate * time[:, None] + phase)
+        )
+        turn = rng.normal(0, 0.0015) * min(speed, 2) + rng.choice([0, 1]) * rng.normal(0, 0.004)
+        growth = rng.normal(0, 0.003) * min(speed, 2)
+        return cls(shift, rng.normal(0, 0.2) + turn * time, np.exp(growth * time))
+
+    def slowed(self, factor: float) -> Motion:
+        """Return the same path travelled over `factor` of its length."""
+        return Motion(self.shift * factor, self.angle, self.zoom**factor)
+
+    @classmethod
+    def still(cls, slots: int) -> Motion:
+        """Return the path of a camera on a tripod."""
+        return cls(np.zeros((slots, 2)), np.zeros(slots), np.ones(slots))
+
+
+def view(
+    motion: Motion, slot: int, size: int, tilt: NDArray[np.float64], ripple: Displacement | None
+) -> Points:
+    """Where the grid of a frame lies in the scene at `slot`: (GRID+1, GRID+1, 2).
+
+    Parameters
+    ----------
+    motion
+        Of the camera.
+    slot
+        Frame number.
+    size
+        Side of the frame, pixels.
+    tilt
+        (2,) perspective in x and y, 1/pixel.
+    ripple
+        Added to what a rigid scene would show.
+    """
+    axis = np.linspace(-size / 2, size / 2, GRID + 1)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1)
+    cosine, sine = np.cos(motion.angle[slot]), np.sin(motion.angle[slot])
+    turned = points @ np.array([[cosine, sine], [-sine, cosine]]) * motion.zoom[slot]
+    seen: Points = turned / (1 + points @ tilt)[..., None] + motion.shift[slot]
+    return seen if ripple is None else seen + ripple(seen, slot)
+
+
+def waves(rng: np.random.Generator) -> Displacement:
+    """Return a travelling ripple, for cloth, water and leaves: displacement of scene points."""
+    direction = rng.normal(0, 1, (2, 2))
+    wave_number = rng.uniform(0.02, 0.09, (2, 1)) * direction
+    amplitude = rng.uniform(0.5, 3.0, (2, 2))
+    rate = rng.uniform(0.05, 0.5, 2)
+    phase = rng.uniform(0, 2 * np.pi, 2)
+
+    def displacement(points: Points, slot: int) -> Points:
+        swing = np.sin(points @ wave_number.T + rate * slot + phase)
+        return np.asarray(swing @ amplitude)
+
+    return displacement
+
+
+def warp(picture: Image.Image, grid: Points, side: int) -> Image.Image:
+    """Draw a frame of `side` pixels from `grid`, (GRID+1, GRID+1, 2) x and y in `picture`."""
+    edges = np.linspace(0, side, GRID + 1).round().astype(int)
+    mesh = []
+    for i in range(GRID):
+        for j in range(GRID):
+            target = (edges[j], edges[i], edges[j + 1], edges[i + 1])
+            around = (grid[i, j], grid[i + 1, j], grid[i + 1, j + 1], grid[i, j + 1])
+            mesh.append((target, tuple(float(value) for corner in around for value in corner)))
+    return picture.transform((side, side), Image.Transform.MESH, mesh, Image.Resampling.BICUBIC)

