@@ -103,40 +103,20 @@ class Emulator:
         Raises
         ------
         EmulatorError
-            The scene has another dtype or shape than the ratio map asks for.
+            The scene has another dtype or shape than the ratio map asks for, or the number of the
+            window is out of range.
         """
         batch = self._batch(scene)
-        light_dtype = np.dtype(np.uint16 if batch.dtype == np.uint8 else np.float32)
+        light = np.dtype(np.uint16 if batch.dtype == np.uint8 else np.float32)
         light_scale = 1.0 / (self.plan.slots * (255.0 if batch.dtype == np.uint8 else 1.0))
-        dtype = self.profile.code_dtype if self.profile.adc else light_dtype
+        dtype = self.profile.code_dtype if self.profile.adc else light
         readouts = np.empty((len(batch), self.plan.count), dtype)
         if self.profile.adc:
             stages = _stages(self.profile, light_scale)
             keys = _window_keys(self.seed, first_window, len(batch))
-            self._on_all_rows(
-                lambda rows: kernels.capture(
-                    batch,
-                    self._aperture,
-                    self._order,
-                    rows,
-                    np.zeros(batch.shape[-1], light_dtype),
-                    self._fixed,
-                    stages,
-                    keys,
-                    readouts,
-                )
-            )
+            self._run(kernels.capture, batch, light, self._fixed, stages, keys, readouts)
         else:
-            self._on_all_rows(
-                lambda rows: kernels.integrate(
-                    batch,
-                    self._aperture,
-                    self._order,
-                    rows,
-                    np.zeros(batch.shape[-1], light_dtype),
-                    readouts,
-                )
-            )
+            self._run(kernels.integrate, batch, light, readouts)
             if dtype == np.float32:
                 readouts *= np.float32(light_scale)
         return readouts[0] if scene.ndim == 3 else readouts
@@ -155,8 +135,20 @@ class Emulator:
         batch.flags.writeable = False  # one kind of array, so that Numba compiles only once
         return batch
 
-    def _on_all_rows(self, work: Callable[[tuple[int, int]], None]) -> None:
-        height = self.plan.shape[0]
+    def _run(
+        self,
+        kernel: Callable[..., None],
+        batch: NDArray[Any],
+        light: np.dtype[Any],
+        *others: object,
+    ) -> None:
+        """Run a kernel over all rows, dealt to the threads in bands."""
+        height, width = self.plan.shape
+
+        def work(rows: tuple[int, int]) -> None:
+            scratch = np.zeros(width, light)
+            kernel(batch, self._aperture, self._order, rows, scratch, *others)
+
         if self._pool is None:
             work((0, height))
             return
@@ -223,6 +215,8 @@ def _stages(profile: NoiseProfile, light_scale: float) -> kernels.Stages:
 
 
 def _window_keys(seed: int, first_window: int, count: int) -> kernels.Keys:
+    if not 0 <= first_window <= 2**64 - count:
+        raise EmulatorError(f"windows are numbered from 0 to 2**64 - 1, not from {first_window}")
     windows = np.arange(count, dtype=np.uint64) + np.uint64(first_window)
     return kernels.Keys(
         *(

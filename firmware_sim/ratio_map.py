@@ -26,16 +26,12 @@ from firmware_sim.tiles import smallest_period
 
 DEFAULT_SLOTS = 16
 """Frame slots in a window (T), CRL section II."""
-
 DEFAULT_LEVEL_SET = (0, 1, 2, 4, 8)
 """Measurements a window a pixel may have."""
-
 MAX_SIDE = 65535
 """Largest height or width: both are sent as 16 bit."""
-
 MAX_PIXELS = 1 << 26
-"""Largest map taken from a file or a wire, so that a few hostile bytes cannot fill the memory."""
-
+"""Largest map in pixels, so that a few hostile bytes cannot fill the memory."""
 LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
     0: (32, 32, 36),
     1: (62, 74, 137),
@@ -63,8 +59,8 @@ class RatioMap:
     Parameters
     ----------
     levels : array_like of int, shape (H, W)
-        Measurements a window of each pixel, all in `level_set`; H and W in 1..65535. Kept as a
-        read-only ``uint8`` copy.
+        Measurements a window of each pixel, all in `level_set`; H and W in 1..65535, at most
+        `MAX_PIXELS` in all. Kept as a read-only ``uint8`` copy.
     slots : int
         Frame slots in a window (T), 1..255.
     level_set : tuple of int
@@ -130,15 +126,10 @@ class RatioMap:
         slots: int = DEFAULT_SLOTS,
         level_set: Sequence[int] = DEFAULT_LEVEL_SET,
     ) -> RatioMap:
-        """Scatter levels over an array of `shape` (H, W) in the given proportions.
+        """Scatter levels over an array of `shape` (H, W), placed by `seed`.
 
-        Parameters
-        ----------
-        shares : mapping of level to share, optional
-            Relative number of pixels of each level, not negative; every level equally by default.
-            The counts are exact, to the rounding of one pixel.
-        seed : int
-            Seed of the placement.
+        `shares` are the relative numbers of pixels of each level, from 0; every level equally by
+        default. The counts are exact, to the rounding of one pixel.
         """
         shares = dict.fromkeys(level_set, 1.0) if shares is None else shares
         weights = np.array([float(share) for share in shares.values()])
@@ -226,9 +217,7 @@ class RatioMap:
         tile = self.tile
         index_of = np.zeros(256, dtype=np.uint8)
         index_of[list(self.level_set)] = np.arange(len(self.level_set), dtype=np.uint8)
-        indices = index_of[tile.reshape(-1)]
-        if indices.size % 2:
-            indices = np.append(indices, np.uint8(0))
+        indices = np.append(index_of[tile], np.zeros(tile.size % 2, np.uint8))
         nibbles = indices[0::2] | (indices[1::2] << 4)
         shapes = _PACKED_SHAPE.pack(*self.shape, *tile.shape)
         return self._packed_level_set() + shapes + nibbles.tobytes()
@@ -253,7 +242,7 @@ class RatioMap:
         if not (1 <= tile_height <= height and 1 <= tile_width <= width):
             raise RatioMapError(
                 f"a packed ratio map of {_size((height, width))} pixels names a tile of "
-                f"{_size((tile_height, tile_width))}, which must be 1x1 up to the map's size"
+                f"{_size((tile_height, tile_width))}"
             )
         cells = tile_height * tile_width
         body = data[2 + count + _PACKED_SHAPE.size :]
@@ -324,10 +313,8 @@ class RatioMap:
     ) -> RatioMap:
         """Read a map that `save` wrote or a paint program edited.
 
-        Parameters
-        ----------
-        slots, level_set : int, sequence of int
-            What a PNG, which holds colours alone, is read as; a ``.npz`` says it itself.
+        `slots` and `level_set` are what a PNG, which holds colours alone, is read as; a ``.npz``
+        says it itself.
 
         Raises
         ------
@@ -363,19 +350,15 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int]:
             f"a ratio map is 1 to {MAX_SIDE} pixels high and wide, not {_size((height, width))}"
         )
     if height * width > MAX_PIXELS:
-        raise RatioMapError(
-            f"a ratio map of {_size((height, width))} pixels is above the limit of "
-            f"{MAX_PIXELS} pixels"
-        )
+        size = _size((height, width))
+        raise RatioMapError(f"a ratio map of {size} is above the limit of {MAX_PIXELS} pixels")
     return height, width
 
 
 def _checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.uint8]:
     array: NDArray[Any] = np.asarray(levels)
     if array.ndim != 2:
-        raise RatioMapError(
-            f"a ratio map has two dimensions, height and width, not the shape {array.shape}"
-        )
+        raise RatioMapError(f"a ratio map has two dimensions, not the shape {array.shape}")
     _checked_shape(array.shape)
     if array.dtype.kind not in "iu":
         raise RatioMapError(f"levels of a ratio map are integers, not {array.dtype}")

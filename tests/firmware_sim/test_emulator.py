@@ -210,6 +210,13 @@ def test_a_setting_that_does_not_fit_is_refused(arguments, said):
         Emulator(RatioMap.uniform(1, (4, 4)), **arguments)
 
 
+@pytest.mark.parametrize("first_window", [-1, 2**64])
+def test_a_window_number_out_of_range_is_refused(first_window):
+    emulator = Emulator(RatioMap.uniform(1, (4, 4)), preset("paper"))
+    with pytest.raises(FocalloopError, match=f"not from {first_window}"):
+        emulator.capture(np.zeros((16, 4, 4), np.uint8), first_window)
+
+
 def test_the_package_starts_without_numba():
     check = "import sys, firmware_sim; sys.exit('numba' in sys.modules)"
     assert (

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,12 @@ def test_the_json_carries_the_dng_pair_and_lets_others_write_beside():
     assert document["dng_noise_profile"] == [4.95e-3**2, 7.25e-3**2]
     document |= {"estimates": {"s_r": {"value": 7.2e-3}}, "warnings": ["few darks"]}
     assert NoiseProfile.from_dict(document) == preset("paper")
+
+
+def test_the_documented_example_is_the_preset():
+    text = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+    example = text.split("## Noise profile")[1].split("```json")[1].split("```")[0]
+    assert json.loads(example) == preset("paper").as_dict()
 
 
 @pytest.mark.parametrize(
