@@ -56,7 +56,9 @@ class EmulatorProcess:
         """
         with self._lock:
             self._process = process = self._spawn()
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        self._complaints.clear()
+        listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        listener.start()
         impatience = threading.Timer(START_TIMEOUT_S, process.kill)
         impatience.start()
         started_s = time.monotonic()
@@ -69,8 +71,10 @@ class EmulatorProcess:
         if time.monotonic() - started_s >= START_TIMEOUT_S:
             raise EmulatorProcessError(f"the emulator was not ready in {START_TIMEOUT_S:.0f} s")
         process.wait()
-        words = next((line for line in reversed(self._complaints) if line), "without a word")
-        raise EmulatorProcessError(f"the emulator ended: {words.removeprefix('error: ')}")
+        listener.join(_STOP_TIMEOUT_S)
+        told = [line for line in self._complaints if line.startswith("error: ")]
+        words = told[-1].removeprefix("error: ") if told else " ".join(self._complaints)
+        raise EmulatorProcessError(f"the emulated board did not start: {words or 'no word why'}")
 
     def stop(self) -> None:
         """Ask the process to end, and end it if it does not; harmless where none runs."""
@@ -125,7 +129,8 @@ def _first_document(process: subprocess.Popen[str]) -> dict[str, Any] | None:
 
 def _end_with_parent() -> None:
     """Wait until the parent's end of the pipe closes, then end as on Ctrl-C."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin, whose lock a daemon thread must not hold at the end
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -37,6 +37,7 @@ class Ledger:
         self._counts = SpeedState()
         self._received, self._rebuilt = Rate(), Rate()
         self._network, self._latency = Durations(kept=60), Durations()
+        self._skipped_before = 0
         self._ends_s: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_WINDOWS)
         self._started_s = time.monotonic()
 
@@ -55,7 +56,12 @@ class Ledger:
         with self._lock:
             self._received.count()
             self._ends_s.append((window.number, window.time_s))
-            self._add(windows_received=1)
+            if window.skipped < self._skipped_before:  # the board was reset
+                self._skipped_before = 0
+            elif self._counts.windows_received == 0:
+                self._skipped_before = window.skipped
+            self._add(windows_received=1, windows_skipped=window.skipped - self._skipped_before)
+            self._skipped_before = window.skipped
 
     def passed_over(self) -> None:
         """Note a window that gave way to a newer one."""

@@ -48,6 +48,10 @@ DRAWN_STEP = 4
 
 SCORE_PERIOD_S = 1.0
 
+CREDIT = 2
+"""Windows on their way or waiting: one more than is worked on, so that none grows old in a queue.
+What the host is too slow for, the board does not read out."""
+
 RECONNECT_TIMEOUT_S = 5.0
 """How long a vanished board is waited for before everything, its emulator too, starts anew."""
 
@@ -281,7 +285,7 @@ class LiveSession:
             tile = NAMED_TILES[DEFAULT_TILE]
             ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
         self._upload(board, ratio_map)
-        for window in board.stream():
+        for window in board.stream(CREDIT):
             self._pass_on(board, window)
             if self._ending.is_set():
                 return

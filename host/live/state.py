@@ -104,6 +104,8 @@ class SpeedState:
     """Announced by the board and never received whole."""
     windows_passed_over: int = 0
     """Received whole and not reconstructed: a newer one was already there."""
+    windows_skipped: int = 0
+    """Exposed by the board and not read out, since the host was not ready for them."""
     received_per_s: float = 0.0
     reconstructed_per_s: float = 0.0
     reconstruct_ms: float | None = None

@@ -30,6 +30,7 @@ def _counters(state: LiveState) -> Iterator[Metric]:
         ("windows_reconstructed", "Windows rebuilt", speed.windows_reconstructed),
         ("windows_lost", "Windows announced and never received whole", speed.windows_lost),
         ("windows_passed_over", "Windows left for a newer one", speed.windows_passed_over),
+        ("windows_skipped", "Windows the board did not read out", speed.windows_skipped),
         ("link_received_bytes", "Bytes received from the board", link.received_bytes),
         ("link_bad_frames", "Frames that failed their check", link.bad_frames),
         ("link_resends", "Requests and windows asked for again", link.resends),

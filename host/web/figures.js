@@ -81,7 +81,7 @@ function showBoard({ board, speed, link, profile, scene }) {
     ...(profile ? [["Noise, scene", `${profile}, ${scene}`]] : []),
     ["Windows received", `${speed.windows_received.toLocaleString("en")}, ${number(speed.received_per_s, 1)} a second`],
     ["Windows lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
-    ["Passed over", speed.windows_passed_over, speed.windows_passed_over ? "warn" : ""],
+    ["Skipped, passed over", `${speed.windows_skipped}, ${speed.windows_passed_over}`],
     ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
     ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],
   ];

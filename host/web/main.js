@@ -63,7 +63,8 @@ const player = new Player({
     const slot = picture.slots[index];
     byId("slot").value = String(slot);
     byId("slot-label").textContent = `${slot + 1} / ${state?.board?.slots ?? 16}`;
-    byId("window-label").textContent = `window ${picture.window.toLocaleString("en")}`;
+    byId("window-label").textContent =
+      `window ${picture.window.toLocaleString("en")}${player.holds ? ", held" : ""}`;
   },
 });
 

@@ -41,9 +41,18 @@ export class Player {
 
   /** A window arrived. @param {Picture} picture */
   push(picture) {
+    if (this.paused) {
+      // One that was on its way before the pause may lack slots.
+      if (isWhole(picture)) this.#hold(picture);
+      return;
+    }
     this.#next = picture;
-    if (this.paused) this.#hold(picture);
-    else if (this.speed.share === 1) this.#handlers.grant(this.speed.step);
+    if (this.speed.share === 1) this.#handlers.grant(this.speed.step);
+  }
+
+  /** Whether the window on the screen stays there, with all of its slots. */
+  get holds() {
+    return this.paused && this.current !== null && isWhole(this.current);
   }
 
   /** @param {typeof SPEEDS[number]} speed */
@@ -115,3 +124,6 @@ export class Player {
     this.#handlers.draw(this.current, index, fresh);
   }
 }
+
+/** @param {Picture} picture */
+const isWhole = (picture) => picture.slots.length < 2 || picture.slots[1] - picture.slots[0] === 1;

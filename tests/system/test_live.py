@@ -1,0 +1,96 @@
+"""`focalloop live` and `serve` as users run them: processes, a pty between them, a page."""
+
+import os
+import signal
+import socket
+
+import pytest
+from running import Running, fails, is_running, wait_until
+
+LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
+
+
+@pytest.fixture(scope="module")
+def live():
+    with Running(*LIVE) as running:
+        yield running
+
+
+def test_a_real_clip_goes_through_a_real_serial_device_to_the_page(live):
+    state = live.state()
+    assert state["board"]["simulated"]
+    assert state["board"]["url"].startswith("/dev/")
+    assert (state["board"]["height"], state["board"]["width"]) == (256, 256)
+    assert state["profile"] == "paper"
+    assert state["map"]["ratio"] == 0.125
+    assert live.document["board"]["url"] == state["board"]["url"]
+    assert live.document["map"]["hash"] == state["map"]["hash"]
+    wait_until(lambda: live.state()["scores"] is not None)
+    assert live.state()["scores"]["psnr_final_db"] > 15  # a picture of the clip, not of noise
+    status, page = live.ask("")
+    assert status == 200
+    assert "<title>focalloop" in page
+
+
+def test_an_emulator_that_dies_is_started_again(live):
+    wait_until(lambda: live.state()["phase"] == "streaming")
+    (emulator,) = live.children()
+    os.kill(emulator, signal.SIGKILL)
+    wait_until(lambda: live.state()["phase"] == "lost")
+    wait_until(lambda: live.state()["phase"] == "streaming")
+    seen = live.state()["speed"]["windows_reconstructed"]
+    wait_until(lambda: live.state()["speed"]["windows_reconstructed"] > seen + 2)
+    assert any("error" in message["level"] for message in live.state()["messages"])
+    assert live.children() != [emulator]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_end_leaves_an_emulator_behind(number):
+    running = Running(*LIVE, "--scene", "synthetic")
+    (emulator,) = running.children()
+    code = running.stop(number)
+    assert code == (-number if number == signal.SIGKILL else 0)
+    wait_until(lambda: not is_running(emulator))
+    assert "Traceback" not in running.complaints
+
+
+def test_serve_shows_any_board_and_asks_others_for_the_token():
+    with Running("emulate", "--size", "64x48", "--slot-rate", "240") as board:
+        words = ("serve", "--port", board.url, "--bundle", "network-free", "--http-port", "0")
+        with Running(*words, "--http-host", "0.0.0.0", "--token", "a/secret") as service:
+            port = service.url.rpartition(":")[2].partition("/")[0]
+            service.document["url"] = f"http://127.0.0.1:{port}/"
+            assert service.ask("api/state")[0] == 401
+            assert service.ask("")[0] == 200
+            status, text = service.ask("api/board", Authorization="Bearer a/secret")
+            assert status == 200
+            assert '"width":64' in text
+        wait_until(lambda: is_running(board.process.pid))  # the board goes on without its host
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("live", "--port", "/dev/nowhere", "--no-open"), "/dev/nowhere"),
+        (("live", "--scene", "nowhere.mp4", "--no-open"), "nowhere.mp4"),
+        (("live", "--profile", "nowhere", "--no-open"), "nowhere"),
+        (("live", "--bundle", "nowhere", "--no-open"), "nowhere"),
+        (("live", "--map", "nowhere.png", "--no-open"), "nowhere.png"),
+        (("serve", "--port", "/dev/nowhere", "--http-host", "0.0.0.0"), "--token"),
+    ],
+)
+def test_what_cannot_start_is_told_in_one_sentence(words, says):
+    code, out, errors = fails(*words)
+    assert (code, out) == (1, "")
+    sentences = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(sentences) == 1
+    assert says in sentences[0]
+    assert "Traceback" not in errors
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, errors = fails("live", "--http-port", str(port), "--no-open")
+    assert code == 1
+    assert f"127.0.0.1:{port}" in errors
