@@ -18,6 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 
+ARRAY_SHAPE = (256, 256)
+"""Of a named tile's map; being periodic, it fits arrays of any size."""
+
 MapOption = Annotated[
     str, typer.Option("--map", help=f"A map file, or one of {', '.join(NAMED_TILES)}.")
 ]
@@ -45,9 +48,9 @@ def _need_extra() -> None:
 
 
 def load_map(name_or_path: str) -> RatioMap:
-    """Load a map file, or make a named tile's map."""
+    """Load a map file, or repeat a named tile over the usual array."""
     if name_or_path in NAMED_TILES:
-        return RatioMap.from_tile(NAMED_TILES[name_or_path])
+        return RatioMap.from_tile(NAMED_TILES[name_or_path], shape=ARRAY_SHAPE)
     return RatioMap.load(name_or_path)
 
 

@@ -179,6 +179,11 @@ def _camera_pan(
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
     picture = _photograph(source.path)
+    if min(picture.size) < settings.size + 8:
+        raise SourceError(
+            f"{source.path} has {picture.width}x{picture.height} pixels, too few to pan a window "
+            f"of {settings.size} over"
+        )
     motion = Motion.draw(rng, settings.slots, fastest_px=6.0)
     if rng.random() < 0.08:
         motion = motion.slowed(0.0)  # a camera on a tripod
@@ -191,14 +196,10 @@ def _camera_pan(
         sharpest = min(picture.width / (high - low)[0], picture.height / (high - low)[1])
         if sharpest >= 1.0:
             break
-        motion = motion.slowed(0.5) if np.ptp(motion.shift) > 2 else Motion.still(settings.slots)
-        ripple = ripple if sharpest > 0.9 else None
+        # The view leaves the photograph: move less, at last not at all.
         tilt = tilt * 0.5
-        if np.ptp(motion.shift) == 0 and sharpest < 0.8:
-            sharpest = 0.0
-            break
-    if sharpest == 0.0:
-        raise SourceError(f"{source.path} is smaller than a window of {settings.size} pixels")
+        ripple = ripple if sharpest > 0.9 and np.ptp(motion.shift) > 0 else None
+        motion = motion.slowed(0.5) if np.ptp(motion.shift) > 2 else Motion.still(settings.slots)
     work_size = np.ceil((high - low) * OVERSAMPLING).astype(int)
     for _ in range(4):  # sky and blurred backgrounds teach little: look again
         # Source pixels per output pixel, from as fine as the photograph to a twelfth of it.
