@@ -91,7 +91,7 @@ def facts_table(facts: dict[str, Any]) -> Table:
         bar = Text("█" * round(40 * share), style=_style(int(level)).split(" on ")[1])
         table.add_row(f"level {level}", Text(f"{share:7.2%}  ") + bar)
     table.add_row("reads", f"{facts['reads_per_window']} a window")
-    table.add_row("after each slot", _counts(facts["reads_per_slot"]))
+    table.add_row("by slot", _counts(facts["reads_per_slot"]))
     if facts["open_share"] is not None:
         table.add_row("coded aperture", f"{facts['open_share']:.2%} open")
     table.add_row("hash", facts["hash"])
