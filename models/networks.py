@@ -1,7 +1,7 @@
 """Reconstruction networks: from a window's reads to its T frames.
 
-`EdgeNetwork` is made for two CPU cores in real time. Every 4x4 cell of pixels becomes one position
-with 16 T channels, so that a filter belongs to one phase of a 4x4-periodic ratio map and knows how
+`EdgeNetwork` is made for two CPU cores in real time. Every 4x4 cell of pixels becomes one position,
+so that a filter belongs to one phase of a 4x4-periodic ratio map and knows how
 long each pixel of its cell was exposed. Plain 3x3 convolutions with ReLU, which processors run
 fastest, do the rest: some on the cells, and most on 2x2 cells, where they are a quarter of the work
 and see motion across many pixels. What they find is added to the initial reconstruction.
@@ -83,7 +83,7 @@ class EdgeNetwork(nn.Module):
         settings = settings or EdgeSettings()
         self.slots = settings.slots
         width = settings.width
-        self.squeeze = nn.Conv2d(settings.slots * CELL**2, settings.squeeze, 1)
+        self.squeeze = nn.Conv2d(settings.slots, settings.squeeze, CELL, stride=CELL)
         self.stem = nn.Conv2d(settings.squeeze, width, 3, padding=1)
         self.entry = _blocks(settings.entry_blocks, width)
         self.down = nn.Conv2d(width, width, 2, stride=2)
@@ -113,7 +113,7 @@ class EdgeNetwork(nn.Module):
         padded = functional.pad(
             first, (0, -width % COARSE_CELL, 0, -height % COARSE_CELL), mode="replicate"
         )
-        cells = self.entry(self.stem(self.squeeze(functional.pixel_unshuffle(padded, CELL))))
+        cells = self.entry(self.stem(self.squeeze(padded)))
         cells = self.exit(cells + self.up(self.coarse(self.down(cells))))
         residual = functional.pixel_shuffle(self.head(cells), CELL)
         # The sum is in float32 even where training computes convolutions in bfloat16.

@@ -7,7 +7,7 @@ enough. Measured here, 300 steps gave 27.3 dB on the validation windows where Ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -40,20 +40,24 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon:
-    """Muon for 3x3 and strided convolutions, Adam for 1x1 layers and biases.
+    """Muon for the weights of inner convolutions, Adam for biases and the outer layers.
 
     Parameters
     ----------
     parameters
         Name and parameter, as ``module.named_parameters()`` gives them.
+    outer
+        Names of the first and the last layer, whose weights Adam suits better.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+    def __init__(
+        self, parameters: Iterable[tuple[str, nn.Parameter]], outer: Collection[str] = ()
+    ) -> None:
         self._matrices: dict[str, nn.Parameter] = {}
         self._others: dict[str, nn.Parameter] = {}
         for name, parameter in parameters:
-            spatial = parameter.dim() == 4 and parameter.shape[-1] > 1
-            (self._matrices if spatial else self._others)[name] = parameter
+            inner = parameter.dim() == 4 and name.split(".")[0] not in outer
+            (self._matrices if inner else self._others)[name] = parameter
         self._momentum = {name: torch.zeros_like(p) for name, p in self._matrices.items()}
         self._mean = {name: torch.zeros_like(p) for name, p in self._others.items()}
         self._square = {name: torch.zeros_like(p) for name, p in self._others.items()}

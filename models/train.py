@@ -159,7 +159,7 @@ class Run:
         self.validation_levels = _levels(ratio_map, data.validation.shape[-1])
         torch.manual_seed(settings.seed)
         self.network = EdgeNetwork(settings.network)
-        self.optimizer = Muon(self.network.named_parameters())
+        self.optimizer = Muon(self.network.named_parameters(), outer=("squeeze", "head"))
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     # ------------------------------------------------------------ the loop
