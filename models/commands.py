@@ -58,19 +58,25 @@ def train(
     data: Annotated[Path, typer.Option(help="What `focalloop data build` wrote.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of this run.")],
     map_: MapOption = "tile-2of16",
-    minutes: Annotated[float | None, typer.Option(help="Stop, annealed, after this long.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Stop, annealed, after this many.")] = None,
-    batch: Annotated[int, typer.Option(help="Windows a step.")] = 16,
-    crop: Annotated[int, typer.Option(help="Side of the square cut from each, pixels.")] = 96,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop, annealed, after this long.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop, annealed, after this many.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 16,
+    crop: Annotated[
+        int, typer.Option(min=8, help="Side of the square cut from each, pixels.")
+    ] = 96,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="Processor threads.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a reconstruction network for a ratio map.
 
-    Run again with the same options to resume an interrupted run. Example:
+    Run again with the same options to resume an interrupted run.
 
-      focalloop train --map tile-2of16 --data train.npz -o runs/edge --minutes 90
+    Example: focalloop train --map tile-2of16 --data train.npz -o runs/edge --minutes 90
     """
     _need_extra()
     import torch

@@ -24,14 +24,13 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from safetensors import safe_open
 
 from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from models.networks import EdgeNetwork, EdgeSettings
-from models.train import CHECKPOINT, RATIO_MAP
+from models.train import CHECKPOINT, RATIO_MAP, below, load_checkpoint
 
 OPSET = 18
 SCHEMA_VERSION = 1
@@ -103,21 +102,16 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
 
     Raises
     ------
-    ExportError
-        If the run is incomplete, or ONNX Runtime and PyTorch disagree.
+    ExportError, TrainError, RatioMapError
+        If a file of the run is missing or damaged, or ONNX Runtime and PyTorch disagree.
     """
-    try:
-        ratio_map = RatioMap.load(run / RATIO_MAP)
-        with safe_open(run / CHECKPOINT, "pt") as file:
-            metadata = {key: json.loads(text) for key, text in file.metadata().items()}
-            prefix = "average."
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-            weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except (OSError, KeyError, ValueError) as error:
-        raise ExportError(f"{run} is no finished training run: {error}") from None
+    if not (run / CHECKPOINT).is_file():
+        raise ExportError(f"{run} holds no {CHECKPOINT}: it is no folder of `focalloop train`")
+    metadata, tensors = load_checkpoint(run / CHECKPOINT)
+    ratio_map = RatioMap.load(run / RATIO_MAP)
     settings = metadata["settings"]
     network = EdgeNetwork(EdgeSettings(**settings["network"]))
-    network.load_state_dict(weights)
+    network.load_state_dict(below("average.", tensors))
     graph = to_onnx(network)
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
     manifest = {

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -302,27 +302,46 @@ class Run:
         Raises
         ------
         TrainError
-            If the checkpoint was made with other settings.
+            If the checkpoint is damaged, or was made with other settings or another map.
         """
+        metadata, tensors = load_checkpoint(path)
+        if metadata["settings"] != asdict(self.settings):
+            raise TrainError(f"{path} was made with other settings: use another folder")
+        if metadata["ratio_map"] != self.ratio_map.hash_hex:
+            raise TrainError(f"{path} was made with another ratio map: use another folder")
+        self.progress = Progress(**metadata["progress"])
+        self.network.load_state_dict(below("network.", tensors))
+        self.average = below("average.", tensors)
+        self.optimizer.load_state(below("optimizer.", tensors))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a checkpoint: settings, progress, data recipe and map hash; and all tensors by name.
+
+    Raises
+    ------
+    TrainError
+        If it is missing, truncated, or something else.
+    """
+    try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            if json.loads(metadata["settings"]) != asdict(self.settings):
-                raise TrainError(f"{path} was made with other settings: use another folder")
-            if json.loads(metadata["ratio_map"]) != self.ratio_map.hash_hex:
-                raise TrainError(f"{path} was made with another ratio map: use another folder")
+            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        self.progress = Progress(**json.loads(metadata["progress"]))
-        self.network.load_state_dict(_below("network.", tensors))
-        self.average = _below("average.", tensors)
-        self.optimizer.load_state(_below("optimizer.", tensors))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainError(f"{path} is no checkpoint: {error}") from None
+    missing = {"settings", "progress", "data", "ratio_map"} - metadata.keys()
+    if missing:
+        raise TrainError(f"{path} is no checkpoint of ours: it lacks {', '.join(sorted(missing))}")
+    return metadata, tensors
+
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _levels(ratio_map: RatioMap, side: int) -> Tensor:
     return torch.from_numpy(ratio_map.tiled_to(side, side).levels.copy())[None]
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _append_log(path: Path, run: Run) -> None:

@@ -178,5 +178,19 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FocalloopError, match="no finished training run"):
+    with pytest.raises(FocalloopError, match="no folder of `focalloop train`"):
         export_run(tmp_path, tmp_path / "bundle")
+
+
+def test_a_damaged_checkpoint_is_refused_and_changes_nothing(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    run = Run(tile_map, TrainingData.load(training_file), QUICK)
+    run.save(tmp_path / CHECKPOINT)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainError, match="no checkpoint"):
+        run.resume(tmp_path / CHECKPOINT)
+    with pytest.raises(TrainError, match="no checkpoint"):
+        export_run(tmp_path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
