@@ -27,14 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from firmware_sim.clips import LUMA_WEIGHTS
 from models.data.files import written_whole
 from models.data.motion import Motion, view, warp, waves
 from models.data.sources import Source, SourceError
 
 Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixels than the limit
-
-LUMA = (0.2126, 0.7152, 0.0722)
-"""Weights of R, G and B in a gray value."""
 
 OVERSAMPLING = 2
 """Windows are drawn this many times larger, then averaged down."""
@@ -346,7 +344,7 @@ def _cutout(path: Path) -> Image.Image:
 
 
 def _gray(image: Image.Image) -> Image.Image:
-    return image.convert("L", (*LUMA, 0.0))
+    return image.convert("L", (*LUMA_WEIGHTS.tolist(), 0.0))
 
 
 @lru_cache(maxsize=16)
