@@ -1,0 +1,168 @@
+"""The preview as a user runs it, against real time: ``python -m benchmarks.service [--json]``.
+
+Starts ``focalloop live`` as a process of its own, with the shipped bundle, clip and profile: an
+emulated 256x256 board at 240 slots a second behind a pty. Measured are
+
+* the time from the command to the first reconstructed window, with compiled kernels cached,
+  against the 10 s it may take;
+* windows reconstructed a second with no viewer, with a socket that takes every window, and with
+  the page in headless Chromium where there is one, against real time (15);
+* the time from the end of a window's last slot until it is received, and until the page has drawn
+  it, against the 150 ms that 95 % of them may take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from websockets.sync.client import connect
+
+SETTLE_S = 6.0
+"""Longer than rates and quantiles look back at a low rate of pictures."""
+
+MEASURE_S = 20.0
+REAL_TIME = 240 / 16
+LATENCY_LIMIT_MS = 150.0
+START_LIMIT_S = 10.0
+_CHROMIUM_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
+
+Row = dict[str, Any]
+
+
+def _row(name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "ratio": value / peer_value,
+    }
+
+
+@contextmanager
+def _live() -> Iterator[tuple[str, float]]:
+    """Run ``focalloop live``; give its URL and the time to its first reconstructed window."""
+    started_s = time.perf_counter()
+    command = [sys.executable, "-c", "from host.cli import main; main()", "live", "--json"]
+    with subprocess.Popen(
+        [*command, "--no-open", "--http-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            text = ""
+            for line in process.stdout:
+                text += line
+                if line == "}\n":
+                    break
+            first_s = time.perf_counter() - started_s
+            yield json.loads(text)["url"], first_s
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def _speed(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}api/state", timeout=10) as answer:
+        speed: dict[str, Any] = json.load(answer)["speed"]
+        return speed
+
+
+def _windows_per_s(url: str, meanwhile: Callable[[float], None]) -> tuple[float, dict[str, Any]]:
+    """Windows reconstructed a second while `meanwhile` runs for the time it is given."""
+    meanwhile(SETTLE_S)
+    before, begun_s = _speed(url), time.perf_counter()
+    meanwhile(MEASURE_S)
+    after = _speed(url)
+    count = after["windows_reconstructed"] - before["windows_reconstructed"]
+    return count / (time.perf_counter() - begun_s), after
+
+
+@contextmanager
+def _socket(url: str) -> Iterator[Callable[[float], None]]:
+    """Take every picture, as a page would, and say so at once."""
+    address = url.replace("http", "ws", 1) + "ws/preview"
+    with connect(address, max_size=None, compression=None) as socket:
+
+        def take(duration_s: float) -> None:
+            end_s = time.perf_counter() + duration_s
+            socket.send('{"credit": 1, "step": 4}')
+            while time.perf_counter() < end_s:
+                message = socket.recv()
+                if isinstance(message, bytes):
+                    socket.send('{"credit": 1, "step": 4}')
+                    window = int.from_bytes(message[12:16], "little")
+                    socket.send(json.dumps({"drawn": window}))
+
+        yield take
+
+
+@contextmanager
+def _page(url: str, chromium: str) -> Iterator[Callable[[float], None]]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(url)
+        yield lambda duration_s: page.wait_for_timeout(1000 * duration_s)
+        browser.close()
+
+
+def _rows_of(viewer: str, windows_per_s: float, speed: dict[str, Any]) -> list[Row]:
+    rows = [_row(f"windows reconstructed, {viewer}", windows_per_s, "1/s", "real time", REAL_TIME)]
+    for share in ("p50", "p95"):
+        value = speed[f"latency_{share}_ms"]
+        if value is not None:
+            name = f"latency {share}, {viewer}"
+            rows.append(_row(name, value, "ms", "limit for p95", LATENCY_LIMIT_MS))
+    return rows
+
+
+def measure() -> list[Row]:
+    """Run every measurement and return its rows."""
+    rows = []
+    with _live() as (url, first_s):
+        rows.append(_row("first reconstructed window", first_s, "s", "limit", START_LIMIT_S))
+        rows += _rows_of("no viewer", *_windows_per_s(url, time.sleep))
+    chromium = shutil.which("chromium") if find_spec("playwright") else None
+    # Each viewer has a session of its own, so that no latency of another one is counted.
+    with _live() as (url, _), _socket(url) as take:
+        rows += _rows_of("socket", *_windows_per_s(url, take))
+    if chromium is not None:
+        with _live() as (url, _), _page(url, chromium) as look:
+            rows += _rows_of("page in Chromium", *_windows_per_s(url, look))
+    return rows
+
+
+def main() -> None:
+    """Print the rows as a table, or as one JSON document with ``--json``."""
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    as_json = parser.parse_args().json
+    rows = measure()
+    if as_json:
+        print(json.dumps({"rows": rows}, indent=2))
+        return
+    for row in rows:
+        print(
+            f"{row['name']:44} {row['value']:8.2f} {row['unit']:4} "
+            f"{row['ratio']:6.2f} x {row['peer']} ({row['peer_value']:g})"
+        )
+
+
+if __name__ == "__main__":
+    main()
