@@ -74,7 +74,10 @@ class MapState:
 
 @dataclass(frozen=True)
 class ScoreState:
-    """Picture quality of one window against the truth; video clipped to [0, 1], peak 1."""
+    """Picture quality of one window against the truth; video clipped to [0, 1], peak 1.
+
+    PSNR is over all slots of the window, SSIM the mean over every fourth of them.
+    """
 
     window: int
     psnr_initial_db: float

@@ -13,6 +13,10 @@ import { ask } from "./service.js";
 
 const READS_PERIOD_MS = 500;
 
+/** The page draws fewer slots after so many seconds of less than this share of its pictures. */
+const SLOW_SECONDS = 5;
+const SLOW_SHARE = 0.8;
+
 const byId = (id) => document.getElementById(id);
 
 let state = null;
@@ -163,11 +167,19 @@ function chooseSpeed(speed) {
   SPEEDS.forEach((each, i) => speedButtons[i].setAttribute("aria-checked", String(each === speed)));
 }
 
+let slowSeconds = 0;
+
 setInterval(() => {
-  const every = player.speed.step === 1 ? "every slot" : `every ${player.speed.step}th slot`;
+  const every = player.step === 1 ? "every slot" : `every ${player.step}th slot`;
+  const idle = player.paused || document.hidden || state?.phase !== "streaming";
+  const slow = !idle && draws < (SLOW_SHARE * player.slotRateHz * player.speed.share) / player.step;
+  slowSeconds = slow ? slowSeconds + 1 : 0;
+  if (slowSeconds === SLOW_SECONDS) player.relax();
   showDraws(draws, player.paused ? "paused" : `${every}, ${player.speed.name === "live" ? "real time" : `${player.speed.name} speed`}`);
   draws = 0;
 }, 1000);
+
+document.addEventListener("visibilitychange", () => document.hidden || player.restart());
 
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select, button")) return;

@@ -3,6 +3,9 @@
  * for its turn, and a newer one takes its place.
  */
 
+/** Every how many slots are drawn in real time where the machine cannot draw more. */
+const RELAXED_STEP = 8;
+
 /** Playback speeds, as shares of real time, and every how many slots each one draws. */
 export const SPEEDS = [
   { name: "live", share: 1, step: 4 },
@@ -22,6 +25,8 @@ export const SPEEDS = [
 export class Player {
   speed = SPEEDS[0];
   paused = false;
+  /** Every how many slots are drawn; doubled in real time where the machine draws too slowly. */
+  step = SPEEDS[0].step;
   slotRateHz = 240;
   /** @type {Picture|null} */ current = null;
   #next = null;
@@ -47,7 +52,13 @@ export class Player {
       return;
     }
     this.#next = picture;
-    if (this.speed.share === 1) this.#handlers.grant(this.speed.step);
+    // A hidden page draws nothing, so it asks for nothing until it is seen again.
+    if (this.speed.share === 1 && !document.hidden) this.#handlers.grant(this.step);
+  }
+
+  /** Draw half as many slots from now on, so that each window still comes in time. */
+  relax() {
+    if (this.speed.share === 1) this.step = RELAXED_STEP;
   }
 
   /** Whether the window on the screen stays there, with all of its slots. */
@@ -58,18 +69,19 @@ export class Player {
   /** @param {typeof SPEEDS[number]} speed */
   setSpeed(speed) {
     this.speed = speed;
-    if (!this.paused) this.#handlers.grant(speed.step);
+    this.step = speed.step;
+    if (!this.paused) this.#handlers.grant(this.step);
   }
 
   /** Stop at one window, with all of its slots, or go on. @param {boolean} paused */
   setPaused(paused) {
     this.paused = paused;
-    this.#handlers.grant(paused ? 1 : this.speed.step);
+    this.#handlers.grant(paused ? 1 : this.step);
   }
 
-  /** The connection is new: whatever was asked for is forgotten there. */
+  /** The connection is new, or the page was hidden: ask again for what comes next. */
   restart() {
-    if (!this.paused || !this.current) this.#handlers.grant(this.paused ? 1 : this.speed.step);
+    if (!this.holds) this.#handlers.grant(this.paused ? 1 : this.step);
   }
 
   /** Show one slot of the held window. @param {number} slot */
@@ -114,7 +126,7 @@ export class Player {
     if (count && index !== this.#index) {
       this.#show(index, false);
       // The next window is on its way while the second half of this one plays.
-      if (index === count >> 1 && this.speed.share < 1) this.#handlers.grant(this.speed.step);
+      if (index === count >> 1 && this.speed.share < 1) this.#handlers.grant(this.step);
     }
   }
 
