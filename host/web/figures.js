@@ -48,6 +48,9 @@ export function showDraws(perSecond, note) {
   set("draws-note", note);
 }
 
+/** @param {string} text */
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 /** The line across the page, for what a person must know now. */
 function showNotice(state) {
   const newest = state.messages.at(-1)?.text ?? "";
@@ -55,7 +58,7 @@ function showNotice(state) {
   let [mood, text] = ["", ""];
   if (state.phase === "lost") [mood, text] = ["error", newest || "The board is gone; trying to reach it again."];
   else if (state.phase === "stopped") [mood, text] = ["error", newest || "The session has ended."];
-  else if (state.phase !== "streaming") [mood, text] = ["info", `${state.activity}${percent}`];
+  else if (state.phase !== "streaming") [mood, text] = ["info", capital(`${state.activity}${percent}`)];
   else if (!state.trained_for_map) {
     text = `The network of ${state.bundle} was trained for another map: the picture may be worse than this map allows.`;
   }
@@ -73,14 +76,14 @@ function showBoard({ board, speed, link, profile, scene }) {
   set("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
   set("link-state", board.url);
   const rows = [
-    ["Board", `${board.name} ${board.firmware}`],
-    ["Serial number", board.serial || "–"],
-    ["Array", `${board.width} × ${board.height}, ${board.slots} slots, ${board.bits} bit`],
-    ["Black, full scale", `${number(board.black_level_dn, 0)} DN, ${number(board.full_scale_dn, 0)} DN`],
-    ["Slot rate", board.slot_rate_hz ? `${number(board.slot_rate_hz, 0)} Hz` : "not paced"],
+    ["Firmware", board.firmware],
+    ["Serial", board.serial || "–"],
+    ["Array", `${board.width} × ${board.height}, ${board.bits} bit`],
+    ["Black, full scale", `${number(board.black_level_dn, 0)}, ${number(board.full_scale_dn, 0)} DN`],
+    ["Window", `${board.slots} slots${board.slot_rate_hz ? ` at ${number(board.slot_rate_hz, 0)} Hz` : ", not paced"}`],
     ...(profile ? [["Noise, scene", `${profile}, ${scene}`]] : []),
-    ["Windows received", `${speed.windows_received.toLocaleString("en")}, ${number(speed.received_per_s, 1)} a second`],
-    ["Windows lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
+    ["Received", `${speed.windows_received.toLocaleString("en")}, ${number(speed.received_per_s, 1)}/s`],
+    ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
     ["Skipped, passed over", `${speed.windows_skipped}, ${speed.windows_passed_over}`],
     ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
     ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],

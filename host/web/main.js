@@ -9,7 +9,7 @@ import { PixelProbe } from "./pixel.js";
 import { Player, SPEEDS } from "./player.js";
 import { RatioMap } from "./ratiomap.js";
 import { Reads } from "./reads.js";
-import { ask } from "./service.js";
+import { address, ask } from "./service.js";
 
 const READS_PERIOD_MS = 500;
 
@@ -89,14 +89,12 @@ const link = new Link({
     if (next.board) byId("slot").max = String(next.board.slots - 1);
     showState(next);
     drop.follow(next);
-    if (byId("bundle").value !== next.bundle) showBundle(next.bundle);
+    if (next.bundle !== byId("bundle").value) showBundle(next.bundle);
     if (next.map && next.map.hash !== mapHash) takeMap(next.map.hash);
   },
   connected(yes) {
-    if (yes) {
-      player.restart();
-      fillBundles();
-    } else showPhase("offline");
+    if (yes) player.restart();
+    else showPhase("offline");
   },
 });
 
@@ -114,15 +112,20 @@ async function takeMap(hash) {
   if (player.paused) player.setPaused(true);
 }
 
+let listing = false;
+
 async function fillBundles() {
+  listing = true;
   const { bundles, active } = await ask("api/bundles").catch(() => ({ bundles: [], active: "" }));
   byId("bundle").replaceChildren(...bundles.map(({ name, title }) => new Option(title, name)));
-  showBundle(active);
+  byId("bundle").value = active;
+  listing = false;
 }
 
-/** @param {string} name */
+/** Select a name, fetching the list first where it is not in it yet. @param {string} name */
 function showBundle(name) {
   byId("bundle").value = name;
+  if (name && byId("bundle").value !== name && !listing) fillBundles();
 }
 
 byId("bundle").addEventListener("change", async ({ target }) => {
@@ -149,6 +152,8 @@ byId("slot").addEventListener("input", ({ target }) => {
   if (!player.paused) byId("pause").click();
   player.seek(Number(target.value));
 });
+
+for (const suffix of ["npz", "png"]) byId(`save-${suffix}`).href = address(`api/map.${suffix}`);
 
 const speedButtons = SPEEDS.map((speed) => {
   const button = document.createElement("button");

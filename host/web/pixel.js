@@ -45,10 +45,10 @@ export class PixelProbe {
   #fillValues(picture, index, map, at, dn, signals) {
     const level = map.levels[at];
     const share = (planes) => (planes ? (planes[index][at] / 255).toFixed(3) : "–");
-    const span = level ? `${level} reads of ${map.slots / level} slots, ratio ${level}/${map.slots}` : "0, not measured";
+    const span = `${level} ${level === 1 ? "read" : "reads"} of ${map.slots / level} slots`;
     const rows = [
       ["Pixel", `x ${this.pixel.x}, y ${this.pixel.y}`],
-      ["Level", level === 1 ? `1 read of ${map.slots} slots, ratio 1/${map.slots}` : span],
+      ["Level", level ? span : "0, not measured"],
       ["Reads, DN", dn.map((code) => code.toFixed(0)).join("  ") || "–"],
       ["Reads, signal", signals.map((e) => e.toFixed(4)).join("  ") || "–"],
       ["Truth", share(picture.truth)],

@@ -3,15 +3,18 @@
 const token = new URLSearchParams(location.search).get("token");
 
 /**
- * Address of the preview socket on the host that served this page.
+ * Address of something of the service that cannot carry the token in a header.
+ * @param {string} path Relative to the page.
  * @returns {string}
  */
-export function socketAddress() {
-  const address = new URL("ws/preview", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  address.search = token ? `?token=${encodeURIComponent(token)}` : "";
-  return address.href;
+export function address(path) {
+  const full = new URL(path, location.href);
+  full.search = token ? `?token=${encodeURIComponent(token)}` : "";
+  return full.href;
 }
+
+/** Address of the preview socket. @returns {string} */
+export const socketAddress = () => address("ws/preview").replace(/^http/, "ws");
 
 /**
  * Ask the service; throw an Error with its own sentence where it answers with a refusal.

@@ -242,6 +242,7 @@ def test_a_dropped_file_is_uploaded(page, live):
 
 
 def test_the_network_can_be_left_out(page, live):
+    page.wait_for_selector("#bundle option", state="attached")
     options = page.eval_on_selector_all("#bundle option", "all => all.map((o) => o.value)")
     assert "network-free" in options
     page.select_option("#bundle", "network-free")
