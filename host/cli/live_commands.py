@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMap
 from host.cli.arguments import load_map
 from host.cli.output import JsonFlag
 from host.cli.preview_run import PageSettings, has_display, run_preview
@@ -59,7 +60,11 @@ def live(
     profile: Annotated[
         str, typer.Option(help="Noise of the emulated board: ideal, paper, scamp5 or a JSON file.")
     ] = "paper",
-    seed: Annotated[int, typer.Option(help="Seed of the emulated noise.")] = 0,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Array of the emulated board. Default: 256x256."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the emulated noise.")] = 0,
     slot_rate: Annotated[
         float, typer.Option(min=0, help="Frame slots a second of the emulated board; 0 is unpaced.")
     ] = 240.0,
@@ -79,17 +84,25 @@ def live(
     from host.live.session import LiveSession
     from host.live.source import BoardAt, BoardSource
 
+    ratio_map = None if map_ is None else load_map(map_)
     source: BoardSource
     if port is not None:
+        if scene is not None or size is not None:
+            raise typer.BadParameter("--scene and --size are of the emulated board, not of --port")
         source, scene_words, profile_words = BoardAt(port), "", ""
     else:
         scene_spec = scene or str(_demo_clip())
-        source = EmulatorProcess(
+        options = [
             f"--scene={scene_spec}",
             f"--profile={profile}",
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",
-        )
+        ]
+        if size is not None:
+            options.append(f"--size={size}")
+        if ratio_map is not None and not _is_usual(ratio_map):
+            options.append(f"--map={map_}")  # from which the board has its T and its levels
+        source = EmulatorProcess(*options)
         scene_words, profile_words = Path(scene_spec).name, Path(profile).name
     page = PageSettings(
         port=http_port, open=has_display() if open_ is None else open_, json=json_output
@@ -98,7 +111,7 @@ def live(
         lambda: LiveSession(
             source,
             bundle=bundle,
-            ratio_map=None if map_ is None else load_map(map_),
+            ratio_map=ratio_map,
             scene=scene_words,
             profile=profile_words,
         ),
@@ -136,3 +149,7 @@ def serve(
 def _demo_clip() -> Path:
     """Path of the clip that comes with the package."""
     return Path(str(files("host") / "clips" / DEMO_CLIP))
+
+
+def _is_usual(ratio_map: RatioMap) -> bool:
+    return (ratio_map.slots, ratio_map.level_set) == (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)

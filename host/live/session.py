@@ -29,6 +29,7 @@ from host.live.ledger import Ledger
 from host.live.newest import Newest
 from host.live.rebuilder import NETWORK_FREE, Rebuilder
 from host.live.report import board_state, link_state, sentence
+from host.live.scoring import score
 from host.live.source import BoardSource
 from host.live.state import (
     BundleState,
@@ -39,7 +40,6 @@ from host.live.state import (
     ScoreState,
     map_state,
 )
-from host.metrics import psnr, ssim
 from host.reconstruct import Float32, initial_reconstruction
 from host.windows import Window
 
@@ -47,9 +47,6 @@ DRAWN_STEP = 4
 """Slots from one drawn picture to the next where no viewer asks for more: 60 of 240 a second."""
 
 SCORE_PERIOD_S = 1.0
-
-SSIM_STEP = 4
-"""Slots from one scored by SSIM to the next: all 16 would cost a fifth of a core."""
 
 CREDIT = 2
 """Windows on their way or waiting: one more than is worked on, so that none grows old in a queue.
@@ -63,9 +60,6 @@ DEFAULT_TILE = "tile-2of16"
 
 _RETRY_S = 1.0
 _TRUTH_TIMEOUT_S = 1.0
-_PSNR_CAP_DB = 100.0
-"""Stands for infinity, which JSON does not have."""
-
 _log = logging.getLogger("focalloop.live")
 
 Truth = NDArray[np.uint8] | None
@@ -375,13 +369,7 @@ class LiveSession:
             if truth is None:
                 self._scores = None
                 continue
-            self._scores = ScoreState(
-                window=job.window.number,
-                psnr_initial_db=min(psnr(initial, truth), _PSNR_CAP_DB),
-                psnr_final_db=min(psnr(final, truth), _PSNR_CAP_DB),
-                ssim_initial=ssim(initial[::SSIM_STEP], truth[::SSIM_STEP]),
-                ssim_final=ssim(final[::SSIM_STEP], truth[::SSIM_STEP]),
-            )
+            self._scores = score(job.window.number, initial, final, truth)
 
 
 def _truth(board: Board, window: int, step: int) -> Truth:
