@@ -269,8 +269,10 @@ def test_everything_that_can_be_operated_has_a_name(page):
 def test_the_picture_of_the_readme(page, live):
     wait_until(lambda: live.state()["scores"] is not None)
     wait_until(lambda: live.state()["speed"]["latency_p95_ms"] is not None)
-    page.set_viewport_size({"width": 1440, "height": 1000})
-    pixels = page.screenshot(full_page=True, path=os.environ.get("FOCALLOOP_SCREENSHOT"))
+    path = os.environ.get("FOCALLOOP_SCREENSHOT")
+    page.set_viewport_size({"width": 1440, "height": 1084})
+    page.wait_for_timeout(15_000 if path else 500)  # rates and quantiles settle
+    pixels = page.screenshot(path=path)
     assert pixels.startswith(b"\x89PNG")
 
 
