@@ -98,6 +98,7 @@ async def _send(socket: WebSocket, source: LiveSource, viewer: _Viewer) -> None:
         picture = source.picture()
         if viewer.credit and picture is not None and _is_news(picture, viewer):
             viewer.credit, viewer.seen = 0, picture
+            source.want(viewer, None)  # until it asks again, what it wants costs nothing
             reads, viewer.reads = viewer.reads, False
             await socket.send_bytes(pack_picture(picture, viewer.step))
             if reads:

@@ -6,6 +6,12 @@
 /** Every how many slots are drawn in real time where the machine cannot draw more. */
 const RELAXED_STEP = 8;
 
+/** A slot is drawn on the frame of the screen nearest to its time, even a little early. */
+const EARLY_MS = 6;
+
+/** A window that has waited so long goes on the screen before the last slots of the present one. */
+const LONGEST_WAIT_MS = 20;
+
 /** Playback speeds, as shares of real time, and every how many slots each one draws. */
 export const SPEEDS = [
   { name: "live", share: 1, step: 4 },
@@ -30,6 +36,7 @@ export class Player {
   slotRateHz = 240;
   /** @type {Picture|null} */ current = null;
   #next = null;
+  #nextMs = 0;
   #index = -1;
   #startMs = 0;
   #handlers;
@@ -52,6 +59,7 @@ export class Player {
       return;
     }
     this.#next = picture;
+    this.#nextMs = performance.now();
     // A hidden page draws nothing, so it asks for nothing until it is seen again.
     if (this.speed.share === 1 && !document.hidden) this.#handlers.grant(this.step);
   }
@@ -112,13 +120,15 @@ export class Player {
     const count = this.current?.slots.length ?? 0;
     const step = count > 1 ? this.current.slots[1] - this.current.slots[0] : 16;
     const periodMs = (1000 * step) / (this.slotRateHz * this.speed.share);
-    const elapsed = Math.floor((nowMs - this.#startMs) / periodMs);
-    // The last slot gives way at once to a newer window, so that waiting never adds up.
-    const over = elapsed >= count - (this.speed.share === 1 ? 1 : 0);
-    if (this.#next && over) {
+    const elapsed = Math.floor((nowMs + EARLY_MS - this.#startMs) / periodMs);
+    const waitedMs = nowMs - this.#nextMs;
+    const tooLong = this.speed.share === 1 && waitedMs > LONGEST_WAIT_MS;
+    if (this.#next && (elapsed >= count || tooLong)) {
       this.current = this.#next;
       this.#next = null;
-      this.#startMs = nowMs;
+      // Windows follow each other without a gap where they can, so that no rounding adds up.
+      const endMs = this.#startMs + count * periodMs;
+      this.#startMs = Math.abs(nowMs - endMs) < periodMs ? endMs : nowMs;
       this.#show(0, true);
       return;
     }

@@ -96,6 +96,7 @@ def test_a_viewer_gets_the_slots_it_asked_for_or_waits(session, socket):
     session.put(make_picture(2, session.ratio_map, step=1))
     window, _, slots, stacks = parse_picture(receive_binary(socket))
     assert (window, slots) == (2, range(16))
+    assert list(session.wants.values()) == [None]  # what it wants, it wants once
     np.testing.assert_array_equal(stacks[2], make_picture(2, session.ratio_map).final)
 
 
