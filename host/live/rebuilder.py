@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from firmware_sim.ratio_map import RatioMap, RatioMapError
 from host.bundle import DEFAULT_BUNDLE, Bundle, BundleError, list_bundles
 from host.live.state import BundleState
-from host.reconstruct import Float32, NetworkFree, ReconstructError, Reconstructor
+from host.reconstruct import NETWORK_FREE, Float32, NetworkFree, ReconstructError, Reconstructor
 from host.windows import Window
-
-NETWORK_FREE = "network-free"
-"""Name of the reconstruction that needs no bundle."""
 
 THREADS = 2
 """Threads inside one reconstruction: the shortest wait for one window on two cores."""
@@ -26,9 +23,21 @@ class _Choice:
     rebuild: Reconstructor
     ratio_map: RatioMap | None
 
+    def suits(self, ratio_map: RatioMap) -> bool:
+        """Whether it was made for this map, or for any."""
+        if self.ratio_map is None:
+            return True
+        try:
+            return self.ratio_map.tiled_to(*ratio_map.shape).hash() == ratio_map.hash()
+        except RatioMapError:
+            return False
+
 
 class Rebuilder:
     """Reconstructs windows with a bundle's network, or without one.
+
+    A window that was taken under another map than the network was trained for is reconstructed
+    without it, as what the network makes of other maps is not to be trusted.
 
     Parameters
     ----------
@@ -47,7 +56,8 @@ class Rebuilder:
         self._offered: dict[str, BundleState] = {}
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in list_bundles() else NETWORK_FREE
-        self._choice = _load(bundle)
+        self._network_free = NetworkFree()
+        self._choice = self._load(bundle)
 
     @property
     def name(self) -> str:
@@ -71,7 +81,7 @@ class Rebuilder:
         names = [bundle.name for bundle in self.offer()]
         if name not in names:
             raise BundleError(f"there is no bundle {name!r} here: choose one of {', '.join(names)}")
-        self._choice = _load(name)
+        self._choice = self._load(name)
 
     def offer(self) -> list[BundleState]:
         """Return everything that can be selected; a damaged bundle is left out."""
@@ -82,16 +92,10 @@ class Rebuilder:
 
     def is_trained_for(self, ratio_map: RatioMap) -> bool:
         """Whether the network was trained for this map, or needs no training at all."""
-        own = self._choice.ratio_map
-        if own is None:
-            return True
-        try:
-            return own.tiled_to(*ratio_map.shape).hash() == ratio_map.hash()
-        except RatioMapError:
-            return False
+        return self._choice.suits(ratio_map)
 
     def __call__(self, window: Window) -> tuple[Float32, str | None]:
-        """Reconstruct one window.
+        """Reconstruct one window, with the network if it was trained for the window's map.
 
         Returns
         -------
@@ -99,22 +103,21 @@ class Rebuilder:
         problem : str or None
             Why the network could not be used; then the video, and all after it, come without one.
         """
-        choice = self._choice
-        try:
-            return choice.rebuild(window.reads, window.ratio_map), None
-        except ReconstructError as error:
-            if choice.name == NETWORK_FREE:
-                raise
-            fallback = _load(NETWORK_FREE)
-            self._choice = fallback
-            return fallback.rebuild(window.reads, window.ratio_map), str(error)
+        choice, problem = self._choice, None  # once, as another thread may select meanwhile
+        if choice.suits(window.ratio_map):
+            try:
+                return choice.rebuild(window.reads, window.ratio_map), None
+            except ReconstructError as error:
+                if choice.name == NETWORK_FREE:
+                    raise
+                self._choice, problem = self._load(NETWORK_FREE), str(error)
+        return self._network_free(window.reads, window.ratio_map), problem
 
-
-def _load(name: str) -> _Choice:
-    if name == NETWORK_FREE:
-        return _Choice(name, NetworkFree(), None)
-    bundle = Bundle.load(name)
-    return _Choice(name, bundle.reconstructor(THREADS), bundle.ratio_map)
+    def _load(self, name: str) -> _Choice:
+        if name == NETWORK_FREE:
+            return _Choice(name, self._network_free, None)
+        bundle = Bundle.load(name)
+        return _Choice(name, bundle.reconstructor(THREADS), bundle.ratio_map)
 
 
 def _offer(names: list[str]) -> dict[str, BundleState]:

@@ -27,7 +27,7 @@ from host.board import Board
 from host.errors import BoardError, BoardLostError
 from host.live.ledger import Ledger
 from host.live.newest import Newest
-from host.live.rebuilder import NETWORK_FREE, Rebuilder
+from host.live.rebuilder import Rebuilder
 from host.live.report import board_state, link_state, sentence
 from host.live.scoring import score
 from host.live.source import BoardSource
@@ -40,7 +40,7 @@ from host.live.state import (
     ScoreState,
     map_state,
 )
-from host.reconstruct import Float32, initial_reconstruction
+from host.reconstruct import NETWORK_FREE, Float32, initial_reconstruction
 from host.windows import Window
 
 DRAWN_STEP = 4

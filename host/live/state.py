@@ -145,7 +145,8 @@ class LiveState:
     bundle: str = ""
     """Name of what reconstructs: a bundle, or ``network-free``."""
     trained_for_map: bool = True
-    """False where the bundle's network was trained for another map than the board runs."""
+    """False where the bundle's network was trained for another map than the board runs: windows
+    are reconstructed without it then."""
     board: BoardState | None = None
     map: MapState | None = None
     scores: ScoreState | None = None

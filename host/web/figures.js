@@ -29,7 +29,8 @@ export function showState(state) {
   set("link-note", troubles ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
   document.getElementById("link-note").classList.toggle("bad", troubles > 0);
 
-  set("final-note", state.bundle ? `by ${state.bundle}` : "");
+  const rebuilder = state.trained_for_map ? state.bundle : "network-free";
+  set("final-note", rebuilder ? `by ${rebuilder}` : "");
   if (board) showBoard(state);
   showLog(state.messages);
 }
@@ -60,7 +61,7 @@ function showNotice(state) {
   else if (state.phase === "stopped") [mood, text] = ["error", newest || "The session has ended."];
   else if (state.phase !== "streaming") [mood, text] = ["info", capital(`${state.activity}${percent}`)];
   else if (!state.trained_for_map) {
-    text = `The network of ${state.bundle} was trained for another map: the picture may be worse than this map allows.`;
+    text = `The network of ${state.bundle} was trained for another map: windows are rebuilt without it.`;
   }
   const element = document.getElementById("notice");
   if (element.textContent !== text) element.textContent = text;

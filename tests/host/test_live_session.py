@@ -124,16 +124,32 @@ def test_a_map_that_does_not_fit_leaves_everything_as_it_was(url):
         newer_than(session, session.picture().window)
 
 
-def test_the_network_is_changed_while_windows_come(url, tmp_path):
+def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path):
     folder = write_tiny_bundle(tmp_path / "tiny")
     with LiveSession(BoardAt(url), bundle=str(folder), ratio_map=make_map()) as session:
         picture = newer_than(session, -1)
-        np.testing.assert_allclose(picture.final, by_tiny_network(picture, make_map()), atol=1)
-        assert not session.state().trained_for_map
-        session.select("network-free")
-        picture = newer_than(session, session.picture().window + 1)
         measured = make_map().levels > 0
         np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+        assert session.state().bundle == str(folder)
+        assert not session.state().trained_for_map
+        session.upload(RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE))
+        wait_until(lambda: session.picture().map_hash == session.ratio_map.hash())
+        picture = session.picture()
+        assert session.state().trained_for_map
+        np.testing.assert_allclose(
+            picture.final, by_tiny_network(picture, session.ratio_map), atol=1
+        )
+
+
+def test_the_network_is_changed_while_windows_come(url, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "tiny")
+    with LiveSession(BoardAt(url), bundle=str(folder)) as session:
+        picture = newer_than(session, -1)
+        own_map = session.ratio_map
+        np.testing.assert_allclose(picture.final, by_tiny_network(picture, own_map), atol=1)
+        session.select("network-free")
+        picture = newer_than(session, session.picture().window + 1)
+        np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
         assert session.state().bundle == "network-free"
         assert session.state().trained_for_map
         with pytest.raises(FocalloopError, match="choose one of"):
