@@ -18,7 +18,7 @@ from firmware_sim.noise import NoiseProfile
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.read_plan import ReadPlan
 
-_BANDS_PER_THREAD = 4
+_BANDS_PER_THREAD = 2
 """Rows are dealt in bands, more than there are threads, as a map's reads may crowd in few rows."""
 
 
