@@ -29,7 +29,8 @@ from host.bundle import DEFAULT_BUNDLE, Bundle
 
 SHAPE = (256, 256)
 WINDOW_MS = 1e3 * 16 / 240
-TURNS = 25
+TURNS = 9
+RUNS = 4
 
 Candidate = Callable[[], object]
 
@@ -70,11 +71,12 @@ def candidates(bundle: Bundle, cores: int) -> dict[tuple[str, int], Candidate]:
 def measure(runs: dict[tuple[str, int], Candidate]) -> dict[tuple[str, int], float]:
     """Return each candidate's median time, in milliseconds."""
     times: dict[tuple[str, int], list[float]] = {key: [] for key in runs}
-    for turn in range(TURNS + 2):
+    for _ in range(TURNS):
         for key, run in runs.items():
-            started = time.perf_counter()
-            run()
-            if turn >= 2:  # the first turns warm up
+            run()  # wakes its threads, which may have slept or been another number of them
+            for _ in range(RUNS):
+                started = time.perf_counter()
+                run()
                 times[key].append(1e3 * (time.perf_counter() - started))
     return {key: statistics.median(values) for key, values in times.items()}
 
