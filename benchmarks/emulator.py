@@ -15,8 +15,6 @@ All candidates take turns in one run, and each figure is the median of its turns
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
@@ -30,6 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import report
+from benchmarks.report import Row
 from firmware_sim.emulator import Emulator
 from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
@@ -140,7 +140,7 @@ def windows_per_second(runs: dict[str, Candidate]) -> dict[str, float]:
     return {name: statistics.median(rate) for name, rate in rates.items()}
 
 
-def rows(rates: dict[str, float]) -> list[dict[str, Any]]:
+def rows(rates: dict[str, float]) -> list[Row]:
     """Pair each of our figures with its peers."""
     comparisons = [
         ("ideal 1", "NumPy"),
@@ -156,14 +156,7 @@ def rows(rates: dict[str, float]) -> list[dict[str, Any]]:
         ("scamp5 2", "scamp5 1"),
     ]
     return [
-        {
-            "name": _told(ours),
-            "value": rates[ours],
-            "unit": "windows/s",
-            "peer": _told(peer),
-            "peer_value": rates[peer],
-            "ratio": rates[ours] / rates[peer],
-        }
+        Row.of(_told(ours), rates[ours], "windows/s", _told(peer), rates[peer])
         for ours, peer in comparisons
         if ours in rates and peer in rates
     ]
@@ -177,22 +170,11 @@ def _told(name: str) -> str:
     return f"{what}, {threads} thread{'s' if threads != '1' else ''}"
 
 
-def main() -> None:
-    """Run every row and print them."""
-    parser = argparse.ArgumentParser(description="Windows a second of the emulator.")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
+def measure() -> list[Row]:
+    """Run every candidate on one batch of random scenes."""
     scene = np.random.default_rng(0).integers(0, 256, (BATCH, SLOTS, *SHAPE), dtype=np.uint8)
-    found = rows(windows_per_second(candidates(scene, os.cpu_count() or 1)))
-    if options.json:
-        print(json.dumps({"rows": found}, indent=2))
-        return
-    for row in found:
-        print(
-            f"{row['name']:26} {row['value']:8.0f} {row['unit']}  "
-            f"{row['ratio']:7.2f} x {row['peer']} ({row['peer_value']:.0f})"
-        )
+    return rows(windows_per_second(candidates(scene, os.cpu_count() or 1)))
 
 
 if __name__ == "__main__":
-    main()
+    report.main("Windows a second of the emulator.", measure)

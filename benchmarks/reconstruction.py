@@ -11,19 +11,18 @@ All candidates take turns in one run, and each figure is the median of its turns
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import report
+from benchmarks.report import Row
 from firmware_sim.ratio_map import RatioMap
 from host.bundle import DEFAULT_BUNDLE, Bundle
 
@@ -81,48 +80,24 @@ def measure(runs: dict[tuple[str, int], Candidate]) -> dict[tuple[str, int], flo
     return {key: statistics.median(values) for key, values in times.items()}
 
 
-def rows(name: str, times_ms: dict[tuple[str, int], float]) -> list[dict[str, Any]]:
+def rows() -> list[Row]:
     """Set each time of ONNX Runtime beside its peers; the ratio is how much faster it is."""
+    if find_spec("torch") is None:
+        print("torch is not installed: its rows are left out", file=sys.stderr)
+    bundle = Bundle.load(DEFAULT_BUNDLE)
+    times_ms = measure(candidates(bundle, os.cpu_count() or 1))
     table = []
     for (engine, threads), value in times_ms.items():
         if engine != "onnx":
             continue
-        peers = {"real time (16 slots at 240/s)": WINDOW_MS}
+        name = f"{bundle.name}, 256x256, {threads} thread{'s' if threads > 1 else ''}"
+        peers = {"real time, 16 slots at 240/s": WINDOW_MS}
         if ("torch", threads) in times_ms:
-            peers[f"torch eager, threads={threads}"] = times_ms["torch", threads]
+            peers["torch eager, as many threads"] = times_ms["torch", threads]
         for peer, peer_value in peers.items():
-            table.append(
-                {
-                    "name": f"{name}, 256x256, threads={threads}",
-                    "value": round(value, 2),
-                    "unit": "ms/window",
-                    "peer": peer,
-                    "peer_value": round(peer_value, 2),
-                    "ratio": round(peer_value / value, 2),
-                }
-            )
+            table.append(Row(name, value, "ms/window", peer, peer_value, peer_value / value))
     return table
 
 
-def main() -> None:
-    """Measure and print a table, or one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a shipped name or a path")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
-    if find_spec("torch") is None:
-        print("torch is not installed: its rows are left out", file=sys.stderr)
-    bundle = Bundle.load(options.bundle)
-    table = rows(bundle.name, measure(candidates(bundle, os.cpu_count() or 1)))
-    if options.json:
-        print(json.dumps({"rows": table}, indent=2))
-        return
-    for row in table:
-        print(
-            f"{row['name']:<38} {row['value']:8.2f} {row['unit']}   "
-            f"{row['ratio']:5.2f}x {row['peer']} ({row['peer_value']:.2f})"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    report.main("The shipped network against PyTorch and real time.", rows)

@@ -13,7 +13,6 @@ emulated 256x256 board at 240 slots a second behind a pty. Measured are
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import signal
@@ -28,6 +27,9 @@ from typing import Any
 
 from websockets.sync.client import connect
 
+from benchmarks import report
+from benchmarks.report import Row
+
 SETTLE_S = 6.0
 """Longer than rates and quantiles look back at a low rate of pictures."""
 
@@ -36,19 +38,6 @@ REAL_TIME = 240 / 16
 LATENCY_LIMIT_MS = 150.0
 START_LIMIT_S = 10.0
 _CHROMIUM_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
-
-Row = dict[str, Any]
-
-
-def _row(name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": value / peer_value,
-    }
 
 
 @contextmanager
@@ -123,12 +112,14 @@ def _page(url: str, chromium: str) -> Iterator[Callable[[float], None]]:
 
 
 def _rows_of(viewer: str, windows_per_s: float, speed: dict[str, Any]) -> list[Row]:
-    rows = [_row(f"windows reconstructed, {viewer}", windows_per_s, "1/s", "real time", REAL_TIME)]
+    rows = [
+        Row.of(f"windows reconstructed, {viewer}", windows_per_s, "1/s", "real time", REAL_TIME)
+    ]
     for share in ("p50", "p95"):
         value = speed[f"latency_{share}_ms"]
         if value is not None:
             name = f"latency {share}, {viewer}"
-            rows.append(_row(name, value, "ms", "limit for p95", LATENCY_LIMIT_MS))
+            rows.append(Row.of(name, value, "ms", "limit for p95", LATENCY_LIMIT_MS))
     return rows
 
 
@@ -136,7 +127,7 @@ def measure() -> list[Row]:
     """Run every measurement and return its rows."""
     rows = []
     with _live() as (url, first_s):
-        rows.append(_row("first reconstructed window", first_s, "s", "limit", START_LIMIT_S))
+        rows.append(Row.of("first reconstructed window", first_s, "s", "limit", START_LIMIT_S))
         rows += _rows_of("no viewer", *_windows_per_s(url, time.sleep))
     chromium = shutil.which("chromium") if find_spec("playwright") else None
     # Each viewer has a session of its own, so that no latency of another one is counted.
@@ -148,21 +139,5 @@ def measure() -> list[Row]:
     return rows
 
 
-def main() -> None:
-    """Print the rows as a table, or as one JSON document with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    as_json = parser.parse_args().json
-    rows = measure()
-    if as_json:
-        print(json.dumps({"rows": rows}, indent=2))
-        return
-    for row in rows:
-        print(
-            f"{row['name']:44} {row['value']:8.2f} {row['unit']:4} "
-            f"{row['ratio']:6.2f} x {row['peer']} ({row['peer_value']:g})"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    report.main("The preview against real time.", measure)

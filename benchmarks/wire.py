@@ -10,8 +10,6 @@ what is measured is the protocol at both ends and not the emulated sensor. Three
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
 import time
@@ -25,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import report
+from benchmarks.report import Row
 from firmware_sim.board_settings import BoardSettings
 from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
@@ -90,17 +90,6 @@ def _served_board(baud: int) -> Iterator[Board]:
         process.join()
 
 
-def _row(name: str, value: float, unit: str, peer: str, peer_value: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": value / peer_value,
-    }
-
-
 def _stream_rate(board: Board, windows: int) -> float:
     """Readout bytes a second, from the end of the first window to the end of the last."""
     stream = board.stream()
@@ -113,7 +102,7 @@ def _stream_rate(board: Board, windows: int) -> float:
     return windows * size / seconds
 
 
-def paced_rows() -> Iterator[dict[str, Any]]:
+def paced_rows() -> Iterator[Row]:
     """Goodput and upload time on a line of 921600 baud."""
     ratio_map = RatioMap.random(SHAPE)
     with _served_board(BAUD) as board:
@@ -121,19 +110,19 @@ def paced_rows() -> Iterator[dict[str, Any]]:
         board.upload(ratio_map)
         seconds = time.perf_counter() - started_s
         least_s = len(ratio_map.pack()) / LINE_RATE
-        yield _row("upload, 256x256 map without a tile", seconds, "s", "line rate", least_s)
+        yield Row.of("upload, 256x256 map without a tile", seconds, "s", "line rate", least_s)
         board.upload(TILE_MAP)
         rate = _stream_rate(board, PACED_WINDOWS)
-        yield _row("goodput at 921600 baud", rate, "B/s", "line rate", LINE_RATE)
+        yield Row.of("goodput at 921600 baud", rate, "B/s", "line rate", LINE_RATE)
 
 
-def unpaced_rows() -> Iterator[dict[str, Any]]:
+def unpaced_rows() -> Iterator[Row]:
     """Throughput of a pty as fast as it goes."""
     raw = _raw_pty_rate()
     with _served_board(0) as board:
         board.upload(TILE_MAP)
         rate = _stream_rate(board, UNPACED_WINDOWS)
-        yield _row("goodput, not paced", rate / 1e6, "MB/s", "bare pty", raw / 1e6)
+        yield Row.of("goodput, not paced", rate / 1e6, "MB/s", "bare pty", raw / 1e6)
 
 
 def _write_raw(line: int, count: int) -> None:
@@ -160,21 +149,11 @@ def _raw_pty_rate() -> float:
     return RAW_BYTES / seconds
 
 
-def main() -> None:
-    """Run every row and print them."""
-    parser = argparse.ArgumentParser(description="Goodput of the serial bridge.")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
-    rows = [*unpaced_rows(), *paced_rows()]
-    if options.json:
-        print(json.dumps({"rows": rows}, indent=2))
-        return
-    for row in rows:
-        print(
-            f"{row['name']:36} {row['value']:10.5g} {row['unit']:5} "
-            f"{row['ratio']:6.3f} of {row['peer']} ({row['peer_value']:.5g})"
-        )
+def measure() -> Iterator[Row]:
+    """Measure the line without and with pacing."""
+    yield from unpaced_rows()
+    yield from paced_rows()
 
 
 if __name__ == "__main__":
-    main()
+    report.main("Goodput of the serial bridge.", measure)

@@ -1,0 +1,51 @@
+"""What every benchmark prints: a figure, and its ratio to a peer or limit of the same run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure beside its peer.
+
+    Attributes
+    ----------
+    name, value, unit
+        What was measured.
+    peer, peer_value
+        What it is compared with, in the same unit.
+    ratio
+        Of the two; a benchmark of times may turn it round, so that more is faster.
+    """
+
+    name: str
+    value: float
+    unit: str
+    peer: str
+    peer_value: float
+    ratio: float
+
+    @classmethod
+    def of(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
+        """Return a row whose ratio is the value over the peer's."""
+        return cls(name, value, unit, peer, peer_value, value / peer_value)
+
+
+def main(description: str, measure: Callable[[], Iterable[Row]]) -> None:
+    """Run `measure` and print its rows as a table, or as one JSON document with ``--json``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    as_json = parser.parse_args().json
+    rows = list(measure())
+    if as_json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2))
+        return
+    for row in rows:
+        print(
+            f"{row.name:<39} {row.value:>9,.5g} {row.unit:<9} "
+            f"{row.ratio:>7.3g} x {row.peer} ({row.peer_value:,.5g})"
+        )
