@@ -6,6 +6,7 @@ Every refusal is ``{"detail": sentence}``, and leaves everything as it was.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,20 +41,14 @@ class Refusal(BaseModel):
     detail: str
 
 
-class MapDocument(BaseModel):
+@dataclass(frozen=True)
+class MapDocument(MapState):
     """The ratio map the board runs, with its levels and the palette they are shown in."""
 
-    hash: str
-    height: int
-    width: int
-    slots: int
-    tile_height: int
-    tile_width: int
-    level_shares: dict[int, float]
-    mean_level: float
-    ratio: float
-    colours: dict[int, tuple[int, int, int]] = Field(description="sRGB of each level")
-    levels: str = Field(description="Base64 of one byte a pixel, row-major")
+    colours: dict[int, tuple[int, int, int]]
+    """sRGB of each level."""
+    levels: str
+    """Base64 of one byte a pixel, row-major."""
 
 
 class Bundles(BaseModel):
