@@ -2,7 +2,7 @@
 
 Muon (Jordan et al., 2024): the momentum of a weight matrix is replaced by the nearest orthogonal
 matrix, so that every direction in it learns at the same rate; a few Newton-Schulz iterations are
-enough. Measured here, 300 steps gave 27.3 dB on the validation windows where AdamW gave 26.3 dB.
+enough.
 """
 
 from __future__ import annotations
