@@ -40,10 +40,10 @@ def torch_eager(
     """Return one reconstruction by the bundle's network in PyTorch; its weights do not matter."""
     import torch
 
-    from models.networks import EdgeNetwork, EdgeSettings
+    from models.networks import NetworkSettings, build_network
 
     size = bundle.meta["training"]["settings"]["network"]
-    network = EdgeNetwork(EdgeSettings(**size)).eval()
+    network = build_network(NetworkSettings(**size)).eval()
     inputs = torch.from_numpy(reads)[None], torch.from_numpy(ratio_map.levels.copy())[None]
 
     def run() -> None:

@@ -81,14 +81,17 @@ def train(
     _need_extra()
     import torch
 
-    from models.train import CHECKPOINT, Run, TrainingData, TrainSettings
+    from models.map_source import OneMap
+    from models.run import CHECKPOINT, Run, RunSettings
+    from models.train import NetworkRun
+    from models.training_data import TrainingData
 
     if minutes is None and steps is None:
         raise typer.BadParameter("give --minutes or --steps")
     if threads:
         torch.set_num_threads(threads)
-    settings = TrainSettings(minutes=minutes, steps=steps, batch=batch, crop=crop, seed=seed)
-    run = Run(load_map(map_), TrainingData.load(data), settings)
+    settings = RunSettings(minutes=minutes, steps=steps, batch=batch, crop=crop, seed=seed)
+    run = NetworkRun(OneMap(load_map(map_)), TrainingData.load(data), settings)
     if (output / CHECKPOINT).exists():
         run.resume(output / CHECKPOINT)
     columns = (

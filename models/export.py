@@ -29,8 +29,10 @@ from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
-from models.networks import EdgeNetwork, EdgeSettings
-from models.train import CHECKPOINT, RATIO_MAP, below, load_checkpoint
+from models.learner import below
+from models.networks import Network, NetworkSettings, build_network
+from models.run import CHECKPOINT, load_checkpoint
+from models.train import RATIO_MAP
 
 OPSET = 18
 SCHEMA_VERSION = 1
@@ -110,7 +112,7 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
     metadata, tensors = load_checkpoint(run / CHECKPOINT)
     ratio_map = RatioMap.load(run / RATIO_MAP)
     settings = metadata["settings"]
-    network = EdgeNetwork(EdgeSettings(**settings["network"]))
+    network = build_network(NetworkSettings(**settings["network"]))
     network.load_state_dict(below("average.", tensors))
     graph = to_onnx(network)
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
@@ -138,7 +140,7 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
     return manifest
 
 
-def to_onnx(network: EdgeNetwork) -> bytes:
+def to_onnx(network: Network) -> bytes:
     """Export `network` with any batch, height and width, its large weights rounded to float16.
 
     The rounded weights are what PyTorch is compared with; ONNX Runtime widens them once, when it
@@ -188,7 +190,7 @@ def to_onnx(network: EdgeNetwork) -> bytes:
     return graph
 
 
-def parity(network: EdgeNetwork, graph: bytes) -> float:
+def parity(network: Network, graph: bytes) -> float:
     """Return the largest difference between PyTorch and ONNX Runtime over `PARITY_SIZES`."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)

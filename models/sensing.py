@@ -2,6 +2,7 @@
 
 Clean reads and the initial reconstruction equal `firmware_sim`'s; noise has the same distribution
 (Gaussian, variance ``e * s_ss^2 + s_r^2`` a read, CRL section II-A) but its own random numbers.
+Gradients flow to the scene and the reads; levels are integers and have none.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 
-def clean_reads(scene: Tensor, levels: Tensor, max_reads: int = 8) -> Tensor:
-    """Expose `scene` under `levels` without noise (CRL Eq. 1, normalised by T).
+def clean_reads(
+    scene: Tensor, levels: Tensor, aperture: Tensor | None = None, max_reads: int = 8
+) -> Tensor:
+    """Expose `scene` under `levels` without noise (CRL Eq. 1 and 2, normalised by T).
 
     Parameters
     ----------
@@ -19,6 +22,8 @@ def clean_reads(scene: Tensor, levels: Tensor, max_reads: int = 8) -> Tensor:
         (N, T, H, W) float in [0, 1].
     levels
         (N or 1, H, W) integer; each value 0 or a divisor of T up to `max_reads`.
+    aperture
+        Coded aperture B, (N or 1, T, H, W), 1 where a pixel is open; always open where not given.
     max_reads
         Planes of the result.
 
@@ -29,8 +34,10 @@ def clean_reads(scene: Tensor, levels: Tensor, max_reads: int = 8) -> Tensor:
         measurement, zero where the pixel takes fewer.
     """
     slots = scene.shape[1]
+    if aperture is not None:
+        scene = scene * aperture
     reads = scene.new_zeros(scene.shape[0], max_reads, *scene.shape[2:])
-    for level in _divisors(slots, max_reads):
+    for level in divisors(slots, max_reads):
         taken = (levels == level).unsqueeze(1)
         spans = scene.reshape(len(scene), level, slots // level, *scene.shape[2:]).sum(2) / slots
         reads[:, :level] += spans * taken
@@ -57,8 +64,13 @@ def add_noise(
     return reads + sigma * draw * measured
 
 
-def initial_reconstruction(reads: Tensor, levels: Tensor, slots: int = 16) -> Tensor:
-    """Spread each measurement evenly over the slots it covers (CRL Eq. 3).
+def brightness(
+    reads: Tensor, levels: Tensor, slots: int = 16, aperture: Tensor | None = None
+) -> Tensor:
+    """Sort reads by level, as the mean brightness each saw in its open slots.
+
+    A read of a span of L slots, k of them open, becomes ``T/k * I`` (CRL Eq. 5; k = L without an
+    aperture), and 0 where k = 0.
 
     Parameters
     ----------
@@ -68,22 +80,61 @@ def initial_reconstruction(reads: Tensor, levels: Tensor, slots: int = 16) -> Te
         (N, H, W) integer.
     slots
         T.
+    aperture
+        (N, T, H, W), as in `clean_reads`.
 
     Returns
     -------
     Tensor
-        (N, T, H, W); a pixel at level n has n times its k-th read during its k-th span of T/n
-        slots, and zeros at level 0.
+        (N, C, H, W): for each level n from 1 to K in turn, n planes that are zero where a pixel has
+        another level; C = 15 for levels 1, 2, 4 and 8.
     """
-    gated, spread = [], []
-    for level in _divisors(slots, reads.shape[1]):
-        share = (levels == level).unsqueeze(1).to(reads.dtype) * level
-        gated.append(reads[:, :level] * share)
-        spread.append(torch.eye(level).repeat_interleave(slots // level, dim=0))
+    planes = []
+    for level in divisors(slots, reads.shape[1]):
+        gain = (levels == level).unsqueeze(1).to(reads.dtype) * level
+        if aperture is not None:
+            open_share = _by_span(aperture.to(reads.dtype), level).mean(2)
+            gain = gain * torch.where(open_share > 0, 1 / open_share.clamp_min(1 / slots), 0)
+        planes.append(reads[:, :level] * gain)
+    return torch.cat(planes, dim=1)
+
+
+def spread(planes: Tensor, slots: int = 16, max_reads: int = 8) -> Tensor:
+    """Repeat each plane of `brightness` over the slots of its span: (N, T, H, W).
+
+    A pixel of level n shows its k-th value during its k-th span of T/n slots, 0 at level 0.
+    """
+    rows = [
+        torch.eye(level).repeat_interleave(slots // level, dim=0)
+        for level in divisors(slots, max_reads)
+    ]
     # One fixed 1x1 convolution spreads all levels at once: the cheapest form in ONNX Runtime.
-    kernel = torch.cat(spread, dim=1).to(reads)[:, :, None, None]
-    return torch.nn.functional.conv2d(torch.cat(gated, dim=1), kernel)
+    kernel = torch.cat(rows, dim=1).to(planes)[:, :, None, None]
+    return torch.nn.functional.conv2d(planes, kernel)
 
 
-def _divisors(slots: int, max_reads: int) -> list[int]:
+def initial_reconstruction(
+    reads: Tensor, levels: Tensor, slots: int = 16, aperture: Tensor | None = None
+) -> Tensor:
+    """Spread each measurement evenly over the open slots it covers (CRL Eq. 3 and 5).
+
+    Parameters are those of `brightness`.
+
+    Returns
+    -------
+    Tensor
+        (N, T, H, W); zeros at level 0, in shut slots, and where a span had no open slot.
+    """
+    video = spread(brightness(reads, levels, slots, aperture), slots, reads.shape[1])
+    return video if aperture is None else video * aperture.to(video.dtype)
+
+
+def divisors(slots: int, max_reads: int) -> list[int]:
+    """Levels from 1 to `max_reads` that divide a window of `slots`, ascending."""
     return [level for level in range(1, max_reads + 1) if slots % level == 0]
+
+
+def _by_span(aperture: Tensor, level: int) -> Tensor:
+    """Split (N, T, H, W) into spans: (N, level, T / level, H, W)."""
+    slots, height, width = aperture.shape[1:]
+    return aperture.reshape(len(aperture), level, slots // level, height, width)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from host.cli import app
 from models import commands
-from models.train import TrainError
+from models.training_data import TrainError
 
 
 def invoke(*arguments: str) -> tuple[int, str, BaseException | None]:

@@ -13,19 +13,22 @@ import torch
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from host.bundle import Bundle
+from models.edge_network import EdgeNetwork, EdgeSettings
 from models.export import Score, export_run
-from models.networks import EdgeNetwork, EdgeSettings
+from models.map_source import OneMap
 from models.optimizer import Muon, orthogonalised
+from models.run import CHECKPOINT, LOG, Run, RunSettings
 from models.sensing import clean_reads, initial_reconstruction
-from models.train import CHECKPOINT, LOG, Run, TrainError, TrainingData, TrainSettings
+from models.train import NetworkRun
+from models.training_data import TrainError, TrainingData
 
-SMALL = EdgeSettings(squeeze=16, width=16, coarse_blocks=1, exit_blocks=1)
-QUICK = TrainSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
+SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
 
 
 def trained(run: Run, folder: Path) -> dict[str, torch.Tensor]:
     run.train(folder)
-    return {name: value.clone() for name, value in run.average.items()}
+    return {name: value.clone() for name, value in run.learner.average.items()}
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (5, 3), (17, 30), (1, 1)])
@@ -81,13 +84,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
     data = TrainingData.load(training_file)
-    whole = trained(Run(tile_map, data, QUICK), tmp_path / "whole")
+    whole = trained(NetworkRun(OneMap(tile_map), data, QUICK), tmp_path / "whole")
 
-    first = Run(tile_map, data, QUICK)
+    first = NetworkRun(OneMap(tile_map), data, QUICK)
     for _ in range(3):
         first.step()
+        first.progress.step += 1
     first.save(tmp_path / CHECKPOINT)
-    second = Run(tile_map, data, QUICK)
+    second = NetworkRun(OneMap(tile_map), data, QUICK)
     second.resume(tmp_path / CHECKPOINT)
     resumed = trained(second, tmp_path / "resumed")
 
@@ -100,15 +104,15 @@ def test_another_seed_trains_another_network(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
     data = TrainingData.load(training_file)
-    one = trained(Run(tile_map, data, QUICK), tmp_path / "one")
-    two = trained(Run(tile_map, data, replace(QUICK, seed=1)), tmp_path / "two")
+    one = trained(NetworkRun(OneMap(tile_map), data, QUICK), tmp_path / "one")
+    two = trained(NetworkRun(OneMap(tile_map), data, replace(QUICK, seed=1)), tmp_path / "two")
     assert any(not torch.equal(one[name], two[name]) for name in one)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero(
     tile_map: RatioMap, training_file: Path
 ) -> None:
-    run = Run(tile_map, TrainingData.load(training_file), replace(QUICK, steps=100))
+    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), replace(QUICK, steps=100))
     assert 0 < run.learning_rate < QUICK.learning_rate
     run.progress.step = 50
     assert run.learning_rate == pytest.approx(QUICK.learning_rate / 2)
@@ -121,13 +125,13 @@ def test_a_run_keeps_a_log_and_refuses_other_settings_or_maps(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
     data = TrainingData.load(training_file)
-    Run(tile_map, data, QUICK).train(tmp_path)
+    NetworkRun(OneMap(tile_map), data, QUICK).train(tmp_path)
     assert (tmp_path / LOG).read_text().splitlines()[-1].startswith("6,")
     with pytest.raises(TrainError, match="other settings"):
-        Run(tile_map, data, replace(QUICK, seed=5)).resume(tmp_path / CHECKPOINT)
+        NetworkRun(OneMap(tile_map), data, replace(QUICK, seed=5)).resume(tmp_path / CHECKPOINT)
     other = RatioMap.from_tile(NAMED_TILES["tile-1of16"], shape=(32, 32))
     with pytest.raises(TrainError, match="another ratio map"):
-        Run(other, data, QUICK).resume(tmp_path / CHECKPOINT)
+        NetworkRun(OneMap(other), data, QUICK).resume(tmp_path / CHECKPOINT)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +139,10 @@ def test_a_run_keeps_a_log_and_refuses_other_settings_or_maps(
     [(replace(QUICK, steps=None), "budget"), (replace(QUICK, crop=64), "do not fit")],
 )
 def test_settings_that_cannot_work_are_refused(
-    tile_map: RatioMap, training_file: Path, settings: TrainSettings, message: str
+    tile_map: RatioMap, training_file: Path, settings: RunSettings, message: str
 ) -> None:
     with pytest.raises(TrainError, match=message):
-        Run(tile_map, TrainingData.load(training_file), settings)
+        NetworkRun(OneMap(tile_map), TrainingData.load(training_file), settings)
 
 
 def test_a_file_that_is_no_training_data_is_refused(tmp_path: Path) -> None:
@@ -153,7 +157,7 @@ def test_a_file_that_is_no_training_data_is_refused(tmp_path: Path) -> None:
 def test_an_exported_bundle_reconstructs_what_the_network_does(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
-    run = Run(tile_map, TrainingData.load(training_file), QUICK)
+    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), QUICK)
     run.train(tmp_path / "run")
     mean = {"psnr": 30.0, "ssim": 0.9}
     evaluation = {"results": [{"profile": "paper", "seed": 0, "r_avg": 0.125, "mean": mean}]}
@@ -171,7 +175,7 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
     levels = torch.from_numpy(fitted.levels.copy())[None]
     reads = clean_reads(torch.rand(1, 16, 21, 18), levels)
     with torch.inference_mode():
-        expected = run.averaged_network()(reads, levels)[0].numpy()
+        expected = run.learner.averaged_network()(reads, levels)[0].numpy()
     found = bundle.reconstructor()(reads[0].numpy(), fitted)
     # Weights are stored as float16: about three significant digits.
     np.testing.assert_allclose(found, expected, atol=2e-3)
@@ -185,7 +189,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_refused_and_changes_nothing(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
-    run = Run(tile_map, TrainingData.load(training_file), QUICK)
+    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), QUICK)
     run.save(tmp_path / CHECKPOINT)
     whole = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])

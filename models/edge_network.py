@@ -1,0 +1,156 @@
+"""The edge profile: reconstruction in real time on two CPU cores.
+
+Every 4x4 cell of pixels becomes one position. The reads enter sorted by level, so that a filter
+knows how long each pixel of its cell was exposed, and a gain that depends on the cell's levels
+alone lets one network serve many ratio maps. Plain 3x3 convolutions with ReLU, which processors run
+fastest, do the rest: some on the cells, and most on 2x2 cells, where they are a quarter of the work
+and see motion across many pixels. What they find is added to a first guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.sensing import brightness, divisors, spread
+
+CELL = 4
+"""Pixels on a side of one position of the network."""
+
+COARSE_CELL = 2 * CELL
+"""Pixels on a side of one position of the coarse part; inputs are padded to a multiple of it."""
+
+MAX_LEVEL = 8
+"""Most measurements a pixel takes in a window: planes of the reads."""
+
+
+@dataclass(frozen=True)
+class EdgeSettings:
+    """Size of an `EdgeNetwork`.
+
+    Attributes
+    ----------
+    slots
+        Frames a window, T.
+    width
+        Channels of the residual blocks.
+    context
+        Channels that describe the levels of a cell.
+    entry_blocks, coarse_blocks, exit_blocks
+        Residual blocks before, on, and after the coarse grid.
+    aperture
+        Whether measurements are taken through a coded aperture, which is then a third input.
+    """
+
+    slots: int = 16
+    width: int = 96
+    context: int = 64
+    entry_blocks: int = 1
+    coarse_blocks: int = 4
+    exit_blocks: int = 2
+    aperture: bool = False
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(relu(x))))``, the second convolution starting at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = _zeroed(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, width, h, w) to the same shape."""
+        change: Tensor = self.second(functional.relu(self.first(functional.relu(x))))
+        return x + change
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def _blocks(count: int, width: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+class EdgeNetwork(nn.Module):
+    """Reads and levels in, video out, any height and width.
+
+    The graph that is deployed is this module: initial reconstruction and padding are inside it. A
+    coded aperture is taken into account through how long each measurement was open; its pattern
+    inside a span is learned, so it must repeat every `CELL` pixels.
+    """
+
+    outer = ("squeeze", "head")
+    """First and last layer, which the optimiser treats apart."""
+
+    def __init__(self, settings: EdgeSettings | None = None) -> None:
+        super().__init__()
+        settings = settings or EdgeSettings()
+        self.settings = settings
+        levels = divisors(settings.slots, MAX_LEVEL)
+        width = settings.width
+        self.squeeze = nn.Conv2d(sum(levels) + len(levels), width, CELL, stride=CELL)
+        self.context = nn.Conv2d(len(levels), settings.context, CELL, stride=CELL)
+        self.gain = _zeroed(nn.Conv2d(settings.context, width, 1))
+        self.entry = _blocks(settings.entry_blocks, width)
+        self.down = nn.Conv2d(width, width, 2, stride=2)
+        self.coarse = _blocks(settings.coarse_blocks, width)
+        self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
+        self.exit = _blocks(settings.exit_blocks, width)
+        self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
+
+    def forward(self, reads: Tensor, levels: Tensor, aperture: Tensor | None = None) -> Tensor:
+        """Reconstruct windows.
+
+        Parameters
+        ----------
+        reads
+            (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
+            measurement, zero where it takes fewer.
+        levels
+            (N, H, W) uint8, measurements a window of each pixel.
+        aperture
+            (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
+
+        Returns
+        -------
+        Tensor
+            (N, T, H, W) float32; 1.0 is white, nothing is clipped.
+        """
+        slots, (height, width) = self.settings.slots, levels.shape[-2:]
+        planes = brightness(reads, levels, slots, aperture)
+        taken = [levels == level for level in divisors(slots, MAX_LEVEL)]
+        masks = torch.stack(taken, dim=1).to(reads.dtype)
+        first = filled(spread(planes, slots), levels)
+        padding = (0, -width % COARSE_CELL, 0, -height % COARSE_CELL)
+        masks = functional.pad(masks, padding, mode="replicate")
+        planes = functional.pad(planes, padding, mode="replicate")
+        context = functional.relu(self.context(masks))
+        cells = self.squeeze(torch.cat([planes, masks], dim=1)) * (1 + self.gain(context))
+        cells = self.entry(cells)
+        cells = self.exit(cells + self.up(self.coarse(self.down(cells))))
+        residual = functional.pixel_shuffle(self.head(cells), CELL)
+        # The sum is in float32 even where training computes convolutions in bfloat16.
+        return first + residual[..., :height, :width].to(first.dtype)
+
+
+def filled(video: Tensor, levels: Tensor) -> Tensor:
+    """Give pixels of level 0 the mean of their measured neighbours (3x3), slot by slot.
+
+    Parameters
+    ----------
+    video
+        (N, T, H, W), zero at level 0.
+    levels
+        (N, H, W).
+    """
+    measured = (levels > 0).unsqueeze(1).to(video.dtype)
+    nearby = functional.avg_pool2d(video, 3, stride=1, padding=1)
+    share = functional.avg_pool2d(measured, 3, stride=1, padding=1)
+    return torch.where(measured > 0, video, nearby / share.clamp_min(1 / 9))
