@@ -1,0 +1,120 @@
+"""The commands: ``python -m benchmarks.maps``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmarks.maps import plan as plans
+from firmware_sim.clips import load_clips
+from firmware_sim.errors import FocalloopError
+
+app = typer.Typer(
+    help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(stderr=True)
+
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of the runs of `train`.")]
+
+
+class ComparisonError(FocalloopError):
+    """Some entries of a plan could not be run."""
+
+
+@app.command()
+def plan(
+    budget: Annotated[
+        list[float], typer.Option(help="Measurements a pixel; may be given several times.")
+    ],
+    steps: Annotated[int, typer.Option(min=1, help="Of training, for each network.")],
+    seed: Annotated[int, typer.Option(help="Of training.")] = 0,
+    aperture: Annotated[bool, typer.Option("--aperture", help="With the coded aperture.")] = False,
+) -> None:
+    """Print a plan that screens the fixed, hand-made and random maps; add learned ones to it.
+
+    Example: python -m benchmarks.maps plan --budget 1 --budget 2 --steps 1200 > plan.json
+    """
+    entries = plans.screening(budget, steps=steps, seed=seed, aperture=aperture)
+    typer.echo(json.dumps(plans.as_document(entries), indent=1))
+
+
+@app.command()
+def train(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file; see `plan`.")],
+    data: Annotated[Path, typer.Option(help="What `focalloop data build` wrote.")],
+    start: Annotated[
+        Path, typer.Option(help="Checkpoint or weights of the universal network to begin at.")
+    ],
+    clips: Annotated[Path, typer.Option(help="Clips to score on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Gets a folder for each run.")],
+) -> None:
+    """Train and score the entries of a plan in order; run again to resume or after editing it.
+
+    The plan is read anew before each entry. Finished entries are skipped; those whose map file is
+    not there yet are left for later.
+
+    Example: python -m benchmarks.maps train plan.json --data train.npz
+    --start models/zoo/edge-universal.safetensors --clips test_set.npz -o runs/maps
+    """
+    from benchmarks.maps import comparison
+    from models.train import NetworkRun
+    from models.training_data import TrainingData
+
+    plans.load(plan_file)  # a mistake shows before the data is loaded
+    comparison.use_threads()
+    shared = comparison.Comparison(
+        TrainingData.load(data), start, load_clips(clips), clips_file=clips.name
+    )
+    failed: set[str] = set()
+    while entry := comparison.next_entry(plan_file, output, failed):
+        console.print(f"{entry.folder}: {entry.steps} steps", highlight=False)
+
+        def show(run: NetworkRun) -> None:
+            done = run.progress
+            if done.step % 100 == 0:
+                console.print(
+                    f"  step {done.step}, {done.minutes:.1f} min, train {done.train_psnr:.2f} dB",
+                    highlight=False,
+                )
+
+        try:
+            shared.run(entry, output / entry.folder, show)
+        except FocalloopError as error:  # the others need not wait for it
+            console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+            failed.add(entry.folder)
+            continue
+        scores = json.loads((output / entry.folder / comparison.SCORES).read_text("utf-8"))
+        mean = scores["evaluation"]["mean"]
+        console.print(
+            f"  {16 * scores['r_avg']:.3f} a pixel: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}",
+            highlight=False,
+        )
+    waiting = [entry.map for entry in plans.load(plan_file) if not entry.ready]
+    if failed or waiting:
+        reasons = [f"{name} failed" for name in sorted(failed)]
+        reasons += [f"{path} is not there" for path in waiting]
+        raise ComparisonError(f"not all was run: {'; '.join(reasons)}. Run again to go on")
+
+
+def main() -> None:
+    """Run the command line; turn expected errors into one sentence and exit code 1."""
+    try:
+        app(prog_name="python -m benchmarks.maps")
+    except FocalloopError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Train and score the entries of a plan, one after the other, all in the same way.
+
+Every network begins at the same universal weights, takes the same number of steps on the same data,
+and is scored as it would be deployed: exported to ONNX, behind the emulated sensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from benchmarks.maps import plan
+from benchmarks.maps.plan import Entry, PlanError
+from firmware_sim.clips import Clips
+from firmware_sim.noise import preset
+from firmware_sim.ratio_map import DEFAULT_SLOTS, RatioMap
+from host.bundle import Bundle
+from host.evaluate import evaluate
+from models.export import export_run
+from models.learner import below
+from models.map_source import MapSource, OneMap
+from models.networks import NetworkSettings, default_settings
+from models.run import CHECKPOINT, RunSettings
+from models.train import RATIO_MAP, NetworkRun
+from models.training_data import TrainError, TrainingData
+
+SCORES = "scores.json"
+BUNDLE = "bundle"
+NOISE = "paper"
+EMULATOR_SEED = 0
+THREADS = 2
+
+
+class ScatteredLevels:
+    """The levels of a random map: for every crop another one with the same shares."""
+
+    def __init__(self, shares: dict[int, float], aperture: NDArray[np.bool_] | None) -> None:
+        self.shares = shares
+        self.name = f"scattered {shares}"
+        self.slots = DEFAULT_SLOTS
+        self.aperture = aperture
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        """Scatter the levels over each crop."""
+        seeds = rng.integers(1 << 62, size=count)
+        shape = (side, side)
+        return np.stack([RatioMap.random(shape, self.shares, int(s)).levels for s in seeds])
+
+
+class Comparison:
+    """What all entries share: the data, the weights they begin at, and the clips.
+
+    Parameters
+    ----------
+    data
+        To train on.
+    start
+        Checkpoint, or file of weights alone, of a universal network.
+    clips
+        To score on.
+    clips_file
+        Name to record beside the scores.
+    """
+
+    def __init__(self, data: TrainingData, start: Path, clips: Clips, clips_file: str) -> None:
+        self.data = data
+        self.weights = load_weights(start)
+        self.start = _digest(*(self.weights[name].numpy() for name in sorted(self.weights)))
+        self.clips = clips
+        self.tested_on = {
+            "file": clips_file,
+            "sha256": _digest(clips.clips),
+            "names": list(clips.names),
+            "noise": NOISE,
+            "seed": EMULATOR_SEED,
+        }
+
+    def run(self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]) -> None:
+        """Train one entry's network, continuing where it was interrupted, and score it.
+
+        Parameters
+        ----------
+        folder
+            Of this run; gets the checkpoint, the bundle, and `SCORES` at last.
+        on_step
+            Called after every step of training.
+
+        Raises
+        ------
+        FocalloopError
+            If the entry, its map or the folder cannot be used.
+        """
+        ratio_map = entry.ratio_map(self.clips.clips.shape[2:])
+        maps: MapSource = OneMap(ratio_map)
+        if entry.method == "random":
+            maps = ScatteredLevels(entry.shares(), ratio_map.aperture)
+        training = NetworkRun(maps, self.data, self._settings(entry))
+        if (folder / CHECKPOINT).exists():
+            training.resume(folder / CHECKPOINT)
+        else:
+            training.learner.start_from(self.weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        ratio_map.save(folder / RATIO_MAP)
+        training.train(folder, on_step=on_step)
+        export_run(folder, folder / BUNDLE)
+        reconstruct = Bundle.load(folder / BUNDLE).reconstructor(THREADS)
+        started = time.monotonic()
+        scored = evaluate(
+            self.clips,
+            ratio_map,
+            reconstruct,
+            preset(NOISE),
+            name=entry.folder,
+            seed=EMULATOR_SEED,
+        )
+        document = {
+            "entry": asdict(entry),
+            "map": _levels(entry, ratio_map),
+            "r_avg": scored.r_avg,
+            "training": asdict(training.settings),
+            "result": asdict(training.progress),
+            "tested_on": self.tested_on,
+            "evaluation": scored.as_dict(),
+            "seconds": 60 * training.progress.minutes + time.monotonic() - started,
+        }
+        write_json(folder / SCORES, document)
+
+    def _settings(self, entry: Entry) -> RunSettings:
+        return RunSettings(
+            steps=entry.steps,
+            batch=entry.batch,
+            crop=entry.crop,
+            learning_rate=entry.learning_rate,
+            warm_up_steps=entry.warm_up_steps,
+            noise=NOISE,
+            seed=entry.seed,
+            start=self.start,
+            network=network_settings(entry),
+        )
+
+
+def next_entry(path: Path, output: Path, failed: set[str]) -> Entry | None:
+    """Return the first entry of the plan, as it is now, that can and must still be run.
+
+    Raises
+    ------
+    PlanError
+        If the plan is none, or a finished run was of another entry of that name.
+    """
+    for entry in plan.load(path):
+        scores = output / entry.folder / SCORES
+        if scores.exists():
+            # Compared as JSON has it, which knows no difference between 1 and 1.0.
+            if json.loads(scores.read_text("utf-8"))["entry"] != asdict(entry):
+                raise PlanError(
+                    f"{scores.parent} was made for another entry {entry.folder}: "
+                    "rename the entry, or remove the folder to train it again"
+                )
+        elif entry.folder not in failed and entry.ready:
+            return entry
+    return None
+
+
+def network_settings(entry: Entry) -> NetworkSettings:
+    """Return the settings of the entry's network.
+
+    Raises
+    ------
+    PlanError
+        If the profile or a setting is unknown.
+    """
+    if entry.profile != "edge":
+        raise PlanError(f"{entry.name}: there is no profile {entry.profile!r}, only edge")
+    try:
+        return replace(default_settings(), aperture=entry.aperture, **entry.network)
+    except TypeError as error:
+        raise PlanError(f"{entry.name}: the network has no such setting ({error})") from None
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a network's weights, float32: the averaged ones of a checkpoint, or all of a file.
+
+    Raises
+    ------
+    TrainError
+        If the file is missing or damaged.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainError(f"{path} holds no weights: {error}") from None
+    chosen = below("average.", tensors) or tensors
+    return {name: value.float() for name, value in chosen.items()}
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write `document` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    partial.replace(path)
+
+
+def use_threads(count: int = THREADS) -> None:
+    """Limit the threads of training."""
+    torch.set_num_threads(count)
+
+
+def _levels(entry: Entry, ratio_map: RatioMap) -> dict[str, Any]:
+    """Return the map as a document: its tile, or the shares of the levels of a random one."""
+    if entry.method == "random":
+        return {"shares": entry.shares(), "seed": 0}
+    return {"tile": ratio_map.tile.tolist()}
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,219 @@
+"""What is to be compared: a JSON file of entries, one network each.
+
+``{"defaults": {...}, "entries": [{"name": "tile-1-4-dispersed", "method": "tile", "budget": 1,
+"tile": "4-dispersed", "steps": 1200}, ...]}``; an entry takes what it lacks from the defaults. The
+keys are those of `Entry`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.maps import hand_made
+from firmware_sim.errors import FocalloopError
+from firmware_sim.ratio_map import RatioMap
+
+METHODS = ("learned", "tile", "fixed", "random")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+class PlanError(FocalloopError):
+    """A plan that cannot be followed; the text says which entry and why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One map, and how the network for it is trained.
+
+    Attributes
+    ----------
+    name
+        Letters, digits, dots and dashes; the same for all seeds of one map.
+    method
+        One of `METHODS`.
+    budget
+        Measurements a pixel that the map may cost on average.
+    steps
+        Of training.
+    seed
+        Of training.
+    tile
+        Rows of levels, or a name of `hand_made`; for a random map, whose levels are scattered.
+    map
+        Map file, instead of a tile; it may appear while earlier entries train.
+    aperture
+        Whether the sensor has the coded aperture.
+    profile
+        Of the network.
+    batch, crop, learning_rate, warm_up_steps
+        As in `models.run.RunSettings`; the rate suits networks that start from a universal one.
+    network
+        Settings in which the network differs from its profile.
+    """
+
+    name: str
+    method: str
+    budget: float
+    steps: int
+    seed: int = 0
+    tile: str | hand_made.Tile | None = None
+    map: str | None = None
+    aperture: bool = False
+    profile: str = "edge"
+    batch: int = 16
+    crop: int = 96
+    learning_rate: float = 1.5e-3
+    warm_up_steps: int = 50
+    network: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder."""
+        return f"{self.name}-s{self.seed}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the map is there."""
+        return self.map is None or Path(self.map).exists()
+
+    def levels_once(self) -> RatioMap:
+        """Return the map as the plan gives it, without aperture.
+
+        Raises
+        ------
+        PlanError, RatioMapError
+            If it is no map, or costs more than the budget.
+        """
+        if self.map is not None:
+            found = RatioMap.load(self.map).with_aperture(None)
+        else:
+            assert self.tile is not None  # as Plan.load saw to
+            tile = hand_made.named(self.tile) if isinstance(self.tile, str) else self.tile
+            found = RatioMap(np.array(tile, np.uint8))
+        allowed = max(1.01 * self.budget, self.budget + 0.5 / found.tile.size)
+        if found.mean_level > allowed:
+            raise PlanError(
+                f"{self.name}: the map costs {found.mean_level:.4g} measurements a pixel, "
+                f"more than its budget of {self.budget:g}"
+            )
+        return found
+
+    def shares(self) -> dict[int, float]:
+        """Return the share of each level: what a random map scatters."""
+        levels, counts = np.unique(self.levels_once().levels, return_counts=True)
+        return {int(k): float(n / counts.sum()) for k, n in zip(levels, counts, strict=True)}
+
+    def ratio_map(self, shape: tuple[int, int]) -> RatioMap:
+        """Return the map that clips of `shape` (H, W) are captured under.
+
+        A random one is placed by seed 0, whatever the seed of training.
+        """
+        if self.method == "random":
+            over = RatioMap.random(shape, self.shares(), seed=0)
+        else:
+            over = RatioMap.from_tile(self.levels_once().tile, shape)
+        if not self.aperture:
+            return over
+        from firmware_sim.tiles import APERTURE_TILE
+
+        repeats = (1, *(-(-side // of) for side, of in zip(shape, (4, 4), strict=True)))
+        return over.with_aperture(np.tile(APERTURE_TILE, repeats)[:, : shape[0], : shape[1]])
+
+
+def load(path: Path) -> list[Entry]:
+    """Read a plan.
+
+    Raises
+    ------
+    PlanError
+        If it is no plan, or an entry is incomplete, contradictory or there twice.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        defaults, given = document.get("defaults", {}), document["entries"]
+        entries = [_entry(defaults | one, number) for number, one in enumerate(given)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PlanError(
+            f"{path} is no plan ({error}): write one with `python -m benchmarks.maps plan`"
+        ) from None
+    twice = [name for name, count in Counter(e.folder for e in entries).items() if count > 1]
+    if twice:
+        raise PlanError(f"{path} has several entries {twice[0]}: give them other names or seeds")
+    return entries
+
+
+def _entry(given: dict[str, Any], number: int) -> Entry:
+    which = f"entry {number} ({given.get('name', 'without a name')})"
+    known = {one.name for one in fields(Entry)}
+    required = {one.name for one in fields(Entry) if one.default is one.default_factory is MISSING}
+    if given.keys() - known:
+        raise PlanError(f"{which} has {sorted(given.keys() - known)[0]!r}, which means nothing")
+    if required - given.keys():
+        raise PlanError(f"{which} lacks {sorted(required - given.keys())[0]!r}")
+    entry = Entry(**given)
+    if not _NAME.fullmatch(str(entry.name)):
+        raise PlanError(f"{which}: a name has letters, digits, dots and dashes alone")
+    if entry.method not in METHODS:
+        raise PlanError(f"{which}: the method is one of {', '.join(METHODS)}, not {entry.method}")
+    if (entry.tile is None) == (entry.map is None):
+        raise PlanError(f"{which} needs either a tile or a map")
+    if isinstance(entry.tile, str) and not any(
+        entry.tile in tiles for tiles in hand_made.HAND_MADE.values()
+    ):
+        names = ", ".join(name for tiles in hand_made.HAND_MADE.values() for name in tiles)
+        raise PlanError(f"{which}: no hand-made tile is named {entry.tile!r}; there are {names}")
+    if entry.ready:
+        entry.levels_once()
+    return entry
+
+
+def screening(
+    budgets: Iterable[float], *, steps: int, seed: int = 0, aperture: bool = False
+) -> list[Entry]:
+    """Return entries of every map that needs no learning: fixed, hand-made and random.
+
+    The random map scatters the levels of the first hand-made tile of its budget.
+
+    Raises
+    ------
+    PlanError
+        If no tiles are listed for a budget.
+    """
+    entries = []
+    end = "-aperture" if aperture else ""
+    for budget in budgets:
+        if budget not in (hand_made.UNDER_APERTURE if aperture else hand_made.HAND_MADE):
+            raise PlanError(f"no hand-made tiles are listed for {budget:g} measurements a pixel")
+        tiles = list(hand_made.HAND_MADE[budget])
+        common = Entry("", "tile", budget, steps, seed, aperture=aperture)
+        if budget in hand_made.FIXED:
+            name = f"fixed-{budget:g}{end}"
+            tile = hand_made.FIXED[budget]
+            entries.append(replace(common, name=name, method="fixed", tile=tile))
+        for tile_name in hand_made.UNDER_APERTURE[budget] if aperture else tiles:
+            name = f"tile-{budget:g}-{tile_name}{end}"
+            entries.append(replace(common, name=name, tile=tile_name))
+        random = f"random-{budget:g}{end}"
+        entries.append(replace(common, name=random, method="random", tile=tiles[0]))
+    return entries
+
+
+def as_document(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return what `load` reads; what all entries share stands in the defaults."""
+    rows = [asdict(entry) for entry in entries]
+    defaults = {
+        key: value
+        for key, value in rows[0].items()
+        if value is not None and all(row[key] == value for row in rows)
+    }
+    given = [{k: v for k, v in row.items() if k not in defaults and v is not None} for row in rows]
+    return {"defaults": defaults, "entries": given}
