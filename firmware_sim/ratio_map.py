@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from firmware_sim.errors import FocalloopError
 from firmware_sim.tiles import NAMED_TILES as NAMED_TILES
-from firmware_sim.tiles import smallest_period
+from firmware_sim.tiles import continues, repeat, tile_of
 
 DEFAULT_SLOTS = 16
 """Frame slots in a window (T), CRL section II."""
@@ -104,7 +104,7 @@ class RatioMap:
         checked = cls(np.asarray(tile), slots, tuple(level_set))
         if shape is None:
             return checked
-        return replace(checked, levels=_repeat(checked.levels, shape))
+        return replace(checked, levels=repeat(checked.levels, *_checked_shape(shape)))
 
     @classmethod
     def uniform(
@@ -161,41 +161,47 @@ class RatioMap:
 
     @cached_property
     def tile(self) -> NDArray[np.uint8]:
-        """Smallest tile (h, w) that repeats over the map, anchored in the top left corner.
+        """Smallest tile (h, w) of levels that repeats over the map; see `firmware_sim.tiles`."""
+        return tile_of(self.levels)
 
-        A side without at least two whole periods counts as not periodic: the tile has the map's
-        own size there.
-        """
-        height = smallest_period([row.tobytes() for row in self.levels])
-        width = smallest_period([column.tobytes() for column in self.levels.T])
-        return self.levels[:height, :width]
+    @cached_property
+    def aperture_tile(self) -> NDArray[np.bool_] | None:
+        """Smallest tile (T, h, w) that repeats over the coded aperture, found as `tile` is."""
+        return None if self.aperture is None else tile_of(self.aperture)
 
     def tiled_to(self, height: int, width: int) -> RatioMap:
-        """Fit the map to an array of another size by repeating its tile.
+        """Fit the map to an array of another size by repeating its tiles.
+
+        Levels and coded aperture may repeat with different periods; each goes on with its own.
 
         Raises
         ------
         RatioMapError
-            The map is not periodic along a side whose size differs, or it has a coded aperture.
+            Levels or aperture are not periodic along a side whose size differs.
         """
         if (height, width) == self.shape:
             return self
-        tile = self.tile
-        fits = all(
-            wanted == own or period < own
-            for wanted, own, period in zip((height, width), self.shape, tile.shape, strict=True)
-        )
-        if not fits or self.aperture is not None:
-            why = "it does not repeat a tile" if not fits else "its coded aperture has one size"
-            raise RatioMapError(
-                f"the ratio map is for {_size(self.shape)} pixels and cannot be fitted to "
-                f"{_size((height, width))}: {why}; use a map made for that size or a periodic one"
-            )
-        return replace(self, levels=_repeat(tile, (height, width)))
+        size = _checked_shape((height, width))
+        for what, tile in (("it", self.tile), ("its coded aperture", self.aperture_tile)):
+            if tile is not None and not continues(tile.shape[-2:], self.shape, size):
+                raise RatioMapError(
+                    f"the ratio map is for {_size(self.shape)} pixels and cannot be fitted to "
+                    f"{_size(size)}: {what} does not repeat a tile; use a map made for that size "
+                    "or a periodic one"
+                )
+        fitted = replace(self, levels=repeat(self.tile, *size), aperture=None)
+        return fitted if tile is None else fitted.with_aperture_tile(tile)
 
     def with_aperture(self, aperture: ArrayLike | None) -> RatioMap:
         """Return the same levels under another coded aperture (T, H, W), or under none."""
         return replace(self, aperture=None if aperture is None else np.asarray(aperture))
+
+    def with_aperture_tile(self, tile: ArrayLike) -> RatioMap:
+        """Return the same levels under `tile` (T, h, w), repeated from the top left corner."""
+        array = np.asarray(tile)
+        sides = _checked_shape((1, *array.shape)[-2:])
+        checked = _checked_aperture(array, (self.slots, *sides))
+        return self.with_aperture(repeat(checked, *self.shape))
 
     def with_packed_aperture(self, data: bytes) -> RatioMap:
         """Return the same levels under the aperture that `pack_aperture` packed."""
@@ -258,7 +264,7 @@ class RatioMap:
                 f"a packed ratio map has level index {indices.max()}, but only {count} levels"
             )
         tile = np.array(level_set, np.uint8)[indices].reshape(tile_height, tile_width)
-        unpacked = cls(_repeat(tile, (height, width)), slots, level_set)
+        unpacked = cls(repeat(tile, height, width), slots, level_set)
         if packed_aperture is None:
             return unpacked
         return unpacked.with_packed_aperture(packed_aperture)
@@ -386,12 +392,6 @@ def _checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np
     kept = np.array(array, dtype=np.bool_, order="C")
     kept.flags.writeable = False
     return kept
-
-
-def _repeat(tile: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:
-    height, width = _checked_shape(shape)
-    repeats = (-(-height // tile.shape[0]), -(-width // tile.shape[1]))
-    return np.tile(tile, repeats)[:height, :width]
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,11 +1,14 @@
-"""Tiles: small patterns of levels that repeat over an array, and how to find them in a map."""
+"""Tiles: small patterns of levels or shutters that repeat over an array, and how to find them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Planes = TypeVar("Planes", NDArray[np.uint8], NDArray[np.bool_])
 
 NAMED_TILES: dict[str, NDArray[np.uint8]] = {
     name: np.array(rows, dtype=np.uint8)
@@ -21,8 +24,63 @@ NAMED_TILES: dict[str, NDArray[np.uint8]] = {
 }
 """Hand-made tiles by name, ``<kind>-<average measurements a pixel>of16``, for the default T."""
 
+_OPEN = """
+    0111 0000 0001 0101
+    0011 1100 0100 0001
+    1001 1001 0101 1010
+    1001 0111 1011 1110
+    1010 1100 1011 0001
+    0100 1000 1000 1000
+    1000 1100 1010 1001
+    0100 0101 1100 1101
+    1100 0011 0001 0001
+    1010 1011 1010 0101
+    1110 0110 0010 1100
+    0000 0110 0110 0010
+    0100 1000 1101 0001
+    1011 1011 0100 0111
+    0011 0101 0010 1010
+    1001 0000 1011 0011
+"""
 
-def smallest_period(lines: Sequence[bytes]) -> int:
+APERTURE_TILE: NDArray[np.bool_] = np.array(list("".join(_OPEN.split()))).reshape(16, 4, 4) == "1"
+"""Coded aperture ``(T, h, w)`` that repeats over an array; above, a line a slot, a group a row.
+
+These are the draws below 1/2 of ``numpy.random.default_rng(seed).random((16, 4, 4))``, for the
+first seed from 0 on that opens every pixel in at least 4 slots and, in every slot, at least 4
+pixels; it is 0.
+"""
+APERTURE_TILE.flags.writeable = False
+
+
+def tile_of(planes: Planes) -> Planes:
+    """Return the smallest tile ``(..., h, w)`` that repeats over `planes` ``(..., H, W)``.
+
+    It is anchored in the top left corner. A side without at least two whole periods counts as not
+    periodic: the tile has the planes' own size there.
+    """
+    height, width = planes.shape[-2:]
+    tile_height = _smallest_period([planes[..., y, :].tobytes() for y in range(height)])
+    tile_width = _smallest_period([planes[..., x].tobytes() for x in range(width)])
+    return planes[..., :tile_height, :tile_width]
+
+
+def continues(tile: Sequence[int], shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether planes of `shape` (H, W), whose `tile_of` is of shape `tile`, can be of `wanted` too.
+
+    They can if they have a period along each side that differs.
+    """
+    sides = zip(tile, shape, wanted, strict=True)
+    return all(new == own or period < own for period, own, new in sides)
+
+
+def repeat(tile: Planes, height: int, width: int) -> Planes:
+    """Repeat `tile` ``(..., h, w)`` from the top left corner to ``(..., height, width)``."""
+    repeats = (-(-height // tile.shape[-2]), -(-width // tile.shape[-1]))
+    return np.tile(tile, repeats)[..., :height, :width]
+
+
+def _smallest_period(lines: Sequence[bytes]) -> int:
     """Return the smallest period of `lines`, or their number where less than two periods fit.
 
     The borders are found as in Knuth, Morris and Pratt's string search, in linear time.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firmware_sim import FocalloopError
 from firmware_sim.ratio_map import LEVEL_COLOURS, NAMED_TILES, RatioMap, RatioMapError
+from firmware_sim.tiles import APERTURE_TILE
 
 
 @st.composite
@@ -21,8 +22,11 @@ def ratio_maps(draw, side=12):
     shape = draw(st.tuples(st.integers(1, side), st.integers(1, side)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     tile = rng.choice(level_set, draw(st.tuples(st.integers(1, 4), st.integers(1, 4))))
-    aperture = rng.random((slots, *shape)) < 0.5 if draw(st.booleans()) else None
-    return RatioMap.from_tile(tile, shape, slots, level_set).with_aperture(aperture)
+    ratio_map = RatioMap.from_tile(tile, shape, slots, level_set)
+    aperture = draw(st.sampled_from([None, shape, (2, 3)]))
+    if aperture is None:
+        return ratio_map
+    return ratio_map.with_aperture_tile(rng.random((slots, *aperture)) < 0.5)
 
 
 def same(a, b):
@@ -122,12 +126,61 @@ def test_a_periodic_map_fits_any_array():
     assert ratio_map.tiled_to(10, 10) is ratio_map
 
 
+@given(ratio_maps(), st.tuples(st.integers(1, 20), st.integers(1, 20)))
+@settings(deadline=None)
+def test_a_fitted_map_goes_on_in_levels_and_aperture_alike(ratio_map, size):
+    try:
+        fitted = ratio_map.tiled_to(*size)
+    except RatioMapError:
+        return
+    assert fitted.shape == size
+    assert (fitted.aperture is None) == (ratio_map.aperture is None)
+    common = np.s_[..., : min(size[0], ratio_map.shape[0]), : min(size[1], ratio_map.shape[1])]
+    assert np.array_equal(fitted.levels[common], ratio_map.levels[common])
+    if fitted.aperture is not None:
+        assert np.array_equal(fitted.aperture[common], ratio_map.aperture[common])
+
+
+def test_levels_and_aperture_go_on_each_with_its_own_period():
+    small = RatioMap.from_tile([[4, 1, 2]], (6, 8)).with_aperture_tile(APERTURE_TILE[:, :3])
+    assert (small.tile.shape, small.aperture_tile.shape) == ((1, 3), (16, 3, 4))
+    fitted = small.tiled_to(20, 30)
+    y, x = np.indices((20, 30))
+    assert np.array_equal(fitted.levels, np.array([4, 1, 2])[x % 3])
+    assert np.array_equal(fitted.aperture, APERTURE_TILE[:, y % 3, x % 4])
+    assert fitted.tiled_to(6, 8).hash() == small.hash()
+
+
+def test_an_aperture_leaves_the_packed_form_of_the_levels_as_it_is():
+    bare = RatioMap.from_tile([[4, 1], [1, 2]], (16, 16))
+    assert bare.with_aperture_tile(APERTURE_TILE).pack() == bare.pack()
+
+
+@pytest.mark.parametrize("shape", [(16,), (4, 4), (15, 4, 4), (1, 16, 4, 4), (16, 0, 4)])
+def test_what_is_no_tile_of_an_aperture_is_refused(shape):
+    with pytest.raises(RatioMapError, match=r"aperture|high and wide"):
+        RatioMap.uniform(1, (8, 8)).with_aperture_tile(np.ones(shape, bool))
+
+
+def test_the_aperture_tile_is_the_first_draw_that_opens_enough():
+    def draw(seed):
+        return np.random.default_rng(seed).random((16, 4, 4)) < 0.5
+
+    def opens_enough(aperture):
+        return aperture.sum(axis=0).min() >= 4 and aperture.sum(axis=(1, 2)).min() >= 4
+
+    first = next(seed for seed in range(1000) if opens_enough(draw(seed)))
+    assert first == 0
+    assert APERTURE_TILE.dtype == np.bool_
+    assert np.array_equal(APERTURE_TILE, draw(first))
+
+
 def test_what_does_not_repeat_does_not_fit():
     aperiodic = RatioMap.random((7, 9), seed=1)
     with pytest.raises(RatioMapError, match=r"9x7.*8x8.*does not repeat"):
         aperiodic.tiled_to(8, 8)
-    masked = RatioMap.uniform(1, (4, 4)).with_aperture(np.ones((16, 4, 4), bool))
-    with pytest.raises(RatioMapError, match="aperture has one size"):
+    masked = RatioMap.uniform(1, (4, 4)).with_aperture_tile(APERTURE_TILE)  # one tile alone
+    with pytest.raises(RatioMapError, match="coded aperture does not repeat"):
         masked.tiled_to(8, 8)
     columns = RatioMap([[1, 2, 4, 8]] * 6)  # repeats downwards alone
     assert columns.tiled_to(20, 4).shape == (20, 4)
