@@ -40,7 +40,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon:
-    """Muon for the weights of inner convolutions, Adam for biases and the outer layers.
+    """Muon for the weights of inner convolutions, Adam for all else and the outer layers.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class Muon:
         self._matrices: dict[str, nn.Parameter] = {}
         self._others: dict[str, nn.Parameter] = {}
         for name, parameter in parameters:
-            inner = parameter.dim() == 4 and name.split(".")[0] not in outer
+            # A depthwise convolution has a kernel a channel: together they are no matrix.
+            matrix = parameter.dim() == 4 and parameter.shape[1] > 1
+            inner = matrix and name.split(".")[0] not in outer
             (self._matrices if inner else self._others)[name] = parameter
         self._momentum = {name: torch.zeros_like(p) for name, p in self._matrices.items()}
         self._mean = {name: torch.zeros_like(p) for name, p in self._others.items()}
