@@ -9,7 +9,8 @@ and see motion across many pixels. What they find is added to a first guess.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class EdgeSettings:
         Residual blocks before, on, and after the coarse grid.
     aperture
         Whether measurements are taken through a coded aperture, which is then a third input.
+    profile
+        Tells these settings from another profile's, in a file.
     """
 
     slots: int = 16
@@ -52,6 +55,7 @@ class EdgeSettings:
     coarse_blocks: int = 4
     exit_blocks: int = 2
     aperture: bool = False
+    profile: Literal["edge"] = field(default="edge", init=False)
 
 
 class ResidualBlock(nn.Module):

@@ -30,7 +30,7 @@ from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from models.learner import below
-from models.networks import Network, NetworkSettings, build_network
+from models.networks import Network, build_network, settings_from
 from models.run import CHECKPOINT, load_checkpoint
 from models.train import RATIO_MAP
 
@@ -112,7 +112,7 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
     metadata, tensors = load_checkpoint(run / CHECKPOINT)
     ratio_map = RatioMap.load(run / RATIO_MAP)
     settings = metadata["settings"]
-    network = build_network(NetworkSettings(**settings["network"]))
+    network = build_network(settings_from(settings["network"]))
     network.load_state_dict(below("average.", tensors))
     graph = to_onnx(network)
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from firmware_sim.noise import preset
 from models.learner import Learner, NotFiniteError
-from models.networks import NetworkSettings, default_settings
+from models.networks import NetworkSettings, default_settings, mismatch, settings_from
 from models.training_data import TrainError, TrainingData
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -238,6 +238,9 @@ class Run(ABC):
             If the checkpoint is damaged, or was made with other settings or another map.
         """
         metadata, tensors = load_checkpoint(path)
+        network = settings_from(metadata["settings"]["network"])
+        if wrong := mismatch(network, self.settings.network):
+            raise TrainError(f"{path} {wrong}: use another folder")
         if metadata["settings"] != asdict(self.settings):
             ours = asdict(self.settings)
             theirs = metadata["settings"]
@@ -278,6 +281,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     missing = {"settings", "progress", "data", "identity"} - metadata.keys()
     if missing:
         raise TrainError(f"{path} is no checkpoint of ours: it lacks {', '.join(sorted(missing))}")
+    # Older files lack the name of the profile, which is then filled in.
+    network = metadata["settings"]["network"]
+    metadata["settings"]["network"] = asdict(settings_from(network))
     return metadata, tensors
 
 
