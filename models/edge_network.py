@@ -127,11 +127,25 @@ class EdgeNetwork(nn.Module):
         Tensor
             (N, T, H, W) float32; 1.0 is white, nothing is clipped.
         """
-        slots, (height, width) = self.settings.slots, levels.shape[-2:]
+        slots = self.settings.slots
         planes = brightness(reads, levels, slots, aperture)
         taken = [levels == level for level in divisors(slots, MAX_LEVEL)]
-        masks = torch.stack(taken, dim=1).to(reads.dtype)
-        first = filled(spread(planes, slots), levels)
+        return self.from_sorted(planes, torch.stack(taken, dim=1).to(reads.dtype))
+
+    def from_sorted(self, planes: Tensor, masks: Tensor) -> Tensor:
+        """Reconstruct from reads that are sorted by level: the rest of `forward`.
+
+        Gradients flow to both inputs, so that the choice of levels can be relaxed.
+
+        Parameters
+        ----------
+        planes
+            (N, C, H, W), as `brightness` sorts them.
+        masks
+            (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
+        """
+        height, width = masks.shape[-2:]
+        first = filled(spread(planes, self.settings.slots), masks.sum(1, keepdim=True))
         padding = (0, -width % COARSE_CELL, 0, -height % COARSE_CELL)
         masks = functional.pad(masks, padding, mode="replicate")
         planes = functional.pad(planes, padding, mode="replicate")
@@ -144,17 +158,16 @@ class EdgeNetwork(nn.Module):
         return first + residual[..., :height, :width].to(first.dtype)
 
 
-def filled(video: Tensor, levels: Tensor) -> Tensor:
+def filled(video: Tensor, measured: Tensor) -> Tensor:
     """Give pixels of level 0 the mean of their measured neighbours (3x3), slot by slot.
 
     Parameters
     ----------
     video
         (N, T, H, W), zero at level 0.
-    levels
-        (N, H, W).
+    measured
+        (N, 1, H, W), 0 at level 0 and 1 elsewhere.
     """
-    measured = (levels > 0).unsqueeze(1).to(video.dtype)
     nearby = functional.avg_pool2d(video, 3, stride=1, padding=1)
     share = functional.avg_pool2d(measured, 3, stride=1, padding=1)
-    return torch.where(measured > 0, video, nearby / share.clamp_min(1 / 9))
+    return video + (1 - measured) * nearby / share.clamp_min(1 / 9)
