@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmarks.maps import plan as plans
+from benchmarks.maps import scores
+from benchmarks.maps import table as tables
 from firmware_sim.clips import load_clips
 from firmware_sim.errors import FocalloopError
 
@@ -23,7 +25,10 @@ app = typer.Typer(
 )
 console = Console(stderr=True)
 
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of the runs of `train`.")]
+SCORES_FILE = Path("docs/results/maps.json")
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+ScoresOption = Annotated[Path, typer.Option("--scores", help="What `collect` wrote.")]
 
 
 class ComparisonError(FocalloopError):
@@ -87,15 +92,13 @@ def train(
                 )
 
         try:
-            shared.run(entry, output / entry.folder, show)
+            scored = shared.run(entry, output / entry.folder, show)
         except FocalloopError as error:  # the others need not wait for it
             console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
             failed.add(entry.folder)
             continue
-        scores = json.loads((output / entry.folder / comparison.SCORES).read_text("utf-8"))
-        mean = scores["evaluation"]["mean"]
         console.print(
-            f"  {16 * scores['r_avg']:.3f} a pixel: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}",
+            f"  r_avg {scored.r_avg:.4f}: {scored.psnr:.2f} dB, SSIM {scored.ssim:.4f}",
             highlight=False,
         )
     waiting = [entry.map for entry in plans.load(plan_file) if not entry.ready]
@@ -103,6 +106,36 @@ def train(
         reasons = [f"{name} failed" for name in sorted(failed)]
         reasons += [f"{path} is not there" for path in waiting]
         raise ComparisonError(f"not all was run: {'; '.join(reasons)}. Run again to go on")
+
+
+@app.command()
+def collect(
+    runs: Annotated[Path, typer.Option(help="Folder of the runs of `train`.")],
+    output: OutputOption = SCORES_FILE,
+) -> None:
+    """Gather the scores of all finished runs, with maps and settings, in one file.
+
+    Example: python -m benchmarks.maps collect --runs runs/maps -o docs/results/maps.json
+    """
+    document = scores.collect(runs)
+    scores.save(document, output)
+    typer.echo(f"{output}: {len(document['rows'])} runs")
+
+
+@app.command()
+def table(
+    collected: ScoresOption = SCORES_FILE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print every map's quality, and what the learned ones gain, with 95 % bootstrap intervals.
+
+    Example: python -m benchmarks.maps table
+    """
+    loaded = scores.load(collected)
+    if as_json:
+        typer.echo(json.dumps(tables.as_document(loaded), indent=1))
+    else:
+        typer.echo(tables.markdown(loaded))
 
 
 def main() -> None:

@@ -23,20 +23,20 @@ from torch import Tensor
 
 from benchmarks.maps import plan
 from benchmarks.maps.plan import Entry, PlanError
+from benchmarks.maps.scores import SCORES, write_whole
 from firmware_sim.clips import Clips
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import DEFAULT_SLOTS, RatioMap
 from host.bundle import Bundle
-from host.evaluate import evaluate
+from host.evaluate import Evaluation, evaluate
 from models.export import export_run
 from models.learner import below
 from models.map_source import MapSource, OneMap
-from models.networks import NetworkSettings, default_settings
+from models.networks import PROFILES, NetworkSettings, default_settings
 from models.run import CHECKPOINT, RunSettings
 from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
 
-SCORES = "scores.json"
 BUNDLE = "bundle"
 NOISE = "paper"
 EMULATOR_SEED = 0
@@ -87,7 +87,7 @@ class Comparison:
             "seed": EMULATOR_SEED,
         }
 
-    def run(self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]) -> None:
+    def run(self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]) -> Evaluation:
         """Train one entry's network, continuing where it was interrupted, and score it.
 
         Parameters
@@ -96,6 +96,11 @@ class Comparison:
             Of this run; gets the checkpoint, the bundle, and `SCORES` at last.
         on_step
             Called after every step of training.
+
+        Returns
+        -------
+        Evaluation
+            On the clips.
 
         Raises
         ------
@@ -135,7 +140,8 @@ class Comparison:
             "evaluation": scored.as_dict(),
             "seconds": 60 * training.progress.minutes + time.monotonic() - started,
         }
-        write_json(folder / SCORES, document)
+        write_whole(folder / SCORES, json.dumps(document, indent=1) + "\n")
+        return scored
 
     def _settings(self, entry: Entry) -> RunSettings:
         return RunSettings(
@@ -181,10 +187,12 @@ def network_settings(entry: Entry) -> NetworkSettings:
     PlanError
         If the profile or a setting is unknown.
     """
-    if entry.profile != "edge":
-        raise PlanError(f"{entry.name}: there is no profile {entry.profile!r}, only edge")
+    if entry.profile not in PROFILES:
+        raise PlanError(
+            f"{entry.name}: there is no profile {entry.profile!r}, only {', '.join(PROFILES)}"
+        )
     try:
-        return replace(default_settings(), aperture=entry.aperture, **entry.network)
+        return replace(default_settings(entry.profile), aperture=entry.aperture, **entry.network)
     except TypeError as error:
         raise PlanError(f"{entry.name}: the network has no such setting ({error})") from None
 
@@ -203,14 +211,6 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise TrainError(f"{path} holds no weights: {error}") from None
     chosen = below("average.", tensors) or tensors
     return {name: value.float() for name, value in chosen.items()}
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write `document` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    partial.replace(path)
 
 
 def use_threads(count: int = THREADS) -> None:

@@ -52,18 +52,14 @@ HAND_MADE: dict[float, dict[str, Tile]] = {
 }
 """Tiles by budget and name; none costs more than its budget."""
 
+BY_NAME: dict[str, Tile] = {
+    name: tile for tiles in HAND_MADE.values() for name, tile in tiles.items()
+}
+
+SCATTERED: dict[float, str] = {1: "2-1-1-0", 2: "4-1-1-2", 2.5: "4-2-2-2", 4: "8-2-2-4"}
+"""The tile whose levels a random map scatters; few gaps, or chance leaves holes."""
+
 UNDER_APERTURE: dict[float, list[str]] = {
     1: ["4-dispersed", "4-stride2", "2-checkerboard", "2-1-1-0"],
 }
 """Names of those that are also tried under the coded aperture."""
-
-
-def named(name: str) -> Tile:
-    """Return the tile of that name.
-
-    Raises
-    ------
-    KeyError
-        If there is none.
-    """
-    return {name: tile for tiles in HAND_MADE.values() for name, tile in tiles.items()}[name]

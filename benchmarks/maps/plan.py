@@ -20,8 +20,10 @@ import numpy as np
 from benchmarks.maps import hand_made
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import RatioMap
+from firmware_sim.tiles import APERTURE_TILE
 
-METHODS = ("learned", "tile", "fixed", "random")
+METHODS = ("learned", "relaxed", "searched", "tile", "fixed", "random")
+"""Policy gradient, other ways to find a map by machine, by hand, one level, and chance."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
@@ -97,7 +99,7 @@ class Entry:
             found = RatioMap.load(self.map).with_aperture(None)
         else:
             assert self.tile is not None  # as Plan.load saw to
-            tile = hand_made.named(self.tile) if isinstance(self.tile, str) else self.tile
+            tile = hand_made.BY_NAME[self.tile] if isinstance(self.tile, str) else self.tile
             found = RatioMap(np.array(tile, np.uint8))
         allowed = max(1.01 * self.budget, self.budget + 0.5 / found.tile.size)
         if found.mean_level > allowed:
@@ -121,12 +123,7 @@ class Entry:
             over = RatioMap.random(shape, self.shares(), seed=0)
         else:
             over = RatioMap.from_tile(self.levels_once().tile, shape)
-        if not self.aperture:
-            return over
-        from firmware_sim.tiles import APERTURE_TILE
-
-        repeats = (1, *(-(-side // of) for side, of in zip(shape, (4, 4), strict=True)))
-        return over.with_aperture(np.tile(APERTURE_TILE, repeats)[:, : shape[0], : shape[1]])
+        return over.with_aperture_tile(APERTURE_TILE) if self.aperture else over
 
 
 def load(path: Path) -> list[Entry]:
@@ -166,10 +163,8 @@ def _entry(given: dict[str, Any], number: int) -> Entry:
         raise PlanError(f"{which}: the method is one of {', '.join(METHODS)}, not {entry.method}")
     if (entry.tile is None) == (entry.map is None):
         raise PlanError(f"{which} needs either a tile or a map")
-    if isinstance(entry.tile, str) and not any(
-        entry.tile in tiles for tiles in hand_made.HAND_MADE.values()
-    ):
-        names = ", ".join(name for tiles in hand_made.HAND_MADE.values() for name in tiles)
+    if isinstance(entry.tile, str) and entry.tile not in hand_made.BY_NAME:
+        names = ", ".join(hand_made.BY_NAME)
         raise PlanError(f"{which}: no hand-made tile is named {entry.tile!r}; there are {names}")
     if entry.ready:
         entry.levels_once()
@@ -181,7 +176,7 @@ def screening(
 ) -> list[Entry]:
     """Return entries of every map that needs no learning: fixed, hand-made and random.
 
-    The random map scatters the levels of the first hand-made tile of its budget.
+    The random map scatters the levels of a hand-made tile (`hand_made.SCATTERED`).
 
     Raises
     ------
@@ -193,17 +188,18 @@ def screening(
     for budget in budgets:
         if budget not in (hand_made.UNDER_APERTURE if aperture else hand_made.HAND_MADE):
             raise PlanError(f"no hand-made tiles are listed for {budget:g} measurements a pixel")
-        tiles = list(hand_made.HAND_MADE[budget])
+        tiles = (hand_made.UNDER_APERTURE if aperture else hand_made.HAND_MADE)[budget]
         common = Entry("", "tile", budget, steps, seed, aperture=aperture)
         if budget in hand_made.FIXED:
             name = f"fixed-{budget:g}{end}"
             tile = hand_made.FIXED[budget]
             entries.append(replace(common, name=name, method="fixed", tile=tile))
-        for tile_name in hand_made.UNDER_APERTURE[budget] if aperture else tiles:
+        for tile_name in tiles:
             name = f"tile-{budget:g}-{tile_name}{end}"
             entries.append(replace(common, name=name, tile=tile_name))
         random = f"random-{budget:g}{end}"
-        entries.append(replace(common, name=random, method="random", tile=tiles[0]))
+        scattered = hand_made.SCATTERED[budget]
+        entries.append(replace(common, name=random, method="random", tile=scattered))
     return entries
 
 

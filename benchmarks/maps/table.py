@@ -1,0 +1,97 @@
+"""The comparison as tables, in Markdown or as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.maps.scores import Interval, MapScore, best, budgets, of
+
+HAND = ("tile", "fixed")
+"""What anybody can make without learning: the rivals of a learned map."""
+
+
+def quality(scores: Sequence[MapScore]) -> list[dict[str, Any]]:
+    """Return one row a map: by aperture, budget, and falling PSNR."""
+    ranked = sorted(
+        scores, key=lambda one: (one.profile, one.aperture, one.budget, -one.psnr.mean())
+    )
+    return [
+        {
+            "map": one.name,
+            "method": one.method,
+            "profile": one.profile,
+            "aperture": one.aperture,
+            "budget": one.budget,
+            "measurements": one.measurements,
+            "seeds": one.seeds,
+            "psnr": Interval.of(one.psnr),
+            "ssim": Interval.of(one.ssim),
+        }
+        for one in ranked
+    ]
+
+
+def gains(scores: Sequence[MapScore]) -> Iterator[dict[str, Any]]:
+    """Yield what the learned map of each budget gains, clip by clip, over its rivals."""
+    for profile in sorted({one.profile for one in scores}):
+        for aperture in (False, True):
+            here = of(scores, aperture=aperture, profile=profile)
+            for budget in budgets(here):
+                learned = best(here, budget, "learned")
+                if learned is None:
+                    continue
+                for rivals in (HAND, ("fixed",), ("random",)):
+                    rival = best(here, budget, *rivals)
+                    if rival is None or (
+                        rivals == ("fixed",) and rival is best(here, budget, *HAND)
+                    ):
+                        continue
+                    yield {
+                        "profile": profile,
+                        "aperture": aperture,
+                        "budget": budget,
+                        "map": learned.name,
+                        "rival": rival.name,
+                        "psnr": Interval.of(learned.psnr - rival.psnr),
+                        "ssim": Interval.of(learned.ssim - rival.ssim),
+                    }
+
+
+def markdown(scores: Sequence[MapScore]) -> str:
+    """Return both tables as text."""
+    lines = [
+        "| map | measurements a pixel | seeds | PSNR, dB [95 %] | SSIM [95 %] |",
+        "|---|---|---|---|---|",
+    ]
+    for row in quality(scores):
+        lines.append(
+            f"| {row['map']}{_profile(row)} | {row['measurements']:.4g} | {row['seeds']} "
+            f"| {row['psnr'].text(2)} | {row['ssim'].text(3)} |"
+        )
+    won = list(gains(scores))
+    if won:
+        lines += ["", "| learned | over | PSNR gain, dB [95 %] | SSIM gain [95 %] |"]
+        lines += ["|---|---|---|---|"]
+    for row in won:
+        lines.append(
+            f"| {row['map']}{_profile(row)} | {row['rival']} "
+            f"| {row['psnr'].text(2, '+')} | {row['ssim'].text(3, '+')} |"
+        )
+    return "\n".join(lines)
+
+
+def as_document(scores: Sequence[MapScore]) -> dict[str, Any]:
+    """Return both tables for ``--json``; intervals as their three numbers."""
+
+    def plain(row: dict[str, Any]) -> dict[str, Any]:
+        return {k: vars(v) if isinstance(v, Interval) else v for k, v in row.items()}
+
+    return {
+        "maps": [plain(row) for row in quality(scores)],
+        "gains": [plain(row) for row in gains(scores)],
+    }
+
+
+def _profile(row: dict[str, Any]) -> str:
+    return "" if row["profile"] == "edge" else f" ({row['profile']})"
