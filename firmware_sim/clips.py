@@ -197,7 +197,7 @@ def _from_videos(
     total_bytes = 0
     too_short: list[str] = []
     for source in sources:
-        frames = _frames_in_folder(source, size) if source.is_dir() else _decode(source, size)
+        frames = _frames(source, size)
         taken = 0
         while max_clips is None or len(windows) < max_clips:
             window = list(islice(frames, slots))
@@ -224,8 +224,22 @@ def _from_videos(
     return Clips(np.stack(windows), tuple(names))
 
 
-def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a video file, in display order."""
+def _frames(source: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
+    """Gray frames of a video file or a folder of images, in order."""
+    if source.is_dir():
+        images = map(gray_image, numbered_images(source))
+        return images if size is None else (fit_frame(image, size) for image in images)
+    return (gray_frame(frame, size) for frame in decoded_frames(source))
+
+
+def decoded_frames(path: Path) -> Iterator[VideoFrame]:
+    """Decode the frames of a video file, in display order.
+
+    Raises
+    ------
+    SceneError
+        If it holds no video, or is damaged; then after the frames before the damage.
+    """
     import av
 
     decoded = 0
@@ -235,7 +249,7 @@ def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uin
                 raise SceneError(f"{path} holds no video stream: give a video file")
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
-                yield gray_frame(frame, size)
+                yield frame
                 decoded += 1
     except (av.error.FFmpegError, ValueError) as error:
         where = f" after frame {decoded}" if decoded else ""
@@ -245,28 +259,35 @@ def _decode(path: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uin
         ) from None
 
 
-def _frames_in_folder(folder: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a folder of images, in the order of the numbers in their names."""
+def numbered_images(folder: Path) -> list[Path]:
+    """List the images of a folder, in the order of the numbers in their names."""
+    images = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(images, key=_natural)
+
+
+def gray_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to gray ``(H, W) uint8``.
+
+    Raises
+    ------
+    SceneError
+        If it is damaged, or no image.
+    """
     from PIL import Image
 
-    for path in sorted(folder.iterdir(), key=_natural):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        try:
-            with Image.open(path) as image:
-                if image.mode.startswith("I;16"):
-                    frame = (np.asarray(image) >> 8).astype(np.uint8)
-                elif image.mode == "L":
-                    frame = np.asarray(image)
-                else:
-                    rgb = np.asarray(image.convert("RGB"))
-                    frame = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise SceneError(
-                f"the frame {path} cannot be decoded ({_one_line(error)}): "
-                "remove it or put an undamaged one in its place"
-            ) from None
-        yield frame if size is None else fit_frame(frame, size)
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I;16"):
+                return (np.asarray(image) >> 8).astype(np.uint8)
+            if image.mode == "L":
+                return np.asarray(image)
+            rgb = np.asarray(image.convert("RGB"))
+            return (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise SceneError(
+            f"the frame {path} cannot be decoded ({_one_line(error)}): "
+            "remove it or put an undamaged one in its place"
+        ) from None
 
 
 def _check_bytes(path: Path, count: int) -> None:

@@ -37,6 +37,9 @@ Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixel
 OVERSAMPLING = 2
 """Windows are drawn this many times larger, then averaged down."""
 
+PAN_MARGIN = 8
+"""Pixels that a photograph is larger than a window, at least."""
+
 MAX_VIDEO_FRAMES = 320
 """Frames kept of one video; more would only show the same scene again."""
 
@@ -126,10 +129,7 @@ def build_windows(
             progress(number + 1)
     recipe = {
         "settings": asdict(settings),
-        "sources": [
-            {"name": s.name, "sha256": s.sha256, "licence": s.licence, "validation": s.validation}
-            for s in sources
-        ],
+        "sources": _named_once(sources),
     }
     return {
         "clips": clips,
@@ -137,6 +137,13 @@ def build_windows(
         "source": np.array(names),
         "recipe": np.array(json.dumps(recipe)),
     }
+
+
+def _named_once(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Tell of each source once; the frames and the stills of a video are one."""
+    keys = ("name", "sha256", "licence", "validation")
+    told = dict.fromkeys(tuple(getattr(source, key) for key in keys) for source in sources)
+    return [dict(zip(keys, values, strict=True)) for values in told]
 
 
 _Job = tuple[tuple[Source, ...], BuildSettings, bool, int]
@@ -177,7 +184,7 @@ def _camera_pan(
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
     picture = _photograph(source.path)
-    if min(picture.size) < settings.size + 8:
+    if min(picture.size) < settings.size + PAN_MARGIN:
         raise SourceError(
             f"{source.path} has {picture.width}x{picture.height} pixels, too few to pan a window "
             f"of {settings.size} over"
@@ -349,7 +356,10 @@ def _gray(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _video(path: Path) -> NDArray[np.uint8]:
-    """Decode up to MAX_VIDEO_FRAMES frames: (F, H, W) uint8."""
+    """Decode up to MAX_VIDEO_FRAMES frames: (F, H, W) uint8; an ``.npy`` holds them decoded."""
+    if path.suffix == ".npy":
+        decoded: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        return decoded
     packed = path.suffix == ".gz"
     stream = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else str(path)
     frames = []

