@@ -16,6 +16,7 @@ from benchmarks.maps import scores
 from benchmarks.maps import table as tables
 from firmware_sim.clips import load_clips
 from firmware_sim.errors import FocalloopError
+from host.bundle import Bundle
 
 app = typer.Typer(
     help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",
@@ -28,6 +29,7 @@ console = Console(stderr=True)
 SCORES_FILE = Path("docs/results/maps.json")
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+FigureOption = Annotated[Path, typer.Option("--output", "-o", help="A .png or .svg file.")]
 ScoresOption = Annotated[Path, typer.Option("--scores", help="What `collect` wrote.")]
 
 
@@ -136,6 +138,68 @@ def table(
         typer.echo(json.dumps(tables.as_document(loaded), indent=1))
     else:
         typer.echo(tables.markdown(loaded))
+
+
+@app.command()
+def fig7(output: FigureOption, collected: ScoresOption = SCORES_FILE) -> None:
+    """Draw quality over the budget, without aperture.
+
+    Example: python -m benchmarks.maps fig7 -o docs/images/fig7.png
+    """
+    from benchmarks.maps import figures
+
+    figures.save(figures.quality(scores.load(collected), aperture=False), output)
+
+
+@app.command()
+def fig8(output: FigureOption, collected: ScoresOption = SCORES_FILE) -> None:
+    """Draw quality under the coded aperture.
+
+    Example: python -m benchmarks.maps fig8 -o docs/images/fig8.png
+    """
+    from benchmarks.maps import figures
+
+    figures.save(figures.quality(scores.load(collected), aperture=True), output)
+
+
+@app.command()
+def fig9(output: FigureOption, collected: ScoresOption = SCORES_FILE) -> None:
+    """Draw the learned maps above the best hand-made ones.
+
+    Example: python -m benchmarks.maps fig9 -o docs/images/fig9.png
+    """
+    from benchmarks.maps import figures
+
+    figures.save(figures.maps(scores.load(collected)), output)
+
+
+@app.command()
+def fig10(
+    output: FigureOption,
+    clips: Annotated[Path, typer.Option(help="What `focalloop data test-set` wrote.")],
+    bundle: Annotated[
+        list[str],
+        typer.Option(metavar="LABEL=BUNDLE", help="Shipped name or path; several times."),
+    ],
+    clip: Annotated[str, typer.Option(help="Name of the clip.")] = "box_hand",
+    frame: Annotated[int, typer.Option(min=0, help="Frame to show.")] = 8,
+) -> None:
+    """Draw a frame restored under several maps, side by side.
+
+    Example: python -m benchmarks.maps fig10 --clips test_set.npz -o docs/images/fig10.png
+    --bundle fixed=edge-fixed-1of16 --bundle learned=edge-learned-1of16
+    """
+    from benchmarks.maps import figures
+    from benchmarks.maps.restored import restore
+
+    bundles = []
+    for text in bundle:
+        label, equals, name = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--bundle {text}: give it as LABEL=BUNDLE")
+        bundles.append((label, Bundle.load(name)))
+    shown = restore(load_clips(clips), clip, bundles, slot=frame)
+    figures.save(figures.restored(shown), output)
 
 
 def main() -> None:
