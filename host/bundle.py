@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ SCHEMA_VERSION = 1
 
 DEFAULT_BUNDLE = "edge-tile-2of16"
 """Shipped bundle that is used where none is named."""
+
+OPEN_TEST_SET = "test_set.npz"
+"""Clips that anybody can rebuild (``docs/test-set.md``); a bundle's score on them is told."""
 
 MANIFEST = "bundle.json"
 
@@ -98,6 +102,16 @@ class Bundle:
             raise BundleError(
                 f"{path} is no folder and no readable zip ({error}), so no bundle: fetch it again"
             ) from None
+
+    @property
+    def psnr_db(self) -> float | None:
+        """Mean PSNR on the clips of `OPEN_TEST_SET` in dB, where the bundle states it."""
+        for score in self.meta["scores"]:
+            if isinstance(score, dict) and score.get("set") == OPEN_TEST_SET:
+                stated = score.get("psnr")
+                if isinstance(stated, int | float) and isfinite(stated):
+                    return float(stated)
+        return None
 
     def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
         """Start the network in ONNX Runtime, with `threads` threads inside one reconstruction.

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from firmware_sim.ratio_map import RatioMap, RatioMapError
 from host.bundle import DEFAULT_BUNDLE, Bundle, BundleError, list_bundles
@@ -21,16 +26,28 @@ class _Choice:
 
     name: str
     rebuild: Reconstructor
-    ratio_map: RatioMap | None
+    ratio_map: RatioMap | None = None
+    _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
 
     def suits(self, ratio_map: RatioMap) -> bool:
-        """Whether it was made for this map, or for any."""
-        if self.ratio_map is None:
-            return True
+        """Whether its network was trained for what this map measures; never without a network."""
+        known = self._suited.get(ratio_map)
+        if known is None:
+            known = self._suited[ratio_map] = self._measures_as(ratio_map)
+        return known
+
+    def _measures_as(self, other: RatioMap) -> bool:
+        if self.ratio_map is None or self.ratio_map.slots != other.slots:
+            return False
         try:
-            return self.ratio_map.tiled_to(*ratio_map.shape).hash() == ratio_map.hash()
+            own = self.ratio_map.tiled_to(*other.shape)
         except RatioMapError:
             return False
+        if own.aperture is None or other.aperture is None:
+            same_light = own.aperture is other.aperture
+        else:
+            same_light = np.array_equal(own.aperture, other.aperture)
+        return same_light and np.array_equal(own.levels, other.levels)
 
 
 class Rebuilder:
@@ -56,43 +73,60 @@ class Rebuilder:
         self._offered: dict[str, BundleState] = {}
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in list_bundles() else NETWORK_FREE
-        self._network_free = NetworkFree()
-        self._choice = self._load(bundle)
+        self._network_free = _Choice(NETWORK_FREE, NetworkFree())
+        # The chosen way; beside it, during a change, the one for windows of the other map.
+        self._ways: tuple[_Choice, ...] = (self._load(bundle),)
 
     @property
     def name(self) -> str:
         """What reconstructs: the bundle's name or path as given, or `NETWORK_FREE`."""
-        return self._choice.name
+        return self._ways[0].name
 
     @property
     def ratio_map(self) -> RatioMap | None:
         """Map that the network was trained for; None without a network."""
-        return self._choice.ratio_map
+        return self._ways[0].ratio_map
 
-    def select(self, name: str) -> None:
-        """Reconstruct with a shipped bundle, with the one given at the start, or without one.
+    @contextmanager
+    def changing(self, name: str) -> Iterator[RatioMap | None]:
+        """Change to a shipped bundle, to the one given at the start, or to no network.
+
+        In the ``with`` block the board gets the map that is handed out, if one is. Each window is
+        rebuilt by the network of its own map, before, in and after the block, however many are
+        under way when the board changes over. If the block raises, nothing has changed.
 
         Raises
         ------
         BundleError, ReconstructError
-            If there is no such bundle among those on offer, or it cannot be used; the present one
-            stays.
+            If there is no such bundle among those on offer, or it cannot be used.
         """
         names = [bundle.name for bundle in self.offer()]
         if name not in names:
             raise BundleError(f"there is no bundle {name!r} here: choose one of {', '.join(names)}")
-        self._choice = self._load(name)
+        present, coming = self._ways[0], self._load(name)
+        self._ways = (present, coming)
+        try:
+            yield coming.ratio_map
+        except BaseException:
+            self._ways = (present,)
+            raise
+        self._ways = (coming,) if coming.ratio_map is None else (coming, present)
+
+    def settle(self) -> None:
+        """Forget the network of the map before: another map is to come without a network."""
+        self._ways = self._ways[:1]
 
     def offer(self) -> list[BundleState]:
         """Return everything that can be selected; a damaged bundle is left out."""
         with self._lock:
             if not self._offered:
-                self._offered = _offer([self._choice.name, *list_bundles()])
+                self._offered = _offer([self.name, *list_bundles()])
             return list(self._offered.values())
 
     def is_trained_for(self, ratio_map: RatioMap) -> bool:
         """Whether the network was trained for this map, or needs no training at all."""
-        return self._choice.suits(ratio_map)
+        ways = self._ways
+        return ways[0].ratio_map is None or any(way.suits(ratio_map) for way in ways)
 
     def __call__(self, window: Window) -> tuple[Float32, str | None]:
         """Reconstruct one window, with the network if it was trained for the window's map.
@@ -103,19 +137,19 @@ class Rebuilder:
         problem : str or None
             Why the network could not be used; then the video, and all after it, come without one.
         """
-        choice, problem = self._choice, None  # once, as another thread may select meanwhile
-        if choice.suits(window.ratio_map):
-            try:
-                return choice.rebuild(window.reads, window.ratio_map), None
-            except ReconstructError as error:
-                if choice.name == NETWORK_FREE:
-                    raise
-                self._choice, problem = self._load(NETWORK_FREE), str(error)
-        return self._network_free(window.reads, window.ratio_map), problem
+        ways, problem = self._ways, None  # once, as another thread may change them meanwhile
+        chosen = next((way for way in ways if way.suits(window.ratio_map)), self._network_free)
+        try:
+            return chosen.rebuild(window.reads, window.ratio_map), None
+        except ReconstructError as error:
+            if chosen is self._network_free:
+                raise
+            self._ways, problem = (self._network_free,), str(error)
+        return self._network_free.rebuild(window.reads, window.ratio_map), problem
 
     def _load(self, name: str) -> _Choice:
         if name == NETWORK_FREE:
-            return _Choice(name, self._network_free, None)
+            return self._network_free
         bundle = Bundle.load(name)
         return _Choice(name, bundle.reconstructor(THREADS), bundle.ratio_map)
 
@@ -129,6 +163,9 @@ def _offer(names: list[str]) -> dict[str, BundleState]:
             bundle = Bundle.load(name)
         except BundleError:
             continue
-        offered[name] = BundleState(name, bundle.name, bundle.ratio_map.mean_level)
-    offered[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network", None)
+        ratio_map = bundle.ratio_map
+        offered[name] = BundleState(
+            name, bundle.name, ratio_map.ratio, ratio_map.aperture is not None, bundle.psnr_db
+        )
+    offered[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network")
     return offered

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import Feature
 from host.board import Board
 from host.errors import BoardError, BoardLostError
 from host.live.ledger import Ledger
 from host.live.newest import Newest
+from host.live.program import Program
 from host.live.rebuilder import Rebuilder
 from host.live.report import board_state, link_state, sentence
 from host.live.scoring import score
@@ -40,7 +41,7 @@ from host.live.state import (
     ScoreState,
     map_state,
 )
-from host.reconstruct import NETWORK_FREE, Float32, initial_reconstruction
+from host.reconstruct import Float32, initial_reconstruction
 from host.windows import Window
 
 DRAWN_STEP = 4
@@ -54,9 +55,6 @@ What the host is too slow for, the board does not read out."""
 
 RECONNECT_TIMEOUT_S = 5.0
 """How long a vanished board is waited for before everything, its emulator too, starts anew."""
-
-DEFAULT_TILE = "tile-2of16"
-"""Map where neither the user nor a bundle names one."""
 
 _RETRY_S = 1.0
 _TRUTH_TIMEOUT_S = 1.0
@@ -90,7 +88,7 @@ class LiveSession:
     bundle
         As for `Rebuilder`.
     ratio_map
-        Map to upload; by default the bundle's own, or `DEFAULT_TILE` without one.
+        Map to begin with; by default the bundle's own, or a tile of two measurements a pixel.
     scene, profile
         What is known of the board's scene and noise, for the state.
 
@@ -111,12 +109,9 @@ class LiveSession:
     ) -> None:
         self.failure: FocalloopError | None = None
         self._source = source
-        self._bundle = bundle
-        self._map = ratio_map
-        self._map_runs = False
         self._scene, self._profile = scene, profile
         self._ledger = Ledger()
-        self._rebuilder: Future[Rebuilder] = Future()
+        self._program = Program(self._ledger, bundle, ratio_map)
         self._board: Board | None = None
         self._picture: Picture | None = None
         self._scores: ScoreState | None = None
@@ -150,7 +145,7 @@ class LiveSession:
     @property
     def ratio_map(self) -> RatioMap | None:
         """Map the board runs; None before the first upload."""
-        return self._map if self._map_runs else None
+        return self._program.ratio_map
 
     def picture(self) -> Picture | None:
         """Return the newest picture."""
@@ -174,21 +169,24 @@ class LiveSession:
 
     def bundles(self) -> list[BundleState]:
         """Return everything that can reconstruct; nothing while the session is starting."""
-        return self._rebuilder.result().offer() if self._rebuilder.done() else []
+        return self._program.offer()
 
     def select(self, name: str) -> None:
-        """Reconstruct with the named bundle, or ``network-free``, from the next window on.
+        """Run the named bundle's map and reconstruct with its network; returns when it runs.
+
+        ``network-free`` leaves the network out and the map as it is.
 
         Raises
         ------
-        BundleError, ReconstructError
-            If that cannot be; the present one stays.
+        BundleError, ReconstructError, RatioMapError, BoardError, BoardLostError
+            If that cannot be; map and network stay what they were.
         """
-        self._rebuilder.result().select(name)
-        self._ledger.tell(f"Windows are rebuilt by {name} now.")
+        self._program.select(self._board, name)
 
     def upload(self, ratio_map: RatioMap) -> None:
         """Bring a map onto the board and run it; returns when it runs.
+
+        Windows are reconstructed without a network unless it is the map of the present bundle.
 
         Raises
         ------
@@ -197,10 +195,7 @@ class LiveSession:
         BoardError, BoardLostError
             If the board refused it or is not there; it keeps the old map.
         """
-        board = self._board
-        if board is None:
-            raise BoardLostError("no board is connected: send the map again in a moment")
-        self._upload(board, ratio_map)
+        self._program.upload(self._board, ratio_map)
 
     def state(self) -> LiveState:
         """Return how the session stands now."""
@@ -208,8 +203,7 @@ class LiveSession:
         phase = ledger.phase
         if phase is Phase.STREAMING and board is not None and board.state == "lost":
             phase = Phase.LOST
-        rebuilder = self._rebuilder.result() if _succeeded(self._rebuilder) else None
-        ratio_map = self.ratio_map
+        rebuilder, ratio_map = self._program.rebuilder, self._program.ratio_map
         trained = rebuilder is None or ratio_map is None or rebuilder.is_trained_for(ratio_map)
         return LiveState(
             phase=phase,
@@ -276,35 +270,11 @@ class LiveSession:
                 self._board = None
 
     def _stream(self, board: Board) -> None:
-        ratio_map = self._map or self._rebuilder.result().ratio_map
-        if ratio_map is None:
-            info = board.info
-            tile = NAMED_TILES[DEFAULT_TILE]
-            ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
-        self._upload(board, ratio_map)
+        self._program.begin(board)
         for window in board.stream(CREDIT):
             self._pass_on(board, window)
             if self._ending.is_set():
                 return
-
-    def _upload(self, board: Board, ratio_map: RatioMap) -> None:
-        before, activity = self._ledger.phase, "uploading the ratio map"
-        self._ledger.enter(Phase.UPLOADING, activity, 0.0)
-        started_s = time.monotonic()
-        try:
-            self._map = board.upload(
-                ratio_map,
-                lambda done, total: self._ledger.enter(Phase.UPLOADING, activity, done / total),
-            )
-            self._map_runs = True
-        except FocalloopError:
-            self._ledger.enter(before)
-            raise
-        self._ledger.enter(Phase.STREAMING)
-        self._ledger.tell(
-            f"A ratio map of {self._map.mean_level:.2f} measurements a pixel was uploaded in "
-            f"{time.monotonic() - started_s:.2f} s."
-        )
 
     def _pass_on(self, board: Board, window: Window) -> None:
         """Hand a window to the rebuild thread, then fetch the scene behind it meanwhile."""
@@ -325,14 +295,7 @@ class LiveSession:
     # The rebuild thread.
 
     def _run_rebuild(self) -> None:
-        try:
-            rebuilder = Rebuilder(self._bundle)
-        except FocalloopError as error:
-            self._rebuilder.set_exception(error)
-            raise
-        self._rebuilder.set_result(rebuilder)
-        if self._bundle is None and rebuilder.name == NETWORK_FREE:
-            self._ledger.tell("No bundle is installed: windows are rebuilt without one.", "warning")
+        rebuilder = self._program.load()
         while (job := self._jobs.take()) is not None:
             self._rebuild(job, rebuilder)
 
@@ -391,7 +354,3 @@ def _bytes(video: Float32) -> NDArray[np.uint8]:
     """Video in [0, 1] as bytes, rounded; what lies beyond is clipped."""
     scaled = np.multiply(video, np.float32(255), dtype=np.float32)
     return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
-
-
-def _succeeded(future: Future[Rebuilder]) -> bool:
-    return future.done() and future.exception() is None

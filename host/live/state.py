@@ -70,6 +70,8 @@ class MapState:
     """Measurements a pixel a window, the mean."""
     ratio: float
     """``r_avg``: measurements against a full readout, one read a pixel a slot."""
+    aperture: bool
+    """Whether a coded aperture shuts single pixels in single slots."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,12 @@ class BundleState:
 
     name: str
     title: str
-    mean_level: float | None
-    """Measurements a pixel of the map it was trained for; None for the network-free path."""
+    ratio: float | None = None
+    """``r_avg`` of the map it was trained for; None for the network-free path."""
+    aperture: bool = False
+    """Whether that map has a coded aperture."""
+    psnr_db: float | None = None
+    """On the open test set, as the bundle states it; None where it does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +227,10 @@ class LiveSource(Protocol):
         ...
 
     def select(self, name: str) -> None:
-        """Reconstruct with the named bundle, or ``network-free``, from the next window on."""
+        """Run the named bundle's map and reconstruct with its network; returns when it runs.
+
+        ``network-free`` leaves the network out and the map as it is.
+        """
         ...
 
 
@@ -242,4 +251,5 @@ def map_state(ratio_map: RatioMap) -> MapState:
         },
         mean_level=ratio_map.mean_level,
         ratio=ratio_map.ratio,
+        aperture=ratio_map.aperture is not None,
     )

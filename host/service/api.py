@@ -21,10 +21,12 @@ from pydantic import BaseModel, Field
 
 from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
+from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap
+from host.bundle import BundleError
 from host.errors import BoardError
 from host.live.report import sentence
 from host.live.state import BoardState, BundleState, LiveSource, LiveState, MapState, map_state
+from host.reconstruct import ReconstructError
 from host.service.gate import Gate
 from host.service.metrics import registry_of
 from host.service.preview import preview
@@ -59,7 +61,7 @@ class Bundles(BaseModel):
 
 
 class BundleChoice(BaseModel):
-    """Name of the bundle to reconstruct with, or ``network-free``."""
+    """Name of the bundle to run, or ``network-free``."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -176,9 +178,13 @@ def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
         """Return what can reconstruct, and what does."""
         return Bundles(bundles=source.bundles(), active=source.state().bundle)
 
-    @app.put("/api/bundle", responses=_refusals(422))
+    @app.put("/api/bundle", responses=_refusals(422, 503))
     def put_bundle(choice: BundleChoice) -> Bundles:
-        """Reconstruct with another bundle, or without a network; the board keeps its map."""
+        """Bring a bundle's map onto the board and reconstruct with its network.
+
+        Answers when both run; map and network stay what they were where either is refused.
+        ``network-free`` leaves the network out, and the board keeps its map.
+        """
         source.select(choice.name)
         return get_bundles()
 
@@ -239,7 +245,7 @@ def _document(ratio_map: RatioMap) -> MapDocument:
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
     """Turn an expected failure into its sentence: 422 where the sender is to change something."""
-    wrong_input = isinstance(error, RatioMapError | BoardError | ValueError)
+    wrong_input = isinstance(error, BundleError | ReconstructError | BoardError | ValueError)
     return JSONResponse({"detail": sentence(error)}, 422 if wrong_input else 503)
 
 

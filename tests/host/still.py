@@ -4,8 +4,8 @@ import numpy as np
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.read_plan import ReadPlan
-from host.live.rebuilder import NETWORK_FREE
 from host.live.state import BoardState, BundleState, LiveState, Phase, Picture, map_state
+from host.reconstruct import NETWORK_FREE
 
 SHAPE = (16, 24)
 
@@ -72,7 +72,8 @@ class Still:
         self.ratio_map = ratio_map
 
     def bundles(self):
-        return [BundleState("edge", "edge", 2.0), BundleState(NETWORK_FREE, "no network", None)]
+        edge = BundleState("edge", "edge", ratio=0.125, aperture=True, psnr_db=30.0)
+        return [edge, BundleState(NETWORK_FREE, "no network")]
 
     def select(self, name):
         self.selected.append(name)

@@ -40,6 +40,19 @@ def test_a_bundle_loads_and_reconstructs(tmp_path, form):
     np.testing.assert_array_equal(video, np.broadcast_to(8 + fitted.levels, (16, 24, 32)))
 
 
+@pytest.mark.parametrize(
+    ("scores", "psnr_db"),
+    [
+        ([], None),
+        ([{"set": "mine.npz", "psnr": 31}], None),
+        ([{"set": "mine.npz", "psnr": 31}, {"set": "test_set.npz", "psnr": 30}], 30.0),
+        ([{"set": "test_set.npz", "psnr": "high"}, "none", {"set": "test_set.npz"}], None),
+    ],
+)
+def test_the_score_told_is_of_the_open_test_set(tmp_path, scores, psnr_db):
+    assert Bundle.load(write_tiny_bundle(tmp_path / "tiny", scores=scores)).psnr_db == psnr_db
+
+
 def test_shipped_bundles_are_found_without_importing_models():
     program = (
         "import sys; from host.bundle import list_bundles; list_bundles(); "

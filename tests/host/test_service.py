@@ -17,7 +17,9 @@ import host.web
 from firmware_sim import ratio_map_files
 from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from firmware_sim.wire import ErrorCode
+from host.bundle import BundleError
 from host.errors import BoardError, BoardLostError
+from host.reconstruct import ReconstructError
 from host.service.api import MAX_MAP_BYTES, create_app
 from host.service.binding import ServiceError, address_of, check_exposure, listen
 from host.service.server import Service
@@ -148,7 +150,9 @@ def test_a_gigabyte_is_refused_before_it_is_sent(session):
         with socket.create_connection(sock.getsockname(), timeout=10) as line:
             head = f"PUT /api/map HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n"
             line.sendall(head.encode() + bytes(MAX_MAP_BYTES // 2))
-            answer = line.recv(4096)
+            answer = b""
+            while b"}" not in answer and (data := line.recv(4096)):
+                answer += data
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"the board keeps its map" in answer
     finally:
@@ -172,13 +176,45 @@ def test_without_a_board_nothing_is_taken(client, session):
 def test_bundles_are_listed_and_chosen(client, session):
     assert client.get("/api/bundles").json() == {
         "bundles": [
-            {"name": "edge", "title": "edge", "mean_level": 2.0},
-            {"name": "network-free", "title": "no network", "mean_level": None},
+            {
+                "name": "edge",
+                "title": "edge",
+                "ratio": 0.125,
+                "aperture": True,
+                "psnr_db": 30.0,
+            },
+            {
+                "name": "network-free",
+                "title": "no network",
+                "ratio": None,
+                "aperture": False,
+                "psnr_db": None,
+            },
         ],
         "active": "network-free",
     }
     assert client.put("/api/bundle", json={"name": "edge"}).json()["active"] == "edge"
     assert session.selected == ["edge"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BundleError("there is no bundle 'x' here"), 422),
+        (ReconstructError("the network is of another kind"), 422),
+        (RatioMapError("the ratio map is for windows of 8 slots"), 422),
+        (BoardLostError("the board vanished"), 503),
+    ],
+)
+def test_a_bundle_that_cannot_run_is_told_in_a_sentence(client, session, error, status):
+    def refuse(name):
+        raise error
+
+    session.select = refuse
+    answer = client.put("/api/bundle", json={"name": "x"})
+    assert answer.status_code == status
+    assert str(error)[1:] in answer.json()["detail"]
+    assert client.get("/api/bundles").json()["active"] == "network-free"
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 3}, [], "x"])
