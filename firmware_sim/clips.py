@@ -1,6 +1,7 @@
 """Clips: video cut into windows of T gray frames, from the files people have.
 
-One entry, `load_clips`, reads an ``.npz``, a video file, a folder of frames or a folder of videos.
+One entry, `load_clips`, reads an ``.npz``, a ``.mat`` of the SCI benchmark, a video file, a folder
+of frames or a folder of videos.
 Gray is ``0.2126 R + 0.7152 G + 0.0722 B`` over the full range 0...255, whatever the file's own
 range and colour space (CRL section VI, "grayscale"; the weights are those of ITU-R BT.709).
 """
@@ -8,8 +9,6 @@ range and colour space (CRL section VI, "grayscale"; the weights are those of IT
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,10 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
+from firmware_sim.clip_arrays import check_bytes, clips_in_npz, frames_in_mat, one_line
+from firmware_sim.errors import SceneError
 
 if TYPE_CHECKING:
     from av import VideoFrame
+
+__all__ = [
+    "Clips",
+    "SceneError",
+    "decoded_frames",
+    "fit_frame",
+    "gray_frame",
+    "gray_image",
+    "load_clips",
+    "numbered_images",
+]
 
 LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Weights of R, G and B in gray (ITU-R BT.709)."""
@@ -37,23 +48,8 @@ IMAGE_SUFFIXES = frozenset(
 _BICUBIC, _AREA, _FULL_CHROMA, _ACCURATE_ROUNDING = 4, 32, 0x2000, 0x40000
 """libswscale's flags, by value: PyAV takes them since 14 and names them since 18."""
 
-_UNREADABLE_NPZ = (
-    ValueError,  # not an array, or pickled
-    OSError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,  # encrypted, or compressed in a way unknown here
-    MemoryError,  # a header that claims more than the file holds
-)
-
 MAX_CLIP_BYTES = 2 << 30
 """Clips are held in memory; more than this is refused with advice, before it is decoded."""
-
-
-class SceneError(FocalloopError):
-    """A clip, video or camera that cannot be used; the text says which, why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +75,12 @@ def load_clips(
     Parameters
     ----------
     path
-        An ``.npz`` with ``clips (N, T, H, W) uint8`` and optionally ``names (N,)``; a video file;
-        a folder of frames (``00001.jpg`` ..., also the Need for Speed layout
-        ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos. Frames are cut into
-        consecutive windows that do not overlap; a rest shorter than a window is left out.
+        An ``.npz`` with ``clips (N, F, H, W)``, 0..255 or floats in 0..1, and optionally
+        ``names (N,)``; a ``.mat`` of the SCI benchmark with ``orig (H, W, F)``; a video file; a
+        folder of frames (``00001.jpg`` ..., also the Need for Speed layout
+        ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos or ``.mat`` files. Frames
+        are cut into consecutive windows that do not overlap; a rest shorter than a window is left
+        out.
     slots
         Frame slots T of a clip.
     size
@@ -143,32 +141,18 @@ def _crop(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: int | None) -> Clips:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if "clips.npy" not in archive.namelist():
-                found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
-                raise SceneError(f"{path} has no array `clips` (it has {found})")
-            _check_bytes(path, archive.getinfo("clips.npy").file_size)
-        with np.load(path, allow_pickle=False) as data:
-            clips = data["clips"]
-            names = [str(name) for name in data["names"]] if "names" in data else None
-    except _UNREADABLE_NPZ as error:
+    clips, names = clips_in_npz(path, MAX_CLIP_BYTES)
+    count, frames = clips.shape[:2]
+    if frames < slots:
         raise SceneError(
-            f"{path} is not a readable .npz of clips ({_one_line(error)}): fetch or write it again"
-        ) from None
-    if clips.dtype != np.uint8 or clips.ndim != 4 or 0 in clips.shape:
-        raise SceneError(
-            f"`clips` in {path} is {clips.dtype} of shape {clips.shape}; "
-            "clips are uint8 of shape (N, T, H, W)"
+            f"the clips in {path} have T={frames} frames; T={slots} is needed here: "
+            "give longer ones, or work with a ratio map of that T"
         )
-    if clips.shape[1] != slots:
-        raise SceneError(
-            f"the clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here"
-        )
-    if names is None:
-        names = [f"{path.stem}[{k}]" for k in range(len(clips))]
-    if len(names) != len(clips):
-        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names")
+    names = names or [f"{path.stem}[{k}]" for k in range(count)]
+    windows = frames // slots
+    if frames != slots:
+        clips = clips[:, : windows * slots].reshape(-1, slots, *clips.shape[2:])
+        names = [f"{name}[{k}]" for name in names for k in range(windows)]
     clips, names = clips[:max_clips], names[:max_clips]
     if size is not None and clips.shape[2:] != size:
         clips = np.stack([[fit_frame(frame, size) for frame in clip] for clip in clips])
@@ -180,7 +164,7 @@ def _sources_in(folder: Path) -> list[Path]:
     entries = sorted(folder.iterdir(), key=_natural)
     if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries if entry.is_file()):
         return [folder]
-    videos = [entry for entry in entries if entry.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [entry for entry in entries if entry.suffix.lower() in {".mat", *VIDEO_SUFFIXES}]
     if videos:
         return videos
     below = [entry for entry in entries if entry.is_dir()]
@@ -216,7 +200,7 @@ def _from_videos(
             names.append(f"{source.stem}[{taken}]")
             taken += 1
             total_bytes += windows[-1].nbytes
-            _check_bytes(source, total_bytes)
+            check_bytes(source, total_bytes, MAX_CLIP_BYTES)
     if not windows:
         if too_short:
             raise SceneError(f"a clip needs {slots} frames; too short: {', '.join(too_short)}")
@@ -225,11 +209,14 @@ def _from_videos(
 
 
 def _frames(source: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a video file or a folder of images, in order."""
+    """Gray frames of a video, a MATLAB file or a folder of images, in order."""
     if source.is_dir():
-        images = map(gray_image, numbered_images(source))
-        return images if size is None else (fit_frame(image, size) for image in images)
-    return (gray_frame(frame, size) for frame in decoded_frames(source))
+        images: Iterator[NDArray[np.uint8]] = map(gray_image, numbered_images(source))
+    elif source.suffix.lower() == ".mat":
+        images = iter(frames_in_mat(source, MAX_CLIP_BYTES))
+    else:
+        return (gray_frame(frame, size) for frame in decoded_frames(source))
+    return images if size is None else (fit_frame(image, size) for image in images)
 
 
 def decoded_frames(path: Path) -> Iterator[VideoFrame]:
@@ -254,7 +241,7 @@ def decoded_frames(path: Path) -> Iterator[VideoFrame]:
     except (av.error.FFmpegError, ValueError) as error:
         where = f" after frame {decoded}" if decoded else ""
         raise SceneError(
-            f"{path} cannot be decoded{where} ({_one_line(error)}): "
+            f"{path} cannot be decoded{where} ({one_line(error)}): "
             "give an undamaged video file, an .npz of clips or a folder of frames"
         ) from None
 
@@ -285,23 +272,11 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
             return (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise SceneError(
-            f"the frame {path} cannot be decoded ({_one_line(error)}): "
+            f"the frame {path} cannot be decoded ({one_line(error)}): "
             "remove it or put an undamaged one in its place"
         ) from None
-
-
-def _check_bytes(path: Path, count: int) -> None:
-    if count > MAX_CLIP_BYTES:
-        raise SceneError(
-            f"{path} needs more than {MAX_CLIP_BYTES >> 30} GiB of memory as clips: "
-            "give fewer or smaller ones"
-        )
 
 
 def _natural(path: Path) -> list[Any]:
     """Sort key that puts frame 10 after frame 9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

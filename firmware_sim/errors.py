@@ -6,3 +6,7 @@ class FocalloopError(Exception):
 
     The command line prints ``str(error)`` and exits with status 1; nothing else of it is shown.
     """
+
+
+class SceneError(FocalloopError):
+    """A clip, video or camera that cannot be used; the text says which, why and what to do."""
