@@ -32,7 +32,7 @@ _UNREADABLE_NPZ = (
 
 
 def clips_in_npz(path: Path, most_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
-    """Read ``clips (N, F, H, W)`` and, where there are some, ``names (N,)``.
+    """Read ``clips (N, T, H, W)`` and, where there are some, ``names (N,)``.
 
     Raises
     ------

@@ -75,11 +75,11 @@ def load_clips(
     Parameters
     ----------
     path
-        An ``.npz`` with ``clips (N, F, H, W)``, 0..255 or floats in 0..1, and optionally
+        An ``.npz`` with ``clips (N, T, H, W)``, 0..255 or floats in 0..1, and optionally
         ``names (N,)``; a ``.mat`` of the SCI benchmark with ``orig (H, W, F)``; a video file; a
         folder of frames (``00001.jpg`` ..., also the Need for Speed layout
-        ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos or ``.mat`` files. Frames
-        are cut into consecutive windows that do not overlap; a rest shorter than a window is left
+        ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos or ``.mat`` files. Video
+        is cut into consecutive windows that do not overlap; a rest shorter than a window is left
         out.
     slots
         Frame slots T of a clip.
@@ -142,17 +142,13 @@ def _crop(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: int | None) -> Clips:
     clips, names = clips_in_npz(path, MAX_CLIP_BYTES)
-    count, frames = clips.shape[:2]
-    if frames < slots:
+    # Not cut like a video: under another T the set would be another one, and so its scores.
+    if clips.shape[1] != slots:
         raise SceneError(
-            f"the clips in {path} have T={frames} frames; T={slots} is needed here: "
-            "give longer ones, or work with a ratio map of that T"
+            f"the clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here: "
+            "save windows of that length, or work with a ratio map of that T"
         )
-    names = names or [f"{path.stem}[{k}]" for k in range(count)]
-    windows = frames // slots
-    if frames != slots:
-        clips = clips[:, : windows * slots].reshape(-1, slots, *clips.shape[2:])
-        names = [f"{name}[{k}]" for name in names for k in range(windows)]
+    names = names or [f"{path.stem}[{k}]" for k in range(len(clips))]
     clips, names = clips[:max_clips], names[:max_clips]
     if size is not None and clips.shape[2:] != size:
         clips = np.stack([[fit_frame(frame, size) for frame in clip] for clip in clips])

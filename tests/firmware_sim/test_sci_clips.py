@@ -124,15 +124,6 @@ def test_an_npz_of_floats_is_scaled(tmp_path, dtype):
         np.testing.assert_array_equal(loaded.clips, clips)
 
 
-def test_longer_clips_of_an_npz_are_cut_into_windows(tmp_path):
-    clips = frames(80).reshape(2, 40, 12, 20)
-    np.savez(tmp_path / "long.npz", clips=clips, names=np.array(["kobe", "drop"]))
-    loaded = load_clips(tmp_path / "long.npz")
-    assert loaded.names == ("kobe[0]", "kobe[1]", "drop[0]", "drop[1]")
-    np.testing.assert_array_equal(loaded.clips[3], clips[1, 16:32])
-    np.testing.assert_array_equal(loaded.clips[0], clips[0, :16])
-
-
 @pytest.mark.parametrize(
     ("clips", "told"),
     [
