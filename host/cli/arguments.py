@@ -6,34 +6,40 @@ from pathlib import Path
 
 from firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from firmware_sim.ratio_map import DEFAULT_SLOTS, NAMED_TILES, RatioMap, RatioMapError
+from host.bundle import Bundle, list_bundles
 
 DEFAULT_SHAPE = (256, 256)
 """Array size (H, W) that a named tile fills where nothing else says one."""
 
 
 def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
-    """Load the ratio map that `spec` stands for: a named tile or a file.
+    """Load the ratio map that `spec` stands for: a named tile, a file, or a bundle's.
 
     Parameters
     ----------
     spec
-        A name in `NAMED_TILES`, or the path of a ``.npz`` or ``.png`` map.
+        A name in `NAMED_TILES`, the path of a ``.npz`` or ``.png`` map, or a bundle by its shipped
+        name or the path of its folder or ``.zip``.
     shape
         Array size ``(H, W)`` to fit it to; by default a file's own, `DEFAULT_SHAPE` for a tile.
 
     Raises
     ------
-    RatioMapError
+    RatioMapError, BundleError
         If there is no such map, or it does not fit `shape`.
     """
     if spec in NAMED_TILES:
         return RatioMap.from_tile(NAMED_TILES[spec], shape or DEFAULT_SHAPE)
-    if not Path(spec).exists():
+    path = Path(spec)
+    if spec in list_bundles() or path.is_dir() or (path.suffix == ".zip" and path.exists()):
+        ratio_map = Bundle.load(spec).ratio_map
+    elif path.exists():
+        ratio_map = RatioMap.load(path)
+    else:
         raise RatioMapError(
-            f"there is no ratio map {spec!r}: give a .npz or .png file, or a named tile "
+            f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
             f"({', '.join(NAMED_TILES)})"
         )
-    ratio_map = RatioMap.load(spec)
     return ratio_map if shape is None else ratio_map.tiled_to(*shape)
 
 

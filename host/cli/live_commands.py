@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMap
-from host.cli.arguments import load_map
+from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMapError
+from host.cli.arguments import DEFAULT_SHAPE, load_map
 from host.cli.output import JsonFlag
 from host.cli.preview_run import PageSettings, has_display, run_preview
+from host.reconstruct import NETWORK_FREE
 
 DEMO_CLIP = "box.mp4"
 
@@ -19,12 +20,15 @@ BundleOption = Annotated[
     str | None,
     typer.Option(
         "--bundle",
-        help="Shipped bundle or path of one, or network-free. Default: the shipped default bundle.",
+        help="Shipped bundle or path of one (a folder or .zip), or network-free. "
+        "Default: the shipped default bundle.",
     ),
 ]
 MapOption = Annotated[
     str | None,
-    typer.Option("--map", help="Ratio map: a file or a named tile. Default: the bundle's own."),
+    typer.Option(
+        "--map", help="Ratio map: a file, a named tile or a bundle's. Default: the bundle's own."
+    ),
 ]
 HttpPortOption = Annotated[
     int | None,
@@ -62,7 +66,11 @@ def live(
     ] = "paper",
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Array of the emulated board. Default: 256x256."),
+        typer.Option(
+            metavar="WxH",
+            help="Array of the emulated board. Default: 256x256, or that of a map that fits no "
+            "other.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the emulated noise.")] = 0,
     slot_rate: Annotated[
@@ -92,17 +100,13 @@ def live(
         source, scene_words, profile_words = BoardAt(port), "", ""
     else:
         scene_spec = scene or str(_demo_clip())
-        options = [
+        source = EmulatorProcess(
             f"--scene={scene_spec}",
             f"--profile={profile}",
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",
-        ]
-        if size is not None:
-            options.append(f"--size={size}")
-        if ratio_map is not None and not _is_usual(ratio_map):
-            options.append(f"--map={map_}")  # from which the board has its T and its levels
-        source = EmulatorProcess(*options)
+            *_array_options(map_ or (None if bundle == NETWORK_FREE else bundle), size),
+        )
         scene_words, profile_words = Path(scene_spec).name, Path(profile).name
     page = PageSettings(
         port=http_port, open=has_display() if open_ is None else open_, json=json_output
@@ -151,5 +155,19 @@ def _demo_clip() -> Path:
     return Path(str(files("host") / "clips" / DEMO_CLIP))
 
 
-def _is_usual(ratio_map: RatioMap) -> bool:
-    return (ratio_map.slots, ratio_map.level_set) == (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)
+def _array_options(map_spec: str | None, size: str | None) -> list[str]:
+    """Options that give the emulated board its size, and the T and levels that a map needs."""
+    options = [] if size is None else [f"--size={size}"]
+    if map_spec is None:
+        return options
+    ratio_map = load_map(map_spec)
+    if size is None:
+        height, width = DEFAULT_SHAPE
+        try:
+            ratio_map.tiled_to(height, width)
+        except RatioMapError:
+            height, width = ratio_map.shape
+        options.append(f"--size={width}x{height}")
+    if (ratio_map.slots, ratio_map.level_set) != (DEFAULT_SLOTS, DEFAULT_LEVEL_SET):
+        options.append(f"--map={map_spec}")
+    return options

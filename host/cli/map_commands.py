@@ -15,6 +15,7 @@ from firmware_sim.ratio_map import (
     RatioMap,
     RatioMapError,
 )
+from firmware_sim.tiles import APERTURE_TILE
 from host.cli.arguments import load_map
 from host.cli.map_report import (
     describe,
@@ -38,7 +39,8 @@ maps.add_typer(make)
 MapArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MAP", help=f"A .npz or .png file, or a named tile: {', '.join(NAMED_TILES)}."
+        metavar="MAP",
+        help=f"A .npz or .png file, a bundle, or a named tile: {', '.join(NAMED_TILES)}.",
     ),
 ]
 
@@ -125,6 +127,9 @@ LevelSetOption = Annotated[
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="A .npz or .png file to write.")
 ]
+ApertureOption = Annotated[
+    bool, typer.Option("--aperture", help="Under the coded aperture of the shipped bundles.")
+]
 _SIZE = "256x256"
 _LEVEL_SET = ",".join(str(level) for level in DEFAULT_LEVEL_SET)
 
@@ -136,13 +141,15 @@ def fixed(
     size: SizeOption = _SIZE,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Give every pixel the same level.
 
     Example: focalloop map make fixed 2 -o fixed.npz
     """
-    _write(RatioMap.uniform(level, _shape(size), slots, _integers(level_set)), output, json)
+    made = RatioMap.uniform(level, _shape(size), slots, _integers(level_set))
+    _write(made, aperture, output, json)
 
 
 @make.command()
@@ -157,6 +164,7 @@ def tile(
     size: SizeOption = _SIZE,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Repeat a tile over the array.
@@ -168,7 +176,7 @@ def tile(
     if len({len(row) for row in levels}) != 1:
         raise RatioMapError(f"the rows of the tile {pattern!r} are of different lengths")
     made = RatioMap.from_tile(levels, _shape(size), slots, _integers(level_set))
-    _write(made, output, json)
+    _write(made, aperture, output, json)
 
 
 @make.command()
@@ -185,6 +193,7 @@ def random(
     size: SizeOption = _SIZE,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Scatter levels at random, for a ratio or in a histogram.
@@ -197,7 +206,8 @@ def random(
     if (r_avg is None) == (shares is None):
         raise typer.BadParameter("give one of --r-avg and --shares")
     mixture = shares_for_mean(r_avg * slots, levels) if r_avg is not None else _shares(shares or "")
-    _write(RatioMap.random(_shape(size), mixture, seed, slots, levels), output, json)
+    made = RatioMap.random(_shape(size), mixture, seed, slots, levels)
+    _write(made, aperture, output, json)
 
 
 @make.command()
@@ -206,16 +216,18 @@ def png(
     output: OutputOption,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Read a map painted in the colours that ``map show`` draws, one pixel a pixel.
 
     Example: focalloop map make png painted.png -o painted.npz
     """
-    _write(RatioMap.load(picture, slots, _integers(level_set)), output, json)
+    _write(RatioMap.load(picture, slots, _integers(level_set)), aperture, output, json)
 
 
-def _write(ratio_map: RatioMap, output: Path, json: bool) -> None:
+def _write(made: RatioMap, aperture: bool, output: Path, json: bool) -> None:
+    ratio_map = made.with_aperture_tile(APERTURE_TILE) if aperture else made
     ratio_map.save(output)
     tell_written(ratio_map, output, json)
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_bundle import write_tiny_bundle
 from typer.testing import CliRunner
 
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import LEVEL_COLOURS, NAMED_TILES, RatioMap, RatioMapError
+from firmware_sim.tiles import APERTURE_TILE
 from host.cli import app
 from host.map_design import ReadSchedule, shares_for_mean
 
@@ -50,6 +52,26 @@ def test_show_thins_out_a_large_map_and_tells_an_aperture(tmp_path):
     RatioMap.random((64, 64)).with_aperture(aperture).save(tmp_path / "m.npz")
     assert "thinned" in run("map", "show", tmp_path / "m.npz").stdout
     assert run_json("map", "show", tmp_path / "m.npz")["open_share"] == 0.25
+
+
+def test_show_takes_a_bundle_for_its_map(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "mine", RatioMap.from_tile([[4, 1], [1, 2]], (8, 8)))
+    assert run_json("map", "show", folder)["mean_level"] == 2
+    (tmp_path / "mine" / "ratio_map.npz").unlink()
+    result = run("map", "show", folder)
+    assert isinstance(result.exception, FocalloopError)
+    assert "ratio_map.npz" in str(result.exception)
+
+
+def test_a_map_is_made_under_the_coded_aperture(tmp_path):
+    run_json("map", "make", "tile", "4,1/1,2", "--size", "24x40", "--aperture", "-o",
+             tmp_path / "m.npz")  # fmt: skip
+    made = RatioMap.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(made.aperture_tile, APERTURE_TILE)
+    assert made.tiled_to(8, 8).shape == (8, 8)
+    short = run("map", "make", "fixed", "1", "--slots", "8", "--aperture", "-o", tmp_path / "s.npz")
+    assert isinstance(short.exception, RatioMapError)
+    assert not (tmp_path / "s.npz").exists()
 
 
 MAKES = {

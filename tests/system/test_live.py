@@ -1,11 +1,16 @@
 """`focalloop live` and `serve` as users run them: processes, a pty between them, a page."""
 
 import os
+import shutil
 import signal
 import socket
 
+import numpy as np
 import pytest
 from running import Running, fails, is_running, wait_until
+from tiny_bundle import tiny_network, write_tiny_bundle
+
+from firmware_sim.ratio_map import RatioMap
 
 LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
 
@@ -51,6 +56,26 @@ def test_no_end_leaves_an_emulator_behind(number):
     code = running.stop(number)
     assert code == (-number if number == signal.SIGKILL else 0)
     wait_until(lambda: not is_running(emulator))
+    assert "Traceback" not in running.complaints
+
+
+def test_a_users_own_bundle_is_shown_whatever_it_was_trained_for(tmp_path):
+    rng = np.random.default_rng(0)
+    # Of another T and size than usual, without a period, under a coded aperture, and zipped.
+    ratio_map = RatioMap.random((40, 48), slots=8).with_aperture(rng.random((8, 40, 48)) < 0.5)
+    folder = write_tiny_bundle(
+        tmp_path / "mine", ratio_map, network=tiny_network(slots=8, aperture=True)
+    )
+    path = shutil.make_archive(str(tmp_path / "mine"), "zip", folder)
+    words = ("live", "--http-port", "0", "--no-open", "--scene", "synthetic", "--bundle", path)
+    with Running(*words) as running:
+        state = running.state()
+        assert (state["board"]["height"], state["board"]["width"]) == (40, 48)
+        assert state["map"]["hash"] == ratio_map.hash_hex
+        assert state["map"]["aperture"]
+        assert state["bundle"] == path
+        assert state["trained_for_map"]
+        wait_until(lambda: running.state()["scores"] is not None)
     assert "Traceback" not in running.complaints
 
 
