@@ -198,7 +198,10 @@ def network_settings(entry: Entry) -> NetworkSettings:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a network's weights, float32: the averaged ones of a checkpoint, or all of a file.
+    """Read a network's weights: the averaged ones of a checkpoint, or all of a file.
+
+    They are rounded to float16, as weights are shipped, so that a run which starts from a shipped
+    file starts where one from the checkpoint behind it did.
 
     Raises
     ------
@@ -210,7 +213,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError, SafetensorError) as error:
         raise TrainError(f"{path} holds no weights: {error}") from None
     chosen = below("average.", tensors) or tensors
-    return {name: value.float() for name, value in chosen.items()}
+    return {name: value.half().float() for name, value in chosen.items()}
 
 
 def use_threads(count: int = THREADS) -> None:
