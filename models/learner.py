@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from firmware_sim.noise import NoiseProfile
+from models import processes
 from models.networks import Network, NetworkSettings, build_network
 from models.optimizer import Muon
 from models.sensing import add_noise, clean_reads
@@ -61,9 +62,8 @@ class Learner:
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.steps = 0
         # Averages the gradients of all processes; alone, the network is called as it is.
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._parallel: nn.Module = (
-            DistributedDataParallel(self.network) if distributed else self.network
+            DistributedDataParallel(self.network) if processes.active() else self.network
         )
 
     def step(
@@ -102,7 +102,7 @@ class Learner:
         Raises
         ------
         NotFiniteError
-            If the loss is not finite.
+            If the loss is not finite, in this or any other process.
         """
         scene = scene.to(self.device)
         reads, inputs = self.measure(scene, levels, aperture, generator)
@@ -110,7 +110,7 @@ class Learner:
             video: Tensor = self._parallel(reads, *inputs)
         errors = (video.float() - scene).square().mean(1)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
-        if not torch.isfinite(loss):
+        if processes.anywhere(not torch.isfinite(loss)):
             raise NotFiniteError
         torch.autograd.backward(loss)
         self.optimizer.step(learning_rate)

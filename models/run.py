@@ -3,12 +3,12 @@
 Every random choice of step k follows from ``(seed, k)``, and the learning rate from how much of the
 budget is spent, so a run that was interrupted and resumed takes the very steps it would have taken.
 The budget is a number of steps, or minutes of training: then the schedule ends on time however busy
-the machine is.
+the machine is. Several processes can share the work (`models.processes`); each step's batch is
+then split among them.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
@@ -25,12 +25,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from firmware_sim.noise import preset
+from models import processes
 from models.learner import Learner, NotFiniteError
 from models.networks import NetworkSettings, default_settings, mismatch, settings_from
+from models.run_log import RunLog
 from models.training_data import TrainError, TrainingData
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
+PLOT = "log.png"
+
+LEAST_ERROR = 1e-10
+"""Of a mean squared error in decibels: 100 dB is as good as perfect."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class RunSettings:
     minutes, steps
         The budget: whichever is reached first ends the run; at least one is given.
     batch, crop
-        Windows a step, and the side of the square cut from each, pixels.
+        Windows a step, of all processes together, and the side of the square cut from each, pixels.
     learning_rate
         Of the convolutions at the top of the schedule: warm-up over `warm_up_steps`, then half a
         cosine over the budget.
@@ -95,13 +101,27 @@ class Run(ABC):
         What decides the outcome.
     device
         ``"cpu"`` or ``"cuda"``.
+
+    Attributes
+    ----------
+    command
+        That the run was started with, where it was: kept in its checkpoints, for the record.
+    stop_wanted
+        Set it, from a signal's handler say, to end training after the present step.
     """
 
     def __init__(self, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
         if settings.minutes is None and settings.steps is None:
             raise TrainError("a run needs a budget: give it minutes or steps")
         if settings.crop > data.side:
-            raise TrainError(f"crops of {settings.crop} pixels do not fit windows of {data.side}")
+            raise TrainError(
+                f"crops of {settings.crop} pixels do not fit windows of {data.side}: "
+                "ask for smaller crops, or make larger windows"
+            )
+        if settings.batch % processes.count():
+            raise TrainError(
+                f"a batch of {settings.batch} cannot be split among {processes.count()} processes"
+            )
         if settings.network.slots != data.slots:
             raise TrainError(
                 f"the data has windows of {data.slots} frames, the network {settings.network.slots}"
@@ -109,6 +129,8 @@ class Run(ABC):
         self.data = data
         self.settings = settings
         self.progress = Progress()
+        self.stop_wanted = False
+        self.command = ""
         torch.manual_seed(settings.seed)
         self.learner = Learner(
             settings.network,
@@ -156,44 +178,74 @@ class Run(ABC):
         *,
         report_minutes: float = 5.0,
         on_step: Callable[[Self], None] | None = None,
+        on_report: Callable[[Self], None] | None = None,
     ) -> None:
         """Train until the budget is spent, with a checkpoint and a log line now and then.
+
+        A run that the folder holds is continued, if it is this one. Where `stop_wanted` is set, by
+        a signal say, training ends after the step, with a checkpoint.
 
         Parameters
         ----------
         folder
-            Gets `CHECKPOINT` (replaced atomically) and `LOG`.
+            Gets `CHECKPOINT` (replaced atomically), `LOG` and its `PLOT`.
         report_minutes
             Time between validations and checkpoints.
-        on_step
-            Called after every step.
+        on_step, on_report
+            Called after every step, and after every checkpoint, in the first process.
 
         Raises
         ------
         TrainError
-            If a loss is not finite. The last checkpoint stays as it is.
+            If the folder holds another run: nothing in it is changed. If a loss or a weight is not
+            finite: the last checkpoint stays as it is.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.prepare(folder)
+        first, log = processes.rank() == 0, RunLog(folder / LOG)
+        fresh = not (folder / CHECKPOINT).exists()
+        if not fresh:
+            self.resume(folder / CHECKPOINT)
+        processes.wait()  # until all have looked, before the first one writes
+        if first:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.prepare(folder)
+            if fresh:
+                self.save(folder / CHECKPOINT)
+            log.drop_after(self.progress.step)
         started, spent_before = time.monotonic(), self.progress.minutes
         reported = spent_before
-        smooth = self.progress.train_psnr
-        while self.spent < 1.0:
+        while self.spent < 1.0 and not self.stop_wanted:
             try:
-                psnr = -10 * math.log10(self.step())
+                psnr = decibels(self.step())
             except NotFiniteError:
                 raise self._diverged(folder / CHECKPOINT) from None
-            self.progress.step += 1
-            smooth = psnr if math.isnan(smooth) else 0.98 * smooth + 0.02 * psnr
-            self.progress.minutes = spent_before + (time.monotonic() - started) / 60
-            self.progress.train_psnr = smooth
-            if on_step:
+            progress = self.progress
+            progress.step += 1
+            smooth = progress.train_psnr
+            progress.train_psnr = psnr if math.isnan(smooth) else 0.98 * smooth + 0.02 * psnr
+            minutes = spent_before + (time.monotonic() - started) / 60
+            progress.minutes, stop = processes.from_first(minutes, self.stop_wanted)
+            self.stop_wanted = bool(stop)
+            if on_step and first:
                 on_step(self)
-            if self.progress.minutes - reported >= report_minutes or self.spent >= 1.0:
-                self.progress.validation_psnr = self.validate()
-                self.save(folder / CHECKPOINT)
-                _append_log(folder / LOG, asdict(self.progress) | self.log_entry())
-                reported = self.progress.minutes
+            due = progress.minutes - reported >= report_minutes
+            if due or self.spent >= 1.0 or self.stop_wanted:
+                reported = progress.minutes
+                self._report(folder, log)
+                if on_report and first:
+                    on_report(self)
+
+    def _report(self, folder: Path, log: RunLog) -> None:
+        """Validate, and write checkpoint, log and plot."""
+        from models.run_plot import draw
+
+        if not all(value.isfinite().all() for value in self.state().values()):
+            raise self._diverged(folder / CHECKPOINT)
+        if processes.rank() > 0:
+            return
+        self.progress.validation_psnr = self.validate()
+        self.save(folder / CHECKPOINT)
+        log.append(asdict(self.progress) | self.log_entry())
+        draw(log.rows(), folder / PLOT)
 
     @property
     def spent(self) -> float:
@@ -208,11 +260,16 @@ class Run(ABC):
         warm = min(1.0, (self.progress.step + 1) / self.settings.warm_up_steps)
         return self.settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.spent))
 
+    @property
+    def share(self) -> int:
+        """How many windows of each step this process takes."""
+        return self.settings.batch // processes.count()
+
     def random(self) -> tuple[np.random.Generator, torch.Generator]:
-        """Return the step's generators: of crops and maps, and of noise."""
-        key = (self.settings.seed, self.progress.step)
-        noise = torch.Generator().manual_seed(key[0] * 1_000_003 + key[1])
-        return np.random.default_rng(key), noise
+        """Return the step's generators, in each process others: of crops and maps, and of noise."""
+        seed, step, rank = self.settings.seed, self.progress.step, processes.rank()
+        noise = torch.Generator().manual_seed(seed * 1_000_003 + step + (rank << 40))
+        return np.random.default_rng((seed, step, rank)), noise
 
     # ------------------------------------------------------------ files
 
@@ -223,6 +280,7 @@ class Run(ABC):
             "settings": json.dumps(asdict(self.settings)),
             "progress": json.dumps(asdict(self.progress)),
             "data": json.dumps(self.data.recipe),
+            "command": json.dumps(self.command),
         }
         tensors = {name: value.cpu().contiguous() for name, value in self.state().items()}
         temporary = path.with_name(path.name + ".part")
@@ -235,21 +293,23 @@ class Run(ABC):
         Raises
         ------
         TrainError
-            If the checkpoint is damaged, or was made with other settings or another map.
+            If the checkpoint is damaged, or was made with other settings, another map or on other
+            data.
         """
         metadata, tensors = load_checkpoint(path)
-        network = settings_from(metadata["settings"]["network"])
-        if wrong := mismatch(network, self.settings.network):
+        theirs = metadata["settings"]
+        if wrong := mismatch(settings_from(theirs["network"]), self.settings.network):
             raise TrainError(f"{path} {wrong}: use another folder")
-        if metadata["settings"] != asdict(self.settings):
-            ours = asdict(self.settings)
-            theirs = metadata["settings"]
-            other = sorted(key for key in ours if theirs.get(key) != ours[key])
+        ours = asdict(self.settings)
+        if other := sorted(key for key in ours if theirs.get(key) != ours[key]):
+            differences = ", ".join(f"{key} {theirs.get(key)}, not {ours[key]}" for key in other)
             raise TrainError(
-                f"{path} was made with other settings ({', '.join(other)}): use another folder"
+                f"{path} was made with other settings ({differences}): use another folder"
             )
-        if metadata["identity"] != self.identity:
-            raise TrainError(f"{path} was made with another ratio map: use another folder")
+        if differing := _differing(metadata["identity"], _as_json(self.identity)):
+            raise TrainError(f"{path} was made with {differing}: use another folder")
+        if metadata["data"] != _as_json(self.data.recipe):
+            raise TrainError(f"{path} was trained on other data: use another folder")
         self.progress = Progress(**metadata["progress"])
         self.load_state(tensors)
 
@@ -259,8 +319,8 @@ class Run(ABC):
             step = load_checkpoint(checkpoint)[0]["progress"]["step"]
             kept = f"{checkpoint} still holds step {step}"
         return TrainError(
-            f"the loss is not a finite number at step {self.progress.step}: stopped; {kept}. "
-            f"Try a smaller learning rate than {self.settings.learning_rate:g}"
+            f"the loss or a weight is no finite number at step {self.progress.step}: stopped; "
+            f"{kept}. Try a smaller learning rate than {self.settings.learning_rate:g}"
         )
 
 
@@ -287,15 +347,19 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return metadata, tensors
 
 
-def _append_log(path: Path, entry: dict[str, Any]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, entry.keys())
-        if fresh:
-            writer.writeheader()
-        writer.writerow(
-            {
-                key: f"{value:.4f}" if isinstance(value, float) else value
-                for key, value in entry.items()
-            }
-        )
+def decibels(error: float) -> float:
+    """Return the PSNR of a mean squared error, peak 1.0; NaN stays NaN."""
+    return -10 * math.log10(error if math.isnan(error) else max(error, LEAST_ERROR))
+
+
+def _differing(theirs: dict[str, Any], ours: dict[str, Any]) -> str | None:
+    """Say what is not the same in the identities of two runs; None if all is."""
+    if theirs.keys() != ours.keys():
+        return "another kind of training"
+    names = {"maps": "ratio map"}
+    return next((f"another {names.get(k, k)}" for k in ours if theirs[k] != ours[k]), None)
+
+
+def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Return `value` as a file gives it back: tuples are lists there."""
+    return json.loads(json.dumps(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from models.map_source import MapSource, OneMap
 from models.networks import Network
-from models.run import Run, RunSettings
+from models.run import Run, RunSettings, decibels
 from models.training_data import TrainingData
 
 RATIO_MAP = "ratio_map.npz"
@@ -44,13 +43,13 @@ class NetworkRun(Run):
     def step(self) -> float:
         """Take one step on one batch; return its mean squared error."""
         rng, noise = self.random()
-        settings = self.settings
-        scene = self.data.crops(rng, settings.batch, settings.crop)
-        levels = torch.from_numpy(self.maps.levels(rng, settings.batch, settings.crop).copy())
+        crop = self.settings.crop
+        scene = self.data.crops(rng, self.share, crop)
+        levels = torch.from_numpy(self.maps.levels(rng, self.share, crop).copy())
         errors = self.learner.step(
             scene,
             levels,
-            aperture_over(self.maps.aperture, settings.crop),
+            aperture_over(self.maps.aperture, crop),
             learning_rate=self.learning_rate,
             generator=noise,
         )
@@ -80,7 +79,7 @@ def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
             scene, torch.from_numpy(levels.copy())[None], aperture, noise
         )
         error = (network(reads, *inputs).clamp(0, 1) - scene.to(reads)).square().mean()
-        psnr.append(-10 * math.log10(float(error)))
+        psnr.append(decibels(float(error)))
     return float(np.mean(psnr))
 
 

@@ -1,29 +1,33 @@
-"""The network, the training loop and the export, on windows small enough to run in seconds."""
+"""The network and the training loop, on windows small enough to run in seconds."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from host.bundle import Bundle
 from models.edge_network import EdgeNetwork, EdgeSettings
-from models.export import Score, export_run
 from models.map_source import OneMap
 from models.optimizer import Muon, orthogonalised
-from models.run import CHECKPOINT, LOG, Run, RunSettings
+from models.paper_network import PaperSettings
+from models.run import CHECKPOINT, LOG, PLOT, Run, RunSettings, load_checkpoint
+from models.run_log import RunLog
+from models.run_plot import draw
 from models.sensing import clean_reads, initial_reconstruction
-from models.train import NetworkRun
+from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
+
+
+def steps_in(log: Path) -> list[int]:
+    return [int(row["step"]) for row in RunLog(log).rows()]
 
 
 def trained(run: Run, folder: Path) -> dict[str, torch.Tensor]:
@@ -121,17 +125,91 @@ def test_the_learning_rate_warms_up_and_ends_at_zero(
     assert run.learning_rate == 0
 
 
-def test_a_run_keeps_a_log_and_refuses_other_settings_or_maps(
+def test_a_run_refuses_the_folder_of_another_and_leaves_it_as_it_is(
     tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
     data = TrainingData.load(training_file)
     NetworkRun(OneMap(tile_map), data, QUICK).train(tmp_path)
     assert (tmp_path / LOG).read_text().splitlines()[-1].startswith("6,")
-    with pytest.raises(TrainError, match="other settings"):
-        NetworkRun(OneMap(tile_map), data, replace(QUICK, seed=5)).resume(tmp_path / CHECKPOINT)
-    other = RatioMap.from_tile(NAMED_TILES["tile-1of16"], shape=(32, 32))
-    with pytest.raises(TrainError, match="another ratio map"):
-        NetworkRun(OneMap(other), data, QUICK).resume(tmp_path / CHECKPOINT)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.keys() >= {CHECKPOINT, LOG, PLOT, RATIO_MAP}
+    other_map = RatioMap.from_tile(NAMED_TILES["tile-1of16"], shape=(32, 32))
+    other_data = replace(data, recipe={"settings": {"seed": 1}, "sources": []})
+    for maps, windows, settings, message in (
+        (tile_map, data, replace(QUICK, seed=5), "seed 0, not 5"),
+        (tile_map, data, replace(QUICK, network=PaperSettings()), "edge profile, not of the paper"),
+        (other_map, data, QUICK, "another ratio map"),
+        (tile_map, other_data, QUICK, "other data"),
+    ):
+        with pytest.raises(TrainError, match=message):
+            NetworkRun(OneMap(maps), windows, settings).train(tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_an_interrupted_run_goes_on_from_its_folder_with_a_whole_log(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    data = TrainingData.load(training_file)
+
+    def stop_after_three(run: Run) -> None:
+        run.stop_wanted = run.progress.step == 3
+
+    first = NetworkRun(OneMap(tile_map), data, QUICK)
+    first.train(tmp_path, on_step=stop_after_three)
+    assert steps_in(tmp_path / LOG) == [3]
+    # What a run wrote that was killed before its next checkpoint: more rows, and half of one.
+    with (tmp_path / LOG).open("a") as file:
+        file.write("5,0.1,20.0,20.0\n6")
+
+    second = NetworkRun(OneMap(tile_map), data, QUICK)
+    seen: list[int] = []
+    second.train(tmp_path, on_step=lambda run: seen.append(run.progress.step))
+    assert seen == [4, 5, 6]
+    assert steps_in(tmp_path / LOG) == [3, 6]
+    assert Image.open(tmp_path / PLOT).size > (300, 200)
+
+
+def test_a_log_takes_new_columns_and_drops_what_is_not_kept(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / LOG)
+    log.append({"step": 1, "train_psnr": 20.0})
+    log.append({"step": 2, "train_psnr": 21.0, "price": 0.3})
+    assert [row["price"] for row in log.rows()] == ["", "0.3000"]
+    log.append({"step": 2, "train_psnr": 22.0, "price": 0.4})
+    assert [row["train_psnr"] for row in log.rows()] == ["20.0000", "22.0000"]
+    log.drop_after(0)
+    assert log.rows() == []
+
+
+def test_the_log_of_a_learned_map_is_drawn_with_its_budget(tmp_path: Path) -> None:
+    row = {"price": "0.3", "entropy": "1.2", "sampled_mean": "2.4", "argmax_mean": "2"}
+    row |= {"deployed_mean": "2", "budget": "2", "validation_psnr": "nan", "sampled_psnr": "23"}
+    row |= {f"share_{level}": "0.2" for level in (0, 1, 2, 4, 8)}
+    draw([row | {"step": "100"}, row | {"step": "200", "entropy": "0.9"}], tmp_path / PLOT)
+    assert Image.open(tmp_path / PLOT).size > (600, 400)
+
+
+@pytest.mark.parametrize("good_steps", [0, 3])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, good_steps: int
+) -> None:
+    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), QUICK)
+    checkpoints: list[bytes] = []
+
+    def poison(run: Run) -> None:
+        if run.progress.step > good_steps:
+            next(iter(run.learner.network.parameters())).data.fill_(torch.nan)
+
+    def keep(run: Run) -> None:
+        checkpoints.append((tmp_path / CHECKPOINT).read_bytes())
+
+    with pytest.raises(
+        TrainError, match=rf"at step {good_steps + 1}.*holds step {good_steps}.*0.004"
+    ):
+        run.train(tmp_path, report_minutes=0, on_step=poison, on_report=keep)
+    assert len(checkpoints) == good_steps
+    progress = load_checkpoint(tmp_path / CHECKPOINT)[0]["progress"]
+    assert progress["step"] == good_steps
+    assert not checkpoints or (tmp_path / CHECKPOINT).read_bytes() == checkpoints[-1]
 
 
 @pytest.mark.parametrize(
@@ -152,49 +230,3 @@ def test_a_file_that_is_no_training_data_is_refused(tmp_path: Path) -> None:
         TrainingData.load(path)
     with pytest.raises(TrainError, match="focalloop data build"):
         TrainingData.load(tmp_path / "missing.npz")
-
-
-def test_an_exported_bundle_reconstructs_what_the_network_does(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path
-) -> None:
-    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), QUICK)
-    run.train(tmp_path / "run")
-    mean = {"psnr": 30.0, "ssim": 0.9}
-    evaluation = {"results": [{"profile": "paper", "seed": 0, "r_avg": 0.125, "mean": mean}]}
-    score = Score("clips.npz", "focalloop evaluate clips.npz", evaluation)
-    manifest = export_run(tmp_path / "run", tmp_path / "edge-tiny", [score])
-
-    bundle = Bundle.load(tmp_path / "edge-tiny")
-    assert bundle.name == "edge-tiny"
-    assert np.array_equal(bundle.ratio_map.levels, tile_map.levels)
-    assert bundle.meta["scores"][0]["psnr"] == 30.0
-    assert bundle.meta["data"] == [{"name": "gratings", "licence": "none", "files": 1}]
-    assert manifest == json.loads((tmp_path / "edge-tiny" / "bundle.json").read_text())
-
-    fitted = tile_map.tiled_to(21, 18)
-    levels = torch.from_numpy(fitted.levels.copy())[None]
-    reads = clean_reads(torch.rand(1, 16, 21, 18), levels)
-    with torch.inference_mode():
-        expected = run.learner.averaged_network()(reads, levels)[0].numpy()
-    found = bundle.reconstructor()(reads[0].numpy(), fitted)
-    # Weights are stored as float16: about three significant digits.
-    np.testing.assert_allclose(found, expected, atol=2e-3)
-
-
-def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FocalloopError, match="no folder of `focalloop train`"):
-        export_run(tmp_path, tmp_path / "bundle")
-
-
-def test_a_damaged_checkpoint_is_refused_and_changes_nothing(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path
-) -> None:
-    run = NetworkRun(OneMap(tile_map), TrainingData.load(training_file), QUICK)
-    run.save(tmp_path / CHECKPOINT)
-    whole = (tmp_path / CHECKPOINT).read_bytes()
-    (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TrainError, match="no checkpoint"):
-        run.resume(tmp_path / CHECKPOINT)
-    with pytest.raises(TrainError, match="no checkpoint"):
-        export_run(tmp_path, tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()

@@ -1,0 +1,115 @@
+"""Training on two processes that share each batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from firmware_sim.ratio_map import RatioMap
+from models import processes
+from models.edge_network import EdgeSettings
+from models.map_source import OneMap
+from models.run import LOG, RunSettings
+from models.run_log import RunLog
+from models.train import NetworkRun
+from models.training_data import TrainError, TrainingData
+
+REPOSITORY = Path(__file__).parents[2]
+SMALL = EdgeSettings(width=8, context=4, coarse_blocks=1, exit_blocks=1)
+SETTINGS = RunSettings(
+    steps=3, batch=4, crop=16, warm_up_steps=1, learning_rate=1e-3, bfloat16=False, network=SMALL
+)
+WORKER = """
+import sys
+from pathlib import Path
+from safetensors.torch import save_file
+from models import processes
+from tests.models.test_distributed import small_run
+
+with processes.joined("cpu"):
+    run = small_run(Path(sys.argv[1]))
+    run.train(Path(sys.argv[2]))
+    save_file(run.learner.network.state_dict(), Path(sys.argv[2]) / f"{processes.rank()}.weights")
+"""
+
+
+def small_run(training_file: Path) -> NetworkRun:
+    tile = np.array([[4, 1], [1, 2]], np.uint8)
+    ratio_map = RatioMap.from_tile(tile, shape=(32, 32))
+    return NetworkRun(OneMap(ratio_map), TrainingData.load(training_file), SETTINGS)
+
+
+def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """Train alone on the crops, and under the noise, that two processes draw; return weights."""
+    learner, levels = run.learner, torch.from_numpy(run.maps.levels(None, 1, 16).copy())  # type: ignore[arg-type]
+    measure = learner.measure
+    for _ in range(SETTINGS.steps or 0):
+        scenes, generators = [], []
+        for rank in range(2):
+            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+            rng, noise = run.random()
+            scenes.append(run.data.crops(rng, SETTINGS.batch // 2, 16))
+            generators.append(noise)
+
+        def measured(*_: object, halves=scenes, noises=generators):  # type: ignore[no-untyped-def]
+            parts = [
+                measure(half, levels, None, noise)
+                for half, noise in zip(halves, noises, strict=True)
+            ]
+            reads = torch.cat([reads for reads, _ in parts])
+            return reads, (levels.expand(len(reads), -1, -1),)
+
+        monkeypatch.setattr(learner, "measure", measured)
+        rate, generator = run.learning_rate, generators[0]
+        learner.step(torch.cat(scenes), levels, None, learning_rate=rate, generator=generator)
+        run.progress.step += 1
+    return learner.network.state_dict()
+
+
+def test_two_processes_learn_what_one_does_from_both_their_shares(
+    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(training_file), str(tmp_path)],
+            cwd=REPOSITORY,
+            env=os.environ | address | {"RANK": str(rank), "WORLD_SIZE": "2"},
+        )
+        for rank in range(2)
+    ]
+    alone = both_shares(small_run(training_file), monkeypatch)
+    assert [worker.wait(timeout=100) for worker in workers] == [0, 0]
+
+    first, second = (load_file(tmp_path / f"{rank}.weights") for rank in range(2))
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5)
+    assert [row["step"] for row in RunLog(tmp_path / LOG).rows()] == ["3"]
+
+
+def test_a_batch_that_cannot_be_split_is_refused(
+    training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    with pytest.raises(TrainError, match="batch of 4 cannot be split among 3 processes"):
+        small_run(training_file)
+
+
+def test_a_device_that_is_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainError, match="no CUDA device"), processes.joined("cuda"):
+        pass
+    with processes.joined("auto") as device:
+        assert device == "cpu"
