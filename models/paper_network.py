@@ -244,7 +244,9 @@ def reflected(x: Tensor, dim: int) -> Tensor:
     PyTorch and ONNX refuses.
     """
     length = x.shape[dim]
-    beyond = torch.arange(-length % PADDING, device=x.device) + length
+    # As a quotient and not a remainder, which the exporter would carry through every later size.
+    padded = (length + PADDING - 1) // PADDING * PADDING
+    beyond = torch.arange(length, padded, device=x.device)
     # A tensor, because the ONNX exporter takes no remainder by a free size.
     period = (2 * torch.arange(length, device=x.device).amax(0)).clamp_min(1)
     place = beyond.remainder(period)

@@ -136,5 +136,6 @@ def divisors(slots: int, max_reads: int) -> list[int]:
 
 def _by_span(aperture: Tensor, level: int) -> Tensor:
     """Split (N, T, H, W) into spans: (N, level, T / level, H, W)."""
-    slots, height, width = aperture.shape[1:]
-    return aperture.reshape(len(aperture), level, slots // level, height, width)
+    # Not len(), which would fix the number of windows in an exported graph.
+    count, slots, height, width = aperture.shape
+    return aperture.reshape(count, level, slots // level, height, width)
