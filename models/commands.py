@@ -7,6 +7,8 @@ imported inside them, so that listing and helping work in a base install.
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -92,6 +94,7 @@ def train(
         torch.set_num_threads(threads)
     settings = RunSettings(minutes=minutes, steps=steps, batch=batch, crop=crop, seed=seed)
     run = NetworkRun(OneMap(load_map(map_)), TrainingData.load(data), settings)
+    run.command = shlex.join(["focalloop", *sys.argv[1:]])
     if (output / CHECKPOINT).exists():
         run.resume(output / CHECKPOINT)
     columns = (
@@ -124,7 +127,13 @@ def train(
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Bundle folder to write; its name is the name.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Bundle folder to write; its name is the name. A file that ends in .safetensors "
+            "gets the weights alone, for other runs to start from.",
+        ),
     ],
     score: Annotated[
         list[str] | None,
@@ -140,8 +149,16 @@ def export(
     Example: focalloop export runs/edge -o edge-tile-2of16
     """
     _need_extra()
-    from models.export import Score, export_run
+    from models.export import Score, export_run, export_weights
+    from models.weights import SUFFIX
 
+    if output.suffix == SUFFIX:
+        if score:
+            raise typer.BadParameter("weights alone have no scores: leave --score out")
+        origin = export_weights(run, output)
+        size = f"{output}: weights of {output.stat().st_size / 1e6:.1f} MB"
+        typer.echo(json.dumps(origin, indent=2) if as_json else size)
+        return
     scores = []
     for text in score or []:
         name, _, file = text.partition("=")
