@@ -1,10 +1,13 @@
 """The edge profile: reconstruction in real time on two CPU cores.
 
-Every 4x4 cell of pixels becomes one position. The reads enter sorted by level, so that a filter
-knows how long each pixel of its cell was exposed, and a gain that depends on the cell's levels
-alone lets one network serve many ratio maps. Plain 3x3 convolutions with ReLU, which processors run
-fastest, do the rest: some on the cells, and most on 2x2 cells, where they are a quarter of the work
-and see motion across many pixels. What they find is added to a first guess.
+It starts from a video that needs no training (`models.interpolation`), which is complete whatever
+the ratio map, and learns a correction to it. Every 4x4 cell of pixels becomes one position. The
+details and the reads enter sorted by level, so that a filter knows how long each pixel of its cell
+was exposed, and a gain that depends on the cell's levels alone lets one network serve many ratio
+maps. Plain 3x3 convolutions with ReLU, which processors run fastest, do the rest: some on the
+cells, and most on 2x2 cells, where they are a quarter of the work and see motion across many
+pixels. At the end the video is moved towards the measurements again, as far as reads of each span
+have proved worth.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.interpolation import consistent, exactly, interpolated
 from models.sensing import brightness, divisors, spread
 
 CELL = 4
@@ -99,7 +103,7 @@ class EdgeNetwork(nn.Module):
         self.settings = settings
         levels = divisors(settings.slots, MAX_LEVEL)
         width = settings.width
-        self.squeeze = nn.Conv2d(sum(levels) + len(levels), width, CELL, stride=CELL)
+        self.squeeze = nn.Conv2d(2 * sum(levels) + len(levels), width, CELL, stride=CELL)
         self.context = nn.Conv2d(len(levels), settings.context, CELL, stride=CELL)
         self.gain = _zeroed(nn.Conv2d(settings.context, width, 1))
         self.entry = _blocks(settings.entry_blocks, width)
@@ -108,6 +112,7 @@ class EdgeNetwork(nn.Module):
         self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.exit = _blocks(settings.exit_blocks, width)
         self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
+        self.trust = nn.Parameter(torch.tensor([0.9, 0.8, 0.5, 0.2]))
 
     def forward(self, reads: Tensor, levels: Tensor, aperture: Tensor | None = None) -> Tensor:
         """Reconstruct windows.
@@ -130,9 +135,9 @@ class EdgeNetwork(nn.Module):
         slots = self.settings.slots
         planes = brightness(reads, levels, slots, aperture)
         taken = [levels == level for level in divisors(slots, MAX_LEVEL)]
-        return self.from_sorted(planes, torch.stack(taken, dim=1).to(reads.dtype))
+        return self.from_sorted(planes, torch.stack(taken, dim=1).to(reads.dtype), aperture)
 
-    def from_sorted(self, planes: Tensor, masks: Tensor) -> Tensor:
+    def from_sorted(self, planes: Tensor, masks: Tensor, aperture: Tensor | None = None) -> Tensor:
         """Reconstruct from reads that are sorted by level: the rest of `forward`.
 
         Gradients flow to both inputs, so that the choice of levels can be relaxed.
@@ -145,29 +150,18 @@ class EdgeNetwork(nn.Module):
             (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
         """
         height, width = masks.shape[-2:]
-        first = filled(spread(planes, self.settings.slots), masks.sum(1, keepdim=True))
+        with exactly(planes.device.type):
+            details = interpolated(planes, masks, self.settings.slots)
+            guess = spread(details, self.settings.slots)
+            first = consistent(guess, planes, masks, aperture)
         padding = (0, -width % COARSE_CELL, 0, -height % COARSE_CELL)
-        masks = functional.pad(masks, padding, mode="replicate")
-        planes = functional.pad(planes, padding, mode="replicate")
-        context = functional.relu(self.context(masks))
-        cells = self.squeeze(torch.cat([planes, masks], dim=1)) * (1 + self.gain(context))
+        inputs = torch.cat([details, planes, masks], dim=1)
+        inputs = functional.pad(inputs, padding, mode="replicate")
+        context = functional.relu(self.context(inputs[:, -masks.shape[1] :]))
+        cells = self.squeeze(inputs) * (1 + self.gain(context))
         cells = self.entry(cells)
         cells = self.exit(cells + self.up(self.coarse(self.down(cells))))
-        residual = functional.pixel_shuffle(self.head(cells), CELL)
-        # The sum is in float32 even where training computes convolutions in bfloat16.
-        return first + residual[..., :height, :width].to(first.dtype)
-
-
-def filled(video: Tensor, measured: Tensor) -> Tensor:
-    """Give pixels of level 0 the mean of their measured neighbours (3x3), slot by slot.
-
-    Parameters
-    ----------
-    video
-        (N, T, H, W), zero at level 0.
-    measured
-        (N, 1, H, W), 0 at level 0 and 1 elsewhere.
-    """
-    nearby = functional.avg_pool2d(video, 3, stride=1, padding=1)
-    share = functional.avg_pool2d(measured, 3, stride=1, padding=1)
-    return video + (1 - measured) * nearby / share.clamp_min(1 / 9)
+        residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
+        with exactly(planes.device.type):
+            video = first + residual.to(first.dtype)
+            return consistent(video, planes, masks, aperture, self.trust)

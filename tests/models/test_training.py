@@ -11,14 +11,13 @@ import torch
 from PIL import Image
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from models.edge_network import EdgeNetwork, EdgeSettings
+from models.edge_network import EdgeSettings
 from models.map_source import OneMap
-from models.optimizer import Muon, orthogonalised
+from models.optimizer import orthogonalised
 from models.paper_network import PaperSettings
 from models.run import CHECKPOINT, LOG, PLOT, Run, RunSettings, load_checkpoint
 from models.run_log import RunLog
 from models.run_plot import draw
-from models.sensing import clean_reads, initial_reconstruction
 from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
 
@@ -33,46 +32,6 @@ def steps_in(log: Path) -> list[int]:
 def trained(run: Run, folder: Path) -> dict[str, torch.Tensor]:
     run.train(folder)
     return {name: value.clone() for name, value in run.learner.average.items()}
-
-
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (5, 3), (17, 30), (1, 1)])
-def test_any_size_gives_a_video_of_that_size(height: int, width: int) -> None:
-    levels = torch.ones(2, height, width, dtype=torch.uint8)
-    video = EdgeNetwork(SMALL)(torch.rand(2, 8, height, width), levels)
-    assert video.shape == (2, 16, height, width)
-
-
-def test_an_untrained_network_gives_the_initial_reconstruction(tile_map: RatioMap) -> None:
-    levels = torch.from_numpy(tile_map.tiled_to(16, 24).levels.copy())[None]
-    reads = clean_reads(torch.rand(1, 16, 16, 24), levels)
-    torch.testing.assert_close(
-        EdgeNetwork(SMALL)(reads, levels), initial_reconstruction(reads, levels)
-    )
-
-
-def test_unmeasured_pixels_start_from_their_measured_neighbours() -> None:
-    levels = torch.tensor([[4, 0], [0, 4]], dtype=torch.uint8).repeat(4, 4)[None]
-    reads = clean_reads(torch.full((1, 16, 8, 8), 0.7), levels)
-    video = EdgeNetwork(SMALL)(reads, levels)
-    torch.testing.assert_close(video, torch.full_like(video, 0.7))
-
-
-def test_one_window_can_be_learned_by_heart(tile_map: RatioMap) -> None:
-    y, x = np.mgrid[:16, :16]
-    frames = [0.5 + 0.4 * np.sin(0.8 * x + 0.5 * y + 0.4 * t) for t in range(16)]
-    scene = torch.from_numpy(np.stack(frames)).float()[None]
-    levels = torch.from_numpy(tile_map.tiled_to(16, 16).levels.copy())[None]
-    reads = clean_reads(scene, levels)
-    torch.manual_seed(0)
-    network = EdgeNetwork(SMALL)
-    optimizer = Muon(network.named_parameters(), outer=("squeeze", "head"))
-    first = float((network(reads, levels) - scene).square().mean().detach())
-    for step in range(120):
-        error = (network(reads, levels) - scene).square().mean()
-        error.backward()
-        optimizer.step(5e-3 * (1 - step / 120))
-        network.zero_grad(set_to_none=True)
-    assert float(error.detach()) < first / 50
 
 
 def test_orthogonalised_evens_out_singular_values() -> None:
