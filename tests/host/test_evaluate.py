@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import tiny_network, write_tiny_bundle
 
 from firmware_sim.clips import Clips
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
 from firmware_sim.scene import SyntheticScene
+from firmware_sim.tiles import APERTURE_TILE
 from host import metrics
 from host.bundle import Bundle
 from host.evaluate import capture_clips, evaluate, initial
@@ -79,6 +80,27 @@ def test_a_bundles_map_is_fitted_to_the_clips(clips, tmp_path):
     )
     assert len(done) == 3
     assert result.r_avg == 0.125
+
+
+def test_a_bundle_with_an_aperture_rebuilds_the_light_that_it_lets_in(clips, tmp_path):
+    coded = RatioMap.uniform(1, (8, 8)).with_aperture_tile(APERTURE_TILE)
+    path = write_tiny_bundle(tmp_path / "coded", coded, network=tiny_network(aperture=True))
+    bundle, ideal = Bundle.load(path), preset("ideal")
+    opened = np.tile(APERTURE_TILE, (1, 8, 10))
+    lit = (clips.clips[0] * opened).mean(axis=0) / 255
+
+    reads = next(capture_clips(clips.clips, bundle.ratio_map, ideal))
+    np.testing.assert_allclose(reads[0], lit, rtol=1e-6)
+
+    # The tiny network gives the sum of the reads plus the level, which is white, where it is open.
+    network = evaluate(clips, bundle.ratio_map, bundle.reconstructor(), ideal, name="coded")
+    error = np.mean((opened - clips.clips[0] / 255) ** 2)
+    assert network.clips[0].mse == pytest.approx(error, rel=1e-5)
+
+    closed_form = evaluate(clips, bundle.ratio_map, initial, ideal, name="initial")
+    spread = np.where(opened, lit * 16 / opened.sum(axis=0), 0)  # CRL Eq. 5
+    error = np.mean((spread - clips.clips[0] / 255) ** 2)
+    assert closed_form.clips[0].mse == pytest.approx(error, rel=1e-5)
 
 
 def test_a_map_that_does_not_fit_is_told(clips):

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import tiny_network, write_tiny_bundle
 from typer.testing import CliRunner
 
 from firmware_sim.clips import load_clips
@@ -15,6 +15,7 @@ from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.scene import SyntheticScene
+from firmware_sim.tiles import APERTURE_TILE
 from firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from host.bundle import DEFAULT_BUNDLE
 from host.capture import CaptureWriter
@@ -109,6 +110,18 @@ def test_reconstruct_writes_what_evaluate_scores(clips, tmp_path, suffix):
 def test_reconstruct_takes_a_bundle(clips, bundle, tmp_path):
     facts = run_json("reconstruct", clips, "--bundle", bundle, "-o", tmp_path / "out.npz")
     assert facts["bundle"] == "tiny"
+
+
+def test_a_bundle_with_an_aperture_is_scored_and_reconstructs(clips, tmp_path):
+    coded = RatioMap.from_tile([[2, 1]], (8, 8)).with_aperture_tile(APERTURE_TILE)
+    path = write_tiny_bundle(tmp_path / "coded", coded, network=tiny_network(aperture=True))
+    scored, closed_form = run_json("evaluate", clips, "--bundle", path, "--baseline")["results"]
+    assert scored["r_avg"] == closed_form["r_avg"] == 1.5 / 16
+    run_json("reconstruct", clips, "--bundle", path, "-o", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as written:
+        opened = np.tile(APERTURE_TILE, (6, 8))
+        assert not written["video"][:, ~opened].any()
+        assert (written["video"][:, opened] > 0.9).all()  # the level, and the reads
 
 
 @pytest.fixture
