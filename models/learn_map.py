@@ -162,7 +162,7 @@ class MapRun(Run):
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `state` returned."""
         super().load_state(tensors)
-        on_trial = [p for p in range(len(self.policies)) if f"policy{p}.logits" in tensors]
+        on_trial = [p for p in range(len(self.policies)) if f"policy{p}.worth" in tensors]
         self.policies = self.policies[: len(on_trial)]
         for number, policy in enumerate(self.policies):
             policy.load_state(below(f"policy{number}.", tensors))

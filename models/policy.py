@@ -7,7 +7,8 @@ choose it again (CRL Eq. 7). What a cell is paid for is the *credit*:
 ``own-pixel``
     The paper's way (CRL Eq. 6): every pixel of the array is sampled by itself and paid by the
     logarithm of its own squared error, ``Q_p = log(1 / (SE_p + 1e-4)) - lambda * n_p``, without a
-    baseline. A read that helps the pixels around it is not paid for that.
+    baseline, and the policy is the paper's generator (`models.ratio_generator`), trained as there.
+    A read that helps the pixels around it is not paid for that.
 ``tile``
     One tile is sampled and repeated over the scene, and all of its cells are paid by the logarithm
     of the scene's error: what is scored is a periodic map, which is what will be deployed.
@@ -34,6 +35,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET
+from models.learner import below
+from models.ratio_generator import CELL, MARGIN, RatioGenerator
 from models.training_data import TrainError
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
@@ -116,29 +119,41 @@ class TilePolicy:
         self.settings = settings
         self.levels = torch.tensor(DEFAULT_LEVEL_SET)
         self.price = settings.price
+        if settings.credit == "own-pixel":
+            torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            self._become(_PaperPolicy())
+            return
         side = settings.periods[0]
         unlike = np.random.default_rng(seed).normal(0, 0.3, (side, side, len(self.levels)))
         start = torch.from_numpy(unlike).float()
         # Begin above the budget: a network that sees much tells what matters.
         target = min(6.0, 1.5 * (settings.budget or 4.0))
         start += torch.tensor(_tilt_to(target)) * self.levels
-        self._restart(start)
+        self._become(_Table(start))
 
-    def _restart(self, logits: Tensor) -> None:
-        self.logits = nn.Parameter(logits)
-        self.worth = torch.zeros_like(logits)
-        self._optimizer = torch.optim.Adam(
-            [self.logits], self.settings.learning_rate, betas=(0.9, 0.98)
-        )
+    def _become(self, module: nn.Module) -> None:
+        self._module = module
+        self.worth = torch.zeros_like(self.logits)
         self._spread = 0.0
+        learning = [p for p in module.parameters() if p.requires_grad]
+        self._optimizer: torch.optim.Optimizer
+        if isinstance(module, _PaperPolicy):
+            self._optimizer = torch.optim.SGD(learning, lr=5e-3, momentum=0.9)
+        else:
+            rate = self.settings.learning_rate
+            self._optimizer = torch.optim.Adam(learning, lr=rate, betas=(0.9, 0.98))
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits (h, w, levels) of the tile."""
+        logits: Tensor = self._module()
+        return logits
 
     def enter(self, side: int) -> None:
         """Continue with a tile of `side` pixels that starts as the present one, repeated."""
-        repeats = side // self.logits.shape[0]
-        if repeats > 1:
-            price = self.price
-            self._restart(self.logits.detach().repeat(repeats, repeats, 1))
-            self.price = price
+        repeats = side // self.worth.shape[0]
+        if repeats > 1 and isinstance(self._module, _Table):
+            self._become(_Table(self.logits.detach().repeat(repeats, repeats, 1)))
 
     # ------------------------------------------------------------ what it does
 
@@ -192,7 +207,7 @@ class TilePolicy:
         loss = -gain - bonus * self.entropy_of(self.probabilities()).mean()
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
-        _average_over_processes(self.logits)
+        _average_over_processes(self._module)
         self._optimizer.step()
         self.price *= math.exp(self.settings.dual_rate * self._excess)
 
@@ -290,22 +305,59 @@ class TilePolicy:
 
     def state(self) -> dict[str, Tensor]:
         """Return all that `load_state` needs, as named tensors."""
-        adam = self._optimizer.state.get(self.logits, {})
+        optimizer = self._optimizer.state_dict()["state"]
         return {
-            "logits": self.logits.detach(),
+            **{f"module.{name}": value for name, value in self._module.state_dict().items()},
             "worth": self.worth,
             "scalars": torch.tensor([self.price, self._spread], dtype=torch.float64),
-            **{f"adam.{name}": torch.as_tensor(value) for name, value in adam.items()},
+            **{
+                f"optimizer.{number}.{name}": torch.as_tensor(value)
+                for number, entry in optimizer.items()
+                for name, value in entry.items()
+            },
         }
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Take over what another policy's `state` returned."""
-        self._restart(tensors["logits"])
+        self.enter(tensors["worth"].shape[0])
+        self._module.load_state_dict(below("module.", tensors))
         self.worth = tensors["worth"]
         self.price, self._spread = (float(value) for value in tensors["scalars"])
-        adam = {k.removeprefix("adam."): v for k, v in tensors.items() if k.startswith("adam.")}
-        if adam:
-            self._optimizer.state[self.logits] = adam
+        document = self._optimizer.state_dict()
+        for key, value in below("optimizer.", tensors).items():
+            number, name = key.split(".")
+            document["state"].setdefault(int(number), {})[name] = value
+        self._optimizer.load_state_dict(document)
+
+
+class _Table(nn.Module):
+    """Logits (h, w, levels) as they are."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.table = nn.Parameter(logits)
+
+    def forward(self) -> Tensor:
+        return self.table
+
+
+class _PaperPolicy(nn.Module):
+    """The tile (4, 4, levels) in the middle of the paper's ratio generator.
+
+    The generator's matrix is held constant, as it is in the authors' published code, so that all
+    of its map but the border repeats this tile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        side = 2 * MARGIN + CELL
+        self.generator = RatioGenerator(side, side, len(DEFAULT_LEVEL_SET))
+        self.generator.matrix.requires_grad_(False)
+
+    def forward(self) -> Tensor:
+        middle = slice(MARGIN, MARGIN + CELL)
+        logits: Tensor = self.generator()[:, middle, middle].permute(1, 2, 0)
+        return logits
 
 
 def over(tile: Tensor, side: int) -> Tensor:
@@ -371,9 +423,11 @@ def _tilt_to(mean: float) -> float:
     return low
 
 
-def _average_over_processes(parameter: nn.Parameter) -> None:
+def _average_over_processes(module: nn.Module) -> None:
     """Give all processes of a distributed run the mean of their gradients."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if distributed and parameter.grad is not None:
-        torch.distributed.all_reduce(parameter.grad)
-        parameter.grad.div_(torch.distributed.get_world_size())
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad.div_(torch.distributed.get_world_size())

@@ -38,7 +38,7 @@ def test_the_deployed_tile_is_the_most_probable_one_of_its_budget(seed: int, rea
 
 def test_sampling_follows_the_probabilities_and_repeats_the_tile() -> None:
     policy = TilePolicy(settings(budget=None))
-    policy.logits.data = torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5]).repeat(2, 2, 1)
+    policy.logits.data[:] = torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5])
     generator = torch.Generator().manual_seed(0)
     index, levels = policy.sample(20_000, 4, 0.5, generator)
     shares = torch.bincount(index.flatten(), minlength=5) / index.numel()
@@ -53,6 +53,23 @@ def test_pixels_of_own_credit_are_sampled_one_by_one() -> None:
     index, levels = policy.sample(2, 8, 0.0, torch.Generator().manual_seed(0))
     assert index.shape == (2, 8, 8)
     assert not torch.equal(levels[:, :2, :2], levels[:, 2:4, 2:4])
+
+
+def test_own_credit_follows_the_papers_gradient() -> None:
+    """One SGD step of CRL Eq. 7, written out."""
+    policy = TilePolicy(settings(credit="own-pixel", budget=None, exploration=0.0))
+    other = TilePolicy(policy.settings)
+    index, levels = policy.sample(4, 8, 0.0, torch.Generator().manual_seed(1))
+    errors = torch.rand(4, 8, 8) * 0.01
+    policy.learn(index, errors, 0.0, 0.0)
+
+    pay = torch.log(1 / (errors + 1e-4)) - policy.price * levels
+    chosen = torch.log_softmax(other.logits, -1).repeat(2, 2, 1).expand(4, -1, -1, -1)
+    gain = (chosen.gather(-1, index[..., None])[..., 0] * pay).mean()
+    before = other.state()["module.generator.expand.bias"]
+    (gradient,) = torch.autograd.grad(gain, other._module.generator.expand.bias)
+    after = policy.state()["module.generator.expand.bias"]
+    torch.testing.assert_close(after, before + 5e-3 * gradient)
 
 
 def corner_errors(levels: torch.Tensor, alone: bool) -> torch.Tensor:
@@ -78,7 +95,7 @@ def learned(credit: str, steps: int = 400) -> TilePolicy:
     return policy
 
 
-@pytest.mark.parametrize("credit", CREDITS)
+@pytest.mark.parametrize("credit", ["tile", "neighbourhood"])
 def test_reads_go_where_they_help_and_the_price_holds_the_budget(credit: str) -> None:
     policy = learned(credit)
     assert policy.mean_level == pytest.approx(0.5, rel=0.2)
@@ -108,9 +125,10 @@ def test_a_larger_period_starts_as_the_smaller_tile_repeated() -> None:
     assert policy.price == price
 
 
-def test_a_loaded_policy_goes_on_as_the_saved_one() -> None:
-    one = learned("tile", steps=20)
-    other = TilePolicy(one.settings)
+@pytest.mark.parametrize("credit", CREDITS)
+def test_a_loaded_policy_goes_on_as_the_saved_one(credit: str) -> None:
+    one = learned(credit, steps=20)
+    other = TilePolicy(one.settings, (9,))
     other.load_state({name: value.clone() for name, value in one.state().items()})
     for policy in (one, other):
         generator = torch.Generator().manual_seed(5)
