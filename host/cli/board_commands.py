@@ -37,7 +37,7 @@ PortOption = Annotated[
 ]
 BaudOption = Annotated[int, typer.Option(min=50, help="Line rate in bit/s, of real serial ports.")]
 MapOption = Annotated[
-    str | None, typer.Option("--map", metavar="MAP", help="A map file or a named tile.")
+    str | None, typer.Option("--map", metavar="MAP", help="A map file, a named tile, or a bundle.")
 ]
 
 
@@ -58,7 +58,9 @@ def emulate(
     ] = "paper",
     map_: Annotated[
         str | None,
-        typer.Option("--map", metavar="MAP", help="Map active from the start: a file or a tile."),
+        typer.Option(
+            "--map", metavar="MAP", help="Map active from the start: a file, tile or bundle."
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Array size in pixels. Default: 256x256.")
@@ -189,7 +191,9 @@ def ports(
 
 
 def upload(
-    ratio_map: Annotated[str, typer.Argument(metavar="MAP", help="A map file or a named tile.")],
+    ratio_map: Annotated[
+        str, typer.Argument(metavar="MAP", help="A map file, a named tile, or a bundle.")
+    ],
     port: PortOption,
     baud: BaudOption = DEFAULT_BAUD,
     json: JsonFlag = False,

@@ -31,7 +31,9 @@ ProfileOption = Annotated[
 MapOption = Annotated[
     str | None,
     typer.Option(
-        "--map", metavar="MAP", help="Reconstruct without a network, under this map or named tile."
+        "--map",
+        metavar="MAP",
+        help="Reconstruct without a network, under this map, named tile or bundle's map.",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads inside one run of the network.")]
