@@ -59,7 +59,7 @@ def train(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file; see `plan`.")],
     data: Annotated[Path, typer.Option(help="What `focalloop data build` wrote.")],
     start: Annotated[
-        Path, typer.Option(help="Checkpoint or weights of the universal network to begin at.")
+        str, typer.Option(help="Universal network to start from: shipped weights, or a checkpoint.")
     ],
     clips: Annotated[Path, typer.Option(help="Clips to score on.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Gets a folder for each run.")],
@@ -70,7 +70,7 @@ def train(
     not there yet are left for later.
 
     Example: python -m benchmarks.maps train plan.json --data train.npz
-    --start models/zoo/edge-universal.safetensors --clips test_set.npz -o runs/maps
+    --start edge-universal --clips test_set.npz -o runs/maps
     """
     from benchmarks.maps import comparison
     from models.train import NetworkRun

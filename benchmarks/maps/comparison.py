@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -36,6 +38,7 @@ from models.networks import PROFILES, NetworkSettings, default_settings
 from models.run import CHECKPOINT, RunSettings
 from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
+from models.weights import load_weights
 
 BUNDLE = "bundle"
 NOISE = "paper"
@@ -67,16 +70,16 @@ class Comparison:
     data
         To train on.
     start
-        Checkpoint, or file of weights alone, of a universal network.
+        Universal network: the name or file of its weights, or its checkpoint.
     clips
         To score on.
     clips_file
         Name to record beside the scores.
     """
 
-    def __init__(self, data: TrainingData, start: Path, clips: Clips, clips_file: str) -> None:
+    def __init__(self, data: TrainingData, start: str, clips: Clips, clips_file: str) -> None:
         self.data = data
-        self.weights = load_weights(start)
+        self.weights = starting_weights(start)
         self.start = _digest(*(self.weights[name].numpy() for name in sorted(self.weights)))
         self.clips = clips
         self.tested_on = {
@@ -112,6 +115,7 @@ class Comparison:
         if entry.method == "random":
             maps = ScatteredLevels(entry.shares(), ratio_map.aperture)
         training = NetworkRun(maps, self.data, self._settings(entry))
+        training.command = shlex.join(["python", "-m", "benchmarks.maps", *sys.argv[1:]])
         if (folder / CHECKPOINT).exists():
             training.resume(folder / CHECKPOINT)
         else:
@@ -197,23 +201,25 @@ def network_settings(entry: Entry) -> NetworkSettings:
         raise PlanError(f"{entry.name}: the network has no such setting ({error})") from None
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a network's weights: the averaged ones of a checkpoint, or all of a file.
+def starting_weights(start: str) -> dict[str, Tensor]:
+    """Read what networks start from: shipped weights by name, their file, or a checkpoint.
 
-    They are rounded to float16, as weights are shipped, so that a run which starts from a shipped
-    file starts where one from the checkpoint behind it did.
+    The averaged weights of a checkpoint are rounded to float16, as weights are shipped, so that a
+    run which starts from shipped ones starts where one from the checkpoint behind them did.
 
     Raises
     ------
     TrainError
-        If the file is missing or damaged.
+        If there are none, or they are damaged.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise TrainError(f"{path} holds no weights: {error}") from None
-    chosen = below("average.", tensors) or tensors
-    return {name: value.half().float() for name, value in chosen.items()}
+    if Path(start).is_file():
+        try:
+            averaged = below("average.", load_file(start))
+        except (OSError, ValueError, SafetensorError) as error:
+            raise TrainError(f"{start} holds no weights: {error}") from None
+        if averaged:
+            return {name: value.half().float() for name, value in averaged.items()}
+    return load_weights(start)[1]
 
 
 def use_threads(count: int = THREADS) -> None:

@@ -17,6 +17,7 @@ from benchmarks.maps.plan import Entry, PlanError
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, ScoresError
 from firmware_sim.ratio_map import RatioMap, RatioMapError
+from models.training_data import TrainError
 
 SMALL = {"width": 8, "context": 4, "entry_blocks": 0, "coarse_blocks": 1, "exit_blocks": 0}
 QUICK = {"steps": 2, "batch": 2, "crop": 16, "warm_up_steps": 1, "network": SMALL}
@@ -40,9 +41,8 @@ def gratings(count: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Training data, weights to start from, clips, and a plan of one entry that was run."""
-    from safetensors.torch import save_file
-
     from models.networks import build_network, default_settings
+    from models.weights import save_weights
 
     path = tmp_path_factory.mktemp("comparison")
     recipe = {"settings": {}, "sources": [{"name": "gratings/one", "licence": "none"}]}
@@ -53,8 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe=json.dumps(recipe),
     )
     np.savez(path / "clips.npz", clips=gratings(2), names=np.array(["slow", "fast"]))
-    network = build_network(replace(default_settings(), **SMALL))
-    save_file(network.state_dict(), path / "start.safetensors")
+    settings = replace(default_settings(), **SMALL)
+    save_weights(path / "start.safetensors", settings, build_network(settings).state_dict(), {})
     write_plan(path, [{"name": "dispersed", "method": "tile", "budget": 1, "tile": "4-dispersed"}])
     train(path)
     return path
@@ -106,6 +106,20 @@ def test_the_scores_become_a_file_a_table_and_figures(folder: Path) -> None:
     run("fig10", *words, "--bundle", f"tile={folder / 'runs/dispersed-s0/bundle'}")
     for name in ("fig7", "fig10"):
         assert Image.open(folder / f"{name}.png").size[0] > 300
+
+
+def test_a_run_starts_from_a_checkpoint_as_from_the_weights_shipped_of_it(folder: Path) -> None:
+    from benchmarks.maps.comparison import starting_weights
+    from models.export import export_weights
+
+    ended = folder / "runs/dispersed-s0"
+    export_weights(ended, folder / "ended.safetensors")
+    one = starting_weights(str(ended / "checkpoint.safetensors"))
+    two = starting_weights(str(folder / "ended.safetensors"))
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    with pytest.raises(TrainError, match="no weights"):
+        starting_weights("nothing")
 
 
 # ------------------------------------------------------------------ plans
