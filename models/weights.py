@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from models.networks import NetworkSettings, build_network, mismatch, settings_from
@@ -46,7 +46,7 @@ def save_weights(
     rounded = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    save_file(rounded, temporary, metadata)
+    temporary.write_bytes(save(rounded, metadata))
     temporary.replace(path)
 
 
