@@ -88,7 +88,9 @@ def consistent(
     again = functional.conv2d(seen, mean)
     if aperture is not None:
         again = again / functional.conv2d(aperture.to(video.dtype), mean).clamp_min(1 / slots)
-    missing = (planes - again) * gate
+    # Planes are zero where a level is not taken; gating them again would bend the gradient of a
+    # relaxed choice of levels.
+    missing = planes - again * gate
     if share is not None:
         missing = missing * share.repeat_interleave(counts).view(1, -1, 1, 1)
     return video + spread(missing, slots, levels[-1])
