@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +20,10 @@ from benchmarks.maps import table as tables
 from firmware_sim.clips import load_clips
 from firmware_sim.errors import FocalloopError
 from host.bundle import Bundle
+
+if TYPE_CHECKING:
+    from benchmarks.maps.comparison import Comparison
+    from models.train import NetworkRun
 
 app = typer.Typer(
     help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",
@@ -73,7 +80,6 @@ def train(
     --start edge-universal --clips test_set.npz -o runs/maps
     """
     from benchmarks.maps import comparison
-    from models.train import NetworkRun
     from models.training_data import TrainingData
 
     plans.load(plan_file)  # a mistake shows before the data is loaded
@@ -81,33 +87,52 @@ def train(
     shared = comparison.Comparison(
         TrainingData.load(data), start, load_clips(clips), clips_file=clips.name
     )
+    with _interruption() as interrupted:
+        _follow(plan_file, output, shared, interrupted)
+
+
+def _follow(
+    plan_file: Path, output: Path, shared: Comparison, interrupted: Callable[[], bool]
+) -> None:
+    from benchmarks.maps import comparison
+
+    def show(run: NetworkRun) -> None:
+        done = run.progress
+        if done.step % 100 == 0:
+            text = f"  step {done.step}, {done.minutes:.1f} min, train {done.train_psnr:.2f} dB"
+            console.print(text, highlight=False)
+        run.stop_wanted = interrupted()
+
     failed: set[str] = set()
     while entry := comparison.next_entry(plan_file, output, failed):
         console.print(f"{entry.folder}: {entry.steps} steps", highlight=False)
-
-        def show(run: NetworkRun) -> None:
-            done = run.progress
-            if done.step % 100 == 0:
-                console.print(
-                    f"  step {done.step}, {done.minutes:.1f} min, train {done.train_psnr:.2f} dB",
-                    highlight=False,
-                )
-
         try:
             scored = shared.run(entry, output / entry.folder, show)
         except FocalloopError as error:  # the others need not wait for it
             console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
             failed.add(entry.folder)
             continue
-        console.print(
-            f"  r_avg {scored.r_avg:.4f}: {scored.psnr:.2f} dB, SSIM {scored.ssim:.4f}",
-            highlight=False,
-        )
+        if scored is None:
+            console.print("stopped: run again to go on from here")
+            raise typer.Exit(130)
+        text = f"  r_avg {scored.r_avg:.4f}: {scored.psnr:.2f} dB, SSIM {scored.ssim:.4f}"
+        console.print(text, highlight=False)
     waiting = [entry.map for entry in plans.load(plan_file) if not entry.ready]
     if failed or waiting:
         reasons = [f"{name} failed" for name in sorted(failed)]
         reasons += [f"{path} is not there" for path in waiting]
         raise ComparisonError(f"not all was run: {'; '.join(reasons)}. Run again to go on")
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Let a step and its checkpoint end before Ctrl-C does; gives whether it was pressed."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command()

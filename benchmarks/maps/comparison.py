@@ -35,7 +35,7 @@ from models.export import export_run
 from models.learner import below
 from models.map_source import MapSource, OneMap
 from models.networks import PROFILES, NetworkSettings, default_settings
-from models.run import CHECKPOINT, RunSettings
+from models.run import RunSettings
 from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
 from models.weights import load_weights
@@ -90,7 +90,9 @@ class Comparison:
             "seed": EMULATOR_SEED,
         }
 
-    def run(self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]) -> Evaluation:
+    def run(
+        self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]
+    ) -> Evaluation | None:
         """Train one entry's network, continuing where it was interrupted, and score it.
 
         Parameters
@@ -98,12 +100,12 @@ class Comparison:
         folder
             Of this run; gets the checkpoint, the bundle, and `SCORES` at last.
         on_step
-            Called after every step of training.
+            Called after every step of training; may set its `stop_wanted`.
 
         Returns
         -------
         Evaluation
-            On the clips.
+            On the clips; None where training was stopped.
 
         Raises
         ------
@@ -116,13 +118,11 @@ class Comparison:
             maps = ScatteredLevels(entry.shares(), ratio_map.aperture)
         training = NetworkRun(maps, self.data, self._settings(entry))
         training.command = shlex.join(["python", "-m", "benchmarks.maps", *sys.argv[1:]])
-        if (folder / CHECKPOINT).exists():
-            training.resume(folder / CHECKPOINT)
-        else:
-            training.learner.start_from(self.weights)
-        folder.mkdir(parents=True, exist_ok=True)
-        ratio_map.save(folder / RATIO_MAP)
+        training.learner.start_from(self.weights)  # unless the folder holds a part of this run
         training.train(folder, on_step=on_step)
+        if training.spent < 1:
+            return None
+        ratio_map.save(folder / RATIO_MAP)  # a random one too, which training does not know
         export_run(folder, folder / BUNDLE)
         reconstruct = Bundle.load(folder / BUNDLE).reconstructor(THREADS)
         started = time.monotonic()

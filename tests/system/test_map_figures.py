@@ -16,7 +16,9 @@ from benchmarks.maps.__main__ import app
 from benchmarks.maps.plan import Entry, PlanError
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, ScoresError
+from firmware_sim.clips import load_clips
 from firmware_sim.ratio_map import RatioMap, RatioMapError
+from models.run import load_checkpoint
 from models.training_data import TrainError
 
 SMALL = {"width": 8, "context": 4, "entry_blocks": 0, "coarse_blocks": 1, "exit_blocks": 0}
@@ -120,6 +122,21 @@ def test_a_run_starts_from_a_checkpoint_as_from_the_weights_shipped_of_it(folder
     assert all(np.array_equal(one[name], two[name]) for name in one)
     with pytest.raises(TrainError, match="no weights"):
         starting_weights("nothing")
+
+
+def test_an_interrupted_run_is_left_to_be_continued(folder: Path) -> None:
+    from benchmarks.maps.comparison import Comparison
+    from models.training_data import TrainingData
+
+    start, clips = str(folder / "start.safetensors"), load_clips(folder / "clips.npz")
+    shared = Comparison(TrainingData.load(folder / "train.npz"), start, clips, "clips.npz")
+    entry = Entry("stopped", "tile", 1, tile=[[1]], **QUICK)
+    ended = shared.run(
+        entry, folder / "stopped", lambda run: setattr(run, "stop_wanted", run.progress.step == 1)
+    )
+    assert ended is None
+    assert load_checkpoint(folder / "stopped/checkpoint.safetensors")[0]["progress"]["step"] == 1
+    assert not (folder / "stopped/scores.json").exists()
 
 
 # ------------------------------------------------------------------ plans
