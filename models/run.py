@@ -26,6 +26,7 @@ from torch import Tensor
 
 from firmware_sim.noise import preset
 from models import processes
+from models.data.files import written_whole
 from models.learner import Learner, NotFiniteError
 from models.networks import NetworkSettings, default_settings, mismatch, settings_from
 from models.run_log import RunLog
@@ -206,7 +207,7 @@ class Run(ABC):
             self.resume(folder / CHECKPOINT)
         processes.wait()  # until all have looked, before the first one writes
         if first:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self.prepare(folder)
             if fresh:
                 self.save(folder / CHECKPOINT)
@@ -283,9 +284,11 @@ class Run(ABC):
             "command": json.dumps(self.command),
         }
         tensors = {name: value.cpu().contiguous() for name, value in self.state().items()}
-        temporary = path.with_name(path.name + ".part")
-        save_file(tensors, temporary, metadata)
-        temporary.replace(path)
+        with written_whole(path) as partial:
+            try:
+                save_file(tensors, partial, metadata)
+            except SafetensorError as error:
+                raise TrainError(f"{path} cannot be written: {error}") from None
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same settings and maps.
@@ -345,6 +348,20 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     network = metadata["settings"]["network"]
     metadata["settings"]["network"] = asdict(settings_from(network))
     return metadata, tensors
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises
+    ------
+    TrainError
+        If that cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainError(f"{folder} cannot be made a folder: {error.strerror}") from None
 
 
 def decibels(error: float) -> float:

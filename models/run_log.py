@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from models.data.files import written_whole
+
 STEP = "step"
 """Column that orders the rows."""
 
@@ -54,6 +56,5 @@ class RunLog:
         writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-        temporary = self.path.with_name(self.path.name + ".part")
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-        temporary.replace(self.path)
+        with written_whole(self.path) as partial:
+            partial.write_text(text.getvalue(), encoding="utf-8", newline="")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, LEVEL_COLOURS
+from models.data.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +46,8 @@ def draw(rows: Rows, path: Path) -> None:
     else:
         quality = figure.subplots()
     _draw_quality(quality, rows, learns_map)
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with written_whole(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def _draw_quality(axes: Axes, rows: Rows, learns_map: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,8 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from typer.testing import CliRunner
 
 from firmware_sim.ratio_map import RatioMap
+from host.cli import app
 from models import processes
 from models.edge_network import EdgeSettings
 from models.map_source import OneMap
@@ -97,6 +100,28 @@ def test_two_processes_learn_what_one_does_from_both_their_shares(
         assert torch.equal(value, second[name]), name
         torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5)
     assert [row["step"] for row in RunLog(tmp_path / LOG).rows()] == ["3"]
+
+
+def test_torchrun_goes_on_with_what_one_process_began(
+    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = NetworkRun.step
+
+    def interrupted(run: NetworkRun) -> float:
+        run.stop_wanted = run.progress.step == 1
+        return take(run)
+
+    monkeypatch.setattr(NetworkRun, "step", interrupted)
+    arguments = ["train", "--data", str(training_file), "-o", str(tmp_path / "run")]
+    arguments += ["--steps", "4", "--batch", "2", "--crop", "16", "--device", "cpu", "--json"]
+    assert CliRunner().invoke(app, arguments).exit_code != 0
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc_per_node", "2", "-m", "host.cli", *arguments]
+    ended = subprocess.run(torchrun, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["step"] == 4
+    assert [row["step"] for row in RunLog(tmp_path / "run" / LOG).rows()] == ["2", "4"]
 
 
 def test_a_batch_that_cannot_be_split_is_refused(

@@ -1,0 +1,123 @@
+"""What a user asks ``focalloop train`` for, checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_sim.errors import FocalloopError
+from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+
+DEFAULT_MAP = "tile-2of16"
+RANDOM_TILES = "random-tiles"
+"""In place of a map, for a universal network."""
+
+LARGEST_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
+"""Of an average ratio: every pixel at the highest level."""
+
+QUICK_BUDGET, QUICK_MINUTES = 0.125, 18.0
+MAP_SHARE = 1 / 3
+
+MAP, NETWORK, PRICE = "map", "network", "price-"
+"""Folders of runs in that of a training; the last is followed by the price."""
+
+
+class OrderError(FocalloopError):
+    """Options that contradict each other or that no training can follow."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One training.
+
+    Attributes
+    ----------
+    folder
+        Where its runs are kept.
+    data, footage
+        What `focalloop data build` wrote, or one's own videos and pictures; one of the two.
+    ratio_map
+        Map file, named tile or `RANDOM_TILES`, to train a network for.
+    budget
+        Average ratio of a map to learn and train a network for, in (0, `LARGEST_BUDGET`].
+    prices
+        Of a measurement, to learn a map at each. One of these three is given.
+    minutes, steps
+        How much may be spent; at least one.
+    map_share
+        Part of it for a map that is learned with its network.
+    periods
+        Sides of the learned tile, in turn; empty for the usual ones.
+    credit, profile
+        As in `models.policy` and `models.networks`.
+    aperture
+        Whether to measure through the coded aperture.
+    start
+        Weights to start from; None for what suits.
+    learning_rate
+        None for what suits the start.
+    batch, crop, seed
+        As in `models.run.RunSettings`.
+
+    Raises
+    ------
+    OrderError
+        Saying which options cannot be followed, and why.
+    """
+
+    folder: Path
+    data: Path | None = None
+    footage: Path | None = None
+    ratio_map: str | None = None
+    budget: float | None = None
+    prices: tuple[float, ...] = ()
+    minutes: float | None = None
+    steps: int | None = None
+    map_share: float = MAP_SHARE
+    periods: tuple[int, ...] = ()
+    credit: str = "tile"
+    profile: str = "edge"
+    aperture: bool = False
+    start: str | None = None
+    learning_rate: float | None = None
+    batch: int = 16
+    crop: int = 96
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        kinds = (self.ratio_map is not None, self.budget is not None, bool(self.prices))
+        if sum(kinds) != 1:
+            raise OrderError("give one of --map, --budget and --price")
+        if (self.data is None) == (self.footage is None):
+            raise OrderError("give either --data or --footage")
+        if self.minutes is None and self.steps is None:
+            raise OrderError("give --minutes or --steps")
+        for option, value in (
+            ("--minutes", self.minutes),
+            ("--learning-rate", self.learning_rate),
+            *(("--price", price) for price in self.prices),
+        ):
+            if value is not None and not 0 < value < math.inf:
+                raise OrderError(f"{option} {value:g} is no finite number above 0")
+        if self.budget is not None and not 0 < self.budget <= LARGEST_BUDGET:
+            raise OrderError(
+                f"a budget of {self.budget:g} is outside (0, {LARGEST_BUDGET:g}]: it is an average "
+                f"ratio, and a pixel is measured at most {DEFAULT_LEVEL_SET[-1]} times in "
+                f"{DEFAULT_SLOTS} slots"
+            )
+        if not 0 < self.map_share < 1:
+            raise OrderError(f"--map-share {self.map_share:g} is not between 0 and 1")
+        if len(set(self.prices)) < len(self.prices):
+            raise OrderError("--price names one price twice")
+        for side, next_side in zip(self.periods, self.periods[1:], strict=False):
+            if next_side <= side or next_side % side:
+                raise OrderError(f"--period {next_side} is no larger multiple of {side}")
+        if any(side > self.crop for side in self.periods):
+            raise OrderError(f"--period {self.periods[-1]} is larger than a crop of {self.crop}")
+
+    def first_runs(self) -> list[Path]:
+        """Folders of the runs that do not follow another."""
+        if self.prices:
+            return [self.folder / f"{PRICE}{price:g}" for price in self.prices]
+        return [self.folder / MAP if self.budget is not None else self.folder]

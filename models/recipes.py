@@ -1,0 +1,296 @@
+"""What ``focalloop train`` does from start to finish, each recipe in one folder.
+
+===================  ===========================================================================
+maps that are given  ``FOLDER`` holds the run of the network
+a budget             ``FOLDER/map`` the learning of the map, ``FOLDER/network`` its network's run
+a list of prices     ``FOLDER/price-<lambda>`` the learning of each map, and ``summary.json``
+===================  ===========================================================================
+
+Every run goes on where it was interrupted, so the same recipe in the same folder does too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.tiles import APERTURE_TILE
+from models import processes
+from models.data.build import save_windows
+from models.data.files import written_whole
+from models.data.footage import FOOTAGE_SETTINGS, footage_data
+from models.learn_map import MAP_SIDE, MapRun
+from models.map_source import MapSource, OneMap, RandomTiles
+from models.networks import default_settings
+from models.order import MAP, NETWORK, PRICE, RANDOM_TILES, Order
+from models.policy import PolicySettings
+from models.run import CHECKPOINT, Run, RunSettings, make_folder
+from models.start import Start, find_start
+from models.train import NetworkRun
+from models.training_data import TrainError, TrainingData
+
+SUMMARY = "summary.json"
+FOOTAGE_DATA = "data.npz"
+FOOTAGE_MARGIN = 32
+"""Pixels that windows of one's own footage are larger than a crop."""
+
+FROM_NOTHING, FROM_WEIGHTS = (4e-3, 200), (1.5e-3, 50)
+"""Learning rate and steps of warm-up: weights that are good already take smaller steps."""
+
+
+class Watcher(Protocol):
+    """Trains runs, and shows how far everything is."""
+
+    def train(self, run: Run, folder: Path, heading: str) -> None:
+        """Train `run` in `folder`, shown under `heading`."""
+        ...
+
+    def counting(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Give what is called with the number of things done, of `total`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """What the runs of a recipe share.
+
+    Attributes
+    ----------
+    data, settings, device
+        As in `Run`; the budget is that of all runs together, and start and learning rate come from
+        here.
+    start
+        What the first run's network starts from.
+    watcher
+        Trains each run.
+    learning_rate
+        Of all runs; None for what suits their start.
+    aperture
+        Tile (T, h, w) of the coded aperture to learn maps under, or None.
+    """
+
+    data: TrainingData
+    settings: RunSettings
+    start: Start
+    watcher: Watcher
+    device: str = "cpu"
+    learning_rate: float | None = None
+    aperture: NDArray[np.bool_] | None = None
+
+    def settings_from_start(self) -> RunSettings:
+        """Return the settings with the start's name, and steps that suit it."""
+        rate, warm_up = FROM_WEIGHTS if self.start.name else FROM_NOTHING
+        return replace(
+            self.settings,
+            start=self.start.name,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
+            warm_up_steps=warm_up,
+        )
+
+
+def carry_out(order: Order, watcher: Watcher, device: str) -> dict[str, Any]:
+    """Train what was ordered, or go on with it.
+
+    Returns
+    -------
+    dict
+        Folder, steps, minutes and PSNR of every run, for JSON; `final_run` finds the one to export.
+
+    Raises
+    ------
+    FocalloopError
+        If anything that was asked for cannot be had; what the folder held is then as it was.
+    """
+    maps = None if order.ratio_map is None else map_source(order.ratio_map, order.aperture)
+    aperture = order.aperture if maps is None else maps.aperture is not None
+    network = replace(default_settings(order.profile), aperture=aperture)
+    refuse_other_runs(order)
+    base = Base(
+        training_data(order, watcher),
+        RunSettings(
+            minutes=order.minutes,
+            steps=order.steps,
+            batch=order.batch,
+            crop=order.crop,
+            seed=order.seed,
+            network=network,
+        ),
+        find_start(order.start, network, order.first_runs()),
+        watcher,
+        device,
+        order.learning_rate,
+        APERTURE_TILE if aperture else None,
+    )
+    if maps is not None:
+        return _told(_train_network(maps, base, order.folder), order.folder)
+    policy = PolicySettings(credit=order.credit)
+    if order.periods:
+        policy = replace(policy, periods=order.periods)
+    if order.prices:
+        return _learn_maps(order.prices, policy, base, order.folder)
+    return _learn_map_and_network(order, policy, base)
+
+
+def final_run(order: Order) -> Path:
+    """Return the folder of the run that a bundle is made from."""
+    return order.folder / NETWORK if order.budget is not None else order.folder
+
+
+def _learn_map_and_network(order: Order, policy: PolicySettings, base: Base) -> dict[str, Any]:
+    """Learn a map, then train its network, which starts from the one that learned along."""
+    assert order.budget is not None
+    policy = replace(policy, budget=order.budget * base.data.slots)
+    first, second = divided(base.settings, order.map_share)
+    folders = order.folder / MAP, order.folder / NETWORK
+    learned = _learn_map(policy, replace(base, settings=first), folders[0], "map")
+    ratio_map = learned.best_map().with_aperture(None)
+    if base.aperture is not None:
+        ratio_map = ratio_map.with_aperture_tile(base.aperture)
+    start = Start.of(MAP, learned.learner.averaged_network().state_dict())
+    base = replace(base, settings=second, start=start)
+    trained = _train_network(OneMap(ratio_map), base, folders[1])
+    return {
+        "run": str(order.folder),
+        "budget": order.budget,
+        "r_avg": ratio_map.ratio,
+        "map": _told(learned, folders[0]),
+        "network": _told(trained, folders[1]),
+    }
+
+
+def _learn_maps(
+    prices: Sequence[float], policy: PolicySettings, base: Base, folder: Path
+) -> dict[str, Any]:
+    """Learn a map at each of several fixed prices, with the whole budget each."""
+    maps = []
+    for number, price in enumerate(prices, start=1):
+        name = f"{PRICE}{price:g}"
+        priced = replace(policy, budget=None, price=price)
+        run = _learn_map(priced, base, folder / name, f"map {number} of {len(prices)}, {name}")
+        maps.append({"price": price, "r_avg": run.best_map().ratio, **_told(run, folder / name)})
+    document = {"run": str(folder), "maps": maps}
+    if processes.rank() == 0:
+        with written_whole(folder / SUMMARY) as partial:
+            partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return document
+
+
+def _train_network(maps: MapSource, base: Base, folder: Path) -> NetworkRun:
+    run = NetworkRun(maps, base.data, base.settings_from_start(), base.device)
+    _drive(run, base, folder, "network")
+    return run
+
+
+def _learn_map(policy: PolicySettings, base: Base, folder: Path, heading: str) -> MapRun:
+    run = MapRun(policy, base.data, base.settings_from_start(), base.device, base.aperture)
+    _drive(run, base, folder, heading)
+    return run
+
+
+def _drive(run: Run, base: Base, folder: Path, heading: str) -> None:
+    if base.start.weights is not None:  # a run that has begun puts its own in their place
+        run.learner.start_from(dict(base.start.weights))
+    base.watcher.train(run, folder, heading)
+
+
+def _told(run: Run, folder: Path) -> dict[str, Any]:
+    """Say how far a run has come; numbers that are not known yet are None."""
+    progress = asdict(run.progress)
+    known = {key: None if math.isnan(value) else value for key, value in progress.items()}
+    return {"run": str(folder), **known}
+
+
+def map_source(name_or_path: str, aperture: bool) -> MapSource:
+    """Find maps by name: `RANDOM_TILES`, a named tile over the usual array, or a map file.
+
+    With `aperture`, maps that have no coded aperture of their own get `APERTURE_TILE`.
+    """
+    if name_or_path == RANDOM_TILES:
+        return RandomTiles(aperture=APERTURE_TILE if aperture else None)
+    if name_or_path in NAMED_TILES:
+        ratio_map = RatioMap.from_tile(NAMED_TILES[name_or_path], shape=(MAP_SIDE, MAP_SIDE))
+    else:
+        ratio_map = RatioMap.load(name_or_path)
+    if aperture and ratio_map.aperture is None:
+        ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)
+    return OneMap(ratio_map)
+
+
+def training_data(order: Order, watcher: Watcher) -> TrainingData:
+    """Load the ordered data; windows of one's own footage are made once, into the folder.
+
+    Raises
+    ------
+    FocalloopError
+        If there is too little, it cannot be read, or the folder's windows are of other footage.
+    """
+    if order.data is not None:
+        return TrainingData.load(order.data)
+    assert order.footage is not None
+    path = order.folder / FOOTAGE_DATA
+    settings = replace(FOOTAGE_SETTINGS, size=order.crop + FOOTAGE_MARGIN, seed=order.seed)
+    origin = f"{order.footage.resolve()}, {settings}"
+    if processes.rank() == 0:
+        if not path.exists():
+            make_folder(order.folder)
+            with watcher.counting("windows of the footage", settings.windows) as count:
+                made = footage_data(order.footage, settings, count)
+            save_windows(path, made | {"footage": np.array(origin)})
+        with np.load(path, allow_pickle=False) as archive:
+            found = str(archive["footage"]) if "footage" in archive else "something else"
+        if found != origin:
+            raise TrainError(f"{path} was made from {found}, not {origin}: use another folder")
+    processes.wait()
+    return TrainingData.load(path)
+
+
+def divided(settings: RunSettings, share: float) -> tuple[RunSettings, RunSettings]:
+    """Divide a budget of minutes and steps in two, the first with `share` of it.
+
+    Raises
+    ------
+    TrainError
+        If there are not enough steps for both.
+    """
+    first, second = settings, settings
+    if settings.minutes is not None:
+        first = replace(first, minutes=settings.minutes * share)
+        second = replace(second, minutes=settings.minutes * (1 - share))
+    if settings.steps is not None:
+        steps = round(settings.steps * share)
+        if not 0 < steps < settings.steps:
+            raise TrainError(
+                f"{settings.steps} steps leave {steps} for the map: give more, or another share"
+            )
+        first = replace(first, steps=steps)
+        second = replace(second, steps=settings.steps - steps)
+    return first, second
+
+
+def refuse_other_runs(order: Order) -> None:
+    """Refuse a folder that holds runs of another recipe, before anything in it is changed.
+
+    Raises
+    ------
+    TrainError
+        Naming what it holds.
+    """
+    folder = order.folder
+    for checkpoint in (*folder.glob(CHECKPOINT), *folder.glob(f"*/{CHECKPOINT}")):
+        name = checkpoint.parent.name if checkpoint.parent != folder else ""
+        ours = (
+            name.startswith(PRICE)
+            if order.prices
+            else name in ((MAP, NETWORK) if order.budget is not None else ("",))
+        )
+        if not ours:
+            raise TrainError(f"{folder} holds another training, {checkpoint}: use another folder")
