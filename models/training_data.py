@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firmware_sim.errors import FocalloopError
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 
 
 class TrainError(FocalloopError):
@@ -37,7 +52,10 @@ class TrainingData:
 
     @classmethod
     def load(cls, path: Path) -> TrainingData:
-        """Load what ``focalloop data build`` wrote.
+        """Load what ``focalloop data build`` or ``focalloop data nfs`` wrote.
+
+        The windows stay on disk, and pages of them in memory come and go, so a file may be larger
+        than memory.
 
         Raises
         ------
@@ -46,15 +64,18 @@ class TrainingData:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                clips, held_out = archive["clips"], archive["validation"]
+                held_out = archive["validation"]
                 recipe = json.loads(str(archive["recipe"]))
-        except (OSError, ValueError, KeyError) as error:
+            clips = _mapped(path, "clips.npy")
+            if clips.dtype != np.uint8 or clips.ndim != 4 or held_out.shape != clips.shape[:1]:
+                raise ValueError(f"clips of {clips.dtype} {clips.shape}")
+        except _UNREADABLE as error:
             raise TrainError(
                 f"{path} is no training data ({error}): make some with `focalloop data build`"
             ) from None
         if held_out.all() or not held_out.any():
             raise TrainError(f"{path} needs windows for both training and validation")
-        return cls(clips[~held_out], clips[held_out], recipe)
+        return cls(_part(clips, ~held_out), _part(clips, held_out), recipe)
 
     @property
     def slots(self) -> int:
@@ -87,3 +108,30 @@ class TrainingData:
                     window = np.flip(window, axis)
             scene[:] = window.transpose(0, 2, 1) if rng.random() < 0.5 else window
         return torch.from_numpy(scenes).float() / 255
+
+
+def _mapped(path: Path, member: str) -> NDArray[np.uint8]:
+    """Map an array of an ``.npz`` into memory, or read it where it is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(member)
+        if entry.compress_type != zipfile.ZIP_STORED:
+            with archive.open(entry) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+    with path.open("rb") as file:
+        file.seek(entry.header_offset + 26)
+        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+        file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("its header is of another version")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        order: Literal["C", "F"] = "F" if fortran_order else "C"
+        # Copy on write, not read-only: PyTorch warns of arrays that it must not write to.
+        return np.memmap(file, dtype, "c", file.tell(), shape, order)
+
+
+def _part(clips: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the windows that are wanted; where they lie together, without reading them."""
+    places = np.flatnonzero(wanted)
+    if places[-1] - places[0] + 1 == len(places):
+        return clips[places[0] : places[-1] + 1]
+    return clips[places]
