@@ -243,9 +243,9 @@ def decoded_frames(path: Path) -> Iterator[VideoFrame]:
 
 
 def numbered_images(folder: Path) -> list[Path]:
-    """List the images of a folder, in the order of the numbers in their names."""
+    """List the images of a folder that are not hidden, in the order of their names' numbers."""
     images = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(images, key=_natural)
+    return sorted((path for path in images if not path.name.startswith(".")), key=_natural)
 
 
 def gray_image(path: Path) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.data.build_command import build
+from models.data.nfs_command import nfs
 
 if TYPE_CHECKING:
     from models.data.test_set import Agreement
@@ -46,6 +47,7 @@ _notices = Console(stderr=True)
 def register(app: typer.Typer) -> None:
     """Add ``focalloop data``."""
     data.command("build")(build)
+    data.command("nfs")(nfs)
     app.add_typer(data, rich_help_panel="Training")
 
 

@@ -20,6 +20,20 @@ from rich.progress import (
 )
 
 
+def progress_bar() -> Progress:
+    """Bar with count, time spent and time left, on standard error; none where that is a file."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
 def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")] = Path(
         "train.npz"
@@ -73,15 +87,7 @@ def build(
     if footage and (sources or extra or cache):
         raise typer.BadParameter("--footage goes without --sources, --extra and --cache")
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("sources", total=None)
 
         def rendered(count: int) -> None:

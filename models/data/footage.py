@@ -190,7 +190,7 @@ def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
     pictures: list[Path] = []
     too_few: list[str] = []
     for folder in sorted([path, *(below for below in path.rglob("*") if below.is_dir())]):
-        images = [image for image in numbered_images(folder) if not image.name.startswith(".")]
+        images = numbered_images(folder)
         frames = [image for image in images if _FRAME_NAME.fullmatch(image.stem)]
         pictures += [image for image in images if image not in frames]
         if len(frames) >= slots:

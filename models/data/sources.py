@@ -2,9 +2,7 @@
 
 `training_sources.sha256` lists them: photographs to pan a camera over, cut-outs to move in front,
 and a little real video. Nothing in it shows the scene of a test clip, and every file, a user's own
-footage too, is checked against `excluded_sources.sha256` before a pixel of it is used. (The
-multi-person demo of PyPI pose2sim stays out although its files are not on that list: it is the
-room, the cameras and the recording session of the single-person demo that a test clip comes from.)
+footage too, is checked against `excluded_sources.sha256` before a pixel of it is used.
 """
 
 from __future__ import annotations
@@ -166,10 +164,13 @@ def checked_sha256(path: Path) -> str:
     Raises
     ------
     SourceError
-        As `checked_source`.
+        As `checked_source`, or if the file cannot be read.
     """
-    with path.open("rb") as file:
-        digests = [hashlib.file_digest(file, "sha256").hexdigest()]
+    try:
+        with path.open("rb") as file:
+            digests = [hashlib.file_digest(file, "sha256").hexdigest()]
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from None
     if path.suffix == ".gz":
         try:
             with gzip.open(path) as unpacked:

@@ -1,0 +1,275 @@
+"""Training segments from Need for Speed, the video at 240 frames/s that the paper learns from.
+
+Kiani Galoogahi et al., "Need for Speed: A Benchmark for Higher Frame Rate Object Tracking", ICCV
+2017. Published as ``VIDEO/240/VIDEO/00001.jpg`` ... beside ``VIDEO/240/VIDEO.txt``, a line for each
+frame with the box of the object to track (track, left, top, right, bottom, frame, ...), and the
+same at 30 frames/s. The boxes are no use here; their count tells whether frames are missing.
+
+CRL section VI: 80 videos to train on and 20 to test, 80 random segments of 16 frames of each, gray,
+256x256. The text does not say which videos were which, so the split here is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from firmware_sim.clips import gray_image, numbered_images
+from models.data.files import write_windows
+from models.data.sources import SourceError, checked_sha256
+
+LICENCE = "Need for Speed: terms of its publishers"
+
+Fit = Literal["crop", "resize"]
+
+
+@dataclass(frozen=True)
+class NfsSettings:
+    """What ``focalloop data nfs`` makes.
+
+    Attributes
+    ----------
+    segments, held_out_segments
+        Of each video to train on, and of each that is held out: validation comes round often, so a
+        few have to do. All that there are of a video that has fewer.
+    size
+        Height and width in pixels.
+    fit
+        How frames come to it: ``crop`` takes a square of the frame's height, at a place across that
+        is random for each segment; ``resize`` squeezes the whole frame, as the paper's code does.
+    held_out_share
+        Part of the videos that is for validation.
+    slots
+        Frames a segment, T.
+    seed
+        Of the split and of every segment.
+    """
+
+    segments: int = 80
+    held_out_segments: int = 5
+    size: int = 256
+    fit: Fit = "crop"
+    held_out_share: float = 0.2
+    slots: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class NfsVideo:
+    """One video at 240 frames/s.
+
+    Attributes
+    ----------
+    name
+        Of its folder.
+    frames
+        Its images in order.
+    starts
+        Every frame that T consecutive ones begin at.
+    annotated
+        Lines of its annotation file; None without one.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    starts: tuple[int, ...]
+    annotated: int | None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether frames are missing: the published counts agree to within one."""
+        return self.annotated is not None and abs(self.annotated - len(self.frames)) > 1
+
+
+def find_videos(folder: Path, slots: int) -> list[NfsVideo]:
+    """Find the videos of the published layout in `folder`, which may also be one video's.
+
+    Raises
+    ------
+    SourceError
+        If there are none, or one has no `slots` consecutive frames.
+    """
+    places = sorted([*folder.glob("240/*"), *folder.glob("*/240/*")])
+    videos = [_video(place, slots) for place in places if place.is_dir()]
+    if not videos:
+        raise SourceError(
+            f"{folder} has no video in the layout of Need for Speed, VIDEO/240/VIDEO/00001.jpg: "
+            "unpack the archives there"
+        )
+    return videos
+
+
+def _video(folder: Path, slots: int) -> NfsVideo:
+    frames = numbered_images(folder)
+    try:
+        numbers = np.array([int(frame.stem) for frame in frames], np.int64)
+    except ValueError:
+        raise SourceError(f"a frame in {folder} has no number for a name: take it away") from None
+    # Frames are in order of their numbers, so T in a row are consecutive if the ends are.
+    spans = numbers[slots - 1 :] - numbers[: max(0, len(numbers) - slots + 1)]
+    starts = np.flatnonzero(spans == slots - 1)
+    if not len(starts):
+        raise SourceError(
+            f"{folder} has {len(frames)} frames, and a segment needs {slots} consecutive ones: "
+            "unpack the video again, or take its folder away"
+        )
+    boxes = folder.with_name(f"{folder.name}.txt")
+    annotated = None
+    if boxes.is_file():
+        annotated = sum(bool(line.strip()) for line in boxes.read_bytes().splitlines())
+    return NfsVideo(folder.name, tuple(frames), tuple(starts.tolist()), annotated)
+
+
+def held_out_names(names: Sequence[str], settings: NfsSettings) -> frozenset[str]:
+    """Choose the videos for validation by hash of seed and name: more videos move few.
+
+    Raises
+    ------
+    SourceError
+        If there are not two videos.
+    """
+    if len(names) < 2:
+        raise SourceError(
+            f"there is one video, {names[0]}: a second is needed, to hold one out for validation"
+        )
+    ranked = sorted(
+        names, key=lambda name: hashlib.sha256(f"{settings.seed}/{name}".encode()).digest()
+    )
+    count = round(settings.held_out_share * len(names))
+    return frozenset(ranked[: min(max(1, count), len(names) - 1)])
+
+
+def write_nfs(
+    videos: Sequence[NfsVideo],
+    output: Path,
+    settings: NfsSettings,
+    *,
+    processes: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[str, tuple[int, int]]:
+    """Cut all segments and write them as training data, one after another.
+
+    Memory does not grow with the number of segments. The result does not depend on `processes`.
+
+    Parameters
+    ----------
+    videos
+        As `find_videos` returns.
+    output
+        The ``.npz`` to write, whole or not at all: what ``focalloop train --data`` takes.
+    settings
+        How many segments, how large, and the seed.
+    processes
+        Worker processes; all processors where not given.
+    progress
+        Called with the segments done and their total.
+
+    Returns
+    -------
+    str
+        SHA-256 of the clips' bytes.
+    (int, int)
+        Segments to train on, and for validation.
+
+    Raises
+    ------
+    SourceError
+        If a frame cannot be decoded or shows the scene of a test clip, or there is one video.
+    WriteError
+        If the file cannot be written.
+    """
+    held_out = held_out_names([video.name for video in videos], settings)
+    training_first = sorted(videos, key=lambda video: (video.name in held_out, video.name))
+    jobs = [
+        job
+        for video in training_first
+        for job in _segments(video, settings, held_out=video.name in held_out)
+    ]
+    frames: dict[str, dict[str, str]] = defaultdict(dict)
+
+    def clips() -> Iterator[NDArray[np.uint8]]:
+        cut = partial(_cut, size=settings.size, fit=settings.fit)
+        with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+            done = zip(jobs, pool.map(cut, jobs, chunksize=4), strict=True)
+            for number, (job, (clip, sha256)) in enumerate(done, start=1):
+                frames[job.video] |= sha256
+                progress(number, len(jobs))
+                yield clip
+
+    def others() -> dict[str, NDArray[Any]]:
+        sources = [
+            {
+                "name": f"Need for Speed/{video.name}",
+                "sha256": _digest(frames[video.name]),
+                "licence": LICENCE,
+                "validation": video.name in held_out,
+            }
+            for video in training_first
+        ]
+        recipe = {"settings": asdict(settings), "sources": sources}
+        return {
+            "validation": np.array([job.video in held_out for job in jobs]),
+            "source": np.array([job.video for job in jobs]),
+            "recipe": np.array(json.dumps(recipe)),
+        }
+
+    shape = (len(jobs), settings.slots, settings.size, settings.size)
+    sha256 = write_windows(output, shape, clips(), others)
+    validation = sum(job.video in held_out for job in jobs)
+    return sha256, (len(jobs) - validation, validation)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Consecutive frames, and where across them a square is taken, from 0 at the left to 1."""
+
+    video: str
+    frames: tuple[Path, ...]
+    across: float
+
+
+def _segments(video: NfsVideo, settings: NfsSettings, *, held_out: bool) -> list[_Segment]:
+    """Draw a video's segments, by its name alone: other videos do not change them."""
+    name = int.from_bytes(hashlib.sha256(video.name.encode()).digest()[:8])
+    rng = np.random.default_rng((settings.seed, name))
+    count = settings.held_out_segments if held_out else settings.segments
+    starts = np.sort(
+        rng.choice(video.starts, min(count, len(video.starts)), replace=False, shuffle=False)
+    )
+    return [
+        _Segment(video.name, video.frames[start : start + settings.slots], across)
+        for start, across in zip(starts, rng.random(len(starts)), strict=True)
+    ]
+
+
+def _cut(segment: _Segment, *, size: int, fit: Fit) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """Return a segment's frames (T, size, size), and the SHA-256 of each file by its name."""
+    sha256 = {path.name: checked_sha256(path) for path in segment.frames}
+    clip = np.empty((len(segment.frames), size, size), np.uint8)
+    for target, path in zip(clip, segment.frames, strict=True):
+        frame = gray_image(path)
+        height, width = frame.shape
+        side = min(height, width)
+        left, top = segment.across * (width - side), segment.across * (height - side)
+        box = (left, top, left + side, top + side) if fit == "crop" else None
+        square = Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC, box)
+        target[:] = np.asarray(square)
+    return clip, sha256
+
+
+def _digest(sha256_of_frames: dict[str, str]) -> str:
+    """One SHA-256 for the frames used of a video, of lines as ``sha256sum`` prints them."""
+    lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(sha256_of_frames.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
