@@ -132,7 +132,8 @@ export class Player {
       this.#show(0, true);
       return;
     }
-    const index = Math.min(elapsed, count - 1);
+    // The present window may have begun early, up to one picture ahead of its time.
+    const index = Math.max(0, Math.min(elapsed, count - 1));
     if (count && index !== this.#index) {
       this.#show(index, false);
       // The next window is on its way while the second half of this one plays.
