@@ -1,7 +1,7 @@
 """Learn a ratio map by policy gradient, with the network learning along: ``train --budget``.
 
-Each step samples several tiles for each of a few scenes, measures and reconstructs them, pays the
-policy (`models.policy`) and takes the network's own step on the same batch, as CRL does. The run
+Each step samples several tiles for each of a few scenes, measures and reconstructs them, and pays
+the policy (`models.policy`); on every few batches the network takes its own step, as in CRL. The run
 starts best from a network that was trained on random tiles, which judges every tile fairly.
 """
 
@@ -98,13 +98,16 @@ class MapRun(Run):
         for policy in self.policies:
             policy.enter(policy.settings.periods[number])
             drawn.append(policy.sample(share, settings.crop, explore, noise))
-        errors = self.learner.step(
+        measured = (
             scenes.repeat_interleave(tiles, 0),
             torch.cat([levels for _, levels in drawn]),
             aperture_over(self.aperture, settings.crop),
-            learning_rate=self.learning_rate,
-            generator=noise,
         )
+        if self.progress.step % self.policy.settings.network_every == 0:
+            rate = self.learning_rate
+            errors = self.learner.step(*measured, learning_rate=rate, generator=noise)
+        else:
+            errors = self.learner.errors(*measured, generator=noise)
         bonus = self.policy.settings.entropy_bonus * (1 - over)
         paid = torch.split(errors.cpu(), share)
         for policy, (index, _), own_errors in zip(self.policies, drawn, paid, strict=True):

@@ -68,6 +68,8 @@ class PolicySettings:
         goes on alone. Tiles have many local optima.
     trial
         That share of the run.
+    network_every
+        Steps of the policy for one of the network, which takes three times as long.
     exploration
         Share of uniform choice mixed into the policy at first; it falls as ``1/(1 + step/1000)``,
         and to nothing at the end.
@@ -87,6 +89,7 @@ class PolicySettings:
     tiles_per_scene: int = 4
     starts: int = 4
     trial: float = 0.4
+    network_every: int = 4
     exploration: float = 0.2
     entropy_bonus: float = 0.01
     learning_rate: float = 0.05
