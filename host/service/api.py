@@ -51,6 +51,8 @@ class MapDocument(MapState):
     """sRGB of each level."""
     levels: str
     """Base64 of one byte a pixel, row-major."""
+    mask: str | None
+    """Base64 of the coded aperture, (T, H, W) flat at 8 pixels a byte, lowest bit first."""
 
 
 class Bundles(BaseModel):
@@ -239,8 +241,13 @@ def _document(ratio_map: RatioMap) -> MapDocument:
     return MapDocument(
         **vars(state),
         colours={level: LEVEL_COLOURS.get(level, (128, 128, 128)) for level in state.level_shares},
-        levels=base64.b64encode(ratio_map.levels.tobytes()).decode("ascii"),
+        levels=_base64(ratio_map.levels.tobytes()),
+        mask=None if ratio_map.aperture is None else _base64(ratio_map.pack_aperture()),
     )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:

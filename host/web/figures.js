@@ -52,21 +52,38 @@ export function showDraws(perSecond, note) {
 /** @param {string} text */
 const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
+let announced = { text: "", mood: "", untilMs: 0 };
+
+/**
+ * Put a line of the page's own across it, in place of all but the worst of the session's.
+ * @param {string} text Nothing takes the line away.
+ * @param {""|"info"|"error"} [mood]
+ * @param {number} [shownMs] For how long; by default until the next one.
+ */
+export function announce(text, mood = "", shownMs = Infinity) {
+  announced = { text, mood, untilMs: performance.now() + shownMs };
+  if (text) setNotice(text, mood);
+}
+
 /** The line across the page, for what a person must know now. */
 function showNotice(state) {
   const newest = state.messages.at(-1)?.text ?? "";
   const percent = state.progress === null ? "" : ` ${Math.round(100 * state.progress)} %`;
-  let [mood, text] = ["", ""];
-  if (state.phase === "lost") [mood, text] = ["error", newest || "The board is gone; trying to reach it again."];
-  else if (state.phase === "stopped") [mood, text] = ["error", newest || "The session has ended."];
-  else if (state.phase !== "streaming") [mood, text] = ["info", capital(`${state.activity}${percent}`)];
-  else if (!state.trained_for_map) {
-    text = `The network of ${state.bundle} was trained for another map: windows are rebuilt without it.`;
-  }
-  const element = document.getElementById("notice");
-  if (element.textContent !== text) element.textContent = text;
-  element.className = `notice ${mood}`;
-  element.hidden = !text;
+  if (state.phase === "lost") setNotice(newest || "The board is gone; trying to reach it again.", "error");
+  else if (state.phase === "stopped") setNotice(newest || "The session has ended.", "error");
+  else if (state.phase !== "streaming") setNotice(capital(`${state.activity}${percent}`), "info");
+  else if (announced.text && performance.now() < announced.untilMs) setNotice(announced.text, announced.mood);
+  else if (state.trained_for_map) setNotice("", "");
+  else setNotice(`The network of ${state.bundle} was trained for another map: windows are rebuilt without it.`, "");
+}
+
+/** @param {string} text @param {string} mood */
+function setNotice(text, mood) {
+  const line = document.getElementById("notice-text");
+  if (line.textContent !== text) line.textContent = text;
+  const box = document.getElementById("notice");
+  box.className = `notice ${mood}`;
+  box.hidden = !text;
 }
 
 function showBoard({ board, speed, link, profile, scene }) {

@@ -1,5 +1,6 @@
 /** The preview page: connects the link, the player and the panels. */
 
+import { Bundles } from "./bundles.js";
 import { DropZone } from "./drop.js";
 import { showDraws, showPhase, showState } from "./figures.js";
 import { Link } from "./link.js";
@@ -48,6 +49,7 @@ const pictures = new Pictures(() => player.redraw(), pointed);
 const mapView = new MapView(pointed);
 const reads = new Reads(pointed);
 const drop = new DropZone();
+const bundles = new Bundles();
 
 const player = new Player({
   grant(step) {
@@ -89,7 +91,7 @@ const link = new Link({
     if (next.board) byId("slot").max = String(next.board.slots - 1);
     showState(next);
     drop.follow(next);
-    if (next.bundle !== byId("bundle").value) showBundle(next.bundle);
+    bundles.follow(next);
     if (next.map && next.map.hash !== mapHash) takeMap(next.map.hash);
   },
   connected(yes) {
@@ -108,39 +110,10 @@ async function takeMap(hash) {
     return;
   }
   mapView.show(map);
+  byId("save-png").hidden = map.aperture; // a picture holds levels alone
   reads.take(map);
   if (player.paused) player.setPaused(true);
 }
-
-let listing = false;
-
-async function fillBundles() {
-  listing = true;
-  const { bundles, active } = await ask("api/bundles").catch(() => ({ bundles: [], active: "" }));
-  byId("bundle").replaceChildren(...bundles.map(({ name, title }) => new Option(title, name)));
-  byId("bundle").value = active;
-  listing = false;
-}
-
-/** Select a name, fetching the list first where it is not in it yet. @param {string} name */
-function showBundle(name) {
-  byId("bundle").value = name;
-  if (name && byId("bundle").value !== name && !listing) fillBundles();
-}
-
-byId("bundle").addEventListener("change", async ({ target }) => {
-  try {
-    await ask("api/bundle", {
-      method: "PUT",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: target.value }),
-    });
-  } catch (error) {
-    byId("notice").hidden = false;
-    byId("notice").textContent = error.message;
-    showBundle(state?.bundle ?? "");
-  }
-});
 
 byId("pause").addEventListener("click", () => {
   player.setPaused(!player.paused);

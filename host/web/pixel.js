@@ -95,17 +95,17 @@ export class PixelProbe {
     context.textAlign = "center";
     for (let slot = 0; slot <= map.slots; slot += 4) context.fillText(String(slot), across(slot), clientHeight - 8);
 
-    // A read of span L slots tells the mean light over them: its signal times the level.
-    const level = map.levels[at];
+    // A read tells the mean light over the open slots of its span.
     context.fillStyle = colour("measured");
     signals.forEach((signal, read) => {
-      const from = across((read * map.slots) / level);
-      const to = across(((read + 1) * map.slots) / level);
-      const height = up(clip(signal * level));
-      context.globalAlpha = 0.16;
-      context.fillRect(from + 1, height, to - from - 2, up(0) - height);
-      context.globalAlpha = 0.9;
-      context.fillRect(from + 1, height - 1, to - from - 2, 2);
+      const height = up(clip(signal * map.gain(at, read)));
+      for (const [first, end] of map.openRuns(at, read)) {
+        const [from, to] = [across(first), across(end)];
+        context.globalAlpha = 0.16;
+        context.fillRect(from + 1, height, to - from - 2, up(0) - height);
+        context.globalAlpha = 0.9;
+        context.fillRect(from + 1, height - 1, to - from - 2, 2);
+      }
     });
     context.globalAlpha = 1;
 

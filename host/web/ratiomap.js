@@ -12,14 +12,22 @@
  * @property {number} mean_level
  * @property {number} ratio
  * @property {Record<string, [number, number, number]>} colours
+ * @property {boolean} aperture
  * @property {string} levels Base64 of one byte a pixel, row-major.
+ * @property {string|null} mask Base64 of the coded aperture, a bit a slot and pixel, lowest first.
  */
 
+/** @param {string} text Base64. */
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
 export class RatioMap {
+  /** @type {Float32Array[]} */ #gains = [];
+
   /** @param {MapDocument} document */
   constructor(document) {
     Object.assign(this, document);
-    this.levels = Uint8Array.from(atob(document.levels), (c) => c.charCodeAt(0));
+    this.levels = bytes(document.levels);
+    this.mask = document.mask === null ? null : bytes(document.mask);
     this.maxLevel = this.levels.reduce((most, level) => Math.max(most, level), 0);
   }
 
@@ -44,6 +52,49 @@ export class RatioMap {
       }
     }
     return planes;
+  }
+
+  /** Whether light reaches a pixel in a slot. @param {number} pixel @param {number} slot */
+  isOpen(pixel, slot) {
+    const bit = slot * this.levels.length + pixel;
+    return this.mask === null || ((this.mask[bit >> 3] >> (bit & 7)) & 1) === 1;
+  }
+
+  /**
+   * Runs of open slots in the span of a read, as pairs of the first slot and the one after the last.
+   * @param {number} pixel @param {number} read
+   * @returns {[number, number][]}
+   */
+  openRuns(pixel, read) {
+    const span = this.slots / this.levels[pixel];
+    const runs = [];
+    for (let slot = read * span; slot < (read + 1) * span; slot += 1) {
+      if (!this.isOpen(pixel, slot)) continue;
+      if (runs.at(-1)?.[1] === slot) runs.at(-1)[1] += 1;
+      else runs.push([slot, slot + 1]);
+    }
+    return runs;
+  }
+
+  /**
+   * Mean light over the open slots of a read against its signal: T over their number, 0 without any.
+   * @param {number} pixel @param {number} read
+   */
+  gain(pixel, read) {
+    const level = this.levels[pixel];
+    if (this.mask === null) return level;
+    let open = 0;
+    for (let slot = (read * this.slots) / level; slot < ((read + 1) * this.slots) / level; slot += 1) {
+      open += this.isOpen(pixel, slot) ? 1 : 0;
+    }
+    return open && this.slots / open;
+  }
+
+  /** `gain` of a read for every pixel that has it. @param {number} read @returns {ArrayLike<number>} */
+  gains(read) {
+    if (this.mask === null) return this.levels;
+    this.#gains[read] ??= Float32Array.from(this.levels, (level, pixel) => (level > read ? this.gain(pixel, read) : 0));
+    return this.#gains[read];
   }
 
   /** CSS colour of a level. @param {number|string} level */

@@ -80,13 +80,14 @@ export class Reads {
   }
 
   /**
-   * One read, each pixel's brightness as if it had looked for the whole window.
+   * One read, each pixel's brightness as if it had looked, open, for the whole window.
    * @param {Screen} screen @param {number} read
    * @param {number} stride Side of the block one picture pixel stands for: the mean of what was measured in it.
    */
   #paint(screen, read, stride) {
     const { height, width, levels } = this.#map;
     const plane = this.planes[read];
+    const gains = this.#map.gains(read);
     const { black_level_dn: black, full_scale_dn: scale } = this.#board;
     const [rows, columns] = [Math.floor(height / stride), Math.floor(width / stride)];
     screen.resize(rows, columns);
@@ -98,7 +99,7 @@ export class Reads {
           for (let dx = 0; dx < stride; dx += 1) {
             const at = (y * stride + dy) * width + x * stride + dx;
             if (levels[at] > read) {
-              sum += ((plane[at] - black) / scale) * levels[at];
+              sum += ((plane[at] - black) / scale) * gains[at];
               count += 1;
             }
           }

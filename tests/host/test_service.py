@@ -16,6 +16,7 @@ from still import SHAPE, Still
 import host.web
 from firmware_sim import ratio_map_files
 from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
+from firmware_sim.tiles import APERTURE_TILE
 from firmware_sim.wire import ErrorCode
 from host.bundle import BundleError
 from host.errors import BoardError, BoardLostError
@@ -60,8 +61,18 @@ def test_the_map_comes_with_its_levels_and_the_palette(client, session):
     assert {int(k): tuple(v) for k, v in document["colours"].items()} == {
         level: LEVEL_COLOURS[level] for level in session.ratio_map.level_set
     }
+    assert document["mask"] is None
     shares = document["level_shares"]
     assert (shares["1"], shares["2"], shares["4"]) == (0.5, 0.25, 0.25)
+
+
+def test_a_coded_aperture_comes_packed_with_its_map(client, session):
+    session.ratio_map = session.ratio_map.with_aperture_tile(APERTURE_TILE)
+    document = client.get("/api/map").json()
+    assert document["aperture"]
+    assert base64.b64decode(document["mask"]) == session.ratio_map.pack_aperture()
+    assert client.get("/api/map.npz").status_code == 200
+    assert client.get("/api/map.png").status_code == 422  # which holds levels alone
 
 
 @pytest.mark.parametrize("suffix", ["npz", "png"])

@@ -11,8 +11,11 @@ import shutil
 import numpy as np
 import pytest
 from running import Running, wait_until
+from tiny_bundle import tiny_network, write_tiny_bundle
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.tiles import APERTURE_TILE
+from host.bundle import DEFAULT_BUNDLE, Bundle
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -28,6 +31,8 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 30_000
+
+DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
 
 BROWSERS_OWN_REMARKS = r"status of 4|willReadFrequently"
 """On a refused upload, and on this test's own look at the canvases."""
@@ -79,6 +84,11 @@ def canvas(page, name):
     return np.array(flat, np.uint8).reshape(height, width)
 
 
+def choose(page, bundle):
+    page.wait_for_selector("#bundle:enabled option", state="attached")
+    page.select_option("#bundle", bundle)
+
+
 def drawn_window(page):
     return int(re.sub(r"\D", "", page.inner_text("#window-label")))
 
@@ -87,6 +97,19 @@ def pause(page):
     """Stop at one window, with all its slots and measurements."""
     page.click("#pause")
     page.wait_for_function("() => /held/.test(document.getElementById('window-label').innerText)")
+
+
+def saved_by(ratio_map):
+    """What the page says that a map saves."""
+    return f"{100 * (1 - ratio_map.ratio):.1f} %"
+
+
+def await_map(page, ratio_map):
+    """Wait until the page shows the figures of a map."""
+    page.wait_for_function(
+        "(saved) => document.getElementById('saved').textContent === saved",
+        arg=saved_by(ratio_map),
+    )
 
 
 def upload(page, path):
@@ -105,7 +128,7 @@ def test_pictures_play_side_by_side_with_the_truth(page, live):
         assert np.sqrt((error**2).mean()) < truth.std()  # the same moment, not another
     assert np.abs(final.astype(float) - truth).mean() < np.abs(initial.astype(float) - truth).mean()
     assert page.inner_text("#badge") == "SIMULATED"
-    assert page.inner_text("#saved") == "87.5 %"
+    assert page.inner_text("#saved") == saved_by(DEFAULT_MAP)
     assert page.inner_text("#identity").startswith(live.state()["board"]["name"])
 
 
@@ -153,14 +176,16 @@ def test_slow_motion_draws_every_slot(page):
 def test_measurements_are_shown_and_what_was_not_measured_is_hatched(page):
     pause(page)
     page.wait_for_function("() => /\\d/.test(document.getElementById('reads-note').textContent)")
-    assert page.inner_text("#reads-note") == "100.0 % of the pixels"
-    page.click("#strip button:nth-child(4)")
-    assert page.inner_text("#reads-note") == "25.0 % of the pixels"
+    levels = DEFAULT_MAP.levels
+    highest = int(levels.max())
+    for read in (1, highest):
+        page.click(f"#strip button:nth-child({read})")
+        measured = 100 * (levels >= read).mean()
+        assert page.inner_text("#reads-note") == f"{measured:.1f} % of the pixels"
     reads = canvas(page, "reads")
     hatch = {20, 46}
-    # The tile has level 4 in even rows and columns; all else has no fourth read.
-    assert set(np.unique(reads[1::2])) <= hatch
-    assert len(np.unique(reads[::2, ::2])) > 20
+    assert set(np.unique(reads[levels < highest])) <= hatch
+    assert len(np.unique(reads[levels == highest])) > 20
 
 
 def test_the_probe_tells_a_pixel_in_dn_and_signal(page):
@@ -173,9 +198,9 @@ def test_the_probe_tells_a_pixel_in_dn_and_signal(page):
     x, y = map(int, re.search(r"x (\d+), y (\d+)", values).groups())
     assert abs(x - 100) <= 1  # a pointer is on whole pixels of the screen
     assert abs(y - 60) <= 1
-    level = NAMED_TILES["tile-2of16"][y % 4, x % 4]
-    codes = re.search(r"Reads, DN\s+([\d ]+)", values).group(1).split()
-    signals = re.search(r"Reads, signal\s+([-\d. ]+)", values).group(1).split()
+    level = DEFAULT_MAP.levels[y, x]
+    codes = re.search(r"Reads, DN\s+([\d –]+)", values).group(1).replace("–", "").split()
+    signals = re.search(r"Reads, signal\s+([-\d. –]+)", values).group(1).replace("–", "").split()
     assert len(codes) == len(signals) == level
     for code, signal in zip(codes, signals, strict=True):
         assert float(signal) == pytest.approx((int(code) - 4096) / 49152, abs=1e-4)
@@ -189,7 +214,7 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
     upload(page, tmp_path / "sparse.png")
     page.wait_for_selector("#drop.done")
     assert live.state()["map"]["hash"] == ratio_map.hash_hex
-    page.wait_for_function("() => document.getElementById('saved').textContent === '93.8 %'")
+    await_map(page, ratio_map)
     page.wait_for_function("() => /trained for another/.test(document.body.innerText)")
     # What is never measured is black, once the windows under way have passed.
     wait_until(lambda: not canvas(page, "initial")[ratio_map.levels == 0].any())
@@ -197,10 +222,15 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
     shown = page.evaluate("() => document.getElementById('legend').innerText")
     assert "75.0 %" in shown
 
-    (tmp_path / "back.npz").write_bytes(b"")
-    RatioMap.from_tile(NAMED_TILES["tile-2of16"]).save(tmp_path / "back.npz")
-    upload(page, tmp_path / "back.npz")
-    page.wait_for_function("() => document.getElementById('saved').textContent === '87.5 %'")
+    small = RatioMap.from_tile([[8, 4], [4, 8]], (4, 4))
+    small.save(tmp_path / "small.npz")
+    upload(page, tmp_path / "small.npz")
+    await_map(page, small)
+
+    page.click("#own-map")  # of the bundle, in whose stead the others ran
+    await_map(page, DEFAULT_MAP)
+    page.wait_for_selector("#notice", state="hidden")
+    assert live.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
 
 
 def test_a_file_that_is_no_map_is_told_in_a_sentence_and_changes_nothing(page, live, tmp_path):
@@ -242,13 +272,11 @@ def test_a_dropped_file_is_uploaded(page, live):
 
 
 def test_the_network_can_be_left_out(page, live):
-    page.wait_for_selector("#bundle option", state="attached")
-    options = page.eval_on_selector_all("#bundle option", "all => all.map((o) => o.value)")
-    assert "network-free" in options
-    page.select_option("#bundle", "network-free")
+    choose(page, "network-free")
     wait_until(lambda: live.state()["bundle"] == "network-free")
-    page.select_option("#bundle", options[0])
-    wait_until(lambda: live.state()["bundle"] == options[0])
+    assert live.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
+    choose(page, DEFAULT_BUNDLE)
+    wait_until(lambda: live.state()["bundle"] == DEFAULT_BUNDLE)
 
 
 @pytest.mark.parametrize("width", [1280, 1440, 1600, 800])
@@ -288,3 +316,62 @@ def test_a_lost_service_is_said_and_found_again(browser, tmp_path):
     with Running(*words, "--http-port", port):
         page.wait_for_selector(".phase.streaming")
     page.close()
+
+
+def test_bundles_are_changed_while_it_streams(browser, tmp_path):
+    coded = RatioMap.from_tile([[2, 0], [0, 1]], (32, 32)).with_aperture_tile(APERTURE_TILE)
+    own = write_tiny_bundle(tmp_path / "own", coded, network=tiny_network(aperture=True))
+    coded = coded.tiled_to(256, 256)
+    words = ("live", "--http-port", "0", "--no-open", "--bundle", str(own))
+    with Running(*words) as running:
+        first, second = browser.new_page(), browser.new_page()
+        complaints = []
+        for page in (first, second):
+            page.set_default_timeout(PATIENCE_MS)
+            page.on("console", lambda line: complaints.append(line.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(running.url)
+
+        await_map(first, coded)
+        assert "coded aperture" in first.inner_text("#map-note")
+        wait_until(lambda: canvas(first, "final").any())
+        # The tiny network gives white where a measured pixel is open, and black elsewhere.
+        assert set(np.unique(canvas(first, "final"))) == {0, 255}
+        pause(first)
+        first.wait_for_function(
+            "() => /\\d/.test(document.getElementById('reads-note').textContent)"
+        )
+        first.click("#pause")
+
+        choose(first, DEFAULT_BUNDLE)
+        for page in (first, second):
+            await_map(page, DEFAULT_MAP)
+            page.wait_for_function(
+                "(name) => document.getElementById('bundle').value === name", arg=DEFAULT_BUNDLE
+            )
+        assert running.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
+        wait_until(lambda: len(np.unique(canvas(first, "final"))) > 50)  # a picture of the clip
+        option = first.eval_on_selector("#bundle", "(e) => e.selectedOptions[0].text")
+        assert option.startswith(f"{DEFAULT_BUNDLE} · r {DEFAULT_MAP.ratio:g}")
+        assert option.endswith(" dB")
+        window = drawn_window(first)
+        wait_until(lambda: drawn_window(first) > window + 3)
+
+        choose(second, str(own))
+        await_map(first, coded)
+        wait_until(lambda: set(np.unique(canvas(first, "final"))) == {0, 255})
+
+        first.route(
+            "**/api/bundle",
+            lambda route: route.fulfill(status=422, json={"detail": "The board has no room."}),
+        )
+        choose(first, DEFAULT_BUNDLE)
+        first.wait_for_selector("#notice.error:has-text('The board has no room.')")
+        first.wait_for_function(
+            "(name) => document.getElementById('bundle').value === name", arg=str(own)
+        )
+        assert running.state()["trained_for_map"]
+        assert [line for line in complaints if not re.search(BROWSERS_OWN_REMARKS, line)] == []
+        first.close()
+        second.close()
+    assert "Traceback" not in running.complaints
