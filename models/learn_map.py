@@ -1,12 +1,13 @@
 """Learn a ratio map by policy gradient, with the network learning along: ``train --budget``.
 
 Each step samples several tiles for each of a few scenes, measures and reconstructs them, and pays
-the policy (`models.policy`); on every few batches the network takes its own step, as in CRL. The run
+the policy (`models.policy`); on every few batches the network takes its own step, as in CRL. A run
 starts best from a network that was trained on random tiles, which judges every tile fairly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class MapRun(Run):
         As in `Run`; the batch is a multiple of the tiles that are compared on a scene.
     aperture
         Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
+    first
+        Tiles that the policies begin at, as many as there are policies, or None.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class MapRun(Run):
         settings: RunSettings,
         device: str = "cpu",
         aperture: NDArray[np.bool_] | None = None,
+        first: Sequence[NDArray[np.uint8]] | None = None,
     ) -> None:
         super().__init__(data, settings, device)
         if settings.batch % (policy.tiles_per_scene * policy.starts):
@@ -56,7 +60,10 @@ class MapRun(Run):
                 f"each compare {policy.tiles_per_scene} tiles on a scene: give a multiple of "
                 f"{policy.starts * policy.tiles_per_scene}"
             )
-        self.policies = [TilePolicy(policy, (settings.seed, n)) for n in range(policy.starts)]
+        self.policies = [
+            TilePolicy(policy, (settings.seed, n), first[n] if first else None)
+            for n in range(policy.starts)
+        ]
         self.aperture = aperture
         self.sampled_psnr = float("nan")
 

@@ -36,12 +36,15 @@ from torch.nn import functional
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET
 from models.learner import below
+from models.map_source import repeated
 from models.ratio_generator import CELL, MARGIN, RatioGenerator
 from models.training_data import TrainError
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
 ERROR_FLOOR = 1e-4
 """Added to squared errors before the logarithm, CRL Eq. 6."""
+FIRST_LOGIT = 3.5
+"""Of the levels of the tile that a policy begins at: nine of ten cells keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,16 @@ class TilePolicy:
         How it learns.
     seed
         Of the first logits, which differ a little so that cells can take different parts.
+    first
+        Tile (h, w) to begin at, e.g. one that a search found, instead of anywhere.
     """
 
-    def __init__(self, settings: PolicySettings, seed: Sequence[int] = (0,)) -> None:
+    def __init__(
+        self,
+        settings: PolicySettings,
+        seed: Sequence[int] = (0,),
+        first: NDArray[np.uint8] | None = None,
+    ) -> None:
         self.settings = settings
         self.levels = torch.tensor(DEFAULT_LEVEL_SET)
         self.price = settings.price
@@ -129,9 +139,13 @@ class TilePolicy:
         side = settings.periods[0]
         unlike = np.random.default_rng(seed).normal(0, 0.3, (side, side, len(self.levels)))
         start = torch.from_numpy(unlike).float()
-        # Begin above the budget: a network that sees much tells what matters.
-        target = min(6.0, 1.5 * (settings.budget or 4.0))
-        start += torch.tensor(_tilt_to(target)) * self.levels
+        if first is None:
+            # Begin above the budget: a network that sees much tells what matters.
+            target = min(6.0, 1.5 * (settings.budget or 4.0))
+            start += torch.tensor(_tilt_to(target)) * self.levels
+        else:
+            tile = torch.from_numpy(repeated(first, side)).unsqueeze(-1)
+            start += FIRST_LOGIT * (tile == self.levels)
         self._become(_Table(start))
 
     def _become(self, module: nn.Module) -> None:

@@ -117,6 +117,13 @@ def test_a_fixed_price_stays_and_a_higher_one_buys_less() -> None:
     assert means[0] < means[1]
 
 
+def test_a_policy_can_begin_at_a_tile_and_its_repeats() -> None:
+    first = np.array([[4, 0], [1, 2]], np.uint8)
+    policy = TilePolicy(settings(periods=(4,), budget=1.75), first=first)
+    assert np.array_equal(policy.best_tile(), np.tile(first, (2, 2)))
+    assert 0.8 < float(policy.probabilities().detach().max(-1).values.mean()) < 0.98
+
+
 def test_a_larger_period_starts_as_the_smaller_tile_repeated() -> None:
     policy = learned("tile", steps=60)
     chances, price = policy.probabilities().detach(), policy.price
