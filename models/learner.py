@@ -41,6 +41,8 @@ class Learner:
         Compute convolutions in bfloat16.
     device
         ``"cpu"`` or ``"cuda"``.
+    alone
+        Share nothing with the other processes of a distributed run.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Learner:
         average_decay: float = 0.998,
         bfloat16: bool = True,
         device: str = "cpu",
+        alone: bool = False,
     ) -> None:
         self.settings = settings
         self.noise = {"s_ss": noise.s_ss, "s_r": noise.s_r}
@@ -62,8 +65,9 @@ class Learner:
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.steps = 0
         # Averages the gradients of all processes; alone, the network is called as it is.
+        together = processes.active() and not alone
         self._parallel: nn.Module = (
-            DistributedDataParallel(self.network) if processes.active() else self.network
+            DistributedDataParallel(self.network) if together else self.network
         )
 
     def step(

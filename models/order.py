@@ -49,6 +49,8 @@ class Order:
         Part of it for a map that is learned with its network.
     periods
         Sides of the learned tile, in turn; empty for the usual ones.
+    search
+        Whether a search finds the tiles that the policy begins at.
     credit, profile
         As in `models.policy` and `models.networks`.
     aperture
@@ -76,6 +78,7 @@ class Order:
     steps: int | None = None
     map_share: float = MAP_SHARE
     periods: tuple[int, ...] = ()
+    search: bool = True
     credit: str = "tile"
     profile: str = "edge"
     aperture: bool = False

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_sim.noise import preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.tiles import APERTURE_TILE
 from models import processes
@@ -29,16 +30,23 @@ from models.data.build import save_windows
 from models.data.files import written_whole
 from models.data.footage import FOOTAGE_SETTINGS, footage_data
 from models.learn_map import MAP_SIDE, MapRun
+from models.learner import Learner
 from models.map_source import MapSource, OneMap, RandomTiles
 from models.networks import default_settings
 from models.order import MAP, NETWORK, PRICE, RANDOM_TILES, Order
 from models.policy import PolicySettings
 from models.run import CHECKPOINT, Run, RunSettings, make_folder
 from models.start import Start, find_start
+from models.tile_search import SearchSettings, search_tiles
 from models.train import NetworkRun
 from models.training_data import TrainError, TrainingData
 
 SUMMARY = "summary.json"
+SEARCHED = "searched.json"
+SEARCH_SHARE = 0.4
+"""Part of the map's minutes for the search of the tiles that its policies begin at."""
+SEARCH_CANDIDATES, SEARCH_GENERATIONS = 128, 4
+"""Tiles in a generation, and generations where the budget is in steps."""
 FOOTAGE_DATA = "data.npz"
 FOOTAGE_MARGIN = 32
 """Pixels that windows of one's own footage are larger than a crop."""
@@ -151,7 +159,16 @@ def _learn_map_and_network(order: Order, policy: PolicySettings, base: Base) -> 
     policy = replace(policy, budget=order.budget * base.data.slots)
     first, second = divided(base.settings, order.map_share)
     folders = order.folder / MAP, order.folder / NETWORK
-    learned = _learn_map(policy, replace(base, settings=first), folders[0], "map")
+    tiles = None
+    if order.search and order.credit != "own-pixel":  # the paper's way begins anywhere
+        if first.minutes is not None:
+            searching, left = SEARCH_SHARE * first.minutes, (1 - SEARCH_SHARE) * first.minutes
+            tiles = _searched(policy, base, folders[0], searching)
+            first = replace(first, minutes=left)
+        else:
+            tiles = _searched(policy, base, folders[0], None)
+        policy = replace(policy, periods=order.periods or (8,), exploration=0.1, price=0.1)
+    learned = _learn_map(policy, replace(base, settings=first), folders[0], "map", tiles)
     ratio_map = learned.best_map().with_aperture(None)
     if base.aperture is not None:
         ratio_map = ratio_map.with_aperture_tile(base.aperture)
@@ -190,10 +207,54 @@ def _train_network(maps: MapSource, base: Base, folder: Path) -> NetworkRun:
     return run
 
 
-def _learn_map(policy: PolicySettings, base: Base, folder: Path, heading: str) -> MapRun:
-    run = MapRun(policy, base.data, base.settings_from_start(), base.device, base.aperture)
+def _learn_map(
+    policy: PolicySettings,
+    base: Base,
+    folder: Path,
+    heading: str,
+    tiles: list[NDArray[np.uint8]] | None = None,
+) -> MapRun:
+    settings = base.settings_from_start()
+    run = MapRun(policy, base.data, settings, base.device, base.aperture, tiles)
     _drive(run, base, folder, heading)
     return run
+
+
+def _searched(
+    policy: PolicySettings, base: Base, folder: Path, minutes: float | None
+) -> list[NDArray[np.uint8]]:
+    """Search the tiles that the policies begin at, once; the first process does it for all."""
+    path = folder / SEARCHED
+    if processes.rank() == 0 and not path.exists():
+        settings = SearchSettings(
+            candidates=SEARCH_CANDIDATES,
+            finalists=max(8, policy.starts),
+            crop=min(64, base.settings.crop),
+            generations=None if minutes else SEARCH_GENERATIONS,
+            minutes=minutes,
+            seed=base.settings.seed,
+        )
+        network = base.settings.network
+        judge = Learner(network, preset(base.settings.noise), device=base.device, alone=True)
+        if base.start.weights is not None:
+            judge.start_from(dict(base.start.weights))
+        assert policy.budget is not None
+        with base.watcher.counting("generations of tiles", SEARCH_GENERATIONS) as count:
+            ranking = search_tiles(
+                judge,
+                base.data,
+                policy.budget,
+                settings,
+                aperture=base.aperture,
+                progress=lambda generation, _: count(generation),
+            )
+        make_folder(folder)
+        with written_whole(path) as partial:
+            found = [{"psnr": one.psnr, "tile": one.tile.tolist()} for one in ranking]
+            partial.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    processes.wait()
+    found = json.loads(path.read_text("utf-8"))
+    return [np.array(one["tile"], np.uint8) for one in found[: policy.starts]]
 
 
 def _drive(run: Run, base: Base, folder: Path, heading: str) -> None:

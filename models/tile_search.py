@@ -21,6 +21,7 @@ from torch import Tensor
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET
 from models.learner import ERROR_FLOOR, Learner
 from models.map_source import repeated, tilted
+from models.train import aperture_over
 from models.training_data import TrainError, TrainingData
 
 Tile = NDArray[np.uint8]
@@ -91,6 +92,7 @@ def search_tiles(
     budget: float,
     settings: SearchSettings | None = None,
     *,
+    aperture: NDArray[np.bool_] | None = None,
     progress: Callable[[int, list[Ranked]], None] | None = None,
 ) -> list[Ranked]:
     """Find the tiles of a budget under which a network reconstructs best.
@@ -105,6 +107,8 @@ def search_tiles(
         Measurements a pixel; tiles cost as many whole measurements as come nearest.
     settings
         How much is tried.
+    aperture
+        Tile (T, h, w) of the coded aperture that tiles are judged under, or None.
     progress
         Called after every generation with its number, from 1, and its finalists.
 
@@ -128,7 +132,7 @@ def search_tiles(
     while not _spent(settings, generation, time.monotonic() - started):
         rng = np.random.default_rng((settings.seed, generation))
         tiles = _candidates(rng, reads, settings, [one.tile for one in finalists])
-        finalists = _halved(learner, data, tiles, settings, rng)
+        finalists = _halved(learner, data, tiles, settings, rng, aperture)
         generation += 1
         if progress:
             progress(generation, finalists)
@@ -151,6 +155,7 @@ def _halved(
     tiles: list[Tile],
     settings: SearchSettings,
     rng: np.random.Generator,
+    aperture: NDArray[np.bool_] | None,
 ) -> list[Ranked]:
     """Score tiles on ever more crops, the better half each time; return the finalists in order."""
     noise = int(rng.integers(1 << 31))
@@ -158,7 +163,8 @@ def _halved(
     crops = settings.crops
     while True:
         fresh = data.crops(rng, crops - scores.shape[1], settings.crop)
-        added = [scene_psnr(learner, fresh, tile, noise + scores.shape[1]) for tile in tiles]
+        seed = noise + scores.shape[1]
+        added = [scene_psnr(learner, fresh, tile, seed, aperture) for tile in tiles]
         scores = np.concatenate([scores, np.stack(added)], axis=1)
         order = np.argsort(-scores.mean(1), kind="stable")
         if len(tiles) <= settings.finalists:
@@ -168,7 +174,11 @@ def _halved(
 
 
 def scene_psnr(
-    learner: Learner, scenes: Tensor, tile: Tile, noise_seed: int
+    learner: Learner,
+    scenes: Tensor,
+    tile: Tile,
+    noise_seed: int,
+    aperture: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Return the PSNR in dB of each of `scenes` (N, T, S, S) under a tile.
 
@@ -177,11 +187,12 @@ def scene_psnr(
     """
     side = scenes.shape[-1]
     levels = torch.from_numpy(repeated(tile, side).copy())[None]
+    coded = aperture_over(aperture, side)
     errors = []
     for first in range(0, len(scenes), MOST_CROPS):
         part = scenes[first : first + MOST_CROPS]
         generator = torch.Generator().manual_seed(noise_seed + first)
-        errors.append(learner.errors(part, levels, None, generator=generator).mean((1, 2)))
+        errors.append(learner.errors(part, levels, coded, generator=generator).mean((1, 2)))
     return np.asarray(-10 * (torch.cat(errors) + ERROR_FLOOR).log10().double().cpu())
 
 

@@ -150,6 +150,14 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = None,
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search/--no-search",
+            help="Let the policy begin at tiles that a search found, for a budget.",
+            rich_help_panel=HOW,
+        ),
+    ] = True,
     start: Annotated[
         str | None,
         typer.Option(
@@ -212,6 +220,7 @@ def train(
             steps=steps,
             map_share=map_share,
             periods=tuple(period or ()),
+            search=search,
             credit=credit.value,
             profile=profile.value,
             aperture=aperture,

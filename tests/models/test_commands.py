@@ -79,14 +79,18 @@ def test_an_interrupted_training_keeps_its_step(
 
 
 def test_a_budget_gives_a_map_and_its_network_in_one_folder(
-    training_file: Path, tmp_path: Path
+    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recipes, "SEARCH_GENERATIONS", 1)
+    monkeypatch.setattr(recipes, "SEARCH_CANDIDATES", 10)
     output = tmp_path / "run"
     arguments = ["--budget", 0.0625, "--period", 4, "--steps", 6, "--map-share", 0.5]
     arguments += ["--data", training_file, "-o", output, "--aperture", "--start", "none"]
     document = train(*arguments)
     assert document["r_avg"] == pytest.approx(0.0625, rel=0.01)
     assert (document["map"]["step"], document["network"]["step"]) == (3, 3)
+    searched = json.loads((output / "map" / recipes.SEARCHED).read_text())
+    assert all(np.sum(found["tile"]) == 16 for found in searched)
     learned = RatioMap.load(output / "map" / RATIO_MAP)
     deployed = RatioMap.load(output / "network" / RATIO_MAP)
     assert np.array_equal(learned.levels, deployed.levels)
@@ -103,6 +107,13 @@ def test_a_budget_gives_a_map_and_its_network_in_one_folder(
     assert again["map"] == document["map"]
     assert again["network"]["validation_psnr"] == document["network"]["validation_psnr"]
     assert everything_in(output / "map")[output / "map" / LOG] == map_then[output / "map" / LOG]
+
+
+def test_the_papers_way_begins_anywhere(training_file: Path, tmp_path: Path) -> None:
+    arguments = ["--budget", 0.125, "--steps", 4, "--credit", "own-pixel", "--start", "none"]
+    document = train(*arguments, "--data", training_file, "-o", tmp_path / "run")
+    assert document["r_avg"] == pytest.approx(0.125, rel=0.01)
+    assert not (tmp_path / "run" / "map" / recipes.SEARCHED).exists()
 
 
 def test_prices_give_a_map_each_and_a_summary(training_file: Path, tmp_path: Path) -> None:
