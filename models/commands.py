@@ -41,6 +41,14 @@ def export(
             help="Record what `focalloop evaluate SET --bundle ... --json` printed to FILE.",
         ),
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Compute in 8 bits, calibrated on the windows of a training file: faster on "
+            "processors with VNNI, at a small loss.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a trained network into a bundle: ratio map, ONNX graph, recipe, hashes, scores.
@@ -50,13 +58,14 @@ def export(
     need_extra()
     from models.export import Score, export_run, export_weights
     from models.run import CHECKPOINT
+    from models.training_data import TrainingData
     from models.weights import SUFFIX
 
     if not (run / CHECKPOINT).exists() and (run / NETWORK / CHECKPOINT).exists():
         run = run / NETWORK  # a map was learned beside it
     if output.suffix == SUFFIX:
-        if score:
-            raise typer.BadParameter("weights alone have no scores: leave --score out")
+        if score or int8:
+            raise typer.BadParameter("weights alone take neither --score nor --int8")
         origin = export_weights(run, output)
         size = f"{output}: weights of {output.stat().st_size / 1e6:.1f} MB"
         typer.echo(json.dumps(origin, indent=2) if as_json else size)
@@ -70,7 +79,8 @@ def export(
             raise typer.BadParameter(f"--score {text}: {error}") from None
         command = f"focalloop evaluate {name} --bundle {output.name} --json"
         scores.append(Score(name, command, evaluation))
-    manifest = export_run(run, output, scores)
+    calibration = TrainingData.load(int8) if int8 else None
+    manifest = export_run(run, output, scores, calibration)
     if as_json:
         typer.echo(json.dumps(manifest, indent=2))
     else:

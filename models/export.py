@@ -28,13 +28,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
-from firmware_sim.noise import preset
+from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import RatioMap
+from models import int8
 from models.learner import below
 from models.networks import Network, build_network, settings_from
 from models.run import CHECKPOINT, load_checkpoint
 from models.sensing import divisors
 from models.train import RATIO_MAP
+from models.training_data import TrainingData
 from models.weights import SUFFIX, save_weights
 
 OPSET = 20
@@ -49,6 +51,9 @@ PARITY = 1e-4
 
 PARITY_SIZES = ((1, 64, 64), (2, 43, 54), (1, 8, 8), (3, 65, 47), (1, 5, 3), (1, 1, 1))
 """Batch, height and width that parity is checked at: odd, small and several at once."""
+
+MOST_LOSS_DB = 0.2
+"""Of PSNR, that 8-bit arithmetic may cost."""
 
 MAX_READS = 8
 """Planes of a bundle's ``reads``."""
@@ -92,7 +97,9 @@ class Score:
         return {"set": self.set, "command": self.command, **conditions, **means}
 
 
-def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[str, Any]:
+def export_run(
+    run: Path, bundle: Path, scores: Sequence[Score] = (), calibration: TrainingData | None = None
+) -> dict[str, Any]:
     """Write the averaged network of a training run as a bundle, replacing one that is there.
 
     Parameters
@@ -103,6 +110,8 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
         Folder to write; its name becomes the bundle's.
     scores
         Evaluations of this very network, to be recorded.
+    calibration
+        Windows to calibrate 8-bit arithmetic on (`models.int8`); float32 where not given.
 
     Returns
     -------
@@ -112,7 +121,8 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
     Raises
     ------
     ExportError, TrainError, RatioMapError
-        If a file of the run is missing or damaged, or ONNX Runtime and PyTorch disagree.
+        If a file of the run is missing or damaged, ONNX Runtime and PyTorch disagree, or 8-bit
+        arithmetic loses more than `MOST_LOSS_DB`.
     """
     metadata, network = _averaged_network(run)
     if not (run / RATIO_MAP).is_file():
@@ -122,7 +132,11 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
         )
     ratio_map = RatioMap.load(run / RATIO_MAP)
     _check_fit(run, network, ratio_map)
+    noise = preset(metadata["settings"]["noise"])
     graph, difference = to_onnx(network)
+    how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
+    if calibration is not None:
+        graph, how["int8_loss_db"] = _in_int8(graph, calibration, ratio_map, noise)
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
     manifest = {
         "schema": SCHEMA_VERSION,
@@ -132,9 +146,9 @@ def export_run(run: Path, bundle: Path, scores: Sequence[Score] = ()) -> dict[st
         "ratio_map": RATIO_MAP,
         "network": NETWORK,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "noise_profile": preset(metadata["settings"]["noise"]).as_dict(),
+        "noise_profile": noise.as_dict(),
         **_origin(metadata),
-        "export": {"opset": OPSET, "largest_difference": difference},
+        "export": how,
         "scores": [score.entry() for score in scores],
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
@@ -218,6 +232,24 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
             f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
         )
     return graph, difference
+
+
+def _in_int8(
+    graph: bytes, data: TrainingData, ratio_map: RatioMap, noise: NoiseProfile
+) -> tuple[bytes, float]:
+    """Calibrate on training windows; return the graph, and its loss on validation windows, dB."""
+    known, fresh = data.training[: int8.WINDOWS], data.validation[: int8.WINDOWS]
+    quantised = int8.in_int8(graph, int8.measured(known, ratio_map, noise))
+    if quantised == graph:
+        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
+    inputs = int8.measured(fresh, ratio_map, noise)
+    wide, narrow = (int8.mean_psnr(form, inputs, fresh) for form in (graph, quantised))
+    if not wide - narrow <= MOST_LOSS_DB:
+        raise ExportError(
+            f"8-bit arithmetic loses {wide - narrow:.2f} dB on the validation windows, more than "
+            f"{MOST_LOSS_DB:g}: export float32"
+        )
+    return quantised, wide - narrow
 
 
 def parity(network: Network, graph: bytes) -> float:

@@ -13,12 +13,15 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from firmware_sim.errors import FocalloopError
+from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.tiles import APERTURE_TILE
 from host.bundle import Bundle
 from host.cli import app
+from models import export
 from models.edge_network import EdgeSettings
 from models.export import ExportError, Score, export_run, export_weights, parity, to_onnx
+from models.int8 import measured
 from models.map_source import OneMap, RandomTiles
 from models.networks import NetworkSettings, build_network
 from models.paper_network import PaperSettings
@@ -92,6 +95,41 @@ def test_a_paper_network_with_lively_weights_is_the_same_in_onnx_runtime() -> No
     assert parity(network, graph) > 0.1
     torch.nn.init.constant_(network.mapping.weight, float("nan"))
     assert np.isnan(parity(network, graph))
+
+
+def test_eight_bits_cost_little_and_too_much_is_refused(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = TrainingData.load(training_file)
+    torch.manual_seed(0)
+    network = build_network(EDGE)
+    for name, parameter in network.named_parameters():
+        if name.endswith("second.weight"):
+            torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(network.head.weight, std=0.01)
+    run = run_of(EDGE, tile_map, training_file)
+    run.learner.start_from(network.state_dict())
+    folder = checkpoint(run, tmp_path / "run")
+    graph = to_onnx(run.learner.averaged_network())  # once, which takes seconds
+    monkeypatch.setattr(export, "to_onnx", lambda network: graph)
+
+    meta = export_run(folder, tmp_path / "narrow", calibration=data)
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+    bundle = Bundle.load(tmp_path / "narrow")
+    assert b"QuantizeLinear" in bundle.network
+    inputs = measured(data.validation, tile_map, preset("paper"))
+    wide = (
+        network(*(torch.from_numpy(value.copy()) for value in inputs[0].values()))[0]
+        .detach()
+        .numpy()
+    )
+    found = bundle.reconstructor()(inputs[0]["reads"][0], tile_map)
+    assert 0 < np.abs(found - wide).max() < 0.05
+
+    monkeypatch.setattr(export, "MOST_LOSS_DB", -1)
+    with pytest.raises(ExportError, match="8-bit arithmetic loses"):
+        export_run(folder, tmp_path / "refused", calibration=data)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_the_recipe_is_the_command_that_trained(

@@ -1,0 +1,140 @@
+"""Eight-bit arithmetic for an exported edge network, where processors multiply it fastest.
+
+The residual blocks, which are most of the work, take 8-bit activations and weights; the first
+layers, the last, and the sum with the first guess stay float32. The ranges of the activations are
+those seen on calibration windows, so what is gained and lost is measured on other windows.
+
+Processors with VNNI instructions (or Arm's dot product) gain; on older ones sums of 8-bit products
+saturate, and float32 is the better choice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from firmware_sim.noise import NoiseProfile
+from firmware_sim.ratio_map import RatioMap
+from models.sensing import add_noise, clean_reads
+
+Inputs = Mapping[str, NDArray[np.generic]]
+
+BLOCKS = ("entry.", "coarse.", "exit.")
+"""How the weights of an edge network's residual blocks begin."""
+
+WINDOWS = 24
+"""How many windows calibrate, and as many others tell the loss."""
+
+PERCENTILE = 99.99
+"""Of an activation's values that its range covers: a few outliers would coarsen all others."""
+
+
+def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfile) -> list[Inputs]:
+    """Measure scenes under a periodic map: the inputs of a network for each, by name.
+
+    Parameters
+    ----------
+    windows
+        (N, T, H, W); 255 is white.
+    ratio_map
+        What measures them, fitted to their size.
+    noise
+        Shot and read noise of the reads.
+    """
+    fitted = ratio_map.tiled_to(*windows.shape[2:])
+    levels = torch.from_numpy(fitted.levels.copy())[None]
+    aperture = None
+    others: dict[str, NDArray[np.generic]] = {"levels": fitted.levels[None]}
+    if fitted.aperture is not None:
+        others["aperture"] = fitted.aperture.astype(np.uint8)[None]
+        aperture = torch.from_numpy(others["aperture"]).float()
+    generator = torch.Generator().manual_seed(0)
+    inputs: list[Inputs] = []
+    for window in windows:
+        clean = clean_reads(torch.from_numpy(window.copy())[None].float() / 255, levels, aperture)
+        reads = add_noise(clean, levels, s_ss=noise.s_ss, s_r=noise.s_r, generator=generator)
+        inputs.append({"reads": reads.numpy(), **others})
+    return inputs
+
+
+def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]) -> float:
+    """Return the mean PSNR, dB, of what a graph makes of measured `windows` (N, T, H, W)."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    errors = []
+    for taken, window in zip(inputs, windows, strict=True):
+        (video,) = session.run(None, taken)
+        errors.append(np.square(np.clip(video[0], 0, 1) - window / np.float32(255)).mean())
+    return float(np.mean(-10 * np.log10(errors)))
+
+
+def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
+    """Give the residual blocks of an edge network 8-bit weights and activations.
+
+    Parameters
+    ----------
+    graph
+        An exported network (`models.export.to_onnx`).
+    windows
+        Inputs by name, to calibrate on.
+
+    Returns
+    -------
+    bytes
+        The graph with the same inputs and outputs; the same as `graph` where it has no such blocks.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "float.onnx").write_bytes(graph)
+        logging.disable(logging.WARNING)  # advice that does not apply
+        try:
+            # Folds the widening of stored weights, so that they are constants again.
+            quant_pre_process(
+                str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True
+            )
+            blocks = [
+                node.name
+                for node in onnx.load(folder / "folded.onnx").graph.node
+                if node.op_type == "Conv" and node.input[1].startswith(BLOCKS)
+            ]
+            if not blocks:
+                return graph
+            quantize_static(
+                str(folder / "folded.onnx"),
+                str(folder / "int8.onnx"),
+                _Reader(windows),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                nodes_to_quantize=blocks,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": PERCENTILE},
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return (folder / "int8.onnx").read_bytes()
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, windows: Sequence[Inputs]) -> None:
+        self._rest = iter(windows)
+
+    def get_next(self) -> Inputs | None:
+        return next(self._rest, None)
