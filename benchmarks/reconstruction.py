@@ -1,12 +1,15 @@
-"""The shipped network against PyTorch and real time: ``python -m benchmarks.reconstruction``.
+"""The networks against PyTorch, real time and 8 bits: ``python -m benchmarks.reconstruction``.
 
 One window of 16x256x256 at a time, from reads in memory to video in memory, through the very class
-that the preview uses. The peers:
+that the preview uses. Of both profiles: the default bundle for edge; for paper a shipped one, or,
+where there is none, random weights, which take as long. The peers:
 
 * *torch eager*: the same network in PyTorch, float32, on as many threads;
-* *real time*: a window of 16 slots at 240 slots a second lasts 66.7 ms.
+* *real time*: a window of 16 slots at 240 slots a second lasts 66.7 ms;
+* *float32*: the same bundle, for its 8-bit form (`models.int8`), in time and in PSNR on half the
+  windows of the demo clip; the other half calibrates.
 
-All candidates take turns in one run, and each figure is the median of its turns.
+All candidates take turns in one run, and each time is the median of its turns.
 """
 
 from __future__ import annotations
@@ -15,36 +18,96 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.ratio_map import RatioMap
-from host.bundle import DEFAULT_BUNDLE, Bundle
+from firmware_sim.clips import load_clips
+from firmware_sim.noise import preset
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from host.bundle import DEFAULT_BUNDLE, Bundle, list_bundles
+from host.reconstruct import OnnxReconstructor
+
+if TYPE_CHECKING:
+    from models.networks import Network
 
 SHAPE = (256, 256)
 WINDOW_MS = 1e3 * 16 / 240
-TURNS = 9
-RUNS = 4
+TURNS = 7
+RUNS = 3
 
 Candidate = Callable[[], object]
 
 
-def torch_eager(
-    bundle: Bundle, reads: NDArray[np.float32], ratio_map: RatioMap, threads: int
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network to be timed.
+
+    Attributes
+    ----------
+    name
+        Begins the names of its rows.
+    graph
+        ONNX.
+    ratio_map
+        Of `SHAPE`.
+    network
+        The same in PyTorch, if there is any.
+    """
+
+    name: str
+    graph: bytes
+    ratio_map: RatioMap
+    network: Network | None = None
+
+    @classmethod
+    def shipped(cls, name: str) -> Subject:
+        """Load a bundle, and build its network again; its weights do not matter in PyTorch."""
+        bundle = Bundle.load(name)
+        return cls(name, bundle.network, bundle.ratio_map.tiled_to(*SHAPE), _rebuilt(bundle))
+
+    def candidate(self, engine: str, threads: int) -> Candidate | None:
+        """Return one reconstruction by ``"onnx"`` or ``"torch"``; None where there is no such."""
+        reads = np.random.default_rng(0).random((8, *SHAPE), np.float32)
+        if engine == "onnx":
+            reconstruct = OnnxReconstructor(self.graph, threads=threads)
+            return lambda: reconstruct(reads, self.ratio_map)
+        return None if self.network is None else _eager(self.network, reads, self, threads)
+
+
+def _rebuilt(bundle: Bundle) -> Network | None:
+    if find_spec("torch") is None:
+        return None
+    from models.networks import build_network, settings_from
+    from models.training_data import TrainError
+
+    try:
+        settings = settings_from(bundle.meta["training"]["settings"]["network"])
+    except (KeyError, TrainError) as error:
+        print(f"{bundle.name} in torch is left out: {error}", file=sys.stderr)
+        return None
+    return build_network(settings).eval()
+
+
+def _eager(
+    network: Network, reads: NDArray[np.float32], subject: Subject, threads: int
 ) -> Candidate:
-    """Return one reconstruction by the bundle's network in PyTorch; its weights do not matter."""
     import torch
 
-    from models.networks import NetworkSettings, build_network
-
-    size = bundle.meta["training"]["settings"]["network"]
-    network = build_network(NetworkSettings(**size)).eval()
-    inputs = torch.from_numpy(reads)[None], torch.from_numpy(ratio_map.levels.copy())[None]
+    inputs = [
+        torch.from_numpy(reads)[None],
+        torch.from_numpy(subject.ratio_map.levels.copy())[None],
+    ]
+    if subject.ratio_map.aperture is not None:
+        inputs.append(torch.from_numpy(subject.ratio_map.aperture.copy())[None])
 
     def run() -> None:
         torch.set_num_threads(threads)
@@ -54,24 +117,51 @@ def torch_eager(
     return run
 
 
-def candidates(bundle: Bundle, cores: int) -> dict[tuple[str, int], Candidate]:
-    """Everything that is measured, by name and number of threads."""
-    ratio_map = bundle.ratio_map.tiled_to(*SHAPE)
-    reads = np.random.default_rng(0).random((8, *SHAPE), np.float32)
-    found: dict[tuple[str, int], Candidate] = {}
-    for threads in range(1, min(cores, 2) + 1):
-        reconstruct = bundle.reconstructor(threads)
-        found["onnx", threads] = lambda run=reconstruct: run(reads, ratio_map)  # type: ignore[misc]
-        if find_spec("torch"):
-            found["torch", threads] = torch_eager(bundle, reads, ratio_map, threads)
-    return found
+def paper() -> Subject | None:
+    """Return a shipped network of the paper profile, else one with random weights."""
+    shipped = [name for name in list_bundles() if name.startswith("paper-")]
+    if shipped:
+        return Subject.shipped(shipped[0])
+    if find_spec("torch") is None:
+        return None
+    from models.export import to_onnx
+    from models.networks import build_network, default_settings
+
+    print("no bundle of the paper profile is shipped: exporting random weights", file=sys.stderr)
+    network = build_network(default_settings("paper"))
+    graph, _ = to_onnx(network)
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], shape=SHAPE)
+    return Subject("paper, random weights", graph, ratio_map, network)
 
 
-def measure(runs: dict[tuple[str, int], Candidate]) -> dict[tuple[str, int], float]:
+def int8_rows(edge: Subject) -> Iterator[Row]:
+    """Compare the 8-bit form of a network with what it was made from."""
+    from models import int8
+
+    windows = load_clips(Path(str(files("host"))) / "clips" / "box.mp4").clips
+    noise = preset("paper")
+    graph = int8.in_int8(edge.graph, int8.measured(windows[::2], edge.ratio_map, noise))
+    if graph == edge.graph:
+        print(f"{edge.name} has no 8-bit form: its rows are left out", file=sys.stderr)
+        return
+    narrow = Subject(f"{edge.name} int8", graph, edge.ratio_map)
+    times_ms = measure(
+        {(s, "onnx", n): s.candidate("onnx", n) for s in (narrow, edge) for n in _threads()}
+    )
+    for threads in _threads():
+        value, peer = (times_ms[subject, "onnx", threads] for subject in (narrow, edge))
+        yield Row(_name(narrow, threads), value, "ms/window", "float32", peer, peer / value)
+    inputs = int8.measured(windows[1::2], edge.ratio_map, noise)
+    psnr = [int8.mean_psnr(s.graph, inputs, windows[1::2]) for s in (narrow, edge)]
+    yield Row.of(f"{narrow.name}, demo clip", psnr[0], "dB", "float32", psnr[1])
+
+
+def measure(runs: dict[Any, Candidate | None]) -> dict[Any, float]:
     """Return each candidate's median time, in milliseconds."""
-    times: dict[tuple[str, int], list[float]] = {key: [] for key in runs}
+    present = {key: run for key, run in runs.items() if run is not None}
+    times: dict[Any, list[float]] = {key: [] for key in present}
     for _ in range(TURNS):
-        for key, run in runs.items():
+        for key, run in present.items():
             run()  # wakes its threads, which may have slept or been another number of them
             for _ in range(RUNS):
                 started = time.perf_counter()
@@ -80,24 +170,40 @@ def measure(runs: dict[tuple[str, int], Candidate]) -> dict[tuple[str, int], flo
     return {key: statistics.median(values) for key, values in times.items()}
 
 
-def rows() -> list[Row]:
+def _threads() -> range:
+    return range(1, min(os.cpu_count() or 1, 2) + 1)
+
+
+def _name(subject: Subject, threads: int) -> str:
+    return f"{subject.name}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def rows() -> Iterator[Row]:
     """Set each time of ONNX Runtime beside its peers; the ratio is how much faster it is."""
     if find_spec("torch") is None:
-        print("torch is not installed: its rows are left out", file=sys.stderr)
-    bundle = Bundle.load(DEFAULT_BUNDLE)
-    times_ms = measure(candidates(bundle, os.cpu_count() or 1))
-    table = []
-    for (engine, threads), value in times_ms.items():
+        print("torch is not installed: its rows and those of int8 are left out", file=sys.stderr)
+    edge = Subject.shipped(DEFAULT_BUNDLE)
+    subjects = [subject for subject in (edge, paper()) if subject is not None]
+    times_ms = measure(
+        {
+            (subject, engine, threads): subject.candidate(engine, threads)
+            for subject in subjects
+            for engine in ("onnx", "torch")
+            for threads in _threads()
+        }
+    )
+    for (subject, engine, threads), value in times_ms.items():
         if engine != "onnx":
             continue
-        name = f"{bundle.name}, 256x256, {threads} thread{'s' if threads > 1 else ''}"
         peers = {"real time, 16 slots at 240/s": WINDOW_MS}
-        if ("torch", threads) in times_ms:
-            peers["torch eager, as many threads"] = times_ms["torch", threads]
+        if (subject, "torch", threads) in times_ms:
+            peers["torch eager, as many threads"] = times_ms[subject, "torch", threads]
         for peer, peer_value in peers.items():
-            table.append(Row(name, value, "ms/window", peer, peer_value, peer_value / value))
-    return table
+            name = _name(subject, threads)
+            yield Row(name, value, "ms/window", peer, peer_value, peer_value / value)
+    if find_spec("torch"):
+        yield from int8_rows(edge)
 
 
 if __name__ == "__main__":
-    report.main("The shipped network against PyTorch and real time.", rows)
+    report.main("The networks against PyTorch, real time and 8 bits.", rows)
