@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from models import processes
 from models.learner import below
 from models.map_source import OneMap
 from models.policy import PolicySettings, TilePolicy
@@ -37,7 +38,8 @@ class MapRun(Run):
     policy
         How the map is learned.
     data, settings, device
-        As in `Run`; the batch is a multiple of the tiles that are compared on a scene.
+        As in `Run`; each process's share of the batch is a multiple of the tiles that are
+        compared on a scene, for all policies that start.
     aperture
         Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
     first
@@ -54,11 +56,12 @@ class MapRun(Run):
         first: Sequence[NDArray[np.uint8]] | None = None,
     ) -> None:
         super().__init__(data, settings, device)
-        if settings.batch % (policy.tiles_per_scene * policy.starts):
+        group = policy.tiles_per_scene * policy.starts
+        if self.share % group:
             raise TrainError(
                 f"a batch of {settings.batch} cannot be shared by {policy.starts} policies that "
                 f"each compare {policy.tiles_per_scene} tiles on a scene: give a multiple of "
-                f"{policy.starts * policy.tiles_per_scene}"
+                f"{group * processes.count()}"
             )
         self.policies = [
             TilePolicy(policy, (settings.seed, n), first[n] if first else None)
@@ -99,8 +102,8 @@ class MapRun(Run):
         if len(self.policies) > 1 and self.spent >= self.policy.settings.trial:
             self._keep_the_best()
         number, over = self._part
-        explore, share = self.exploration, settings.batch // len(self.policies)
-        scenes = self.data.crops(rng, settings.batch // tiles, settings.crop)
+        explore, share = self.exploration, self.share // len(self.policies)
+        scenes = self.data.crops(rng, self.share // tiles, settings.crop)
         drawn = []
         for policy in self.policies:
             policy.enter(policy.settings.periods[number])
@@ -143,10 +146,11 @@ class MapRun(Run):
         return validation_psnr(network, self, self._deployed(self.policy))
 
     def log_entry(self) -> dict[str, Any]:
-        """Return price, averages, entropy, histogram of the map to deploy, and sampled PSNR."""
+        """Return how the policy stands, and the levels of the map that it would deploy."""
         tile = self.policy.best_tile()
         argmax = self.policy.probabilities().detach().argmax(-1)
         shares = {f"share_{n}": float((tile == n).mean()) for n in DEFAULT_LEVEL_SET}
+        budget = self.policy.settings.budget
         return {
             "price": self.policy.price,
             "entropy": self.policy.entropy,
@@ -154,6 +158,7 @@ class MapRun(Run):
             "argmax_mean": float(self.policy.levels[argmax].float().mean()),
             "deployed_mean": float(tile.mean()),
             "sampled_psnr": self.sampled_psnr,
+            **({} if budget is None else {"budget": budget}),
             **shares,
         }
 

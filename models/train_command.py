@@ -146,7 +146,7 @@ def train(
             min=1,
             help="Side of the learned tile, pixels; several, each a multiple of the one before, "
             "are learned in turn.",
-            show_default="4, then 8",
+            show_default="8 after a search, else 4 and then 8",
             rich_help_panel=HOW,
         ),
     ] = None,

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from firmware_sim.ratio_map import RatioMap
 from host.cli import app
 from models import processes
 from models.edge_network import EdgeSettings
+from models.learn_map import MapRun
 from models.map_source import OneMap
+from models.policy import PolicySettings
 from models.run import LOG, RunSettings
 from models.run_log import RunLog
 from models.train import NetworkRun
@@ -36,12 +39,16 @@ import sys
 from pathlib import Path
 from safetensors.torch import save_file
 from models import processes
-from tests.models.test_distributed import small_run
+from tests.models.test_distributed import small_map_run, small_run
 
+training_file, folder, kind = sys.argv[1:]
 with processes.joined("cpu"):
-    run = small_run(Path(sys.argv[1]))
-    run.train(Path(sys.argv[2]))
-    save_file(run.learner.network.state_dict(), Path(sys.argv[2]) / f"{processes.rank()}.weights")
+    run = {"map": small_map_run, "network": small_run}[kind](Path(training_file))
+    run.train(Path(folder))
+    learned = {name: v for name, v in run.state().items() if name.startswith("network.")}
+    if kind == "map":
+        learned["logits"] = run.policy.logits.detach()
+    save_file(learned, Path(folder) / f"{processes.rank()}.weights")
 """
 
 
@@ -49,6 +56,33 @@ def small_run(training_file: Path) -> NetworkRun:
     tile = np.array([[4, 1], [1, 2]], np.uint8)
     ratio_map = RatioMap.from_tile(tile, shape=(32, 32))
     return NetworkRun(OneMap(ratio_map), TrainingData.load(training_file), SETTINGS)
+
+
+def small_map_run(training_file: Path) -> MapRun:
+    policy = PolicySettings(budget=2.0, periods=(2, 4), tiles_per_scene=2, starts=2)
+    return MapRun(policy, TrainingData.load(training_file), replace(SETTINGS, batch=8, steps=6))
+
+
+def on_two_processes(kind: str, training_file: Path, folder: Path) -> list[subprocess.Popen[bytes]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(training_file), str(folder), kind],
+            cwd=REPOSITORY,
+            env=os.environ | address | {"RANK": str(rank), "WORLD_SIZE": "2"},
+        )
+        for rank in range(2)
+    ]
+
+
+def exit_codes(workers: list[subprocess.Popen[bytes]]) -> list[int]:
+    try:
+        return [worker.wait() for worker in workers]
+    finally:  # also where the test's time is over
+        for worker in workers:
+            worker.kill()
 
 
 def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
@@ -81,25 +115,25 @@ def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, T
 def test_two_processes_learn_what_one_does_from_both_their_shares(
     training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(training_file), str(tmp_path)],
-            cwd=REPOSITORY,
-            env=os.environ | address | {"RANK": str(rank), "WORLD_SIZE": "2"},
-        )
-        for rank in range(2)
-    ]
+    workers = on_two_processes("network", training_file, tmp_path)
     alone = both_shares(small_run(training_file), monkeypatch)
-    assert [worker.wait(timeout=100) for worker in workers] == [0, 0]
+    assert exit_codes(workers) == [0, 0]
 
     first, second = (load_file(tmp_path / f"{rank}.weights") for rank in range(2))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
-        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5)
+        expected = alone[name.removeprefix("network.")]
+        torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5)
     assert [row["step"] for row in RunLog(tmp_path / LOG).rows()] == ["3"]
+
+
+def test_two_processes_learn_one_map(training_file: Path, tmp_path: Path) -> None:
+    workers = on_two_processes("map", training_file, tmp_path)
+    assert exit_codes(workers) == [0, 0]
+    first, second = (load_file(tmp_path / f"{rank}.weights") for rank in range(2))
+    assert first["logits"].shape == (4, 4, 5)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
 
 
 def test_torchrun_goes_on_with_what_one_process_began(
