@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -98,7 +100,8 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
     bytes
         The graph with the same inputs and outputs; the same as `graph` where it has no such blocks.
     """
-    with TemporaryDirectory() as name:
+    # Calibration prints its progress, where a command may print one JSON document.
+    with TemporaryDirectory() as name, redirect_stdout(StringIO()):
         folder = Path(name)
         (folder / "float.onnx").write_bytes(graph)
         logging.disable(logging.WARNING)  # advice that does not apply

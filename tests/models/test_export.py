@@ -98,7 +98,11 @@ def test_a_paper_network_with_lively_weights_is_the_same_in_onnx_runtime() -> No
 
 
 def test_eight_bits_cost_little_and_too_much_is_refused(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tile_map: RatioMap,
+    training_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = TrainingData.load(training_file)
     torch.manual_seed(0)
@@ -114,6 +118,7 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     monkeypatch.setattr(export, "to_onnx", lambda network: graph)
 
     meta = export_run(folder, tmp_path / "narrow", calibration=data)
+    assert capsys.readouterr().out == ""
     assert abs(meta["export"]["int8_loss_db"]) < 0.2
     bundle = Bundle.load(tmp_path / "narrow")
     assert b"QuantizeLinear" in bundle.network
@@ -215,6 +220,15 @@ def test_a_map_that_is_not_the_networks_is_refused(
     RatioMap.uniform(2, (16, 16), slots=8).save(folder / RATIO_MAP)
     with pytest.raises(ExportError, match="windows of 16 frames, its map for 8"):
         export_run(folder, tmp_path / "bundle")
+
+
+def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter.txt").write_text("words")
+    with pytest.raises(ExportError, match="no bundle"):
+        export_run(tmp_path / "run", precious)
+    assert (precious / "chapter.txt").read_text() == "words"
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
