@@ -122,8 +122,9 @@ def export_run(
     ------
     ExportError, TrainError, RatioMapError
         If a file of the run is missing or damaged, ONNX Runtime and PyTorch disagree, or 8-bit
-        arithmetic loses more than `MOST_LOSS_DB`.
+        arithmetic loses more than `MOST_LOSS_DB`; or something else than a bundle is in the way.
     """
+    _refuse_what_is_no_bundle(bundle)
     metadata, network = _averaged_network(run)
     if not (run / RATIO_MAP).is_file():
         raise ExportError(
@@ -350,6 +351,12 @@ def _store_weights_as_half(model: onnx.ModelProto) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _refuse_what_is_no_bundle(path: Path) -> None:
+    """Refuse to replace a file, or a folder that holds something other than a bundle."""
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise ExportError(f"{path} is there already and no bundle: give the bundle another name")
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
