@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.interpolation import consistent, exactly, interpolated
+from models.interpolation import by_plane, consistent, exactly, interpolated
 from models.sensing import brightness, divisors, spread
 
 CELL = 4
@@ -112,6 +112,10 @@ class EdgeNetwork(nn.Module):
         self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.exit = _blocks(settings.exit_blocks, width)
         self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
+        # Reads of short spans are noisy: how much of the details of each octave is kept at first,
+        # and how far the video is moved towards the reads of each level, at first and at the end.
+        self.octaves = nn.Parameter(torch.tensor([1.0, 1.0, 0.8, 0.5]))
+        self.first_trust = nn.Parameter(torch.tensor([0.95, 0.8, 0.5, 0.2]))
         self.trust = nn.Parameter(torch.tensor([0.9, 0.8, 0.5, 0.2]))
 
     def forward(self, reads: Tensor, levels: Tensor, aperture: Tensor | None = None) -> Tensor:
@@ -152,8 +156,8 @@ class EdgeNetwork(nn.Module):
         height, width = masks.shape[-2:]
         with exactly(planes.device.type):
             details = interpolated(planes, masks, self.settings.slots)
-            guess = spread(details, self.settings.slots)
-            first = consistent(guess, planes, masks, aperture)
+            guess = spread(details * by_plane(self.octaves), self.settings.slots)
+            first = consistent(guess, planes, masks, aperture, self.first_trust)
         padding = (0, -width % COARSE_CELL, 0, -height % COARSE_CELL)
         inputs = torch.cat([details, planes, masks], dim=1)
         inputs = functional.pad(inputs, padding, mode="replicate")

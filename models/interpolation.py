@@ -92,8 +92,14 @@ def consistent(
     # relaxed choice of levels.
     missing = planes - again * gate
     if share is not None:
-        missing = missing * share.repeat_interleave(counts).view(1, -1, 1, 1)
+        missing = missing * by_plane(share)
     return video + spread(missing, slots, levels[-1])
+
+
+def by_plane(values: Tensor) -> Tensor:
+    """Repeat one value a level, 1, 2, 4, …, over the planes of each: (levels,) to (1, C, 1, 1)."""
+    parts = [values[k : k + 1].expand(2**k) for k in range(len(values))]
+    return torch.cat(parts).view(1, -1, 1, 1)
 
 
 def exactly(device: str) -> AbstractContextManager[object]:
