@@ -20,6 +20,7 @@ NOT_RUN_HERE = {
     "train": "takes minutes: tests/models",
     "export": "needs a training run: tests/models",
     "data build": "needs pictures from packages: tests/models",
+    "data nfs": "needs the data set: tests/models/test_nfs.py",
     "data test-set": "needs videos from packages: tests/models/test_test_set.py",
     "data demo-clip": "needs a video from a package: tests/models/test_test_set.py",
 }
