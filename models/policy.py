@@ -36,8 +36,9 @@ from torch.nn import functional
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET
 from models.learner import below
-from models.map_source import repeated
+from models.map_source import repeated, tilted
 from models.ratio_generator import CELL, MARGIN, RatioGenerator
+from models.tile_budget import most_probable
 from models.training_data import TrainError
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
@@ -142,7 +143,8 @@ class TilePolicy:
         if first is None:
             # Begin above the budget: a network that sees much tells what matters.
             target = min(6.0, 1.5 * (settings.budget or 4.0))
-            start += torch.tensor(_tilt_to(target)) * self.levels
+            even = np.full(len(self.levels), 1 / len(self.levels))
+            start += torch.from_numpy(tilted(even, self.levels.numpy(), target)).float().log()
         else:
             tile = torch.from_numpy(repeated(first, side)).unsqueeze(-1)
             start += FIRST_LOGIT * (tile == self.levels)
@@ -384,60 +386,10 @@ def over(tile: Tensor, side: int) -> Tensor:
     return tile[rows][:, columns]
 
 
-def most_probable(
-    scores: NDArray[np.float64], levels: NDArray[np.int64], reads: int
-) -> NDArray[np.uint8]:
-    """Choose a level for each cell so that they sum to `reads` and their scores to the most.
-
-    Where no choice sums to that, which only the smallest tiles know, to the nearest sum there is.
-
-    Parameters
-    ----------
-    scores
-        (cells, levels) log-probabilities.
-    levels
-        Measurements of each level.
-    reads
-        Wanted sum.
-
-    Returns
-    -------
-    (cells,) levels.
-    """
-    sums = reads + int(levels.max()) + 1
-    best = np.full(sums, -np.inf)
-    best[0] = 0.0
-    choices = np.zeros((len(scores), sums), np.int64)
-    for cell, score in enumerate(scores):
-        options = np.full((len(levels), sums), -np.inf)
-        for k, level in enumerate(levels):
-            options[k, level:] = best[: sums - level] + score[k]
-        choices[cell] = options.argmax(0)
-        best = options.max(0)
-    possible = np.flatnonzero(np.isfinite(best))
-    left = int(possible[np.abs(possible - reads).argmin()])
-    chosen = np.zeros(len(scores), np.uint8)
-    for cell in range(len(scores) - 1, -1, -1):
-        chosen[cell] = levels[choices[cell, left]]
-        left -= int(chosen[cell])
-    return chosen
-
-
 def _less_the_others(pay: Tensor, group: int) -> Tensor:
     """Subtract from each sample's pay the mean pay of the others on its scene (leave one out)."""
     grouped = pay.reshape(-1, group, *pay.shape[1:])
     return ((grouped - grouped.mean(1, keepdim=True)) * group / (group - 1)).reshape(pay.shape)
-
-
-def _tilt_to(mean: float) -> float:
-    """Return b such that shares ``exp(b * n)`` of the levels average `mean`."""
-    levels = np.array(DEFAULT_LEVEL_SET, float)
-    low, high = -10.0, 10.0
-    for _ in range(60):
-        slope = (low + high) / 2
-        weights = np.exp(slope * (levels - levels[-1] * (slope > 0)))
-        low, high = (slope, high) if weights @ levels / weights.sum() < mean else (low, slope)
-    return low
 
 
 def _average_over_processes(module: nn.Module) -> None:

@@ -33,9 +33,9 @@ from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, RatioMap
 from models.edge_network import EdgeNetwork
 from models.learner import ERROR_FLOOR, Learner, NotFiniteError, below
 from models.map_source import OneMap
-from models.policy import most_probable
 from models.run import Run, RunSettings
 from models.sensing import brightness
+from models.tile_budget import most_probable
 from models.train import RATIO_MAP, validation_psnr
 from models.training_data import TrainError, TrainingData
 

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.policy import CREDITS, PolicySettings, TilePolicy, most_probable
+from models.policy import CREDITS, PolicySettings, TilePolicy
+from models.tile_budget import most_probable
 from models.training_data import TrainError
 
 LEVELS = np.array([0, 1, 2, 4, 8])
