@@ -38,7 +38,7 @@ class Learner:
     average_decay
         Of the exponential moving average of the weights, which is what is validated and exported.
     bfloat16
-        Compute convolutions in bfloat16.
+        Compute convolutions in bfloat16, where the device has it.
     device
         ``"cpu"`` or ``"cuda"``.
     alone
@@ -58,8 +58,8 @@ class Learner:
         self.settings = settings
         self.noise = {"s_ss": noise.s_ss, "s_r": noise.s_r}
         self.average_decay = average_decay
-        self.bfloat16 = bfloat16
         self.device = torch.device(device)
+        self.bfloat16 = bfloat16 and has_bfloat16(self.device)
         self.network = build_network(settings).to(self.device)
         self.optimizer = Muon(self.network.named_parameters(), outer=self.network.outer)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
@@ -184,6 +184,13 @@ class Learner:
     def describe(self) -> dict[str, object]:
         """Return the network's settings, for a checkpoint's metadata."""
         return asdict(self.settings)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 itself; processors that emulate it are far slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

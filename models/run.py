@@ -60,7 +60,7 @@ class RunSettings:
     seed
         Of every random choice.
     bfloat16
-        Compute convolutions in bfloat16 (about twice as fast where the processor has it).
+        Compute convolutions in bfloat16 where the device has it, which is about twice as fast.
     start
         Name or hash of the weights that the run starts from; empty for random ones.
     network
