@@ -189,7 +189,7 @@ class Learner:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether `device` computes in bfloat16 itself; processors that emulate it are far slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
