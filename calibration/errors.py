@@ -1,0 +1,7 @@
+"""The error of this package."""
+
+from firmware_sim.errors import FocalloopError
+
+
+class CalibrationError(FocalloopError, ValueError):
+    """Captures that no noise profile can be made from; the text says which, why and what to do."""
