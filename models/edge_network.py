@@ -4,10 +4,9 @@ It starts from a video that needs no training (`models.interpolation`), which is
 the ratio map, and learns a correction to it. Every 4x4 cell of pixels becomes one position. The
 details and the reads enter sorted by level, so that a filter knows how long each pixel of its cell
 was exposed, and a gain that depends on the cell's levels alone lets one network serve many ratio
-maps. Plain 3x3 convolutions with ReLU, which processors run fastest, do the rest: some on the
-cells, and most on 2x2 cells, where they are a quarter of the work and see motion across many
-pixels. At the end the video is moved towards the measurements again, as far as reads of each span
-have proved worth.
+maps. Plain 3x3 convolutions with ReLU, which processors run fastest, do the rest, with a look at
+what lies further away on a grid of 2x2 cells. At the end the video is moved towards the
+measurements again, as far as reads of each span have proved worth.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from models.sensing import brightness, divisors, spread
 CELL = 4
 """Pixels on a side of one position of the network."""
 
-COARSE_CELL = 2 * CELL
-"""Pixels on a side of one position of the coarse part; inputs are padded to a multiple of it."""
+_LAST_CELL = (0, CELL - 1, 0, CELL - 1)
+"""Padding of pixels that lets a cell begin wherever one is left; strides drop what is too much."""
 
 MAX_LEVEL = 8
 """Most measurements a pixel takes in a window: planes of the reads."""
@@ -44,8 +43,8 @@ class EdgeSettings:
         Channels of the residual blocks.
     context
         Channels that describe the levels of a cell.
-    entry_blocks, coarse_blocks, exit_blocks
-        Residual blocks before, on, and after the coarse grid.
+    blocks
+        Residual blocks on the cells.
     aperture
         Whether measurements are taken through a coded aperture, which is then a third input.
     profile
@@ -55,9 +54,7 @@ class EdgeSettings:
     slots: int = 16
     width: int = 96
     context: int = 64
-    entry_blocks: int = 1
-    coarse_blocks: int = 4
-    exit_blocks: int = 2
+    blocks: int = 2
     aperture: bool = False
     profile: Literal["edge"] = field(default="edge", init=False)
 
@@ -82,10 +79,6 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
-def _blocks(count: int, width: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-
-
 class EdgeNetwork(nn.Module):
     """Reads and levels in, video out, any height and width.
 
@@ -106,11 +99,9 @@ class EdgeNetwork(nn.Module):
         self.squeeze = nn.Conv2d(2 * sum(levels) + len(levels), width, CELL, stride=CELL)
         self.context = nn.Conv2d(len(levels), settings.context, CELL, stride=CELL)
         self.gain = _zeroed(nn.Conv2d(settings.context, width, 1))
-        self.entry = _blocks(settings.entry_blocks, width)
         self.down = nn.Conv2d(width, width, 2, stride=2)
-        self.coarse = _blocks(settings.coarse_blocks, width)
         self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
-        self.exit = _blocks(settings.exit_blocks, width)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
         self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
         # Reads of short spans are noisy: how much of the details of each octave is kept at first,
         # and how far the video is moved towards the reads of each level, at first and at the end.
@@ -158,13 +149,12 @@ class EdgeNetwork(nn.Module):
             details = interpolated(planes, masks, self.settings.slots)
             guess = spread(details * by_plane(self.octaves), self.settings.slots)
             first = consistent(guess, planes, masks, aperture, self.first_trust)
-        padding = (0, -width % COARSE_CELL, 0, -height % COARSE_CELL)
-        inputs = torch.cat([details, planes, masks], dim=1)
-        inputs = functional.pad(inputs, padding, mode="replicate")
-        context = functional.relu(self.context(inputs[:, -masks.shape[1] :]))
+        # Zeros below and to the right, which ONNX Runtime lets the convolutions add on their way.
+        context = functional.relu(self.context(functional.pad(masks, _LAST_CELL)))
+        inputs = functional.pad(torch.cat([details, planes, masks], dim=1), _LAST_CELL)
         cells = self.squeeze(inputs) * (1 + self.gain(context))
-        cells = self.entry(cells)
-        cells = self.exit(cells + self.up(self.coarse(self.down(cells))))
+        around = self.up(functional.relu(self.down(functional.pad(cells, (0, 1, 0, 1)))))
+        cells = self.blocks(cells + around[..., : cells.shape[-2], : cells.shape[-1]])
         residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
         with exactly(planes.device.type):
             video = first + residual.to(first.dtype)

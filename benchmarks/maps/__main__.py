@@ -70,6 +70,9 @@ def train(
     ],
     clips: Annotated[Path, typer.Option(help="Clips to score on.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Gets a folder for each run.")],
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processor threads; two plans can train side by side.")
+    ] = 2,
 ) -> None:
     """Train and score the entries of a plan in order; run again to resume or after editing it.
 
@@ -83,9 +86,8 @@ def train(
     from models.training_data import TrainingData
 
     plans.load(plan_file)  # a mistake shows before the data is loaded
-    comparison.use_threads()
     shared = comparison.Comparison(
-        TrainingData.load(data), start, load_clips(clips), clips_file=clips.name
+        TrainingData.load(data), start, load_clips(clips), clips.name, threads
     )
     with _interruption() as interrupted:
         _follow(plan_file, output, shared, interrupted)

@@ -43,7 +43,6 @@ from models.weights import load_weights
 BUNDLE = "bundle"
 NOISE = "paper"
 EMULATOR_SEED = 0
-THREADS = 2
 
 
 class ScatteredLevels:
@@ -75,9 +74,15 @@ class Comparison:
         To score on.
     clips_file
         Name to record beside the scores.
+    threads
+        Of the processor, for training and for reconstruction.
     """
 
-    def __init__(self, data: TrainingData, start: str, clips: Clips, clips_file: str) -> None:
+    def __init__(
+        self, data: TrainingData, start: str, clips: Clips, clips_file: str, threads: int = 2
+    ) -> None:
+        torch.set_num_threads(threads)
+        self.threads = threads
         self.data = data
         self.weights = starting_weights(start)
         self.start = _digest(*(self.weights[name].numpy() for name in sorted(self.weights)))
@@ -124,7 +129,7 @@ class Comparison:
             return None
         ratio_map.save(folder / RATIO_MAP)  # a random one too, which training does not know
         export_run(folder, folder / BUNDLE)
-        reconstruct = Bundle.load(folder / BUNDLE).reconstructor(THREADS)
+        reconstruct = Bundle.load(folder / BUNDLE).reconstructor(self.threads)
         started = time.monotonic()
         scored = evaluate(
             self.clips,
@@ -220,11 +225,6 @@ def starting_weights(start: str) -> dict[str, Tensor]:
         if averaged:
             return {name: value.half().float() for name, value in averaged.items()}
     return load_weights(start)[1]
-
-
-def use_threads(count: int = THREADS) -> None:
-    """Limit the threads of training."""
-    torch.set_num_threads(count)
 
 
 def _levels(entry: Entry, ratio_map: RatioMap) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from models.train import NetworkRun
 from models.training_data import TrainError, TrainingData
 
 REPOSITORY = Path(__file__).parents[2]
-SMALL = EdgeSettings(width=8, context=4, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=8, context=4, blocks=1)
 SETTINGS = RunSettings(
     steps=3, batch=4, crop=16, warm_up_steps=1, learning_rate=1e-3, bfloat16=False, network=SMALL
 )

@@ -12,7 +12,7 @@ from models.edge_network import EdgeNetwork, EdgeSettings
 from models.optimizer import Muon
 from models.sensing import clean_reads
 
-SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=16, context=8, blocks=1)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (5, 3), (17, 30), (1, 1)])

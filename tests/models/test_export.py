@@ -31,7 +31,7 @@ from models.train import RATIO_MAP, NetworkRun
 from models.training_data import TrainError, TrainingData
 from models.weights import load_weights, save_weights
 
-EDGE = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+EDGE = EdgeSettings(width=16, context=8, blocks=1)
 PAPER = PaperSettings(stages=1)
 
 

@@ -16,7 +16,7 @@ from models.run import CHECKPOINT, LOG, RunSettings
 from models.train import RATIO_MAP
 from models.training_data import TrainError, TrainingData
 
-SMALL = EdgeSettings(width=8, context=4, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=8, context=4, blocks=1)
 QUICK = RunSettings(steps=10, batch=8, crop=16, warm_up_steps=2, network=SMALL)
 POLICY = PolicySettings(budget=1.0, periods=(2, 4), starts=2)
 

@@ -27,7 +27,7 @@ from models.run import CHECKPOINT, LOG, RunSettings
 from models.train import RATIO_MAP
 from models.training_data import TrainError, TrainingData
 
-SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=16, context=8, blocks=1)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
 
 

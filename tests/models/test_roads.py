@@ -15,7 +15,7 @@ from models.run import CHECKPOINT, RunSettings
 from models.train import NetworkRun
 from models.training_data import TrainingData
 
-SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=16, context=8, blocks=1)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from models.tile_search import (
 )
 from models.training_data import TrainError, TrainingData
 
-SMALL = EdgeSettings(width=16, context=8, coarse_blocks=1, exit_blocks=1)
+SMALL = EdgeSettings(width=16, context=8, blocks=1)
 QUICK = SearchSettings(period=(2, 2), candidates=4, crops=2, finalists=2, crop=16, generations=2)
 
 

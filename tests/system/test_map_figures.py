@@ -21,7 +21,7 @@ from firmware_sim.ratio_map import RatioMap, RatioMapError
 from models.run import load_checkpoint
 from models.training_data import TrainError
 
-SMALL = {"width": 8, "context": 4, "entry_blocks": 0, "coarse_blocks": 1, "exit_blocks": 0}
+SMALL = {"width": 8, "context": 4, "blocks": 1}
 QUICK = {"steps": 2, "batch": 2, "crop": 16, "warm_up_steps": 1, "network": SMALL}
 CLIPS = ["a", "b", "c", "d"]
 
