@@ -1,0 +1,329 @@
+"""Captures for a calibration: what to take, taking it from a board, and what it says.
+
+A *design* lays out which spans are read under which light. ``docs/calibration.md`` compares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.readings import Level, Readings
+from firmware_sim.ratio_map import RatioMap, RatioMapError
+from firmware_sim.wire import Feature, HelloAnswer, WindowKind
+from host.board import Board
+from host.capture import MANIFEST, Capture, CaptureWriter, Series
+from host.errors import CaptureError
+from host.windows import Window
+
+TOP = 0.9
+"""Brightest flat field, as a share of full scale: noise and PRNU stay clear of saturation."""
+
+SIGNALS = 5
+"""Signal levels of a photon transfer curve, where nobody says which lights to use."""
+
+WHITE = 255
+"""Radiance 1.0 in the scene of an emulated board, whose lights are this many steps."""
+
+
+class Design(StrEnum):
+    """Which spans are read under which light."""
+
+    SPANS = "spans"
+    """Every span of the level set, dark and lit: one light gives the whole curve."""
+    LIGHTS = "lights"
+    """The longest span, dark and under several lights: as for a camera, by EMVA 1288."""
+    TILED = "tiled"
+    """Every span in each window, side by side in a small tile: nothing can drift between them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Windows to take under the same conditions.
+
+    Parameters
+    ----------
+    light : float
+        Radiance of the even light in [0, 1]; 0 is none at all.
+    level : int or None
+        Reads a window of every pixel; None: the pixels of `calibration_map`.
+    windows : int
+        How many.
+    """
+
+    light: float
+    level: int | None
+    windows: int
+
+
+def plan(
+    board: HelloAnswer, design: Design, reads: int, lights: Sequence[float] | None = None
+) -> tuple[Step, ...]:
+    """Lay out the steps of a calibration, dark ones first, then light by light.
+
+    Parameters
+    ----------
+    board : HelloAnswer
+        Its level set and scale.
+    design : Design
+        What to vary.
+    reads : int
+        Reads wanted of every pixel at every level of the curve, 2 or more. A pixel of level n
+        makes n in a window, and all are used.
+    lights : sequence of float, optional
+        Radiances in (0, 1]. By default those that bring the curve to `SIGNALS` signals, the
+        brightest at `TOP`.
+
+    Raises
+    ------
+    CaptureError
+        Fewer than two reads, or a light out of range.
+    """
+    if reads < 2:
+        raise CaptureError(
+            f"{reads} read a level tells nothing of temporal noise: take 2 or more (--reads)"
+        )
+    for light in lights or ():
+        if not 0 < light <= 1:
+            raise CaptureError(f"a light is above 0 and at most 1 (full scale), not {light:g}")
+    levels = [level for level in board.level_set if level > 0]
+    longest = levels[0]
+    top = top_light(board)
+    if design is Design.TILED:
+        chosen = lights or (top,)
+        if Feature.EMULATOR in board.features:
+            chosen = [math.floor(light * WHITE) / WHITE for light in chosen]
+        return tuple(Step(light, None, reads) for light in (0.0, *chosen))
+    if design is Design.LIGHTS:
+        chosen = lights or [top * (k + 1) / SIGNALS for k in range(SIGNALS)]
+        return tuple(Step(light, longest, -(-reads // longest)) for light in (0.0, *chosen))
+    steps = [
+        Step(light, level, -(-reads // level))
+        for light in (0.0, *(lights or (top,)))
+        for level in levels
+    ]
+    if not lights:
+        # The level set has fewer spans than the curve should have signals: darker lights between
+        # the two longest spans, where a point says most of the slope.
+        missing = SIGNALS - len(levels)
+        steps += [
+            Step(top * (1 - 0.5 * (k + 1) / (missing + 1)), longest, -(-reads // longest))
+            for k in range(missing)
+        ]
+    return tuple(steps)
+
+
+def top_light(board: HelloAnswer) -> float:
+    """Radiance of the brightest flat field: `TOP` of full scale, or of the codes if those end."""
+    reach = ((1 << board.bits) - 1 - board.black_level_dn) / board.full_scale_dn
+    return min(TOP, TOP * reach)
+
+
+def calibration_map(board: HelloAnswer) -> RatioMap:
+    """Lay every level of the board's set side by side, each in every row and every column.
+
+    The lowest level, whose pixels make one read of the brightest signal a window, has all pixels
+    that are left over: half of them or more.
+
+    Raises
+    ------
+    RatioMapError
+        The array is smaller than a tile.
+    """
+    lowest, *others = (level for level in board.level_set if level > 0)
+    side = 8 if len(others) <= 4 else 16
+    if min(board.shape) < side:
+        raise RatioMapError(
+            f"a map of all spans takes {side}x{side} pixels and more: take another --design"
+        )
+    row = np.array([*others, *[lowest] * (side - len(others))], np.uint8)
+    y, x = np.mgrid[:side, :side]
+    # 3 has no divisor in common with 8 or 16, so that each column has every level too.
+    tile = row[(x + 3 * y) % side]
+    return RatioMap.from_tile(tile, board.shape, board.slots, board.level_set)
+
+
+def take(
+    board: Board,
+    steps: Sequence[Step],
+    writer: CaptureWriter,
+    *,
+    lights_known: bool = True,
+    set_light: Callable[[float], None] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Take the windows of a plan and write them.
+
+    Parameters
+    ----------
+    board : Board
+        Steps that name a level need its feature CALIBRATION. For the others it runs
+        `calibration_map` afterwards, and an emulated one looks at the last light.
+    steps : sequence of Step
+        As from `plan`.
+    writer : CaptureWriter
+        Takes the windows, as dark or flat ones.
+    lights_known : bool
+        Whether the radiances of the steps are true, and not just wished for.
+    set_light : callable, optional
+        Brings about the radiance given, 0 for none, before the steps that need it; without it
+        the board does so itself.
+    advance : callable, optional
+        Takes the number of windows that were taken since it was last called.
+
+    Raises
+    ------
+    CaptureError
+        The board cannot take such captures.
+    BoardError, BoardLostError
+        The board refused, or vanished.
+    """
+    info = board.info
+    if any(step.level is not None for step in steps) and Feature.CALIBRATION not in info.features:
+        raise CaptureError(
+            f"the board {info.name} takes no dark and flat captures by itself: use --design tiled, "
+            "which needs none"
+        )
+    for light, group in groupby(steps, key=lambda step: step.light):
+        if set_light is not None:
+            set_light(light)
+        for step in group:
+            for window in _windows(board, step, board_sets_light=set_light is None):
+                even = replace(window, kind=WindowKind.FLAT if light else WindowKind.DARK)
+                writer.add(even, light=light if lights_known or not light else None)
+            if advance is not None:
+                advance(step.windows)
+
+
+def _windows(board: Board, step: Step, *, board_sets_light: bool) -> list[Window]:
+    if step.level is None:
+        board.upload(calibration_map(board.info))
+        if board_sets_light:
+            _show_even_light(board, step.light)
+        return board.capture(step.windows)
+    if step.light == 0:
+        return board.dark_capture(step.level, step.windows)
+    return board.calibration_capture(step.level, step.light, step.windows)
+
+
+def _show_even_light(board: Board, light: float) -> None:
+    """Put an even scene before an emulated board, which reads scenes from files."""
+    if Feature.EMULATOR not in board.info.features:
+        raise CaptureError(
+            f"the board {board.info.name} cannot light a map of all spans by itself: set the "
+            "light by hand, without --board-sets-light"
+        )
+    slots, shape = board.info.slots, board.info.shape
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "even-light.npz"
+        np.savez(scene, clips=np.full((1, slots, *shape), round(light * WHITE), np.uint8))
+        board.configure(scene=str(scene))
+
+
+def readings_of(captures: Sequence[Capture]) -> Readings:
+    """Tell what dark and flat captures of one board say, level by level.
+
+    Under a map of several levels the pixels of each level are one `Level`; the reads of a uniform
+    map stay where they are, in the file.
+
+    Raises
+    ------
+    CaptureError
+        A series was exposed to a scene or through a coded aperture, or the captures differ in
+        board, size or converter.
+    """
+    first = captures[0]
+    if not first.series:
+        raise CaptureError(f"{first.path} has no windows: take the capture again")
+    scale = _scale(first.series[0])
+    levels: list[Level] = []
+    for capture in captures:
+        if _identity(capture) != _identity(first):
+            raise CaptureError(
+                f"{capture.path} is of another board than {first.path}: calibrate one at a time"
+            )
+        for index, series in enumerate(capture.series):
+            name = f"{capture.path.name} series {index}"
+            if series.kind is WindowKind.SCENE:
+                raise CaptureError(
+                    f"{name} was exposed to a scene, and a calibration needs dark and flat reads: "
+                    "take them with `focalloop calibrate --port URL --keep DIR`"
+                )
+            if series.ratio_map.aperture is not None:
+                raise CaptureError(f"{name} has a coded aperture: calibrate without one")
+            if _scale(series) != scale:
+                raise CaptureError(
+                    f"{name} differs from the first in size, bits, black level, full scale or "
+                    "gain: calibrate one setting of the converter at a time"
+                )
+            levels += _levels(series, name, capture.board)
+    black, full_scale, bits, slots = scale[:4]
+    return Readings(
+        levels=tuple(levels),
+        bits=bits,
+        full_scale_dn=full_scale,
+        black_level_dn=black,
+        slots=slots,
+        exposure_unit="slots",
+        origin={
+            "source": "capture",
+            "board": first.board,
+            "captures": [
+                {"folder": c.path.name, "manifest_sha256": _digest(c.path / MANIFEST)}
+                for c in captures
+            ],
+        },
+    )
+
+
+def _scale(series: Series) -> tuple[float, float, int, int, tuple[int, int], float | None]:
+    ratio_map = series.ratio_map
+    size = (ratio_map.slots, ratio_map.shape)
+    return series.black_level_dn, series.full_scale_dn, series.bits, *size, series.gain
+
+
+def _identity(capture: Capture) -> str:
+    return json.dumps(capture.board, sort_keys=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _levels(series: Series, name: str, board: dict[str, Any]) -> Iterator[Level]:
+    """One `Level` for each level of the map that is read at all."""
+    ratio_map, slots, shape = series.ratio_map, series.ratio_map.slots, series.ratio_map.shape
+    found = [int(level) for level in np.unique(ratio_map.levels) if level > 0]
+    planes = None if len(found) == 1 and ratio_map.levels.all() else _planes(series)
+    for level in found:
+        # Under a uniform map a readout is its planes, one after the other.
+        stack = series.readouts.reshape(-1, level, *shape) if planes is None else planes[:, :level]
+        span = slots // level
+        rate_hz = float(board.get("slot_rate_hz") or 0.0)
+        before_end_s = np.arange(level - 1, -1, -1) * (span / rate_hz if rate_hz else 0.0)
+        yield Level(
+            reads=stack.reshape(-1, *shape),
+            dark=series.kind is WindowKind.DARK,
+            exposure=float(span),
+            light=0.0 if series.kind is WindowKind.DARK else series.light,
+            pixels=None if planes is None else ratio_map.levels == level,
+            name=f"{name}, span {span}" if len(found) > 1 else name,
+            times_s=(series.times_unix_s[:, None] - before_end_s).reshape(-1),
+            temperature_c=series.temperature_c,
+        )
+
+
+def _planes(series: Series) -> NDArray[Any]:
+    planes: NDArray[Any] = series.plan.planes(np.asarray(series.readouts))
+    return planes
