@@ -259,7 +259,7 @@ def train(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        _print_summary(document)
+        _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
 
 
 def _export(run: Path, bundle: Path, footage: Path | None) -> dict[str, Any]:
@@ -274,8 +274,8 @@ def _export(run: Path, bundle: Path, footage: Path | None) -> dict[str, Any]:
     return {"bundle": str(bundle), "show": command}
 
 
-def _print_summary(document: dict[str, Any]) -> None:
-    """Print a line for every run, and what to do next."""
+def _print_summary(document: dict[str, Any], ending: str) -> None:
+    """Print a line for every run, and what to do next; weights for any map export to `ending`."""
     runs = document.get("maps") or [document.get("map"), document.get("network")]
     for run in [run for run in runs if run] or [document]:
         validation = run["validation_psnr"]
@@ -288,4 +288,4 @@ def _print_summary(document: dict[str, Any]) -> None:
         typer.echo(f"{document['bundle']}: ready. See it at work:  {document['show']}")
     elif "maps" not in document:
         run = (document.get("network") or document)["run"]
-        typer.echo(f"make a bundle of it:  focalloop export {shlex.quote(run)} -o NAME")
+        typer.echo(f"make use of it:  focalloop export {shlex.quote(run)} -o NAME{ending}")
