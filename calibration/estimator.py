@@ -1,0 +1,116 @@
+"""The one door of this package: readings in, a calibration out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from calibration.analysis import Analysis, Settings, analyse
+from calibration.estimates import estimates_of, profile_of, signal_covariance
+from calibration.findings import warnings_of
+from calibration.readings import Readings
+from calibration.result import Calibration, Curve, LevelSummary
+from calibration.transfer_points import ROUNDING_DN2, TransferPoint
+
+_QUANTILES = 201
+"""Points of the quantile plot."""
+
+
+def calibrate(readings: Readings, settings: Settings | None = None) -> Calibration:
+    """Estimate a sensor's noise from repeated reads of even light.
+
+    Parameters
+    ----------
+    readings : Readings
+        Dark and lit levels, two reads or more each. Levels that saturate are left out by
+        themselves.
+    settings : Settings, optional
+        Protocol and name; weighted by default.
+
+    Returns
+    -------
+    Calibration
+        With a 95 % interval of every estimate, and warnings where the model misses something.
+
+    Raises
+    ------
+    CalibrationError
+        The readings contradict their declaration, or carry no information on the noise.
+    """
+    settings = settings or Settings()
+    analysis = analyse(readings, settings)
+    estimates = estimates_of(analysis)
+    offset, gain = analysis.pattern.offset, analysis.pattern.gain
+    linearity = analysis.linearity
+    return Calibration(
+        profile=profile_of(analysis, settings.name, estimates),
+        estimates=estimates,
+        covariance=signal_covariance(analysis),
+        fit=analysis.line.fit,
+        warnings=warnings_of(analysis, estimates),
+        levels=_summaries(analysis),
+        offset=None if offset is None else offset[0],
+        gain=None if gain is None else gain[0],
+        read_noise_quantiles=_quantiles(analysis.used),
+        linearity=() if linearity is None else linearity.points,
+        snr=_signal_to_noise(analysis),
+        protocol=settings.protocol,
+        origin=readings.origin,
+    )
+
+
+def _summaries(analysis: Analysis) -> tuple[LevelSummary, ...]:
+    summaries = [_summary(analysis, point) for point in analysis.points]
+    return tuple(sorted(summaries, key=lambda level: (not level.dark, level.signal)))
+
+
+def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
+    moments, level = point.moments, point.moments.level
+    above = point.mean - analysis.black.level_dn
+    within = 0.0 if analysis.protocol == "emva" else point.quantisation
+    model = float(analysis.line.variance_at(np.array(above))) + point.quantisation - within
+    return LevelSummary(
+        name=level.name,
+        dark=level.dark,
+        exposure=level.exposure,
+        light=level.light,
+        reads=moments.reads,
+        pixels=moments.count,
+        mean_dn=moments.mean,
+        signal=above / analysis.full_scale_dn,
+        variance_dn2=max(point.variance - within, 0.0),
+        variance_error_dn2=point.variance * math.sqrt(2 / point.dof),
+        dof=point.dof,
+        model_variance_dn2=model,
+        row_noise_dn2=point.row.variance,
+        zero_fraction=moments.fraction_at(0),
+        saturated_fraction=moments.fraction_at(analysis.top),
+        used=not point.why_not,
+        why_not=point.why_not,
+    )
+
+
+def _quantiles(used: list[TransferPoint]) -> Curve | None:
+    """Quantiles of the darkest level's noise over its standard deviation, against normal ones."""
+    whole = [point for point in used if point.quantisation > 0]
+    if not whole:
+        return None
+    moments = min(whole, key=lambda point: point.mean).moments
+    read = moments.level.reads[0] - moments.pixel_means
+    read = read - (read.sum(1, where=moments.pixels) / moments.pixels.sum(1).clip(1))[:, None]
+    shrunk = math.sqrt(moments.variance * (1 - 1 / moments.reads))
+    normal = np.linspace(-1, 1, _QUANTILES) * abs(float(ndtri(0.5 / moments.count)))
+    noise = np.quantile(read[moments.pixels] / shrunk, ndtr(normal))
+    return Curve(normal, noise)
+
+
+def _signal_to_noise(analysis: Analysis) -> Curve:
+    reach = (analysis.saturation_dn - analysis.black.level_dn) / analysis.full_scale_dn
+    signal = np.geomspace(1e-3 * reach, reach, 100)
+    above = signal * analysis.full_scale_dn
+    extra = ROUNDING_DN2
+    if analysis.protocol == "weighted":
+        extra += max(analysis.row.variance, 0.0)
+    return Curve(signal, above / np.sqrt(analysis.line.variance_at(above) + extra))
