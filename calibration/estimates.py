@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from calibration.analysis import Analysis
 from calibration.intervals import Component, normal, scaled
+from calibration.nonuniformity import Parts
 from calibration.photon_transfer import NORMAL_95
-from calibration.result import Estimate
+from calibration.result import Estimate, Pattern
 from calibration.transfer_points import ROUNDING_DN2, TransferPoint
 from firmware_sim.noise import NoiseProfile
 
@@ -133,13 +134,24 @@ def _pattern(analysis: Analysis) -> dict[str, Estimate]:
         found[name.format("_pixel")] = parts.pixel.root(unit)
         found[name.format("_row")] = parts.row.root(unit)
         found[name.format("_column")] = parts.column.root(unit)
-    clipped = [point for point in analysis.dark if point.pattern_variance is not None]
-    if "dsnu_dn" not in found and clipped:
-        # N offsets, each known to the read noise over R reads.
-        left = clipped[0].variance / clipped[0].moments.reads
-        square = (clipped[0].pattern_variance or 0.0) + left
-        error = square * math.sqrt(2 / clipped[0].moments.count)
-        found["dsnu_dn"] = Component(square, error, left).root("DN")
+    by_codes = [point for point in analysis.dark if point.pattern_variance is not None]
+    if by_codes:
+        found.update(_pattern_of_codes(by_codes[0], analysis.pattern.offset))
+    return found
+
+
+def _pattern_of_codes(
+    point: TransferPoint, offset: tuple[Pattern, Parts] | None
+) -> dict[str, Estimate]:
+    """DSNU of a level whose codes are clipped or coarse, where means of codes mislead."""
+    # N offsets, each known to the read noise over R reads.
+    left = point.variance / point.moments.reads
+    square = (point.pattern_variance or 0.0) + left
+    error = square * math.sqrt(2 / point.moments.count)
+    found = {"dsnu_dn": Component(square, error, left).root("DN")}
+    if offset is not None:
+        lines = max(offset[1].row.variance, 0.0) + max(offset[1].column.variance, 0.0)
+        found["dsnu_pixel_dn"] = Component(square, error, left + lines).root("DN")
     return found
 
 

@@ -82,10 +82,7 @@ def _saturation(analysis: Analysis) -> Iterator[str]:
 def _rows_and_columns(analysis: Analysis) -> Iterator[str]:
     darkest = min(analysis.used, key=lambda point: point.mean)
     noise = math.sqrt(max(darkest.variance, 1e-12))
-    if (
-        analysis.row.variance
-        > _STANDS_OUT * analysis.row.left * analysis.row.error / analysis.row.square
-    ):
+    if analysis.row.significance > _STANDS_OUT:
         rows = math.sqrt(analysis.row.variance)
         if rows > _MATTERS * noise:
             where = (

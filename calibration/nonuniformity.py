@@ -75,7 +75,7 @@ def _offsets(dark: Sequence[TransferPoint], row_variance: float) -> tuple[_Array
     weight, total = np.zeros(shape), np.zeros(shape)
     for point in dark:
         moments = point.moments
-        share = moments.reads / point.variance
+        share = 1 / point.pixel_mean_noise
         weight += share * moments.pixels
         total += share * moments.pixels * (moments.pixel_means - moments.mean)
     measured = weight > 0
@@ -94,7 +94,7 @@ def _slopes(
     ones, x, xx, y, xy = (np.zeros(shape) for _ in range(5))
     for point in points:
         moments = point.moments
-        share = moments.reads / point.variance * moments.pixels
+        share = moments.pixels / point.pixel_mean_noise
         signal = point.mean - black_dn
         deviation = share * (moments.pixel_means - moments.mean)
         ones += share

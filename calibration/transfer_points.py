@@ -26,6 +26,9 @@ _CLIPPED = 1e-4
 _COARSE_DN2 = 0.5
 """Spread below which rounding adds no certain variance: at 0.7 DN it is off by less than 1e-4."""
 
+_STANDS_OUT = 4.0
+"""Standard errors above which row noise is taken out of the likelihood's variance."""
+
 _LEAST_INFORMATION = 0.5
 """Largest relative error of a variance that is used."""
 
@@ -65,6 +68,16 @@ class TransferPoint:
     why_not: str
 
     @property
+    def pixel_mean_noise(self) -> float:
+        """Variance of a pixel's mean over R reads about its true mean, DN^2.
+
+        The part of the rounding error that all reads of a pixel share does not average out.
+        """
+        temporal = self.moments.variance
+        rounding = temporal - (self.variance - self.quantisation)
+        return temporal / self.moments.reads + max(ROUNDING_DN2 - rounding, 0.0)
+
+    @property
     def mean_error(self) -> float:
         """Standard error of `mean`, DN: frame offsets, flicker and noise left after R reads."""
         return math.sqrt(self.moments.frame_variance / self.moments.reads)
@@ -76,7 +89,7 @@ def transfer_point(moments: Moments, bits: int) -> TransferPoint:
     clipped = moments.fraction_at(0) > _CLIPPED
     if moments.fraction_at(top) > _CLIPPED:
         share = 100 * moments.fraction_at(top)
-        return _unusable(moments, clipped, f"{share:.2g} % of its codes are saturated at {top}")
+        return _unusable(moments, clipped, f"{share:.3g} % of its codes are saturated at {top}")
     spread = moments.variance - ROUNDING_DN2 + moments.spatial_variance()
     if moments.total_variance == 0:
         return _unusable(moments, clipped, "all its reads are equal")
@@ -103,10 +116,9 @@ def _by_likelihood(moments: Moments, bits: int, clipped: bool) -> TransferPoint:
     fit = fit_codes(moments, bits)
     # A row's offset moves the mean code by the slope, to first order (Price's theorem).
     undone = fit.slope**-2
-    row = Component(
-        moments.row.square * undone, moments.row.error * undone, moments.row.left * undone
-    )
-    there = row.variance > 3 * row.error
+    row = moments.row
+    row = Component(row.square * undone, row.error * undone, row.left * undone)
+    there = row.significance > _STANDS_OUT
     variance = fit.variance - (row.variance if there else 0.0)
     error = math.hypot(fit.variance_error, row.error if there else 0.0)
     if variance <= 0 or not error < _LEAST_INFORMATION * variance:
