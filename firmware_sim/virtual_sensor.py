@@ -205,10 +205,15 @@ class VirtualSensor:
         self._reader_for(ratio_map)
 
     def warm_up(self) -> None:
-        """Read small windows out with and without converter, from bytes and from floats."""
+        """Read small windows out with and without converter, from bytes and from floats.
+
+        Floats are the even light of a calibration; codes of few bits have kernels of their own.
+        """
         ratio_map = RatioMap.uniform(1, (8, 8), slots=self.slots, level_set=(1,))
-        for name, dtype in (("ideal", np.uint8), ("paper", np.uint8), ("paper", np.float32)):
-            reader = self._make_reader(ratio_map, preset(name, self.slots), 0)
+        ideal, paper = (preset(name, self.slots) for name in ("ideal", "paper"))
+        own = [(self.profile, np.uint8), (self.profile, np.float32)] if self.profile.adc else []
+        for profile, dtype in ((ideal, np.uint8), (paper, np.uint8), (paper, np.float32), *own):
+            reader = self._make_reader(ratio_map, profile, 0)
             reader.capture(np.zeros((self.slots, 8, 8), dtype))
 
     def set_noise(self, profile: NoiseProfile, seed: int) -> None:

@@ -20,7 +20,7 @@ from board_bench import (
 from firmware_sim import wire
 from firmware_sim.board_settings import BoardSettingsError
 from firmware_sim.errors import FocalloopError
-from firmware_sim.noise import preset
+from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import BoardState, ErrorCode, Frame, MessageType, UploadKind
 
@@ -246,6 +246,21 @@ class TestEmulator:
         assert "the camera went away" in log.text
         assert list(bench.take_windows()) == [0, 1]
         assert bench.status().state == BoardState.IDLE
+
+    def test_everything_that_a_calibration_reads_is_warmed_up(self) -> None:
+        read = set()
+
+        class Noting:
+            def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
+                self.dtype = profile.code_dtype
+
+            def capture(self, scene: np.ndarray, first_window: int = 0) -> np.ndarray:
+                read.add((self.dtype, scene.dtype))
+                return np.zeros(scene[0].size, self.dtype)
+
+        make_board(make_reader=Noting, profile=preset("scamp5")).warm_up()
+        assert (np.dtype(np.uint8), np.dtype(np.uint8)) in read
+        assert (np.dtype(np.uint8), np.dtype(np.float32)) in read  # even light
 
     def test_the_real_emulator_reads_the_windows_out(self) -> None:
         from firmware_sim.emulator import Emulator
