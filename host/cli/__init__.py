@@ -15,7 +15,13 @@ import typer
 from rich.markup import escape
 
 from firmware_sim.errors import FocalloopError
-from host.cli import board_commands, evaluate_commands, live_commands, map_commands
+from host.cli import (
+    board_commands,
+    calibrate_commands,
+    evaluate_commands,
+    live_commands,
+    map_commands,
+)
 from host.cli.output import console
 
 app = typer.Typer(
@@ -42,7 +48,13 @@ def _root(
     """Emulate, drive and deploy programmable focal-plane sensors."""
 
 
-for _module in (live_commands, board_commands, map_commands, evaluate_commands):
+for _module in (
+    live_commands,
+    board_commands,
+    calibrate_commands,
+    map_commands,
+    evaluate_commands,
+):
     _module.register(app)
 
 # The commands of `models` arrive by entry point, so that `host` imports nothing of it.
