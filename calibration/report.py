@@ -22,21 +22,34 @@ from calibration.result import Calibration, Estimate, LevelSummary
 
 _KEY_FIGURES = ("s_r", "s_ss", "gain_dn_per_electron", "dark_noise_dn")
 
-_MEANINGS = {
+MEANINGS = {
     "s_ss": ("Shot noise, s_ss", "standard deviation at full scale, in units of full scale"),
     "s_r": ("Read noise, s_r", "of one read in the dark, in units of full scale; rows apart"),
     "gain_dn_per_electron": ("System gain, K", "codes that one electron makes"),
     "dark_noise_dn": ("Dark noise", "of one read, with row noise and quantisation"),
     "black_level_dn": ("Black level", "mean code without light"),
     "dsnu_dn": ("DSNU", "spread of the pixels' offsets"),
+    "dsnu_pixel_dn": ("DSNU by pixel", "what is left of it without rows and columns"),
+    "dsnu_row_dn": ("DSNU by row", "spread of whole rows"),
+    "dsnu_column_dn": ("DSNU by column", "spread of whole columns"),
     "prnu": ("PRNU", "relative spread of the pixels' gains"),
+    "prnu_pixel": ("PRNU by pixel", "what is left of it without rows and columns"),
+    "prnu_row": ("PRNU by row", "spread of whole rows"),
+    "prnu_column": ("PRNU by column", "spread of whole columns"),
     "row_noise_dn": ("Row noise", "offset of a whole row, new in each read"),
     "frame_offset_dn": ("Frame offset", "of a whole read, new in each"),
     "dark_signal": ("Dark signal", "collected in a full window without light"),
-    "full_well": ("Full well", "signal at which a pixel saturates"),
+    "light_flicker": ("Light flicker", "relative spread of the light from read to read"),
+    "full_well": ("Full well", "signal at which a pixel saturates, full scale is 1"),
+    "saturation_capacity": ("Saturation capacity", "electrons at saturation"),
     "saturation_dn": ("Saturation", "mean code at which the variance breaks down"),
     "dynamic_range_db": ("Dynamic range", "saturation over the smallest signal to be seen"),
     "linearity_error": ("Linearity error", "mean deviation from a straight line"),
+    "response_bend": (
+        "Bend of the response",
+        "relative change of the response from dark to full scale",
+    ),
+    "quantum_efficiency": ("Quantum efficiency", "electrons a photon"),
 }
 """Name for people, and what it is, of an estimate."""
 
@@ -69,7 +82,7 @@ def report_html(calibration: Calibration) -> str:
     profile = calibration.profile
     reads = sum(level.reads for level in calibration.levels)
     return Template(template).substitute(
-        title=escape(profile.name),
+        title=escape(_subject(calibration)),
         subtitle=f"{len(calibration.levels)} levels, {reads} reads, {profile.bits} bit; "
         f"protocol {escape(calibration.protocol)}",
         scale=", ".join(MAP_SCALE),
@@ -81,6 +94,13 @@ def report_html(calibration: Calibration) -> str:
         provenance=_facts(calibration.origin),
         software=f"focalloop {version('focalloop')}",
     )
+
+
+def _subject(calibration: Calibration) -> str:
+    """Return the name of the board where it is known, else that of the profile."""
+    board = calibration.origin.get("board")
+    name = board.get("name") if isinstance(board, Mapping) else None
+    return str(name or calibration.profile.name)
 
 
 def _verdict(calibration: Calibration) -> str:
@@ -96,7 +116,7 @@ def _verdict(calibration: Calibration) -> str:
 
 def _key_figures(estimates: Mapping[str, Estimate]) -> str:
     tiles = "".join(
-        f'<div class="panel"><dt>{_MEANINGS[name][0]}</dt><dd>{_value(estimate)}</dd>'
+        f'<div class="panel"><dt>{MEANINGS[name][0]}</dt><dd>{_value(estimate)}</dd>'
         f'<dd class="range">95 %: {_interval(estimate)}</dd></div>'
         for name in _KEY_FIGURES
         if (estimate := estimates.get(name)) is not None
@@ -110,7 +130,7 @@ def _estimates(estimates: Mapping[str, Estimate]) -> str:
         f'<td>{_interval(estimate)}</td><td class="meaning">{escape(meaning)}</td>'
         f'<td class="text"><code>{escape(name)}</code></td></tr>'
         for name, estimate in estimates.items()
-        for title, meaning in [_MEANINGS.get(name, (name, ""))]
+        for title, meaning in [MEANINGS.get(name, (name, ""))]
     )
     return _table(
         ("Quantity", "Value", "95 % interval", "text What it is", "text In the profile"), rows

@@ -20,7 +20,7 @@ BLACK_DN, FULL_SCALE_DN = 12.0, 220.0
 S_SS, S_R = 4.95e-3, 7.25e-3
 
 PROFILE = NoiseProfile(
-    name="bench camera",
+    name="bench",
     bits=8,
     black_level_dn=BLACK_DN,
     full_scale_dn=FULL_SCALE_DN,

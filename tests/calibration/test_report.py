@@ -91,8 +91,8 @@ def test_every_estimate_is_told_with_its_interval_and_unit():
 
 
 def test_an_estimate_that_the_report_does_not_know_is_told_by_its_name():
-    estimates = {"quantum_efficiency": Estimate(0.556, (0.55, 0.562), "")}
-    assert any("quantum_efficiency0.5560" in row for row in page_of(estimates=estimates).rows())
+    estimates = {"blinking": Estimate(0.556, (0.55, 0.562), "")}
+    assert any("blinking0.5560" in row for row in page_of(estimates=estimates).rows())
 
 
 def test_the_photon_transfer_curve_has_its_levels_where_they_belong():
@@ -139,6 +139,11 @@ def test_the_page_needs_nothing_but_itself():
         for name in ("src", "href", "data", "xlink:href"):
             assert attributes.get(name, "data:").startswith("data:")
         assert not any(name.startswith("on") for name in attributes)
+
+
+def test_it_is_headed_by_the_board_or_else_by_the_name_of_the_profile():
+    assert page_of().all("h1")[0][1] == "Calibration of bench camera"
+    assert page_of(origin={}).all("h1")[0][1] == "Calibration of bench"
 
 
 def test_every_drawing_is_named_for_those_who_do_not_see_it():
