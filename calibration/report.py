@@ -47,7 +47,7 @@ MEANINGS = {
     "linearity_error": ("Linearity error", "mean deviation from a straight line"),
     "response_bend": (
         "Bend of the response",
-        "relative change of the response from dark to full scale",
+        "relative change of its slope up to full scale",
     ),
     "quantum_efficiency": ("Quantum efficiency", "electrons a photon"),
 }

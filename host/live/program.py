@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
@@ -85,6 +87,12 @@ class Program:
                 info, tile = board.info, NAMED_TILES[DEFAULT_TILE]
                 ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
             self._send(board, ratio_map, "the ratio map")
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Let who asks for another map or network wait while the block runs."""
+        with self._changing:
+            yield
 
     def upload(self, board: Board | None, ratio_map: RatioMap) -> None:
         """Have the board run a map, whatever rebuilds; returns when it runs.

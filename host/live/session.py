@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -25,6 +25,8 @@ from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import Feature
 from host.board import Board
 from host.errors import BoardError, BoardLostError
+from host.live.calibrator import Calibrator
+from host.live.errands import Errands
 from host.live.ledger import Ledger
 from host.live.newest import Newest
 from host.live.program import Program
@@ -96,6 +98,8 @@ class LiveSession:
     ----------
     failure : FocalloopError or None
         Why the session ended before its first picture.
+    calibrator : Calibrator
+        The calibration of its board.
     """
 
     def __init__(
@@ -112,7 +116,9 @@ class LiveSession:
         self._scene, self._profile = scene, profile
         self._ledger = Ledger()
         self._program = Program(self._ledger, bundle, ratio_map)
+        self._errands = Errands()
         self._board: Board | None = None
+        self.calibrator = Calibrator(self._errands, self._ledger, lambda: self._board)
         self._picture: Picture | None = None
         self._scores: ScoreState | None = None
         self._score_due_s = 0.0
@@ -210,7 +216,7 @@ class LiveSession:
             activity=ledger.activity,
             progress=ledger.progress,
             scene=self._scene,
-            profile=self._profile,
+            profile="calibrated" if self.calibrator.state().applied else self._profile,
             bundle="" if rebuilder is None else rebuilder.name,
             trained_for_map=trained,
             board=None if board is None else board_state(board),
@@ -218,11 +224,14 @@ class LiveSession:
             scores=self._scores,
             link=LinkState() if board is None else link_state(board),
             speed=ledger.speed(0 if board is None else board.stats.lost),
+            calibration=self.calibrator.state(),
             messages=ledger.messages(),
         )
 
     def _end(self) -> None:
         self._ending.set()
+        self.calibrator.cancel()
+        self._errands.close(BoardLostError("the session has ended"))
         board = self._board
         if board is not None:
             board.close()  # first, so that the stream ends in order while the board is there
@@ -256,8 +265,10 @@ class LiveSession:
                     url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event
                 ) as board:
                     self._board = board
+                    self.calibrator.begin(board)
                     self._stream(board)
             except FocalloopError as error:
+                self._errands.drop(error)
                 if self._ending.is_set():
                     return
                 if self._picture is None:
@@ -270,11 +281,15 @@ class LiveSession:
                 self._board = None
 
     def _stream(self, board: Board) -> None:
-        self._program.begin(board)
-        for window in board.stream(CREDIT):
-            self._pass_on(board, window)
-            if self._ending.is_set():
-                return
+        while not self._ending.is_set():
+            self._program.begin(board)  # an errand may have left another map on the board
+            with closing(board.stream(CREDIT)) as windows:
+                for window in windows:
+                    self._pass_on(board, window)
+                    if self._ending.is_set() or self._errands.waiting:
+                        break
+            with self._program.unchanged():
+                self._errands.run(board)
 
     def _pass_on(self, board: Board, window: Window) -> None:
         """Hand a window to the rebuild thread, then fetch the scene behind it meanwhile."""

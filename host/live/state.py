@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_sim.ratio_map import RatioMap
+from host.live.calibration_state import CalibrationSource, CalibrationState
 
 
 class Phase(StrEnum):
@@ -29,6 +30,8 @@ class Phase(StrEnum):
     """The ratio map is on its way to the board."""
     STREAMING = "streaming"
     """Windows arrive."""
+    CALIBRATING = "calibrating"
+    """The stream waits while the board is calibrated."""
     LOST = "lost"
     """The board is silent or gone; the session keeps trying."""
     STOPPED = "stopped"
@@ -154,6 +157,7 @@ class LiveState:
     scores: ScoreState | None = None
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
+    calibration: CalibrationState = field(default_factory=CalibrationState)
     messages: tuple[Message, ...] = ()
     """The newest last; at most 50."""
 
@@ -196,6 +200,11 @@ class LiveSource(Protocol):
     @property
     def ratio_map(self) -> RatioMap | None:
         """Map the board runs, None before the first upload."""
+        ...
+
+    @property
+    def calibrator(self) -> CalibrationSource:
+        """The calibration of the board."""
         ...
 
     def state(self) -> LiveState:

@@ -1,7 +1,4 @@
-"""REST routes over a live session: state, map, bundles, board, health and metrics.
-
-Every refusal is ``{"detail": sentence}``, and leaves everything as it was.
-"""
+"""REST routes over a live session: state, map, bundles, board, health and metrics."""
 
 from __future__ import annotations
 
@@ -9,38 +6,28 @@ import base64
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from firmware_sim import ratio_map_files
-from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap
-from host.bundle import BundleError
-from host.errors import BoardError
-from host.live.report import sentence
 from host.live.state import BoardState, BundleState, LiveSource, LiveState, MapState, map_state
-from host.reconstruct import ReconstructError
+from host.service.calibration import add_calibration_routes
 from host.service.gate import Gate
 from host.service.metrics import registry_of
 from host.service.preview import preview
+from host.service.refusals import add_refusals, refusals
 
 MAX_MAP_BYTES = 4 << 20
 """Largest body of a map upload; the largest useful map file is far below."""
 
 _WEB = Path(__file__).parents[1] / "web"
-
-
-class Refusal(BaseModel):
-    """Why a request was not carried out."""
-
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -75,10 +62,6 @@ class Health(BaseModel):
     phase: str
 
 
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Refusal} for status in statuses}
-
-
 def create_app(
     source: LiveSource, *, token: str | None = None, host_names: tuple[str, ...] | None = None
 ) -> FastAPI:
@@ -101,11 +84,11 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(Gate, token=token, host_names=host_names)
-    app.add_exception_handler(FocalloopError, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_request)
+    add_refusals(app)
     _add_state_routes(app, source)
     _add_map_routes(app, source)
     _add_bundle_routes(app, source)
+    add_calibration_routes(app, source)
     _add_page(app, source)
     return app
 
@@ -118,7 +101,7 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
         """Return how the session stands: phase, board, map, scores, speed, link, messages."""
         return source.state()
 
-    @app.get("/api/board", responses=_refusals(503))
+    @app.get("/api/board", responses=refusals(503))
     def get_board() -> BoardState:
         """Return who the board is."""
         board = source.state().board
@@ -138,12 +121,12 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
 
 
 def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
-    @app.get("/api/map", responses=_refusals(503))
+    @app.get("/api/map", responses=refusals(503))
     def get_map() -> MapDocument:
         """Return the ratio map the board runs."""
         return _document(_present_map(source))
 
-    @app.get("/api/map.{suffix}", response_class=Response, responses=_refusals(404, 422, 503))
+    @app.get("/api/map.{suffix}", response_class=Response, responses=refusals(404, 422, 503))
     def get_map_file(suffix: str) -> Response:
         """Return the ratio map the board runs as a file, ``npz`` or ``png``."""
         types = {"npz": "application/x-npz", "png": "image/png"}
@@ -154,7 +137,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.put(
         "/api/map",
-        responses=_refusals(413, 422, 503),
+        responses=refusals(413, 422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -180,7 +163,7 @@ def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
         """Return what can reconstruct, and what does."""
         return Bundles(bundles=source.bundles(), active=source.state().bundle)
 
-    @app.put("/api/bundle", responses=_refusals(422, 503))
+    @app.put("/api/bundle", responses=refusals(422, 503))
     def put_bundle(choice: BundleChoice) -> Bundles:
         """Bring a bundle's map onto the board and reconstruct with its network.
 
@@ -248,16 +231,3 @@ def _document(ratio_map: RatioMap) -> MapDocument:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-async def _refuse(_request: Request, error: Exception) -> JSONResponse:
-    """Turn an expected failure into its sentence: 422 where the sender is to change something."""
-    wrong_input = isinstance(error, BundleError | ReconstructError | BoardError | ValueError)
-    return JSONResponse({"detail": sentence(error)}, 422 if wrong_input else 503)
-
-
-async def _refuse_request(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return JSONResponse({"detail": f"The request's {where} is wrong: {first['msg']}."}, 422)

@@ -1,7 +1,7 @@
 /** The figures: tiles on top, the board and its link, and the log of what happened. */
 
 const PHASES = {
-  starting: "starting", connecting: "connecting", uploading: "uploading", streaming: "streaming",
+  starting: "starting", connecting: "connecting", uploading: "uploading", streaming: "streaming", calibrating: "calibrating",
   lost: "board lost", stopped: "stopped", offline: "offline",
 };
 

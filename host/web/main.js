@@ -1,6 +1,7 @@
 /** The preview page: connects the link, the player and the panels. */
 
 import { Bundles } from "./bundles.js";
+import { Calibration } from "./calibration.js";
 import { DropZone } from "./drop.js";
 import { showDraws, showPhase, showState } from "./figures.js";
 import { Link } from "./link.js";
@@ -50,6 +51,7 @@ const mapView = new MapView(pointed);
 const reads = new Reads(pointed);
 const drop = new DropZone();
 const bundles = new Bundles();
+const calibration = new Calibration();
 
 const player = new Player({
   grant(step) {
@@ -92,6 +94,7 @@ const link = new Link({
     showState(next);
     drop.follow(next);
     bundles.follow(next);
+    calibration.follow(next);
     if (next.map && next.map.hash !== mapHash) takeMap(next.map.hash);
   },
   connected(yes) {

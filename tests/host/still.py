@@ -4,6 +4,7 @@ import numpy as np
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.read_plan import ReadPlan
+from host.live.calibration_state import CalibrationState
 from host.live.state import BoardState, BundleState, LiveState, Phase, Picture, map_state
 from host.reconstruct import NETWORK_FREE
 
@@ -27,6 +28,34 @@ def make_picture(window, ratio_map, *, step=1, truth=True):
     )
 
 
+class StillCalibrator:
+    """A `CalibrationSource` that notes what is asked of it."""
+
+    def __init__(self):
+        self.result, self.asked, self.error = None, [], None
+        self.now = CalibrationState()
+
+    def state(self):
+        return self.now
+
+    def _note(self, *request):
+        if self.error is not None:
+            raise self.error
+        self.asked.append(request)
+
+    def start(self, reads):
+        self._note("start", reads)
+
+    def proceed(self):
+        self._note("proceed")
+
+    def cancel(self):
+        self._note("cancel")
+
+    def apply(self):
+        self._note("apply")
+
+
 class Still:
     """A `LiveSource` whose pictures a test puts in by hand."""
 
@@ -36,6 +65,7 @@ class Still:
             "/dev/pts/9", "board", "1.0", "7", True, *SHAPE, 16, 16, 4096.0, 49152.0, 240.0
         )
         self.bundle = NETWORK_FREE
+        self.calibrator = StillCalibrator()
         self.uploads, self.selected, self.seen = [], [], []
         self.wants = {}
         self.newest = None
@@ -52,6 +82,7 @@ class Still:
             board=self.board,
             map=self.ratio_map and map_state(self.ratio_map),
             bundle=self.bundle,
+            calibration=self.calibrator.state(),
         )
 
     def picture(self):

@@ -245,6 +245,11 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/map.{suffix}",
         "/api/bundles",
         "/api/bundle",
+        "/api/calibration",
+        "/api/calibration/proceed",
+        "/api/calibration/apply",
+        "/api/calibration/profile.json",
+        "/api/calibration/report.html",
         "/healthz",
         "/metrics",
     }

@@ -1,0 +1,52 @@
+"""How the service says no: ``{"detail": sentence}``, and everything stays as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from firmware_sim.errors import FocalloopError
+from host.bundle import BundleError
+from host.errors import BoardError, CaptureError
+from host.live.calibrator import CalibratorError
+from host.live.report import sentence
+from host.reconstruct import ReconstructError
+
+_WRONG_INPUT = (BundleError, ReconstructError, BoardError, CaptureError, ValueError)
+"""The sender is to change something."""
+
+
+class Refusal(BaseModel):
+    """Why a request was not carried out."""
+
+    detail: str
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the statuses with which a route says no, for its OpenAPI document."""
+    return {status: {"model": Refusal} for status in statuses}
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Have expected failures and invalid requests answered with their sentence."""
+    app.add_exception_handler(FocalloopError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_request)
+
+
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, CalibratorError):
+        status = 409
+    else:
+        status = 422 if isinstance(error, _WRONG_INPUT) else 503
+    return JSONResponse({"detail": sentence(error)}, status)
+
+
+async def _refuse_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"detail": f"The request's {where} is wrong: {first['msg']}."}, 422)
