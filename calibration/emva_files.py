@@ -57,8 +57,8 @@ class _Group:
     @property
     def name(self) -> str:
         if self.dark:
-            return f"dark level of {self.exposure_ns:g} ns"
-        return f"bright level of {self.exposure_ns:g} ns and {self.photons:g} photons"
+            return f"the dark level of {self.exposure_ns / 1e6:g} ms"
+        return f"the level of {self.exposure_ns / 1e6:g} ms and {self.photons:g} photons"
 
 
 @dataclass
@@ -102,11 +102,6 @@ def read_emva(path: str | Path, progress: Progress | None = None) -> Readings:
     total = sum(len(group.images) for group in descriptor.groups)
     levels, done = [], 0
     for group in descriptor.groups:
-        if len(group.images) < 2:
-            raise CalibrationError(
-                f"the {group.name} in {path} has {len(group.images)} image: temporal noise is "
-                "the difference of reads, so list 2 or more of every level"
-            )
         reads = reader.read([path.parent / image for image in group.images])
         done += len(group.images)
         if progress is not None:

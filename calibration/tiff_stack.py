@@ -108,14 +108,8 @@ def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageRead
     photons = _number(where, "photons", row.get("photons") or None)
     if exposure_s is None:
         raise CalibrationError(f"{where} has no exposure_s: write the seconds of the exposure")
-    reads = reader.read(paths)
-    if len(reads) < 2:
-        raise CalibrationError(
-            f"{paths[0]} has one read of its level: temporal noise is the difference of reads, so "
-            "take 2 or more, as pages of one file or by a pattern (flat_*.tif)"
-        )
     return Level(
-        reads=reads,
+        reads=reader.read(paths),
         dark=kind == "dark",
         exposure=exposure_s,
         light=0.0 if kind == "dark" else photons,

@@ -84,7 +84,6 @@ def test_a_descriptor_of_an_older_program_is_read(descriptor):
         ("b 40000.0 120.5", "b 40000.0 nan", "line 5"),
         ("b 40000.0 120.5\n", "", "before any level"),
         ("b 40000.0", "B 40000.0", "starts with 'B'"),
-        ("i images\\b1.png\n", "", "1 image"),
         ("b1.png", "none.png", "none.png cannot be read"),
     ],
 )

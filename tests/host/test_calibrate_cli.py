@@ -21,6 +21,7 @@ from firmware_sim.virtual_board import VirtualBoard
 from host import Board
 from host.capture import Capture
 from host.cli import main
+from host.live.emulator_process import EmulatorProcess
 
 SHAPE = (96, 96)
 
@@ -126,11 +127,15 @@ def test_the_map_that_the_board_ran_is_put_back_after_a_tiled_design(run):
             assert board.status().map_hash.hex() == sent["map_hash"]
 
 
-def test_an_emulated_board_runs_with_the_profile(run, night):
-    """What comes out goes in again: `configure` takes the document as `emulate --profile` does."""
+def test_emulate_and_live_run_with_the_profile(run, night):
+    """Both start `focalloop emulate --profile FILE`; what came out goes in, and comes out again."""
     profile = NoiseProfile.load(night / "profile.json")
-    with on_tcp(emulated(profile, seed=6)) as server:
-        again = json.loads(run("calibrate", "--port", server.url, "--json").out)
+    emulator = EmulatorProcess(f"--profile={night / 'profile.json'}", "--size=96x96", "--seed=6")
+    try:
+        again = json.loads(run("calibrate", "--port", emulator.start(), "--json").out)
+    finally:
+        emulator.stop()
+    assert again["parameters"]["bits"] == TRUE.bits
     assert again["estimates"]["s_ss"]["value"] == pytest.approx(profile.s_ss, rel=0.05)
     assert again["estimates"]["s_r"]["value"] == pytest.approx(profile.s_r, rel=0.02)
 
@@ -268,7 +273,7 @@ def test_one_read_a_level(refused, tmp_path):
     descriptor = export(tmp_path / "set", MEANS, count=2)
     kept = [line for line in descriptor.read_text().splitlines() if "snap_001" not in line]
     descriptor.write_text("\n".join(kept))
-    assert "2 or more" in refused(descriptor)
+    assert "one read only" in refused(descriptor)
 
 
 def test_not_a_number(refused, tmp_path):
