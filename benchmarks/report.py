@@ -40,7 +40,11 @@ def main(description: str, measure: Callable[[], Iterable[Row]]) -> None:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     as_json = parser.parse_args().json
-    rows = list(measure())
+    show(list(measure()), as_json)
+
+
+def show(rows: Iterable[Row], as_json: bool) -> None:
+    """Print rows as a table or as one JSON document."""
     if as_json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2))
         return

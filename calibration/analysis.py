@@ -120,7 +120,7 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     check_codes(measured, readings.bits)
     points = [transfer_point(moments, readings.bits) for moments in measured]
     black = black_of(points, readings.black_level_dn)
-    check_drift(measured, black.level_dn)
+    check_drift(measured, black.level_dn, readings.bits)
     saturation = saturation_of(points, readings.bits)
     points = usable = [_below_saturation(point, black, saturation) for point in points]
     if settings.protocol == "emva":

@@ -15,6 +15,9 @@ from calibration.readings import Level, Readings
 _LARGEST_DRIFT = 0.03
 """Of the light within a level, over its value: six times the flicker of a poor lamp, 0.5 %."""
 
+_LEAST_DRIFT = 0.01
+"""Of the highest code: smaller changes may be frame offsets that few dark reads do not show."""
+
 _FEW_CODES = 8
 """Distinct codes below which their spacing says nothing of the converter."""
 
@@ -117,7 +120,7 @@ def check_codes(measured: list[Moments], bits: int) -> None:
         )
 
 
-def check_drift(measured: list[Moments], black_dn: float) -> None:
+def check_drift(measured: list[Moments], black_dn: float, bits: int) -> None:
     """Refuse a level whose light changed from read to read.
 
     Raises
@@ -125,7 +128,7 @@ def check_drift(measured: list[Moments], black_dn: float) -> None:
     CalibrationError
         Frame means of a lit level differ by more than flicker and frame offsets make.
     """
-    allowance = 3 * _largest_offset(measured)
+    allowance = max(3 * _largest_offset(measured), _LEAST_DRIFT * ((1 << bits) - 1))
     for moments in measured:
         signal = moments.mean - black_dn
         change = float(np.ptp(moments.frame_means))

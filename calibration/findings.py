@@ -10,7 +10,6 @@ from scipy.stats import t as student
 
 from calibration.analysis import Analysis
 from calibration.photon_transfer import MISFIT_P, NORMAL_95
-from calibration.result import Estimate
 
 _STANDS_OUT = 4.0
 """Standard errors above which a disturbance is said to be there."""
@@ -28,7 +27,7 @@ _TEMPERATURES_C = 2.0
 """Difference of temperature between levels that goes without saying."""
 
 
-def warnings_of(analysis: Analysis, found: dict[str, Estimate]) -> tuple[str, ...]:
+def warnings_of(analysis: Analysis) -> tuple[str, ...]:
     """Return one sentence for each thing that the user should know, the gravest first."""
     return (
         *_misfit(analysis),
@@ -36,7 +35,7 @@ def warnings_of(analysis: Analysis, found: dict[str, Estimate]) -> tuple[str, ..
         *_saturation(analysis),
         *_rows_and_columns(analysis),
         *_drift(analysis),
-        *_data(analysis, found),
+        *_data(analysis),
         *_light(analysis),
     )
 
@@ -132,7 +131,7 @@ def _drift(analysis: Analysis) -> Iterator[str]:
         )
 
 
-def _data(analysis: Analysis, found: dict[str, Estimate]) -> Iterator[str]:
+def _data(analysis: Analysis) -> Iterator[str]:
     dark = [point for point in analysis.points if point.moments.level.dark]
     clipped = [point for point in analysis.used if point.clipped]
     if clipped:
@@ -156,11 +155,11 @@ def _data(analysis: Analysis, found: dict[str, Estimate]) -> Iterator[str]:
                 f"The black level is {black.level_dn:.4g} DN, but the board declares "
                 f"{declared:.4g}: signals read with its own figure are {off:+.2g} DN off."
             )
-    row, total = found.get("dsnu_row_dn"), found.get("dsnu_dn")
-    if row is not None and total is not None and row.ci95[0] > 0.3 * total.value:
+    offset = analysis.pattern.offset
+    if offset is not None and offset[1].row.significance > _STANDS_OUT:
         yield (
-            f"Rows have fixed offsets of {row.value:.2g} DN, for which the noise profile has no "
-            "term: the emulator leaves them out."
+            f"Rows have fixed offsets of {math.sqrt(offset[1].row.variance):.2g} DN, for which the "
+            "noise profile has no term: the emulator leaves them out."
         )
     single = [level for level in analysis.readings.levels if len(level.reads) < 2]
     if single:

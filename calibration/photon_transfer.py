@@ -8,7 +8,6 @@ derives it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,13 +103,14 @@ def fit_weighted(points: Points) -> TransferLine:
     model = design @ theta + points.quantisation
     fit = _goodness(points.variances, model, 2 * model**2 / dofs, len(theta))
     scale = max(fit.chi2_reduced, 1.0) if fit.p_value < MISFIT_P else 1.0
-    information = (design * (dofs / (2 * model**2))[:, None]).T @ design
+    weights = _weights(points, design, dofs, theta)
+    covariance = scale * np.linalg.inv((design * weights[:, None]).T @ design)
     return TransferLine(
         offset=float(theta[0]),
         gain=float(theta[1]),
-        covariance=np.linalg.inv(information) * scale,
-        offset_ci95=_profile_interval(points, design, dofs, theta, 0, scale),
-        gain_ci95=_profile_interval(points, design, dofs, theta, 1, scale),
+        covariance=covariance,
+        offset_ci95=_profile_interval(points, design, dofs, theta, covariance, scale, 0),
+        gain_ci95=_profile_interval(points, design, dofs, theta, covariance, scale, 1),
         fit=fit,
     )
 
@@ -195,39 +195,51 @@ def _deviance(points: Points, design: _Array, dofs: _Array, theta: _Array) -> fl
 
 
 def _profile_interval(
-    points: Points, design: _Array, dofs: _Array, theta: _Array, which: int, scale: float
+    points: Points,
+    design: _Array,
+    dofs: _Array,
+    theta: _Array,
+    covariance: _Array,
+    scale: float,
+    which: int,
 ) -> tuple[float, float]:
-    """Where the deviance, least over the other parameter, rises by the threshold."""
-    least = _deviance(points, design, dofs, theta)
+    """Where the deviance, least over the other parameter, rises by the threshold times `scale`.
+
+    `covariance` tells where to look.
+    """
     other = 1 - which
+    column, held = design[:, other], design[:, which]
+    value, half = float(theta[which]), NORMAL_95 * math.sqrt(covariance[which, which])
+    least = _deviance(points, design, dofs, theta)
+    threshold = _THRESHOLD * scale
+    follow = float(covariance[other, which] / covariance[which, which])
 
-    def excess(value: float) -> float:
-        """Deviance above the threshold with the parameter held at `value`."""
+    def excess(tried: float) -> float:
+        """Deviance above the threshold with the parameter held at `tried`."""
         at = theta.copy()
-        at[which] = value
+        at[which] = tried
+        at[other] = max(float(theta[other]) + follow * (tried - value), 0.0)
         for _ in range(30):
-            model = np.maximum(design @ at + points.quantisation, 1e-12)
-            weights = dofs / (2 * model**2)
-            column = design[:, other]
-            residual = points.variances - points.quantisation - value * design[:, which]
-            wanted = max(float((weights * column) @ residual / ((weights * column) @ column)), 0.0)
-            change = abs(wanted - at[other])
-            at[other] = wanted
-            if change <= 1e-10 * wanted:
+            weighted = _weights(points, design, dofs, at) * column
+            residual = points.variances - points.quantisation - tried * held
+            before = at[other]
+            at[other] = max(float(weighted @ residual / (weighted @ column)), 0.0)
+            # The deviance is flat there: half the digits of the place give all of its own.
+            if abs(at[other] - before) <= 1e-6 * at[other]:
                 break
-        return _deviance(points, design, dofs, at) - least - _THRESHOLD * scale
+        return _deviance(points, design, dofs, at) - least - threshold
 
-    step = max(float(theta[which]) * 1e-3, 1e-9)
-    return _root_below(excess, float(theta[which])), _root_above(excess, float(theta[which]), step)
+    low = 0.0
+    if value > 0 and excess(0.0) > 0:
+        far = value - 2 * half if excess(max(value - 2 * half, 0.0)) > 0 else 0.0
+        low = brentq(excess, max(far, 0.0), value, xtol=1e-4 * half)
+    reach = 2 * half
+    while excess(value + reach) < 0:
+        reach *= 2
+    return float(low), float(brentq(excess, value, value + reach, xtol=1e-4 * half))
 
 
-def _root_below(excess: Callable[[float], float], top: float) -> float:
-    if top <= 0 or excess(0.0) <= 0:
-        return 0.0
-    return float(brentq(excess, 0.0, top, rtol=1e-6))
-
-
-def _root_above(excess: Callable[[float], float], bottom: float, step: float) -> float:
-    while excess(bottom + step) < 0:
-        step *= 2
-    return float(brentq(excess, bottom, bottom + step, rtol=1e-6))
+def _weights(points: Points, design: _Array, dofs: _Array, theta: _Array) -> _Array:
+    """Inverse variances of the sample variances under the model."""
+    model = np.maximum(design @ theta + points.quantisation, 1e-12)
+    return np.asarray(dofs / (2 * model**2))
