@@ -10,14 +10,19 @@ const INVITATION = "Dark and flat reads at every span of the board; the pictures
 
 const byId = (id) => document.getElementById(`calibration-${id}`);
 
-/** A figure with as many digits as its interval leaves certain, and one more. */
+/** Parts of a figure that the page has no room for; the report has them. */
+const DETAIL = /_(pixel|row|column)(_dn)?$/;
+
+/** A figure with as many digits as its interval leaves certain, and one more; and that interval. */
 function figure({ value, low, high, unit }) {
   if (value === null) return ["–", ""];
   const half = low === null || high === null ? null : (high - low) / 2;
-  const digits = half ? Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(half)))) : 4;
-  const text = value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(2) : value.toFixed(digits);
-  const relative = half !== null && value !== 0 ? `±${Number((100 * Math.abs(half / value)).toPrecision(2))} %` : "";
-  return [unit ? `${text} ${unit}` : text, relative];
+  const digits = half ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(half)))) : 4;
+  const text = unit ? `${value.toFixed(digits)} ${unit}` : value.toFixed(digits);
+  if (!half) return [text, ""];
+  // What may as well be nothing has no relative error, but an end.
+  if (low <= 0) return [text, `≤ ${Number(high.toPrecision(2))}`];
+  return [text, `±${Number(((100 * half) / value).toPrecision(2))} %`];
 }
 
 export class Calibration {
@@ -74,9 +79,10 @@ export class Calibration {
 
   #show(fit, trail, done) {
     drawTransfer(byId("curve"), fit.points);
-    drawTrail(byId("trail-s-ss"), "s_ss, 95 % interval", trail.map((mark) => mark.s_ss));
-    drawTrail(byId("trail-s-r"), "s_r, 95 % interval", trail.map((mark) => mark.s_r));
-    byId("values").replaceChildren(...Object.entries(fit.estimates).map(([name, estimate]) => {
+    drawTrail(byId("trail-s-ss"), "s_ss", trail.map((mark) => mark.s_ss));
+    drawTrail(byId("trail-s-r"), "s_r", trail.map((mark) => mark.s_r));
+    const told = Object.entries(fit.estimates).filter(([name]) => !DETAIL.test(name));
+    byId("values").replaceChildren(...told.map(([name, estimate]) => {
       const row = document.createElement("tr");
       row.dataset.name = name;
       const head = document.createElement("th");

@@ -106,19 +106,22 @@ export function drawTransfer(canvas, points) {
 }
 
 /**
- * The intervals of one estimate after each fit, the first on the left.
+ * The intervals of one estimate after each fit, the first on the left; in thousandths.
  * @param {HTMLCanvasElement} canvas
- * @param {string} label
+ * @param {string} name
  * @param {({value: number|null, low: number|null, high: number|null}|undefined)[]} trail
  */
-export function drawTrail(canvas, label, trail) {
-  const shown = trail.map((e, i) => ({ ...e, i: i + 1 })).filter((e) => known(e.value ?? null));
+export function drawTrail(canvas, name, trail) {
+  const thousandfold = (value) => ((value ?? null) === null ? null : 1000 * value);
+  const shown = trail
+    .map((e, i) => ({ value: thousandfold(e?.value), low: thousandfold(e?.low), high: thousandfold(e?.high), i: i + 1 }))
+    .filter((e) => known(e.value));
   const newest = shown.at(-1);
   // The first intervals may be so wide that nothing would show of the last ones.
   const half = newest && known(newest.low) && known(newest.high) ? (newest.high - newest.low) / 2 : 0;
   const reach = Math.max(4 * half, newest ? 0.02 * Math.abs(newest.value) : 1, 1e-9);
   const middle = newest?.value ?? 0;
-  const y = { label, low: middle - reach, high: middle + reach };
+  const y = { label: `${name} · 1000`, low: middle - reach, high: middle + reach };
   const x = { label: "fit", low: 0.5, high: Math.max(trail.length, 6) + 0.5, whole: true };
   const { context, colour, across, up } = begin(canvas, x, y);
   const inside = (value) => Math.min(y.high, Math.max(y.low, value));
