@@ -12,7 +12,9 @@ II (s_ss 4.95e-3, s_r 7.25e-3), light 0.9. Trial `k` is the board of seed `k`, f
   0 (black level 0), against that of moments;
 * ``time``: processor time of a fit of 24 planes of 256x256, in memory and from files;
 * ``emva``: spread of K and sigma_d over a tenth of the trials, 96x96, against PyPI's emva1288 on
-  the same descriptor files; ``--emva-python`` names a Python that has it.
+  the same descriptor files; ``--emva-python`` names a Python that has it;
+* ``camera``: K and dark noise of EMVA 1288's reference set 001 by the standard's own fit, against
+  the published values; ``--emva-set`` names its descriptor.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from calibration import Calibration, Level, Readings, calibrate
+from calibration import Calibration, Level, Readings, Settings, calibrate
 from calibration.bound import cramer_rao
 from calibration.emva_files import read_emva, write_emva
 from calibration.moments import moments_of
@@ -186,7 +188,7 @@ def clipped_rows(trials: int) -> Iterator[Row]:
     yield Row.of(f"bias of s_r, black level 0, N {trials}", bias, "%", "moments", peer)
 
 
-def time_rows(_: int) -> Iterator[Row]:
+def time_rows() -> Iterator[Row]:
     """Processor time of one fit, in memory and from memory-mapped files; the least of five."""
     readings = capture(DISTURBED, DEFAULT_DESIGN, (256, 256), 0, FLICKER)
     seconds = _processor_seconds(lambda: calibrate(readings))
@@ -270,7 +272,15 @@ def _gain_and_dark(found: Calibration) -> tuple[float, float]:
     return gain, found.profile.s_r * found.profile.full_scale_dn / gain
 
 
-_PARTS = ("precision", "coverage", "clipped", "time", "emva")
+def camera_rows(descriptor: str) -> Iterator[Row]:
+    """Calibrate reference set 001, a Basler CCD of 12 bits, by the protocol of EMVA 1288."""
+    found = calibrate(read_emva(descriptor), Settings(protocol="emva")).estimates
+    gain, dark = found["gain_dn_per_electron"].value, found["dark_noise_dn"].value
+    yield Row.of("K of reference set 001", gain, "DN/e-", "published", 0.28077)
+    yield Row.of("dark noise of reference set 001", dark, "DN", "published", 3.0734)
+
+
+_PARTS = ("precision", "coverage", "clipped", "time", "emva", "camera")
 
 
 def main() -> None:
@@ -280,22 +290,24 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000, help="of the coverage; 1000")
     parser.add_argument("--only", choices=_PARTS, action="append", help="this part; repeatable")
     parser.add_argument("--emva-python", help="a Python that has emva1288 1.0.2")
+    parser.add_argument("--emva-set", help="descriptor of EMVA 1288's reference set 001")
     arguments = parser.parse_args()
-    parts = arguments.only or [part for part in _PARTS if part != "emva" or arguments.emva_python]
-    if "emva" in parts and not arguments.emva_python:
-        parser.error("the part emva needs --emva-python")
     few = max(arguments.trials // 10, 2)
-    rows: list[Row] = []
-    for part in parts:
-        if part == "emva":
-            rows += emva_rows(few, arguments.emva_python)
-        elif part == "coverage":
-            rows += coverage_rows(arguments.trials)
-        else:
-            rows += {"precision": precision_rows, "clipped": clipped_rows, "time": time_rows}[part](
-                few
-            )
-    report.show(rows, arguments.json)
+    measures: dict[str, Callable[[], Iterator[Row]]] = {
+        "precision": lambda: precision_rows(few),
+        "coverage": lambda: coverage_rows(arguments.trials),
+        "clipped": lambda: clipped_rows(few),
+        "time": time_rows,
+    }
+    if arguments.emva_python:
+        measures["emva"] = lambda: emva_rows(few, arguments.emva_python)
+    if arguments.emva_set:
+        measures["camera"] = lambda: camera_rows(arguments.emva_set)
+    parts = arguments.only or list(measures)
+    missing = [part for part in parts if part not in measures]
+    if missing:
+        parser.error(f"the part {missing[0]} needs --emva-python or --emva-set")
+    report.show([row for part in parts for row in measures[part]()], arguments.json)
 
 
 if __name__ == "__main__":

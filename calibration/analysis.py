@@ -36,6 +36,9 @@ _BELOW_SATURATION = 0.95
 _EMVA_RANGE = 0.7
 """Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
 
+_LEAST_STEP = 0.02
+"""Least difference of signal between levels, of the largest: less is one light, flickering."""
+
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
 """Share of the variance that the darker levels predict below which a level is saturated."""
 
@@ -163,11 +166,11 @@ def _below_saturation(
     return replace(point, why_not=f"its pixels saturate, at a mean of {saturation.plateau_dn:.4g}")
 
 
-def _require_two(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+def _require_two(points: Sequence[TransferPoint], black: Black) -> list[TransferPoint]:
     used = [point for point in points if not point.why_not]
-    means = sorted(point.mean for point in used)
+    signals = [point.mean - black.level_dn for point in used]
     lit = [point for point in used if not point.moments.level.dark]
-    if len(used) > 1 and lit and means[-1] - means[0] > 1e-3:
+    if len(used) > 1 and lit and max(signals) - min(signals) > _LEAST_STEP * max(signals):
         return used
     left_out = [
         f"{point.moments.level.name or 'one level'}: {point.why_not}"
@@ -189,7 +192,7 @@ def _weighted_line(
 ) -> tuple[list[TransferPoint], TransferLine]:
     """Fit all levels that can be used; leave out at the top what has saturated unseen."""
     while True:
-        used = _require_two(points)
+        used = _require_two(points, black)
         line = fit_weighted(points_of(used, black.level_dn))
         brightest = max(used, key=lambda point: point.mean)
         rest = [point for point in used if point is not brightest]
@@ -213,7 +216,7 @@ def _emva_line(
     points: list[TransferPoint], black: Black, saturation: Saturation | None, bits: int
 ) -> tuple[list[TransferPoint], TransferLine]:
     """Fit as EMVA 1288 has it: two reads a level, each less the dark level of its exposure."""
-    _require_two(points)
+    _require_two(points, black)
     points = [_emva_point(point, bits) for point in points]
     dark = [point for point in points if point.moments.level.dark and not point.why_not]
     if not dark:

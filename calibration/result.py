@@ -135,7 +135,7 @@ class Calibration:
     profile : NoiseProfile
         What the emulator runs with.
     estimates : mapping of str to Estimate
-        By the names of ``docs/file-formats.md``, "Noise profile".
+        By the names that ``docs/calibration-math.md`` lists under "What is estimated".
     covariance : float64 (2, 2)
         Of (s_ss, s_r), signal units squared.
     fit : Fit
