@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
+from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from firmware_sim.board_settings import BoardSettings
 from firmware_sim.noise import NoiseProfile
 from firmware_sim.scene import open_scene
 from firmware_sim.virtual_board import VirtualBoard
+from firmware_sim.virtual_firmware import VirtualFirmware
+from firmware_sim.wire import Feature, HelloAnswer
 from host import Board
 from host.capture import Capture
-from host.cli import main
+from host.cli import calibrate_commands, main
 from host.live.emulator_process import EmulatorProcess
 
 SHAPE = (96, 96)
@@ -335,14 +338,39 @@ def test_wrong_usage_is_exit_code_2(run, words):
     run("calibrate", *words, code=2)
 
 
-def test_a_real_board_needs_somebody_at_the_lamp(run, monkeypatch):
-    """No terminal, no person: nothing is taken until one says that the board lights itself."""
-    from firmware_sim.wire import Feature
-    from host.cli import calibrate_commands
+@pytest.fixture
+def bench(monkeypatch):
+    """A board that takes dark and flat captures, and says that it is real."""
+    identity = VirtualFirmware._identity
 
-    monkeypatch.setattr(calibrate_commands, "Feature", type("F", (), {"EMULATOR": Feature(0x4000)}))
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123
+    def real(firmware):
+        hello = HelloAnswer.unpack(identity(firmware))
+        return replace(hello, features=Feature.CALIBRATION).pack()
+
+    monkeypatch.setattr(VirtualFirmware, "_identity", real)
     with on_tcp(emulated()) as server:
-        ran = run("calibrate", "--port", server.url, code=1)
-        assert "--board-sets-light" in ran.err
-        run("calibrate", "--port", server.url, "--board-sets-light", "--reads", 2)
+        yield server
+
+
+def test_a_real_board_needs_somebody_at_the_lamp(run, bench, monkeypatch, tmp_path):
+    """No terminal, no person: nothing is taken until one says that the board lights itself."""
+    words = ("calibrate", "--port", bench.url, "--reads", 2, "--keep", "kept", "--json")
+    monkeypatch.setattr(sys, "stdin", (tmp_path / "nobody").open("w+"))
+    assert "--board-sets-light" in run(*words, code=1).err
+    assert not (tmp_path / "kept").exists()
+    run(*words, "--board-sets-light")
+    assert {series.light for series in Capture.load("kept").series} == {0.0, 0.9, 0.675}
+
+
+def test_a_person_is_told_what_to_do_and_waited_for(run, bench, monkeypatch):
+    told = []
+    monkeypatch.setattr(calibrate_commands.console, "_force_terminal", True)
+    monkeypatch.setattr(sys, "stdin", StringIO("\n" * 3))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda: told.append(sys.stdin.readline()))
+    ran = run("calibrate", "--port", bench.url, "--reads", 2, "--keep", "kept", "--json")
+    assert told == ["\n"] * 3
+    assert "lens cap on" in ran.err
+    assert "near 870 DN" in ran.err, "60 + 0.9 of 900"
+    assert {series.light for series in Capture.load("kept").series} == {0.0, None}
+    assert json.loads(ran.out)["estimates"]["s_ss"]["value"] == pytest.approx(TRUE.s_ss, rel=0.1)
