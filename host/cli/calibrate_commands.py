@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -10,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
+from json import dumps as to_json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -172,16 +174,17 @@ def calibrate_command(
         result = _fit(readings, protocol, name)
         if export_emva is not None:
             _export(export_emva, readings, result)
+    document = _document(result)
     texts: dict[Path, str] = {}
     if output is not None:
-        texts[output] = _profile_text(result)
+        texts[output] = to_json(document, indent=2, allow_nan=False) + "\n"
     if report is not None:
         from calibration.report import report_html
 
         texts[report] = report_html(result)
     _write(texts)
     if json:
-        emit_json(result.as_dict())
+        emit_json(document)
         return
     _tell(result)
     for path in (*texts, *([export_emva] if export_emva else []), *([keep] if keep else [])):
@@ -300,10 +303,12 @@ def _export(folder: Path, readings: Readings, result: Calibration) -> None:
     write_emva(folder, readings, scale)
 
 
-def _profile_text(result: Calibration) -> str:
-    import json
-
-    return json.dumps(result.as_dict(), indent=2, allow_nan=False) + "\n"
+def _document(result: Calibration) -> dict[str, Any]:
+    """JSON values of a result; a limit at infinity is null, as JSON has no other word for it."""
+    document = result.as_dict()
+    for estimate in document["estimates"].values():
+        estimate["ci95"] = [end if math.isfinite(end) else None for end in estimate["ci95"]]
+    return document
 
 
 def _write(texts: Mapping[Path, str]) -> None:

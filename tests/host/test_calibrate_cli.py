@@ -243,6 +243,15 @@ def test_a_good_set_is_calibrated(run, tmp_path):
     assert document["estimates"]["gain_dn_per_electron"]["value"] == pytest.approx(0.25, rel=0.1)
 
 
+def test_a_limit_at_infinity_is_null(run, tmp_path):
+    """No shot noise to speak of: electrons at saturation have no upper limit."""
+    means = (200, 1000, 3000, 3900, 4500, 5000)
+    descriptor = export(tmp_path / "set", means, count=2, gain=1e-4, shape=(16, 16))
+    run("calibrate", descriptor, "-o", "p.json")
+    document = json.loads((tmp_path / "p.json").read_text(), parse_constant=pytest.fail)
+    assert document["estimates"]["saturation_capacity"]["ci95"][1] is None
+
+
 def test_frames_of_differing_sizes(refused, tmp_path):
     descriptor = export(tmp_path / "set", MEANS)
     image = sorted((tmp_path / "set" / "images").iterdir())[3]
