@@ -39,6 +39,9 @@ _EMVA_RANGE = 0.7
 _LEAST_STEP = 0.02
 """Least difference of signal between levels, of the largest: less is one light, flickering."""
 
+_LEAST_LIGHT = 1.0
+"""Least difference in standard deviations of a dark read: less is a flat field without light."""
+
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
 """Share of the variance that the darker levels predict below which a level is saturated."""
 
@@ -168,9 +171,7 @@ def _below_saturation(
 
 def _require_two(points: Sequence[TransferPoint], black: Black) -> list[TransferPoint]:
     used = [point for point in points if not point.why_not]
-    signals = [point.mean - black.level_dn for point in used]
-    lit = [point for point in used if not point.moments.level.dark]
-    if len(used) > 1 and lit and max(signals) - min(signals) > _LEAST_STEP * max(signals):
+    if _differ_in_light(used, black):
         return used
     left_out = [
         f"{point.moments.level.name or 'one level'}: {point.why_not}"
@@ -187,6 +188,16 @@ def _require_two(points: Sequence[TransferPoint], black: Black) -> list[Transfer
     )
 
 
+def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
+    """Whether a line goes through these levels, and not just through the chance of their means."""
+    if len(points) < 2 or all(point.moments.level.dark for point in points):
+        return False
+    signals = [point.mean - black.level_dn for point in points]
+    noise = min(point.variance for point in points) ** 0.5
+    least = max(_LEAST_STEP * max(signals), _LEAST_LIGHT * noise)
+    return max(signals) - min(signals) > least
+
+
 def _weighted_line(
     points: list[TransferPoint], black: Black
 ) -> tuple[list[TransferPoint], TransferLine]:
@@ -196,8 +207,7 @@ def _weighted_line(
         line = fit_weighted(points_of(used, black.level_dn))
         brightest = max(used, key=lambda point: point.mean)
         rest = [point for point in used if point is not brightest]
-        means = {point.mean for point in rest}
-        if len(means) < 2:
+        if not _differ_in_light(rest, black):
             return points, line
         others = fit_weighted(points_of(rest, black.level_dn))
         expected = float(others.variance_at(np.array(brightest.mean - black.level_dn)))
