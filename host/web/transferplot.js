@@ -119,7 +119,7 @@ export function drawTrail(canvas, name, trail) {
   const newest = shown.at(-1);
   // The first intervals may be so wide that nothing would show of the last ones.
   const half = newest && known(newest.low) && known(newest.high) ? (newest.high - newest.low) / 2 : 0;
-  const reach = Math.max(4 * half, newest ? 0.02 * Math.abs(newest.value) : 1, 1e-9);
+  const reach = Math.max(4 * half, newest ? 0.005 * Math.abs(newest.value) : 1, 1e-9);
   const middle = newest?.value ?? 0;
   const y = { label: `${name} · 1000`, low: middle - reach, high: middle + reach };
   const x = { label: "fit", low: 0.5, high: Math.max(trail.length, 6) + 0.5, whole: true };

@@ -15,6 +15,7 @@ from firmware_sim.ratio_map import RatioMap
 from firmware_sim.virtual_board import VirtualBoard
 from firmware_sim.wire import Feature
 from host.board import Board
+from host.calibration_design import calibration_map
 from host.errors import BoardLostError, CaptureError
 from host.live.calibration_state import CalibrationPhase
 from host.live.calibrator import Calibrator, CalibratorError
@@ -146,11 +147,10 @@ def test_a_session_ends_in_the_middle_of_a_calibration():
 
 
 @contextmanager
-def by_hand(**features):
+def by_hand(lacks=Feature.EMULATOR):
     """A calibrator over a board that says it is real, and the errands it leaves."""
     with on_pty(make_emulated()) as server, Board.open(server.url) as board:
-        real = board.info.features & ~Feature.EMULATOR
-        board._driver.info = replace(board.info, features=real)
+        board._driver.info = replace(board.info, features=board.info.features & ~lacks)
         errands, ledger = Errands(), Ledger()
         yield Calibrator(errands, ledger, lambda: board), errands, board
 
@@ -178,6 +178,23 @@ def test_at_a_real_board_somebody_is_asked_for_the_light():
             calibrator.apply()
         with pytest.raises(CalibratorError, match="no calibration waits for light"):
             calibrator.proceed()
+
+
+def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
+    with by_hand(lacks=Feature.EMULATOR | Feature.CALIBRATION) as (calibrator, errands, board):
+        calibrator.start(reads=2)
+        runs = threading.Thread(target=errands.run, args=(board,))
+        runs.start()
+        for _ in ("dark", "light"):
+            wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
+            calibrator.proceed()
+            wait_until(lambda: calibrator.state().phase is not CalibrationPhase.LIGHT)
+        runs.join(30)
+        assert board.ratio_map.hash() == calibration_map(board.info).hash()
+        # The scene is dark, whatever was promised.
+        assert calibrator.state().phase is CalibrationPhase.FAILED
+        assert calibrator.state().windows == 4
+        assert calibrator.state().error.endswith(".")
 
 
 def test_who_waits_for_light_can_cancel():
