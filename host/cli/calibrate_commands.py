@@ -56,7 +56,7 @@ def calibrate_command(
     captures: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[CAPTURE]...",
+            metavar="CAPTURE",
             help="Capture folders; or an EMVA 1288 descriptor; or a folder of TIFF stacks.",
         ),
     ] = None,
