@@ -2,8 +2,10 @@
 
 All candidates of a generation are scored by the same network on the same few crops with the same
 noise; the better half goes on to twice as many crops, and so on (Jamieson and Talwalkar, 2016).
-The next generation's candidates are the finalists and tiles that differ from one in a few cells.
-No gradient is needed, only a network that serves every tile.
+The first generation is broad, and most of it equals itself when shifted by some vector: such tiles
+spread their reads evenly, and what changes a few cells at a time seldom comes upon them. The next
+generations' candidates are the finalists and tiles that differ from one in a few places. No
+gradient is needed, only a network that serves every tile.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ MOST_CROPS = 32
 """Crops that are reconstructed at once."""
 ATTEMPTS = 20
 """Draws for a new candidate, before it is taken that few are left."""
+BROAD = 8
+"""Times as many candidates in the first generation, each on a quarter of the crops at first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +61,8 @@ class SearchSettings:
     period
         Height and width of the tiles, pixels; smaller periods that divide it are among them.
     candidates, crops
-        Tiles at the start of a generation, and the crops each is scored on first.
+        Tiles at the start of a generation, and the crops each is scored on first; the first
+        generation is `BROAD`.
     finalists
         Tiles at the end of a generation, which the next one starts from.
     crop
@@ -160,7 +165,7 @@ def _halved(
     """Score tiles on ever more crops, the better half each time; return the finalists in order."""
     noise = int(rng.integers(1 << 31))
     scores = np.zeros((len(tiles), 0))
-    crops = settings.crops
+    crops = settings.crops if len(tiles) <= settings.candidates else max(1, settings.crops // 4)
     while True:
         fresh = data.crops(rng, crops - scores.shape[1], settings.crop)
         seed = noise + scores.shape[1]
@@ -204,14 +209,15 @@ def _candidates(
 ) -> list[Tile]:
     """Return different tiles: the parents and their like, or at first tiles of all kinds."""
     found = {tile.tobytes(): tile for tile in parents}
-    for number in range(ATTEMPTS * settings.candidates):
-        if len(found) == settings.candidates:
+    wanted = settings.candidates * (1 if parents else BROAD)
+    for number in range(ATTEMPTS * wanted):
+        if len(found) == wanted:
             break
         if parents:
             # The better a parent, the more children it has.
             tile = altered(rng, parents[int(len(parents) * rng.random() ** 2)])
         else:
-            tile = drawn(rng, settings.period, reads, regular=number % 2 == 1)
+            tile = drawn(rng, settings.period, reads, regular=number % 4 != 0)
         tile = canonical(tile)
         found.setdefault(tile.tobytes(), tile)
     return list(found.values())
@@ -224,7 +230,7 @@ def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regu
     repeats of smaller tiles do.
     """
     cells = period[0] * period[1]
-    orbits = _orbits(rng, period) if regular else np.arange(cells)
+    orbits = _orbits(period, rng.integers(period)) if regular else np.arange(cells)
     size = cells // (orbits.max() + 1)
     if reads % size:
         orbits, size = np.arange(cells), 1
@@ -237,14 +243,13 @@ def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regu
 def altered(rng: np.random.Generator, tile: Tile) -> Tile:
     """Draw the levels of two to four places anew, at the same sum.
 
-    A place is a cell, or where the tile equals itself when shifted by a vector, at times all cells
-    that such shifts connect.
+    A place is a cell, or all cells that a shift connects under which the tile equals itself.
     """
-    flat = tile.reshape(-1)
-    orbits = _orbits(rng, (tile.shape[0], tile.shape[1]))
+    flat, (height, width) = tile.reshape(-1), tile.shape
+    shifts = np.stack(np.divmod(np.arange(flat.size), width), axis=1)
+    same = [shift for shift in shifts if (np.roll(tile, shift, (0, 1)) == tile).all()]
+    orbits = _orbits((height, width), same[rng.integers(len(same))])
     firsts = np.unique(orbits, return_index=True)[1]
-    if len(firsts) < 2 or not (flat == flat[firsts][orbits]).all():
-        orbits, firsts = np.arange(flat.size), np.arange(flat.size)
     values = flat[firsts].copy()
     if len(values) > 1:
         places = rng.choice(len(values), min(len(values), int(rng.integers(2, 5))), replace=False)
@@ -279,10 +284,9 @@ def levels_of_sum(
     return chosen
 
 
-def _orbits(rng: np.random.Generator, period: tuple[int, int]) -> NDArray[np.int_]:
-    """Return a number for each cell, the same for those that a random shift, repeated, connects."""
+def _orbits(period: tuple[int, int], shift: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return a number for each cell, the same for those that a shift, repeated, connects."""
     height, width = period
-    shift = rng.integers(period)
     y, x = np.divmod(np.arange(height * width), width)
     repeats = np.arange(np.lcm(height, width))[:, None]
     reached = (y + repeats * shift[0]) % height * width + (x + repeats * shift[1]) % width
