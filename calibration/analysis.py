@@ -36,6 +36,9 @@ _BELOW_SATURATION = 0.95
 _EMVA_RANGE = 0.7
 """Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
 
+EMVA_LEAST_DN2 = 0.24
+"""Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 2.4."""
+
 _LEAST_STEP = 0.02
 """Least difference of signal between levels, of the largest: less is one light, flickering."""
 
@@ -166,7 +169,8 @@ def _below_saturation(
     reach = _BELOW_SATURATION * (saturation.plateau_dn - black.level_dn)
     if point.mean - black.level_dn <= reach:
         return point
-    return replace(point, why_not=f"its pixels saturate, at a mean of {saturation.plateau_dn:.4g}")
+    plateau = f"a mean of {saturation.plateau_dn:.4g} DN"
+    return replace(point, why_not=f"it is above 95 % of saturation, {plateau}")
 
 
 def _require_two(points: Sequence[TransferPoint], black: Black) -> list[TransferPoint]:
@@ -195,7 +199,7 @@ def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
     signals = [point.mean - black.level_dn for point in points]
     noise = min(point.variance for point in points) ** 0.5
     least = max(_LEAST_STEP * max(signals), _LEAST_LIGHT * noise)
-    return max(signals) - min(signals) > least
+    return bool(max(signals) - min(signals) > least)
 
 
 def _weighted_line(
@@ -227,7 +231,7 @@ def _emva_line(
 ) -> tuple[list[TransferPoint], TransferLine]:
     """Fit as EMVA 1288 has it: two reads a level, each less the dark level of its exposure."""
     _require_two(points, black)
-    points = [_emva_point(point, bits) for point in points]
+    unfitted, points = points, [_emva_point(point, bits) for point in points]
     dark = [point for point in points if point.moments.level.dark and not point.why_not]
     if not dark:
         raise CalibrationError(
@@ -250,6 +254,10 @@ def _emva_line(
         )
     partners = [_nearest_dark(dark, point.moments.level.exposure) for point in lit]
     shortest = min(dark, key=lambda point: point.moments.level.exposure)
+    if shortest.variance < EMVA_LEAST_DN2:
+        exact = next(point for point in unfitted if point.moments is shortest.moments)
+        rows = max(exact.row.variance, 0.0)
+        shortest = replace(exact, variance=exact.variance + rows)
     line = fit_emva(
         points_of(lit, black.level_dn),
         points_of(partners, black.level_dn),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.analysis import Analysis
+from calibration.analysis import EMVA_LEAST_DN2, Analysis
 from calibration.intervals import Component, normal, scaled
 from calibration.nonuniformity import Parts
 from calibration.photon_transfer import NORMAL_95
@@ -87,24 +87,17 @@ def _square_root(value: float, limits: tuple[float, float]) -> Estimate:
 
 def _dark_noise(analysis: Analysis) -> Estimate:
     """Temporal noise of the darkest level, row noise and quantisation included."""
-    if not analysis.dark:
-        variance, limits = read_noise_variance(analysis)
-        rows = max(analysis.row.variance, 0.0) + ROUNDING_DN2
-        error = math.hypot((limits[1] - limits[0]) / (2 * NORMAL_95), analysis.row.error)
-        return Component(variance + rows, error).root("DN")
-    darkest = analysis.dark[0]
-    if analysis.protocol == "emva":
+    darkest = analysis.dark[0] if analysis.dark else None
+    if darkest and not darkest.clipped and darkest.moments.total_variance >= EMVA_LEAST_DN2:
+        variance, dof = darkest.moments.total_variance, darkest.moments.total_dof
+        if analysis.protocol == "emva":
+            variance, dof = darkest.variance, darkest.dof
         # Row noise repeats along a row, so that it has the rows' few degrees of freedom.
-        error = math.hypot(darkest.variance * math.sqrt(2 / darkest.dof), darkest.row.error)
-        return Component(darkest.variance, error).root("DN")
-    if darkest.quantisation > 0:
-        moments = darkest.moments
-        error = moments.total_variance * math.sqrt(2 / moments.total_dof)
-        error = math.hypot(error, moments.row.error)
-        return Component(moments.total_variance, error).root("DN")
-    rows = max(darkest.row.variance, 0.0) + ROUNDING_DN2
-    error = math.hypot(darkest.variance * math.sqrt(2 / darkest.dof), darkest.row.error)
-    return Component(darkest.variance + rows, error).root("DN")
+        error = math.hypot(variance * math.sqrt(2 / dof), darkest.row.error)
+        return Component(variance, error).root("DN")
+    variance, limits = read_noise_variance(analysis)
+    error = math.hypot((limits[1] - limits[0]) / (2 * NORMAL_95), analysis.row.error)
+    return Component(variance + max(analysis.row.variance, 0.0) + ROUNDING_DN2, error).root("DN")
 
 
 def _black(analysis: Analysis) -> dict[str, Estimate]:

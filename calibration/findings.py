@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import t as student
 
-from calibration.analysis import Analysis
+from calibration.analysis import EMVA_LEAST_DN2, Analysis
 from calibration.photon_transfer import MISFIT_P, NORMAL_95
 
 _STANDS_OUT = 4.0
@@ -141,6 +141,13 @@ def _data(analysis: Analysis) -> Iterator[str]:
             f"({share:.2g} % of the codes of {clipped[0].moments.level.name or 'the dark level'}): "
             "the noise is from a likelihood of clipped codes, which takes it to be Gaussian; a "
             "black level 5 times the noise needs no such assumption."
+        )
+    darkest = analysis.dark[0].moments.total_variance if analysis.dark else math.inf
+    if darkest < EMVA_LEAST_DN2 and not clipped:
+        yield (
+            f"The dark variance of {darkest:.2g} DN² is below {EMVA_LEAST_DN2} DN², where "
+            "quantisation dominates (EMVA 1288): the read noise is from a model of the rounding, "
+            "which takes the noise to be Gaussian; a higher gain needs no such assumption."
         )
     if not dark:
         yield "There is no dark level, so the declared black level is taken for true."

@@ -160,6 +160,19 @@ def test_noise_under_half_a_code_is_measured_without_bias():
         assert abs(scores(found, name, truth).mean()) < 2.5 / np.sqrt(SEVERAL), name
 
 
+@pytest.mark.parametrize("protocol", ["weighted", "emva"])
+def test_a_dark_variance_below_emva_s_least_is_resolved_all_the_same(protocol):
+    signals = tuple(0.08 * k for k in range(9))
+    readings = make_readings(
+        4, signals, bits=12, full_scale_dn=3800.0, black_dn=10.3, s_ss=4e-3, s_r=0.3 / 3800,
+        dsnu_dn=0.3, spans=[16.0] * 9,
+    )  # fmt: skip
+    found = calibrate(readings, Settings(protocol=protocol))
+    assert abs(scores([found], "s_r", 0.3 / 3800)[0]) < 2.5
+    assert abs(scores([found], "dark_noise_dn", np.sqrt(0.09 + 1 / 12))[0]) < 2.5
+    assert any("below 0.24 DN²" in text for text in found.warnings)
+
+
 def test_the_uncertainty_of_the_full_scale_is_carried_on():
     readings = make_readings(1)
     sure, unsure = (

@@ -42,7 +42,7 @@ def test_saturation_inside_the_range_is_named():
     readings = make_readings(3, (0.0, 0.1, 0.3, 0.5, 0.7, 0.95), full_well=0.9)
     found = calibrate(readings)
     assert not found.levels[-1].used
-    assert "saturate" in found.levels[-1].why_not
+    assert "saturation" in found.levels[-1].why_not
 
 
 def test_a_black_level_other_than_declared_is_named():
