@@ -20,6 +20,9 @@ from calibration.report_charts import MAP_SCALE, number
 from calibration.report_verdict import verdict
 from calibration.result import Calibration, Estimate, LevelSummary
 
+_LEVELS_SHOWN = 24
+"""Levels whose table is open at once."""
+
 _KEY_FIGURES = ("s_r", "s_ss", "gain_dn_per_electron", "dark_noise_dn")
 
 MEANINGS = {
@@ -38,7 +41,7 @@ MEANINGS = {
     "prnu_column": ("PRNU by column", "spread of whole columns"),
     "row_noise_dn": ("Row noise", "offset of a whole row, new in each read"),
     "frame_offset_dn": ("Frame offset", "of a whole read, new in each"),
-    "dark_signal": ("Dark signal", "collected in a full window without light"),
+    "dark_signal": ("Dark signal", "collected without light, in a full window or a second"),
     "light_flicker": ("Light flicker", "relative spread of the light from read to read"),
     "full_well": ("Full well", "signal at which a pixel saturates, full scale is 1"),
     "saturation_capacity": ("Saturation capacity", "electrons at saturation"),
@@ -152,13 +155,17 @@ def _figures(calibration: Calibration) -> str:
 
 def _levels(levels: tuple[LevelSummary, ...]) -> str:
     rows = "".join(_level_row(level) for level in levels)
-    return _table(
+    table = _table(
         (
             "Level", "Light", "Exposure", "Reads × pixels", "Mean, DN", "Variance, DN²", "Fit, DN²",
             "At 0", "Saturated", "text In the fit",
         ),
         rows,
+        "dense",
     )  # fmt: skip
+    if len(levels) <= _LEVELS_SHOWN:
+        return table
+    return f"<details><summary>All {len(levels)} levels</summary>{table}</details>"
 
 
 def _level_row(level: LevelSummary) -> str:
@@ -209,13 +216,13 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def _table(headings: tuple[str, ...], rows: str) -> str:
+def _table(headings: tuple[str, ...], rows: str, kind: str = "") -> str:
     cells = ""
     for heading in headings:
         text = heading.removeprefix("text ")
         cells += f'<th scope="col"{"" if text == heading else " class=text"}>{text}</th>'
     return (
-        f'<div class="panel table"><table><thead><tr>{cells}</tr></thead>'
+        f'<div class="panel table {kind}"><table><thead><tr>{cells}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

@@ -121,7 +121,7 @@ def linearity(calibration: Calibration) -> str:
     ).line(x, line, "model")
     _dots(response, x, mean, none, used, names)
     error = 100 * _column(points, "error")
-    reach = max(0.1, 1.15 * float(np.nanmax(np.abs(error))))
+    reach = max(0.1, 1.3 * float(np.nanmax(np.abs(error[used]), initial=0.0)))
     chart = Chart(
         Axis.around("exposure", x, include=[0.0]),
         Axis("deviation from the line, %", -reach, reach),
@@ -131,7 +131,7 @@ def linearity(calibration: Calibration) -> str:
     _dots(chart, x, error, none, used, names)
     legend = [("data dots", "level"), ("model", "straight line")]
     if not used.all():
-        legend.insert(1, ("left-out dots", "outside the range of the fit"))
+        legend.insert(1, ("left-out dots", "outside the range of the fit; far off at the end"))
     return _figure(
         "Response",
         "Mean signal against exposure.",

@@ -6,11 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from calibration.report_charts import number
 from calibration.result import Calibration
 
 _MISFIT_P = 1e-3
-"""A fit that chance makes worse more rarely than this does not hold."""
+"""A fit that chance makes worse more rarely than this does not hold exactly."""
+
+_MISFIT_SHARE = 0.1
+"""Part of the variance that it may miss by and still be of use: 5 % of the noise."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class Verdict:
     Attributes
     ----------
     mood
-        ``good``: trust it; ``warn``: with the warnings in mind; ``bad``: the model does not hold.
+        ``good``: trust it; ``warn``: with the warnings in mind; ``bad``: the model is not this
+        sensor's.
     headline : str
     sentences : tuple of str
     """
@@ -32,13 +38,15 @@ class Verdict:
 
 def verdict(calibration: Calibration) -> Verdict:
     """Judge a calibration by the fit and its warnings."""
-    fit, count = calibration.fit, len(calibration.warnings)
+    count = len(calibration.warnings)
     sentences = (*_found(calibration), _tested(calibration))
-    if fit.dof > 0 and fit.p_value < _MISFIT_P:
+    if _misfits(calibration) and _miss(calibration) > _MISFIT_SHARE:
         return Verdict("bad", "Two parameters do not describe this sensor", sentences)
     if count:
         headline = f"Usable, with {count} warning{'s' if count > 1 else ''} to read first"
         return Verdict("warn", headline, sentences)
+    if _misfits(calibration):
+        return Verdict("warn", "Usable, if not to the precision of the data", sentences)
     return Verdict("good", "Trustworthy", sentences)
 
 
@@ -86,10 +94,29 @@ def _tested(calibration: Calibration) -> str:
             "noise grows in a straight line with light: add levels to know."
         )
     found = f"(reduced chi-square {number(fit.chi2_reduced)}, p = {number(fit.p_value, 2)})"
-    if fit.p_value < _MISFIT_P:
-        return (
-            f"The variance of {levels} does not lie on a straight line {found}; the intervals are "
-            "widened for it. Do not rely on the model before the cause is found: look at the "
-            "residuals and the warnings."
-        )
-    return f"The variance of {levels} lies on a straight line, as the model says {found}."
+    if not _misfits(calibration):
+        return f"The variance of {levels} lies on a straight line, as the model says {found}."
+    miss = _miss(calibration)
+    if miss > _MISFIT_SHARE:
+        advice = "do not rely on the model before residuals and warnings have told the cause"
+    else:
+        advice = "the residuals show at which light"
+    return (
+        f"The variance of {levels} departs from a straight line by {number(100 * miss, 2)} %, "
+        f"which is more than chance makes {found}; the intervals are widened for it, and {advice}."
+    )
+
+
+def _misfits(calibration: Calibration) -> bool:
+    return calibration.fit.dof > 0 and calibration.fit.p_value < _MISFIT_P
+
+
+def _miss(calibration: Calibration) -> float:
+    """Typical deviation of a level's variance from the fit beyond chance, relative to the fit."""
+    used = [level for level in calibration.levels if level.used and level.model_variance_dn2 > 0]
+    if not used:
+        return 0.0
+    model = np.array([level.model_variance_dn2 for level in used])
+    off = np.array([level.variance_dn2 for level in used]) / model - 1
+    chance = np.array([level.variance_error_dn2 for level in used]) / model
+    return math.sqrt(max(float(np.mean(off**2 - chance**2)), 0.0))

@@ -19,6 +19,7 @@ from calibration.report import report_html, write_report
 from calibration.report_charts import Axis, block_side, number
 from calibration.result import Curve, Fit, Pattern
 
+LIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -165,7 +166,12 @@ def test_colours_follow_the_reader_s_choice_of_light_or_dark():
         ({}, "good", "lies on a straight line, as the model says"),
         ({"warnings": ("Light drifts by 2 %.",)}, "warn", "1 warning to read first"),
         ({"warnings": ("One.", "Two.")}, "warn", "2 warnings to read first"),
-        ({"fit": Fit(41.0, 1e-9, 4)}, "bad", "Do not rely on the model"),
+        ({"fit": Fit(41.0, 1e-9, 4)}, "warn", "if not to the precision of the data"),
+        (
+            {"fit": Fit(900.0, 1e-99, 4), "levels": tuple(make_level(e, off=20) for e in LIGHTS)},
+            "bad",
+            "departs from a straight line by 20 %",
+        ),
         ({"fit": Fit(1.0, 1.0, 0)}, "good", "add levels to know"),
     ],
 )
@@ -233,6 +239,13 @@ def test_a_map_is_blue_below_the_mean_and_red_above():
     redness = colours[..., 0] - colours[..., 2]
     high, low = offset.values > 0.5, offset.values < -0.5
     assert redness[high].min() > 0 > redness[low].max()
+
+
+def test_a_hundred_levels_do_not_bury_the_rest():
+    page = page_of(levels=tuple(make_level(k / 100) for k in range(100)))
+    assert page.all("summary")[0][1] == "All 100 levels"
+    assert sum("series 0.9" in row for row in page.rows()) == 10
+    assert not page_of().all("summary")
 
 
 def test_a_large_array_is_averaged_for_the_map_and_said_so():
