@@ -37,7 +37,7 @@ _EMVA_RANGE = 0.7
 """Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
 
 EMVA_LEAST_DN2 = 0.24
-"""Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 2.4."""
+"""Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 6.6."""
 
 _LEAST_STEP = 0.02
 """Least difference of signal between levels, of the largest: less is one light, flickering."""

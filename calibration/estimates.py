@@ -179,7 +179,7 @@ def _frame_offset(dark: list[TransferPoint], row_variance: float) -> Component:
 
 
 def _range(analysis: Analysis) -> dict[str, Estimate]:
-    """Saturation, full well and dynamic range, EMVA 1288 Release 4 sections 2.5 and 6.6."""
+    """Saturation, full well and dynamic range, EMVA 1288 Release 4 sections 2.4 and 6.6."""
     found = {}
     black, gain = analysis.black.level_dn, analysis.line.gain
     relative = analysis.readings.full_scale_relative_error

@@ -50,7 +50,7 @@ def fixed_pattern(
 
     Offsets are those of the dark levels where there are any, as the standard has it; gains are
     each pixel's slope over all levels, weighted by their temporal noise. Parts are corrected for
-    the temporal noise left in the mean of the reads (EMVA 1288 Release 4 section 8.2).
+    the temporal noise left in the mean of the reads (EMVA 1288 Release 4 section 8).
 
     Parameters
     ----------

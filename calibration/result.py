@@ -155,7 +155,7 @@ class Calibration:
         By exposure; empty where light or exposure is the same in all levels.
     snr : Curve
         Signal to noise (`y`, a ratio) of one read of the fitted model at signal `x`, full-scale
-        units, with total temporal noise as in EMVA 1288 Release 4 section 2.6.
+        units, with total temporal noise as in EMVA 1288 Release 4 section 2.3.
     protocol : str
         Of the settings.
     origin : mapping

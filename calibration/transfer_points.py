@@ -18,7 +18,7 @@ from calibration.moments import Moments
 from calibration.photon_transfer import Points
 
 ROUNDING_DN2 = 1 / 12
-"""Variance that rounding to a code adds where the noise spreads over several, EMVA 1288 R4 2.4."""
+"""Variance that rounding to a code adds where the noise spreads over several, EMVA 1288 R4 2.2."""
 
 _CLIPPED = 1e-4
 """Share of clipped codes that moments bear: 1e-4 lowers the variance of a normal by 2e-4."""
