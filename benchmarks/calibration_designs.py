@@ -3,7 +3,8 @@
 An emulated 256x256 array of 8 bits with CRL's noise (seeds 0 to 2), calibrated under every design.
 The peer of each is a camera: the levels of the design "spans", but with one read a window.
 
-* half the 95 % interval of ``s_ss`` and ``s_r``, by the reads of each level;
+* half the 95 % interval of ``s_ss`` and ``s_r``, by the reads of each level, and for dark and top
+  alone (24 windows, beside the camera's 36 with 4 reads);
 * windows to have every span read four times, dark and lit;
 * windows for the intervals that "spans" has with 4 reads, as intervals shrink with the root of the
   windows.
@@ -98,53 +99,52 @@ def camera_plan(reads: int) -> tuple[Step, ...]:
 
 
 @cache
-def half_intervals(design: Design | None, reads: int) -> tuple[float, float]:
-    """Half the 95 % interval of s_ss and s_r over their values; None stands for the camera."""
-    steps = camera_plan(reads) if design is None else plan(BOARD, design, reads)
+def half_intervals(steps: tuple[Step, ...], *, once: bool = False) -> tuple[float, float]:
+    """Half the 95 % interval of s_ss and s_r in per cent of them, mean over the seeds."""
     found = []
     for seed in SEEDS:
-        estimates = calibrate(readings_of(steps, seed, once=design is None)).estimates
+        estimates = calibrate(readings_of(steps, seed, once=once)).estimates
         found.append([
-            (estimates[name].ci95[1] - estimates[name].ci95[0]) / 2 / estimates[name].value
+            50 * (estimates[name].ci95[1] - estimates[name].ci95[0]) / estimates[name].value
             for name in ("s_ss", "s_r")
         ])  # fmt: skip
     s_ss, s_r = np.mean(found, axis=0).tolist()
     return s_ss, s_r
 
 
-def windows(design: Design | None, reads: int) -> int:
+def windows(steps: tuple[Step, ...]) -> int:
     """Windows of a plan."""
-    steps = camera_plan(reads) if design is None else plan(BOARD, design, reads)
     return sum(step.windows for step in steps)
 
 
 def interval_rows() -> Iterator[Row]:
-    """Half-intervals by reads."""
-    for reads in READS:
-        for name, ours, camera in zip(
-            ("s_ss", "s_r"),
-            half_intervals(Design.SPANS, reads),
-            half_intervals(None, reads),
-            strict=True,
-        ):
-            yield Row.of(f"±{name}, spans, {reads} reads", 100 * ours, "%", "camera", 100 * camera)
+    """Half-intervals by reads, and those of dark and top alone."""
+    plans = {f"spans, {reads} reads": plan(BOARD, Design.SPANS, reads) for reads in READS}
+    plans["dark and 0.9, 12 reads"] = plan(BOARD, Design.LIGHTS, 12, [TOP])
+    cameras = [camera_plan(reads) for reads in READS]
+    for (label, steps), camera in zip(plans.items(), [*cameras, camera_plan(4)], strict=True):
+        pairs = zip(half_intervals(steps), half_intervals(camera, once=True), strict=True)
+        for name, (ours, theirs) in zip(("s_ss", "s_r"), pairs, strict=True):
+            yield Row.of(f"±{name}, {label}", ours, "%", "camera", theirs)
 
 
 def window_rows() -> Iterator[Row]:
     """Windows by design: for all spans at all, and for the intervals of "spans" with 4 reads."""
+    camera = 4 * len(plan(BOARD, Design.SPANS, 4, [TOP]))
     for design in (Design.SPANS, Design.TILED):
-        ours = sum(step.windows for step in plan(BOARD, design, 4, [TOP]))
-        camera = 4 * len(plan(BOARD, Design.SPANS, 4, [TOP]))
+        ours = windows(plan(BOARD, design, 4, [TOP]))
         yield Row.of(f"all spans, 4 reads, {design}", ours, "windows", "camera", camera)
-    wanted = half_intervals(Design.SPANS, 4)
+    wanted = half_intervals(plan(BOARD, Design.SPANS, 4))
     for place, name in enumerate(("s_ss", "s_r")):
-        needed = {
-            design: windows(design, 4) * (half_intervals(design, 4)[place] / wanted[place]) ** 2
-            for design in (None, *Design)
-        }
+
+        def needed(steps: tuple[Step, ...], once: bool = False, place: int = place) -> float:
+            found = half_intervals(steps, once=once)
+            return windows(steps) * (found[place] / wanted[place]) ** 2
+
         for design in Design:
-            label = f"±{100 * wanted[place]:.2f} % of {name}, {design}"
-            yield Row.of(label, needed[design], "windows", "camera", needed[None])
+            label = f"±{wanted[place]:.2f} % of {name}, {design}"
+            peer = needed(camera_plan(4), once=True)
+            yield Row.of(label, needed(plan(BOARD, design, 4)), "windows", "camera", peer)
 
 
 def measure() -> Iterator[Row]:
