@@ -209,6 +209,21 @@ def test_who_waits_for_light_can_cancel():
         assert calibrator.state().windows == 0
 
 
+def test_a_board_that_is_back_runs_with_the_applied_profile_again():
+    with by_hand(lacks=Feature(0)) as (calibrator, errands, board):
+        calibrator.start(reads=2)
+        errands.run(board)
+        applying = threading.Thread(target=calibrator.apply)
+        applying.start()
+        wait_until(lambda: errands.waiting)
+        errands.run(board)
+        applying.join(10)
+        with on_pty(make_emulated()) as server, Board.open(server.url) as restarted:
+            assert restarted.info.black_level_dn == TRUTH.black_level_dn
+            calibrator.begin(restarted)
+            assert restarted.info.black_level_dn == board.info.black_level_dn != 16.0
+
+
 def test_what_fails_is_told_in_a_sentence_and_can_be_tried_again(monkeypatch):
     with by_hand() as (calibrator, errands, board):
         board._driver.info = replace(board.info, features=Feature.EMULATOR | Feature.CALIBRATION)
