@@ -63,10 +63,10 @@ class ImageReader:
     def _pages(self, path: Path) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
         try:
             data = path.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no file can have this name
+            reason = getattr(error, "strerror", None) or "no such name"
             raise CalibrationError(
-                f"the image {path} cannot be read ({error.strerror}): put it there, or take it "
-                "off the list"
+                f"the image {path} cannot be read ({reason}): put it there, or take it off the list"
             ) from error
         digest = hashlib.sha256(data).hexdigest()
         self._listing.update(f"{digest}  {path.name}\n".encode())

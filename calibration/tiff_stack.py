@@ -121,7 +121,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     named = folder / pattern
     if named.is_file() or not pattern:  # a name may have brackets, which mean something in patterns
         return [named] if pattern else []
-    with suppress(NotImplementedError):  # a pattern from the root
+    with suppress(NotImplementedError, ValueError):  # from the root, or not well formed
         return sorted(folder.glob(pattern))
     return []
 

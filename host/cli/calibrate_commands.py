@@ -150,6 +150,11 @@ def calibrate_command(
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
     if full_scale is not None and full_scale <= 0:
         raise typer.BadParameter(f"{full_scale:g} is not above 0", param_hint="--full-scale")
+    if port and design is Design.TILED and export_emva is not None:
+        raise typer.BadParameter(
+            "a descriptor holds whole images, which --design tiled does not take",
+            param_hint="--export-emva",
+        )
     _check_places(output, report)
     if export_emva is not None and export_emva.exists():
         raise CaptureError(f"{export_emva} exists already: choose another folder or remove it")

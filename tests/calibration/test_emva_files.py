@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -93,6 +95,23 @@ def test_what_is_wrong_is_said(descriptor, old, new, words):
         read_emva(descriptor)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+WORDS = st.sampled_from(
+    ["v", "n", "b", "d", "i", "l", "#", "12", "9", "6", "-1", "nan", "1e999", "12.5", "\0", "\t",
+     "images\\b0.png", "images/b0.png", "images", "..", "/", "\ufeff", "\x85", "ß"]
+)  # fmt: skip
+LINES = st.lists(st.lists(WORDS, max_size=5).map(" ".join), max_size=4).map("\n".join)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(before=LINES, after=LINES)
+def test_any_other_text_is_read_or_refused(descriptor, before, after):
+    descriptor.write_text(f"{before}\n{TEXT}\n{after}", encoding="utf-8")
+    with suppress(CalibrationError):
+        assert read_emva(descriptor).bits == 12
 
 
 def test_a_missing_descriptor_is_said(tmp_path):

@@ -71,6 +71,8 @@ def test_eight_bit_images_need_no_bits(stack):
         ("flat_*.tif", "none_*.tif", "none_*.tif"),
         ("flat_*.tif", "/none_*.tif", "/none_*.tif"),
         ("flat_*.tif", "", "line 3"),
+        ("flat_*.tif", "flat_**.tif", "flat_**.tif"),
+        ("flat_*.tif", "..", "Is a directory"),
         ("0.01,1200", "nan,1200", "'nan' for exposure_s"),
         ("0.01,1200", "0.01,-1", "'-1' for photons"),
         ("0.01,1200", ",1200", "no exposure_s"),

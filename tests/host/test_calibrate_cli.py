@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -141,6 +142,16 @@ def test_emulate_and_live_run_with_the_profile(run, night):
     assert again["parameters"]["bits"] == TRUE.bits
     assert again["estimates"]["s_ss"]["value"] == pytest.approx(profile.s_ss, rel=0.05)
     assert again["estimates"]["s_r"]["value"] == pytest.approx(profile.s_r, rel=0.02)
+
+
+def test_a_host_for_a_real_board_never_loads_the_emulator(night):
+    program = (
+        "import sys; from host.cli import app; "
+        f"app(['calibrate', {str(night / 'kept')!r}, '--json'], standalone_mode=False); "
+        "assert 'calibration.estimator' in sys.modules; "
+        "assert not {'numba', 'torch', 'firmware_sim.emulator'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_words_for_people(run, night):
@@ -339,6 +350,7 @@ def test_places_that_cannot_be_written_are_told_before_anything_is_taken(run, tm
         ("kept", "--protocol", "mine"),
         ("--port", "x", "--reads", "1"),
         ("--port", "x", "--design", "none"),
+        ("--port", "x", "--design", "tiled", "--export-emva", "set"),
         ("kept", "--full-scale", "0"),
         ("kept", "--bits", "17"),
     ],
