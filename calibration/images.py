@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from calibration.errors import CalibrationError
+
+IN_MEMORY_BYTES = 512 << 20
+"""Codes kept in memory; a larger set of images, as a full one by EMVA 1288 of a 4 megapixel camera
+is, goes on in a temporary file that is mapped."""
 
 _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -44,9 +49,12 @@ class ImageReader:
         self._depth: int | None = None
         self._listing = hashlib.sha256()
         self._files = 0
+        self._held = 0
 
     def read(self, paths: Sequence[Path]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Read every page of every file, one after the other: codes (R, H, W) in DN.
+
+        Levels beyond `IN_MEMORY_BYTES` in all are mapped from a temporary file.
 
         Raises
         ------
@@ -54,7 +62,14 @@ class ImageReader:
             A file is missing, unreadable, in colour, or of another size or depth than the rest.
         """
         planes: list[NDArray[Any]] = [page for path in paths for page in self._pages(path)]
-        return np.stack(planes)
+        self._held += sum(plane.nbytes for plane in planes)
+        if self._held <= IN_MEMORY_BYTES:
+            return np.stack(planes)
+        # The file has no name any more and is gone when the array is.
+        with tempfile.TemporaryFile() as file:
+            shape = (len(planes), *planes[0].shape)
+            mapped = np.memmap(file, planes[0].dtype, "w+", shape=shape)
+        return np.stack(planes, out=mapped)
 
     def summary(self) -> dict[str, Any]:
         """Count and digest of the files read; the digest is that of what ``sha256sum`` prints."""

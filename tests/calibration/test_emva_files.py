@@ -60,6 +60,15 @@ def test_a_descriptor_is_read(descriptor, tmp_path):
     assert steps == [(2, 4), (4, 4)]
 
 
+def test_a_set_larger_than_memory_should_hold_is_mapped(descriptor, monkeypatch):
+    small = read_emva(descriptor)
+    monkeypatch.setattr("calibration.images.IN_MEMORY_BYTES", small.levels[0].reads.nbytes)
+    large = read_emva(descriptor)
+    assert [isinstance(lv.reads, np.memmap) for lv in large.levels] == [False, True]
+    for ours, theirs in zip(small.levels, large.levels, strict=True):
+        np.testing.assert_array_equal(ours.reads, theirs.reads)
+
+
 def test_groups_of_one_condition_are_one_level_of_distinct_reads(descriptor, tmp_path):
     image(tmp_path / "images" / "b2.png", 7)
     more = "b 40000 120.5\ni images/b1.png\ni images/b2.png\n"
