@@ -131,11 +131,12 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     black = black_of(points, readings.black_level_dn)
     check_drift(measured, black.level_dn, readings.bits)
     saturation = saturation_of(points, readings.bits)
-    points = usable = [_below_saturation(point, black, saturation) for point in points]
+    usable = [_below_saturation(point, black, saturation) for point in points]
     if settings.protocol == "emva":
-        points, line = _emva_line(points, black, saturation, readings.bits)
+        points, line = _emva_line(usable, black, saturation, readings.bits)
     else:
-        points, line = _weighted_line(points, black)
+        points, line = _weighted_line(usable, black)
+        usable = points
     full_scale_dn = readings.full_scale_dn
     if full_scale_dn is None:
         top = float((1 << readings.bits) - 1)
@@ -214,10 +215,10 @@ def _weighted_line(
         if not _differ_in_light(rest, black):
             return points, line
         others = fit_weighted(points_of(rest, black.level_dn))
-        expected = float(others.variance_at(np.array(brightest.mean - black.level_dn)))
-        expected += brightest.quantisation
+        signal = brightest.mean - black.level_dn
+        expected = float(others.variance_at(np.array(signal))) + brightest.quantisation
         error = expected * (2 / brightest.dof) ** 0.5
-        error = float(np.hypot(error, others.covariance[1, 1] ** 0.5 * brightest.mean))
+        error = float(np.hypot(error, others.covariance[1, 1] ** 0.5 * signal))
         short = expected - brightest.variance
         if short < (1 - _SHORTFALL) * expected or short < _SHORTFALL_SIGMAS * error:
             return points, line

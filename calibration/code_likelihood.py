@@ -10,7 +10,9 @@ probabilities of each, and for two reads that of a rectangle under a bivariate n
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,9 @@ _PATTERN_REACH = 5.5
 
 _SMALLEST = 1e-3
 """Standard deviation below which noise or pattern is none, DN: no histogram tells it from 0."""
+
+_STEP = 2e-3
+"""Of second differences, in units of the spread and in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -167,15 +172,14 @@ def _slope(mean: float, spread: float, top: int) -> float:
     return float(density.sum() / (spread * math.sqrt(2 * math.pi)))
 
 
-def _hessian(loss: object, at: NDArray[np.float64], free: list[int]) -> NDArray[np.float64]:
+def _hessian(
+    loss: Callable[[NDArray[np.float64]], float], at: NDArray[np.float64], free: list[int]
+) -> NDArray[np.float64]:
     """Second differences of `loss` at its minimum, of the `free` parameters."""
-    assert callable(loss)
-    size = len(free)
-    steps = np.eye(len(at))[free] * 2e-3
-    hessian = np.empty((size, size))
-    for i in range(size):
-        for j in range(i, size):
-            up, down = steps[i] + steps[j], steps[i] - steps[j]
-            difference = loss(at + up) - loss(at + down) - loss(at - down) + loss(at - up)
-            hessian[i, j] = hessian[j, i] = difference / (4 * 2e-3**2)
+    steps = np.eye(len(at))[free] * _STEP
+    hessian = np.empty((len(free), len(free)))
+    for i, j in combinations_with_replacement(range(len(free)), 2):
+        up, down = steps[i] + steps[j], steps[i] - steps[j]
+        difference = loss(at + up) - loss(at + down) - loss(at - down) + loss(at - up)
+        hessian[i, j] = hessian[j, i] = difference / (4 * _STEP**2)
     return hessian

@@ -44,7 +44,7 @@ def test_intervals_cover_the_truth(dof):
     rng = np.random.default_rng(4)
     means = np.array([0.0, 12.0, 25.0, 50.0, 100.0, 200.0])
     truth = 2.0 + 0.02 * means
-    trials = 400
+    trials = 200
     hits = np.zeros(2)
     for _ in range(trials):
         line = fit_weighted(make_points(means, truth * rng.chisquare(dof, 6) / dof, dof))
@@ -52,8 +52,8 @@ def test_intervals_cover_the_truth(dof):
             line.offset_ci95[0] <= 2.0 <= line.offset_ci95[1],
             line.gain_ci95[0] <= 0.02 <= line.gain_ci95[1],
         ]
-    # 4 standard errors of 400 trials, and the small-sample error of a likelihood ratio.
-    assert (np.abs(hits / trials - 0.95) < 0.044 + 0.15 / dof).all()
+    # 4 standard errors of 200 trials, and the small-sample error of a likelihood ratio.
+    assert (np.abs(hits / trials - 0.95) < 0.062 + 0.15 / dof).all()
 
 
 def test_a_curve_is_no_line_and_widens_the_intervals():
