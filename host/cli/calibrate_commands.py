@@ -148,6 +148,10 @@ def calibrate_command(
     """
     if bool(captures) == bool(port):
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
+    if captures and (keep or light or board_sets_light):
+        raise typer.BadParameter("--keep, --light and --board-sets-light go with --port")
+    if port and (bits or full_scale):
+        raise typer.BadParameter("--bits and --full-scale are for images; a board names its own")
     if full_scale is not None and full_scale <= 0:
         raise typer.BadParameter(f"{full_scale:g} is not above 0", param_hint="--full-scale")
     if port and design is Design.TILED and export_emva is not None:
@@ -264,6 +268,8 @@ def _read(paths: Sequence[Path], bits: int | None, full_scale: float | None) -> 
     from host.calibration_capture import readings_of
 
     if all((path / MANIFEST).exists() for path in paths):
+        if bits or full_scale:
+            raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")
         return readings_of([Capture.load(path) for path in paths])
     if len(paths) > 1:
         raise CaptureError(
@@ -284,6 +290,8 @@ def _read(paths: Sequence[Path], bits: int | None, full_scale: float | None) -> 
         if path.suffix.lower() == ".csv" or (path / TABLE).exists():
             return read_tiff_stack(path, bits=bits, full_scale_dn=full_scale, progress=progress)
         if is_emva(path):
+            if bits:
+                raise typer.BadParameter("--bits is for TIFF stacks; a descriptor names its own")
             return replace(read_emva(path, progress), full_scale_dn=full_scale)
     raise CaptureError(
         f"{path} is nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "

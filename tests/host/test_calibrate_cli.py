@@ -352,6 +352,8 @@ def test_places_that_cannot_be_written_are_told_before_anything_is_taken(run, tm
         ("--port", "x", "--design", "none"),
         ("--port", "x", "--design", "tiled", "--export-emva", "set"),
         ("kept", "--full-scale", "0"),
+        ("kept", "--light", "0.5"),
+        ("--port", "x", "--bits", "12"),
         ("kept", "--bits", "17"),
     ],
 )
@@ -371,6 +373,11 @@ def bench(monkeypatch):
     monkeypatch.setattr(VirtualFirmware, "_identity", real)
     with on_tcp(emulated()) as server:
         yield server
+
+
+def test_what_says_its_own_bits_is_not_told_others(run, night, tmp_path):
+    assert "captures name theirs" in run("calibrate", night / "kept", "--bits", 8, code=2).err
+    run("calibrate", export(tmp_path / "set", MEANS), "--bits", 12, code=2)
 
 
 def test_a_real_board_needs_somebody_at_the_lamp(run, bench, monkeypatch, tmp_path):
