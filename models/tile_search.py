@@ -32,6 +32,8 @@ MOST_CROPS = 32
 """Crops that are reconstructed at once."""
 ATTEMPTS = 20
 """Draws for a new candidate, before it is taken that few are left."""
+HALF_PERIOD = 0.8
+"""Share of regular tiles that equal themselves when shifted by half a period."""
 BROAD = 8
 """Times as many candidates in the first generation, each on a quarter of the crops at first."""
 
@@ -230,13 +232,16 @@ def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regu
     repeats of smaller tiles do.
     """
     cells = period[0] * period[1]
-    orbits = _orbits(period, rng.integers(period)) if regular else np.arange(cells)
+    # Half a period leaves the most cells free, so more tiles are worth drawing from there.
+    half = np.array(period) // 2 * np.array([(0, 1), (1, 0), (1, 1)])[rng.integers(3)]
+    shift = half if rng.random() < HALF_PERIOD else rng.integers(period)
+    orbits = _orbits(period, shift) if regular else np.arange(cells)
     size = cells // (orbits.max() + 1)
     if reads % size:
         orbits, size = np.arange(cells), 1
     count = cells // size
     levels = np.array(DEFAULT_LEVEL_SET)
-    shares = tilted(rng.dirichlet(np.full(len(levels), 0.5)) + 1e-6, levels, reads / cells)
+    shares = tilted(rng.dirichlet(np.ones(len(levels))) + 1e-6, levels, reads / cells)
     return levels_of_sum(rng, count, reads // size, shares)[orbits].reshape(period)
 
 
