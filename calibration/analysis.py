@@ -178,19 +178,23 @@ def _require_two(points: Sequence[TransferPoint], black: Black) -> list[Transfer
     used = [point for point in points if not point.why_not]
     if _differ_in_light(used, black):
         return used
-    left_out = [
-        f"{point.moments.level.name or 'one level'}: {point.why_not}"
-        for point in points
-        if point.why_not
-    ]
-    because = f" ({'; '.join(left_out)})" if left_out else ""
     count = "only one level" if len(used) == 1 else "no two levels of different light"
     if not used:
         count = "no level"
     raise CalibrationError(
         f"{count} can be used, and a line through noise and light needs two, one of them lit and "
-        f"not saturated{because}: add levels between dark and saturation"
+        f"not saturated{_reasons(points)}: add levels between dark and saturation"
     )
+
+
+def _reasons(points: Sequence[TransferPoint]) -> str:
+    """Why levels are left out, in brackets; "" where none is."""
+    reasons = [
+        f"{point.moments.level.name or 'one level'}: {point.why_not}"
+        for point in points
+        if point.why_not
+    ]
+    return f" ({'; '.join(reasons)})" if reasons else ""
 
 
 def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
@@ -235,9 +239,10 @@ def _emva_line(
     unfitted, points = points, [_emva_point(point, bits) for point in points]
     dark = [point for point in points if point.moments.level.dark and not point.why_not]
     if not dark:
+        left_out = _reasons([point for point in points if point.moments.level.dark])
         raise CalibrationError(
-            "the protocol emva subtracts the dark level, and none can be used: add dark captures "
-            "or use the protocol weighted"
+            f"the protocol emva subtracts the dark level, and none can be used{left_out}: add "
+            "dark captures or use the protocol weighted"
         )
     top_dn = float((1 << bits) - 1) if saturation is None else saturation.level_dn
     reach = _EMVA_RANGE * (top_dn - black.level_dn)
