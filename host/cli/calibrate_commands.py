@@ -133,6 +133,7 @@ def calibrate_command(
         float | None,
         typer.Option(
             metavar="DN",
+            min=1,
             help="Codes from black to signal 1.0, of images. Default: to saturation.",
             rich_help_panel=_FILES,
         ),
@@ -152,13 +153,8 @@ def calibrate_command(
         raise typer.BadParameter("--keep, --light and --board-sets-light go with --port")
     if port and (bits or full_scale):
         raise typer.BadParameter("--bits and --full-scale are for images; a board names its own")
-    if full_scale is not None and full_scale <= 0:
-        raise typer.BadParameter(f"{full_scale:g} is not above 0", param_hint="--full-scale")
-    if port and design is Design.TILED and export_emva is not None:
-        raise typer.BadParameter(
-            "a descriptor holds whole images, which --design tiled does not take",
-            param_hint="--export-emva",
-        )
+    if port and export_emva and design is Design.TILED:
+        raise typer.BadParameter("--design tiled takes no whole images, as --export-emva needs")
     _check_places(output, report)
     if export_emva is not None and export_emva.exists():
         raise CaptureError(f"{export_emva} exists already: choose another folder or remove it")

@@ -114,7 +114,7 @@ LINES = st.lists(st.lists(WORDS, max_size=5).map(" ".join), max_size=4).map("\n"
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(before=LINES, after=LINES)
 def test_any_other_text_is_read_or_refused(descriptor, before, after):
@@ -173,7 +173,7 @@ def made(bits, counts, unit="s"):
     return Readings(tuple(levels), bits, full_scale, None, slots, unit, {})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(bits=st.integers(1, 16), levels=st.integers(1, 3))
 def test_pairs_come_back_as_written(tmp_path_factory, bits, levels):
     readings = made(bits, [2] * levels)

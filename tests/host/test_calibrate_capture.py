@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import SHAPE, Reader, Scene, expected_codes, make_map, on_tcp
 
@@ -40,6 +40,7 @@ def signals(steps):
 
 @pytest.mark.parametrize("board", [BOARD, WITH_16])
 @pytest.mark.parametrize("design", [Design.SPANS, Design.LIGHTS])
+@settings(max_examples=30)
 @given(reads=st.integers(2, 40))
 def test_a_design_has_five_signals_and_the_reads_asked_for(board, design, reads):
     steps = plan(board, design, reads)
