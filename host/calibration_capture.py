@@ -136,7 +136,7 @@ def readings_of(captures: Sequence[Capture]) -> Readings:
                     f"{name} differs from the first in size, bits, black level, full scale or "
                     "gain: calibrate one setting of the converter at a time"
                 )
-            levels += _levels(series, name, capture.board)
+            levels += _levels(series, capture)
     black, full_scale, bits, slots = scale[:4]
     return Readings(
         levels=tuple(levels),
@@ -170,8 +170,10 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _levels(series: Series, name: str, board: dict[str, Any]) -> Iterator[Level]:
+def _levels(series: Series, capture: Capture) -> Iterator[Level]:
     """One `Level` for each level of the map that is read at all."""
+    dark = series.kind is WindowKind.DARK
+    light = "" if dark or series.light is None else f" and light {series.light:.3g}"
     ratio_map, slots, shape = series.ratio_map, series.ratio_map.slots, series.ratio_map.shape
     found = [int(level) for level in np.unique(ratio_map.levels) if level > 0]
     planes = None if len(found) == 1 and ratio_map.levels.all() else _planes(series)
@@ -179,15 +181,15 @@ def _levels(series: Series, name: str, board: dict[str, Any]) -> Iterator[Level]
         # Under a uniform map a readout is its planes, one after the other.
         stack = series.readouts.reshape(-1, level, *shape) if planes is None else planes[:, :level]
         span = slots // level
-        rate_hz = float(board.get("slot_rate_hz") or 0.0)
+        rate_hz = float(capture.board.get("slot_rate_hz") or 0.0)
         before_end_s = np.arange(level - 1, -1, -1) * (span / rate_hz if rate_hz else 0.0)
         yield Level(
             reads=stack.reshape(-1, *shape),
-            dark=series.kind is WindowKind.DARK,
+            dark=dark,
             exposure=float(span),
-            light=0.0 if series.kind is WindowKind.DARK else series.light,
+            light=0.0 if dark else series.light,
             pixels=None if planes is None else ratio_map.levels == level,
-            name=f"{name}, span {span}" if len(found) > 1 else name,
+            name=f"the {'dark ' * dark}level of span {span}{light} in {capture.path.name}",
             times_s=(series.times_unix_s[:, None] - before_end_s).reshape(-1),
             temperature_c=series.temperature_c,
         )

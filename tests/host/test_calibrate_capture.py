@@ -146,6 +146,8 @@ def test_light_by_hand_is_asked_for_once_each_and_noted_only_if_known(tmp_path):
     assert asked == [0.0, TOP, 0.75 * TOP]
     assert {level.light for level in readings.levels} == {0.0, None}
     assert [level.dark for level in readings.levels] == [True] * 4 + [False] * 5
+    assert readings.levels[0].name == "the dark level of span 16 in night"
+    assert readings.levels[5].name == "the level of span 8 in night"
 
 
 def test_a_board_without_calibration_captures_is_told_what_it_can_do(tmp_path):
