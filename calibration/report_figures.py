@@ -99,7 +99,7 @@ def signal_to_noise(calibration: Calibration) -> str:
     legend.append(("second", "signal as large as its noise"))
     return _figure(
         "Signal to noise",
-        "Of the fitted model, all temporal noise of one read counted (EMVA 1288, section 2.6).",
+        "Of the fitted model, all temporal noise of one read counted (EMVA 1288, section 2.3).",
         chart.svg(),
         legend,
     )
