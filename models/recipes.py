@@ -214,8 +214,8 @@ def _learn_map(
     heading: str,
     tiles: list[NDArray[np.uint8]] | None = None,
 ) -> MapRun:
-    settings = base.settings_from_start()
-    run = MapRun(policy, base.data, settings, base.device, base.aperture, tiles)
+    settings, data = base.settings_from_start(), base.data.filmed_alone()
+    run = MapRun(policy, data, settings, base.device, base.aperture, tiles)
     _drive(run, base, folder, heading)
     return run
 
@@ -242,7 +242,7 @@ def _searched(
         with base.watcher.counting("generations of tiles", SEARCH_GENERATIONS) as count:
             ranking = search_tiles(
                 judge,
-                base.data,
+                base.data.filmed_alone(),
                 policy.budget,
                 settings,
                 aperture=base.aperture,

@@ -44,11 +44,14 @@ class TrainingData:
         (N, T, S, S) uint8.
     recipe
         How they were made: settings, and name, licence and SHA-256 of every source.
+    filmed
+        Which windows of each part move as a video did, (N,) bool; None: all of them.
     """
 
     training: NDArray[np.uint8]
     validation: NDArray[np.uint8]
     recipe: dict[str, Any]
+    filmed: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
 
     @classmethod
     def load(cls, path: Path) -> TrainingData:
@@ -66,8 +69,11 @@ class TrainingData:
             with np.load(path, allow_pickle=False) as archive:
                 held_out = archive["validation"]
                 recipe = json.loads(str(archive["recipe"]))
+                filmed = archive.get("filmed", np.ones(len(held_out), np.bool_))
             clips = _mapped(path, "clips.npy")
-            if clips.dtype != np.uint8 or clips.ndim != 4 or held_out.shape != clips.shape[:1]:
+            if filmed.dtype != np.bool_ or not filmed.shape == held_out.shape == clips.shape[:1]:
+                raise ValueError(f"flags {held_out.shape} and {filmed.shape} of {clips.shape}")
+            if clips.dtype != np.uint8 or clips.ndim != 4:
                 raise ValueError(f"clips of {clips.dtype} {clips.shape}")
         except _UNREADABLE as error:
             raise TrainError(
@@ -75,7 +81,20 @@ class TrainingData:
             ) from None
         if held_out.all() or not held_out.any():
             raise TrainError(f"{path} needs windows for both training and validation")
-        return cls(_part(clips, ~held_out), _part(clips, held_out), recipe)
+        parts = _part(clips, ~held_out), _part(clips, held_out)
+        return cls(*parts, recipe, (filmed[~held_out], filmed[held_out]))
+
+    def filmed_alone(self) -> TrainingData:
+        """Return the windows that move as a video did; all where a part has none of them.
+
+        Which map is best depends on how scenes move, and a virtual camera's motion is made up.
+        """
+        if self.filmed is None or not all(part.any() for part in self.filmed):
+            return self
+        training, validation = self.filmed
+        return TrainingData(
+            _part(self.training, training), _part(self.validation, validation), self.recipe
+        )
 
     @property
     def slots(self) -> int:

@@ -105,8 +105,9 @@ def build_windows(
     Returns
     -------
     dict
-        ``clips`` (N, T, S, S) uint8, ``validation`` (N,) bool, ``source`` (N,) the name of each
-        window's background, ``recipe`` a JSON text with settings and the SHA-256 of every source.
+        ``clips`` (N, T, S, S) uint8, ``validation`` (N,) bool, ``filmed`` (N,) bool whether a
+        window's motion is a video's own, ``source`` (N,) the name of each window's background,
+        ``recipe`` a JSON text with settings and the SHA-256 of every source.
 
     Raises
     ------
@@ -121,10 +122,10 @@ def build_windows(
                 f"no photograph or video for the {'validation' if split else 'training'} split"
             )
     clips = np.empty((settings.windows, settings.slots, settings.size, settings.size), np.uint8)
-    names = [""] * settings.windows
+    names, filmed = [""] * settings.windows, np.zeros(settings.windows, np.bool_)
     jobs = [(tuple(sources), settings, bool(flag), number) for number, flag in enumerate(held_out)]
-    for number, (clip, name) in enumerate(_in_parallel(jobs, processes or os.cpu_count() or 1)):
-        clips[number], names[number] = clip, name
+    rendered = _in_parallel(jobs, processes or os.cpu_count() or 1)
+    for number, (clips[number], names[number], filmed[number]) in enumerate(rendered):
         if progress:
             progress(number + 1)
     recipe = {
@@ -134,6 +135,7 @@ def build_windows(
     return {
         "clips": clips,
         "validation": held_out,
+        "filmed": filmed,
         "source": np.array(names),
         "recipe": np.array(json.dumps(recipe)),
     }
@@ -147,9 +149,10 @@ def _named_once(sources: Sequence[Source]) -> list[dict[str, Any]]:
 
 
 _Job = tuple[tuple[Source, ...], BuildSettings, bool, int]
+_Rendered = tuple[NDArray[np.uint8], str, bool]
 
 
-def _in_parallel(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[NDArray[np.uint8], str]]:
+def _in_parallel(jobs: Sequence[_Job], processes: int) -> Iterator[_Rendered]:
     if processes == 1:
         yield from map(_render, jobs)
         return
@@ -157,8 +160,11 @@ def _in_parallel(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[NDArray
         yield from pool.map(_render, jobs, chunksize=8)
 
 
-def _render(job: _Job) -> tuple[NDArray[np.uint8], str]:
-    """Render one window; what it shows follows from the seed and the window's number alone."""
+def _render(job: _Job) -> _Rendered:
+    """Render one window; what it shows follows from the seed and the window's number alone.
+
+    With it come the name of its source, and whether its motion is that of a video.
+    """
     sources, settings, validation, number = job
     rng = np.random.default_rng((settings.seed, number))
     pool = [source for source in sources if source.validation is validation]
@@ -167,13 +173,13 @@ def _render(job: _Job) -> tuple[NDArray[np.uint8], str]:
     videos = [source for source in pool if source.role == "video"]
     if videos and (not photographs or rng.random() < settings.video_share):
         source = videos[rng.integers(len(videos))]
-        return _video_window(rng, source, settings), source.name
+        return _video_window(rng, source, settings), source.name, True
     source = photographs[rng.integers(len(photographs))]
     frames = _camera_pan(rng, source, settings)
     for _ in range(rng.choice(4, p=[0.3, 0.35, 0.25, 0.1])):
         sprite = _sprite(rng, cutouts, photographs)
         _move_in_front(rng, frames, sprite, settings)
-    return _average_down(_exposed(rng, frames)), source.name
+    return _average_down(_exposed(rng, frames)), source.name, False
 
 
 # ---------------------------------------------------------------- backgrounds

@@ -59,6 +59,7 @@ def test_one_short_video_is_enough_and_its_last_part_is_held_out(tmp_path: Path)
     assert made["clips"].shape == (8, 16, 32, 32)
     assert made["clips"].dtype == np.uint8
     assert made["clips"].std() > 10
+    assert 0 < made["filmed"].sum() < 8  # the others pan over its frames
     held_out = made["validation"]
     assert held_out.sum() == 2
     assert frame_ranges(made["source"][~held_out]) == [(0, 79)]

@@ -26,6 +26,17 @@ def test_windows_are_told_apart_however_they_lie(
     np.testing.assert_array_equal(data.validation, CLIPS[validation])
 
 
+def test_filmed_windows_are_had_alone_where_both_parts_have_some(tmp_path: Path) -> None:
+    path, validation = tmp_path / "train.npz", np.arange(6) > 3
+    filmed = np.array([False, True, False, True, True, False])
+    np.savez(path, clips=CLIPS, validation=validation, filmed=filmed, recipe="{}")
+    alone = TrainingData.load(path).filmed_alone()
+    np.testing.assert_array_equal(alone.training, CLIPS[[1, 3]])
+    np.testing.assert_array_equal(alone.validation, CLIPS[[4]])
+    np.savez(path, clips=CLIPS, validation=validation, filmed=filmed & ~validation, recipe="{}")
+    assert len(TrainingData.load(path).filmed_alone().training) == 4
+
+
 def test_what_is_written_to_windows_does_not_reach_the_file(tmp_path: Path) -> None:
     path = tmp_path / "train.npz"
     np.savez(path, clips=CLIPS, validation=np.arange(6) > 3, recipe="{}")
@@ -41,8 +52,9 @@ def test_what_is_written_to_windows_does_not_reach_the_file(tmp_path: Path) -> N
         {"clips": CLIPS[:, 0]},
         {"clips": CLIPS[:3]},
         {"frames": CLIPS},
+        {"clips": CLIPS, "filmed": np.ones(5, np.bool_)},
     ],
-    ids=["floats", "no time", "fewer windows than flags", "no clips"],
+    ids=["floats", "no time", "fewer windows than flags", "no clips", "flags of fewer windows"],
 )
 def test_arrays_that_are_no_training_data_are_told(
     tmp_path: Path, arrays: dict[str, np.ndarray]
