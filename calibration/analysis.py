@@ -295,7 +295,7 @@ def _row_noise(points: Sequence[TransferPoint]) -> Component:
 
     Weights by the mean squares themselves would favour levels that have little by chance.
     """
-    usable = [point for point in points if not point.why_not]
+    usable = apart([point for point in points if not point.why_not])
     squares = np.array([point.row.square for point in usable])
     errors = np.array([point.row.error for point in usable])
     lefts = np.array([point.row.left for point in usable])
@@ -304,3 +304,13 @@ def _row_noise(points: Sequence[TransferPoint]) -> Component:
     return Component(
         float(squares @ weights), float(np.linalg.norm(errors * weights)), float(lefts @ weights)
     )
+
+
+def apart(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+    """Return points that share no slot, and so no offset of a row or frame.
+
+    Of a tiled map the level with the most reads is read whenever any other is.
+    """
+    tiled = [point for point in points if point.moments.level.pixels is not None]
+    most = max((point.moments.reads for point in tiled), default=0)
+    return [p for p in points if p.moments.level.pixels is None or p.moments.reads == most]

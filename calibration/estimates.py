@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.analysis import EMVA_LEAST_DN2, Analysis
+from calibration.analysis import EMVA_LEAST_DN2, Analysis, apart
 from calibration.intervals import Component, normal, scaled
 from calibration.nonuniformity import Parts
 from calibration.photon_transfer import NORMAL_95
@@ -169,6 +169,7 @@ def _offsets(analysis: Analysis) -> dict[str, Estimate]:
 
 def _frame_offset(dark: list[TransferPoint], row_variance: float) -> Component:
     """Variance of the frame offset in the dark, DN^2."""
+    dark = apart(dark)
     turns = np.array([point.moments.reads - 1 for point in dark])
     variances = np.array([point.moments.frame_variance for point in dark])
     pooled = float(variances @ turns / turns.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -179,12 +180,17 @@ class Calibration:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON document of a calibrated noise profile as Python values.
 
-        ``NoiseProfile.from_dict`` reads its parameters and leaves the rest alone.
+        ``NoiseProfile.from_dict`` reads its parameters and leaves the rest alone. A limit at
+        infinity is None: JSON has no other word for it.
         """
         return {
             **self.profile.as_dict(),
             "estimates": {
-                name: {"value": e.value, "ci95": list(e.ci95), "unit": e.unit}
+                name: {
+                    "value": e.value,
+                    "ci95": [end if math.isfinite(end) else None for end in e.ci95],
+                    "unit": e.unit,
+                }
                 for name, e in self.estimates.items()
             },
             "covariance": {"of": ["s_ss", "s_r"], "values": self.covariance.tolist()},

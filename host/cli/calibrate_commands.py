@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from json import dumps as to_json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -179,7 +178,7 @@ def calibrate_command(
         result = _fit(readings, protocol, name)
         if export_emva is not None:
             _export(export_emva, readings, result)
-    document = _document(result)
+    document = result.as_dict()
     texts: dict[Path, str] = {}
     if output is not None:
         texts[output] = to_json(document, indent=2, allow_nan=False) + "\n"
@@ -310,14 +309,6 @@ def _export(folder: Path, readings: Readings, result: Calibration) -> None:
     s_ss = result.profile.s_ss
     scale = EmvaScale(slot_s=1 / rate_hz, electrons_full_scale=1 / s_ss**2) if s_ss > 0 else None
     write_emva(folder, readings, scale)
-
-
-def _document(result: Calibration) -> dict[str, Any]:
-    """JSON values of a result; a limit at infinity is null, as JSON has no other word for it."""
-    document = result.as_dict()
-    for estimate in document["estimates"].values():
-        estimate["ci95"] = [end if math.isfinite(end) else None for end in estimate["ci95"]]
-    return document
 
 
 def _write(texts: Mapping[Path, str]) -> None:

@@ -226,8 +226,6 @@ class Calibrator:
         from calibration import CalibrationError, calibrate  # with SciPy, and only now
 
         readings = readings_of(captures)
-        # Each step is a capture of one series, in a folder that is gone at the end.
-        levels = [replace(at, name=at.name.replace(" series 0", "")) for at in readings.levels]
         origin = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": f"focalloop {version('focalloop')}",
@@ -235,7 +233,7 @@ class Calibrator:
             "board": readings.origin["board"],
         }
         try:
-            calibration = calibrate(replace(readings, levels=tuple(levels), origin=origin))
+            calibration = calibrate(replace(readings, origin=origin))
         except CalibrationError:
             if final:
                 raise

@@ -239,3 +239,19 @@ def test_what_is_drawn_is_what_was_measured(disturbed):
     assert [point.used for point in one.linearity] == [True] * 5
     expected = 0.5 / np.hypot(S_R, S_SS * np.sqrt(0.5))
     assert np.interp(0.5, one.snr.x, one.snr.y) == pytest.approx(expected, rel=0.05)
+
+
+def test_levels_of_a_tiled_map_count_the_offsets_of_a_slot_once():
+    """Level 4 is read with every second read of level 8, so it says nothing more of offsets."""
+    plain = make_readings(
+        signals=(0.0, 0.45, 0.9), reads=8, row_noise_dn=0.5, frame_offset_dn=1.0
+    ).levels
+    eights = np.indices((64, 64)).sum(0) % 2 == 0
+    most = tuple(replace(level, pixels=eights) for level in plain)
+    fours = tuple(replace(at, reads=at.reads[1::2], pixels=~eights, name="4") for at in plain)
+    alone, tiled = (
+        calibrate(replace(make_readings(), levels=levels)).estimates
+        for levels in (most, most + fours)
+    )
+    for name in ("frame_offset_dn", "row_noise_dn"):
+        assert tiled[name].ci95 == pytest.approx(alone[name].ci95, rel=0.02), name
