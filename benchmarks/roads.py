@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         network, weights = load_judge(options.judge)
         task = Task(
-            TrainingData.load(options.data),
+            TrainingData.load(options.data).filmed_alone(),
             network,
             weights,
             options.budget,
