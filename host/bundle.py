@@ -27,7 +27,7 @@ from host.reconstruct import OnnxReconstructor
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; another one is refused."""
 
-DEFAULT_BUNDLE = "edge-tile-2of16"
+DEFAULT_BUNDLE = "edge-learned-2of16"
 """Shipped bundle that is used where none is named."""
 
 OPEN_TEST_SET = "test_set.npz"
@@ -64,7 +64,7 @@ class Bundle:
     Attributes
     ----------
     name
-        As in ``bundle.json``, e.g. ``edge-tile-2of16``.
+        As in ``bundle.json``, e.g. ``edge-learned-2of16``.
     ratio_map
         The map the network was trained for; `RatioMap.tiled_to` fits it to another array.
     network

@@ -53,7 +53,7 @@ def export(
 ) -> None:
     """Turn a trained network into a bundle: ratio map, ONNX graph, recipe, hashes, scores.
 
-    Example: focalloop export runs/edge -o edge-tile-2of16
+    Example: focalloop export runs/edge -o edge-learned-2of16
     """
     need_extra()
     from models.export import Score, export_run, export_weights

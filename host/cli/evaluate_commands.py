@@ -84,7 +84,7 @@ def evaluate_command(
     PSNR and SSIM are taken on the video clipped to [0, 1], peak 1; the mean of the clips' PSNRs
     and the PSNR of their mean squared error are both given.
 
-    Example: focalloop evaluate clips.npz --bundle edge-tile-2of16 --baseline
+    Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
     ways = _ways(bundle or [], ratio_map, threads)
     if baseline:
@@ -134,7 +134,7 @@ def reconstruct_command(
 ) -> None:
     """Reconstruct a capture, or clips through the emulated sensor, to a video.
 
-    Example: focalloop reconstruct clips.npz --bundle edge-tile-2of16 -o video.mp4
+    Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     check_output(output)
     if (source / MANIFEST).is_file():
