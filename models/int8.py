@@ -37,7 +37,7 @@ from models.sensing import add_noise, clean_reads
 
 Inputs = Mapping[str, NDArray[np.generic]]
 
-BLOCKS = ("entry.", "coarse.", "exit.")
+BLOCKS = "blocks."
 """How the weights of an edge network's residual blocks begin."""
 
 WINDOWS = 24

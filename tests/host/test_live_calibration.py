@@ -187,8 +187,9 @@ def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
         runs.start()
         for _ in ("dark", "light"):
             wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
+            asked = calibrator.state().activity
             calibrator.proceed()
-            wait_until(lambda: calibrator.state().phase is not CalibrationPhase.LIGHT)
+            wait_until(lambda asked=asked: calibrator.state().activity != asked)
         runs.join(30)
         assert board.ratio_map.hash() == calibration_map(board.info).hash()
         # The scene is dark, whatever was promised.
