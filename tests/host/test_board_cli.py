@@ -15,26 +15,8 @@ from served import SHAPE, Proxy, make_board, make_map, on_pty, on_tcp, wait_unti
 from firmware_sim.wire import BoardState
 from host import Board
 from host.capture import Capture
-from host.cli import main
 
 SIZE = f"{SHAPE[1]}x{SHAPE[0]}"
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run `focalloop` in an empty folder, with a cache of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["focalloop", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        ran = capsys.readouterr()
-        assert (end.value.code or 0) == code, ran.err
-        return ran
-
-    return run
 
 
 def start(*words):

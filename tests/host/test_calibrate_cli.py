@@ -51,23 +51,6 @@ def emulated(profile=TRUE, seed=5):
     )
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run `focalloop` in an empty folder, with a cache of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["focalloop", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        ran = capsys.readouterr()
-        assert (end.value.code or 0) == code, ran.err
-        return ran
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
     """Captures of the known board, kept by a calibration over a pty, and what that printed."""
