@@ -44,9 +44,9 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
         (N, C, H, W): the mean of the window, then the details of each octave, span by span.
     """
     levels = _levels(masks)
-    known = torch.cat([masks[:, k:].sum(1, keepdim=True) for k in range(len(levels))], dim=1)
-    details = functional.conv2d(planes, _split_into_octaves(levels).to(planes)[:, :, None, None])
-    both = torch.cat([details, known], dim=1)
+    count = sum(levels)
+    kernel = _split_into_octaves(levels).to(planes)[:, :, None, None]
+    both = functional.conv2d(torch.cat([planes, masks], dim=1), kernel)
     axis = torch.arange(-REACH, REACH + 1, dtype=planes.dtype, device=planes.device)
     weight = torch.exp(-0.5 * (axis / SIGMA) ** 2)
     # Rows, then columns: the Gaussian is separable.
@@ -54,7 +54,7 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
     for shape, padding in (((-1, 1), (REACH, 0)), ((1, -1), (0, REACH))):
         kernel = weight.view(1, 1, *shape).repeat(channels, 1, 1, 1)
         both = functional.conv2d(both, kernel, padding=padding, groups=channels)
-    near, share = both[:, : sum(levels)], both[:, sum(levels) :]
+    near, share = both[:, :count], both[:, count : count + len(levels)]
     gain = 1 / (share + TOO_FAR)
     return near * gain.repeat_interleave(torch.tensor(levels, device=gain.device), dim=1)
 
@@ -121,20 +121,21 @@ def _span_means(slots: int, levels: list[int]) -> Tensor:
 
 
 def _split_into_octaves(levels: list[int]) -> Tensor:
-    """(C, C): from planes sorted by level to the details that each level knows."""
-    finest = levels[-1]
+    """(24, C + levels) for four levels: from what is sorted by level to what is known by octave.
+
+    Takes the planes and, behind them, the masks; gives the details of each octave, then where each
+    octave is known, then zeros: convolutions are fastest on channels in eights.
+    """
+    finest, count = levels[-1], sum(levels)
     means = {n: torch.eye(n).repeat_interleave(finest // n, dim=1) * n / finest for n in levels}
-    rows = []
-    for coarse, fine in zip([0, *levels], levels, strict=False):
+    kernel = torch.zeros(-(-(count + len(levels)) // 8) * 8, count + len(levels))
+    for octave, (coarse, fine) in enumerate(zip([0, *levels], levels, strict=False)):
         detail = means[fine].clone()
         if coarse:
             detail -= means[coarse].repeat_interleave(fine // coarse, dim=0)
         # Pixels of this level and of all finer ones know it.
-        known = [
-            detail @ torch.eye(n).repeat_interleave(finest // n, dim=0)
-            if n >= fine
-            else torch.zeros(fine, n)
-            for n in levels
-        ]
-        rows.append(torch.cat(known, dim=1))
-    return torch.cat(rows)
+        for finer, level in enumerate(levels[octave:], start=octave):
+            planes = detail @ torch.eye(level).repeat_interleave(finest // level, dim=0)
+            kernel[fine - 1 : 2 * fine - 1, level - 1 : 2 * level - 1] = planes
+            kernel[count + octave, count + finer] = 1
+    return kernel
