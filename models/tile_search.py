@@ -4,8 +4,9 @@ All candidates of a generation are scored by the same network on the same few cr
 noise; the better half goes on to twice as many crops, and so on (Jamieson and Talwalkar, 2016).
 The first generation is broad, and most of it equals itself when shifted by some vector: such tiles
 spread their reads evenly, and what changes a few cells at a time seldom comes upon them. The next
-generations' candidates are the finalists and tiles that differ from one in a few places. No
-gradient is needed, only a network that serves every tile.
+generations' candidates are the finalists and tiles that differ from one in a few places. The judge
+is a network that serves every tile; between generations it learns to serve the finalists and their
+like, because how well any network does tells less than how well one does that knows the tile.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ HALF_PERIOD = 0.8
 """Share of regular tiles that equal themselves when shifted by half a period."""
 BROAD = 8
 """Times as many candidates in the first generation, each on a quarter of the crops at first."""
+LESSON_BATCH, LESSON_RATE = 16, 1.5e-3
+"""Crops, each under a tile of its own, and first learning rate of a lesson's steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,8 @@ class SearchSettings:
         Tiles at the end of a generation, which the next one starts from.
     crop
         Side of a crop, pixels.
+    lessons
+        Steps that the judge takes between generations.
     generations, minutes
         The budget: whichever is reached first ends the search, but no generation is cut short.
     seed
@@ -80,6 +85,7 @@ class SearchSettings:
     crops: int = 8
     finalists: int = 8
     crop: int = 64
+    lessons: int = 80
     generations: int | None = 4
     minutes: float | None = None
     seed: int = 0
@@ -107,7 +113,7 @@ def search_tiles(
     Parameters
     ----------
     learner
-        The judge: its network, trained on random tiles, stays as it is.
+        The judge: its network, trained on random tiles, which learns on.
     data
         Crops are cut from its training windows.
     budget
@@ -138,6 +144,8 @@ def search_tiles(
     finalists: list[Ranked] = []
     while not _spent(settings, generation, time.monotonic() - started):
         rng = np.random.default_rng((settings.seed, generation))
+        if finalists:
+            _teach(learner, data, [one.tile for one in finalists], settings, rng, aperture)
         tiles = _candidates(rng, reads, settings, [one.tile for one in finalists])
         finalists = _halved(learner, data, tiles, settings, rng, aperture)
         generation += 1
@@ -154,6 +162,26 @@ def _spent(settings: SearchSettings, generations: int, seconds: float) -> bool:
         return True
     needed = seconds * (generations + 1) / generations
     return settings.minutes is not None and needed > 60 * settings.minutes
+
+
+def _teach(
+    learner: Learner,
+    data: TrainingData,
+    tiles: list[Tile],
+    settings: SearchSettings,
+    rng: np.random.Generator,
+    aperture: NDArray[np.bool_] | None,
+) -> None:
+    """Let the judge learn on `tiles` and their like, every tile as much as any other."""
+    noise = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    coded = aperture_over(aperture, settings.crop)
+    for number in range(settings.lessons):
+        chosen = [tiles[k] for k in rng.integers(len(tiles), size=LESSON_BATCH)]
+        shown = [altered(rng, tile) if rng.random() < 0.5 else tile for tile in chosen]
+        levels = torch.from_numpy(np.stack([repeated(tile, settings.crop) for tile in shown]))
+        scenes = data.crops(rng, LESSON_BATCH, settings.crop)
+        rate = LESSON_RATE * (1 - number / settings.lessons)  # so that it ends calm
+        learner.step(scenes, levels, coded, learning_rate=rate, generator=noise)
 
 
 def _halved(

@@ -26,7 +26,9 @@ from models.tile_search import (
 from models.training_data import TrainError, TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
-QUICK = SearchSettings(period=(2, 2), candidates=4, crops=2, finalists=2, crop=16, generations=2)
+QUICK = SearchSettings(
+    period=(2, 2), candidates=4, crops=2, finalists=2, crop=16, lessons=1, generations=2
+)
 
 
 @pytest.fixture
@@ -139,11 +141,15 @@ def test_a_search_is_repeated_by_its_seed(learner: Learner, data: TrainingData) 
     assert [(r.tile.tolist(), r.psnr) for r in one] == [(r.tile.tolist(), r.psnr) for r in two]
 
 
-def test_a_search_leaves_the_judge_as_it_is(learner: Learner, data: TrainingData) -> None:
-    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    search_tiles(learner, data, 1.0, replace(QUICK, generations=1))
-    for name, value in learner.network.state_dict().items():
-        assert torch.equal(before[name], value)
+def test_the_judge_learns_the_finalists_between_generations(data: TrainingData) -> None:
+    torch.manual_seed(0)
+    judge = Learner(SMALL, preset("paper"))
+    settings = replace(QUICK, lessons=30)
+    (only,) = search_tiles(judge, data, 1.0, replace(settings, finalists=1, generations=1))
+    scenes = data.crops(np.random.default_rng(1), 8, 16)
+    before = scene_psnr(judge, scenes, only.tile, 0).mean()
+    search_tiles(judge, data, 1.0, settings)
+    assert scene_psnr(judge, scenes, only.tile, 0).mean() > before
 
 
 def test_impossible_searches_are_refused(learner: Learner, data: TrainingData) -> None:
