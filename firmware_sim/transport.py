@@ -2,7 +2,8 @@
 
 A pseudo-terminal is a real serial device name, but it knows no baud rate and refuses modem lines;
 `baud` therefore paces the bytes here, ten bits a byte each way, as a UART with one start and one
-stop bit does. One loop serves one board, and sleeps while there is nothing to do.
+stop bit does. One loop serves one board, and sleeps while there is nothing to do. Between board and
+host lies a cable, which `faults` can make bad.
 
     with PtyServer(board) as server:
         print(server.url)
@@ -19,13 +20,14 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
 from firmware_sim.errors import FocalloopError
+from firmware_sim.faults import Faults, FaultyLine
 from firmware_sim.virtual_board import POLL_BYTES, VirtualBoard
 from firmware_sim.wire import DEFAULT_MAX_PAYLOAD
 
@@ -40,6 +42,10 @@ STEP_US = 2000
 
 FIFO_US = 20_000
 """Time on a paced line that buffers bridge while the program is late with the next bytes."""
+
+
+NO_FAULTS = Faults()
+"""A line that does what it should."""
 
 
 class TransportError(FocalloopError):
@@ -93,27 +99,47 @@ class BoardServer(ABC):
     baud : int
         Rate of the line in bits a second, both ways; 0 is as fast as the machine goes. On a paced
         line the board offers bodies of `DEFAULT_MAX_PAYLOAD` bytes at most.
+    faults : Faults
+        What goes wrong on the line.
+    on_fault : callable, optional
+        Takes a sentence when something befalls the whole line.
 
     Attributes
     ----------
     url : str
         What a host opens, as pyserial's ``serial_for_url`` takes it.
+    cable : FaultyLine
+        Between the board and the line; counts what went wrong.
     """
 
     url: str
 
-    def __init__(self, board: VirtualBoard, baud: int = 0) -> None:
+    def __init__(
+        self,
+        board: VirtualBoard,
+        baud: int = 0,
+        faults: Faults = NO_FAULTS,
+        on_fault: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.cable = FaultyLine(faults)
         self._board = board
+        self._on_fault = on_fault
+        self._stalled_until_us = self._gone_until_us = 0
         self._stopping = False
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         self._waker.setblocking(False)
-        self._in, self._out = Pacer(baud), Pacer(baud)
+        out_baud = _slower(baud, faults.to_host.slow_bytes_per_s)
+        self._in, self._out = (
+            Pacer(_slower(baud, faults.to_board.slow_bytes_per_s)),
+            Pacer(out_baud),
+        )
         self._quiet = True
         if baud:  # an answer should not wait behind more than one short frame
             board.limit_payload(DEFAULT_MAX_PAYLOAD)
-        self._room = 1 if baud else POLL_BYTES
+        self._room = 1 if out_baud else POLL_BYTES
         self._unsent = memoryview(b"")
+        self._arrived: bytes | memoryview = b""
         self._drained = True
         self._listening: list[socket.socket] = []
 
@@ -146,8 +172,12 @@ class BoardServer(ABC):
     def _exchange(self, line: int) -> None:
         """Do what can be done on an open line, then sleep until more can be."""
         now_us = _now_us()
+        self._suffer(now_us)
+        if now_us < self._stalled_until_us:
+            self._pause(self._stalled_until_us)
+            return
         self._receive(line, now_us)
-        if self._unsent:
+        if self._unsent or self._arrived:
             self._board.poll(now_us, room=0)
         else:
             # Data followed without a pause: make up for a late wake-up, but not for the board's
@@ -159,13 +189,37 @@ class BoardServer(ABC):
         self._send(line, now_us)
         self._sleep(line, now_us)
 
+    def _suffer(self, now_us: int) -> None:
+        """Do to the board and the line what is due to befall them."""
+        faults = self.cable.faults
+        for event in self.cable.events(now_us):
+            match event:
+                case "reset":
+                    self._unsent = memoryview(b"")  # also the rest of a frame half sent
+                    self._board.reset()
+                    self._on_fault("the board restarts by itself")
+                case "stall":
+                    self._stalled_until_us = now_us + int(faults.stall_s * 1e6)
+                    self._on_fault(f"the board stops for {faults.stall_s:g} s")
+                case "disconnect":
+                    self._gone_until_us = now_us + int(faults.disconnect_s * 1e6)
+                    self._on_fault(f"the cable is pulled for {faults.disconnect_s:g} s")
+                    raise HungUpError
+
+    def _pause(self, until_us: int) -> None:
+        """Do nothing until then, or until `stop`."""
+        select.select([self._wake], [], [], max(0, until_us - _now_us()) / 1e6)
+
     def _receive(self, line: int, now_us: int) -> None:
         if self._quiet:  # what is there now came after the last look: its time starts here
             self._in.idle_until(now_us)
         allowed = min(self._in.allowance(now_us), READ_BYTES)
         self._quiet = False
-        if allowed == 0:
-            return
+        if allowed:
+            self._read(line, allowed, now_us)
+        self._board.receive(bytes(self.cable.to_board.take(now_us)))
+
+    def _read(self, line: int, allowed: int, now_us: int) -> None:
         try:
             data = os.read(line, allowed)
         except BlockingIOError:
@@ -177,20 +231,24 @@ class BoardServer(ABC):
                 raise HungUpError
         self._in.spend(len(data))
         self._quiet = len(data) < allowed
-        self._board.receive(data)
+        self.cable.to_board.put(data, now_us)
 
     def _send(self, line: int, now_us: int) -> None:
-        allowed = min(self._out.allowance(now_us), len(self._unsent))
-        if allowed == 0:
+        if not self._arrived:
+            allowed = min(self._out.allowance(now_us), len(self._unsent), self.cable.to_host.room)
+            self._out.spend(allowed)
+            self.cable.to_host.put(self._unsent[:allowed], now_us)
+            self._unsent = self._unsent[allowed:]
+            self._arrived = self.cable.to_host.take(now_us)
+        if not self._arrived:
             return
         try:
-            sent = os.write(line, self._unsent[:allowed])
+            sent = os.write(line, self._arrived)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             raise HungUpError from error
-        self._out.spend(sent)
-        self._unsent = self._unsent[sent:]
+        self._arrived = self._arrived[sent:]
 
     def _sleep(self, line: int, now_us: int) -> None:
         wake_us = [] if self._board.next_due_us is None else [float(self._board.next_due_us)]
@@ -199,20 +257,21 @@ class BoardServer(ABC):
             readers.append(line)
         else:
             wake_us.append(self._in.due_us(READ_BYTES))
+        if self.cable.next_us is not None:
+            wake_us.append(self.cable.next_us)
         writers = []
-        if self._unsent:
-            due_us = self._out.due_us(len(self._unsent))
-            if due_us <= now_us:
-                writers.append(line)
-            else:
-                wake_us.append(due_us)
+        if self._arrived:
+            writers.append(line)
+        elif self._unsent:
+            wake_us.append(self._out.due_us(len(self._unsent)))
         elif not self._drained:
             wake_us.append(now_us)
         timeout_s = max(0.0, (min(wake_us) - now_us) / 1e6) if wake_us else None
         select.select(readers, writers, [], timeout_s)
 
     def _forget_line(self) -> None:
-        self._unsent = memoryview(b"")
+        self._unsent, self._arrived = memoryview(b""), b""
+        self.cable.clear()
         self._board.disconnect()
 
 
@@ -229,6 +288,8 @@ class PtyServer(BoardServer):
     link : Path, optional
         Symbolic link to make to the device, which has another name each time; a link that is
         there already is replaced.
+    faults, on_fault
+        As for :class:`BoardServer`.
 
     Raises
     ------
@@ -236,43 +297,75 @@ class PtyServer(BoardServer):
         If there are no pseudo-terminals here, or the link cannot be made.
     """
 
-    def __init__(self, board: VirtualBoard, *, baud: int = 0, link: Path | None = None) -> None:
-        super().__init__(board, baud)
+    def __init__(
+        self,
+        board: VirtualBoard,
+        *,
+        baud: int = 0,
+        link: Path | None = None,
+        faults: Faults = NO_FAULTS,
+        on_fault: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        super().__init__(board, baud, faults, on_fault)
+        if faults.disconnect is not None and link is None:
+            super().close()
+            raise TransportError(
+                "a pseudo-terminal that is disconnected comes back under another name: give it a "
+                "link with a steady one, or serve the board over TCP"
+            )
+        self._link = link
+        self._plugged = False
+        try:
+            self._plug()
+        except TransportError:
+            self.close()
+            raise
+        self.url = self.device if link is None else str(link)
+
+    def close(self) -> None:
+        """Remove the device and the link to it."""
+        self._unplug()
+        super().close()
+
+    def _plug(self) -> None:
+        """Make the device and the link to it."""
         try:
             import tty
 
             # Our own hold on the device's end keeps the line up while no host has it open.
             self._line, self._device = os.openpty()
+            self._plugged = True
             tty.setraw(self._device)
         except (ImportError, OSError) as error:
-            super().close()
             raise TransportError(
                 f"no pseudo-terminal can be had here ({error}): serve the board over TCP"
             ) from error
         os.set_blocking(self._line, False)
         self.device = os.ttyname(self._device)
-        self.url = self.device
-        self._link: Path | None = None
-        if link is not None:
-            try:
-                self._link = _make_link(link, self.device)
-            except TransportError:
-                self.close()
-                raise
-            self.url = str(link)
+        if self._link is not None:
+            _make_link(self._link, self.device)
 
-    def close(self) -> None:
-        """Remove the device and the link to it."""
+    def _unplug(self) -> None:
+        if not self._plugged:
+            return
+        self._plugged = False
         if self._link is not None:
             with contextlib.suppress(OSError):
                 if self._link.readlink() == Path(self.device):
                     self._link.unlink()
         os.close(self._line)
         os.close(self._device)
-        super().close()
 
     def _step(self) -> None:
-        self._exchange(self._line)
+        try:
+            self._exchange(self._line)
+        except HungUpError:
+            self._unplug()
+            self._forget_line()
+            while not self._stopping and _now_us() < self._gone_until_us:
+                self._pause(self._gone_until_us)
+            if not self._stopping:
+                self._plug()
 
 
 class TcpServer(BoardServer):
@@ -283,7 +376,7 @@ class TcpServer(BoardServer):
 
     Parameters
     ----------
-    board, baud
+    board, baud, faults, on_fault
         As for :class:`BoardServer`.
     host : str
         Address to listen on. The protocol knows no passwords: only loopback is safe.
@@ -297,9 +390,16 @@ class TcpServer(BoardServer):
     """
 
     def __init__(
-        self, board: VirtualBoard, *, host: str = "127.0.0.1", port: int = 0, baud: int = 0
+        self,
+        board: VirtualBoard,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        baud: int = 0,
+        faults: Faults = NO_FAULTS,
+        on_fault: Callable[[str], None] = lambda text: None,
     ) -> None:
-        super().__init__(board, baud)
+        super().__init__(board, baud, faults, on_fault)
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._listener = socket.create_server((host, port), family=family, backlog=4)
@@ -337,7 +437,7 @@ class TcpServer(BoardServer):
             client, _ = self._listener.accept()
         except OSError:
             return
-        if self._client is not None:
+        if self._client is not None or _now_us() < self._gone_until_us:
             client.close()
             return
         client.setblocking(False)
@@ -371,7 +471,13 @@ def _now_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def _make_link(link: Path, device: str) -> Path:
+def _slower(baud: int, bytes_per_s: float) -> int:
+    """Line rate at which the slower of line and receiver takes bytes; 0 is no limit."""
+    rates = [rate for rate in (baud, int(BITS_PER_BYTE * bytes_per_s)) if rate]
+    return min(rates, default=0)
+
+
+def _make_link(link: Path, device: str) -> None:
     if link.exists() and not link.is_symlink():
         raise TransportError(f"{link} exists and is no symbolic link: choose another path")
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
@@ -380,4 +486,3 @@ def _make_link(link: Path, device: str) -> Path:
         temporary.replace(link)
     except OSError as error:
         raise TransportError(f"cannot make the link {link}: {error.strerror}") from error
-    return link

@@ -116,6 +116,11 @@ class VirtualBoard:
         self._answers.clear()
         self._firmware.end_session()
 
+    def reset(self) -> None:
+        """Restart at once, as if the reset button was pressed: nothing volatile is left."""
+        self._firmware.close()
+        self._boot()
+
     def limit_payload(self, max_payload: int) -> None:
         """Offer bodies of at most `max_payload` bytes, as on a slow line; boots the board anew."""
         offered = min(max_payload, self._settings.max_payload)
@@ -178,8 +183,7 @@ class VirtualBoard:
         answer = Frame(request.type, request.sequence, body, flags).encode()
         if not flags & wire.FLAG_ERROR:
             if request.type == MessageType.RESET:
-                self._firmware.close()
-                self._boot()
+                self.reset()
                 return answer
             if request.type == MessageType.HELLO:
                 self._answers.clear()

@@ -12,6 +12,7 @@ from rich.table import Table
 from serial.tools import list_ports
 
 from firmware_sim.errors import FocalloopError
+from firmware_sim.faults import Faults, FaultsError
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import (
     DEFAULT_MAX_PAYLOAD,
@@ -79,16 +80,32 @@ def emulate(
     link: Annotated[
         Path | None, typer.Option(help="Symbolic link to make to the device, for a steady name.")
     ] = None,
+    faults: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="What goes wrong on the line, as 'flips=1e-5, disconnect=every 30 s'; "
+            "docs/link.md lists all.",
+        ),
+    ] = "",
     json: JsonFlag = False,
 ) -> None:
     """Serve a virtual board on a pseudo-terminal, or a TCP port, until Ctrl-C.
 
-    With --json, one document with the board's URL is printed as soon as it answers there.
+    With --json, one document with the board's URL is printed as soon as it answers there. With
+    --faults, what befalls the line is told as it happens, and its sum at the end.
 
     Example: focalloop emulate --scene clip.mp4 --profile scamp5 --baud 921600
     """
     if link is not None and tcp is not None:
         raise typer.BadParameter("a TCP port has no device to link to", param_hint="--link")
+    bad_line = _faults(faults)
+    if bad_line.disconnect is not None and tcp is None and link is None:
+        raise typer.BadParameter(
+            "a device that is disconnected comes back under another name: give --link PATH, or "
+            "--tcp PORT",
+            param_hint="--faults",
+        )
     # A host for a real board never needs these, nor Numba behind them.
     from firmware_sim.board_settings import BoardSettings
     from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
@@ -117,9 +134,9 @@ def emulate(
         with console.status("compiling the emulator's kernels (once a machine)"):
             board.warm_up()
         server = (
-            PtyServer(board, baud=baud, link=link)
+            PtyServer(board, baud=baud, link=link, faults=bad_line, on_fault=_tell)
             if tcp is None
-            else TcpServer(board, port=tcp, baud=baud)
+            else TcpServer(board, port=tcp, baud=baud, faults=bad_line, on_fault=_tell)
         )
         with server, stop_on_signals(server):
             if json:
@@ -131,12 +148,17 @@ def emulate(
                         "slots": slots,
                         "profile": settings.profile.name,
                         "scene": scene,
+                        "faults": str(bad_line),
                     }
                 )
             else:
                 stdout.print(server.url, highlight=False, soft_wrap=True)
                 console.print(f"an emulated {width}x{height} board is there; Ctrl-C ends it")
+            if bad_line.active:
+                _tell(f"its line is bad: {bad_line}")
             server.serve_forever()
+            if bad_line.active:
+                _tell(f"what went wrong: {server.cable}")
     finally:
         view.close()
 
@@ -319,9 +341,18 @@ def _identity(board: HelloAnswer) -> dict[str, Any]:
 
 
 def _open(port: str, baud: int) -> Board:
-    return Board.open(
-        port, baud=baud, on_event=lambda text: console.print(text, highlight=False, soft_wrap=True)
-    )
+    return Board.open(port, baud=baud, on_event=_tell)
+
+
+def _tell(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _faults(text: str) -> Faults:
+    try:
+        return Faults.parse(text)
+    except FaultsError as error:
+        raise typer.BadParameter(str(error), param_hint="--faults") from None
 
 
 def _running_map(board: Board) -> RatioMap:

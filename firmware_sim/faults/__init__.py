@@ -1,0 +1,10 @@
+"""A line that damages, delays and drops what it carries: the same faults for the same seed.
+
+:class:`Faults` says what goes wrong and reads the text of ``focalloop emulate --faults``;
+:class:`FaultyLine` does it to the bytes between a host and a board.
+"""
+
+from firmware_sim.faults.line import FaultyLine, Pipe
+from firmware_sim.faults.settings import Direction, Faults, FaultsError, Times
+
+__all__ = ["Direction", "Faults", "FaultsError", "FaultyLine", "Pipe", "Times"]

@@ -1,0 +1,211 @@
+"""Faults done to bytes between a host and a board. No I/O and no clock: times are given."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, deque
+from typing import Literal
+
+from firmware_sim.faults.settings import Direction, Faults, Times
+
+AIR_BYTES = 1 << 20
+"""Bytes that a delayed line holds in each direction; a sender waits, or what is beyond is lost."""
+
+_NEVER = 1 << 62
+"""A place that no stream reaches."""
+
+Event = Literal["disconnect", "stall", "reset"]
+EVENTS: tuple[Event, ...] = ("disconnect", "stall", "reset")
+
+_NAMES = {
+    "flips": "bits flipped",
+    "drops": "bytes dropped",
+    "doubles": "bytes doubled",
+    "bursts": "bursts of noise",
+    "disconnect": "times disconnected",
+    "stall": "stalls",
+    "reset": "resets",
+}
+
+
+class _Hits:
+    """Places at which something happens that has the same probability everywhere."""
+
+    def __init__(self, probability: float, rng: random.Random) -> None:
+        self._scale = 1 / math.log1p(-probability) if probability else None
+        self._rng = rng
+        self._next = 0 if self._scale else _NEVER
+        self._step(0)
+
+    def below(self, stop: int) -> list[int]:
+        """Return the places below `stop` not returned before, ascending."""
+        places = []
+        while self._next < stop:
+            places.append(self._next)
+            self._step(1)
+        return places
+
+    def _step(self, least: int) -> None:
+        if self._scale:  # the distance between two hits is geometric
+            gap = math.log(1 - self._rng.random()) * self._scale
+            self._next += least + int(min(gap, _NEVER))
+
+
+class _Schedule:
+    """Moments at which something happens, from the first time it is asked on."""
+
+    def __init__(self, times: Times | None, rng: random.Random) -> None:
+        self._times = times
+        self._rng = rng
+        self.next_us: float | None = None
+
+    def due(self, now_us: float) -> bool:
+        """Whether a moment has come since it was last asked."""
+        if self._times is None:
+            return False
+        if self.next_us is None:
+            self.next_us = now_us + self._gap_us()
+        if now_us < self.next_us:
+            return False
+        while self.next_us <= now_us:
+            self.next_us += self._gap_us()
+        return True
+
+    def _gap_us(self) -> float:
+        assert self._times is not None
+        even = 1.0 if self._times.even else -math.log(1 - self._rng.random())
+        return max(1.0, even * 1e6 / self._times.per_s)
+
+
+class Pipe:
+    """One direction of a line: bytes go in, and come out late and damaged.
+
+    Single bits and bytes are hit by their place in the stream, so that it does not matter in which
+    pieces they come; bursts go by the time.
+
+    Parameters
+    ----------
+    faults : Direction
+        What goes wrong.
+    seed : str
+        Of everything random here.
+    hits : Counter
+        Counts what went wrong, by the names of the settings.
+    """
+
+    def __init__(self, faults: Direction, seed: str, hits: Counter[str]) -> None:
+        self._faults = faults
+        self._hits = hits
+        self._flips, self._drops, self._doubles = (
+            _Hits(getattr(faults, kind), random.Random(f"{seed} {kind}"))
+            for kind in ("flips", "drops", "doubles")
+        )
+        self._bursts = _Schedule(faults.bursts, random.Random(f"{seed} bursts"))
+        self._noise = random.Random(f"{seed} noise")
+        self._noise_left = 0
+        self._place = 0
+        self._air: deque[tuple[float, bytes | memoryview]] = deque()
+        self._held = 0
+
+    @property
+    def room(self) -> int:
+        """Bytes that can be put in now."""
+        return AIR_BYTES - self._held
+
+    @property
+    def due_us(self) -> float | None:
+        """When the next bytes come out; None where none are on their way."""
+        return self._air[0][0] if self._air else None
+
+    def put(self, data: bytes | memoryview, now_us: float) -> None:
+        """Send bytes; those beyond :attr:`room` are lost."""
+        data = self._damaged(data[: self.room], now_us)
+        if data:
+            self._air.append((now_us + self._faults.delay_s * 1e6, data))
+            self._held += len(data)
+
+    def take(self, now_us: float) -> bytes | memoryview:
+        """Bytes that have arrived by now."""
+        arrived: list[bytes | memoryview] = []
+        while self._air and self._air[0][0] <= now_us:
+            arrived.append(self._air.popleft()[1])
+            self._held -= len(arrived[-1])
+        return arrived[0] if len(arrived) == 1 else b"".join(arrived)
+
+    def clear(self) -> None:
+        """Lose what is on its way, as when the cable is pulled."""
+        self._air.clear()
+        self._held = 0
+
+    def _damaged(self, data: bytes | memoryview, now_us: float) -> bytes | memoryview:
+        start, stop = self._place, self._place + len(data)
+        self._place = stop
+        flips = self._flips.below(8 * stop)
+        drops, doubles = self._drops.below(stop), set(self._doubles.below(stop))
+        if self._bursts.due(now_us):
+            self._noise_left = self._faults.burst_bytes
+            self._hits["bursts"] += 1
+        if not (flips or drops or doubles or self._noise_left):
+            return data
+        self._hits.update(flips=len(flips), drops=len(drops), doubles=len(doubles))
+        out = bytearray(data)
+        noisy = min(self._noise_left, len(out))
+        out[:noisy] = self._noise.randbytes(noisy)
+        self._noise_left -= noisy
+        for bit in flips:
+            out[bit // 8 - start] ^= 1 << bit % 8
+        gone = set(drops)
+        for place in sorted(gone | doubles, reverse=True):  # what lies before stays in its place
+            at = place - start
+            out[at : at + 1] = out[at : at + 1] * ((place not in gone) + (place in doubles))
+        return bytes(out)
+
+
+class FaultyLine:
+    """Both directions of a line, and what befalls the whole of it.
+
+    Parameters
+    ----------
+    faults : Faults
+        What goes wrong.
+
+    Attributes
+    ----------
+    to_host, to_board : Pipe
+    hits : Counter
+        How often each setting has struck.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.hits: Counter[str] = Counter()
+        self.to_host = Pipe(faults.to_host, f"{faults.seed} to-host", self.hits)
+        self.to_board = Pipe(faults.to_board, f"{faults.seed} to-board", self.hits)
+        self._schedules = {
+            event: _Schedule(getattr(faults, event), random.Random(f"{faults.seed} {event}"))
+            for event in EVENTS
+        }
+
+    @property
+    def next_us(self) -> float | None:
+        """When something is about to happen to the line, or bytes to arrive."""
+        moments = [schedule.next_us for schedule in self._schedules.values()]
+        moments += [self.to_host.due_us, self.to_board.due_us]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def events(self, now_us: float) -> list[Event]:
+        """Return what befalls the line now."""
+        happened = [event for event, schedule in self._schedules.items() if schedule.due(now_us)]
+        self.hits.update(happened)
+        return happened
+
+    def clear(self) -> None:
+        """Lose what is on its way."""
+        self.to_host.clear()
+        self.to_board.clear()
+
+    def __str__(self) -> str:
+        """Say what has gone wrong so far."""
+        told = [f"{self.hits[kind]} {name}" for kind, name in _NAMES.items() if self.hits[kind]]
+        return ", ".join(told) or "nothing went wrong"

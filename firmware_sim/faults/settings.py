@@ -1,0 +1,281 @@
+"""What goes wrong on a line, and the text in which a user says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from firmware_sim.errors import FocalloopError
+
+MOST_PER_S = 1000.0
+"""Most often that something may happen; a finer grain than a line's pauses means nothing."""
+
+_UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+_UNITS_BYTES = {"B/s": 1.0, "kB/s": 1e3, "MB/s": 1e6}
+_NUMBER = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
+
+
+class FaultsError(FocalloopError, ValueError):
+    """A line cannot be made bad like this; the message says which setting and why."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """When something happens: at even distances, or at random ones.
+
+    Attributes
+    ----------
+    per_s : float
+        How often, a second in the mean; above 0 and at most `MOST_PER_S`.
+    even : bool
+        Every ``1 / per_s`` seconds; else independently of one another (a Poisson process).
+    """
+
+    per_s: float
+    even: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_s <= MOST_PER_S:
+            raise FaultsError(
+                f"something happens more than 0 and at most {MOST_PER_S:g} times a second, "
+                f"not {self.per_s:g}"
+            )
+
+    def __str__(self) -> str:
+        return f"every {1 / self.per_s:g} s" if self.even else f"{self.per_s:g}/s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Direction:
+    """What goes wrong with the bytes of one direction.
+
+    Attributes
+    ----------
+    flips : float
+        Probability that a bit arrives inverted: the bit error rate.
+    drops, doubles : float
+        Probability that a byte does not arrive, and that it arrives twice.
+    bursts : Times or None
+        When noise takes the place of the next `burst_bytes` bytes.
+    burst_bytes : int
+        1 or more.
+    delay_s : float
+        Time that every byte takes to arrive.
+    slow_bytes_per_s : float
+        Rate at which the receiving end takes bytes, so that the sender must wait; 0 is no limit.
+    """
+
+    flips: float = 0.0
+    drops: float = 0.0
+    doubles: float = 0.0
+    bursts: Times | None = None
+    burst_bytes: int = 64
+    delay_s: float = 0.0
+    slow_bytes_per_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flips", "drops", "doubles"):
+            probability = getattr(self, name)
+            _check(name, "is a probability below 1", probability, 0 <= probability < 1)
+        _check("bursts", "replace 1 byte or more", self.burst_bytes, self.burst_bytes >= 1)
+        _check("delay", "is 0 to 10 s", self.delay_s, 0 <= self.delay_s <= 10)
+        slow = self.slow_bytes_per_s
+        _check("slow", "is 100 B/s or more", slow, slow == 0 or 100 <= slow < float("inf"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong on a line; nothing, by default.
+
+    Attributes
+    ----------
+    to_host, to_board : Direction
+        Faults of the bytes on their way.
+    disconnect : Times or None
+        When the cable is pulled: the port is gone for `disconnect_s`.
+    stall : Times or None
+        When the board stops, in mid-frame too, for `stall_s`, and then goes on where it was.
+    reset : Times or None
+        When the board restarts by itself, leaving the frame it sends unfinished.
+    disconnect_s, stall_s : float
+        Above 0.
+    seed : int
+        0 or more. The same seed does the same to the same bytes at the same times.
+
+    Raises
+    ------
+    FaultsError
+        If a value is out of its range.
+    """
+
+    to_host: Direction = field(default_factory=Direction)
+    to_board: Direction = field(default_factory=Direction)
+    disconnect: Times | None = None
+    disconnect_s: float = 1.0
+    stall: Times | None = None
+    stall_s: float = 1.0
+    reset: Times | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("disconnect", self.disconnect_s), ("stall", self.stall_s)):
+            _check(name, "lasts more than 0 s and at most an hour", seconds, 0 < seconds <= 3600)
+        _check("seed", "is 0 or more", self.seed, self.seed >= 0)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what a user writes, as ``flips=1e-5, to-host.delay=5 ms, disconnect=every 30 s``.
+
+        Items are separated by commas. `docs/link.md` has the list; ``str()`` writes it again.
+
+        Raises
+        ------
+        FaultsError
+            What is wrong with which item, and what can be written there.
+        """
+        settings: dict[str, Any] = {}
+        ways: dict[str, dict[str, Any]] = {"to-host": {}, "to-board": {}}
+        given: set[tuple[str, str]] = set()
+        for item in filter(None, map(str.strip, text.split(","))):
+            name, equals, value = (part.strip() for part in item.partition("="))
+            way, dot, kind = name.rpartition(".")
+            if not equals or (dot and way not in ways) or kind not in _KINDS:
+                raise FaultsError(f"{item!r} is no fault: write NAME=VALUE, {_names()}")
+            kinds = _LINE_KINDS if kind in _LINE_KINDS else _WAY_KINDS
+            if dot and kinds is _LINE_KINDS:
+                raise FaultsError(f"{kind} befalls the whole line: write it without {way}")
+            goals = [way] if dot else [""] if kinds is _LINE_KINDS else list(ways)
+            if given & {(goal, kind) for goal in goals}:
+                raise FaultsError(f"{item!r} says again what was said before: leave one out")
+            given |= {(goal, kind) for goal in goals}
+            found = kinds[kind](kind, value)
+            for goal in goals:
+                ways.get(goal, settings).update(found)
+        return cls(
+            to_host=Direction(**ways["to-host"]), to_board=Direction(**ways["to-board"]), **settings
+        )
+
+    def __str__(self) -> str:
+        """Text that :meth:`parse` reads back; empty where nothing goes wrong."""
+        both = list(_written(self.to_host))
+        if self.to_host != self.to_board:
+            both = [f"to-host.{item}" for item in both]
+            both += [f"to-board.{item}" for item in _written(self.to_board)]
+        for name, times, seconds in (
+            ("disconnect", self.disconnect, self.disconnect_s),
+            ("stall", self.stall, self.stall_s),
+        ):
+            if times is not None:
+                both.append(f"{name}={times} for {seconds:g} s")
+        if self.reset is not None:
+            both.append(f"reset={self.reset}")
+        return ", ".join([*both, f"seed={self.seed}"] if both else both)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything goes wrong at all."""
+        return str(self) != ""
+
+
+def _written(way: Direction) -> Iterator[str]:
+    for name in ("flips", "drops", "doubles"):
+        if value := getattr(way, name):
+            yield f"{name}={value!r}"
+    if way.bursts is not None:
+        yield f"bursts={way.bursts} of {way.burst_bytes} B"
+    if way.delay_s:
+        yield f"delay={way.delay_s * 1e3:g} ms"
+    if way.slow_bytes_per_s:
+        yield f"slow={way.slow_bytes_per_s:g} B/s"
+
+
+def _check(name: str, rule: str, value: float, holds: bool) -> None:
+    if not holds:
+        raise FaultsError(f"{name} {rule}, not {value:g}")
+
+
+def _match(kind: str, pattern: str, value: str, example: str) -> re.Match[str]:
+    found = re.fullmatch(pattern, value)
+    if found is None:
+        raise FaultsError(f"{value!r} does not say {kind}: write {kind}={example}")
+    return found
+
+
+def _probability(kind: str, value: str) -> dict[str, Any]:
+    return {kind: float(_match(kind, _NUMBER, value, "1e-5")[1])}
+
+
+def _duration_s(number: str, unit: str) -> float:
+    return float(number) * _UNITS_S[unit]
+
+
+def _unit(units: dict[str, float]) -> str:
+    return rf"\s*({'|'.join(units)})"
+
+
+_TIMES = rf"(?:every\s+{_NUMBER}{_unit(_UNITS_S)}|{_NUMBER}\s*/\s*s)"
+
+
+def _times(found: re.Match[str]) -> Times:
+    if found[3] is not None:
+        return Times(float(found[3]))
+    period_s = _duration_s(found[1], found[2])
+    return Times(1 / period_s if period_s else float("inf"), even=True)
+
+
+def _bursts(kind: str, value: str) -> dict[str, Any]:
+    found = _match(kind, rf"{_TIMES}(?:\s+of\s+(\d+)\s*B)?", value, "0.1/s, or every 10 s of 64 B")
+    length = {} if found[4] is None else {"burst_bytes": int(found[4])}
+    return {kind: _times(found), **length}
+
+
+def _outage(kind: str, value: str) -> dict[str, Any]:
+    pattern = rf"{_TIMES}(?:\s+for\s+{_NUMBER}{_unit(_UNITS_S)})?"
+    found = _match(kind, pattern, value, "every 30 s, or 0.1/s for 500 ms")
+    length = {} if found[4] is None else {f"{kind}_s": _duration_s(found[4], found[5])}
+    return {kind: _times(found), **length}
+
+
+def _reset(kind: str, value: str) -> dict[str, Any]:
+    return {kind: _times(_match(kind, _TIMES, value, "every 30 s, or 0.1/s"))}
+
+
+def _delay(kind: str, value: str) -> dict[str, Any]:
+    found = _match(kind, _NUMBER + _unit(_UNITS_S), value, "5 ms")
+    return {"delay_s": _duration_s(found[1], found[2])}
+
+
+def _slow(kind: str, value: str) -> dict[str, Any]:
+    found = _match(kind, _NUMBER + _unit(_UNITS_BYTES), value, "20 kB/s")
+    return {"slow_bytes_per_s": float(found[1]) * _UNITS_BYTES[found[2]]}
+
+
+def _seed(kind: str, value: str) -> dict[str, Any]:
+    return {kind: int(_match(kind, r"(\d+)", value, "1")[1])}
+
+
+_Reader = Callable[[str, str], dict[str, Any]]
+_WAY_KINDS: dict[str, _Reader] = {
+    "flips": _probability,
+    "drops": _probability,
+    "doubles": _probability,
+    "bursts": _bursts,
+    "delay": _delay,
+    "slow": _slow,
+}
+_LINE_KINDS: dict[str, _Reader] = {
+    "disconnect": _outage,
+    "stall": _outage,
+    "reset": _reset,
+    "seed": _seed,
+}
+_KINDS = {**_WAY_KINDS, **_LINE_KINDS}
+
+
+def _names() -> str:
+    return (
+        f"where NAME is {', '.join(_KINDS)}, the first {len(_WAY_KINDS)} also with to-host. or "
+        "to-board. before it"
+    )
