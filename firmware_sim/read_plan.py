@@ -19,6 +19,17 @@ from firmware_sim.ratio_map import RatioMap
 Sample = TypeVar("Sample", bound=np.generic)
 
 
+def read_slots(slots: int, level: int, phase: int = 0) -> NDArray[np.bool_]:
+    """After which slots (T,) a pixel of `level` above 0 is read: where one of its spans ends.
+
+    `phase`, 0..T/level - 1, is how many slots late its spans begin (`firmware_sim.staggering`).
+    Windows follow one another without pause, so the span that a phase pushes over the end of the
+    window is read early in the next one.
+    """
+    ends: NDArray[np.bool_] = (np.arange(1, slots + 1) - phase) % (slots // level) == 0
+    return ends
+
+
 @dataclass(frozen=True, eq=False)
 class ReadPlan:
     """Order of the reads of one window; build it with `ReadPlan.of`.
@@ -53,11 +64,12 @@ class ReadPlan:
         levels = ratio_map.levels.reshape(-1)
         pixels: list[NDArray[np.int32]] = []
         reads: list[NDArray[np.uint8]] = []
+        read_after = {level: read_slots(slots, level) for level in ratio_map.level_set if level}
         for slot in range(slots):
             read_of_level = np.zeros(256, np.uint8)
             ends_here = np.zeros(256, np.bool_)
-            for level in ratio_map.level_set:
-                if level and (slot + 1) % (slots // level) == 0:
+            for level, after in read_after.items():
+                if after[slot]:
                     ends_here[level] = True
                     read_of_level[level] = (slot + 1) // (slots // level) - 1
             pixel = np.flatnonzero(ends_here[levels]).astype(np.int32)

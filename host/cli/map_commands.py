@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+from firmware_sim.feasibility import (
+    DEFAULT_JOULES_PER_CONVERSION,
+    DEFAULT_SLOT_RATE_HZ,
+    Feasibility,
+    FeasibilityError,
+    Hardware,
+)
 from firmware_sim.ratio_map import (
     DEFAULT_LEVEL_SET,
     DEFAULT_SLOTS,
@@ -15,7 +22,9 @@ from firmware_sim.ratio_map import (
     RatioMap,
     RatioMapError,
 )
+from firmware_sim.staggering import stagger
 from firmware_sim.tiles import APERTURE_TILE
+from firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
 from host.cli.arguments import load_map
 from host.cli.map_report import (
     describe,
@@ -26,7 +35,8 @@ from host.cli.map_report import (
     tell_written,
 )
 from host.cli.output import JsonFlag, emit_json, stdout
-from host.map_design import ReadSchedule, shares_for_mean
+from host.cli.schedule_picture import draw_schedule
+from host.map_design import shares_for_mean
 
 maps = typer.Typer(
     name="map",
@@ -88,35 +98,90 @@ def convert(
     tell_written(loaded, target, json)
 
 
+def _above_zero(value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value:g} is not a number above 0")
+    return value
+
+
 @maps.command()
 def schedule(
     ratio_map: MapArgument,
-    slot_rate: Annotated[float, typer.Option(min=1e-3, help="Slots a second.")] = 240.0,
+    slot_rate: Annotated[
+        float, typer.Option(callback=_above_zero, help="Slots a second.")
+    ] = DEFAULT_SLOT_RATE_HZ,
     bits: Annotated[int, typer.Option(min=1, max=16, help="Bits a sample.")] = 8,
     adc_rate: Annotated[
-        float | None, typer.Option(min=1e-3, help="Samples the ADC takes a second.")
+        float | None,
+        typer.Option(
+            callback=_above_zero,
+            help="Conversions a second, of all converters together.",
+            show_default="no verdict",
+        ),
     ] = None,
     link_rate: Annotated[
         float | None,
-        typer.Option(min=1e-3, help="Bytes the link carries a second; a baud rate / 10."),
+        typer.Option(
+            callback=_above_zero,
+            help="Bytes the link carries a second; a baud rate / 10.",
+            show_default="no verdict",
+        ),
     ] = None,
+    payload: Annotated[
+        int,
+        typer.Option(min=MIN_MAX_PAYLOAD, max=65535, help="Longest frame body on the wire, bytes."),
+    ] = DEFAULT_MAX_PAYLOAD,
+    joules_per_conversion: Annotated[
+        float,
+        typer.Option(
+            callback=_above_zero,
+            help="Energy of one read, joules; the default is that of a low-power VGA sensor "
+            "(Park et al., IEEE JSSC 2021).",
+        ),
+    ] = DEFAULT_JOULES_PER_CONVERSION,
+    staggered: Annotated[
+        bool,
+        typer.Option("--stagger", help="Let pixels begin in different slots, to lower the peak."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Draw it to a .png or .svg file."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if ADC or link is too slow.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Count the reads of every slot, and tell whether ADC and link keep up.
+    """Tell what a map's reads ask of ADC, link and power, and whether they keep up.
 
-    Example: focalloop map schedule tile-2of16 --adc-rate 20e6 --link-rate 92160
+    The exit code is 0 whether they do or not; with --check it is 1 where one is too slow.
+
+    Example: focalloop map schedule tile-2of16 --adc-rate 4e6 --link-rate 3e6 -o schedule.png
     """
-    planned = ReadSchedule.of(
-        load_map(ratio_map),
+    loaded = load_map(ratio_map)
+    hardware = Hardware(
         slot_rate_hz=slot_rate,
-        bits=bits,
         adc_rate_hz=adc_rate,
         link_rate_bytes_per_s=link_rate,
+        bits=bits,
+        max_payload=payload,
+        joules_per_conversion=joules_per_conversion,
     )
+    phases = stagger(loaded) if staggered else None
+    nominal = Feasibility.of(loaded, hardware)
+    planned = nominal if phases is None else Feasibility.of(loaded, hardware, phases)
+    if output is not None:
+        draw_schedule(output, loaded, planned, phases, None if phases is None else nominal)
     if json:
-        emit_json(schedule_facts(planned))
+        emit_json(schedule_facts(planned, phases))
     else:
-        stdout.print(schedule_table(planned))
+        stdout.print(schedule_table(planned, nominal))
+        if output is not None:
+            stdout.print(f"wrote {output}", highlight=False, soft_wrap=True)
+    if check and not planned.keeps_up:
+        slow = [name for name, fits in (("ADC", planned.fits_adc_holding),
+                                        ("link", planned.fits_link)) if fits is False]  # fmt: skip
+        raise FeasibilityError(f"the schedule does not fit: {' and '.join(slow)} too slow")
 
 
 SizeOption = Annotated[str, typer.Option("--size", metavar="HxW", help="Array size in pixels.")]

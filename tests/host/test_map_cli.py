@@ -13,7 +13,7 @@ from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import LEVEL_COLOURS, NAMED_TILES, RatioMap, RatioMapError
 from firmware_sim.tiles import APERTURE_TILE
 from host.cli import app
-from host.map_design import ReadSchedule, shares_for_mean
+from host.map_design import shares_for_mean
 
 
 def run(*words):
@@ -128,28 +128,6 @@ def test_convert_goes_to_png_and_back(tmp_path):
         assert RatioMap.load(tmp_path / name).hash() == made.hash()
 
 
-def test_schedule_counts_reads_and_judges_rates():
-    facts = run_json(
-        "map", "schedule", "tile-2of16", "--bits", "10",
-        "--adc-rate", "15728640", "--link-rate", "1e6",
-    )  # fmt: skip
-    assert facts["reads_per_slot"][15] == 65536  # every pixel ends its last span there
-    assert facts["reads_per_slot"][3] == 65536 // 4
-    assert facts["bytes_per_window"] == 2 * 131072
-    assert facts["window_s"] == pytest.approx(16 / 240)
-    assert facts["mean_rate_hz"] == pytest.approx(131072 * 15)
-    assert facts["peak_rate_hz"] == 65536 * 240
-    assert facts["link_s_per_window"] == pytest.approx(0.262144)
-    assert facts["fits_adc"] is True
-    assert facts["fits_link"] is False
-    assert "too slow" in run("map", "schedule", "tile-2of16", "--link-rate", "1e6").stdout
-
-
-def test_schedule_without_rates_gives_no_verdict():
-    facts = run_json("map", "schedule", "fixed-1of16")
-    assert facts["fits_adc"] is facts["fits_link"] is facts["link_s_per_window"] is None
-
-
 @given(st.floats(0, 8))
 def test_shares_have_the_mean_asked_for(mean_level):
     shares = shares_for_mean(mean_level)
@@ -164,21 +142,6 @@ def test_shares_are_the_most_even_ones():
     assert shares_for_mean(3, (0, 1, 2, 4, 8)) == pytest.approx(dict.fromkeys((0, 1, 2, 4, 8), 0.2))
     with pytest.raises(RatioMapError, match="ask for 1 to 4"):
         shares_for_mean(0.5, (1, 2, 4))
-
-
-def test_a_schedule_fits_at_exactly_its_rate():
-    ratio_map = RatioMap.uniform(2, (10, 10))
-    needs = ReadSchedule.of(ratio_map, slot_rate_hz=100, bits=8)
-    exact = ReadSchedule.of(
-        ratio_map,
-        slot_rate_hz=100,
-        bits=8,
-        adc_rate_hz=needs.peak_rate_hz,
-        link_rate_bytes_per_s=needs.link_needed_bytes_per_s,
-    )
-    assert exact.fits_adc
-    assert exact.fits_link
-    assert exact.link_s == pytest.approx(needs.window_s)
 
 
 BAD = {
@@ -215,7 +178,6 @@ WRONG_USE = [
     ["map", "make", "tile", "a,b", "-o", "x.npz"],
     ["map", "make", "fixed", "1", "--size", "large", "-o", "x.npz"],
     ["map", "make", "fixed", "1"],
-    ["map", "schedule", "tile-2of16", "--bits", "17"],
 ]
 
 
