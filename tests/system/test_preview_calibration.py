@@ -2,18 +2,11 @@
 
 import json
 import re
-import shutil
 
 import pytest
 from running import Running
 
 from firmware_sim.noise import NoiseProfile
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE_MS = 60_000
 
 TRUTH = NoiseProfile(
     name="bench",
@@ -26,8 +19,6 @@ TRUTH = NoiseProfile(
     prnu=0.01,
 )
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
@@ -39,29 +30,6 @@ def live(tmp_path_factory):
     ) as running:
         yield running
     assert "Traceback" not in running.complaints
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, live):
-    """The page, streaming; whatever its console complains of fails the test."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(PATIENCE_MS)
-    complaints = []
-    page.on("console", lambda line: complaints.append(f"{line.type}: {line.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(live.url)
-    page.wait_for_selector("#calibration-start:enabled")
-    yield page
-    assert [line for line in complaints if "status of 4" not in line] == []
-    page.close()
 
 
 def digits(page, selector):

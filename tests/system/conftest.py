@@ -1,0 +1,62 @@
+"""A real headless Chromium, with the page of a running `focalloop live` in it."""
+
+import re
+import shutil
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 60_000
+
+BROWSERS_OWN_REMARKS = r"status of 4|willReadFrequently"
+"""On a refused upload, and on the tests' own look at the canvases."""
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open the page of a `focalloop live`; what any console complains of fails the test."""
+    pages, complaints = [], []
+
+    def open_page(url):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        pages.append(page)
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda line: complaints.append(f"{line.type}: {line.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        page.wait_for_function(
+            "() => /\\d/.test(document.getElementById('window-label').textContent)"
+        )
+        return page
+
+    yield open_page
+    assert [line for line in complaints if not re.search(BROWSERS_OWN_REMARKS, line)] == []
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def page(open_page, live):
+    """The page of the module's `live`."""
+    return open_page(live.url)
