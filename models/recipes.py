@@ -43,7 +43,7 @@ from models.training_data import TrainError, TrainingData
 
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"
-SEARCH_SHARE = 0.6
+SEARCH_SHARE = 0.8
 """Part of the map's minutes for the search of the tiles that its policies begin at."""
 SEARCH_CANDIDATES, SEARCH_GENERATIONS = 128, 4
 """Tiles in a generation, and generations where the budget is in steps."""
