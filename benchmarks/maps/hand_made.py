@@ -60,6 +60,13 @@ SCATTERED: dict[float, str] = {1: "2-1-1-0", 2: "4-1-1-2", 2.5: "4-2-2-2", 4: "8
 """The tile whose levels a random map scatters; few gaps, or chance leaves holes."""
 
 UNDER_APERTURE: dict[float, list[str]] = {
-    1: ["4-dispersed", "4-stride2", "2-checkerboard", "2-1-1-0"],
+    1: [
+        "4-dispersed",
+        "4-stride2",
+        "2-checkerboard",
+        "2-1-1-0",
+        "two4-two2-four1",
+        "two4-eight1",
+    ],
 }
 """Names of those that are also tried under the coded aperture."""
