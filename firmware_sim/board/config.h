@@ -1,0 +1,56 @@
+/* How much memory the firmware takes. A port changes these with -DFL_...=... on the compiler's
+ * command line; docs/porting-a-board.md has the table of what they cost. */
+#ifndef FL_CONFIG_H
+#define FL_CONFIG_H
+
+#include "wire.h"
+
+/* Largest array, in pixels: two ratio maps of half a byte a pixel are stored. */
+#ifndef FL_MAX_PIXELS
+#define FL_MAX_PIXELS (256u * 256u)
+#endif
+
+/* Longest row, in pixels: one row is worked on at a time. */
+#ifndef FL_MAX_WIDTH
+#define FL_MAX_WIDTH 256u
+#endif
+
+/* Most slots a window. Counts where there is an aperture. */
+#ifndef FL_MAX_SLOTS
+#define FL_MAX_SLOTS 16u
+#endif
+
+/* 1: coded apertures can be uploaded; two are stored, of one bit a pixel and slot. 0: none. */
+#ifndef FL_APERTURE
+#define FL_APERTURE 1
+#endif
+
+/* Longest packed readout of one window, in bytes. A map that reads more is refused. By default
+ * two measurements a pixel (r_avg = 1/8) at two bytes each. */
+#ifndef FL_WINDOW_BYTES
+#define FL_WINDOW_BYTES (2u * 2u * FL_MAX_PIXELS)
+#endif
+
+/* Windows whose readouts are stored, 1 to 255: sent again on request until the next ones need the
+ * room. With 1 the sensor waits while a readout is on the line. */
+#ifndef FL_HELD_WINDOWS
+#define FL_HELD_WINDOWS 2u
+#endif
+
+/* Longest frame body taken, in bytes, 256 or more. */
+#ifndef FL_MAX_PAYLOAD
+#define FL_MAX_PAYLOAD FL_DEFAULT_MAX_PAYLOAD
+#endif
+
+/* What follows from these. */
+#define FL_MAX_LEVELS 16u
+#define FL_MAP_BYTES (10u + FL_MAX_LEVELS + (FL_MAX_PIXELS + 1u) / 2u)
+#define FL_MASK_BYTES ((FL_MAX_SLOTS * FL_MAX_PIXELS + 7u) / 8u)
+#define FL_FRAME_BYTES (FL_MAX_PAYLOAD + FL_FRAME_OVERHEAD)
+#define FL_CODE_BYTES (FL_FRAME_BYTES + FL_FRAME_BYTES / 254u + 1u)
+
+_Static_assert(FL_MAX_PAYLOAD >= FL_MIN_MAX_PAYLOAD && FL_MAX_PAYLOAD <= 65535u - FL_FRAME_OVERHEAD,
+               "a board takes bodies of 256 to 65524 bytes");
+_Static_assert(FL_HELD_WINDOWS >= 1 && FL_HELD_WINDOWS <= 255, "1 to 255 windows can be held");
+
+#endif

@@ -1,0 +1,46 @@
+/* Frames on the line: COBS between zero bytes, header, CRC-32. Both ways byte by byte, in the
+ * memory of one frame each. */
+#ifndef FL_FRAME_H
+#define FL_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+struct fl_receiver {
+    uint8_t content[FL_FRAME_BYTES]; /* decoded so far: header, body, CRC */
+    uint32_t length;                 /* bytes of it */
+    uint32_t code_length;            /* bytes since the last zero byte */
+    uint8_t left;                    /* bytes left in the COBS block */
+    bool zero_due;                   /* a zero comes before the next block */
+    bool overrun;                    /* too long: dropped up to the next zero byte */
+    uint32_t good, bad;              /* frames taken and rejected since boot */
+};
+
+/* A frame as received; `body` lies in the receiver and holds until the next byte is fed. */
+struct fl_frame {
+    uint8_t version, type, flags;
+    uint16_t sequence, length;
+    uint32_t crc;
+    const uint8_t *body;
+};
+
+/* Take a byte of the line; true when it ended a frame that is whole and undamaged. */
+bool fl_feed(struct fl_receiver *receiver, uint8_t byte, struct fl_frame *frame);
+
+struct fl_sender {
+    uint8_t code[FL_CODE_BYTES + 2]; /* the frame on its way out, both zero bytes included */
+    uint32_t length;                 /* bytes of it */
+    uint32_t sent;                   /* of them, those that the line took */
+    uint32_t block;                  /* where the open COBS block began */
+    uint32_t crc;
+};
+
+void fl_frame_begin(struct fl_sender *sender, unsigned type, unsigned flags, unsigned sequence,
+                    unsigned length);
+void fl_frame_add(struct fl_sender *sender, const uint8_t *data, size_t count);
+void fl_frame_end(struct fl_sender *sender);
+
+#endif

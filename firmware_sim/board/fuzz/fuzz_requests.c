@@ -1,0 +1,228 @@
+/* Fuzzes the whole firmware: the input is a list of things that happen to a board, each a byte that
+ * says what and what it needs. Frames get their CRC here, so that the fuzzer reaches what lies
+ * behind it.
+ *
+ *     0 type flags sequence length(2) body   a frame comes in
+ *     1 length bytes                         bytes come in as they are
+ *     2 time(2)                              time passes, in units of 100 us
+ *     3 room                                 the line takes `room` bytes at a time from here on
+ *     4 height width cells                   a map is uploaded and committed, tile and all
+ *     5                                      the sensor fails once, or is slow, in turns
+ *     6                                      the last frame comes in again
+ *
+ * The first byte of the input chooses the board. Sanitizers watch the firmware; what it sends must
+ * be whole frames, and what it asks of the sensor must lie on the sensor. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "bytes.h"
+#include "frame.h"
+#include "hal.h"
+#include "map.h"
+#include "sha256.h"
+
+enum { HEIGHT = 4, WIDTH = 6, MOST_POLLS = 500 };
+
+static const uint8_t level_set[] = {0, 1, 2, 4, 8};
+static struct fl_identity identity = {
+    .name = "fuzzed",
+    .firmware = "",
+    .serial = "",
+    .height = HEIGHT,
+    .width = WIDTH,
+    .slots = 16,
+    .bits = 16,
+    .level_count = sizeof level_set,
+    .level_set = level_set,
+    .full_scale_dn = 4080,
+};
+
+static uint64_t now_us;
+static const uint8_t *line; /* bytes that come in */
+static size_t line_length;
+static size_t line_room; /* bytes that the line takes at a time */
+static unsigned sensor_moods, failing, slow;
+static struct fl_receiver host;
+static struct fl_sender to_board;
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+size_t fl_hal_receive(uint8_t *data, size_t room)
+{
+    size_t count = line_length < room ? line_length : room;
+    if (count > 0)
+        memcpy(data, line, count);
+    line += count;
+    line_length -= count;
+    return count;
+}
+
+size_t fl_hal_send(const uint8_t *data, size_t length)
+{
+    struct fl_frame frame;
+    size_t count = length < line_room ? length : line_room;
+    for (size_t i = 0; i < count; i++) {
+        if (!fl_feed(&host, data[i], &frame))
+            continue;
+        require(frame.version == FL_PROTOCOL_VERSION && frame.length <= FL_MAX_PAYLOAD);
+        require(frame.flags == 0 || frame.flags == FL_FLAG_RESPONSE
+                || frame.flags == (FL_FLAG_RESPONSE | FL_FLAG_ERROR));
+    }
+    require(host.bad == 0);
+    return count;
+}
+
+uint64_t fl_hal_now_us(void)
+{
+    return now_us;
+}
+
+uint32_t fl_hal_boot_id(void)
+{
+    return 7;
+}
+
+bool fl_hal_begin_window(unsigned kind, float light, uint32_t exposure)
+{
+    (void)exposure;
+    require(kind <= FL_KIND_FLAT && light >= 0 && light <= 1);
+    return failing == 0 || --failing > 0;
+}
+
+static void require_row(unsigned y, const uint8_t *bits)
+{
+    require(y < HEIGHT && bits[0] >> WIDTH == 0);
+}
+
+void fl_hal_open_row(unsigned slot, unsigned y, const uint8_t *open)
+{
+    require(slot < identity.slots);
+    require_row(y, open);
+}
+
+enum fl_slot fl_hal_slot(unsigned slot)
+{
+    require(slot < identity.slots);
+    if (slow > 0 && --slow > 0)
+        return slow == 1 ? FL_SLOT_FAILED : FL_SLOT_RUNNING;
+    return FL_SLOT_OVER;
+}
+
+void fl_hal_read_row(unsigned y, const uint8_t *ends, uint16_t *codes)
+{
+    require_row(y, ends);
+    for (unsigned x = 0; x < WIDTH; x++)
+        if (ends[0] >> x & 1)
+            codes[x] = (uint16_t)(y * WIDTH + x);
+}
+
+/* The board lives on for a while, or until it has nothing to do. */
+static void live(const uint8_t *bytes, size_t count)
+{
+    line = bytes;
+    line_length = count;
+    for (unsigned i = 0; i < MOST_POLLS && (fl_poll() || line_length > 0); i++)
+        ;
+    line_length = 0;
+}
+
+static void come(unsigned type, unsigned flags, unsigned sequence, const uint8_t *body,
+                 uint32_t length)
+{
+    fl_frame_begin(&to_board, type, flags, sequence, length);
+    fl_frame_add(&to_board, body, length);
+    fl_frame_end(&to_board);
+    live(to_board.code, to_board.length);
+}
+
+/* Upload the map of a tile in one chunk, and commit it. */
+static void upload(unsigned height, unsigned width, const uint8_t *cells, uint32_t count)
+{
+    uint8_t object[15 + (HEIGHT * WIDTH + 1) / 2] = {16, sizeof level_set};
+    uint8_t body[FL_UPLOAD_BEGIN_REQUEST_SIZE] = {FL_UPLOAD_MAP};
+    _Static_assert(sizeof body >= FL_UPLOAD_CHUNK_REQUEST_SIZE + sizeof object, "chunks fit too");
+    uint8_t commit[FL_UPLOAD_COMMIT_REQUEST_SIZE] = {FL_UPLOAD_MAP};
+    struct fl_sha256 sha256;
+    struct fl_map map;
+    struct fl_map_check check;
+    fl_refusal refusal;
+    memcpy(object + 2, level_set, sizeof level_set);
+    fl_put16(object + 7, HEIGHT);
+    fl_put16(object + 9, WIDTH);
+    fl_put16(object + 11, height);
+    fl_put16(object + 13, width);
+    memcpy(object + 15, cells, count);
+    count += 15;
+    fl_put32(body + FL_UPLOAD_BEGIN_REQUEST_TOTAL, count);
+    fl_sha256_start(&sha256);
+    fl_sha256_add(&sha256, object, count);
+    fl_sha256_end(&sha256, body + FL_UPLOAD_BEGIN_REQUEST_SHA256);
+    come(FL_MSG_UPLOAD_BEGIN, 0, 1000, body, FL_UPLOAD_BEGIN_REQUEST_SIZE);
+    fl_put32(body + FL_UPLOAD_CHUNK_REQUEST_OFFSET, 0);
+    memcpy(body + FL_UPLOAD_CHUNK_REQUEST_SIZE, object, count);
+    come(FL_MSG_UPLOAD_CHUNK, 0, 1001, body, FL_UPLOAD_CHUNK_REQUEST_SIZE + count);
+    if (fl_map_open(&map, &identity, object, count) == 0) {
+        fl_map_check_start(&check, &map, &identity);
+        while (!fl_map_check_step(&check, &identity, &refusal))
+            ;
+        memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, map.hash, FL_HASH_BYTES);
+    }
+    come(FL_MSG_UPLOAD_COMMIT, 0, 1002, commit, sizeof commit);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint32_t rates[] = {0, 240, 7, 1000000};
+    if (size == 0)
+        return 0;
+    identity.slot_rate_hz = rates[data[0] & 3];
+    identity.bits = data[0] & 4 ? 8 : 16;
+    identity.features = (data[0] & 8 ? 0 : FL_FEATURE_APERTURE)
+                        | (data[0] & 16 ? 0 : FL_FEATURE_CALIBRATION);
+    now_us = failing = slow = sensor_moods = 0;
+    line_room = 4096;
+    memset(&host, 0, sizeof host);
+    memset(&to_board, 0, sizeof to_board);
+    require(fl_start(&identity));
+    const uint8_t *at = data + 1, *end = data + size;
+    while (at < end) {
+        unsigned what = *at++ % 7;
+        size_t left = (size_t)(end - at), count;
+        if (what == 0 && left >= 5) {
+            count = fl_min(fl_get16(at + 3), (uint32_t)fl_min((uint32_t)left - 5, FL_MAX_PAYLOAD));
+            come(at[0], at[1], at[2], at + 5, (uint32_t)count);
+            at += 5 + count;
+        } else if (what == 1 && left >= 1) {
+            count = fl_min(at[0], (uint32_t)left - 1);
+            live(at + 1, count);
+            at += 1 + count;
+        } else if (what == 2 && left >= 2) {
+            now_us += 100u * fl_get16(at);
+            live(data, 0);
+            at += 2;
+        } else if (what == 3 && left >= 1) {
+            line_room = *at++;
+            live(data, 0);
+        } else if (what == 4 && left >= 2) {
+            unsigned height = at[0] % (HEIGHT + 1), width = at[1] % (WIDTH + 1);
+            count = fl_min((height * width + 1) / 2, (uint32_t)left - 2);
+            upload(height, width, at + 2, (uint32_t)count);
+            at += 2 + count;
+        } else if (what == 5) {
+            if (sensor_moods++ % 2)
+                slow = 6;
+            else
+                failing = 2;
+        } else if (what == 6) {
+            live(to_board.code, to_board.length);
+        }
+    }
+    return 0;
+}

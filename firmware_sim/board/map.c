@@ -1,0 +1,130 @@
+#include "map.h"
+
+#include "bytes.h"
+
+/* Bytes of an aperture that are hashed in one step. */
+enum { STEP_BYTES = 256 };
+
+fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, const uint8_t *object,
+                       uint32_t length)
+{
+    uint32_t sides = 2u + board->level_count;
+    if (length < sides + 8 || object[0] != board->slots || object[1] != board->level_count
+        || memcmp(object + 2, board->level_set, board->level_count) != 0)
+        return fl_refuse(FL_ERR_BAD_MAP, "the map is not one of % slots and this board's % levels",
+                         board->slots, board->level_count, 0);
+    object += sides;
+    if (fl_get16(object) != board->height || fl_get16(object + 2) != board->width)
+        return fl_refuse(FL_ERR_BAD_MAP, "the map is not made for this board's %x% pixels",
+                         board->width, board->height, 0);
+    map->tile_height = fl_get16(object + 4);
+    map->tile_width = fl_get16(object + 6);
+    map->cells = object + 8;
+    map->mask = NULL;
+    if (map->tile_height == 0 || map->tile_height > board->height || map->tile_width == 0
+        || map->tile_width > board->width)
+        return fl_refuse(FL_ERR_BAD_MAP, "a tile of %x% pixels fits no array", map->tile_width,
+                         map->tile_height, 0);
+    uint32_t bytes = ((uint32_t)map->tile_height * map->tile_width + 1) / 2;
+    if (length != sides + 8 + bytes)
+        return fl_refuse(FL_ERR_BAD_MAP, "the map's tile has % bytes, not %", bytes,
+                         length - sides - 8, 0);
+    return 0;
+}
+
+void fl_map_uniform(struct fl_map *map, uint8_t *cell, unsigned index)
+{
+    *cell = (uint8_t)index;
+    *map = (struct fl_map){.cells = cell, .tile_height = 1, .tile_width = 1};
+}
+
+uint32_t fl_mask_bytes(const struct fl_identity *board)
+{
+    return ((uint32_t)board->slots * board->height * board->width + 7) / 8;
+}
+
+void fl_map_row(const struct fl_map *map, const struct fl_identity *board, unsigned y,
+                uint8_t *indices)
+{
+    uint32_t first = y % map->tile_height * (uint32_t)map->tile_width;
+    for (uint32_t x = 0, cell = first; x < board->width; x++, cell++) {
+        if (cell == first + map->tile_width)
+            cell = first;
+        indices[x] = map->cells[cell / 2] >> 4 * (cell % 2) & 15;
+    }
+}
+
+void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsigned slot,
+                 unsigned y, uint8_t *open)
+{
+    uint32_t bit = ((uint32_t)slot * board->height + y) * board->width;
+    memset(open, 0, (board->width + 7u) / 8);
+    for (uint32_t x = 0; x < board->width; x++, bit++)
+        open[x / 8] |= (uint8_t)((map->mask[bit / 8] >> bit % 8 & 1) << x % 8);
+}
+
+bool fl_span_ends(const struct fl_identity *board, unsigned index, unsigned slot)
+{
+    unsigned level = board->level_set[index];
+    return level > 0 && (slot + 1) % (board->slots / level) == 0;
+}
+
+void fl_map_check_start(struct fl_map_check *check, struct fl_map *map,
+                        const struct fl_identity *board)
+{
+    uint8_t sides[4];
+    fl_put16(sides, board->height);
+    fl_put16(sides + 2, board->width);
+    check->map = map;
+    check->row = check->mask = 0;
+    map->reads = 0;
+    fl_sha256_start(&check->hash);
+    fl_sha256_add(&check->hash, &board->slots, 1);
+    fl_sha256_add(&check->hash, &board->level_count, 1);
+    fl_sha256_add(&check->hash, board->level_set, board->level_count);
+    fl_sha256_add(&check->hash, sides, sizeof sides);
+}
+
+static bool check_row(struct fl_map_check *check, const struct fl_identity *board)
+{
+    uint8_t levels[FL_MAX_WIDTH];
+    fl_map_row(check->map, board, check->row++, levels);
+    for (unsigned x = 0; x < board->width; x++) {
+        if (levels[x] >= board->level_count)
+            return false;
+        levels[x] = board->level_set[levels[x]];
+        check->map->reads += levels[x];
+    }
+    fl_sha256_add(&check->hash, levels, board->width);
+    return true;
+}
+
+bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *board,
+                       fl_refusal *refusal)
+{
+    struct fl_map *map = check->map;
+    *refusal = 0;
+    if (check->row < board->height) {
+        if (check_row(check, board))
+            return false;
+        *refusal = fl_refuse(FL_ERR_BAD_MAP, "a pixel of row % has none of the % levels",
+                             check->row - 1, board->level_count, 0);
+        return true;
+    }
+    uint32_t total = map->mask ? fl_mask_bytes(board) : 0;
+    if (check->mask == 0)
+        fl_sha256_add(&check->hash, &(uint8_t){map->mask != NULL}, 1);
+    if (check->mask < total) {
+        uint32_t count = fl_min(STEP_BYTES, total - check->mask);
+        fl_sha256_add(&check->hash, map->mask + check->mask, count);
+        check->mask += count;
+        return false;
+    }
+    fl_sha256_end(&check->hash, map->hash);
+    uint32_t bytes = map->reads * (board->bits > 8 ? 2u : 1u);
+    if (bytes > FL_WINDOW_BYTES)
+        *refusal = fl_refuse(FL_ERR_BAD_MAP,
+                             "the map makes readouts of % bytes; this board stores %", bytes,
+                             FL_WINDOW_BYTES, 0);
+    return true;
+}

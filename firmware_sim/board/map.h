@@ -1,0 +1,60 @@
+/* Ratio maps as they lie in memory: the map object that was uploaded, read in place. */
+#ifndef FL_MAP_H
+#define FL_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "board.h"
+#include "config.h"
+#include "refusal.h"
+#include "sha256.h"
+
+struct fl_map {
+    const uint8_t *cells;             /* level indices of the tile, two a byte */
+    uint16_t tile_height, tile_width; /* repeated from the top left corner */
+    const uint8_t *mask;              /* coded aperture, slot by slot, or NULL */
+    uint32_t reads;                   /* measurements a window */
+    uint8_t hash[FL_HASH_BYTES];
+};
+
+/* Read the head of a map object, and check it against the array. Cells, aperture and hash are the
+ * business of fl_map_check. */
+fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, const uint8_t *object,
+                       uint32_t length);
+
+/* A map of `level_set[index]` everywhere; `cell` is a byte that must stay where it is. */
+void fl_map_uniform(struct fl_map *map, uint8_t *cell, unsigned index);
+
+/* Bytes of a packed aperture. */
+uint32_t fl_mask_bytes(const struct fl_identity *board);
+
+/* Level indices of row `y`. */
+void fl_map_row(const struct fl_map *map, const struct fl_identity *board, unsigned y,
+                uint8_t *indices);
+
+/* Bits of row `y` of the aperture in `slot`, from bit 0. */
+void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsigned slot,
+                 unsigned y, uint8_t *open);
+
+/* Whether the span of a pixel of level index `index` ends with `slot`. */
+bool fl_span_ends(const struct fl_identity *board, unsigned index, unsigned slot);
+
+/* Goes through a whole map, a little at a time: are all cells levels, how many measurements do
+ * they make, what is the map hash? */
+struct fl_map_check {
+    struct fl_map *map;
+    uint32_t row;  /* next row of levels */
+    uint32_t mask; /* next byte of the aperture */
+    struct fl_sha256 hash;
+};
+
+void fl_map_check_start(struct fl_map_check *check, struct fl_map *map,
+                        const struct fl_identity *board);
+
+/* One row, or a piece of the aperture. True when done: map->reads and map->hash are there then, or
+ * *refusal says what is wrong. */
+bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *board,
+                       fl_refusal *refusal);
+
+#endif

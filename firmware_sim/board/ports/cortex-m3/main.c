@@ -1,0 +1,141 @@
+/* The firmware on a bare Cortex-M3: the MPS2 board with the AN385 image, as QEMU emulates it
+ * (-machine mps2-an385). One UART, the system timer, and the test scene for a sensor. */
+#include "board.h"
+#include "bytes.h"
+#include "hal.h"
+#include "test_scene.h"
+#include "wire.h"
+
+#ifndef BOARD_WIDTH
+#define BOARD_WIDTH 256
+#endif
+#ifndef BOARD_HEIGHT
+#define BOARD_HEIGHT 256
+#endif
+#ifndef BOARD_SLOT_RATE_HZ
+#define BOARD_SLOT_RATE_HZ 0
+#endif
+
+enum { CORE_HZ = 25000000, BAUD = 921600, TICK_HZ = 1000, RING_BYTES = 2048 };
+
+/* CMSDK APB UART 0 (Arm DDI 0479, 4.3). */
+struct uart {
+    volatile uint32_t data, state, control, interrupt, divider;
+};
+#define UART ((struct uart *)0x40004000)
+enum { TX_FULL = 1, RX_FULL = 2, TX_ON = 1, RX_ON = 2, RX_INTERRUPT = 8, RX_PENDING = 2 };
+
+/* System timer and interrupt controller (Armv7-M, B3). */
+#define SYSTICK_CONTROL (*(volatile uint32_t *)0xe000e010)
+#define SYSTICK_RELOAD (*(volatile uint32_t *)0xe000e014)
+#define SYSTICK_VALUE (*(volatile uint32_t *)0xe000e018)
+#define NVIC_ENABLE (*(volatile uint32_t *)0xe000e100)
+
+static const uint8_t level_set[] = {0, 1, 2, 4, 8};
+static const struct fl_identity identity = {
+    .name = "focalloop reference board",
+    .firmware = "cortex-m3 port 0.1, test scene",
+    .serial = "mps2-an385",
+    .height = BOARD_HEIGHT,
+    .width = BOARD_WIDTH,
+    .slots = 16,
+    .bits = 16,
+    .level_count = sizeof level_set,
+    .level_set = level_set,
+    .full_scale_dn = 255 * 16,
+    .slot_rate_hz = BOARD_SLOT_RATE_HZ,
+    .features = FL_FEATURE_APERTURE | FL_FEATURE_CALIBRATION,
+};
+
+static volatile uint64_t ticks;
+static volatile uint8_t ring[RING_BYTES]; /* bytes that came in */
+static volatile uint32_t ring_in, ring_out;
+static uint32_t boots __attribute__((section(".noinit"))); /* outlasts a reset */
+
+void tick(void)
+{
+    ticks++;
+}
+
+void byte_came(void)
+{
+    UART->interrupt = RX_PENDING;
+    while (UART->state & RX_FULL) {
+        if (ring_in - ring_out == RING_BYTES) { /* let the UART hold back until there is room */
+            UART->control = TX_ON | RX_ON;
+            return;
+        }
+        ring[ring_in % RING_BYTES] = (uint8_t)UART->data;
+        ring_in++;
+    }
+}
+
+size_t fl_hal_receive(uint8_t *data, size_t room)
+{
+    size_t count = 0;
+    while (count < room && ring_out != ring_in) {
+        data[count++] = ring[ring_out % RING_BYTES];
+        ring_out++;
+    }
+    if (!(UART->control & RX_INTERRUPT)) { /* it was full: take what the UART held, and go on */
+        __asm__ volatile("cpsid i");
+        UART->control = TX_ON | RX_ON | RX_INTERRUPT;
+        byte_came();
+        __asm__ volatile("cpsie i");
+    }
+    return count;
+}
+
+size_t fl_hal_send(const uint8_t *data, size_t length)
+{
+    size_t count = 0;
+    while (count < length && !(UART->state & TX_FULL))
+        UART->data = data[count++];
+    return count;
+}
+
+uint64_t fl_hal_now_us(void)
+{
+    static uint64_t latest;
+    uint64_t tick_count;
+    uint32_t left;
+    do {
+        tick_count = ticks;
+        left = SYSTICK_VALUE;
+    } while (tick_count != ticks);
+    uint64_t now = tick_count * (1000000 / TICK_HZ)
+                   + (CORE_HZ / TICK_HZ - 1 - left) / (CORE_HZ / 1000000);
+    if (now > latest)
+        latest = now;
+    return latest;
+}
+
+uint32_t fl_hal_boot_id(void)
+{
+    /* No random source here: the moment at which a host first speaks, and a count of boots. */
+    uint32_t id = (uint32_t)ticks * 0x9e3779b9u ^ SYSTICK_VALUE << 12 ^ ++boots;
+    id ^= id >> 16;
+    id *= 0x21f0aaadu;
+    return id ^ id >> 15;
+}
+
+int main(void)
+{
+    SYSTICK_RELOAD = CORE_HZ / TICK_HZ - 1;
+    SYSTICK_VALUE = 0;
+    SYSTICK_CONTROL = 7; /* core clock, interrupt, on */
+    UART->divider = CORE_HZ / BAUD;
+    UART->control = TX_ON | RX_ON | RX_INTERRUPT;
+    NVIC_ENABLE = 1; /* UART 0, receive */
+    fl_scene_start(&identity);
+    if (!fl_start(&identity))
+        return 1;
+    for (;;) {
+        if (fl_poll() || UART->state & TX_FULL)
+            continue;
+        __asm__ volatile("cpsid i"); /* a byte between the test and the sleep wakes it all the same */
+        if (ring_in == ring_out)
+            __asm__ volatile("wfi");
+        __asm__ volatile("cpsie i");
+    }
+}

@@ -1,0 +1,63 @@
+#include "test_scene.h"
+
+#include "bytes.h"
+#include "config.h"
+#include "hal.h"
+
+/* Stands for the silicon: not part of the firmware's memory. */
+#ifdef FL_SENSOR_SECTION
+#define SENSOR __attribute__((section(FL_SENSOR_SECTION)))
+#else
+#define SENSOR
+#endif
+
+static const struct fl_identity *board;
+static SENSOR uint16_t charge[FL_MAX_PIXELS]; /* what each pixel has integrated, in 1/255 slots */
+static SENSOR uint8_t is_open[FL_MAX_PIXELS];
+static bool has_aperture, is_scene;
+static uint8_t even; /* brightness of every pixel where the scene is not looked at */
+static uint32_t seen;
+
+void fl_scene_start(const struct fl_identity *identity)
+{
+    board = identity;
+}
+
+bool fl_hal_begin_window(unsigned kind, float light, uint32_t exposure)
+{
+    memset(charge, 0, sizeof charge);
+    has_aperture = false;
+    is_scene = kind == FL_KIND_SCENE;
+    even = kind == FL_KIND_FLAT ? (uint8_t)(light * 255.0f + 0.5f) : 0;
+    seen = exposure;
+    return true;
+}
+
+void fl_hal_open_row(unsigned slot, unsigned y, const uint8_t *open)
+{
+    (void)slot;
+    has_aperture = true;
+    for (unsigned x = 0; x < board->width; x++)
+        is_open[y * board->width + x] = open[x / 8] >> x % 8 & 1;
+}
+
+enum fl_slot fl_hal_slot(unsigned slot)
+{
+    uint32_t pixels = (uint32_t)board->height * board->width;
+    uint8_t brightness = (uint8_t)(slot * pixels + seen);
+    for (uint32_t i = 0; i < pixels; i++, brightness++)
+        if (!has_aperture || is_open[i])
+            charge[i] = (uint16_t)(charge[i] + (is_scene ? brightness : even));
+    return FL_SLOT_OVER;
+}
+
+void fl_hal_read_row(unsigned y, const uint8_t *ends, uint16_t *codes)
+{
+    uint16_t *row = charge + (uint32_t)y * board->width;
+    for (unsigned x = 0; x < board->width; x++) {
+        if (ends[x / 8] >> x % 8 & 1) {
+            codes[x] = row[x];
+            row[x] = 0;
+        }
+    }
+}

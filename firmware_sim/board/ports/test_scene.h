@@ -1,0 +1,13 @@
+/* A sensor for ports without one: pixels that integrate a scene made of whole numbers.
+ *
+ * Brightness of pixel (y, x) in slot t, 255 is white, in the k-th exposure from 0:
+ * (t*H*W + y*W + x + k) mod 256. Its read-out is the exact sum over the span: 16 bits, black level
+ * 0, full scale 255*T. It is what the emulator's profile `ideal` reads. */
+#ifndef FL_TEST_SCENE_H
+#define FL_TEST_SCENE_H
+
+#include "board.h"
+
+void fl_scene_start(const struct fl_identity *identity);
+
+#endif

@@ -1,0 +1,345 @@
+#include "upload.h"
+
+#include "bytes.h"
+#include "windows.h"
+
+/* Chunks fill the payload, and no payload is below FL_MIN_MAX_PAYLOAD. */
+enum { SMALLEST_CHUNK = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
+#define MOST_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
+#define MOST_CHUNKS ((MOST_BYTES + SMALLEST_CHUNK - 1) / SMALLEST_CHUNK)
+
+/* Bytes that are hashed in one step of a commit. */
+enum { STEP_BYTES = 256 };
+
+struct upload {
+    bool begun;
+    uint8_t sha256[FL_HASH_BYTES];
+    uint32_t total, chunk_size, chunks;
+    uint32_t first_missing; /* chunk */
+    uint8_t held[(MOST_CHUNKS + 7) / 8];
+    uint8_t *data;
+};
+
+static const struct fl_identity *board;
+static uint8_t map_memory[2][FL_MAP_BYTES];
+#if FL_APERTURE
+static uint8_t mask_memory[2][FL_MASK_BYTES];
+#endif
+static struct upload uploads[2]; /* the map's, the mask's */
+static unsigned latest;          /* kind begun last */
+static struct fl_map maps[2];
+static unsigned active; /* which of them runs */
+static bool has_map;
+
+static struct {
+    uint8_t kinds, map_hash[FL_HASH_BYTES];
+    enum { FIND_MAP, HASH_MAP, FIND_MASK, HASH_MASK, OPEN, CHECK } step;
+    uint32_t hashed;
+    struct fl_sha256 hash;
+    struct fl_map_check check;
+} commit;
+
+static struct upload *upload_of(unsigned kind)
+{
+    return &uploads[kind == FL_UPLOAD_MASK];
+}
+
+static void drop(unsigned kinds)
+{
+    for (unsigned kind = FL_UPLOAD_MAP; kind <= FL_UPLOAD_MASK; kind++)
+        if (kinds & kind)
+            upload_of(kind)->begun = false;
+    if (!upload_of(latest)->begun)
+        latest ^= FL_UPLOAD_MAP ^ FL_UPLOAD_MASK;
+}
+
+/* The other one, in which the next map is put together. */
+static struct fl_map *next_map(void)
+{
+    struct fl_map *map = &maps[1 - active];
+    fl_windows_release(map);
+    return map;
+}
+
+void fl_uploads_start(const struct fl_identity *identity)
+{
+    board = identity;
+    memset(uploads, 0, sizeof uploads);
+    uploads[0].data = map_memory[0];
+#if FL_APERTURE
+    uploads[1].data = mask_memory[0];
+#endif
+    latest = FL_UPLOAD_MAP;
+    active = 0;
+    has_map = false;
+    if (board->start_map == NULL)
+        return;
+    fl_refusal refusal = fl_map_open(&maps[0], board, board->start_map, board->start_map_length);
+    if (refusal)
+        return;
+    fl_map_check_start(&commit.check, &maps[0], board);
+    while (!fl_map_check_step(&commit.check, board, &refusal))
+        ;
+    has_map = !refusal;
+}
+
+const struct fl_map *fl_active_map(void)
+{
+    return has_map ? &maps[active] : NULL;
+}
+
+unsigned fl_upload_latest(uint32_t *next_offset)
+{
+    const struct upload *upload = upload_of(latest);
+    *next_offset = upload->begun ? fl_min(upload->first_missing * upload->chunk_size, upload->total) : 0;
+    return upload->begun ? latest : 0;
+}
+
+static bool is_held(const struct upload *upload, uint32_t chunk)
+{
+    return chunk < upload->chunks && upload->held[chunk / 8] >> chunk % 8 & 1;
+}
+
+static void put_progress(const struct upload *upload, uint8_t *answer)
+{
+    uint32_t bitmap = 0;
+    for (unsigned i = 0; i < FL_BITMAP_CHUNKS; i++)
+        bitmap |= (uint32_t)is_held(upload, upload->first_missing + 1 + i) << i;
+    fl_put32(answer + FL_UPLOAD_CHUNK_ANSWER_NEXT_OFFSET,
+             fl_min(upload->first_missing * upload->chunk_size, upload->total));
+    fl_put32(answer + FL_UPLOAD_CHUNK_ANSWER_BITMAP, bitmap);
+}
+
+static uint32_t room_for(unsigned kind)
+{
+    return kind == FL_UPLOAD_MAP ? FL_MAP_BYTES : FL_MASK_BYTES;
+}
+
+static bool has_aperture(void)
+{
+    return (board->features & FL_FEATURE_APERTURE) != 0;
+}
+
+uint32_t fl_longest_upload(void)
+{
+    return has_aperture() ? MOST_BYTES : FL_MAP_BYTES;
+}
+
+fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *answer,
+                           uint32_t *length)
+{
+    unsigned kind = body[FL_UPLOAD_BEGIN_REQUEST_KIND];
+    uint32_t total = fl_get32(body + FL_UPLOAD_BEGIN_REQUEST_TOTAL);
+    const uint8_t *sha256 = body + FL_UPLOAD_BEGIN_REQUEST_SHA256;
+    uint32_t chunk_size = max_payload - FL_UPLOAD_CHUNK_REQUEST_SIZE;
+    if (kind != FL_UPLOAD_MAP && kind != FL_UPLOAD_MASK)
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "an upload is a map (1) or a mask (2), not kind %",
+                         kind, 0, 0);
+    if (kind == FL_UPLOAD_MASK && !has_aperture())
+        return fl_refuse(FL_ERR_UNSUPPORTED, "this board has no coded aperture", 0, 0, 0);
+    if (total == 0)
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "an upload has at least one byte", 0, 0, 0);
+    if (total > room_for(kind))
+        return fl_refuse(FL_ERR_TOO_LARGE, "an upload of % bytes is above this board's limit of %",
+                         total, room_for(kind), 0);
+    struct upload *upload = upload_of(kind);
+    if (!upload->begun || upload->total != total || upload->chunk_size != chunk_size
+        || memcmp(upload->sha256, sha256, FL_HASH_BYTES) != 0) {
+        next_map();
+        memcpy(upload->sha256, sha256, FL_HASH_BYTES);
+        memset(upload->held, 0, sizeof upload->held);
+        upload->begun = true;
+        upload->total = total;
+        upload->chunk_size = chunk_size;
+        upload->chunks = (total + chunk_size - 1) / chunk_size;
+        upload->first_missing = 0;
+    }
+    latest = kind;
+    put_progress(upload, answer);
+    fl_put16(answer + FL_UPLOAD_BEGIN_ANSWER_CHUNK_SIZE, chunk_size);
+    *length = FL_UPLOAD_BEGIN_ANSWER_SIZE;
+    return 0;
+}
+
+static fl_refusal check_begun(unsigned kind)
+{
+    if ((kind == FL_UPLOAD_MAP || kind == FL_UPLOAD_MASK) && upload_of(kind)->begun)
+        return 0;
+    return fl_refuse(FL_ERR_UPLOAD_NOT_BEGUN, "no upload of kind % was begun", kind, 0, 0);
+}
+
+fl_refusal fl_upload_chunk(const uint8_t *body, uint32_t body_length, uint8_t *answer,
+                           uint32_t *length)
+{
+    unsigned kind = body[FL_UPLOAD_CHUNK_REQUEST_KIND];
+    uint32_t offset = fl_get32(body + FL_UPLOAD_CHUNK_REQUEST_OFFSET);
+    uint32_t count = body_length - FL_UPLOAD_CHUNK_REQUEST_SIZE;
+    fl_refusal refusal = check_begun(kind);
+    if (refusal)
+        return refusal;
+    struct upload *upload = upload_of(kind);
+    uint32_t chunk = offset / upload->chunk_size;
+    if (offset % upload->chunk_size != 0 || chunk >= upload->chunks)
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "no chunk starts at byte % of % in chunks of %",
+                         offset, upload->total, upload->chunk_size);
+    if (count != fl_min(upload->chunk_size, upload->total - offset))
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "the chunk at byte % has % bytes, not %", offset,
+                         fl_min(upload->chunk_size, upload->total - offset), count);
+    if (!is_held(upload, chunk)) {
+        memcpy(upload->data + offset, body + FL_UPLOAD_CHUNK_REQUEST_SIZE, count);
+        upload->held[chunk / 8] |= (uint8_t)(1 << chunk % 8);
+        while (is_held(upload, upload->first_missing))
+            upload->first_missing++;
+    }
+    put_progress(upload, answer);
+    *length = FL_UPLOAD_CHUNK_ANSWER_SIZE;
+    return 0;
+}
+
+void fl_commit_begin(const uint8_t *body)
+{
+    commit.kinds = body[FL_UPLOAD_COMMIT_REQUEST_KINDS];
+    memcpy(commit.map_hash, body + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, FL_HASH_BYTES);
+    commit.step = FIND_MAP;
+}
+
+/* Is the object of `kind` whole, where the commit is of it? */
+static fl_refusal find(unsigned kind)
+{
+    if (!(commit.kinds & kind))
+        return 0;
+    fl_refusal refusal = check_begun(kind);
+    const struct upload *upload = upload_of(kind);
+    if (!refusal && upload->first_missing < upload->chunks)
+        refusal = fl_refuse(FL_ERR_UPLOAD_INCOMPLETE, "the upload of kind % still wants byte % of %",
+                            kind, upload->first_missing * upload->chunk_size, upload->total);
+    commit.hashed = 0;
+    fl_sha256_start(&commit.hash);
+    return refusal;
+}
+
+/* A piece of the object's SHA-256; *done when it was all, and is what was announced. */
+static fl_refusal hash_piece(unsigned kind, bool *done)
+{
+    const struct upload *upload = upload_of(kind);
+    *done = !(commit.kinds & kind);
+    if (*done)
+        return 0;
+    uint32_t count = fl_min(STEP_BYTES, upload->total - commit.hashed);
+    fl_sha256_add(&commit.hash, upload->data + commit.hashed, count);
+    commit.hashed += count;
+    if (commit.hashed < upload->total)
+        return 0;
+    uint8_t digest[FL_HASH_BYTES];
+    fl_sha256_end(&commit.hash, digest);
+    *done = true;
+    if (memcmp(digest, upload->sha256, FL_HASH_BYTES) == 0)
+        return 0;
+    drop(kind);
+    return fl_refuse(FL_ERR_HASH_MISMATCH, "the upload of kind % is not what was announced", kind,
+                     0, 0);
+}
+
+static fl_refusal open_map(void)
+{
+    if (commit.kinds == FL_UPLOAD_MASK && !has_map)
+        return fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map with it", 0,
+                         0, 0);
+    struct fl_map *map = next_map();
+    fl_refusal refusal = 0;
+    if (commit.kinds & FL_UPLOAD_MAP)
+        refusal = fl_map_open(map, board, uploads[0].data, uploads[0].total);
+    else
+        *map = maps[active];
+    map->mask = commit.kinds & FL_UPLOAD_MASK ? uploads[1].data : NULL;
+    if (!refusal && map->mask && uploads[1].total != fl_mask_bytes(board))
+        refusal = fl_refuse(FL_ERR_BAD_MAP, "the mask of this board has % bytes, not %",
+                            fl_mask_bytes(board), uploads[1].total, 0);
+    if (refusal)
+        drop(commit.kinds);
+    else
+        fl_map_check_start(&commit.check, map, board);
+    return refusal;
+}
+
+/* The step that nothing can come between: the other map runs, the other memory receives. */
+static void activate(void)
+{
+    active = 1 - active;
+    has_map = true;
+    if (commit.kinds & FL_UPLOAD_MAP)
+        uploads[0].data = map_memory[uploads[0].data == map_memory[0]];
+#if FL_APERTURE
+    if (commit.kinds & FL_UPLOAD_MASK)
+        uploads[1].data = mask_memory[uploads[1].data == mask_memory[0]];
+#endif
+    fl_windows_disarm();
+}
+
+static bool is_active(void)
+{
+    return has_map && memcmp(maps[active].hash, commit.map_hash, FL_HASH_BYTES) == 0;
+}
+
+static bool step_of_commit(fl_refusal *refusal)
+{
+    bool done = false;
+    switch (commit.step) {
+    case FIND_MAP:
+        if (is_active())
+            return true;
+        if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_MASK))
+            *refusal = fl_refuse(FL_ERR_BAD_ARGUMENT,
+                                 "a commit names a map (1), a mask (2) or both (3), not %",
+                                 commit.kinds, 0, 0);
+        else
+            *refusal = find(FL_UPLOAD_MAP);
+        commit.step = HASH_MAP;
+        return false;
+    case HASH_MAP:
+        *refusal = hash_piece(FL_UPLOAD_MAP, &done);
+        if (done)
+            commit.step = FIND_MASK;
+        return false;
+    case FIND_MASK:
+        *refusal = find(FL_UPLOAD_MASK);
+        commit.step = HASH_MASK;
+        return false;
+    case HASH_MASK:
+        *refusal = hash_piece(FL_UPLOAD_MASK, &done);
+        if (done)
+            commit.step = OPEN;
+        return false;
+    case OPEN:
+        *refusal = open_map();
+        commit.step = CHECK;
+        return false;
+    case CHECK:
+        if (!fl_map_check_step(&commit.check, board, refusal))
+            return false;
+        if (*refusal) {
+            drop(commit.kinds);
+        } else if (memcmp(commit.check.map->hash, commit.map_hash, FL_HASH_BYTES) != 0) {
+            *refusal = fl_refuse(FL_ERR_HASH_MISMATCH,
+                                 "the uploaded objects make another map than the one named", 0, 0,
+                                 0);
+        } else {
+            activate();
+        }
+    }
+    return true;
+}
+
+bool fl_commit_step(fl_refusal *refusal, uint8_t *answer, uint32_t *length)
+{
+    *refusal = 0;
+    bool done = step_of_commit(refusal);
+    if (*refusal)
+        return true;
+    if (!done)
+        return false;
+    drop(commit.kinds);
+    memcpy(answer + FL_UPLOAD_COMMIT_ANSWER_MAP_HASH, commit.map_hash, FL_HASH_BYTES);
+    *length = FL_UPLOAD_COMMIT_ANSWER_SIZE;
+    return true;
+}
