@@ -35,6 +35,11 @@ class Purpose(IntEnum):
     """Fixed pattern by pixel: flat pixel index; window 0."""
     COLUMN = 6
     """Fixed pattern by column: ``x``; window 0."""
+    TRANSFER = 7
+    """A SCAMP-5 register's error in one bus transfer: flat pixel index; window: the transfer's
+    number."""
+    TRANSFER_PATTERN = 8
+    """The part of it that repeats in every transfer: flat pixel index; window 0."""
 
 
 def stream_keys(seed: int, purpose: Purpose, windows: ArrayLike) -> NDArray[np.uint32]:

@@ -1,0 +1,220 @@
+"""The array in integer mode, compiled: a whole program at once on a block of elements.
+
+A program becomes rows of small integers (`compile_program`) that one kernel interprets. It takes
+a block of elements that fits the cache through all instructions before it goes on to the next, so
+that a register is fetched once a program and not once an instruction. Blocks share nothing, and
+threads share the blocks. What looks at neighbours is a barrier between blocks: a shift of a plane
+into another, after which the bus reads it as any register.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_sim.scamp5 import kernels
+from firmware_sim.scamp5.instructions import (
+    NEIGHBOUR_DIRECTION,
+    NEIGHBOURS,
+    STEPS,
+    Areg,
+    Dreg,
+    Instruction,
+    Op,
+)
+from firmware_sim.scamp5.kernels import BLOCK, Code
+from firmware_sim.scamp5.reference import RESET_LEVEL, integer_gain, selected
+
+_OUTGOING = 13
+"""Plane of what goes out to a neighbour; 9 to 12 are the neighbours' NEWS, by `Areg`."""
+_PLANES = 14
+_BARRIERS = (Code.SHIFT, Code.DNEWS, Code.PROP, Code.SELECT)
+_FLAG = Dreg.FLAG.value
+_NEWS = Areg.NEWS.value
+
+Row = tuple[int, ...]
+
+
+def compile_program(words: Sequence[Instruction], flag_known: bool) -> list[NDArray[np.int64]]:
+    """Turn instructions into stretches of rows (n, 9), each between two barriers.
+
+    `flag_known` says that FLAG is 1 everywhere at the start: writes under a FLAG of ones need no
+    mask.
+    """
+    rows: list[Row] = []
+    sampled = True
+    for word in words:
+        reads_pix = Areg.PIX in word.sources
+        if reads_pix and not sampled:
+            rows.append((Code.SAMPLE,))
+        sampled = (sampled or reads_pix or word.op is Op.RPIX) and word.op is not Op.EXPOSE
+        rows += _compiled(word, masked=not flag_known)
+        if word.op in (Op.WHERE, Op.WHERE_DIGITAL, Op.ALL):
+            flag_known = word.op is Op.ALL
+    if not sampled:
+        rows.append((Code.SAMPLE,))
+    padded = [row + (0,) * (9 - len(row)) for row in rows]
+    stretches = []
+    for barrier, stretch in groupby(padded, lambda row: row[0] in _BARRIERS):
+        together = list(stretch)
+        parts = [[row] for row in together] if barrier else [together]
+        stretches += [np.array(part, np.int64) for part in parts]
+    return stretches
+
+
+def _compiled(word: Instruction, masked: bool) -> list[Row]:
+    sources = [source.value for source in word.sources]
+    news = [
+        (Code.SHIFT, source.value, 0, _NEWS, *STEPS[NEIGHBOUR_DIRECTION[source]])
+        for source in word.sources
+        if source in NEIGHBOURS
+    ]
+    match word.op:
+        case Op.BUS:
+            share = len(word.targets)
+            if word.targets[0] in NEIGHBOURS:
+                down, right = STEPS[NEIGHBOUR_DIRECTION[word.targets[0]]]
+                out = (Code.BUS, _OUTGOING, 0, share, len(sources), *sources)
+                return [*news, out, (Code.SHIFT, _NEWS, masked, _OUTGOING, -down, -right)]
+            return news + [
+                (Code.BUS, target.value, masked, share, len(sources), *sources)
+                for target in word.targets
+            ]
+        case Op.WHERE:
+            return [*news, (Code.WHERE, 0, 0, 0, len(sources), *sources)]
+        case Op.WHERE_DIGITAL:
+            return [(Code.LOGIC, _FLAG, 0, 0, len(sources), *sources)]
+        case Op.ALL:
+            return [(Code.FLAG,)]
+        case Op.OR | Op.NOR:
+            inverted = word.op is Op.NOR
+            # R12 first: it is gated by the R0 from before.
+            targets = sorted(word.targets, key=lambda target: target is not Dreg.R12)
+            return [
+                (Code.LOGIC, target.value, 0, inverted, len(sources), *sources)
+                for target in targets
+            ]
+        case Op.RPIX:
+            return [(Code.RESET,)]
+        case Op.IN:
+            return [(Code.FILL, Areg.IN.value, 0, word.value)]
+        case Op.EXPOSE:
+            return [(Code.EXPOSE, 0, 0, word.value)]
+        case Op.SCAN:
+            return [(Code.SCAN, sources[0], 0, word.value)]
+        case Op.DNEWS:
+            return [(Code.DNEWS, word.targets[0].value, 0, word.value, sources[0])]
+        case Op.PROP:
+            return [(Code.PROP, 0, 0, word.value)]
+        case Op.SELECT:
+            return [(Code.SELECT, 0, 0, word.value)]
+        case _:
+            return []
+
+
+class CompiledArray:
+    """Registers of an array of processing elements in integer mode.
+
+    Attributes
+    ----------
+    analog : ndarray of int8, shape (14, H, W)
+        By `Areg`; the planes above IN are scratch.
+    digital : ndarray of int8, shape (15, H, W)
+        By `Dreg`; 0 or -1.
+    charge : ndarray of uint16, shape (H, W)
+        Light on PIX since its reset, in units of the scene.
+    """
+
+    def __init__(self, shape: tuple[int, int], threads: int = 1) -> None:
+        self.analog = np.zeros((_PLANES, *shape), np.int8)
+        self.digital = np.zeros((len(Dreg), *shape), np.int8)
+        self.digital[_FLAG] = -1
+        self.charge = np.zeros(shape, np.uint16)
+        self.analog[Areg.PIX.value] = RESET_LEVEL
+        count = shape[0] * shape[1]
+        blocks = np.linspace(0, count, max(threads, -(-count // BLOCK)) + 1).astype(int)
+        bounds = blocks[np.linspace(0, len(blocks) - 1, threads + 1).round().astype(int)]
+        self._bands = list(pairwise(bounds.tolist()))
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def run(
+        self,
+        stretches: Sequence[NDArray[np.int64]],
+        light: NDArray[np.uint8],
+        gain: float,
+        scans: NDArray[np.uint8],
+    ) -> None:
+        """Run a compiled program once a window.
+
+        Parameters
+        ----------
+        stretches : sequence of ndarray
+            From `compile_program`.
+        light : ndarray of uint8, shape (N, T, H, W)
+            The scene of each window.
+        gain : float
+            LSB of PIX for one unit of the scene.
+        scans : ndarray of uint8, shape (N, S, H, W)
+            Receives what each SCAN of each window reads, value + 128.
+        """
+        # Without barriers a block runs through all windows before the next block starts.
+        batches = [slice(0, len(light))]
+        if any(rows[0, 0] in _BARRIERS for rows in stretches):
+            batches = [slice(window, window + 1) for window in range(len(light))]
+        for batch in batches:
+            for rows in stretches:
+                if rows[0, 0] in _BARRIERS:
+                    self._barrier(rows[0])
+                else:
+                    self._run_blocks(rows, light[batch], gain, scans[batch])
+
+    def _run_blocks(
+        self,
+        rows: NDArray[np.int64],
+        light: NDArray[np.uint8],
+        gain: float,
+        scans: NDArray[np.uint8],
+    ) -> None:
+        scaled, top = integer_gain(gain)
+
+        def flat(planes: NDArray[Any]) -> NDArray[Any]:
+            return planes.reshape(*planes.shape[:-2], self.charge.size)
+
+        def work(band: tuple[int, int]) -> None:
+            kernels.run_block(
+                rows,
+                flat(self.analog),
+                flat(self.digital),
+                flat(self.charge),
+                flat(light),
+                flat(scans),
+                np.uint32(scaled),
+                np.uint16(top),
+                band[0],
+                band[1],
+            )
+
+        if self._pool is None:
+            work(self._bands[0])
+            return
+        for _ in self._pool.map(work, self._bands):
+            pass  # asking for the results raises what went wrong in a thread
+
+    def _barrier(self, row: NDArray[np.int64]) -> None:
+        code, target, masked, value, *rest = row.tolist()
+        match code:
+            case Code.SHIFT:
+                flag = self.digital[_FLAG] if masked else np.zeros((0, 0), np.int8)
+                kernels.shift(self.analog[value], self.analog[target], flag, rest[0], rest[1])
+            case Code.DNEWS:
+                kernels.dnews(self.digital, rest[0], target, -value)
+            case Code.PROP:
+                kernels.propagate(self.digital, -value)
+            case Code.SELECT:
+                chosen = selected(value, self.charge.shape)
+                self.digital[Dreg.SELECT.value] = -chosen.astype(np.int8)

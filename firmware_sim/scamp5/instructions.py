@@ -1,0 +1,234 @@
+"""Registers and instructions of a SCAMP-5 processing element, as the chip executes them.
+
+One `Instruction` is one or two instruction words that all elements execute at once. The names
+and the bus semantics are those of the SCAMP-5d developer kit's public headers; see
+``docs/scamp5.md`` for the sources and for what was decided where they differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, Flag, IntEnum
+
+from firmware_sim.errors import FocalloopError
+
+
+class Scamp5Error(FocalloopError, ValueError):
+    """A SCAMP-5 program, setting or scene is not valid; the text says where and why."""
+
+
+class Areg(Enum):
+    """Analog registers and sources; the number is the plane in the machine's memory."""
+
+    A = 0
+    B = 1
+    C = 2
+    D = 3
+    E = 4
+    F = 5
+    NEWS = 6
+    """Scratch of the macros, and the register that the four neighbours see."""
+    PIX = 7
+    """The photodiode: a source, never a destination."""
+    IN = 8
+    """The one analog value that the controller drives into all elements: a source."""
+    XN = 9
+    """NEWS of the northern neighbour as a source; see `Instruction` for it as a destination."""
+    XE = 10
+    XS = 11
+    XW = 12
+
+
+class Dreg(Enum):
+    """Digital registers and sources; the number is the plane in the machine's memory."""
+
+    R0 = 0
+    R1 = 1
+    R2 = 2
+    R3 = 3
+    R4 = 4
+    R5 = 5
+    R6 = 6
+    R7 = 7
+    R8 = 8
+    R9 = 9
+    R10 = 10
+    R11 = 11
+    R12 = 12
+    FLAG = 13
+    """Gates every write of an analog register; set by WHERE and ALL, a source elsewhere."""
+    SELECT = 14
+    """What the address decoders select; a source."""
+
+
+Register = Areg | Dreg
+
+NEIGHBOURS = (Areg.XN, Areg.XE, Areg.XS, Areg.XW)
+SOURCES_ONLY = (Areg.PIX, Areg.IN)
+FREE_MASKS = (Dreg.R5, Dreg.R6, Dreg.R7, Dreg.R8, Dreg.R9, Dreg.R10, Dreg.R11)
+"""Digital registers that no macro uses."""
+
+
+class Direction(Flag):
+    """Neighbours, by the kit's numbers. North is up and east is right in the picture."""
+
+    EAST = 1
+    WEST = 2
+    NORTH = 4
+    SOUTH = 8
+
+
+STEPS: dict[Direction, tuple[int, int]] = {
+    Direction.NORTH: (-1, 0),
+    Direction.EAST: (0, 1),
+    Direction.SOUTH: (1, 0),
+    Direction.WEST: (0, -1),
+}
+"""Rows down and columns right from an element to its neighbour in each direction."""
+
+NEIGHBOUR_DIRECTION = dict(zip(NEIGHBOURS, STEPS, strict=True))
+DNEWS_SELECT: dict[Dreg, Direction] = {
+    Dreg.R1: Direction.SOUTH,
+    Dreg.R2: Direction.WEST,
+    Dreg.R3: Direction.NORTH,
+    Dreg.R4: Direction.EAST,
+}
+"""The direction that each of R1 to R4 switches on in DNEWS and PROP."""
+
+
+class Op(IntEnum):
+    """What an instruction does."""
+
+    NOP = 0
+    RPIX = 1
+    """Reset PIX of every element."""
+    BUS = 2
+    """Every destination gets minus the sum of the sources over the number of destinations."""
+    WHERE = 3
+    """FLAG := the sum of the analog sources is above 0."""
+    WHERE_DIGITAL = 4
+    """FLAG := OR of the digital sources."""
+    ALL = 5
+    """FLAG := 1."""
+    OR = 6
+    """Every destination gets the OR of the sources; 0 without any."""
+    NOR = 7
+    """Every destination gets the NOR of the sources; 1 without any."""
+    DNEWS = 8
+    """OR of the source in the neighbours that R1 to R4 select; `value` beyond the edge."""
+    PROP = 9
+    """Flood R12 through the elements whose R0 is 1, from the neighbours R1 to R4 select."""
+    REFRESH = 10
+    """Restore the charge of a digital register."""
+    IN = 11
+    """The controller drives the analog `value` to all elements."""
+    SELECT = 12
+    """The controller sets the address decoders; `value` is a `pattern`."""
+    EXPOSE = 13
+    """The controller waits for slot `value` of the scene to end; light integrates on PIX."""
+    SCAN = 14
+    """The controller reads the analog source of all elements as scan number `value`."""
+
+
+_CONTROLLER = (Op.IN, Op.SELECT, Op.EXPOSE, Op.SCAN)
+_ANALOG = (Op.BUS, Op.WHERE, Op.SCAN)
+_WITH_TARGET = (Op.BUS, Op.OR, Op.NOR, Op.DNEWS, Op.REFRESH)
+_WITH_SOURCE = (Op.WHERE, Op.WHERE_DIGITAL, Op.DNEWS, Op.SCAN)
+_TWO_WORDS = (Op.PROP, Op.REFRESH)
+_MOST_SOURCES = {Op.BUS: 4, Op.WHERE: 3, Op.WHERE_DIGITAL: 3, Op.OR: 4, Op.NOR: 4}
+_MOST_TARGETS = {Op.BUS: 3, Op.OR: 4, Op.NOR: 4}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One operation of all elements, or one step of the controller between them.
+
+    Parameters
+    ----------
+    op : Op
+        What to do.
+    targets : tuple of Areg, or of Dreg
+        Registers written. A neighbour as the one target of BUS writes *its* NEWS: ``bus(XW, A)``
+        leaves in NEWS minus the A of the eastern neighbour.
+    sources : tuple of Areg, or of Dreg
+        Registers read.
+    value : int
+        A constant; see `Op`.
+
+    Raises
+    ------
+    Scamp5Error
+        The chip cannot execute it: an analog register drives the bus once and is not read and
+        written in the same word (a digital one can be, in two).
+    """
+
+    op: Op
+    targets: tuple[Register, ...] = ()
+    sources: tuple[Register, ...] = ()
+    value: int = 0
+
+    def __post_init__(self) -> None:
+        kind = Areg if self.op in _ANALOG else Dreg
+        if not all(isinstance(one, kind) for one in (*self.targets, *self.sources)):
+            raise Scamp5Error(f"{self} takes {'analog' if kind is Areg else 'digital'} registers")
+        without_target = self.op in _WITH_TARGET and not self.targets
+        if without_target or (self.op in _WITH_SOURCE and not self.sources):
+            raise Scamp5Error(f"{self} needs more registers")
+        for registers, most in ((self.targets, _MOST_TARGETS), (self.sources, _MOST_SOURCES)):
+            if len(registers) > most.get(self.op, 1):
+                raise Scamp5Error(f"{self} has more registers than one instruction can name")
+            twice = [one.name for one in registers if registers.count(one) > 1]
+            if twice and kind is Areg:
+                raise Scamp5Error(
+                    f"{self} names {twice[0]} twice, and a register drives the bus once: "
+                    "copy it to another first"
+                )
+        if self.op is Op.BUS:
+            self._check_bus()
+        elif self.op is Op.SCAN and self.sources[0] in (Areg.IN, *NEIGHBOURS):
+            raise Scamp5Error(f"{self}: {self.sources[0].name} cannot be read out")
+        elif any(target in (Dreg.FLAG, Dreg.SELECT) for target in self.targets):
+            raise Scamp5Error(f"{self} writes {self.targets[0].name}, which is a source alone")
+        if len(self.targets) > 1 and any(one in self.sources for one in self.targets):
+            raise Scamp5Error(f"{self} reads what it writes, and writes more than that")
+        if self.op is Op.DNEWS and self.targets[0] in (*self.sources, *DNEWS_SELECT):
+            raise Scamp5Error(f"{self} reads what it writes while the neighbours look at it")
+
+    def _check_bus(self) -> None:
+        written = [Areg.NEWS if one in NEIGHBOURS else one for one in self.targets]
+        read = [Areg.NEWS if one in NEIGHBOURS else one for one in self.sources]
+        both = [one.name for one in written if one in read]
+        if both:
+            raise Scamp5Error(
+                f"{self} reads and writes {both[0]} in one instruction, which leaves it undefined"
+            )
+        if any(one in SOURCES_ONLY for one in written):
+            raise Scamp5Error(f"{self} writes {written[0].name}, which is a source alone")
+        if len(written) > 1 and any(one in NEIGHBOURS for one in self.targets):
+            raise Scamp5Error(f"{self} writes into a neighbour and another register at once")
+
+    def __str__(self) -> str:
+        names = [getattr(one, "name", str(one)) for one in (*self.targets, *self.sources)]
+        return f"{self.op.name.lower()}({', '.join(names)})"
+
+    @property
+    def cycles(self) -> int:
+        """Instruction words that the chip executes; 0 for a step of the controller."""
+        if self.op in _CONTROLLER:
+            return 0
+        rewrites = self.op in (Op.OR, Op.NOR) and any(one in self.sources for one in self.targets)
+        return 2 if rewrites or self.op in _TWO_WORDS else 1
+
+
+def pattern(row: int, column: int, row_mask: int, column_mask: int) -> int:
+    """Pack the addresses of `Op.SELECT`, each 0 to 255.
+
+    Elements are selected whose row equals `row` and column equals `column` in the bits that are 0
+    in the masks. Columns are the chip's: 0 is the rightmost.
+    """
+    packed = 0
+    for address in (row, column, row_mask, column_mask):
+        if not 0 <= address <= 255:
+            raise Scamp5Error(f"an address of the decoders is 0 to 255, not {address}")
+        packed = packed << 8 | address
+    return packed
