@@ -324,7 +324,7 @@ class Feasibility:
 
     @property
     def windows_carried(self) -> float | None:
-        """Share of the windows that get through; the board skips the others."""
+        """Largest share of the windows that can get through; the board skips the others."""
         return None if self.link_s is None else min(1.0, self.window_s / self.link_s)
 
     @property

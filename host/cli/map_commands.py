@@ -30,12 +30,11 @@ from host.cli.map_report import (
     describe,
     drawing,
     facts_table,
-    schedule_facts,
-    schedule_table,
     tell_written,
 )
 from host.cli.output import JsonFlag, emit_json, stdout
 from host.cli.schedule_picture import draw_schedule
+from host.cli.schedule_report import schedule_facts, schedule_table
 from host.map_design import shares_for_mean
 
 maps = typer.Typer(
