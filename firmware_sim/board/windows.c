@@ -240,7 +240,7 @@ fl_refusal fl_resend(uint32_t window, uint32_t offset, uint32_t length)
     uint32_t total = held(window)->total;
     struct part part = {window, offset, offset + length, true};
     if (length == 0)
-        part = (struct part){window, 0, total, false};
+        part = (struct part){window, fl_min(offset, total), total, false};
     else if (offset > total || length > total - offset)
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "window % has % bytes, so none from %", window, total,
                          offset);

@@ -1,0 +1,33 @@
+"""The memory that the firmware says it takes is checked when it is linked."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from c_board import SOURCES, build, need
+
+
+def sections(image: Path) -> dict[str, int]:
+    """Bytes of each section of an image."""
+    listed = subprocess.run(
+        ["arm-none-eabi-size", "-A", image], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines() if line.startswith(".")]
+    return {name: int(size) for name, size, *_ in rows}
+
+
+def test_code_and_constants_take_less_than_16_kib() -> None:
+    size = sections(build("cortex-m3") / "focal-board.elf")
+    assert size[".text"] + size.get(".ARM.exidx", 0) < 16 * 1024
+    assert size.get(".data", 0) == 0
+    maps_and_masks = 2 * (256 * 256 // 2 + 256 * 256 * 16 // 8)
+    assert size[".bss"] > maps_and_masks + 2 * 2 * 131072
+
+
+def test_what_does_not_fit_does_not_link(tmp_path: Path) -> None:
+    need("make", "arm-none-eabi-gcc")
+    words = ["make", "-C", SOURCES, "cortex-m3", f"BUILD={tmp_path}", "CONFIG=-DFL_HELD_WINDOWS=3"]
+    made = subprocess.run(words, capture_output=True, text=True)
+    assert made.returncode != 0
+    assert "region `RAM' overflowed" in made.stderr
