@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from benchmarks import report
 from benchmarks.report import Row
 from firmware_sim.board_settings import BoardSettings
+from firmware_sim.faults import Faults
 from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.read_plan import ReadPlan
-from firmware_sim.transport import PtyServer, stop_on_signals
+from firmware_sim.transport import NO_FAULTS, PtyServer, stop_on_signals
 from firmware_sim.virtual_board import VirtualBoard
 from firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
 from host import Board
@@ -68,19 +69,20 @@ class _CannedReader:
         return self._codes
 
 
-def _serve(baud: int, pipe: Connection) -> None:
+def _serve(baud: int, faults: Faults, pipe: Connection) -> None:
     payload = DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD
     settings = BoardSettings(profile=preset("scamp5"), max_payload=payload)
     board = VirtualBoard(_BlankScene(), settings, make_reader=_CannedReader)
-    with PtyServer(board, baud=baud) as server, stop_on_signals(server):
+    with PtyServer(board, baud=baud, faults=faults) as server, stop_on_signals(server):
         pipe.send(server.url)
         server.serve_forever()
 
 
 @contextmanager
-def _served_board(baud: int) -> Iterator[Board]:
+def served_board(baud: int, faults: Faults = NO_FAULTS) -> Iterator[Board]:
+    """Serve a board with canned readouts in a process of its own, and open it."""
     ours, theirs = _spawn.Pipe()
-    process = _spawn.Process(target=_serve, args=(baud, theirs))
+    process = _spawn.Process(target=_serve, args=(baud, faults, theirs))
     process.start()
     try:
         with Board.open(ours.recv()) as board:
@@ -90,7 +92,7 @@ def _served_board(baud: int) -> Iterator[Board]:
         process.join()
 
 
-def _stream_rate(board: Board, windows: int) -> float:
+def stream_rate(board: Board, windows: int) -> float:
     """Readout bytes a second, from the end of the first window to the end of the last."""
     stream = board.stream()
     size = next(stream).codes.nbytes
@@ -105,23 +107,23 @@ def _stream_rate(board: Board, windows: int) -> float:
 def paced_rows() -> Iterator[Row]:
     """Goodput and upload time on a line of 921600 baud."""
     ratio_map = RatioMap.random(SHAPE)
-    with _served_board(BAUD) as board:
+    with served_board(BAUD) as board:
         started_s = time.perf_counter()
         board.upload(ratio_map)
         seconds = time.perf_counter() - started_s
         least_s = len(ratio_map.pack()) / LINE_RATE
         yield Row.of("upload, 256x256 map without a tile", seconds, "s", "line rate", least_s)
         board.upload(TILE_MAP)
-        rate = _stream_rate(board, PACED_WINDOWS)
+        rate = stream_rate(board, PACED_WINDOWS)
         yield Row.of("goodput at 921600 baud", rate, "B/s", "line rate", LINE_RATE)
 
 
 def unpaced_rows() -> Iterator[Row]:
     """Throughput of a pty as fast as it goes."""
     raw = _raw_pty_rate()
-    with _served_board(0) as board:
+    with served_board(0) as board:
         board.upload(TILE_MAP)
-        rate = _stream_rate(board, UNPACED_WINDOWS)
+        rate = stream_rate(board, UNPACED_WINDOWS)
         yield Row.of("goodput, not paced", rate / 1e6, "MB/s", "bare pty", raw / 1e6)
 
 

@@ -20,6 +20,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from types import FrameType
 from typing import Self
 
 from firmware_sim.errors import FocalloopError
-from firmware_sim.faults import Faults, FaultyLine
+from firmware_sim.faults import Event, Faults, FaultyLine
 from firmware_sim.virtual_board import POLL_BYTES, VirtualBoard
 from firmware_sim.wire import DEFAULT_MAX_PAYLOAD
 
@@ -124,6 +125,7 @@ class BoardServer(ABC):
         self.cable = FaultyLine(faults)
         self._board = board
         self._on_fault = on_fault
+        self._asked_for: deque[tuple[Event, float]] = deque()
         self._stalled_until_us = self._gone_until_us = 0
         self._stopping = False
         self._wake, self._waker = socket.socketpair()
@@ -154,6 +156,20 @@ class BoardServer(ABC):
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
+    def befall(self, event: Event, seconds: float = 1.0) -> None:
+        """Have this happen now, for so long; may be called from another thread.
+
+        Parameters
+        ----------
+        event : {'disconnect', 'stall', 'reset'}
+            As in :class:`firmware_sim.faults.Faults`.
+        seconds : float
+            Length of a disconnection or stall.
+        """
+        self._asked_for.append((event, seconds))
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
     def close(self) -> None:
         """Give the line back; call it when `serve_forever` has returned."""
         self._wake.close()
@@ -179,6 +195,7 @@ class BoardServer(ABC):
         self._receive(line, now_us)
         if self._unsent or self._arrived:
             self._board.poll(now_us, room=0)
+            self._drained = False  # what came in meanwhile wants an answer
         else:
             # Data followed without a pause: make up for a late wake-up, but not for the board's
             # own time beyond what a FIFO would bridge.
@@ -190,25 +207,37 @@ class BoardServer(ABC):
         self._sleep(line, now_us)
 
     def _suffer(self, now_us: int) -> None:
-        """Do to the board and the line what is due to befall them."""
+        """Do to the board and the line what is due to befall them, and what was asked for."""
         faults = self.cable.faults
-        for event in self.cable.events(now_us):
+        lengths = {"disconnect": faults.disconnect_s, "stall": faults.stall_s}
+        happening = [(event, lengths.get(event, 0.0)) for event in self.cable.events(now_us)]
+        while self._asked_for:
+            happening.append(self._asked_for.popleft())
+        for event, seconds in happening:
+            until_us = now_us + int(seconds * 1e6)
             match event:
                 case "reset":
                     self._unsent = memoryview(b"")  # also the rest of a frame half sent
                     self._board.reset()
                     self._on_fault("the board restarts by itself")
                 case "stall":
-                    self._stalled_until_us = now_us + int(faults.stall_s * 1e6)
-                    self._on_fault(f"the board stops for {faults.stall_s:g} s")
+                    self._stalled_until_us = until_us
+                    self._on_fault(f"the board stops for {seconds:g} s")
                 case "disconnect":
-                    self._gone_until_us = now_us + int(faults.disconnect_s * 1e6)
-                    self._on_fault(f"the cable is pulled for {faults.disconnect_s:g} s")
+                    self._gone_until_us = until_us
+                    self._on_fault(f"the cable is pulled for {seconds:g} s")
                     raise HungUpError
 
     def _pause(self, until_us: int) -> None:
         """Do nothing until then, or until `stop`."""
-        select.select([self._wake], [], [], max(0, until_us - _now_us()) / 1e6)
+        while not self._stopping and (left_us := until_us - _now_us()) > 0:
+            select.select([self._wake], [], [], left_us / 1e6)
+            self._heed()
+
+    def _heed(self) -> None:
+        """Take note of a call from another thread: what it asks for is done in the next step."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(64)
 
     def _receive(self, line: int, now_us: int) -> None:
         if self._quiet:  # what is there now came after the last look: its time starts here
@@ -267,7 +296,9 @@ class BoardServer(ABC):
         elif not self._drained:
             wake_us.append(now_us)
         timeout_s = max(0.0, (min(wake_us) - now_us) / 1e6) if wake_us else None
-        select.select(readers, writers, [], timeout_s)
+        ready, _, _ = select.select(readers, writers, [], timeout_s)
+        if self._wake in ready:
+            self._heed()
 
     def _forget_line(self) -> None:
         self._unsent, self._arrived = memoryview(b""), b""
@@ -362,8 +393,7 @@ class PtyServer(BoardServer):
         except HungUpError:
             self._unplug()
             self._forget_line()
-            while not self._stopping and _now_us() < self._gone_until_us:
-                self._pause(self._gone_until_us)
+            self._pause(self._gone_until_us)
             if not self._stopping:
                 self._plug()
 
@@ -424,6 +454,7 @@ class TcpServer(BoardServer):
     def _step(self) -> None:
         if self._client is None:
             select.select([self._wake, self._listener], [], [])
+            self._heed()
         self._accept()
         if self._client is None:
             return

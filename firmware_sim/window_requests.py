@@ -190,7 +190,7 @@ class WindowRequests:
         self._check_repairs()
         total = window.descriptor.total
         if request.length == 0:
-            self._repairs.append(self._window_messages(window))
+            self._repairs.append(self._window_messages(window, request.offset))
             return b""
         if request.offset + request.length > total:
             raise Refusal(
@@ -262,10 +262,11 @@ class WindowRequests:
                 ErrorCode.BUSY, f"{wire.MAX_IN_FLIGHT} repairs wait to be sent: ask again later"
             )
 
-    def _window_messages(self, window: HeldWindow) -> Iterator[Message]:
+    def _window_messages(self, window: HeldWindow, offset: int = 0) -> Iterator[Message]:
+        """Descriptor of a window, and its readout from `offset` on, which may be beyond its end."""
         yield MessageType.WINDOW, window.descriptor.pack()
-        number = window.descriptor.window
-        yield from self._fragments(MessageType.READOUT, number, window.readout, 0)
+        number, rest = window.descriptor.window, window.readout[offset:]
+        yield from self._fragments(MessageType.READOUT, number, rest, offset)
 
     def _fragments(
         self, type_: MessageType, window: int, data: bytes, base: int

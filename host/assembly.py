@@ -9,11 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from firmware_sim.wire import Fragment, ResendRequest, WindowDescriptor
 
 AHEAD = 256
 """Windows beyond the next one that are believed; no board's credit goes that far."""
+
+NOTHING_OF_IT = 2**32 - 1
+"""Offset beyond any readout: asks for the descriptor alone."""
 
 
 class Pieces:
@@ -82,11 +86,16 @@ class Pieces:
         self._starts[first:last] = [offset]
         self._stops[first:last] = [stop]
 
-    def holes(self) -> list[tuple[int, int]]:
-        """Offset and length of every missing range, up to the end where it is known."""
-        begins = [0, *self._stops]
-        ends = [*self._starts, self.front if self.total is None else self.total]
-        return [(a, b - a) for a, b in zip(begins, ends, strict=True) if b > a]
+    def holes(self, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
+        """Offset and length of every missing range from `start` to `stop`.
+
+        Without `stop`, to the end where that is known, and else to :attr:`front`.
+        """
+        if stop is None:
+            stop = self.front if self.total is None else self.total
+        edges = zip([0, *self._stops], [*self._starts, max(stop, self.front)], strict=True)
+        clipped = ((max(begin, start), min(end, stop)) for begin, end in edges)
+        return [(begin, end - begin) for begin, end in clipped if end > begin]
 
 
 class _Window:
@@ -95,14 +104,23 @@ class _Window:
     def __init__(self, limit: int) -> None:
         self.descriptor: WindowDescriptor | None = None
         self.pieces = Pieces(limit)
-        self.asked = 0
-        """Bytes before this offset have arrived or been asked for again."""
+
+
+@dataclass(eq=False)
+class _Repair:
+    """Something asked for again."""
+
+    request: ResendRequest
+    answered: bool = False
+    """The board sends it before anything new."""
 
 
 class Assembler:
     """Readouts of consecutive windows.
 
-    A gap shows at once by what comes after it: a later fragment, or a later window. What is lost
+    A line keeps the order of what it does not lose. So a gap shows at once by what comes after it:
+    a later fragment, or a later window. And as a board sends what was asked for again before
+    anything new, whatever is new after its answer shows that the repair was lost too. What is lost
     at the very end shows by silence, which the owner reports to :meth:`quiet`.
 
     Parameters
@@ -110,7 +128,7 @@ class Assembler:
     limit : int
         Longest readout believed, in bytes.
     resend : callable
-        Asks the board for part of a window again.
+        Asks the board for part of a window again; its answer is told to :meth:`answered`.
 
     Attributes
     ----------
@@ -127,19 +145,36 @@ class Assembler:
         self._limit = limit
         self._resend = resend
         self._windows: dict[int, _Window] = {}
+        self._edge = (0, 0)  # window and offset: all before has come or been asked for again
+        self._repairs: list[_Repair] = []
         self._ready: deque[tuple[WindowDescriptor, bytearray]] = deque()
 
-    def begin(self, first: int) -> None:
-        """Forget unfinished windows and go on with number `first`."""
+    def begin(self, first: int) -> list[int]:
+        """Forget unfinished windows and go on with number `first`.
+
+        Returns
+        -------
+        list of int
+            Numbers of the windows that had begun to come, or should have, and are lost by this.
+        """
+        begun = [] if self.next is None else range(self.next, self._begun)
+        lost = [number for number in begun if self._windows.get(number) is not _LOST]
+        self.lost += len(lost)
         self._windows.clear()
+        self._repairs.clear()
         self.next = first
+        self._edge = (first, 0)
+        return lost
 
     def add_descriptor(self, descriptor: WindowDescriptor) -> bool:
         """Take a window's announcement; whether it was news."""
-        window = self._window(descriptor.window)
-        if window is None or window.descriptor is not None:
+        number = descriptor.window
+        if descriptor.total > self._limit or not self._expected(number):
             return False
-        if descriptor.total > self._limit:
+        if number > self._edge[0]:
+            self._reached(number, 0)
+        window = self._window(number)
+        if window is _LOST or window.descriptor is not None:
             return False
         window.descriptor = descriptor
         window.pieces.expect(descriptor.total)
@@ -148,17 +183,27 @@ class Assembler:
 
     def add_fragment(self, fragment: Fragment) -> None:
         """Take a part of a readout."""
-        window = self._window(fragment.window)
-        if window is None:
+        number, offset = fragment.window, fragment.offset
+        if offset + len(fragment.data) > self._limit or not self._expected(number):
             return
-        front = window.pieces.front
-        if fragment.offset > max(front, window.asked):
-            start = max(front, window.asked)
-            self._resend(ResendRequest(fragment.window, start, fragment.offset - start))
-            window.asked = fragment.offset
-        window.pieces.put(fragment.offset, fragment.data)
+        window = self._window(number)
+        if (number, offset) >= self._edge:
+            begins = number > self._edge[0] or self._edge[1] == 0
+            self._reached(number, offset)
+            self._edge = (number, offset + len(fragment.data))
+            if begins and window.descriptor is None:
+                self._ask(ResendRequest(number, NOTHING_OF_IT))
+        if window is _LOST:
+            return
+        window.pieces.put(offset, fragment.data)
         if window.pieces.complete:
             self._hand_out()
+
+    def answered(self, request: ResendRequest) -> None:
+        """Note that the board sends next what was asked for, or did not take the request."""
+        for repair in self._repairs:
+            if repair.request is request:
+                repair.answered = True
 
     def quiet(self, next_window: int) -> None:
         """Ask again for everything missing, as nothing is on its way any more.
@@ -170,23 +215,21 @@ class Assembler:
         """
         if self.next is None:
             return
-        begun = max(self._windows, default=self.next - 1)
-        for number in range(self.next, min(max(begun + 1, next_window), self.next + AHEAD)):
-            window = self._windows.setdefault(number, _Window(self._limit))
-            if window.descriptor is None:
-                self._resend(ResendRequest(number))
-                continue
-            for offset, length in window.pieces.holes():
-                self._resend(ResendRequest(number, offset, length))
+        stop = min(max(self._begun, next_window), self.next + AHEAD)
+        self._repairs.clear()
+        for number in range(self.next, stop):
+            self._ask_for(number, 0, None)
+        self._edge = max(self._edge, (stop, 0))
 
-    def give_up(self, number: int) -> None:
-        """Mark a window lost: the board does not hold it any more."""
+    def give_up(self, number: int) -> bool:
+        """Mark a window lost: the board does not hold it any more. Whether that is news."""
         window = self._windows.get(number)
-        if self.next is None or number < self.next or (window and window.pieces.complete):
-            return
+        if not self._expected(number) or window is _LOST or (window and window.pieces.complete):
+            return False
         self.lost += 1
         self._windows[number] = _LOST
         self._hand_out()
+        return True
 
     def take(self) -> list[tuple[WindowDescriptor, bytearray]]:
         """Complete readouts since the last call, in order of their numbers."""
@@ -194,28 +237,58 @@ class Assembler:
         self._ready.clear()
         return ready
 
-    def _window(self, number: int) -> _Window | None:
-        """Entry of a window that frames are still wanted for; asks for earlier ones' ends."""
-        if self.next is None or not self.next <= number < self.next + AHEAD:
-            return None
-        for earlier in range(self.next, number):
-            self._ask_for_end(earlier)
-        window = self._windows.setdefault(number, _Window(self._limit))
-        return None if window is _LOST else window
+    @property
+    def _begun(self) -> int:
+        """Windows numbered below this have come, in part at least, or been asked for."""
+        number, offset = self._edge
+        return number + (offset > 0 or number in self._windows)
 
-    def _ask_for_end(self, number: int) -> None:
-        window = self._windows.setdefault(number, _Window(self._limit))
-        if window is _LOST or window.pieces.complete:
+    def _expected(self, number: int) -> bool:
+        return self.next is not None and self.next <= number < self.next + AHEAD
+
+    def _window(self, number: int) -> _Window:
+        window = self._windows.get(number)
+        if window is None:
+            window = self._windows[number] = _Window(self._limit)
+        return window
+
+    def _reached(self, number: int, offset: int) -> None:
+        """Something new has come: ask for what lies between, and for repairs that are lost."""
+        if self._repairs:
+            late = [repair.request for repair in self._repairs if repair.answered]
+            self._repairs = [repair for repair in self._repairs if not repair.answered]
+            for request in late:
+                if self._expected(request.window):
+                    stop = request.offset + request.length if request.length else None
+                    self._ask_for(request.window, request.offset, stop)
+        assert self.next is not None
+        first, start = max(self._edge, (self.next, 0))
+        for between in range(first, number):
+            self._ask_for(between, start, None)
+            start = 0
+        if offset > start:
+            self._ask(ResendRequest(number, start, offset - start))
+        self._edge = (number, offset)
+
+    def _ask_for(self, number: int, start: int, stop: int | None) -> None:
+        """Ask for what is missing of a window, to its end if no `stop` is given."""
+        window = self._window(number)
+        if window is _LOST:
             return
-        if window.descriptor is None:
-            if not window.asked:
-                self._resend(ResendRequest(number))
-            window.asked = self._limit
+        pieces = window.pieces
+        if stop is None and window.descriptor is None:
+            if start != NOTHING_OF_IT:
+                for offset, length in pieces.holes(start):
+                    self._ask(ResendRequest(number, offset, length))
+                start = max(start, pieces.front)
+            self._ask(ResendRequest(number, start))
             return
-        start = max(window.pieces.front, window.asked)
-        if start < window.descriptor.total:
-            self._resend(ResendRequest(number, start, window.descriptor.total - start))
-            window.asked = window.descriptor.total
+        for offset, length in pieces.holes(start, stop):
+            self._ask(ResendRequest(number, offset, length))
+
+    def _ask(self, request: ResendRequest) -> None:
+        self._repairs.append(_Repair(request))
+        self._resend(request)
 
     def _hand_out(self) -> None:
         while self.next is not None:

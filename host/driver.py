@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -50,8 +51,12 @@ from host.stats import GoodputMeter, LinkStats
 from host.upload import Progress, fitted, upload
 from host.windows import Readout, Reception
 
-QUIET_S = 0.2
-"""Silence after which what is missing of a window will not come by itself."""
+QUIET_S = 0.1
+"""Silence after which a board that streams is asked whether it is there: if it answers, and is
+silent again for as long, what is missing of a window will not come by itself."""
+
+LOST_NAMED = 100
+"""Lost windows that are remembered by their numbers."""
 
 CLOCK_INTERVAL_S = 5.0
 """Time between two exchanges of clocks."""
@@ -112,10 +117,12 @@ class Driver:
         self._next_window = 0
         self._reception: Reception | None = None
         self._streaming = False
-        self._asked_s = 0.0
+        self._probe: Future[bytes] | None = None
+        self._probed_s = 0.0
         self._scene: tuple[int, Pieces, threading.Condition] | None = None
         self._goodput = GoodputMeter()
         self._resends = self._lost = self._windows = 0
+        self._lost_windows: deque[int] = deque(maxlen=LOST_NAMED)
         self._upload_lock = threading.Lock()
         self._scene_lock = threading.Lock()
         self.connection = Connection(
@@ -145,6 +152,7 @@ class Driver:
             resends=self._resends,
             windows=self._windows,
             lost=self._lost + (0 if reception is None else reception.lost),
+            lost_windows=tuple(self._lost_windows),
             reconnects=self.connection.reconnects,
             goodput_bytes_per_s=self._goodput.bytes_per_s(time.monotonic()),
             round_trip_s=self.connection.round_trip_s(),
@@ -224,9 +232,11 @@ class Driver:
 
     def start(self, reception: Reception, type_: MessageType, body: bytes) -> None:
         """Send a request whose answer is the number of the first window, into `reception`."""
-        self.connection.request(
-            type_, body, lambda answer: reception.begin(WindowNumber.unpack(answer).window)
-        )
+
+        def begin(answer: bytes) -> None:
+            reception.begin(WindowNumber.unpack(answer).window)
+
+        self.connection.request(type_, body, begin)
 
     def take(self, reception: Reception, expected: int | None = None) -> Iterator[Readout]:
         """Readouts in order, without end, or until `expected` windows have come or are lost."""
@@ -319,7 +329,7 @@ class Driver:
             return
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
         if rebooted:
-            reception.begin(WindowNumber.unpack(answer).window)
+            self._name_lost(reception.begin(WindowNumber.unpack(answer).window), "it was reset")
         link.request(MessageType.STREAM_CREDIT, StreamCreditRequest(reception.limit).pack())
 
     def _on_lost(self, reason: str) -> None:
@@ -354,18 +364,34 @@ class Driver:
                 self.connection.give_up_link("it was reset")
                 return
             self._next_window = status.next_window
-            if self._reception is not None:
-                self._reception.on_quiet(status.next_window)
+            self._probed_s = time.monotonic()
 
     def _on_tick(self, now_s: float) -> None:
         if self.connection.state != "connected":
             return
-        silent = self.connection.quiet_s() > QUIET_S and now_s - self._asked_s > QUIET_S
-        if self._reception is not None and silent:
-            self._asked_s = now_s
-            self._reception.on_quiet(self._next_window)
+        if self._reception is not None and self.connection.quiet_s() > QUIET_S:
+            self._ask_what_is_missing(self._reception)
         if now_s >= self._clock_due_s:
             self._sync_clock(self.connection.link())
+
+    def _ask_what_is_missing(self, reception: Reception) -> None:
+        """On a silent line: see that the board is there, and if it has no more to say, ask.
+
+        A first silence may be a pause of the board or of this program, after which all comes by
+        itself. Silence after the answer to a question is not: an answer overtakes nothing.
+        """
+        if self._probe is not None and not self._probe.done():
+            return
+        last_heard_s = time.monotonic() - self.connection.quiet_s()
+        if last_heard_s <= self._probed_s:
+            self._probed_s = 0.0
+            reception.on_quiet(self._next_window)
+            return
+        self._probe = self.connection.submit(MessageType.STATUS)
+        if self._probe is not None:
+            self._probe.add_done_callback(
+                lambda done: None if done.exception() else self._on_status(done.result())
+            )
 
     def _sync_clock(self, link: Link) -> Future[bytes]:
         sent_s = time.monotonic()
@@ -385,7 +411,16 @@ class Driver:
     def _resend_answered(self, request: ResendRequest, answer: Future[bytes]) -> None:
         error = answer.exception()
         reception = self._reception
-        gone = isinstance(error, BoardError) and error.code == ErrorCode.WINDOW_GONE
-        if gone and reception is not None:
-            reception.on_gone(request.window)
+        if reception is None:
+            return
+        reception.on_answer(request)
+        if isinstance(error, BoardError) and error.code == ErrorCode.WINDOW_GONE:
+            if reception.on_gone(request.window):
+                self._name_lost([request.window], "damaged on the line, and held no more")
             self._grant(reception)  # credit must not wait for a window that never comes
+
+    def _name_lost(self, numbers: list[int], why: str) -> None:
+        if numbers:
+            self._lost_windows.extend(numbers)
+            named = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+            self._tell(f"lost window{'s' * (len(numbers) > 1)} {named} of {self.url}: {why}")

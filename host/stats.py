@@ -27,6 +27,8 @@ class LinkStats:
         Windows handed out.
     lost : int
         Windows given up: damaged on the line and no longer held by the board.
+    lost_windows : tuple of int
+        Their numbers, the latest last; of very many only the latest.
     reconnects : int
         Times the board came back after it had vanished.
     goodput_bytes_per_s : float
@@ -45,6 +47,7 @@ class LinkStats:
     resends: int
     windows: int
     lost: int
+    lost_windows: tuple[int, ...]
     reconnects: int
     goodput_bytes_per_s: float
     round_trip_s: float | None

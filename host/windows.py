@@ -156,11 +156,11 @@ class Reception:
         with self._arrived:
             return (self._assembler.next or 0) - len(self._readouts) + self.credit
 
-    def begin(self, first: int) -> None:
-        """Expect windows from number `first` on; unfinished ones are forgotten."""
+    def begin(self, first: int) -> list[int]:
+        """Expect windows from number `first` on; return the unfinished ones, which are lost."""
         with self._arrived:
-            self._assembler.begin(first)
             self._boards.clear()
+            return self._assembler.begin(first)
 
     def fail(self, error: Exception) -> None:
         """Let the consumer's :meth:`take` raise `error`."""
@@ -184,11 +184,17 @@ class Reception:
         with self._arrived:
             self._assembler.quiet(next_window)
 
-    def on_gone(self, number: int) -> None:
-        """Give up a window: the board does not hold it any more."""
+    def on_answer(self, request: ResendRequest) -> None:
+        """Note that the board has answered a request to send something again."""
         with self._arrived:
-            self._assembler.give_up(number)
+            self._assembler.answered(request)
+
+    def on_gone(self, number: int) -> bool:
+        """Give up a window: the board does not hold it any more. Whether that is news."""
+        with self._arrived:
+            lost = self._assembler.give_up(number)
             self._collect()
+            return lost
 
     def take(self, timeout_s: float) -> Readout | None:
         """Return the next readout, or None if none is complete within `timeout_s`."""

@@ -87,7 +87,8 @@ class ResendRequest(FixedBody):
     offset : int
         First byte of the readout wanted.
     length : int
-        Bytes wanted; 0 asks for the descriptor and the whole readout, whatever `offset` is.
+        Bytes wanted; 0 asks for the descriptor and the readout from `offset` to its end, of which
+        nothing is left where `offset` is at the end or beyond.
     """
 
     window: int
