@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from firmware_sim.scamp5 import kernels
 from firmware_sim.scamp5.instructions import (
+    DNEWS_SELECT,
     NEIGHBOUR_DIRECTION,
     NEIGHBOURS,
     STEPS,
@@ -27,14 +28,17 @@ from firmware_sim.scamp5.instructions import (
     Instruction,
     Op,
 )
-from firmware_sim.scamp5.kernels import BLOCK, Code
+from firmware_sim.scamp5.kernels import (
+    ANALOG_PLANES,
+    BLOCK,
+    DIGITAL_PLANES,
+    OUTGOING,
+    Code,
+)
 from firmware_sim.scamp5.reference import RESET_LEVEL, integer_gain, selected
 
-_OUTGOING = 13
-"""Plane of what goes out to a neighbour; 9 to 12 are the neighbours' NEWS, by `Areg`."""
-_PLANES = 14
 _BARRIERS = (Code.SHIFT, Code.DNEWS, Code.PROP, Code.SELECT)
-_FLAG = Dreg.FLAG.value
+_R0, _R12, _FLAG = Dreg.R0.value, Dreg.R12.value, Dreg.FLAG.value
 _NEWS = Areg.NEWS.value
 
 Row = tuple[int, ...]
@@ -79,8 +83,8 @@ def _compiled(word: Instruction, masked: bool) -> list[Row]:
             share = len(word.targets)
             if word.targets[0] in NEIGHBOURS:
                 down, right = STEPS[NEIGHBOUR_DIRECTION[word.targets[0]]]
-                out = (Code.BUS, _OUTGOING, 0, share, len(sources), *sources)
-                return [*news, out, (Code.SHIFT, _NEWS, masked, _OUTGOING, -down, -right)]
+                out = (Code.BUS, OUTGOING, 0, share, len(sources), *sources)
+                return [*news, out, (Code.SHIFT, _NEWS, masked, OUTGOING, -down, -right)]
             return news + [
                 (Code.BUS, target.value, masked, share, len(sources), *sources)
                 for target in word.targets
@@ -122,17 +126,17 @@ class CompiledArray:
 
     Attributes
     ----------
-    analog : ndarray of int8, shape (14, H, W)
+    analog : ndarray of int8, shape (15, H, W)
         By `Areg`; the planes above IN are scratch.
-    digital : ndarray of int8, shape (15, H, W)
-        By `Dreg`; 0 or -1.
+    digital : ndarray of int8, shape (16, H, W)
+        By `Dreg`; 0 or -1; the last plane is scratch.
     charge : ndarray of uint16, shape (H, W)
         Light on PIX since its reset, in units of the scene.
     """
 
     def __init__(self, shape: tuple[int, int], threads: int = 1) -> None:
-        self.analog = np.zeros((_PLANES, *shape), np.int8)
-        self.digital = np.zeros((len(Dreg), *shape), np.int8)
+        self.analog = np.zeros((ANALOG_PLANES, *shape), np.int8)
+        self.digital = np.zeros((DIGITAL_PLANES, *shape), np.int8)
         self.digital[_FLAG] = -1
         self.charge = np.zeros(shape, np.uint16)
         self.analog[Areg.PIX.value] = RESET_LEVEL
@@ -209,12 +213,30 @@ class CompiledArray:
         code, target, masked, value, *rest = row.tolist()
         match code:
             case Code.SHIFT:
-                flag = self.digital[_FLAG] if masked else np.zeros((0, 0), np.int8)
-                kernels.shift(self.analog[value], self.analog[target], flag, rest[0], rest[1])
+                moved = _shifted(self.analog[value], rest[0], rest[1], 0)
+                gate = self.digital[_FLAG] < 0 if masked else True
+                np.copyto(self.analog[target], moved, where=gate)
             case Code.DNEWS:
-                kernels.dnews(self.digital, rest[0], target, -value)
+                seen = np.zeros_like(self.digital[0])
+                for dreg, direction in DNEWS_SELECT.items():
+                    moved = _shifted(self.digital[rest[0]], *STEPS[direction], -value)
+                    seen |= self.digital[dreg.value] & moved
+                gate = self.digital[_R0] < 0 if target == _R12 else True
+                np.copyto(self.digital[target], seen, where=gate)
             case Code.PROP:
                 kernels.propagate(self.digital, -value)
             case Code.SELECT:
                 chosen = selected(value, self.charge.shape)
                 self.digital[Dreg.SELECT.value] = -chosen.astype(np.int8)
+
+
+def _shifted(plane: NDArray[np.int8], down: int, right: int, beyond: int) -> NDArray[np.int8]:
+    """Return for each element what the one `down` rows and `right` columns away holds."""
+    height, width = plane.shape
+    moved = np.full_like(plane, beyond)
+    to_rows = slice(max(0, -down), height - max(0, down))
+    to_columns = slice(max(0, -right), width - max(0, right))
+    from_rows = slice(max(0, down), height - max(0, -down))
+    from_columns = slice(max(0, right), width - max(0, -right))
+    moved[to_rows, to_columns] = plane[from_rows, from_columns]
+    return moved

@@ -19,13 +19,19 @@ from firmware_sim.scamp5.instructions import Areg, Dreg
 from firmware_sim.scamp5.reference import GAIN_BITS, HIGHEST, LOWEST, RESET_LEVEL
 
 i8, i16, i32 = np.int8, np.int16, np.int32
-u8, u16, u32 = np.uint8, np.uint16, np.uint32
+u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
 BLOCK = 8192
 """Elements that run through a program together: their dozen registers stay in the L2 cache."""
 
-_R0, _R12, _FLAG = Dreg.R0.value, Dreg.R12.value, Dreg.FLAG.value
-_PIX = Areg.PIX.value
+ANALOG_PLANES, DIGITAL_PLANES = 15, 16
+"""Registers and neighbours by `Areg` and `Dreg`, then `OUTGOING` and scratch."""
+OUTGOING = 13
+"""Analog plane of what goes out to a neighbour."""
+
+_HELD_ANALOG, _HELD_DIGITAL = u64(14), u64(15)
+_R0, _R12, _FLAG = u64(Dreg.R0.value), u64(Dreg.R12.value), u64(Dreg.FLAG.value)
+_PIX = u64(Areg.PIX.value)
 
 
 class Code(IntEnum):
@@ -46,8 +52,18 @@ class Code(IntEnum):
     SELECT = 12  # -, -, pattern
 
 
+Planes = NDArray[np.int8]
+Row = NDArray[np.int64]
+Wide = NDArray[np.int16]
+Charge = NDArray[np.uint16]
+Light = NDArray[np.uint8]
+
 _inner = numba.njit(nogil=True)
 _kernel = numba.njit(nogil=True, cache=True)
+
+# Planes and elements are indexed in full by unsigned integers: slices would be counted
+# references, and signed indices need a look whether they count from the end. Either keeps the
+# loops from becoming vector instructions.
 
 
 @_inner
@@ -58,157 +74,183 @@ def _saturated(value: Any) -> Any:  # noqa: ANN401
 
 
 @_inner
-def _bus1(out: Any, a: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = _saturated(i16(-i16(a[i])))
+def _chosen(value: Any, other: Any, mask: Any) -> Any:  # noqa: ANN401
+    """Take `value` where `mask` is -1 and `other` where it is 0."""
+    return i8((value & mask) | (other & i8(~mask)))
 
 
 @_inner
-def _bus2(out: Any, a: Any, b: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = _saturated(i16(i16(-i16(a[i])) - i16(b[i])))
+def _minus1(planes: Planes, t: np.uint64, s: np.uint64, a: np.uint64, b: np.uint64) -> None:
+    for i in range(a, b):
+        planes[t, i] = _saturated(i16(-i16(planes[s, i])))
 
 
 @_inner
-def _bus3(out: Any, a: Any, b: Any, c: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = _saturated(i16(i16(i16(-i16(a[i])) - i16(b[i])) - i16(c[i])))
+def _minus2(
+    planes: Planes, t: np.uint64, s0: np.uint64, s1: np.uint64, a: np.uint64, b: np.uint64
+) -> None:
+    for i in range(a, b):
+        planes[t, i] = _saturated(i16(i16(-i16(planes[s0, i])) - i16(planes[s1, i])))
 
 
 @_inner
-def _bus4(out: Any, a: Any, b: Any, c: Any, d: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        total = i16(i16(i16(-i16(a[i])) - i16(b[i])) - i16(c[i]))
-        out[i] = _saturated(i16(total - i16(d[i])))
+def _minus1_masked(
+    planes: Planes, masks: Planes, t: np.uint64, s: np.uint64, a: np.uint64, b: np.uint64
+) -> None:
+    for i in range(a, b):
+        value = _saturated(i16(-i16(planes[s, i])))
+        planes[t, i] = _chosen(value, planes[t, i], masks[_FLAG, i])
 
 
 @_inner
-def _add(wide: Any, a: Any) -> None:  # noqa: ANN401
-    for i in range(wide.size):
-        wide[i] = i16(wide[i] + i16(a[i]))
+def _minus2_masked(
+    planes: Planes,
+    masks: Planes,
+    t: np.uint64,
+    s0: np.uint64,
+    s1: np.uint64,
+    a: np.uint64,
+    b: np.uint64,
+) -> None:
+    for i in range(a, b):
+        value = _saturated(i16(i16(-i16(planes[s0, i])) - i16(planes[s1, i])))
+        planes[t, i] = _chosen(value, planes[t, i], masks[_FLAG, i])
 
 
 @_inner
-def _share(out: Any, wide: Any, share: int) -> None:  # noqa: ANN401
-    """Minus the sum over `share`, to nearest, halves away from 0."""
-    for i in range(out.size):
-        total = i32(wide[i])
-        size = i32(2) * (total if total > 0 else i32(-total)) + i32(share)
-        part = i32(size // i32(4)) if share == 2 else i32(size // i32(6))
-        out[i] = _saturated(i16(-part if total > 0 else part))
+def _sum(planes: Planes, row: Row, wide: Wide, a: np.uint64, b: np.uint64) -> None:
+    """Add the row's sources into `wide` (block,), from its start."""
+    for i in range(a, b):
+        wide[i - a] = i16(0)
+    for k in range(row[4]):
+        s = u64(row[5 + k])
+        for i in range(a, b):
+            wide[i - a] = i16(wide[i - a] + i16(planes[s, i]))
 
 
 @_inner
-def _blend(out: Any, value: Any, mask: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = i8((value[i] & mask[i]) | (out[i] & i8(~mask[i])))
+def _share(
+    planes: Planes, t: np.uint64, wide: Wide, share: int, a: np.uint64, b: np.uint64
+) -> None:
+    """Minus the sum over 1 to 3, to nearest, halves away from 0."""
+    for i in range(a, b):
+        total = i32(wide[i - a])
+        size = total if total > i32(0) else i32(-total)
+        if share == 2:
+            size = i32(size + i32(1)) // i32(2)
+        elif share == 3:
+            size = i32(i32(2) * size + i32(3)) // i32(6)
+        planes[t, i] = _saturated(i16(-size if total > i32(0) else size))
 
 
 @_inner
-def _copy(out: Any, value: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = value[i]
+def _blend(
+    planes: Planes,
+    t: np.uint64,
+    s: np.uint64,
+    masks: Planes,
+    m: np.uint64,
+    a: np.uint64,
+    b: np.uint64,
+) -> None:
+    for i in range(a, b):
+        planes[t, i] = _chosen(planes[s, i], planes[t, i], masks[m, i])
 
 
 @_inner
-def _or2(out: Any, a: Any, b: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = a[i] | b[i]
+def _fill(planes: Planes, t: np.uint64, value: Any, a: np.uint64, b: np.uint64) -> None:  # noqa: ANN401
+    for i in range(a, b):
+        planes[t, i] = value
 
 
 @_inner
-def _or3(out: Any, a: Any, b: Any, c: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = a[i] | b[i] | c[i]
+def _or(masks: Planes, t: np.uint64, row: Row, a: np.uint64, b: np.uint64) -> None:
+    """Write the OR of the row's sources, inverted if it says so."""
+    count, inverted = row[4], i8(-row[3])
+    s0, s1, s2, s3 = u64(row[5]), u64(row[6]), u64(row[7]), u64(row[8])
+    if count == 0:
+        _fill(masks, t, inverted, a, b)
+    elif count == 1:
+        for i in range(a, b):
+            masks[t, i] = masks[s0, i] ^ inverted
+    elif count == 2:
+        for i in range(a, b):
+            masks[t, i] = (masks[s0, i] | masks[s1, i]) ^ inverted
+    elif count == 3:
+        for i in range(a, b):
+            masks[t, i] = (masks[s0, i] | masks[s1, i] | masks[s2, i]) ^ inverted
+    else:
+        for i in range(a, b):
+            both = masks[s0, i] | masks[s1, i]
+            masks[t, i] = (both | masks[s2, i] | masks[s3, i]) ^ inverted
 
 
 @_inner
-def _invert(out: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = i8(~out[i])
+def _positive(masks: Planes, wide: Wide, a: np.uint64, b: np.uint64) -> None:
+    for i in range(a, b):
+        masks[_FLAG, i] = i8(-1) if wide[i - a] > i16(0) else i8(0)
 
 
 @_inner
-def _positive(flag: Any, wide: Any) -> None:  # noqa: ANN401
-    for i in range(flag.size):
-        flag[i] = i8(-1) if wide[i] > i16(0) else i8(0)
+def _expose(
+    charge: Charge, light: Light, window: np.uint64, slot: np.uint64, a: np.uint64, b: np.uint64
+) -> None:
+    for i in range(a, b):
+        total = u16(charge[i] + u16(light[window, slot, i]))
+        charge[i] = total if total >= charge[i] else u16(65535)
 
 
 @_inner
-def _expose(charge: Any, light: Any) -> None:  # noqa: ANN401
-    for i in range(charge.size):
-        total = u32(charge[i]) + u32(light[i])
-        charge[i] = u16(total if total < u32(65535) else u32(65535))
-
-
-@_inner
-def _sample(pix: Any, charge: Any, gain: Any, top: Any) -> None:  # noqa: ANN401
+def _sample(
+    planes: Planes, charge: Charge, gain: np.uint32, top: np.uint16, a: np.uint64, b: np.uint64
+) -> None:
     half = u32(1 << (GAIN_BITS - 1))
-    for i in range(pix.size):
+    for i in range(a, b):
         lit = charge[i] if charge[i] < top else top
         value = i16(i16(u32(u32(u32(lit) * gain + half) >> u32(GAIN_BITS))) + i16(RESET_LEVEL))
-        pix[i] = i8(value if value < i16(HIGHEST) else i16(HIGHEST))
+        planes[_PIX, i] = i8(value if value < i16(HIGHEST) else i16(HIGHEST))
 
 
 @_inner
-def _scan(out: Any, value: Any) -> None:  # noqa: ANN401
-    for i in range(out.size):
-        out[i] = u8(i16(value[i]) - i16(LOWEST))
+def _scan(
+    scans: Light,
+    window: np.uint64,
+    number: np.uint64,
+    planes: Planes,
+    s: np.uint64,
+    a: np.uint64,
+    b: np.uint64,
+) -> None:
+    for i in range(a, b):
+        scans[window, number, i] = u8(i16(planes[s, i]) - i16(LOWEST))
 
 
 @_inner
-def _bus(row: Any, analog: Any, wide: Any, out: Any, a: int, b: int) -> None:  # noqa: ANN401
-    """Leave in `out` what the bus holds of the row's sources in ``a:b``."""
-    count = row[4]
-    if row[3] > 1:
-        wide[:] = 0
-        for k in range(count):
-            _add(wide, analog[row[5 + k], a:b])
-        _share(out, wide, row[3])
-    elif count == 0:
-        out[:] = 0
-    elif count == 1:
-        _bus1(out, analog[row[5], a:b])
-    elif count == 2:
-        _bus2(out, analog[row[5], a:b], analog[row[6], a:b])
-    elif count == 3:
-        _bus3(out, analog[row[5], a:b], analog[row[6], a:b], analog[row[7], a:b])
+def _bus(planes: Planes, masks: Planes, row: Row, wide: Wide, a: np.uint64, b: np.uint64) -> None:
+    t, s0, s1 = u64(row[1]), u64(row[5]), u64(row[6])
+    if row[3] == 1 and row[4] == 1 and row[2]:
+        _minus1_masked(planes, masks, t, s0, a, b)
+    elif row[3] == 1 and row[4] == 1:
+        _minus1(planes, t, s0, a, b)
+    elif row[3] == 1 and row[4] == 2 and row[2]:
+        _minus2_masked(planes, masks, t, s0, s1, a, b)
+    elif row[3] == 1 and row[4] == 2:
+        _minus2(planes, t, s0, s1, a, b)
     else:
-        _bus4(
-            out,
-            analog[row[5], a:b],
-            analog[row[6], a:b],
-            analog[row[7], a:b],
-            analog[row[8], a:b],
-        )
-
-
-@_inner
-def _any(row: Any, digital: Any, out: Any, a: int, b: int) -> None:  # noqa: ANN401
-    """Leave in `out` the OR of the row's sources in ``a:b``."""
-    count = row[4]
-    if count == 0:
-        out[:] = 0
-    elif count == 1:
-        _copy(out, digital[row[5], a:b])
-    elif count == 2:
-        _or2(out, digital[row[5], a:b], digital[row[6], a:b])
-    else:
-        _or3(out, digital[row[5], a:b], digital[row[6], a:b], digital[row[7], a:b])
-        if count == 4:
-            _or2(out, out, digital[row[8], a:b])
-    if row[3]:
-        _invert(out)
+        _sum(planes, row, wide, a, b)
+        _share(planes, _HELD_ANALOG if row[2] else t, wide, row[3], a, b)
+        if row[2]:
+            _blend(planes, t, _HELD_ANALOG, masks, _FLAG, a, b)
 
 
 @_kernel
 def run_block(
-    rows: NDArray[np.int64],
-    analog: NDArray[np.int8],
-    digital: NDArray[np.int8],
-    charge: NDArray[np.uint16],
-    light: NDArray[np.uint8],
-    scans: NDArray[np.uint8],
+    rows: Row,
+    analog: Planes,
+    digital: Planes,
+    charge: Charge,
+    light: Light,
+    scans: Light,
     gain: np.uint32,
     top: np.uint16,
     first: int,
@@ -229,71 +271,43 @@ def run_block(
     gain, top : uint32, uint16
         From `firmware_sim.scamp5.reference.integer_gain`.
     """
-    block = min(BLOCK, stop - first)
-    all_held, all_wide = np.empty(block, i8), np.empty(block, i16)
-    for a in range(first, stop, BLOCK):
-        b = min(a + BLOCK, stop)
-        held, wide = all_held[: b - a], all_wide[: b - a]
-        for window in range(light.shape[0]):
+    wide = np.empty(BLOCK, i16)
+    for begin in range(first, stop, BLOCK):
+        a, b = u64(begin), u64(min(begin + BLOCK, stop))
+        for number in range(light.shape[0]):
+            window = u64(number)
             for j in range(rows.shape[0]):
                 row = rows[j]
                 code = row[0]
+                target, value = u64(row[1]), u64(row[3])
                 if code == Code.BUS:
-                    if row[2]:
-                        _bus(row, analog, wide, held, a, b)
-                        _blend(analog[row[1], a:b], held, digital[_FLAG, a:b])
-                    else:
-                        _bus(row, analog, wide, analog[row[1], a:b], a, b)
+                    _bus(analog, digital, row, wide, a, b)
+                elif code == Code.LOGIC and target == _R12:
+                    _or(digital, _HELD_DIGITAL, row, a, b)
+                    _blend(digital, _R12, _HELD_DIGITAL, digital, _R0, a, b)
                 elif code == Code.LOGIC:
-                    _any(row, digital, held, a, b)
-                    if row[1] == _R12:
-                        _blend(digital[_R12, a:b], held, digital[_R0, a:b])
-                    else:
-                        _copy(digital[row[1], a:b], held)
+                    _or(digital, target, row, a, b)
                 elif code == Code.WHERE:
-                    wide[:] = 0
-                    for k in range(row[4]):
-                        _add(wide, analog[row[5 + k], a:b])
-                    _positive(digital[_FLAG, a:b], wide)
+                    _sum(analog, row, wide, a, b)
+                    _positive(digital, wide, a, b)
                 elif code == Code.FLAG:
-                    digital[_FLAG, a:b] = i8(-1)
+                    _fill(digital, _FLAG, i8(-1), a, b)
                 elif code == Code.EXPOSE:
-                    _expose(charge[a:b], light[window, row[3], a:b])
+                    _expose(charge, light, window, value, a, b)
                 elif code == Code.SAMPLE:
-                    _sample(analog[_PIX, a:b], charge[a:b], gain, top)
+                    _sample(analog, charge, gain, top, a, b)
                 elif code == Code.SCAN:
-                    _scan(scans[window, row[3], a:b], analog[row[1], a:b])
+                    _scan(scans, window, value, analog, target, a, b)
                 elif code == Code.RESET:
-                    charge[a:b] = 0
-                    analog[_PIX, a:b] = RESET_LEVEL
+                    _fill(analog, _PIX, i8(RESET_LEVEL), a, b)
+                    for i in range(a, b):
+                        charge[i] = u16(0)
                 elif code == Code.FILL:
-                    analog[row[1], a:b] = row[3]
-
-
-@_kernel
-def shift(
-    source: NDArray[np.int8],
-    target: NDArray[np.int8],
-    flag: NDArray[np.int8],
-    down: int,
-    right: int,
-) -> None:
-    """Let every element hold what its neighbour does; 0 beyond the edge; under `flag` if any.
-
-    `source` and `target` (H, W) are different planes; the neighbour is `down` rows and `right`
-    columns away.
-    """
-    height, width = source.shape
-    for y in range(height):
-        for x in range(width):
-            y0, x0 = y + down, x + right
-            inside = 0 <= y0 < height and 0 <= x0 < width
-            if flag.size == 0 or flag[y, x]:
-                target[y, x] = source[y0, x0] if inside else 0
+                    _fill(analog, target, i8(row[3]), a, b)
 
 
 @_inner
-def _seen(digital: Any, source: int, boundary: int, y: int, x: int) -> Any:  # noqa: ANN401
+def _seen(digital: Planes, source: np.uint64, boundary: int, y: int, x: int) -> Any:  # noqa: ANN401
     """Whether 1 lies in a direction that R1 (south), R2 (west), R3, R4 of the element select."""
     height, width = digital.shape[1:]
     south = digital[source, y + 1, x] if y + 1 < height else boundary
@@ -309,16 +323,7 @@ def _seen(digital: Any, source: int, boundary: int, y: int, x: int) -> Any:  # n
 
 
 @_kernel
-def dnews(digital: NDArray[np.int8], source: int, target: int, boundary: int) -> None:
-    """Write into digital plane `target` what the neighbours hold in `source`, another plane."""
-    for y in range(digital.shape[1]):
-        for x in range(digital.shape[2]):
-            if target != _R12 or digital[_R0, y, x]:
-                digital[target, y, x] = _seen(digital, source, boundary, y, x)
-
-
-@_kernel
-def propagate(digital: NDArray[np.int8], boundary: int) -> None:
+def propagate(digital: Planes, boundary: int) -> None:
     """Flood R12 where R0 is 1, until nothing changes: sweeps down, then up."""
     height, width = digital.shape[1:]
     count = height * width

@@ -72,6 +72,7 @@ class Machine:
         self.timing = timing or Timing()
         self.cycles = 0
         self._slots = 0
+        self._last: tuple[Program, bool, list[NDArray[np.int64]]] | None = None
         self._array: CompiledArray | ReferenceArray
         if mode is Mode.INTEGER:
             self._array = CompiledArray(shape, threads)
@@ -164,9 +165,7 @@ class Machine:
         dtype = np.float32 if self.mode is Mode.IDEAL else np.uint8
         scans = np.empty((len(light), len(numbers), *self.shape), dtype)
         if isinstance(self._array, CompiledArray):
-            flag_known = bool(self._array.digital[Dreg.FLAG.value].all())
-            stretches = compile_program(words, flag_known and _ends_with_all(words))
-            self._array.run(stretches, light, gain, scans)
+            self._array.run(self._compiled(program), light, gain, scans)
         else:
             self._interpret(words, light, gain, scans)
         self.cycles += program.cycles * len(light)
@@ -192,6 +191,14 @@ class Machine:
             )
         batch = scene if scene.ndim == 4 else scene[None]
         return np.ascontiguousarray(batch)
+
+    def _compiled(self, program: Program) -> list[NDArray[np.int64]]:
+        """Compile a program for FLAG as it is now; the last one is kept."""
+        words = program.instructions
+        flag_known = bool(self.digital(Dreg.FLAG).all()) and _ends_with_all(words)
+        if self._last is None or self._last[0] is not program or self._last[1] != flag_known:
+            self._last = (program, flag_known, compile_program(words, flag_known))
+        return self._last[2]
 
     def _interpret(
         self,

@@ -1,0 +1,135 @@
+"""The SCAMP-5 machine in integer mode: ``python -m benchmarks.scamp5 [--json]``.
+
+Windows of 16 slots of 256x256 a second: the ratio-map program with its light and its scans, in
+batches of 4. One map samples after every slot (levels 0 to 16, about 100 instruction words, as
+many as the windows by which other simulators of the chip were timed); the other is ``tile-2of16``.
+
+The peers of the same run:
+
+* *register copies*: the registers that the program uses, each copied once, for windows; one
+  register copied, for instructions;
+* *NumPy*: the reference array, one instruction at a time, in integer mode.
+
+All candidates take turns in one run, and each figure is the best of its turns, because what else
+runs on the machine can only slow them. One thread is timed in seconds of processor time, two in
+seconds of the clock; on a machine that does nothing else these are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import report
+from benchmarks.report import Row
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.scamp5 import Areg, Machine, Mode, Op, TransferNoise
+from firmware_sim.scamp5.exposure import Exposure
+from firmware_sim.scamp5.reference import ReferenceArray
+
+SHAPE = (256, 256)
+SLOTS = 16
+BATCH = 4
+TURNS = 24
+COPIES = 20
+"""Copies in one turn, as one alone is too short to time."""
+
+EVERY_SLOT = RatioMap.from_tile([[16, 1], [2, 8]], SHAPE, SLOTS, (0, 1, 2, 4, 8, 16))
+TILE = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+
+Candidate = Callable[[], object]
+
+
+def machine_run(exposure: Exposure, scene: NDArray[np.uint8], threads: int) -> Candidate:
+    """Return a run of all windows of `scene` on a machine that holds the masks."""
+    machine = Machine(SHAPE, threads=threads)
+    for dreg in exposure.masks:
+        machine.load(dreg, exposure.mask(dreg))
+    return partial(machine.run, exposure.program, scene, exposure.gain(scene.dtype))
+
+
+def numpy_run(exposure: Exposure, scene: NDArray[np.uint8]) -> None:
+    """Run one window on the reference array."""
+    array = ReferenceArray(SHAPE, Mode.INTEGER, TransferNoise())
+    for dreg in exposure.masks:
+        array.digital[dreg.value] = exposure.mask(dreg)
+    for word in exposure.program.instructions:
+        if word.op is Op.SCAN:
+            array.scan(Areg(word.sources[0].value))
+        else:
+            array.execute(word, scene[0], exposure.gain(scene.dtype))
+
+
+def used(exposure: Exposure) -> int:
+    """Count the registers that the program names."""
+    words = exposure.program.instructions
+    return len({register for word in words for register in (*word.targets, *word.sources)})
+
+
+def copies(registers: int) -> Candidate:
+    """Return `COPIES` copies of that many registers of int8."""
+    planes = np.ones((registers, *SHAPE), np.int8)  # zeros would all be one page of memory
+    copied = np.ones_like(planes)
+
+    def run() -> None:
+        for _ in range(COPIES):
+            np.copyto(copied, planes)
+
+    return run
+
+
+def best_rates(runs: dict[str, tuple[Candidate, float]]) -> dict[str, float]:
+    """Measure all in turns; each counts for what stands beside it."""
+    for run, _ in runs.values():
+        run()  # compiles, and touches the memory
+    best = dict.fromkeys(runs, 0.0)
+    for _ in range(TURNS):
+        for name, (run, count) in runs.items():
+            clock = time.perf_counter if name.endswith("2 threads") else time.process_time
+            started_s = clock()
+            run()
+            best[name] = max(best[name], count / (clock() - started_s))
+    return best
+
+
+def measure() -> list[Row]:
+    """Run every candidate on one batch of random scenes."""
+    scene = np.random.default_rng(0).integers(0, 256, (BATCH, SLOTS, *SHAPE), dtype=np.uint8)
+    every_slot, tile = Exposure.of(EVERY_SLOT), Exposure.of(TILE)
+    copy_all, copy_tile = f"copies of {used(every_slot)} registers", f"copies of {used(tile)} ones"
+    copy_one = "copies of one register"
+    runs: dict[str, tuple[Candidate, float]] = {
+        "NumPy": (partial(numpy_run, every_slot, scene), 1),
+        copy_all: (copies(used(every_slot)), COPIES),
+        copy_tile: (copies(used(tile)), COPIES),
+        copy_one: (copies(1), COPIES),
+    }
+    threads = ["1 thread", "2 threads"][: os.cpu_count() or 1]
+    for count, told in enumerate(threads, 1):
+        runs[f"every slot, {told}"] = (machine_run(every_slot, scene, count), BATCH)
+        runs[f"tile-2of16, {told}"] = (machine_run(tile, scene, count), BATCH)
+    rates = best_rates(runs)
+
+    rows = []
+    for told in threads:
+        rate, words = rates[f"every slot, {told}"], every_slot.program.cycles
+        name = f"window of {words} words, {told}"
+        tile_name = f"tile-2of16, {tile.program.cycles} words, {told}"
+        rows += [
+            Row.of(name, rate, "windows/s", "NumPy", rates["NumPy"]),
+            Row.of(name, rate, "windows/s", copy_all, rates[copy_all]),
+            Row.of(f"words, {told}", rate * words, "words/s", copy_one, rates[copy_one]),
+            Row.of(
+                tile_name, rates[f"tile-2of16, {told}"], "windows/s", copy_tile, rates[copy_tile]
+            ),
+        ]
+    return rows
+
+
+if __name__ == "__main__":
+    report.main("Windows and instructions a second of the SCAMP-5 machine.", measure)

@@ -1,0 +1,243 @@
+"""Per-pixel exposure on SCAMP-5: a ratio map as a program.
+
+PIX is reset for all elements at the start of a window and not again: a reset of single elements
+is not known of the chip. It is sampled without being destroyed. Register A of each element holds
+the level at which its current span began; at the end of a span, ``getpix(B, A)`` leaves the light
+of the span in B, and ``add(A, A, B)`` under the FLAG of the elements that were due moves their
+level up by just what was measured. So no light is lost or counted twice between two spans, and
+B waits for the 8-bit scan while PIX integrates on.
+
+One digital register for each level says which elements have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from firmware_sim.ratio_map import RatioMap
+from firmware_sim.read_plan import ReadPlan, read_slots
+from firmware_sim.scamp5.instructions import FREE_MASKS, Areg, Dreg, Op, Scamp5Error
+from firmware_sim.scamp5.machine import Machine
+from firmware_sim.scamp5.program import Call, Program
+from firmware_sim.scamp5.readout import Grid, Timing
+from firmware_sim.scamp5.reference import GAIN_BITS, LOWEST, Mode
+
+FULL_SCALE_LSB = 127
+"""LSB of a full-window exposure of white: the half range that PIX has above its reset level."""
+MOST_GRIDS = 64
+"""Cells of the largest tile whose elements are scanned cell by cell instead of all."""
+
+_START_LEVEL, _LIGHT = Areg.A, Areg.B
+_SPARE = (Dreg.R1, Dreg.R2)
+"""For the OR of more masks than WHERE takes; directions of DNEWS, which is not used here."""
+
+
+@dataclass(frozen=True)
+class SlotRead:
+    """What is read after one slot.
+
+    Attributes
+    ----------
+    slot : int
+        The slot, from 0.
+    levels : tuple of int
+        Levels whose spans end there.
+    grids : tuple of Grid
+        Windows of the scan, in order; together they hold each element that is due once, or all.
+    """
+
+    slot: int
+    levels: tuple[int, ...]
+    grids: tuple[Grid, ...]
+
+    @property
+    def count(self) -> int:
+        """Conversions that the scan takes."""
+        return sum(grid.count for grid in self.grids)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A ratio map as a program; make it with `Exposure.of`.
+
+    Attributes
+    ----------
+    ratio_map : RatioMap
+        What it measures.
+    masks : dict of Dreg to int
+        The level that each mask register marks, highest first.
+    reads : tuple of SlotRead
+        The slots after which something is read, first to last.
+    program : Program
+        One window.
+    """
+
+    ratio_map: RatioMap
+    masks: dict[Dreg, int]
+    reads: tuple[SlotRead, ...]
+    program: Program
+
+    @classmethod
+    def of(cls, ratio_map: RatioMap) -> Exposure:
+        """Compile a ratio map of the array's size.
+
+        Raises
+        ------
+        Scamp5Error
+            The map has a coded aperture, or more levels than there are registers for masks.
+        """
+        if ratio_map.aperture is not None:
+            raise Scamp5Error(
+                f"the ratio map has a coded aperture, {ratio_map.slots} planes that change with "
+                f"the slots; SCAMP-5 has {len(FREE_MASKS)} free registers for masks: export the "
+                "map without its aperture"
+            )
+        present = [int(level) for level in np.unique(ratio_map.levels)[::-1] if level]
+        if not present:
+            raise Scamp5Error("the ratio map has level 0 everywhere: there is nothing to read")
+        if len(present) > len(FREE_MASKS):
+            raise Scamp5Error(
+                f"the ratio map has {len(present)} levels above 0; SCAMP-5 has "
+                f"{len(FREE_MASKS)} free registers for their masks"
+            )
+        masks = dict(zip(FREE_MASKS, present, strict=False))
+        reads = []
+        for slot in range(ratio_map.slots):
+            due = tuple(n for n in present if read_slots(ratio_map.slots, n)[slot])
+            if due:
+                reads.append(SlotRead(slot, due, _grids(ratio_map, due)))
+        calls = list(_statements(ratio_map.slots, masks, reads))
+        return cls(ratio_map, masks, tuple(reads), Program.of(calls))
+
+    @cached_property
+    def plan(self) -> ReadPlan:
+        """Order of the samples in a readout."""
+        return ReadPlan.of(self.ratio_map)
+
+    def mask(self, dreg: Dreg) -> NDArray[np.bool_]:
+        """Elements whose level the register marks (H, W)."""
+        mask: NDArray[np.bool_] = self.ratio_map.levels == self.masks[dreg]
+        return mask
+
+    def run(self, machine: Machine, scene: NDArray[Any]) -> NDArray[Any]:
+        """Load the masks and expose one window or a batch of them.
+
+        Parameters
+        ----------
+        machine : Machine
+            Of the map's size.
+        scene : ndarray of uint8 or float32, shape (T, H, W) or (N, T, H, W)
+            As for `firmware_sim.emulator.Emulator.capture`; uint8 in integer mode.
+
+        Returns
+        -------
+        ndarray, shape (count,) or (N, count)
+            Reads in the order of `plan`, in LSB of which `FULL_SCALE_LSB` are signal 1.0: int16,
+            or float32 in ideal mode.
+        """
+        for dreg in self.masks:
+            machine.load(dreg, self.mask(dreg))
+        return self.readout(machine.run(self.program, scene, self.gain(scene.dtype)))
+
+    def readout(self, scans: NDArray[Any]) -> NDArray[Any]:
+        """Pick the reads that are due out of the scanned planes (..., S, H, W), in LSB."""
+        flat = scans.reshape(*scans.shape[:-2], -1)
+        offsets = self.plan.slot_offsets
+        picked = [
+            flat[..., number, self.plan.pixel[offsets[read.slot] : offsets[read.slot + 1]]]
+            for number, read in enumerate(self.reads)
+        ]
+        codes = np.concatenate(picked, axis=-1)
+        return (codes.astype(np.float32 if codes.dtype == np.float32 else np.int16)) + LOWEST
+
+    def gain(self, dtype: DTypeLike) -> float:
+        """LSB that one unit of a scene of `dtype` adds to PIX in one slot."""
+        white = 255 if np.dtype(dtype) == np.uint8 else 1
+        return FULL_SCALE_LSB / (white * self.ratio_map.slots)
+
+    def error_bound_lsb(self, mode: Mode) -> float:
+        """How far a read may lie from `FULL_SCALE_LSB` times its exact signal; infinite if noisy.
+
+        In whole LSB, PIX is rounded when it is sampled, 1/2 at the end of the span and 1/2 at its
+        beginning, after a gain of `GAIN_BITS` binary places, half of the last of which is off for
+        each unit of the window's light. All else is exact: nothing saturates. In float32, of a
+        magnitude below 128, every operation is off by at most half a unit in the last place,
+        2**-18: two for each slot's light, twice, and six in the program.
+        """
+        slots = self.ratio_map.slots
+        if mode is Mode.INTEGER:
+            return 1 + 2 * 255 * slots * 2.0 ** -(GAIN_BITS + 1)
+        return (4 * slots + 6) * 2.0**-18 if mode is Mode.IDEAL else float("inf")
+
+    @cached_property
+    def cycles_per_slot(self) -> tuple[int, ...]:
+        """Instruction words after each slot; those before the first are counted with the last."""
+        cycles = [0] * self.ratio_map.slots
+        slot = -1
+        for word in self.program.instructions:
+            slot = word.value if word.op is Op.EXPOSE else slot
+            cycles[slot] += word.cycles
+        return tuple(cycles)
+
+    def slot_rate_hz(self, timing: Timing) -> float:
+        """Fastest slots at which each scan is done before the next sample needs register B.
+
+        Windows follow one another without pause.
+        """
+        slots = [read.slot for read in self.reads]
+        ends = [*slots[1:], slots[0] + self.ratio_map.slots]
+        rates = []
+        for read, end in zip(self.reads, ends, strict=True):
+            seconds = read.count * timing.analog_read_s
+            seconds += self.cycles_per_slot[read.slot] / timing.clock_hz
+            rates.append((end - read.slot) / seconds)
+        return min(rates)
+
+
+def _statements(slots: int, masks: dict[Dreg, int], reads: list[SlotRead]) -> Iterator[Call]:
+    """Write one window, from the reset to the last scan."""
+    yield from (Call("REFRESH", (dreg,)) for dreg in masks)
+    yield Call("respix", (_START_LEVEL,))
+    by_slot = {read.slot: number for number, read in enumerate(reads)}
+    for slot in range(slots):
+        yield Call("expose", (slot,))
+        if slot not in by_slot:
+            continue
+        number = by_slot[slot]
+        yield Call("getpix", (_LIGHT, _START_LEVEL))
+        if slot < slots - 1:  # after the last slot no span goes on
+            due = reads[number].levels
+            yield from _where([dreg for dreg, level in masks.items() if level in due])
+            yield Call("add", (_START_LEVEL, _START_LEVEL, _LIGHT))
+            yield Call("all")
+        yield Call("scan", (_LIGHT, number))
+
+
+def _where(masks: list[Dreg]) -> Iterator[Call]:
+    """Set FLAG to the OR of up to seven masks; WHERE takes three."""
+    for spare in _SPARE:
+        if len(masks) > 3:
+            yield Call("OR", (spare, *masks[:4]))
+            masks = [*masks[4:], spare]
+    yield Call("WHERE", tuple(masks))
+
+
+def _grids(ratio_map: RatioMap, due: tuple[int, ...]) -> tuple[Grid, ...]:
+    """Scan the elements due by the cells of the map's tile, or all where there is no small one."""
+    height, width = ratio_map.shape
+    tile = ratio_map.tile
+    if tile.size > MOST_GRIDS:
+        return (Grid(0, 0, height - 1, width - 1),)
+    rows, columns = np.nonzero(np.isin(tile, due))
+    # Columns count from the right on the chip: the first of a cell's columns there is its last.
+    from_right = (width - 1 - columns) % tile.shape[1]
+    return tuple(
+        Grid(row, column, height - 1, width - 1, *tile.shape)
+        for column, row in sorted(zip(from_right.tolist(), rows.tolist(), strict=True))
+    )
