@@ -28,7 +28,12 @@ uint32_t fl_hal_boot_id(void);
 
 /* ---- The sensor ---------------------------------------------------------------------------- */
 
-enum fl_slot { FL_SLOT_RUNNING, FL_SLOT_OVER, FL_SLOT_FAILED };
+enum fl_slot {
+    FL_SLOT_RUNNING, /* the slot goes on: call again */
+    FL_SLOT_OVER,    /* its light is in the pixels */
+    FL_SLOT_LATE,    /* it ran on for too long: the window is skipped, and counted as such */
+    FL_SLOT_FAILED,  /* the sensor does not work: the run ends and the host is told */
+};
 
 /* Begin a window: every pixel is cleared, and open in every slot until fl_hal_open_row says else.
  *
@@ -45,8 +50,8 @@ bool fl_hal_begin_window(unsigned kind, float light, uint32_t exposure);
  * nor in dark and flat windows. */
 void fl_hal_open_row(unsigned slot, unsigned y, const uint8_t *open);
 
-/* Called again and again from the moment slot `slot` may begin until it returns FL_SLOT_OVER: the
- * slot's light is now in the pixels. With a slot rate it is called once the slot's time is up. */
+/* How is slot `slot`? Called again and again from the moment it may begin. With a slot rate it is
+ * called only once the slot's time is up. */
 enum fl_slot fl_hal_slot(unsigned slot);
 
 /* Read the pixels of row `y` whose bit is set in `ends` (as `open` above), from left to right: the

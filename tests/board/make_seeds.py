@@ -16,7 +16,7 @@ from pathlib import Path
 from firmware_sim import wire
 
 VECTORS = Path(__file__).parents[1] / "vectors"
-FRAME, BYTES, TIME, MAP, MOOD, AGAIN = 0, 1, 2, 4, 5, 6
+FRAME, BYTES, TIME, MAP, MOOD, AGAIN, MASK = 0, 1, 2, 4, 5, 6, 7
 """Things that happen to a fuzzed board."""
 
 
@@ -40,8 +40,10 @@ def request_seeds() -> dict[str, bytes]:
     even = frame(wire.Frame(wire.MessageType.CALIBRATION_CAPTURE, 4, flat))
     resend = frame(wire.Frame(wire.MessageType.RESEND, 5, wire.ResendRequest(1).pack()))
     time = struct.pack("<BH", TIME, 667)
+    mask = bytes([MASK, *range(47), MASK])
     stories = {
         "maps": b"".join([*map_steps, capture, resend, stream, map_steps[0], time * 4, even]),
+        "masks": b"".join([map_steps[1], mask, capture, stream, mask[::-1], time, map_steps[1]]),
         "moods": b"".join([map_steps[0], bytes([MOOD]), stream, bytes([MOOD]), stream, time]),
     }
     vectors = json.loads((VECTORS / "conversations.json").read_text(encoding="utf-8"))
@@ -52,7 +54,8 @@ def request_seeds() -> dict[str, bytes]:
             told += struct.pack("<BH", TIME, min(units, 65535)) if units else b""
             line = bytes.fromhex(step["to_board"])
             sent = wire.FrameDecoder().feed(line)
-            told += frame(sent[0]) if sent else bytes([BYTES, min(len(line), 255)]) + line[:255]
+            plain = sent and sent[0].version == wire.PROTOCOL_VERSION
+            told += frame(sent[0]) if plain else bytes([BYTES, min(len(line), 255)]) + line[:255]
         stories[conversation["name"].replace(" ", "-")] = told + bytes([AGAIN])
     return {
         f"{name}-{board}": bytes([board]) + told

@@ -417,8 +417,14 @@ class TestWindows:
         bench.unasked.clear()
         bench.ask(*resend(held + 2))
         assert bench.take_windows()[held + 2][1] == readout
-        bench.ask(*resend(3))
         total = len(readout)
+        bench.ask(*resend(held + 2, total - 10))  # no length: the descriptor, and what is left
+        (piece,) = [wire.Fragment.unpack(frame.body) for frame in bench.unasked[1:]]
+        assert (piece.offset, piece.data) == (total - 10, readout[-10:])
+        bench.unasked.clear()
+        bench.ask(*resend(held + 2, 2**32 - 1))
+        assert [frame.type for frame in bench.unasked] == [MessageType.WINDOW]
+        bench.ask(*resend(3))
         for request, code in (
             (resend(2), ErrorCode.WINDOW_GONE),
             (resend(held + 3), ErrorCode.WINDOW_GONE),
@@ -563,3 +569,28 @@ def test_whatever_comes_a_clean_hello_works(make: Make, pieces: list[bytes]) -> 
     bench.unasked.clear()
     bench.ask(*capture(1))
     assert len(bench.take_windows()) == 1
+
+
+class TestSensorsThatMisbehave:
+    def test_a_window_that_was_late_is_skipped_and_counted(self) -> None:
+        bench = Bench(PipedBoard(array="40x24", late_every=3))  # type: ignore[arg-type]
+        bench.upload(tile_map())
+        bench.ask(*capture(6))
+        bench.take_logs()
+        windows = bench.take_windows()
+        assert [descriptor.skipped for descriptor, _ in windows.values()] == [0, 0, 1, 1, 2, 2]
+        for number, (descriptor, data) in windows.items():
+            assert data == expected(tile_map(), number + descriptor.skipped)
+        bench.board.close()  # type: ignore[attr-defined]
+
+    def test_a_sensor_that_fails_ends_the_run_and_the_host_is_told(self) -> None:
+        bench = Bench(PipedBoard(array="40x24", fails_at=3))  # type: ignore[arg-type]
+        bench.upload(tile_map())
+        bench.take_logs()
+        bench.ask(*stream(10))
+        (log,) = bench.take_logs()
+        assert log.level == wire.LogLevel.ERROR
+        assert set(bench.take_windows()) <= {0, 1}
+        status = bench.status()
+        assert (status.state, status.next_window) == (BoardState.IDLE, 2)
+        bench.board.close()  # type: ignore[attr-defined]

@@ -7,8 +7,9 @@
  *     2 time(2)                              time passes, in units of 100 us
  *     3 room                                 the line takes `room` bytes at a time from here on
  *     4 height width cells                   a map is uploaded and committed, tile and all
- *     5                                      the sensor fails once, or is slow, in turns
+ *     5                                      the sensor is slow, late, or fails, in turns
  *     6                                      the last frame comes in again
+ *     7 mask(48)                             a mask is uploaded and put over the active map
  *
  * The first byte of the input chooses the board. Sanitizers watch the firmware; what it sends must
  * be whole frames, and what it asks of the sensor must lie on the sensor. */
@@ -19,10 +20,11 @@
 #include "bytes.h"
 #include "frame.h"
 #include "hal.h"
-#include "map.h"
 #include "sha256.h"
+#include "upload.h"
 
-enum { HEIGHT = 4, WIDTH = 6, MOST_POLLS = 500 };
+enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
+enum { MOST_POLLS = 500 };
 
 static const uint8_t level_set[] = {0, 1, 2, 4, 8};
 static struct fl_identity identity = {
@@ -31,7 +33,7 @@ static struct fl_identity identity = {
     .serial = "",
     .height = HEIGHT,
     .width = WIDTH,
-    .slots = 16,
+    .slots = SLOTS,
     .bits = 16,
     .level_count = sizeof level_set,
     .level_set = level_set,
@@ -109,7 +111,7 @@ enum fl_slot fl_hal_slot(unsigned slot)
 {
     require(slot < identity.slots);
     if (slow > 0 && --slow > 0)
-        return slow == 1 ? FL_SLOT_FAILED : FL_SLOT_RUNNING;
+        return slow > 1 ? FL_SLOT_RUNNING : sensor_moods % 4 == 1 ? FL_SLOT_LATE : FL_SLOT_FAILED;
     return FL_SLOT_OVER;
 }
 
@@ -140,39 +142,51 @@ static void come(unsigned type, unsigned flags, unsigned sequence, const uint8_t
     live(to_board.code, to_board.length);
 }
 
-/* Upload the map of a tile in one chunk, and commit it. */
-static void upload(unsigned height, unsigned width, const uint8_t *cells, uint32_t count)
+/* Upload an object in one chunk, and commit it under the hash of `map`, which it makes. */
+static void upload(unsigned kind, const uint8_t *object, uint32_t length, struct fl_map *map)
 {
-    uint8_t object[15 + (HEIGHT * WIDTH + 1) / 2] = {16, sizeof level_set};
-    uint8_t body[FL_UPLOAD_BEGIN_REQUEST_SIZE] = {FL_UPLOAD_MAP};
-    _Static_assert(sizeof body >= FL_UPLOAD_CHUNK_REQUEST_SIZE + sizeof object, "chunks fit too");
-    uint8_t commit[FL_UPLOAD_COMMIT_REQUEST_SIZE] = {FL_UPLOAD_MAP};
+    uint8_t begin[FL_UPLOAD_BEGIN_REQUEST_SIZE] = {(uint8_t)kind};
+    uint8_t chunk[FL_UPLOAD_CHUNK_REQUEST_SIZE + MASK_BYTES] = {(uint8_t)kind};
+    uint8_t commit[FL_UPLOAD_COMMIT_REQUEST_SIZE] = {(uint8_t)kind};
     struct fl_sha256 sha256;
-    struct fl_map map;
     struct fl_map_check check;
     fl_refusal refusal;
-    memcpy(object + 2, level_set, sizeof level_set);
-    fl_put16(object + 7, HEIGHT);
-    fl_put16(object + 9, WIDTH);
-    fl_put16(object + 11, height);
-    fl_put16(object + 13, width);
-    memcpy(object + 15, cells, count);
-    count += 15;
-    fl_put32(body + FL_UPLOAD_BEGIN_REQUEST_TOTAL, count);
+    fl_put32(begin + FL_UPLOAD_BEGIN_REQUEST_TOTAL, length);
     fl_sha256_start(&sha256);
-    fl_sha256_add(&sha256, object, count);
-    fl_sha256_end(&sha256, body + FL_UPLOAD_BEGIN_REQUEST_SHA256);
-    come(FL_MSG_UPLOAD_BEGIN, 0, 1000, body, FL_UPLOAD_BEGIN_REQUEST_SIZE);
-    fl_put32(body + FL_UPLOAD_CHUNK_REQUEST_OFFSET, 0);
-    memcpy(body + FL_UPLOAD_CHUNK_REQUEST_SIZE, object, count);
-    come(FL_MSG_UPLOAD_CHUNK, 0, 1001, body, FL_UPLOAD_CHUNK_REQUEST_SIZE + count);
-    if (fl_map_open(&map, &identity, object, count) == 0) {
-        fl_map_check_start(&check, &map, &identity);
-        while (!fl_map_check_step(&check, &identity, &refusal))
-            ;
-        memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, map.hash, FL_HASH_BYTES);
-    }
+    fl_sha256_add(&sha256, object, length);
+    fl_sha256_end(&sha256, begin + FL_UPLOAD_BEGIN_REQUEST_SHA256);
+    memcpy(chunk + FL_UPLOAD_CHUNK_REQUEST_SIZE, object, length);
+    fl_map_check_start(&check, map, &identity);
+    while (!fl_map_check_step(&check, &identity, &refusal))
+        ;
+    memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, map->hash, FL_HASH_BYTES);
+    come(FL_MSG_UPLOAD_BEGIN, 0, 1000, begin, sizeof begin);
+    come(FL_MSG_UPLOAD_CHUNK, 0, 1001, chunk, FL_UPLOAD_CHUNK_REQUEST_SIZE + length);
     come(FL_MSG_UPLOAD_COMMIT, 0, 1002, commit, sizeof commit);
+}
+
+static void upload_map(unsigned height, unsigned width, const uint8_t *cells, uint32_t count)
+{
+    uint8_t object[2 + sizeof level_set + 8 + (HEIGHT * WIDTH + 1) / 2] = {SLOTS, sizeof level_set};
+    uint8_t *sides = object + 2 + sizeof level_set;
+    struct fl_map map;
+    memcpy(object + 2, level_set, sizeof level_set);
+    fl_put16(sides, HEIGHT);
+    fl_put16(sides + 2, WIDTH);
+    fl_put16(sides + 4, height);
+    fl_put16(sides + 6, width);
+    memcpy(sides + 8, cells, count);
+    if (fl_map_open(&map, &identity, object, (uint32_t)(sides + 8 - object) + count) == 0)
+        upload(FL_UPLOAD_MAP, object, (uint32_t)(sides + 8 - object) + count, &map);
+}
+
+static void upload_mask(const uint8_t *mask)
+{
+    if (fl_active_map() == NULL)
+        return;
+    struct fl_map map = *fl_active_map();
+    map.mask = mask;
+    upload(FL_UPLOAD_MASK, mask, MASK_BYTES, &map);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -193,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(fl_start(&identity));
     const uint8_t *at = data + 1, *end = data + size;
     while (at < end) {
-        unsigned what = *at++ % 7;
+        unsigned what = *at++ % 8;
         size_t left = (size_t)(end - at), count;
         if (what == 0 && left >= 5) {
             count = fl_min(fl_get16(at + 3), (uint32_t)fl_min((uint32_t)left - 5, FL_MAX_PAYLOAD));
@@ -213,15 +227,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (what == 4 && left >= 2) {
             unsigned height = at[0] % (HEIGHT + 1), width = at[1] % (WIDTH + 1);
             count = fl_min((height * width + 1) / 2, (uint32_t)left - 2);
-            upload(height, width, at + 2, (uint32_t)count);
+            upload_map(height, width, at + 2, (uint32_t)count);
             at += 2 + count;
         } else if (what == 5) {
-            if (sensor_moods++ % 2)
+            if (sensor_moods++ % 2 == 0)
                 slow = 6;
             else
                 failing = 2;
         } else if (what == 6) {
             live(to_board.code, to_board.length);
+        } else if (what == 7 && left >= MASK_BYTES) {
+            upload_mask(at);
+            at += MASK_BYTES;
         }
     }
     return 0;

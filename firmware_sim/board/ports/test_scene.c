@@ -17,10 +17,17 @@ static SENSOR uint8_t is_open[FL_MAX_PIXELS];
 static bool has_aperture, is_scene;
 static uint8_t even; /* brightness of every pixel where the scene is not looked at */
 static uint32_t seen;
+static uint32_t late_every, fails_at;
 
 void fl_scene_start(const struct fl_identity *identity)
 {
     board = identity;
+}
+
+void fl_scene_misbehave(uint32_t late, uint32_t fails)
+{
+    late_every = late;
+    fails_at = fails;
 }
 
 bool fl_hal_begin_window(unsigned kind, float light, uint32_t exposure)
@@ -30,7 +37,7 @@ bool fl_hal_begin_window(unsigned kind, float light, uint32_t exposure)
     is_scene = kind == FL_KIND_SCENE;
     even = kind == FL_KIND_FLAT ? (uint8_t)(light * 255.0f + 0.5f) : 0;
     seen = exposure;
-    return true;
+    return seen + 1 != fails_at;
 }
 
 void fl_hal_open_row(unsigned slot, unsigned y, const uint8_t *open)
@@ -48,6 +55,8 @@ enum fl_slot fl_hal_slot(unsigned slot)
     for (uint32_t i = 0; i < pixels; i++, brightness++)
         if (!has_aperture || is_open[i])
             charge[i] = (uint16_t)(charge[i] + (is_scene ? brightness : even));
+    if (late_every > 0 && slot == 3 && (seen + 1) % late_every == 0)
+        return FL_SLOT_LATE;
     return FL_SLOT_OVER;
 }
 

@@ -10,4 +10,8 @@
 
 void fl_scene_start(const struct fl_identity *identity);
 
+/* For tests: every `late_every`-th exposure is late in its fourth slot, and exposure `fails_at`
+ * fails, counted from 1; 0 is never. */
+void fl_scene_misbehave(uint32_t late_every, uint32_t fails_at);
+
 #endif

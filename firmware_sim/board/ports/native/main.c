@@ -204,7 +204,8 @@ static void run_pty(void)
 static void usage(void)
 {
     fprintf(stderr, "focal-board --tcp PORT | --pty | --bench\n"
-                    "    [--array WIDTHxHEIGHT] [--slot-rate HZ] [--map FILE] [--boot-id NUMBER]\n");
+                    "    [--array WIDTHxHEIGHT] [--slot-rate HZ] [--map FILE] [--boot-id NUMBER]\n"
+                    "    [--late-every EXPOSURES] [--fails-at EXPOSURE]\n");
     exit(2);
 }
 
@@ -225,6 +226,7 @@ int main(int count, char **words)
     const char *mode = "";
     int port = 0;
     unsigned width, height;
+    uint32_t late_every = 0, fails_at = 0;
     for (int i = 1; i < count; i++) {
         const char *value = i + 1 < count ? words[i + 1] : "";
         if (strcmp(words[i], "--pty") == 0 || strcmp(words[i], "--bench") == 0) {
@@ -242,6 +244,10 @@ int main(int count, char **words)
             identity.slot_rate_hz = (uint32_t)atoi(value);
         } else if (strcmp(words[i], "--map") == 0) {
             read_map(value);
+        } else if (strcmp(words[i], "--late-every") == 0) {
+            late_every = (uint32_t)atoi(value);
+        } else if (strcmp(words[i], "--fails-at") == 0) {
+            fails_at = (uint32_t)atoi(value);
         } else if (strcmp(words[i], "--boot-id") == 0) {
             given_boot_id = (uint32_t)strtoul(value, NULL, 0);
             has_boot_id = true;
@@ -251,6 +257,7 @@ int main(int count, char **words)
         i++;
     }
     fl_scene_start(&identity);
+    fl_scene_misbehave(late_every, fails_at);
     if (!fl_start(&identity)) {
         fprintf(stderr, "such a board does not fit the memory of config.h\n");
         return 2;
