@@ -1,0 +1,150 @@
+"""What staggered phases save and cost: ``python -m benchmarks.staggering [--json]``.
+
+The map of each shipped bundle, under the phases that `firmware_sim.staggering` chooses and without
+any. For each, three figures against the unstaggered map: reads of the busiest slot, and the PSNR,
+mean over the scenes of the open test set, of
+
+* *network-free*: each read spread over the span that it covers, wherever that lies (CRL Eq. 3), and
+  unmeasured pixels filled in from their neighbours, slot by slot;
+* *network*: the bundle's, fed with the mean light of the nominal spans in that reconstruction. It
+  was trained on reads without phases, and this is the nearest that staggered reads come to those.
+
+A staggered pixel's spans reach into the windows before and after. So each clip is cut with a window
+on either side, from the sources that ``focalloop data test-set`` keeps, and the one in the middle
+is scored: the test clip itself, but for `balance_cam03_60fps`, which begins too early in its video.
+A sensor whose windows begin with it is a special case: its reads take in nothing of what lies
+around. So without phases each clip is captured 16 times, windows beginning in every slot in turn,
+and its squared errors are averaged; the phases of staggered pixels do that by themselves.
+
+The sensor is the emulator with `paper` noise, seed 0, which knows phase 0 alone: a pixel of phase s
+is shown its scene s slots early, and what is rebuilt of it is shown s slots late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import report
+from benchmarks.report import Row
+from firmware_sim.emulator import Emulator
+from firmware_sim.feasibility import Feasibility, Hardware
+from firmware_sim.noise import preset
+from firmware_sim.ratio_map import RatioMap
+from firmware_sim.staggering import stagger
+from host.bundle import Bundle
+from host.metrics import mse, psnr_of_mse
+from host.reconstruct import NetworkFree, OnnxReconstructor, initial_reconstruction
+from models.data.cut import SIDE, read_cut
+from models.data.packages import default_cache, obtain
+from models.data.test_set import SLOTS, TEST_SET
+
+BUNDLES = (
+    "edge-fixed-1of16",
+    "edge-tile-1of16",
+    "edge-tile-2of16",
+    "edge-learned-2of16",
+    "edge-learned-4of16",
+)
+PROFILE = preset("paper")
+SCORED = np.arange(SLOTS, 2 * SLOTS)
+"""Slots of a long clip that are scored: the window in the middle of three."""
+
+Float32 = NDArray[np.float32]
+
+
+def long_clips() -> Iterator[NDArray[np.uint8]]:
+    """Cut three windows (3 T, H, W) around each clip of the open test set."""
+    paths = obtain([recipe.file for recipe in TEST_SET], default_cache())
+    for recipe in TEST_SET:
+        first = max(0, recipe.cut.first_frame - SLOTS)
+        yield read_cut(paths[recipe.file], replace(recipe.cut, first_frame=first, frames=3 * SLOTS))
+
+
+class ShiftedSensor:
+    """The emulator, every pixel beginning its windows late by `shifts` (H, W) slots, below T."""
+
+    def __init__(self, emulator: Emulator, shifts: NDArray[np.int64]) -> None:
+        self._emulator = emulator
+        self._shifts = shifts
+
+    def capture(self, clip: NDArray[np.uint8]) -> Float32:
+        """Read out two windows (2, R, H, W), in which the scored slots of a long clip lie."""
+        slots = np.arange(2 * SLOTS)[:, None, None]
+        early = np.take_along_axis(clip, slots + self._shifts, axis=0)
+        readouts = self._emulator.capture(early.reshape(2, SLOTS, *self._shifts.shape))
+        return self._emulator.plan.planes(PROFILE.signal(readouts))
+
+    def scored(self, video: Float32) -> Float32:
+        """Take the scored slots (T, H, W) out of the video (2, T, H, W) of those windows."""
+        slots = SCORED[:, None, None] - self._shifts
+        return np.take_along_axis(video.reshape(-1, *self._shifts.shape), slots, axis=0)
+
+
+def nominal_reads(initial: Float32, ratio_map: RatioMap) -> Float32:
+    """Mean light of the nominal spans as reads (R, H, W); without phases, the reads themselves."""
+    reads = np.zeros((max(ratio_map.level_set), *ratio_map.shape), np.float32)
+    for level in set(ratio_map.level_set) - {0}:
+        of_spans = initial.reshape(level, -1, *ratio_map.shape).sum(axis=1) / SLOTS
+        reads[:level] = np.where(ratio_map.levels == level, of_spans, reads[:level])
+    return reads
+
+
+def filled(initial: Float32, ratio_map: RatioMap) -> Float32:
+    """Fill unmeasured pixels in, each slot by itself: a still picture of one measurement."""
+    measured = RatioMap((ratio_map.levels > 0).astype(np.uint8), slots=1, level_set=(0, 1))
+    return NetworkFree()(initial[:, None], measured)[:, 0]
+
+
+def staggered_errors(
+    clip: NDArray[np.uint8], emulator: Emulator, network: OnnxReconstructor
+) -> tuple[float, float]:
+    """Mean squared errors of a clip under staggered phases: network-free, and of the network."""
+    ratio_map = emulator.ratio_map
+    sensor = ShiftedSensor(emulator, stagger(ratio_map).astype(np.int64))
+    initial = sensor.scored(initial_reconstruction(sensor.capture(clip), ratio_map.levels, SLOTS))
+    video = network(nominal_reads(initial, ratio_map), ratio_map)
+    return mse(filled(initial, ratio_map), clip[SCORED]), mse(video, clip[SCORED])
+
+
+def unstaggered_errors(
+    clip: NDArray[np.uint8], emulator: Emulator, network: OnnxReconstructor
+) -> tuple[float, float]:
+    """Mean squared errors without phases, averaged over the slots that windows may begin in."""
+    ratio_map = emulator.ratio_map
+    free, restored = [], []
+    for begin in range(SLOTS):
+        sensor = ShiftedSensor(emulator, np.full(ratio_map.shape, begin))
+        reads = sensor.capture(clip)
+        free.append(mse(sensor.scored(NetworkFree()(reads, ratio_map)), clip[SCORED]))
+        restored.append(mse(sensor.scored(network(reads, ratio_map)), clip[SCORED]))
+    return float(np.mean(free)), float(np.mean(restored))
+
+
+def measure() -> Iterator[Row]:
+    """Compare each bundle's map with and without phases."""
+    clips = list(long_clips())
+    for name in BUNDLES:
+        bundle = Bundle.load(name)
+        ratio_map = bundle.ratio_map.tiled_to(SIDE, SIDE)
+        peak, least = (
+            float(Feasibility.of(ratio_map, Hardware(), phases).reads_per_slot.max())
+            for phases in (stagger(ratio_map), None)
+        )
+        yield Row.of(f"{name}, busiest slot", peak, "reads", "unstaggered", least)
+        emulator, network = Emulator(ratio_map, PROFILE), OnnxReconstructor(bundle.network)
+        with_phases = [staggered_errors(clip, emulator, network) for clip in clips]
+        without = [unstaggered_errors(clip, emulator, network) for clip in clips]
+        for way, label in enumerate(("network-free", "network")):
+            value, peer = (
+                float(np.mean([psnr_of_mse(errors[way]) for errors in scores]))
+                for scores in (with_phases, without)
+            )
+            yield Row.of(f"{name}, {label}", value, "dB", "unstaggered", peer)
+
+
+if __name__ == "__main__":
+    report.main("Staggered phases: reads of the busiest slot, and PSNR.", measure)
