@@ -44,15 +44,17 @@ PACED_WINDOWS = 4
 UNPACED_WINDOWS = 600
 RAW_BYTES = 128 << 20
 
-_spawn = multiprocessing.get_context("spawn")
+SPAWN = multiprocessing.get_context("spawn")
 
 
 class _BlankScene:
-    shape = SHAPE
     slots = 16
 
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+
     def window(self, index: int) -> NDArray[np.uint8]:
-        return np.zeros((self.slots, *SHAPE), np.uint8)
+        return np.zeros((self.slots, *self.shape), np.uint8)
 
     def close(self) -> None:
         pass
@@ -69,10 +71,15 @@ class _CannedReader:
         return self._codes
 
 
-def _serve(baud: int, faults: Faults, pipe: Connection) -> None:
+def canned_board(baud: int, shape: tuple[int, int] = SHAPE) -> VirtualBoard:
+    """Make a board with canned readouts for a line of this rate."""
     payload = DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD
     settings = BoardSettings(profile=preset("scamp5"), max_payload=payload)
-    board = VirtualBoard(_BlankScene(), settings, make_reader=_CannedReader)
+    return VirtualBoard(_BlankScene(shape), settings, make_reader=_CannedReader)
+
+
+def _serve(baud: int, faults: Faults, pipe: Connection) -> None:
+    board = canned_board(baud)
     with PtyServer(board, baud=baud, faults=faults) as server, stop_on_signals(server):
         pipe.send(server.url)
         server.serve_forever()
@@ -81,8 +88,8 @@ def _serve(baud: int, faults: Faults, pipe: Connection) -> None:
 @contextmanager
 def served_board(baud: int, faults: Faults = NO_FAULTS) -> Iterator[Board]:
     """Serve a board with canned readouts in a process of its own, and open it."""
-    ours, theirs = _spawn.Pipe()
-    process = _spawn.Process(target=_serve, args=(baud, faults, theirs))
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=_serve, args=(baud, faults, theirs))
     process.start()
     try:
         with Board.open(ours.recv()) as board:

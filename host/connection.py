@@ -30,7 +30,7 @@ from host.errors import (
 from host.link import Link
 from host.port import Port
 
-RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.5
+RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.25
 """Pause between attempts to open a vanished port: doubled from the first to the longest."""
 
 RETRY_TIMEOUT_S = 1.0

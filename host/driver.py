@@ -117,6 +117,7 @@ class Driver:
         self._next_window = 0
         self._reception: Reception | None = None
         self._streaming = False
+        self._asking: Link | None = None  # a fresh link over which repairs are asked for
         self._probe: Future[bytes] | None = None
         self._probed_s = 0.0
         self._scene: tuple[int, Pieces, threading.Condition] | None = None
@@ -311,7 +312,6 @@ class Driver:
         for _ in range(3):
             self._sync_clock(link).result()
         self.info = hello
-        self._next_window = StatusAnswer.unpack(link.request(MessageType.STATUS)).next_window
         if self.ratio_map is not None:
             self._upload_over(link, self.ratio_map, None)
         if self._reception is not None:
@@ -328,9 +328,18 @@ class Driver:
             reception.fail(CaptureInterruptedError("the board vanished during a capture"))
             return
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
+        first = WindowNumber.unpack(answer).window
         if rebooted:
-            self._name_lost(reception.begin(WindowNumber.unpack(answer).window), "it was reset")
+            self._name_lost(reception.begin(first), "it was reset")
+        else:  # HELLO made the board drop what it had not sent
+            self._next_window = first
+            link.exclusively(lambda: self._ask_over(link, reception))
         link.request(MessageType.STREAM_CREDIT, StreamCreditRequest(reception.limit).pack())
+
+    def _ask_over(self, link: Link, reception: Reception) -> None:
+        self._asking = link
+        reception.on_quiet(self._next_window)
+        self._asking = None
 
     def _on_lost(self, reason: str) -> None:
         self._tell(f"lost the board at {self.url}: {reason}; trying to reach it again")
@@ -403,10 +412,15 @@ class Driver:
         return answer
 
     def _resend(self, request: ResendRequest) -> None:
-        answer = self.connection.submit(MessageType.RESEND, request.pack())
-        if answer is not None:
-            self._resends += 1
-            answer.add_done_callback(lambda done: self._resend_answered(request, done))
+        through = self._asking or self.connection
+        answer = through.submit(MessageType.RESEND, request.pack())
+        if answer is None:
+            reception = self._reception
+            if reception is not None:
+                reception.on_answer(request)  # nobody will: ask anew when something comes
+            return
+        self._resends += 1
+        answer.add_done_callback(lambda done: self._resend_answered(request, done))
 
     def _resend_answered(self, request: ResendRequest, answer: Future[bytes]) -> None:
         error = answer.exception()

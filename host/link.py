@@ -97,6 +97,11 @@ class Link:
         """Send a request and wait for its answer; see :meth:`Session.submit`."""
         return self.submit(type_, body, patience_s=patience_s).result()
 
+    def exclusively(self, work: Callable[[], None]) -> None:
+        """Do `work` as a callback does: no other runs meanwhile."""
+        with self._wake:
+            work()
+
     def keep_alive(self, max_in_flight: int) -> None:
         """After HELLO: keep to the board's window, poll its status, and notice when it dies."""
         with self._wake:

@@ -1,0 +1,134 @@
+"""What a bad line costs, and how soon a board is back: ``python -m benchmarks.faults [--json]``.
+
+A virtual board in a process of its own, on a pseudo-terminal, as in `benchmarks.wire`. Figures:
+
+* goodput at a bit error rate of 1e-5 in both directions against that of the clean line, at 921600
+  baud and without pacing, both of the same run;
+* time from the moment at which the board can be reached again to the first whole window that was
+  exposed after it, for a pulled cable, a board that stopped in mid-frame and one that was reset, at
+  921600 baud: the median and the longest of `TRIALS`, against the limit of 2 s.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import report
+from benchmarks.report import Row
+from benchmarks.wire import BAUD, SPAWN, TILE_MAP, canned_board, served_board, stream_rate
+from firmware_sim.faults import Event, Faults
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from firmware_sim.transport import PtyServer, stop_on_signals
+from host import Board
+from host.windows import Window
+
+BAD_LINE = Faults.parse("flips=1e-5, seed=1")
+
+PACED_WINDOWS = 8
+UNPACED_WINDOWS = 150
+
+SMALL_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
+"""Its windows take 0.09 s at 921600 baud, so that they do not hide the recovery."""
+
+TRIALS = 12
+LONGEST_OUTAGE_S = 3.0
+RECOVERY_LIMIT_S = 2.0
+KINDS: dict[Event, str] = {
+    "disconnect": "pulled cable",
+    "stall": "stop in mid-frame",
+    "reset": "reset",
+}
+
+
+def goodput_rows() -> Iterator[Row]:
+    """Goodput with bit errors, against the clean line's."""
+    for name, baud, windows in (
+        ("goodput at 1e-5, 921600 baud", BAUD, PACED_WINDOWS),
+        ("goodput at 1e-5, not paced", 0, UNPACED_WINDOWS),
+    ):
+        rates = []
+        for faults in (Faults(), BAD_LINE):
+            with served_board(baud, faults) as board:
+                board.upload(TILE_MAP)
+                rates.append(stream_rate(board, windows))
+        clean, bad = rates
+        yield Row.of(name, bad, "B/s", "clean line", clean)
+
+
+def _serve(link: Path, pipe: Connection) -> None:
+    """Serve a board to which happens what comes through the pipe; say when it did."""
+    board = canned_board(BAUD, SMALL_MAP.shape)
+
+    def told(text: str) -> None:
+        pipe.send(time.monotonic())
+
+    def obey() -> None:
+        while True:
+            server.befall(*pipe.recv())
+
+    with PtyServer(board, baud=BAUD, link=link, on_fault=told) as server:
+        threading.Thread(target=obey, daemon=True).start()
+        pipe.send(None)
+        with stop_on_signals(server):
+            server.serve_forever()
+
+
+@contextmanager
+def _suffering_board() -> Iterator[tuple[Board, Connection]]:
+    ours, theirs = SPAWN.Pipe()
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "board"
+        process = SPAWN.Process(target=_serve, args=(link, theirs))
+        process.start()
+        try:
+            ours.recv()
+            with Board.open(str(link), on_event=lambda text: None) as board:
+                yield board, ours
+        finally:
+            process.terminate()
+            process.join()
+
+
+def _recovery_s(
+    windows: Iterator[Window], pipe: Connection, event: Event, outage_s: float
+) -> float:
+    """Time from the end of an outage to the first whole window exposed after it."""
+    next(windows)
+    pipe.send((event, outage_s))
+    reachable_s: float = pipe.recv() + outage_s
+    for window in windows:
+        if window.time_s > reachable_s:
+            return time.monotonic() - reachable_s
+    raise AssertionError("a stream without end has ended")
+
+
+def recovery_rows() -> Iterator[Row]:
+    """How long it takes until windows come again."""
+    with _suffering_board() as (board, pipe):
+        board.upload(SMALL_MAP)
+        for event, name in KINDS.items():
+            times_s = []
+            with closing(board.stream()) as windows:
+                for trial in range(TRIALS):
+                    outage_s = 0.0 if event == "reset" else LONGEST_OUTAGE_S * (trial + 1) / TRIALS
+                    times_s.append(_recovery_s(windows, pipe, event, outage_s))
+            for what, value in (("median", statistics.median(times_s)), ("longest", max(times_s))):
+                row = f"back after a {name}, {what} of {TRIALS}"
+                yield Row.of(row, value, "s", "limit", RECOVERY_LIMIT_S)
+
+
+def measure() -> Iterator[Row]:
+    """Measure goodput and recovery."""
+    yield from goodput_rows()
+    yield from recovery_rows()
+
+
+if __name__ == "__main__":
+    report.main("A bad line: its goodput, and the way back.", measure)
