@@ -1,11 +1,12 @@
 """Per-pixel exposure on SCAMP-5: a ratio map as a program.
 
-PIX is reset for all elements at the start of a window and not again: a reset of single elements
-is not known of the chip. It is sampled without being destroyed. Register A of each element holds
+PIX is reset for all elements between two windows and not again: a reset of single elements is not
+known of the chip. It is sampled without being destroyed. Register A of each element holds
 the level at which its current span began; at the end of a span, ``getpix(B, A)`` leaves the light
 of the span in B, and ``add(A, A, B)`` under the FLAG of the elements that were due moves their
 level up by just what was measured. So no light is lost or counted twice between two spans, and
-B waits for the 8-bit scan while PIX integrates on.
+B waits for the 8-bit scan while PIX integrates on. After the last sample of a window PIX is reset
+before B is scanned, so that the next window begins at once.
 
 One digital register for each level says which elements have it.
 """
@@ -74,13 +75,16 @@ class Exposure:
         The level that each mask register marks, highest first.
     reads : tuple of SlotRead
         The slots after which something is read, first to last.
+    start : Program
+        Begins the first window.
     program : Program
-        One window.
+        One window, and the beginning of the next.
     """
 
     ratio_map: RatioMap
     masks: dict[Dreg, int]
     reads: tuple[SlotRead, ...]
+    start: Program
     program: Program
 
     @classmethod
@@ -95,8 +99,8 @@ class Exposure:
         if ratio_map.aperture is not None:
             raise Scamp5Error(
                 f"the ratio map has a coded aperture, {ratio_map.slots} planes that change with "
-                f"the slots; SCAMP-5 has {len(FREE_MASKS)} free registers for masks: export the "
-                "map without its aperture"
+                f"the slots; SCAMP-5 has {len(FREE_MASKS)} free registers for masks: use a "
+                "map without an aperture"
             )
         present = [int(level) for level in np.unique(ratio_map.levels)[::-1] if level]
         if not present:
@@ -112,8 +116,8 @@ class Exposure:
             due = tuple(n for n in present if read_slots(ratio_map.slots, n)[slot])
             if due:
                 reads.append(SlotRead(slot, due, _grids(ratio_map, due)))
-        calls = list(_statements(ratio_map.slots, masks, reads))
-        return cls(ratio_map, masks, tuple(reads), Program.of(calls))
+        start, window = list(_begin(masks)), list(_statements(ratio_map.slots, masks, reads))
+        return cls(ratio_map, masks, tuple(reads), Program.of(start), Program.of(window))
 
     @cached_property
     def plan(self) -> ReadPlan:
@@ -143,6 +147,7 @@ class Exposure:
         """
         for dreg in self.masks:
             machine.load(dreg, self.mask(dreg))
+        machine.run(self.start)
         return self.readout(machine.run(self.program, scene, self.gain(scene.dtype)))
 
     def readout(self, scans: NDArray[Any]) -> NDArray[Any]:
@@ -177,19 +182,16 @@ class Exposure:
 
     @cached_property
     def cycles_per_slot(self) -> tuple[int, ...]:
-        """Instruction words after each slot; those before the first are counted with the last."""
+        """Instruction words after each slot."""
         cycles = [0] * self.ratio_map.slots
-        slot = -1
+        slot = 0
         for word in self.program.instructions:
             slot = word.value if word.op is Op.EXPOSE else slot
             cycles[slot] += word.cycles
         return tuple(cycles)
 
     def slot_rate_hz(self, timing: Timing) -> float:
-        """Fastest slots at which each scan is done before the next sample needs register B.
-
-        Windows follow one another without pause.
-        """
+        """Fastest slots at which each scan is done before the next sample needs register B."""
         slots = [read.slot for read in self.reads]
         ends = [*slots[1:], slots[0] + self.ratio_map.slots]
         rates = []
@@ -200,10 +202,17 @@ class Exposure:
         return min(rates)
 
 
-def _statements(slots: int, masks: dict[Dreg, int], reads: list[SlotRead]) -> Iterator[Call]:
-    """Write one window, from the reset to the last scan."""
-    yield from (Call("REFRESH", (dreg,)) for dreg in masks)
+def _begin(masks: dict[Dreg, int]) -> Iterator[Call]:
+    """Begin a window: reset PIX, keep its level, and restore the masks."""
     yield Call("respix", (_START_LEVEL,))
+    yield from (Call("REFRESH", (dreg,)) for dreg in masks)
+
+
+def _statements(slots: int, masks: dict[Dreg, int], reads: list[SlotRead]) -> Iterator[Call]:
+    """Write one window, and the beginning of the next before its last scan.
+
+    Every level is read after the last slot, and its spans end there.
+    """
     by_slot = {read.slot: number for number, read in enumerate(reads)}
     for slot in range(slots):
         yield Call("expose", (slot,))
@@ -211,7 +220,9 @@ def _statements(slots: int, masks: dict[Dreg, int], reads: list[SlotRead]) -> It
             continue
         number = by_slot[slot]
         yield Call("getpix", (_LIGHT, _START_LEVEL))
-        if slot < slots - 1:  # after the last slot no span goes on
+        if slot == slots - 1:
+            yield from _begin(masks)
+        else:
             due = reads[number].levels
             yield from _where([dreg for dreg, level in masks.items() if level in due])
             yield Call("add", (_START_LEVEL, _START_LEVEL, _LIGHT))
@@ -232,7 +243,7 @@ def _grids(ratio_map: RatioMap, due: tuple[int, ...]) -> tuple[Grid, ...]:
     """Scan the elements due by the cells of the map's tile, or all where there is no small one."""
     height, width = ratio_map.shape
     tile = ratio_map.tile
-    if tile.size > MOST_GRIDS:
+    if tile.size > MOST_GRIDS or np.isin(tile, due).all():
         return (Grid(0, 0, height - 1, width - 1),)
     rows, columns = np.nonzero(np.isin(tile, due))
     # Columns count from the right on the chip: the first of a cell's columns there is its last.

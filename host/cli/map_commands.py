@@ -26,6 +26,7 @@ from firmware_sim.staggering import stagger
 from firmware_sim.tiles import APERTURE_TILE
 from firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
 from host.cli.arguments import load_map
+from host.cli.map_export import export
 from host.cli.map_report import (
     describe,
     drawing,
@@ -44,6 +45,7 @@ maps = typer.Typer(
 )
 make = typer.Typer(name="make", help="Make a ratio map.", no_args_is_help=True)
 maps.add_typer(make)
+maps.command()(export)
 
 MapArgument = Annotated[
     str,

@@ -91,14 +91,15 @@ def test_the_program_is_the_one_documented():
         ("R5", 4), ("R6", 2), ("R7", 1),
     ]  # fmt: skip
     lines = str(exposure.program).splitlines()
-    assert lines[:4] == ["REFRESH(R5);", "REFRESH(R6);", "REFRESH(R7);", "respix(A);"]
+    begin = ["respix(A);", "REFRESH(R5);", "REFRESH(R6);", "REFRESH(R7);"]
+    assert str(exposure.start).splitlines() == begin
     slots = [line for line in lines if line.startswith("expose")]
     assert slots == [f"expose({slot});" for slot in range(16)]
     at = lines.index("expose(7);")
     assert lines[at + 1 : at + 6] == [
         "getpix(B, A);", "WHERE(R5, R6);", "add(A, A, B);", "all();", "scan(B, 1);",
     ]  # fmt: skip
-    assert lines[-2:] == ["getpix(B, A);", "scan(B, 3);"]
+    assert lines[-6:] == ["getpix(B, A);", *begin, "scan(B, 3);"]
     assert exposure.program.cycles == 3 * 2 + 5 + 3 * 6 + 2
     assert sum(exposure.cycles_per_slot) == exposure.program.cycles
 
