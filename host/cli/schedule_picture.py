@@ -85,26 +85,18 @@ def _colour(level: int) -> str:
 
 
 def _bars(surface: Surface, planned: Feasibility, unstaggered: Feasibility | None) -> None:
-    hardware = planned.hardware
     surface.text(_LEFT, 26, "Reads that fall due after each slot", 19, _INK)
     surface.text(
         _LEFT,
         52,
         f"{planned.reads_per_window:,} reads a window of {planned.slots} slots, "
-        f"{hardware.slot_rate_hz:,.6g} slots a second",
+        f"{planned.hardware.slot_rate_hz:,.6g} slots a second",
         12.5,
         _FAINT,
     )
-    mean = planned.reads_per_window / planned.slots
-    adc = None if hardware.adc_rate_hz is None else hardware.adc_rate_hz / hardware.slot_rate_hz
-    limits = [
-        ("mean", mean, _MEAN),
-        ("ADC", adc, _ADC),
-        ("link", planned.link_reads_per_slot, _LINK),
-    ]
     tallest = float((unstaggered or planned).reads_per_slot.max())
-    near = [value for _, value, _ in limits if value is not None and value <= 1.5 * tallest]
-    top, step = _axis(max(tallest, *near))
+    limits = [limit for limit in _limits(planned) if limit[0] <= 1.5 * tallest]
+    top, step = _axis(max(tallest, *(value for value, _, _ in limits)))
     bottom, scale = _TOP + _BARS, _BARS / top
     for tick in range(round(top / step) + 1):
         y = bottom - tick * step * scale
@@ -123,15 +115,21 @@ def _bars(surface: Surface, planned: Feasibility, unstaggered: Feasibility | Non
         if planned.slots <= 32 or slot % 8 == 0:
             surface.text(x + width / 2, bottom + 15, str(slot), 11.5, _FAINT, "middle")
     surface.text((_LEFT + _RIGHT) / 2, bottom + 34, "slot", 12.5, _FAINT, "middle")
-    shown = sorted(
-        (value, name, colour) for name, value, colour in limits if value and value <= top
-    )
-    for value, name, colour in shown:
-        y = bottom - value * scale
+    places = [bottom - value * scale for value, _, _ in limits]
+    for y, label_y, (_, name, colour) in zip(places, _apart(places, 14), limits, strict=True):
         surface.line(_LEFT, y, _RIGHT, y, colour, dashed=name == "mean")
-    places = _apart([bottom - value * scale for value, _, _ in shown], 14)
-    for y, (_, name, colour) in zip(places, shown, strict=True):
-        surface.text(_RIGHT + 6, y, name, 11.5, colour)
+        surface.text(_RIGHT + 6, label_y, name, 11.5, colour)
+
+
+def _limits(planned: Feasibility) -> list[tuple[float, str, str]]:
+    """Return reads a slot of ADC, link and the mean, ascending, with names and colours."""
+    hardware = planned.hardware
+    limits = [(planned.reads_per_window / planned.slots, "mean", _MEAN)]
+    if hardware.adc_rate_hz is not None:
+        limits.append((hardware.adc_rate_hz / hardware.slot_rate_hz, "ADC", _ADC))
+    if planned.link_reads_per_slot is not None:
+        limits.append((planned.link_reads_per_slot, "link", _LINK))
+    return sorted(limits)
 
 
 def _axis(most: float) -> tuple[float, float]:
