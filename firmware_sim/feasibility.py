@@ -29,6 +29,9 @@ DEFAULT_JOULES_PER_CONVERSION = 2e-10
 IEEE JSSC 56(8), 2021. Its whole VGA sensor takes 0.7 mW at 45 frames/s and converts once for four
 pixels: 0.7 mW / (640 * 480 / 4 * 45 Hz) = 0.2 nJ a conversion, pixels and output included."""
 
+LEAST, MOST = 1e-15, 1e15
+"""Range of every rate and energy, so that no quotient of them leaves that of floats."""
+
 _ROUNDING = 1 + 1e-9
 """What needs exactly the rate there is fits, whichever way the division was rounded."""
 
@@ -59,7 +62,7 @@ class Hardware:
     Raises
     ------
     FeasibilityError
-        A value is not a number above 0, or out of its range.
+        A value is out of its range: rates and energy are `LEAST` to `MOST`.
     """
 
     slot_rate_hz: float = DEFAULT_SLOT_RATE_HZ
@@ -72,8 +75,10 @@ class Hardware:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise FeasibilityError(f"{field.name} is a number above 0, not {value:g}")
+            if value is not None and not LEAST <= value <= MOST:
+                raise FeasibilityError(
+                    f"{field.name} is a number above 0, from {LEAST:g} to {MOST:g}, not {value:g}"
+                )
         if self.bits > 16:
             raise FeasibilityError(f"a sample has 1 to 16 bits, not {self.bits}")
         if not MIN_MAX_PAYLOAD <= self.max_payload <= 0xFFFF:

@@ -11,6 +11,8 @@ import typer
 from firmware_sim.feasibility import (
     DEFAULT_JOULES_PER_CONVERSION,
     DEFAULT_SLOT_RATE_HZ,
+    LEAST,
+    MOST,
     Feasibility,
     FeasibilityError,
     Hardware,
@@ -100,8 +102,8 @@ def convert(
 
 
 def _above_zero(value: float | None) -> float | None:
-    if value is not None and not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{value:g} is not a number above 0")
+    if value is not None and not LEAST <= value <= MOST:
+        raise typer.BadParameter(f"{value:g} is not a number above 0, from {LEAST:g} to {MOST:g}")
     return value
 
 

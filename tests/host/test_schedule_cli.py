@@ -144,11 +144,19 @@ def test_what_cannot_be_done_is_one_sentence(words, told, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("option", ["--slot-rate", "--adc-rate", "--link-rate",
                                     "--joules-per-conversion"])  # fmt: skip
-@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf"])
+@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf", "1e300"])
 def test_rates_are_numbers_above_zero(option, value):
     result = run("tile-2of16", option, value)
     assert result.exit_code == 2
     assert "is not a number above 0" in result.output
+
+
+def test_rates_at_the_ends_of_their_range_are_told_in_finite_numbers(tmp_path):
+    words = ("--slot-rate", 1e15, "--adc-rate", 1e-15, "--link-rate", 1e-15)
+    assert run_json("tile-2of16", *words, "-o", tmp_path / "s.svg")["keeps_up"] is False
+    words = ("--slot-rate", 1e-15, "--adc-rate", 1e15, "--link-rate", 1e15)
+    assert run_json("tile-2of16", *words, "-o", tmp_path / "s.svg")["keeps_up"] is True
+    assert run("tile-2of16", *words).exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["--bits", "17"], ["--payload", "100"], ["--adc-rate", "fast"]])
