@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from board_bench import (
     SHAPE,
@@ -569,6 +570,19 @@ def test_whatever_comes_a_clean_hello_works(make: Make, pieces: list[bytes]) -> 
     bench.unasked.clear()
     bench.ask(*capture(1))
     assert len(bench.take_windows()) == 1
+
+
+def test_a_converter_of_eight_bits_sends_bytes() -> None:
+    board = PipedBoard(array="40x24", bits=8)
+    bench = Bench(board)  # type: ignore[arg-type]
+    hello = bench.hello()
+    assert (hello.bits, hello.full_scale_dn) == (8, 255.0)
+    bench.upload(irregular_map())
+    bench.ask(*capture(1))
+    bench.take_logs()
+    sums = np.frombuffer(expected(irregular_map(), 0), "<u2")
+    assert bench.take_windows()[0][1] == (sums // SLOTS).astype(np.uint8).tobytes()
+    board.close()
 
 
 class TestSensorsThatMisbehave:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from c_board import SOURCES, build, need
+import numpy as np
+import pytest
+from c_board import SOURCES, build, need, qemu_board
+
+from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from host import Board
 
 
 def sections(image: Path) -> dict[str, int]:
@@ -31,3 +36,16 @@ def test_what_does_not_fit_does_not_link(tmp_path: Path) -> None:
     made = subprocess.run(words, capture_output=True, text=True)
     assert made.returncode != 0
     assert "region `RAM' overflowed" in made.stderr
+
+
+def test_the_smallest_board_does_its_work() -> None:
+    """One window stored, no aperture, the shortest frames."""
+    config = "-DFL_MAX_PIXELS=256u -DFL_MAX_WIDTH=16u -DBOARD_WIDTH=16 -DBOARD_HEIGHT=12"
+    config += " -DFL_APERTURE=0 -DFL_HELD_WINDOWS=1 -DFL_MAX_PAYLOAD=256u"
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (12, 16))
+    with qemu_board(config) as address, Board.open(address) as board:
+        assert board.info.held_windows == 1
+        board.upload(ratio_map)
+        assert [window.number for window in board.capture(5)] == list(range(5))
+        with pytest.raises(RatioMapError, match="aperture"):
+            board.upload(ratio_map.with_aperture(np.ones((16, 12, 16), bool)))

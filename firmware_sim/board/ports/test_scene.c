@@ -19,6 +19,11 @@ static uint8_t even; /* brightness of every pixel where the scene is not looked 
 static uint32_t seen;
 static uint32_t late_every, fails_at;
 
+float fl_scene_full_scale(const struct fl_identity *identity)
+{
+    return 255.0f * (identity->bits > 8 ? identity->slots : 1);
+}
+
 void fl_scene_start(const struct fl_identity *identity)
 {
     board = identity;
@@ -65,7 +70,7 @@ void fl_hal_read_row(unsigned y, const uint8_t *ends, uint16_t *codes)
     uint16_t *row = charge + (uint32_t)y * board->width;
     for (unsigned x = 0; x < board->width; x++) {
         if (ends[x / 8] >> x % 8 & 1) {
-            codes[x] = row[x];
+            codes[x] = board->bits > 8 ? row[x] : row[x] / board->slots;
             row[x] = 0;
         }
     }

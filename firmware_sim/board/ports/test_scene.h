@@ -1,12 +1,16 @@
 /* A sensor for ports without one: pixels that integrate a scene made of whole numbers.
  *
  * Brightness of pixel (y, x) in slot t, 255 is white, in the k-th exposure from 0:
- * (t*H*W + y*W + x + k) mod 256. Its read-out is the exact sum over the span: 16 bits, black level
- * 0, full scale 255*T. It is what the emulator's profile `ideal` reads. */
+ * (t*H*W + y*W + x + k) mod 256. Its read-out is the exact sum over the span, what the emulator's
+ * profile `ideal` reads: black level 0, full scale 255*T. A board of 8 bits gets the sum divided by
+ * T, rounded down. */
 #ifndef FL_TEST_SCENE_H
 #define FL_TEST_SCENE_H
 
 #include "board.h"
+
+/* Codes for a full window of white, by the board's slots and bits. */
+float fl_scene_full_scale(const struct fl_identity *identity);
 
 void fl_scene_start(const struct fl_identity *identity);
 

@@ -2,9 +2,9 @@
  * (-machine mps2-an385). One UART, the system timer, and the test scene for a sensor. */
 #include "board.h"
 #include "bytes.h"
+#include "config.h"
 #include "hal.h"
 #include "test_scene.h"
-#include "wire.h"
 
 #ifndef BOARD_WIDTH
 #define BOARD_WIDTH 256
@@ -44,7 +44,7 @@ static const struct fl_identity identity = {
     .level_set = level_set,
     .full_scale_dn = 255 * 16,
     .slot_rate_hz = BOARD_SLOT_RATE_HZ,
-    .features = FL_FEATURE_APERTURE | FL_FEATURE_CALIBRATION,
+    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION,
 };
 
 static volatile uint64_t ticks;

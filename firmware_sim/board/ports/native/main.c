@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,9 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "config.h"
 #include "hal.h"
 #include "test_scene.h"
-#include "wire.h"
 
 enum { MOST_BENCH_BYTES = 1 << 20 };
 
@@ -40,7 +41,7 @@ static struct fl_identity identity = {
     .level_count = sizeof level_set,
     .level_set = level_set,
     .full_scale_dn = 255 * 16,
-    .features = FL_FEATURE_APERTURE | FL_FEATURE_CALIBRATION,
+    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION,
 };
 
 static int line = -1;        /* of --tcp and --pty; -1 while nobody is connected */
@@ -205,7 +206,7 @@ static void usage(void)
 {
     fprintf(stderr, "focal-board --tcp PORT | --pty | --bench\n"
                     "    [--array WIDTHxHEIGHT] [--slot-rate HZ] [--map FILE] [--boot-id NUMBER]\n"
-                    "    [--late-every EXPOSURES] [--fails-at EXPOSURE]\n");
+                    "    [--bits BITS] [--late-every EXPOSURES] [--fails-at EXPOSURE]\n");
     exit(2);
 }
 
@@ -244,6 +245,9 @@ int main(int count, char **words)
             identity.slot_rate_hz = (uint32_t)atoi(value);
         } else if (strcmp(words[i], "--map") == 0) {
             read_map(value);
+        } else if (strcmp(words[i], "--bits") == 0) {
+            identity.bits = (uint8_t)atoi(value);
+            identity.full_scale_dn = fl_scene_full_scale(&identity);
         } else if (strcmp(words[i], "--late-every") == 0) {
             late_every = (uint32_t)atoi(value);
         } else if (strcmp(words[i], "--fails-at") == 0) {
@@ -256,6 +260,7 @@ int main(int count, char **words)
         }
         i++;
     }
+    signal(SIGPIPE, SIG_IGN); /* a host that goes away is told by write() */
     fl_scene_start(&identity);
     fl_scene_misbehave(late_every, fails_at);
     if (!fl_start(&identity)) {
