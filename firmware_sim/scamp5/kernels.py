@@ -21,7 +21,7 @@ from firmware_sim.scamp5.reference import GAIN_BITS, HIGHEST, LOWEST, RESET_LEVE
 i8, i16, i32 = np.int8, np.int16, np.int32
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
-BLOCK = 8192
+BLOCK = 16384
 """Elements that run through a program together: their dozen registers stay in the L2 cache."""
 
 ANALOG_PLANES, DIGITAL_PLANES = 15, 16
@@ -118,12 +118,12 @@ def _minus2_masked(
 
 
 @_inner
-def _sum(planes: Planes, row: Row, wide: Wide, a: np.uint64, b: np.uint64) -> None:
+def _sum(planes: Planes, rows: Row, j: int, wide: Wide, a: np.uint64, b: np.uint64) -> None:
     """Add the row's sources into `wide` (block,), from its start."""
     for i in range(a, b):
         wide[i - a] = i16(0)
-    for k in range(row[4]):
-        s = u64(row[5 + k])
+    for k in range(rows[j, 4]):
+        s = u64(rows[j, 5 + k])
         for i in range(a, b):
             wide[i - a] = i16(wide[i - a] + i16(planes[s, i]))
 
@@ -164,10 +164,10 @@ def _fill(planes: Planes, t: np.uint64, value: Any, a: np.uint64, b: np.uint64) 
 
 
 @_inner
-def _or(masks: Planes, t: np.uint64, row: Row, a: np.uint64, b: np.uint64) -> None:
+def _or(masks: Planes, t: np.uint64, rows: Row, j: int, a: np.uint64, b: np.uint64) -> None:
     """Write the OR of the row's sources, inverted if it says so."""
-    count, inverted = row[4], i8(-row[3])
-    s0, s1, s2, s3 = u64(row[5]), u64(row[6]), u64(row[7]), u64(row[8])
+    count, inverted = rows[j, 4], i8(-rows[j, 3])
+    s0, s1, s2, s3 = u64(rows[j, 5]), u64(rows[j, 6]), u64(rows[j, 7]), u64(rows[j, 8])
     if count == 0:
         _fill(masks, t, inverted, a, b)
     elif count == 1:
@@ -226,20 +226,22 @@ def _scan(
 
 
 @_inner
-def _bus(planes: Planes, masks: Planes, row: Row, wide: Wide, a: np.uint64, b: np.uint64) -> None:
-    t, s0, s1 = u64(row[1]), u64(row[5]), u64(row[6])
-    if row[3] == 1 and row[4] == 1 and row[2]:
+def _bus(
+    planes: Planes, masks: Planes, rows: Row, j: int, wide: Wide, a: np.uint64, b: np.uint64
+) -> None:
+    t, s0, s1 = u64(rows[j, 1]), u64(rows[j, 5]), u64(rows[j, 6])
+    if rows[j, 3] == 1 and rows[j, 4] == 1 and rows[j, 2]:
         _minus1_masked(planes, masks, t, s0, a, b)
-    elif row[3] == 1 and row[4] == 1:
+    elif rows[j, 3] == 1 and rows[j, 4] == 1:
         _minus1(planes, t, s0, a, b)
-    elif row[3] == 1 and row[4] == 2 and row[2]:
+    elif rows[j, 3] == 1 and rows[j, 4] == 2 and rows[j, 2]:
         _minus2_masked(planes, masks, t, s0, s1, a, b)
-    elif row[3] == 1 and row[4] == 2:
+    elif rows[j, 3] == 1 and rows[j, 4] == 2:
         _minus2(planes, t, s0, s1, a, b)
     else:
-        _sum(planes, row, wide, a, b)
-        _share(planes, _HELD_ANALOG if row[2] else t, wide, row[3], a, b)
-        if row[2]:
+        _sum(planes, rows, j, wide, a, b)
+        _share(planes, _HELD_ANALOG if rows[j, 2] else t, wide, rows[j, 3], a, b)
+        if rows[j, 2]:
             _blend(planes, t, _HELD_ANALOG, masks, _FLAG, a, b)
 
 
@@ -277,18 +279,17 @@ def run_block(
         for number in range(light.shape[0]):
             window = u64(number)
             for j in range(rows.shape[0]):
-                row = rows[j]
-                code = row[0]
-                target, value = u64(row[1]), u64(row[3])
+                code = rows[j, 0]
+                target, value = u64(rows[j, 1]), u64(rows[j, 3])
                 if code == Code.BUS:
-                    _bus(analog, digital, row, wide, a, b)
+                    _bus(analog, digital, rows, j, wide, a, b)
                 elif code == Code.LOGIC and target == _R12:
-                    _or(digital, _HELD_DIGITAL, row, a, b)
+                    _or(digital, _HELD_DIGITAL, rows, j, a, b)
                     _blend(digital, _R12, _HELD_DIGITAL, digital, _R0, a, b)
                 elif code == Code.LOGIC:
-                    _or(digital, target, row, a, b)
+                    _or(digital, target, rows, j, a, b)
                 elif code == Code.WHERE:
-                    _sum(analog, row, wide, a, b)
+                    _sum(analog, rows, j, wide, a, b)
                     _positive(digital, wide, a, b)
                 elif code == Code.FLAG:
                     _fill(digital, _FLAG, i8(-1), a, b)
@@ -303,7 +304,7 @@ def run_block(
                     for i in range(a, b):
                         charge[i] = u16(0)
                 elif code == Code.FILL:
-                    _fill(analog, target, i8(row[3]), a, b)
+                    _fill(analog, target, i8(rows[j, 3]), a, b)
 
 
 @_inner

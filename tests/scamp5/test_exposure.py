@@ -33,7 +33,7 @@ def exact_lsb(ratio_map, scene):
 
 
 @given(maps(), st.integers(0, 2**32), st.sampled_from([0.2, 0.97, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_reads_are_the_emulator_s_within_the_stated_bound(ratio_map, seed, brightness):
     exposure = Exposure.of(ratio_map)
     rng = np.random.default_rng(seed)
