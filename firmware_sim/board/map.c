@@ -43,15 +43,47 @@ uint32_t fl_mask_bytes(const struct fl_identity *board)
     return ((uint32_t)board->slots * board->height * board->width + 7) / 8;
 }
 
+/* A walk along a row of the map, whose cells lie two a byte. */
+struct walk {
+    const uint8_t *cells;
+    uint32_t first, cell, end;
+};
+
+static struct walk walk_row(const struct fl_map *map, unsigned y)
+{
+    uint32_t first = y % map->tile_height * (uint32_t)map->tile_width;
+    return (struct walk){map->cells, first, first, first + map->tile_width};
+}
+
+static inline unsigned next_index(struct walk *walk)
+{
+    unsigned index = walk->cells[walk->cell / 2] >> 4 * (walk->cell % 2) & 15;
+    if (++walk->cell == walk->end)
+        walk->cell = walk->first;
+    return index;
+}
+
 void fl_map_row(const struct fl_map *map, const struct fl_identity *board, unsigned y,
                 uint8_t *indices)
 {
-    uint32_t first = y % map->tile_height * (uint32_t)map->tile_width;
-    for (uint32_t x = 0, cell = first; x < board->width; x++, cell++) {
-        if (cell == first + map->tile_width)
-            cell = first;
-        indices[x] = map->cells[cell / 2] >> 4 * (cell % 2) & 15;
+    struct walk walk = walk_row(map, y);
+    for (unsigned x = 0; x < board->width; x++)
+        indices[x] = (uint8_t)next_index(&walk);
+}
+
+bool fl_map_ends(const struct fl_map *map, const struct fl_identity *board, unsigned y,
+                 unsigned ending, uint8_t *ends)
+{
+    struct walk walk = walk_row(map, y);
+    unsigned width = board->width, any = 0;
+    for (unsigned x = 0; x < width; ends++) {
+        unsigned bits = 0;
+        for (unsigned bit = 0; bit < 8 && x < width; bit++, x++)
+            bits |= (ending >> next_index(&walk) & 1) << bit;
+        *ends = (uint8_t)bits;
+        any |= bits;
     }
+    return any != 0;
 }
 
 void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsigned slot,

@@ -33,6 +33,11 @@ uint32_t fl_mask_bytes(const struct fl_identity *board);
 void fl_map_row(const struct fl_map *map, const struct fl_identity *board, unsigned y,
                 uint8_t *indices);
 
+/* Which pixels of row `y` are read: those whose level index has its bit set in `ending` get theirs
+ * in `ends`, from bit 0. Returns whether there are any. */
+bool fl_map_ends(const struct fl_map *map, const struct fl_identity *board, unsigned y,
+                 unsigned ending, uint8_t *ends);
+
 /* Bits of row `y` of the aperture in `slot`, from bit 0. */
 void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsigned slot,
                  unsigned y, uint8_t *open);

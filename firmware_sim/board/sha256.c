@@ -23,28 +23,35 @@ static uint32_t big_endian(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* One round on words that stay where they are: the caller turns their names instead. */
+static inline void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f,
+                        uint32_t g, uint32_t *h, uint32_t word)
+{
+    uint32_t t1 = *h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + (g ^ (e & (f ^ g))) + word;
+    *d += t1;
+    *h = t1 + (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) | (c & (a | b)));
+}
+
 static void compress(struct fl_sha256 *hash)
 {
-    uint32_t w[16], s[8];
+    uint32_t w[64], s[8];
     memcpy(s, hash->state, sizeof s);
-    for (unsigned i = 0; i < 64; i++) {
-        uint32_t *now = &w[i % 16];
-        if (i < 16) {
-            *now = big_endian(hash->block + 4 * i);
-        } else {
-            uint32_t a = w[(i + 1) % 16], b = w[(i + 14) % 16];
-            *now += (rotated(a, 7) ^ rotated(a, 18) ^ a >> 3) + w[(i + 9) % 16]
-                    + (rotated(b, 17) ^ rotated(b, 19) ^ b >> 10);
+    for (unsigned i = 0; i < 16; i++)
+        w[i] = big_endian(hash->block + 4 * i);
+    for (unsigned i = 16; i < 64; i++)
+        w[i] = w[i - 16] + (rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3)
+               + w[i - 7] + (rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10);
+    for (unsigned i = 0; i < 64; i += 4) {
+        turn(s[0], s[1], s[2], &s[3], s[4], s[5], s[6], &s[7], K[i] + w[i]);
+        turn(s[7], s[0], s[1], &s[2], s[3], s[4], s[5], &s[6], K[i + 1] + w[i + 1]);
+        turn(s[6], s[7], s[0], &s[1], s[2], s[3], s[4], &s[5], K[i + 2] + w[i + 2]);
+        turn(s[5], s[6], s[7], &s[0], s[1], s[2], s[3], &s[4], K[i + 3] + w[i + 3]);
+        /* Four turns have moved every word by four places. */
+        for (unsigned k = 0; k < 4; k++) {
+            uint32_t moved = s[k];
+            s[k] = s[k + 4];
+            s[k + 4] = moved;
         }
-        uint32_t e = s[4], a = s[0];
-        uint32_t t1 = s[7] + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25))
-                      + ((e & s[5]) ^ (~e & s[6])) + K[i] + *now;
-        uint32_t t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22))
-                      + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-        for (unsigned k = 7; k > 0; k--)
-            s[k] = s[k - 1];
-        s[4] += t1;
-        s[0] = t1 + t2;
     }
     for (unsigned k = 0; k < 8; k++)
         hash->state[k] += s[k];

@@ -29,6 +29,7 @@ static uint8_t *readout;  /* where its samples go; NULL until it is decided that
 static uint32_t filled;   /* bytes of it */
 static bool skipping;     /* it is not read out */
 static unsigned slot, row;
+static unsigned ending; /* bit i: pixels of level index i are read after this slot */
 static uint64_t slot_end_us;   /* of a paced sensor: end of the slot, rounded down, */
 static uint32_t slot_end_rest; /* and what was cut off, in units of 1/slot_rate_hz us */
 
@@ -280,13 +281,13 @@ static void open_row(void)
     }
 }
 
-/* Bit i: pixels of level index i are read after this slot. */
-static unsigned ending_levels(void)
+/* Bit i: spans of pixels of level index i end with this slot. */
+static unsigned find_ending(void)
 {
-    unsigned ending = 0;
+    unsigned found = 0;
     for (unsigned index = 0; index < board->level_count; index++)
-        ending |= (unsigned)fl_span_ends(board, index, slot) << index;
-    return ending;
+        found |= (unsigned)fl_span_ends(board, index, slot) << index;
+    return found;
 }
 
 static bool expose(uint64_t now_us, bool *failed)
@@ -316,7 +317,8 @@ static bool expose(uint64_t now_us, bool *failed)
                 skipping = true;
         }
     }
-    if (skipping || ending_levels() == 0)
+    ending = find_ending();
+    if (skipping || ending == 0)
         end_slot(now_us);
     else
         phase = READING;
@@ -325,27 +327,26 @@ static bool expose(uint64_t now_us, bool *failed)
 
 static void put_samples(const uint8_t *ends, const uint16_t *codes)
 {
-    for (unsigned x = 0; x < board->width; x++) {
-        if (!(ends[x / 8] >> x % 8 & 1))
-            continue;
-        readout[filled++] = (uint8_t)codes[x];
-        if (board->bits > 8)
-            readout[filled++] = (uint8_t)(codes[x] >> 8);
+    bool wide = board->bits > 8;
+    uint8_t *at = readout + filled;
+    for (unsigned x = 0; x < board->width; x += 8, ends++) {
+        const uint16_t *code = codes + x;
+        for (unsigned bits = *ends; bits; bits >>= 1, code++) {
+            if (!(bits & 1))
+                continue;
+            *at++ = (uint8_t)*code;
+            if (wide)
+                *at++ = (uint8_t)(*code >> 8);
+        }
     }
+    filled = (uint32_t)(at - readout);
 }
 
 static void read_row(uint64_t now_us)
 {
-    uint8_t indices[FL_MAX_WIDTH], ends[(FL_MAX_WIDTH + 7) / 8] = {0};
+    uint8_t ends[(FL_MAX_WIDTH + 7) / 8];
     uint16_t codes[FL_MAX_WIDTH];
-    unsigned ending = ending_levels(), count = 0;
-    fl_map_row(map, board, row, indices);
-    for (unsigned x = 0; x < board->width; x++) {
-        unsigned end = ending >> indices[x] & 1;
-        ends[x / 8] |= (uint8_t)(end << x % 8);
-        count += end;
-    }
-    if (count > 0) {
+    if (fl_map_ends(map, board, row, ending, ends)) {
         fl_hal_read_row(row, ends, codes);
         put_samples(ends, codes);
     }

@@ -57,9 +57,12 @@ enum fl_slot fl_hal_slot(unsigned slot)
 {
     uint32_t pixels = (uint32_t)board->height * board->width;
     uint8_t brightness = (uint8_t)(slot * pixels + seen);
-    for (uint32_t i = 0; i < pixels; i++, brightness++)
+    uint8_t step = is_scene; /* an even light does not change from pixel to pixel */
+    if (!is_scene)
+        brightness = even;
+    for (uint32_t i = 0; i < pixels; i++, brightness = (uint8_t)(brightness + step))
         if (!has_aperture || is_open[i])
-            charge[i] = (uint16_t)(charge[i] + (is_scene ? brightness : even));
+            charge[i] = (uint16_t)(charge[i] + brightness);
     if (late_every > 0 && slot == 3 && (seen + 1) % late_every == 0)
         return FL_SLOT_LATE;
     return FL_SLOT_OVER;
