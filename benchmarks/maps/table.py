@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.maps.scores import Interval, MapScore, best, budgets, of
 
 HAND = ("tile", "fixed")
@@ -41,12 +43,7 @@ def gains(scores: Sequence[MapScore]) -> Iterator[dict[str, Any]]:
                 learned = best(here, budget, "learned")
                 if learned is None:
                     continue
-                for rivals in (HAND, ("fixed",), ("random",)):
-                    rival = best(here, budget, *rivals)
-                    if rival is None or (
-                        rivals == ("fixed",) and rival is best(here, budget, *HAND)
-                    ):
-                        continue
+                for rival in _rivals(here, budget):
                     yield {
                         "profile": profile,
                         "aperture": aperture,
@@ -56,6 +53,24 @@ def gains(scores: Sequence[MapScore]) -> Iterator[dict[str, Any]]:
                         "psnr": Interval.of(learned.psnr - rival.psnr),
                         "ssim": Interval.of(learned.ssim - rival.ssim),
                     }
+
+
+def _rivals(scores: Sequence[MapScore], budget: float) -> list[MapScore]:
+    """Return the best of all that hands make, of plain grids, of fixed levels, and of chance."""
+    grids = [one for one in scores if one.method in HAND and _is_grid(one)]
+    found = [
+        best(scores, budget, *HAND),
+        best(grids, budget, *HAND),
+        best(scores, budget, "fixed"),
+        best(scores, budget, "random"),
+    ]
+    return list({id(one): one for one in found if one is not None}.values())
+
+
+def _is_grid(score: MapScore) -> bool:
+    """Whether two levels alternate: a checkerboard, or one pixel in four."""
+    tile = np.array(score.tile or [[0]])
+    return tile.shape <= (2, 2) and len(np.unique(tile)) == 2
 
 
 def markdown(scores: Sequence[MapScore]) -> str:

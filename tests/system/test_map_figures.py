@@ -252,10 +252,11 @@ def collected(tmp_path: Path) -> Path:
     for budget in (1, 2):
         rows += [
             row(f"learned-{budget}", "learned", 28, budget=budget),
-            row(f"tile-{budget}", "tile", 27.5, budget=budget),
+            row(f"tile-{budget}", "tile", 27.5, budget=budget, map={"tile": [[4, 2], [1, 0]]}),
             row(f"fixed-{budget}", "fixed", 24, budget=budget),
             row(f"random-{budget}", "random", 25, budget=budget),
         ]
+    rows.append(row("tile-2-grid", "tile", 26, budget=2))
     rows.append(row("learned-1-aperture", "learned", 25, aperture=True))
     rows.append(row("tile-1-aperture", "tile", 24, aperture=True))
     return saved(tmp_path / "maps.json", *rows)
@@ -267,7 +268,7 @@ def test_gains_are_paired_clip_by_clip(collected: Path) -> None:
     assert (first["map"], first["rival"]) == ("learned-1", "tile-1")
     assert first["psnr"] == pytest.approx({"mean": 0.5, "low": 0.5, "high": 0.5})
     rivals = [gain["rival"] for gain in document["gains"] if gain["budget"] == 2]
-    assert rivals == ["tile-2", "fixed-2", "random-2"]
+    assert rivals == ["tile-2", "tile-2-grid", "fixed-2", "random-2"]
 
 
 def test_every_figure_is_drawn_from_the_scores(collected: Path, tmp_path: Path) -> None:
