@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def test_code_and_constants_take_less_than_16_kib() -> None:
     assert size.get(".data", 0) == 0
     maps_and_masks = 2 * (256 * 256 // 2 + 256 * 256 * 16 // 8)
     assert size[".bss"] > maps_and_masks + 2 * 2 * 131072
+
+
+def test_the_port_in_the_document_compiles(tmp_path: Path) -> None:
+    need("gcc")
+    document = (SOURCES.parents[1] / "docs" / "porting-a-board.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```c\n(.*?)```", document, re.DOTALL)
+    port = tmp_path / "port.c"
+    left_to_the_reader = "void start_clock_and_line(void); void report_a_mistake(void);\n"
+    port.write_text(left_to_the_reader + example, encoding="utf-8")
+    warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    made = subprocess.run(
+        ["gcc", *warnings, "-fsyntax-only", f"-I{SOURCES}", port], capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
 
 
 def test_what_does_not_fit_does_not_link(tmp_path: Path) -> None:

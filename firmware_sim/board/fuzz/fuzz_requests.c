@@ -24,7 +24,7 @@
 #include "upload.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
-enum { MOST_POLLS = 500 };
+enum { MOST_POLLS = 120 };
 
 static const uint8_t level_set[] = {0, 1, 2, 4, 8};
 static struct fl_identity identity = {
