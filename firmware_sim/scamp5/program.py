@@ -319,6 +319,7 @@ _MACROS: dict[str, Callable[..., Words]] = {
     "NANDX": lambda a, b, x: [_nor(Dreg.R0, b), _nor(b, x), _or(a, Dreg.R0, b)],
     "IMP": lambda target, x, y: [_nor(Dreg.R0, y), _or(target, x, Dreg.R0)],
     "NIMP": lambda target, x, y: [_nor(Dreg.R0, y), _nor(target, x, Dreg.R0)],
+    "XOR": _xorx,
     "XORX": _xorx,
     "MUX": _mux,
     "CLR_IF": lambda target, x: [_nor(Dreg.R0, target), _nor(target, Dreg.R0, x)],

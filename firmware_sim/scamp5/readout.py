@@ -45,6 +45,11 @@ class Timing:
     digital_byte_s: float = 0.1e-6
     event_s: float = 1e-6
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise Scamp5Error(f"{name} of the timing is above 0, not {value}")
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -27,6 +27,7 @@ from firmware_sim.scamp5.instructions import (
     Instruction,
     Op,
     Register,
+    Scamp5Error,
 )
 
 LOWEST, HIGHEST = -128, 127
@@ -78,6 +79,12 @@ class TransferNoise:
     share_lsb: float = 2.0
     analog_retention_s: float = 2.0
     digital_retention_s: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("pattern_lsb", "noise_lsb", "analog_retention_s", "digital_retention_s"):
+            value = getattr(self, name)
+            if not value >= 0 or (value == 0 and name.endswith("_s")):
+                raise Scamp5Error(f"{name} of a transfer is not negative, nor a time 0: {value}")
 
     @property
     def scan_noise_lsb(self) -> float:

@@ -13,6 +13,7 @@ from firmware_sim.scamp5 import (
     Op,
     Scamp5Error,
     Timing,
+    TransferNoise,
     assemble,
 )
 
@@ -117,6 +118,7 @@ def test_statement(machine, text, register, expected):
         ("IMP", [1, 0, 1, 1]),
         ("NIMP", [0, 1, 0, 0]),
         ("XORX", [0, 1, 1, 0]),
+        ("XOR", [0, 1, 1, 0]),
     ],
 )
 def test_logic_of_two(name, truth):
@@ -251,6 +253,12 @@ def test_wrong_use_of_the_machine_is_refused():
     for wrong in ({"shape": (0, 3)}, {"threads": 0}):
         with pytest.raises(Scamp5Error):
             Machine(**wrong)
+    with pytest.raises(Scamp5Error, match="clock_hz of the timing is above 0"):
+        Timing(clock_hz=0)
+    with pytest.raises(Scamp5Error, match="noise_lsb of a transfer"):
+        TransferNoise(noise_lsb=-1)
+    with pytest.raises(Scamp5Error, match="analog_retention_s of a transfer"):
+        TransferNoise(analog_retention_s=0)
 
 
 def test_statements_are_read_as_they_are_written():

@@ -122,11 +122,11 @@ def scanned(grids):
     return np.concatenate([scan_analog(ADDRESS, grid) for grid in grids])
 
 
-@pytest.mark.parametrize(("name", "slot_rate"), [("tile-2of16", 139), ("seven levels", 60)])
-def test_the_built_program_does_what_ours_does(traced, name, slot_rate):
+def test_the_built_program_does_what_ours_does(traced):
     """Over two windows: the masks it loads, and each sample's time, statements and scan."""
-    exposure = Exposure.of(MAPS[name])
-    lines = traced(MAPS[name], "--slot-rate", slot_rate)
+    slot_rate = 60
+    exposure = Exposure.of(MAPS["seven levels"])
+    lines = traced(MAPS["seven levels"], "--slot-rate", slot_rate)
     first = next(k for k, line in enumerate(lines) if line.endswith(" respix(A);"))
 
     masks = {dreg.name: np.zeros(SHAPE, bool) for dreg in exposure.masks}
