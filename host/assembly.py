@@ -16,6 +16,9 @@ from firmware_sim.wire import Fragment, ResendRequest, WindowDescriptor
 AHEAD = 256
 """Windows beyond the next one that are believed; no board's credit goes that far."""
 
+MOST_REPAIRS = 128
+"""Repairs asked for at a time; what is missing beyond is asked for when the line falls silent."""
+
 NOTHING_OF_IT = 2**32 - 1
 """Offset beyond any readout: asks for the descriptor alone."""
 
@@ -112,16 +115,22 @@ class _Repair:
 
     request: ResendRequest
     answered: bool = False
-    """The board sends it before anything new."""
+    """The board sends it before anything new, and before what it answers to later."""
+
+    def brings(self, number: int, offset: int) -> bool:
+        """Whether a fragment is part of it."""
+        start, length = self.request.offset, self.request.length
+        within = start <= offset and (not length or offset < start + length)
+        return within and number == self.request.window
 
 
 class Assembler:
     """Readouts of consecutive windows.
 
     A line keeps the order of what it does not lose. So a gap shows at once by what comes after it:
-    a later fragment, or a later window. And as a board sends what was asked for again before
-    anything new, whatever is new after its answer shows that the repair was lost too. What is lost
-    at the very end shows by silence, which the owner reports to :meth:`quiet`.
+    a later fragment, or a later window. And as a board sends what was asked for again in the order
+    asked, and before anything new, a repair that was lost too shows by what comes after its turn.
+    What is lost at the very end shows by silence, which the owner reports to :meth:`quiet`.
 
     Parameters
     ----------
@@ -193,6 +202,11 @@ class Assembler:
             self._edge = (number, offset + len(fragment.data))
             if begins and window.descriptor is None:
                 self._ask(ResendRequest(number, NOTHING_OF_IT))
+        elif self._repairs:
+            for place, repair in enumerate(self._repairs):
+                if repair.brings(number, offset):
+                    self._ask_late(place)
+                    break
         if window is _LOST:
             return
         window.pieces.put(offset, fragment.data)
@@ -254,13 +268,7 @@ class Assembler:
 
     def _reached(self, number: int, offset: int) -> None:
         """Something new has come: ask for what lies between, and for repairs that are lost."""
-        if self._repairs:
-            late = [repair.request for repair in self._repairs if repair.answered]
-            self._repairs = [repair for repair in self._repairs if not repair.answered]
-            for request in late:
-                if self._expected(request.window):
-                    stop = request.offset + request.length if request.length else None
-                    self._ask_for(request.window, request.offset, stop)
+        self._ask_late(len(self._repairs))
         assert self.next is not None
         first, start = max(self._edge, (self.next, 0))
         for between in range(first, number):
@@ -269,6 +277,18 @@ class Assembler:
         if offset > start:
             self._ask(ResendRequest(number, start, offset - start))
         self._edge = (number, offset)
+
+    def _ask_late(self, count: int) -> None:
+        """Ask anew for what is missing of the first `count` repairs: their turn is over."""
+        if count == 0:
+            return
+        due, later = self._repairs[:count], self._repairs[count:]
+        self._repairs = [repair for repair in due if not repair.answered] + later
+        for repair in due:
+            request = repair.request
+            if repair.answered and self._expected(request.window):
+                stop = request.offset + request.length if request.length else None
+                self._ask_for(request.window, request.offset, stop)
 
     def _ask_for(self, number: int, start: int, stop: int | None) -> None:
         """Ask for what is missing of a window, to its end if no `stop` is given."""
@@ -287,8 +307,9 @@ class Assembler:
             self._ask(ResendRequest(number, offset, length))
 
     def _ask(self, request: ResendRequest) -> None:
-        self._repairs.append(_Repair(request))
-        self._resend(request)
+        if len(self._repairs) < MOST_REPAIRS:
+            self._repairs.append(_Repair(request))
+            self._resend(request)
 
     def _hand_out(self) -> None:
         while self.next is not None:

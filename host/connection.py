@@ -42,8 +42,10 @@ SLOW_TIMEOUT_S = 30.0
 State = Literal["connected", "lost", "closed"]
 
 
-def handshake(link: Link, url: str, timeout_s: float) -> HelloAnswer:
-    """Say HELLO over a fresh link and return what the board is.
+def handshake(
+    link: Link, url: str, timeout_s: float, max_payload: int = LARGE_MAX_PAYLOAD
+) -> HelloAnswer:
+    """Say HELLO over a link, taking bodies of `max_payload` bytes, and return what the board is.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def handshake(link: Link, url: str, timeout_s: float) -> HelloAnswer:
     VersionMismatchError
         The board speaks another protocol version.
     """
-    hello = HelloRequest(LARGE_MAX_PAYLOAD, f"focalloop {version('focalloop')}")
+    hello = HelloRequest(max_payload, f"focalloop {version('focalloop')}")
     try:
         board = HelloAnswer.unpack(
             link.request(MessageType.HELLO, hello.pack(), patience_s=timeout_s)
@@ -107,7 +109,8 @@ class Connection:
     on_lost : callable
         Called with the reason when the board vanishes.
     on_back : callable
-        Called with the fresh link and HELLO after it came back, to bring its state up to date.
+        Called with the link and HELLO, to bring the board's state up to date: after it came back,
+        and after :meth:`agree`, where HELLO has only stopped what the board did.
 
     Attributes
     ----------
@@ -141,8 +144,9 @@ class Connection:
         self._on_lost = on_lost
         self._on_back = on_back
         self._changed = threading.Condition()
-        self._failed = threading.Event()
-        self._past: dict[str, int] = {}
+        self._due = threading.Event()  # the keeper has something to do
+        self._max_payload = self._agreed_payload = LARGE_MAX_PAYLOAD
+        self._past = dict.fromkeys(_COUNTERS, 0)
         self._link: Link | None = None
         self._lost_s = 0.0
         self._obstacle = ""
@@ -158,7 +162,7 @@ class Connection:
         with self._changed:
             self.state = "closed"
             self._changed.notify_all()
-        self._failed.set()
+        self._due.set()
         if self._keeper.ident is not None:
             self._keeper.join()
         self._drop_link()
@@ -240,6 +244,21 @@ class Connection:
         if link is not None:
             link.fail(reason)
 
+    def agree(self, max_payload: int) -> None:
+        """Have the board send, and take, bodies of `max_payload` bytes at most, soon.
+
+        The keeper says HELLO anew, now and after every loss of the board.
+        """
+        self._max_payload = max_payload
+        self._due.set()
+
+    def await_agreement(self) -> None:
+        """Wait until the board has answered to the latest :meth:`agree`, or is lost."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._agreed_payload == self._max_payload or self.state != "connected", 5
+            )
+
     def counters(self) -> dict[str, int]:
         """Bytes, frames and repeats over every link so far."""
         with self._changed:
@@ -261,8 +280,8 @@ class Connection:
     def _connect(self, timeout_s: float) -> None:
         with self._changed:
             if self._closed():
-                return  # `close` has set the event by which the keeper ends
-            self._failed.clear()
+                return
+            self._agreed_payload = self._max_payload
         link = Link(
             Port(self._url, self._baud),
             self._baud,
@@ -272,8 +291,7 @@ class Connection:
             on_failure=self._link_failed,
         )
         try:
-            hello = handshake(link, self._url, timeout_s)
-            self._on_back(link, hello)
+            self._on_back(link, handshake(link, self._url, timeout_s, self._agreed_payload))
         except BaseException:
             link.close()
             raise
@@ -291,7 +309,7 @@ class Connection:
     def _link_failed(self, error: BoardLostError) -> None:
         with self._changed:
             self._mark_lost()
-        self._failed.set()
+        self._due.set()
 
     def _mark_lost(self) -> None:
         if self.state == "connected":
@@ -309,15 +327,33 @@ class Connection:
 
     def _keep(self) -> None:
         while True:
-            self._failed.wait()
+            self._due.wait()
+            self._due.clear()
             with self._changed:
-                self._mark_lost()  # a link may fail before it was counted as connected
-                reason = None if self._link is None else self._link.failure
+                link = self._link
                 if self.state == "closed":
                     return
+            if link is not None and link.failure is None:
+                self._greet_again(link)
+                continue
+            with self._changed:
+                self._mark_lost()  # a link may fail before it was counted as connected
             self._drop_link()
-            self._on_lost(str(reason or "the port failed"))
+            self._on_lost(str((link and link.failure) or "the port failed"))
             self._reopen()
+
+    def _greet_again(self, link: Link) -> None:
+        """Agree on another payload over a link that stands."""
+        max_payload = self._max_payload
+        if max_payload == self._agreed_payload:
+            return
+        try:
+            self._on_back(link, handshake(link, self._url, self._timeout_s, max_payload))
+        except FocalloopError as error:
+            link.fail(f"it did not agree on shorter frames ({error})")
+        with self._changed:
+            self._agreed_payload = max_payload
+            self._changed.notify_all()
 
     def _reopen(self) -> None:
         pause_s = RETRY_FIRST_S
@@ -334,12 +370,14 @@ class Connection:
 
 
 def _add(totals: dict[str, int], link: Link) -> None:
-    counts = {
-        "bytes_in": link.bytes_in,
-        "bytes_out": link.bytes_out,
-        "frames_good": link.session.decoder.good,
-        "frames_bad": link.session.decoder.bad,
-        "repeats": link.session.repeats,
-    }
-    for name, count in counts.items():
-        totals[name] = totals.get(name, 0) + count
+    for name, count in _COUNTERS.items():
+        totals[name] += count(link)
+
+
+_COUNTERS: dict[str, Callable[[Link], int]] = {
+    "bytes_in": lambda link: link.bytes_in,
+    "bytes_out": lambda link: link.bytes_out,
+    "frames_good": lambda link: link.session.decoder.good,
+    "frames_bad": lambda link: link.session.decoder.bad,
+    "repeats": lambda link: link.session.repeats,
+}

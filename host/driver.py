@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.read_plan import ReadPlan
 from firmware_sim.wire import (
+    LARGE_MAX_PAYLOAD,
     MAP_HASH_PREFIX_BYTES,
     NO_HASH,
     ErrorCode,
@@ -46,12 +47,13 @@ from host.errors import (
     CaptureInterruptedError,
     UnknownMapError,
 )
+from host.frame_size import FrameSize
 from host.link import Link
 from host.stats import GoodputMeter, LinkStats
 from host.upload import Progress, fitted, upload
 from host.windows import Readout, Reception
 
-QUIET_S = 0.1
+QUIET_S = 0.05
 """Silence after which a board that streams is asked whether it is there: if it answers, and is
 silent again for as long, what is missing of a window will not come by itself."""
 
@@ -117,6 +119,8 @@ class Driver:
         self._next_window = 0
         self._reception: Reception | None = None
         self._streaming = False
+        self._line: Link | None = None
+        self._frames = FrameSize(LARGE_MAX_PAYLOAD)
         self._asking: Link | None = None  # a fresh link over which repairs are asked for
         self._probe: Future[bytes] | None = None
         self._probed_s = 0.0
@@ -189,8 +193,12 @@ class Driver:
                     if not again or refusals == UPLOAD_ATTEMPTS:
                         raise
                 except BoardLostError:
+                    # Where the link stands, shorter chunks may come through.
                     if not self.connection.await_failure(link):
-                        raise
+                        if not self._frames.shorten():
+                            raise
+                        self._agree()
+                        self.connection.await_agreement()
                 else:
                     self.ratio_map = wanted
                     return wanted
@@ -303,20 +311,24 @@ class Driver:
 
     def _greet(self, link: Link, hello: HelloAnswer) -> None:
         """Bring a board that just answered HELLO to where this program left it."""
+        same_line, self._line = link is self._line, link
         known = self.info if self._greeted else None
         rebooted = known is None or hello.boot_id != known.boot_id
         if known is not None and (hello.shape, hello.serial) != (known.shape, known.serial):
             raise BoardLostError(f"another board, {hello.name} {hello.serial}, is there now")
+        self.info = hello
+        self._frames.begin(*self._frame_counts())
         if rebooted:
             self.clock = BoardClock()
-        for _ in range(3):
-            self._sync_clock(link).result()
-        self.info = hello
-        if self.ratio_map is not None:
-            self._upload_over(link, self.ratio_map, None)
+            self._frames.longest = min(LARGE_MAX_PAYLOAD, hello.max_payload)
+        if rebooted or not same_line:
+            for _ in range(3):
+                self._sync_clock(link).result()
+            if self.ratio_map is not None:
+                self._upload_over(link, self.ratio_map, None)
         if self._reception is not None:
             self._resume(link, self._reception, rebooted)
-        if known is not None:
+        if known is not None and (rebooted or not same_line):
             what = "was reset; it has its ratio map again" if rebooted else "is back"
             self._tell(f"the board at {self.url} {what}")
         self._greeted = True
@@ -382,6 +394,18 @@ class Driver:
             self._ask_what_is_missing(self._reception)
         if now_s >= self._clock_due_s:
             self._sync_clock(self.connection.link())
+        # Not during an upload: its chunks have the length that was agreed when it began.
+        if not self._upload_lock.locked() and self._frames.judge(*self._frame_counts()):
+            self._agree()
+
+    def _frame_counts(self) -> tuple[int, int, int]:
+        counters = self.connection.counters()
+        return counters["bytes_in"], counters["frames_good"], counters["frames_bad"]
+
+    def _agree(self) -> None:
+        """Have frames of the length that is wanted now."""
+        self._tell(f"the line to {self.url} is used with frames of {self._frames.wanted} bytes now")
+        self.connection.agree(self._frames.wanted)
 
     def _ask_what_is_missing(self, reception: Reception) -> None:
         """On a silent line: see that the board is there, and if it has no more to say, ask.

@@ -18,7 +18,7 @@ from host.errors import BoardLostError
 from host.port import Port
 from host.session import Session
 
-TICK_S = 0.05
+TICK_S = 0.025
 """How often the link's owner may look after what depends on the time."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 
 import serial
@@ -65,9 +66,14 @@ class Port:
         if self._descriptor is None:
             data: bytes = self._serial.read(max(1, self._serial.in_waiting))
             return data
-        # `in_waiting` of a socket is 0 or 1, so wait here and then take all there is.
+        # Past pyserial, which waits a second time, and of a socket knows only if there is any.
         ready, _, _ = select.select([self._descriptor], [], [], READ_WAIT_S)
-        return self._serial.read(_READ_BYTES) if ready else b""
+        if not ready:
+            return b""
+        data = os.read(self._descriptor, _READ_BYTES)
+        if not data:
+            raise OSError("the other end hung up")
+        return data
 
     def write(self, data: bytes) -> None:
         """Send all of `data`.

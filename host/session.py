@@ -48,6 +48,8 @@ class _Request:
     slow: bool
     answer: Future[bytes] = field(default_factory=Future)
     first_sent_s: float = 0.0
+    turn_s: float = 0.0
+    """When its turn came: it had left, and what was sent before it had been answered."""
     repeat_at_s: float = 0.0
     sent: int = 0
 
@@ -104,6 +106,8 @@ class Session:
         self._in_flight: dict[int, _Request] = {}
         self._heard_s: float | None = None
         self._bytes_s = 0.0
+        self._line_free_s = 0.0  # when all bytes given to the line have left, by its rate
+        self._asked_s = 0.0  # when the latest new request has left
         self._noise_bytes = 0
 
     def submit(
@@ -123,7 +127,8 @@ class Session:
         body : bytes
             Packed request.
         patience_s : float
-            Time from its first sending, beyond its own time on the line, after which it fails.
+            Time after which it fails, from its turn on: when it has left, by the line's rate, and
+            what was sent before it is answered.
         slow : bool
             The board may be silent until it answers, and is not called dead for it.
 
@@ -135,8 +140,8 @@ class Session:
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
         line = Frame(type_, self._sequence, body).encode()
-        airtime_s = (len(line) + DEFAULT_MAX_PAYLOAD) / self._bytes_per_s
-        request = _Request(type_, self._sequence, line, patience_s + 2 * airtime_s, slow)
+        answer_s = 2 * DEFAULT_MAX_PAYLOAD / self._bytes_per_s  # it may wait behind a long frame
+        request = _Request(type_, self._sequence, line, patience_s + answer_s, slow)
         self._waiting.append(request)
         return request.answer
 
@@ -166,7 +171,7 @@ class Session:
         for request in list(self._in_flight.values()):
             if request.answer.cancelled():
                 del self._in_flight[request.sequence]
-            elif now_s - request.first_sent_s > request.patience_s:
+            elif now_s - request.turn_s > request.patience_s:
                 del self._in_flight[request.sequence]
                 _fail(request, _no_answer(request))
             elif now_s >= request.repeat_at_s:
@@ -179,7 +184,9 @@ class Session:
                 continue
             request.first_sent_s = now_s
             self._in_flight[request.sequence] = request
-            return self._send(request, now_s)
+            line = self._send(request, now_s)
+            self._asked_s = request.turn_s = self._line_free_s
+            return line
         return b""
 
     @property
@@ -210,7 +217,8 @@ class Session:
         request.sent += 1
         backoff = 1 << min(request.sent - 1, 3)
         wait_s = min(REPEAT_MAX_S, self._repeat_s * backoff)
-        request.repeat_at_s = now_s + len(request.line) / self._bytes_per_s + wait_s
+        self._line_free_s = max(self._line_free_s, now_s) + len(request.line) / self._bytes_per_s
+        request.repeat_at_s = self._line_free_s + wait_s
         return request.line
 
     def _answer(self, frame: Frame, now_s: float) -> None:
@@ -218,6 +226,9 @@ class Session:
         if request is None or request.type != frame.type:
             return  # the answer to a repeat, after the first answer came
         del self._in_flight[frame.sequence]
+        for later in self._in_flight.values():  # a board works in order
+            if later.first_sent_s >= request.first_sent_s:
+                later.turn_s = max(later.turn_s, now_s)
         if request.sent == 1:  # Karn: an answer to a repeated request tells no time
             self._learn(now_s - request.first_sent_s)
         if not frame.is_error:
@@ -247,7 +258,9 @@ class Session:
         alive_s = max(self._heard_s, self._bytes_s) if busy else self._heard_s
         if any(request.slow for request in self._in_flight.values()):
             return
-        if now_s - alive_s > DEAD_AFTER_S:
+        # What is still on its way cannot be answered, and a board that is slow is not dead.
+        silent_s = now_s - max(alive_s, self._asked_s)
+        if silent_s > max(DEAD_AFTER_S, 2 * (self.round_trip_s or 0.0)):
             raise BoardLostError(f"the board has not been heard for {now_s - alive_s:.1f} s")
         if now_s - alive_s > STATUS_INTERVAL_S and not self._in_flight and not self._waiting:
             self.submit(MessageType.STATUS).add_done_callback(self._status_answered)
