@@ -146,6 +146,10 @@ class CompiledArray:
         self._bands = list(pairwise(bounds.tolist()))
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    def load(self, dreg: Dreg, plane: NDArray[np.bool_]) -> None:
+        """Set a digital register to `plane` (H, W)."""
+        self.digital[dreg.value] = -plane.astype(np.int8)
+
     def run(
         self,
         stretches: Sequence[NDArray[np.int64]],

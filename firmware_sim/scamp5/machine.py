@@ -108,8 +108,7 @@ class Machine:
         if values.shape != self.shape:
             raise Scamp5Error(f"a register of this array is {self.shape}, not {values.shape}")
         if isinstance(register, Dreg):
-            held = self._array.digital
-            held[register.value] = -(values != 0).astype(np.int8)
+            self._array.load(register, values != 0)
             return
         if register in (*SOURCES_ONLY, *NEIGHBOURS):
             raise Scamp5Error(f"{register.name} is a source and cannot be loaded")

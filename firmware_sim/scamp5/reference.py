@@ -137,6 +137,11 @@ class ReferenceArray:
             columns = self._normals(Purpose.COLUMN, 0).reshape(-1)[: shape[1]]
             self._scan_pattern += columns * _lsb(_SCAN.column_offset)
 
+    def load(self, dreg: Dreg, plane: NDArray[np.bool_]) -> None:
+        """Set a digital register to `plane` (H, W)."""
+        self.digital[dreg.value] = plane
+        self._age_s[dreg.value] = 0
+
     def execute(self, word: Instruction, light: NDArray[Any] | None, gain: float) -> None:
         """Run one instruction.
 
