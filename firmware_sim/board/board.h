@@ -29,7 +29,7 @@ struct fl_identity {
     float full_scale_dn;       /* codes above black for a full window of white */
     uint32_t slot_rate_hz;     /* slots a second; 0: exposed as fast as they can be sent */
     uint32_t features;         /* FL_FEATURE_APERTURE, FL_FEATURE_CALIBRATION */
-    const uint8_t *start_map;  /* map object that is active after a boot, or NULL */
+    const uint8_t *start_map;  /* map object that is active after a boot; none if NULL, or no map */
     uint32_t start_map_length; /* its bytes */
 };
 

@@ -22,7 +22,7 @@ size_t fl_hal_send(const uint8_t *data, size_t length);
 /* A clock that runs on and never goes back, in microseconds. Its zero does not matter. */
 uint64_t fl_hal_now_us(void);
 
-/* A number that differs from boot to boot. It is asked for when the first request arrives, so a
+/* A number that differs from boot to boot. It is asked for when a host first wants to know it, so a
  * port without a random source can mix the low bits of a fast counter in. */
 uint32_t fl_hal_boot_id(void);
 

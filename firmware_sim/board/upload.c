@@ -8,14 +8,12 @@ enum { SMALLEST_CHUNK = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
 #define MOST_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
 #define MOST_CHUNKS ((MOST_BYTES + SMALLEST_CHUNK - 1) / SMALLEST_CHUNK)
 
-/* Bytes that are hashed in one step of a commit. */
-enum { STEP_BYTES = 256 };
-
 struct upload {
     bool begun;
     uint8_t sha256[FL_HASH_BYTES];
     uint32_t total, chunk_size, chunks;
     uint32_t first_missing; /* chunk */
+    struct fl_sha256 hash;  /* of the chunks before it, so that a commit need not wait for it */
     uint8_t held[(MOST_CHUNKS + 7) / 8];
     uint8_t *data;
 };
@@ -33,9 +31,7 @@ static bool has_map;
 
 static struct {
     uint8_t kinds, map_hash[FL_HASH_BYTES];
-    enum { FIND_MAP, HASH_MAP, FIND_MASK, HASH_MASK, OPEN, CHECK } step;
-    uint32_t hashed;
-    struct fl_sha256 hash;
+    bool opened; /* the map that the objects make is being checked */
     struct fl_map_check check;
 } commit;
 
@@ -110,6 +106,11 @@ static void put_progress(const struct upload *upload, uint8_t *answer)
     fl_put32(answer + FL_UPLOAD_CHUNK_ANSWER_BITMAP, bitmap);
 }
 
+static uint32_t length_of(const struct upload *upload, uint32_t chunk)
+{
+    return fl_min(upload->chunk_size, upload->total - chunk * upload->chunk_size);
+}
+
 static uint32_t room_for(unsigned kind)
 {
     return kind == FL_UPLOAD_MAP ? FL_MAP_BYTES : FL_MASK_BYTES;
@@ -153,6 +154,7 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
         upload->chunk_size = chunk_size;
         upload->chunks = (total + chunk_size - 1) / chunk_size;
         upload->first_missing = 0;
+        fl_sha256_start(&upload->hash);
     }
     latest = kind;
     put_progress(upload, answer);
@@ -182,14 +184,16 @@ fl_refusal fl_upload_chunk(const uint8_t *body, uint32_t body_length, uint8_t *a
     if (offset % upload->chunk_size != 0 || chunk >= upload->chunks)
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "no chunk starts at byte % of % in chunks of %",
                          offset, upload->total, upload->chunk_size);
-    if (count != fl_min(upload->chunk_size, upload->total - offset))
+    if (count != length_of(upload, chunk))
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "the chunk at byte % has % bytes, not %", offset,
-                         fl_min(upload->chunk_size, upload->total - offset), count);
+                         length_of(upload, chunk), count);
     if (!is_held(upload, chunk)) {
         memcpy(upload->data + offset, body + FL_UPLOAD_CHUNK_REQUEST_SIZE, count);
         upload->held[chunk / 8] |= (uint8_t)(1 << chunk % 8);
-        while (is_held(upload, upload->first_missing))
-            upload->first_missing++;
+        for (; is_held(upload, upload->first_missing); upload->first_missing++)
+            fl_sha256_add(&upload->hash,
+                          upload->data + upload->first_missing * upload->chunk_size,
+                          length_of(upload, upload->first_missing));
     }
     put_progress(upload, answer);
     *length = FL_UPLOAD_CHUNK_ANSWER_SIZE;
@@ -200,39 +204,24 @@ void fl_commit_begin(const uint8_t *body)
 {
     commit.kinds = body[FL_UPLOAD_COMMIT_REQUEST_KINDS];
     memcpy(commit.map_hash, body + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, FL_HASH_BYTES);
-    commit.step = FIND_MAP;
+    commit.opened = false;
 }
 
-/* Is the object of `kind` whole, where the commit is of it? */
-static fl_refusal find(unsigned kind)
+/* Is the object of `kind`, where the commit is of it, whole, and what was announced? */
+static fl_refusal check_object(unsigned kind)
 {
     if (!(commit.kinds & kind))
         return 0;
     fl_refusal refusal = check_begun(kind);
+    if (refusal)
+        return refusal;
     const struct upload *upload = upload_of(kind);
-    if (!refusal && upload->first_missing < upload->chunks)
-        refusal = fl_refuse(FL_ERR_UPLOAD_INCOMPLETE, "the upload of kind % still wants byte % of %",
-                            kind, upload->first_missing * upload->chunk_size, upload->total);
-    commit.hashed = 0;
-    fl_sha256_start(&commit.hash);
-    return refusal;
-}
-
-/* A piece of the object's SHA-256; *done when it was all, and is what was announced. */
-static fl_refusal hash_piece(unsigned kind, bool *done)
-{
-    const struct upload *upload = upload_of(kind);
-    *done = !(commit.kinds & kind);
-    if (*done)
-        return 0;
-    uint32_t count = fl_min(STEP_BYTES, upload->total - commit.hashed);
-    fl_sha256_add(&commit.hash, upload->data + commit.hashed, count);
-    commit.hashed += count;
-    if (commit.hashed < upload->total)
-        return 0;
+    if (upload->first_missing < upload->chunks)
+        return fl_refuse(FL_ERR_UPLOAD_INCOMPLETE, "the upload of kind % still wants byte % of %",
+                         kind, upload->first_missing * upload->chunk_size, upload->total);
+    struct fl_sha256 hash = upload->hash;
     uint8_t digest[FL_HASH_BYTES];
-    fl_sha256_end(&commit.hash, digest);
-    *done = true;
+    fl_sha256_end(&hash, digest);
     if (memcmp(digest, upload->sha256, FL_HASH_BYTES) == 0)
         return 0;
     drop(kind);
@@ -240,13 +229,22 @@ static fl_refusal hash_piece(unsigned kind, bool *done)
                      0, 0);
 }
 
+/* Put the map together that the objects make, and begin to check it. */
 static fl_refusal open_map(void)
 {
-    if (commit.kinds == FL_UPLOAD_MASK && !has_map)
-        return fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map with it", 0,
-                         0, 0);
+    if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_MASK))
+        return fl_refuse(FL_ERR_BAD_ARGUMENT,
+                         "a commit names a map (1), a mask (2) or both (3), not %", commit.kinds, 0,
+                         0);
+    fl_refusal refusal = check_object(FL_UPLOAD_MAP);
+    if (!refusal)
+        refusal = check_object(FL_UPLOAD_MASK);
+    if (!refusal && commit.kinds == FL_UPLOAD_MASK && !has_map)
+        refusal = fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map with it",
+                            0, 0, 0);
+    if (refusal)
+        return refusal;
     struct fl_map *map = next_map();
-    fl_refusal refusal = 0;
     if (commit.kinds & FL_UPLOAD_MAP)
         refusal = fl_map_open(map, board, uploads[0].data, uploads[0].total);
     else
@@ -281,63 +279,34 @@ static bool is_active(void)
     return has_map && memcmp(maps[active].hash, commit.map_hash, FL_HASH_BYTES) == 0;
 }
 
-static bool step_of_commit(fl_refusal *refusal)
+/* The map is checked: is it the one that was named? */
+static fl_refusal finish_commit(void)
 {
-    bool done = false;
-    switch (commit.step) {
-    case FIND_MAP:
-        if (is_active())
-            return true;
-        if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_MASK))
-            *refusal = fl_refuse(FL_ERR_BAD_ARGUMENT,
-                                 "a commit names a map (1), a mask (2) or both (3), not %",
-                                 commit.kinds, 0, 0);
-        else
-            *refusal = find(FL_UPLOAD_MAP);
-        commit.step = HASH_MAP;
-        return false;
-    case HASH_MAP:
-        *refusal = hash_piece(FL_UPLOAD_MAP, &done);
-        if (done)
-            commit.step = FIND_MASK;
-        return false;
-    case FIND_MASK:
-        *refusal = find(FL_UPLOAD_MASK);
-        commit.step = HASH_MASK;
-        return false;
-    case HASH_MASK:
-        *refusal = hash_piece(FL_UPLOAD_MASK, &done);
-        if (done)
-            commit.step = OPEN;
-        return false;
-    case OPEN:
-        *refusal = open_map();
-        commit.step = CHECK;
-        return false;
-    case CHECK:
-        if (!fl_map_check_step(&commit.check, board, refusal))
-            return false;
-        if (*refusal) {
-            drop(commit.kinds);
-        } else if (memcmp(commit.check.map->hash, commit.map_hash, FL_HASH_BYTES) != 0) {
-            *refusal = fl_refuse(FL_ERR_HASH_MISMATCH,
-                                 "the uploaded objects make another map than the one named", 0, 0,
-                                 0);
-        } else {
-            activate();
-        }
-    }
-    return true;
+    if (memcmp(commit.check.map->hash, commit.map_hash, FL_HASH_BYTES) != 0)
+        return fl_refuse(FL_ERR_HASH_MISMATCH,
+                         "the uploaded objects make another map than the one named", 0, 0, 0);
+    activate();
+    return 0;
 }
 
 bool fl_commit_step(fl_refusal *refusal, uint8_t *answer, uint32_t *length)
 {
     *refusal = 0;
-    bool done = step_of_commit(refusal);
+    if (!commit.opened && !is_active()) {
+        commit.opened = true;
+        *refusal = open_map();
+        return *refusal != 0;
+    }
+    if (commit.opened) {
+        if (!fl_map_check_step(&commit.check, board, refusal))
+            return false;
+        if (*refusal)
+            drop(commit.kinds);
+        else
+            *refusal = finish_commit();
+    }
     if (*refusal)
         return true;
-    if (!done)
-        return false;
     drop(commit.kinds);
     memcpy(answer + FL_UPLOAD_COMMIT_ANSWER_MAP_HASH, commit.map_hash, FL_HASH_BYTES);
     *length = FL_UPLOAD_COMMIT_ANSWER_SIZE;

@@ -53,7 +53,7 @@ static size_t in_count, in_next, out_count, out_room;
 static uint32_t given_boot_id;
 static bool has_boot_id;
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
     perror(what);
     exit(1);
@@ -202,7 +202,7 @@ static void run_pty(void)
 
 /* ---- Options ------------------------------------------------------------------------------- */
 
-static void usage(void)
+static _Noreturn void usage(void)
 {
     fprintf(stderr, "focal-board --tcp PORT | --pty | --bench\n"
                     "    [--array WIDTHxHEIGHT] [--slot-rate HZ] [--map FILE] [--boot-id NUMBER]\n"
