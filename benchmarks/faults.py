@@ -33,6 +33,8 @@ BAD_LINE = Faults.parse("flips=1e-5, seed=1")
 
 PACED_WINDOWS = 8
 UNPACED_WINDOWS = 150
+WARM_UP_WINDOWS = {BAUD: 1, 0: 30}
+"""Taken before, so that the host has seen what length of frames the line is good for."""
 
 SMALL_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
 """Its windows take 0.09 s at 921600 baud, so that they do not hide the recovery."""
@@ -57,6 +59,7 @@ def goodput_rows() -> Iterator[Row]:
         for faults in (Faults(), BAD_LINE):
             with served_board(baud, faults) as board:
                 board.upload(TILE_MAP)
+                board.capture(WARM_UP_WINDOWS[baud])
                 rates.append(stream_rate(board, windows))
         clean, bad = rates
         yield Row.of(name, bad, "B/s", "clean line", clean)

@@ -320,7 +320,7 @@ class Driver:
         self._frames.begin(*self._frame_counts())
         if rebooted:
             self.clock = BoardClock()
-            self._frames.longest = min(LARGE_MAX_PAYLOAD, hello.max_payload)
+            self._frames.limit(min(LARGE_MAX_PAYLOAD, hello.max_payload))
         if rebooted or not same_line:
             for _ in range(3):
                 self._sync_clock(link).result()

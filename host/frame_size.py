@@ -10,14 +10,17 @@ import math
 
 from firmware_sim.wire import MIN_MAX_PAYLOAD
 
-TOLERATED = 1 / 8
+TOLERATED = 0.1
 """Share of the longest frames that may be damaged."""
 
-CHANGE = 4
-"""Factor that is worth a change; by less, two judgements of the same line differ by chance."""
+KEPT = (TOLERATED / 4, TOLERATED * 1.5)
+"""Shares between which a length is kept: two judgements of the same line differ by chance."""
 
-BAD_TO_JUDGE = 16
-"""Damaged frames after which a line is judged."""
+BAD_TO_JUDGE = 64
+"""Damaged frames after which a line is judged: their number is then right within an eighth."""
+
+BAD_TO_SEE = 8
+"""Damaged frames that are enough where they are more than the whole ones."""
 
 BYTES_TO_JUDGE = 8 << 20
 """Bytes after which a line that damages fewer is judged, and longer frames are tried again."""
@@ -41,6 +44,11 @@ class FrameSize:
         self.longest = self.wanted = longest
         self._before = (0, 0, 0)
 
+    def limit(self, longest: int) -> None:
+        """Take note of what the board at the other end takes."""
+        self.longest = longest
+        self.wanted = min(self.wanted, longest)
+
     def begin(self, received: int, good: int, bad: int) -> None:
         """Count from here on: frames of the length agreed on come from now."""
         self._before = received, good, bad
@@ -58,25 +66,24 @@ class FrameSize:
         length, whole, broken = (
             now - then for now, then in zip((received, good, bad), self._before, strict=True)
         )
-        if broken < BAD_TO_JUDGE and length < BYTES_TO_JUDGE:
+        mostly_bad = broken >= BAD_TO_SEE and broken > whole
+        if broken < BAD_TO_JUDGE and not mostly_bad and length < BYTES_TO_JUDGE:
             return False
         self.begin(received, good, bad)
         frames = whole + broken
         share = (broken + 0.5) / (frames + 1)  # never 0 nor 1
         errors_per_byte = -math.log1p(-share) * frames / length
         fit = min(self.longest, max(MIN_MAX_PAYLOAD, _power_of_two(TOLERATED / errors_per_byte)))
-        now = min(self.wanted, self.longest)
-        if now < CHANGE * fit and fit < CHANGE * now:
+        if KEPT[0] <= errors_per_byte * self.wanted <= KEPT[1] or fit == self.wanted:
             return False
         self.wanted = fit
         return True
 
     def shorten(self) -> bool:
         """Want much shorter frames, as what is long does not come through; False if none are."""
-        now = min(self.wanted, self.longest)
-        if now <= MIN_MAX_PAYLOAD:
+        if self.wanted <= MIN_MAX_PAYLOAD:
             return False
-        self.wanted = max(MIN_MAX_PAYLOAD, _power_of_two(now / CHANGE))
+        self.wanted = max(MIN_MAX_PAYLOAD, _power_of_two(self.wanted / 4))
         return True
 
 
