@@ -14,6 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What the board is, as HELLO tells it. Texts are UTF-8 of 60 bytes at most. */
 struct fl_identity {
     const char *name;          /* of the board, for people */
@@ -40,5 +44,9 @@ bool fl_start(const struct fl_identity *identity);
 /* Do a little of what there is to do: answer a request, send a frame, read a row. Returns false if
  * there was nothing, so that a port may sleep until a byte comes or a slot ends. */
 bool fl_poll(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -42,6 +42,12 @@
 #define FL_MAX_PAYLOAD FL_DEFAULT_MAX_PAYLOAD
 #endif
 
+/* Requests that a host may have unanswered, 1 to 255, and repairs that may wait. Few, where the line
+ * is so slow that many would queue for longer than a host waits. */
+#ifndef FL_IN_FLIGHT
+#define FL_IN_FLIGHT FL_MAX_IN_FLIGHT
+#endif
+
 /* What follows from these. */
 #define FL_MAX_LEVELS 16u
 #define FL_MAP_BYTES (10u + FL_MAX_LEVELS + (FL_MAX_PIXELS + 1u) / 2u)
@@ -52,5 +58,6 @@
 _Static_assert(FL_MAX_PAYLOAD >= FL_MIN_MAX_PAYLOAD && FL_MAX_PAYLOAD <= 65535u - FL_FRAME_OVERHEAD,
                "a board takes bodies of 256 to 65524 bytes");
 _Static_assert(FL_HELD_WINDOWS >= 1 && FL_HELD_WINDOWS <= 255, "1 to 255 windows can be held");
+_Static_assert(FL_IN_FLIGHT >= 1 && FL_IN_FLIGHT <= 255, "1 to 255 requests can be in flight");
 
 #endif

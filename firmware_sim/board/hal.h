@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- The line ------------------------------------------------------------------------------ */
 
 /* Take up to `room` bytes that came in; returns how many. 0 where none waits. */
@@ -58,5 +62,9 @@ enum fl_slot fl_hal_slot(unsigned slot);
  * code of pixel x goes to codes[x]. Then clear these pixels; the others go on integrating. Called
  * for every row in which a span ends with this slot, from top to bottom. */
 void fl_hal_read_row(unsigned y, const uint8_t *ends, uint16_t *codes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

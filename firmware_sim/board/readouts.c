@@ -18,7 +18,7 @@ struct part {
 static struct held stored[FL_HELD_WINDOWS];
 static uint32_t next_window, oldest_window;
 static struct part sending; /* of the window after the last one sent whole */
-static struct part repairs[FL_MAX_IN_FLIGHT];
+static struct part repairs[FL_IN_FLIGHT];
 static unsigned first_repair, repair_count;
 
 static struct held *place(uint32_t window)
@@ -45,7 +45,7 @@ uint32_t fl_oldest_window(void)
 bool fl_readouts_have_room(void)
 {
     for (unsigned i = 0; i < repair_count; i++)
-        if (place(repairs[(first_repair + i) % FL_MAX_IN_FLIGHT].window) == place(next_window))
+        if (place(repairs[(first_repair + i) % FL_IN_FLIGHT].window) == place(next_window))
             return false;
     return next_window - sending.window < FL_HELD_WINDOWS;
 }
@@ -80,7 +80,7 @@ fl_refusal fl_resend(uint32_t window, uint32_t offset, uint32_t length)
     if (window < oldest_window || window >= next_window)
         return fl_refuse(FL_ERR_WINDOW_GONE, "window % is not held: the oldest is %, the next %",
                          window, oldest_window, next_window);
-    if (repair_count == FL_MAX_IN_FLIGHT)
+    if (repair_count == FL_IN_FLIGHT)
         return fl_refuse(FL_ERR_BUSY, "% repairs wait to be sent: ask again later", repair_count, 0,
                          0);
     uint32_t total = place(window)->total;
@@ -90,7 +90,7 @@ fl_refusal fl_resend(uint32_t window, uint32_t offset, uint32_t length)
     else if (offset > total || length > total - offset)
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "window % has % bytes, so not % from there", window,
                          total, length);
-    repairs[(first_repair + repair_count++) % FL_MAX_IN_FLIGHT] = part;
+    repairs[(first_repair + repair_count++) % FL_IN_FLIGHT] = part;
     return 0;
 }
 
@@ -126,7 +126,7 @@ bool fl_readouts_send(struct fl_sender *sender, unsigned sequence, uint32_t max_
         struct part *repair = &repairs[first_repair];
         send_part(repair, sender, sequence, max_payload);
         if (is_sent(repair)) {
-            first_repair = (first_repair + 1) % FL_MAX_IN_FLIGHT;
+            first_repair = (first_repair + 1) % FL_IN_FLIGHT;
             repair_count--;
         }
         return true;

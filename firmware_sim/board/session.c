@@ -65,7 +65,7 @@ static uint32_t put_identity(uint8_t *body)
     *at++ = board->level_count;
     memcpy(at, board->level_set, board->level_count);
     at += board->level_count;
-    at[FL_HELLO_ANSWER_TAIL_MAX_IN_FLIGHT] = FL_MAX_IN_FLIGHT;
+    at[FL_HELLO_ANSWER_TAIL_MAX_IN_FLIGHT] = FL_IN_FLIGHT;
     at[FL_HELLO_ANSWER_TAIL_HELD_WINDOWS] = FL_HELD_WINDOWS;
     fl_put32(at + FL_HELLO_ANSWER_TAIL_MAX_OBJECT, fl_longest_upload());
     fl_put32(at + FL_HELLO_ANSWER_TAIL_FEATURES, board->features);

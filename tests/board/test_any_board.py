@@ -2,7 +2,7 @@
 
     FOCALLOOP_BOARD=/dev/ttyACM0 pytest tests/board/test_any_board.py
 
-Without the variable the native C board stands in. The board is reset, and its map replaced.
+Without the variable two of our own stand in. The board is reset, and its map replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from c_board import native_board
+from c_board import PATIENCE_S, SMALL, native_board, qemu_board
 
 from firmware_sim import wire
 from firmware_sim.ratio_map import RatioMap
@@ -26,22 +26,26 @@ from host.board import DEFAULT_BAUD
 from host.port import Port
 
 BAUD = int(os.environ.get("FOCALLOOP_BAUD", DEFAULT_BAUD))
-PATIENCE_S = 5.0
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    own = os.environ.get("FOCALLOOP_BOARD")
-    if own:
-        yield own
+OWN = os.environ.get("FOCALLOOP_BOARD")
+
+
+@pytest.fixture(scope="module", params=["own"] if OWN else ["native C", "Cortex-M3"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if OWN:
+        yield OWN
+    elif request.param == "native C":
+        with native_board(array="40x24", slot_rate=2000) as address:
+            yield address
     else:
-        with native_board(array="48x36", slot_rate=2000) as address:
+        with qemu_board(SMALL) as address:
             yield address
 
 
 @pytest.fixture
 def board(url: str) -> Iterator[Board]:
-    with Board.open(url, baud=BAUD, on_event=lambda text: None) as opened:
+    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S, on_event=lambda text: None) as opened:
         yield opened
 
 
@@ -85,7 +89,7 @@ def tile_for(board: Board) -> RatioMap:
 
 @pytest.fixture
 def board_map(url: str) -> RatioMap:
-    with Board.open(url, baud=BAUD) as board:
+    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S) as board:
         return board.upload(tile_for(board))
 
 
@@ -179,7 +183,7 @@ def test_a_host_that_vanishes_in_mid_stream_is_forgotten(board_map: RatioMap, ur
     gone = Line(url)
     gone.ask(25, MessageType.STREAM_START, wire.StreamStartRequest(1000).pack())
     gone.port.close()
-    with Board.open(url, baud=BAUD) as board:
+    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S) as board:
         assert board.status().state is BoardState.IDLE
         assert board.upload(board_map).hash() == board_map.hash()
         assert len(board.capture()[0].codes) == board_map.levels.sum()
