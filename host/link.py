@@ -147,8 +147,9 @@ class Link:
                 continue
             with self._wake:
                 self.bytes_in += len(data)
-                self.session.receive(data, time.monotonic())
-                if self.session.backlog:
+                now_s = time.monotonic()
+                self.session.receive(data, now_s)
+                if self.session.due_s() <= now_s:
                     self._wake.notify()
 
     def _write(self) -> None:

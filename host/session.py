@@ -2,7 +2,9 @@
 
 The counterpart of :class:`firmware_sim.virtual_board.VirtualBoard` on the host's side. A request
 keeps its sequence number and its very bytes however often it is sent, so that a board runs it
-once. Repeats follow RFC 6298: the time before one adapts to the round trips seen.
+once. A board answers in order, so a request is repeated at once when a later one is answered; else
+after a time that adapts to the round trips seen, as in RFC 6298. It grows slowly: what is lost here
+is lost to noise, not to a queue that wants relief.
 """
 
 from __future__ import annotations
@@ -33,8 +35,11 @@ REPEAT_MIN_S, REPEAT_MAX_S = 0.1, 1.0
 """Bounds of the time before a request is repeated: above a USB adapter's 16 ms and a scheduler's
 whims, below the silence after which the board counts as dead."""
 
-FIRST_REPEAT_S = 0.4
+FIRST_REPEAT_S = 0.3
 """Time before a repeat while no round trip has been seen."""
+
+REPEAT_GROWTH = 1.5
+"""Factor on that time at each repeat, as the board may just be slow."""
 
 
 @dataclass
@@ -52,6 +57,9 @@ class _Request:
     """When its turn came: it had left, and what was sent before it had been answered."""
     repeat_at_s: float = 0.0
     sent: int = 0
+    first_place: int = 0
+    last_place: int = 0
+    """When it was first and last sent, counted in frames."""
 
 
 class Session:
@@ -106,6 +114,7 @@ class Session:
         self._in_flight: dict[int, _Request] = {}
         self._heard_s: float | None = None
         self._bytes_s = 0.0
+        self._place = 0
         self._line_free_s = 0.0  # when all bytes given to the line have left, by its rate
         self._asked_s = 0.0  # when the latest new request has left
         self._noise_bytes = 0
@@ -176,7 +185,7 @@ class Session:
                 _fail(request, _no_answer(request))
             elif now_s >= request.repeat_at_s:
                 self.repeats += 1
-                self._repeat_s = min(REPEAT_MAX_S, 2 * self._repeat_s)
+                self._repeat_s = min(REPEAT_MAX_S, REPEAT_GROWTH * self._repeat_s)
                 return self._send(request, now_s)
         while self._waiting and len(self._in_flight) < self.max_in_flight:
             request = self._waiting.popleft()
@@ -185,17 +194,15 @@ class Session:
             request.first_sent_s = now_s
             self._in_flight[request.sequence] = request
             line = self._send(request, now_s)
+            request.first_place = self._place
             self._asked_s = request.turn_s = self._line_free_s
             return line
         return b""
 
-    @property
-    def backlog(self) -> bool:
-        """Whether a request waits that may be sent now."""
-        return bool(self._waiting) and len(self._in_flight) < self.max_in_flight
-
     def due_s(self) -> float:
         """Time at which :meth:`transmit` next has something to do, if nothing is received."""
+        if self._waiting and len(self._in_flight) < self.max_in_flight:
+            return 0.0
         times = [request.repeat_at_s for request in self._in_flight.values()]
         if self.keep_alive and self._heard_s is not None:
             times.append(self._heard_s + STATUS_INTERVAL_S)
@@ -214,11 +221,11 @@ class Session:
             _fail(request, error)
 
     def _send(self, request: _Request, now_s: float) -> bytes:
+        self._place += 1
         request.sent += 1
-        backoff = 1 << min(request.sent - 1, 3)
-        wait_s = min(REPEAT_MAX_S, self._repeat_s * backoff)
+        request.last_place = self._place
         self._line_free_s = max(self._line_free_s, now_s) + len(request.line) / self._bytes_per_s
-        request.repeat_at_s = self._line_free_s + wait_s
+        request.repeat_at_s = self._line_free_s + self._repeat_s
         return request.line
 
     def _answer(self, frame: Frame, now_s: float) -> None:
@@ -226,10 +233,14 @@ class Session:
         if request is None or request.type != frame.type:
             return  # the answer to a repeat, after the first answer came
         del self._in_flight[frame.sequence]
-        for later in self._in_flight.values():  # a board works in order
-            if later.first_sent_s >= request.first_sent_s:
-                later.turn_s = max(later.turn_s, now_s)
-        if request.sent == 1:  # Karn: an answer to a repeated request tells no time
+        for other in self._in_flight.values():  # a board works in order
+            if other.first_place > request.first_place:
+                other.turn_s = max(other.turn_s, now_s)
+            elif other.last_place < request.first_place:  # it or its answer was lost
+                other.repeat_at_s = now_s
+        if (
+            request.sent == 1 and not request.slow
+        ):  # Karn: an answer to a repeated request tells no time
             self._learn(now_s - request.first_sent_s)
         if not frame.is_error:
             _succeed(request, frame.body)

@@ -12,6 +12,9 @@ from firmware_sim.faults.settings import Direction, Faults, Times
 AIR_BYTES = 1 << 20
 """Bytes that a delayed line holds in each direction; a sender waits, or what is beyond is lost."""
 
+BURST_WAIT_US = 20_000
+"""Time in which a burst of noise meets bytes: on an idle line it is over without harm."""
+
 _NEVER = 1 << 62
 """A place that no stream reaches."""
 
@@ -60,17 +63,17 @@ class _Schedule:
         self._rng = rng
         self.next_us: float | None = None
 
-    def due(self, now_us: float) -> bool:
-        """Whether a moment has come since it was last asked."""
+    def due(self, now_us: float) -> float | None:
+        """Return the latest moment that has come since it was last asked, if any."""
         if self._times is None:
-            return False
+            return None
         if self.next_us is None:
             self.next_us = now_us + self._gap_us()
-        if now_us < self.next_us:
-            return False
+        moment_us = None
         while self.next_us <= now_us:
+            moment_us = self.next_us
             self.next_us += self._gap_us()
-        return True
+        return moment_us
 
     def _gap_us(self) -> float:
         assert self._times is not None
@@ -104,6 +107,7 @@ class Pipe:
         self._bursts = _Schedule(faults.bursts, random.Random(f"{seed} bursts"))
         self._noise = random.Random(f"{seed} noise")
         self._noise_left = 0
+        self._noise_until_us = 0.0
         self._place = 0
         self._air: deque[tuple[float, bytes | memoryview]] = deque()
         self._held = 0
@@ -143,7 +147,11 @@ class Pipe:
         self._place = stop
         flips = self._flips.below(8 * stop)
         drops, doubles = self._drops.below(stop), set(self._doubles.below(stop))
-        if self._bursts.due(now_us):
+        burst_us = self._bursts.due(now_us)
+        if now_us > self._noise_until_us:
+            self._noise_left = 0
+        if burst_us is not None and now_us <= burst_us + BURST_WAIT_US:
+            self._noise_until_us = burst_us + BURST_WAIT_US
             self._noise_left = self._faults.burst_bytes
             self._hits["bursts"] += 1
         if not (flips or drops or doubles or self._noise_left):
@@ -196,7 +204,9 @@ class FaultyLine:
 
     def events(self, now_us: float) -> list[Event]:
         """Return what befalls the line now."""
-        happened = [event for event, schedule in self._schedules.items() if schedule.due(now_us)]
+        happened = [
+            event for event, schedule in self._schedules.items() if schedule.due(now_us) is not None
+        ]
         self.hits.update(happened)
         return happened
 

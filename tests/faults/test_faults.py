@@ -137,10 +137,12 @@ def test_hits_are_as_frequent_as_asked() -> None:
 def test_a_burst_is_noise_of_its_length_wherever_it_falls() -> None:
     pipe = Pipe(Direction(bursts=Times(1, even=True), burst_bytes=100), "1", Counter())
     assert through(pipe, bytes(50), 0.0) == bytes(50)
-    hit = through(pipe, bytes(60), 1e6) + through(pipe, bytes(60), 1.1e6)
+    hit = through(pipe, bytes(60), 1e6) + through(pipe, bytes(60), 1.01e6)
     assert hit[100:] == bytes(20)
     assert sum(byte != 0 for byte in hit[:100]) > 90
     assert through(pipe, bytes(500), 1.9e6) == bytes(500)
+    # On an idle line it is over before anything passes.
+    assert through(pipe, bytes(500), 2.1e6) == bytes(500)
 
 
 def test_a_delayed_line_keeps_the_order_and_a_bounded_number_of_bytes() -> None:
