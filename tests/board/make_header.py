@@ -2,8 +2,8 @@
 
     python tests/board/make_header.py
 
-writes ``firmware_sim/board/wire.h``: types, codes, limits, and for every body of fixed layout the
-offset of each field and the size. Nothing of the protocol is written down twice.
+writes ``firmware_sim/board/fl_wire.h``: types, codes, limits, and for every body of fixed layout
+the offset of each field and the size. Nothing of the protocol is written down twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from firmware_sim import wire
 from firmware_sim.wire import uploads, windows
 from firmware_sim.wire.layout import FixedBody
 
-HEADER = Path(__file__).parents[2] / "firmware_sim" / "board" / "wire.h"
+HEADER = Path(__file__).parents[2] / "firmware_sim" / "board" / "fl_wire.h"
 
 ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "MSG": wire.MessageType,

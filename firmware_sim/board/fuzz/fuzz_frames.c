@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frame.h"
+#include "fl_frame.h"
 
 static struct fl_receiver receiver, second;
 static struct fl_sender sender;

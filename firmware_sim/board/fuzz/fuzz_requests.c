@@ -16,12 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "board.h"
-#include "bytes.h"
-#include "frame.h"
-#include "hal.h"
-#include "sha256.h"
-#include "upload.h"
+#include "fl_board.h"
+#include "fl_bytes.h"
+#include "fl_frame.h"
+#include "fl_hal.h"
+#include "fl_sha256.h"
+#include "fl_upload.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
 enum { MOST_POLLS = 120 };

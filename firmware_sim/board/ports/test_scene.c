@@ -1,8 +1,8 @@
 #include "test_scene.h"
 
-#include "bytes.h"
-#include "config.h"
-#include "hal.h"
+#include "fl_bytes.h"
+#include "fl_config.h"
+#include "fl_hal.h"
 
 /* Stands for the silicon: not part of the firmware's memory. */
 #ifdef FL_SENSOR_SECTION

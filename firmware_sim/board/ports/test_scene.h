@@ -7,7 +7,7 @@
 #ifndef FL_TEST_SCENE_H
 #define FL_TEST_SCENE_H
 
-#include "board.h"
+#include "fl_board.h"
 
 /* Codes for a full window of white, by the board's slots and bits. */
 float fl_scene_full_scale(const struct fl_identity *identity);

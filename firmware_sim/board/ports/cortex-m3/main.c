@@ -1,9 +1,9 @@
 /* The firmware on a bare Cortex-M3: the MPS2 board with the AN385 image, as QEMU emulates it
  * (-machine mps2-an385). One UART, the system timer, and the test scene for a sensor. */
-#include "board.h"
-#include "bytes.h"
-#include "config.h"
-#include "hal.h"
+#include "fl_board.h"
+#include "fl_bytes.h"
+#include "fl_config.h"
+#include "fl_hal.h"
 #include "test_scene.h"
 
 #ifndef BOARD_WIDTH

@@ -1,5 +1,5 @@
 /* Vectors, memory, and what a compiler without a library calls. */
-#include "bytes.h"
+#include "fl_bytes.h"
 
 extern uint8_t bss_start[], bss_end[], stack_top[];
 int main(void);
@@ -54,12 +54,4 @@ int memcmp(const void *a, const void *b, size_t count)
         if (*x != *y)
             return *x - *y;
     return 0;
-}
-
-size_t strlen(const char *text)
-{
-    size_t length = 0;
-    while (text[length])
-        length++;
-    return length;
 }

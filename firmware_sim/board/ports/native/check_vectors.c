@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frame.h"
-#include "map.h"
-#include "wire.h"
+#include "fl_frame.h"
+#include "fl_map.h"
+#include "fl_wire.h"
 
 enum { MOST_WORDS = 8, MOST_BYTES = 1 << 16 };
 

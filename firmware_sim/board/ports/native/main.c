@@ -22,9 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "board.h"
-#include "config.h"
-#include "hal.h"
+#include "fl_board.h"
+#include "fl_config.h"
+#include "fl_hal.h"
 #include "test_scene.h"
 
 enum { MOST_BENCH_BYTES = 1 << 20 };
@@ -264,7 +264,7 @@ int main(int count, char **words)
     fl_scene_start(&identity);
     fl_scene_misbehave(late_every, fails_at);
     if (!fl_start(&identity)) {
-        fprintf(stderr, "such a board does not fit the memory of config.h\n");
+        fprintf(stderr, "such a board does not fit the memory of fl_config.h\n");
         return 2;
     }
     if (strcmp(mode, "--tcp") == 0)

@@ -1,9 +1,9 @@
-#include "windows.h"
+#include "fl_windows.h"
 
-#include "bytes.h"
-#include "hal.h"
-#include "readouts.h"
-#include "upload.h"
+#include "fl_bytes.h"
+#include "fl_hal.h"
+#include "fl_readouts.h"
+#include "fl_upload.h"
 
 /* Window numbers stay below; a board that ran this long must be reset. */
 #define LAST_WINDOW 0xffffffffu

@@ -1,7 +1,7 @@
-#include "upload.h"
+#include "fl_upload.h"
 
-#include "bytes.h"
-#include "windows.h"
+#include "fl_bytes.h"
+#include "fl_windows.h"
 
 /* Chunks fill the payload, and no payload is below FL_MIN_MAX_PAYLOAD. */
 enum { SMALLEST_CHUNK = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };

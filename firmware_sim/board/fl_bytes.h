@@ -1,4 +1,4 @@
-/* Little-endian numbers in byte strings, and the four functions of the C library that are used. */
+/* Little-endian numbers in byte strings, and the three functions of the C library that are used. */
 #ifndef FL_BYTES_H
 #define FL_BYTES_H
 
@@ -9,7 +9,6 @@
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memset(void *at, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);
-size_t strlen(const char *text);
 
 static inline uint16_t fl_get16(const uint8_t *at)
 {
@@ -44,6 +43,14 @@ static inline void fl_put_float(uint8_t *at, float value)
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     fl_put32(at, bits);
+}
+
+static inline size_t fl_length(const char *text)
+{
+    size_t length = 0;
+    while (text[length])
+        length++;
+    return length;
 }
 
 static inline uint32_t fl_min(uint32_t a, uint32_t b)

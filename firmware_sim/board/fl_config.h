@@ -3,7 +3,7 @@
 #ifndef FL_CONFIG_H
 #define FL_CONFIG_H
 
-#include "wire.h"
+#include "fl_wire.h"
 
 /* Largest array, in pixels: two ratio maps of half a byte a pixel are stored. */
 #ifndef FL_MAX_PIXELS

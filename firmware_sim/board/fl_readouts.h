@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "frame.h"
-#include "refusal.h"
+#include "fl_frame.h"
+#include "fl_refusal.h"
 
 void fl_readouts_start(void);
 

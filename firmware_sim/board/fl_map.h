@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "board.h"
-#include "config.h"
-#include "refusal.h"
-#include "sha256.h"
+#include "fl_board.h"
+#include "fl_config.h"
+#include "fl_refusal.h"
+#include "fl_sha256.h"
 
 struct fl_map {
     const uint8_t *cells;             /* level indices of the tile, two a byte */

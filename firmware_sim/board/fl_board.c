@@ -1,14 +1,14 @@
-#include "board.h"
+#include "fl_board.h"
 
-#include "bytes.h"
-#include "config.h"
-#include "frame.h"
-#include "hal.h"
-#include "readouts.h"
-#include "refusal.h"
-#include "session.h"
-#include "upload.h"
-#include "windows.h"
+#include "fl_bytes.h"
+#include "fl_config.h"
+#include "fl_frame.h"
+#include "fl_hal.h"
+#include "fl_readouts.h"
+#include "fl_refusal.h"
+#include "fl_session.h"
+#include "fl_upload.h"
+#include "fl_windows.h"
 
 /* Longest answer that is kept; HELLO's, which is longer, never is. */
 enum { KEPT_BYTES = FL_ERROR_ANSWER_SIZE + FL_TEXT_BYTES };
@@ -49,7 +49,7 @@ static uint16_t unasked;         /* sequence number of the next frame that answe
 
 static bool is_name(const char *text)
 {
-    return strlen(text) <= FL_LONGEST_NAME;
+    return fl_length(text) <= FL_LONGEST_NAME;
 }
 
 static bool fits(const struct fl_identity *identity)

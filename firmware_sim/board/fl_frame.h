@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config.h"
+#include "fl_config.h"
 
 struct fl_receiver {
     uint8_t content[FL_FRAME_BYTES]; /* decoded so far: header, body, CRC */

@@ -5,7 +5,7 @@
 #ifndef FL_UPLOAD_H
 #define FL_UPLOAD_H
 
-#include "map.h"
+#include "fl_map.h"
 
 void fl_uploads_start(const struct fl_identity *board);
 

@@ -2,10 +2,10 @@
 #ifndef FL_SESSION_H
 #define FL_SESSION_H
 
-#include "board.h"
-#include "config.h"
-#include "frame.h"
-#include "refusal.h"
+#include "fl_board.h"
+#include "fl_config.h"
+#include "fl_frame.h"
+#include "fl_refusal.h"
 
 /* Longest text of HELLO. */
 enum { FL_LONGEST_NAME = 60 };

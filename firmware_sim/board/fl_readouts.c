@@ -1,6 +1,6 @@
-#include "readouts.h"
+#include "fl_readouts.h"
 
-#include "bytes.h"
+#include "fl_bytes.h"
 
 struct held {
     uint8_t descriptor[FL_WINDOW_DESCRIPTOR_SIZE];

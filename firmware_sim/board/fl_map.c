@@ -1,6 +1,6 @@
-#include "map.h"
+#include "fl_map.h"
 
-#include "bytes.h"
+#include "fl_bytes.h"
 
 /* Bytes of an aperture that are hashed in one step. */
 enum { STEP_BYTES = 256 };

@@ -1,6 +1,6 @@
-#include "refusal.h"
+#include "fl_refusal.h"
 
-#include "bytes.h"
+#include "fl_bytes.h"
 
 struct fl_text fl_refusal_text;
 

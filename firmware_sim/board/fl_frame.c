@@ -1,6 +1,6 @@
-#include "frame.h"
+#include "fl_frame.h"
 
-#include "bytes.h"
+#include "fl_bytes.h"
 
 enum { HEADER_BYTES = 7, CRC_BYTES = 4 };
 _Static_assert(HEADER_BYTES + CRC_BYTES == FL_FRAME_OVERHEAD, "header and CRC");

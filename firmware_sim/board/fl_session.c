@@ -1,10 +1,10 @@
-#include "session.h"
+#include "fl_session.h"
 
-#include "bytes.h"
-#include "hal.h"
-#include "readouts.h"
-#include "upload.h"
-#include "windows.h"
+#include "fl_bytes.h"
+#include "fl_hal.h"
+#include "fl_readouts.h"
+#include "fl_upload.h"
+#include "fl_windows.h"
 
 _Static_assert(FL_HELLO_BYTES <= FL_MIN_MAX_PAYLOAD, "HELLO fits the smallest payload");
 
@@ -44,7 +44,7 @@ static fl_refusal version_mismatch(unsigned version)
 
 static uint8_t *put_text(uint8_t *at, const char *text)
 {
-    size_t length = strlen(text);
+    size_t length = fl_length(text);
     *at++ = (uint8_t)length;
     memcpy(at, text, length);
     return at + length;

@@ -38,7 +38,7 @@ struct fl_identity {
 };
 
 /* Boot, or boot again. Returns false where `identity`, which must stay where it is, does not fit
- * the memory that config.h gives or the protocol: a mistake of the port. */
+ * the memory that fl_config.h gives or the protocol: a mistake of the port. */
 bool fl_start(const struct fl_identity *identity);
 
 /* Do a little of what there is to do: answer a request, send a frame, read a row. Returns false if

@@ -2,7 +2,7 @@
 #ifndef FL_WINDOWS_H
 #define FL_WINDOWS_H
 
-#include "map.h"
+#include "fl_map.h"
 
 void fl_windows_start(const struct fl_identity *board);
 
