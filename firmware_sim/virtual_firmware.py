@@ -133,9 +133,9 @@ class VirtualFirmware:
     # About the board
 
     def _hello(self, body: bytes) -> bytes:
+        if body and body[0] != wire.PROTOCOL_VERSION:  # what follows may have another form
+            raise version_mismatch(body[0])
         request = wire.HelloRequest.unpack(body)
-        if request.protocol != wire.PROTOCOL_VERSION:
-            raise version_mismatch(request.protocol)
         if request.max_payload < wire.MIN_MAX_PAYLOAD:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,

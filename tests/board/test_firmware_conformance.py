@@ -103,8 +103,9 @@ class TestConformance:
     def test_requests_that_are_none(self, make: Make) -> None:
         bench = make(tile_map())
         boot_id = bench.hello().boot_id
-        old = wire.HelloRequest(1024, "old", protocol=3).pack()
-        assert bench.refused(MessageType.HELLO, old)[0] == ErrorCode.VERSION_MISMATCH
+        other = wire.HelloRequest(1024, "of another version", protocol=3).pack()
+        for hello in (other, other + b"which says more", b"\3"):
+            assert bench.refused(MessageType.HELLO, hello)[0] == ErrorCode.VERSION_MISMATCH
         tiny = wire.HelloRequest(wire.MIN_MAX_PAYLOAD - 1, "tiny").pack()
         assert bench.refused(MessageType.HELLO, tiny)[0] == ErrorCode.BAD_ARGUMENT
         for type_ in (0x00, 0x04, MessageType.LOG, MessageType.READOUT, 0xFF):
