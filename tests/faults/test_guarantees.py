@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from served import assert_exact, make_board, make_map, serving, wait_until
+from board_bench import CountingScene, SumReader
+from c_board import PipedBoard
+from served import SHAPE, assert_exact, make_board, make_map, serving, wait_until
 
 from firmware_sim.faults import Event, Faults
+from firmware_sim.noise import preset
+from firmware_sim.ratio_map import RatioMap
 from firmware_sim.transport import BoardServer, PtyServer, TcpServer
 from firmware_sim.virtual_board import VirtualBoard
-from firmware_sim.wire import BoardState, Frame, FrameDecoder, MessageType, StatusAnswer
+from firmware_sim.wire import BoardState
 from host import Board
 from host.errors import FocalloopError
 from host.windows import Window
@@ -26,37 +32,76 @@ from host.windows import Window
 QUIET_LIST = "delay=1 ms, to-host.slow=300 kB/s"
 
 
-@contextmanager
-def bad_line(
-    kind: str, folder: Path, faults: str = "", board: VirtualBoard | None = None
-) -> Iterator[BoardServer]:
-    """A served board behind a bad cable, on a pseudo-terminal with a steady name or on TCP."""
-    board, made = board or make_board(), Faults.parse(faults)
-    server = (
-        PtyServer(board, link=folder / "board", faults=made)
-        if kind == "pty"
-        else TcpServer(board, faults=made)
-    )
-    with serving(server):
-        yield server
+class FirmwareBoard(PipedBoard):
+    """The C firmware on a pipe, where a server wants a board: it knows of no cable."""
+
+    next_due_us = None
+    boots = 0
+
+    def __init__(self, folder: Path, ratio_map: RatioMap | None = None) -> None:
+        self.options = {"array": f"{SHAPE[1]}x{SHAPE[0]}"}
+        if ratio_map is not None:
+            (folder / "map").write_bytes(ratio_map.pack())
+            self.options["map"] = str(folder / "map")
+        self.start()
+
+    def start(self) -> None:
+        self.boots += 1
+        super().__init__(**self.options, boot_id=self.boots)
+
+    def poll(self, now_us: int, room: int = 4096) -> bytes:
+        return super().poll(now_us, room and max(room, 4096))  # a server wants whole frames
+
+    def reset(self) -> None:
+        self.close()
+        self.start()
+
+    def disconnect(self) -> None:
+        pass
+
+
+def firmware_codes(window: Window) -> np.ndarray:
+    """What the C firmware's scene gives, by the plain read-out of the bench."""
+    reader = SumReader(window.ratio_map, preset("ideal"), 0)
+    return reader.capture(CountingScene(SHAPE).window(window.number))
+
+
+class Bench:
+    """Boards of one kind, and the lines to them: "pty", "tcp", or the C firmware on a pty."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self.folder = kind, folder
+        self.boards: list[FirmwareBoard] = []
+
+    def board(self, **settings: Any) -> VirtualBoard | FirmwareBoard:
+        if self.kind != "firmware":
+            return make_board(**settings)
+        settings.pop("max_payload", None)  # it is built for bodies of 1 KiB
+        self.boards.append(FirmwareBoard(self.folder, **settings))
+        return self.boards[-1]
+
+    def line(self, faults: str = "", board: Any = None) -> AbstractContextManager[BoardServer]:
+        """Serve a board behind a bad cable, under a name that outlasts a disconnection."""
+        board, made = board or self.board(), Faults.parse(faults)
+        if self.kind == "tcp":
+            return serving(TcpServer(board, faults=made))
+        return serving(PtyServer(board, link=self.folder / "board", faults=made))
+
+    def close(self) -> None:
+        for board in self.boards:
+            board.close()
 
 
 def take(windows: Iterator[Window], count: int) -> list[int]:
     """Numbers of the next windows, each checked to the last bit."""
     numbers = []
     for window in islice(windows, count):
-        assert_exact(window)
+        if window.full_scale_dn == preset("ideal").full_scale_dn:
+            np.testing.assert_array_equal(window.codes, firmware_codes(window))
+        else:
+            assert_exact(window)
         numbers.append(window.number)
     return numbers
-
-
-def active_map_hash(board: VirtualBoard) -> bytes:
-    """Ask a board that is served no more, with no line between that could err."""
-    board.receive(b"\0" + Frame(MessageType.STATUS, 4711).encode())
-    for frame in FrameDecoder().feed(board.poll(0)):
-        if frame.is_response and frame.sequence == 4711:
-            return StatusAnswer.unpack(frame.body).map_hash
-    raise AssertionError("the board did not answer")
 
 
 def opens(url: str) -> bool:
@@ -67,29 +112,32 @@ def opens(url: str) -> bool:
     return True
 
 
-@pytest.fixture(params=["pty", "tcp"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(request.param, tmp_path)
+    yield made
+    made.close()  # the firmware's sanitizers would say here what went wrong
 
 
 @pytest.mark.parametrize(
-    "faults",
+    ("bench", "faults"),
     [
-        "flips=3e-5",
-        "drops=1e-4, doubles=1e-4",
-        "bursts=15/s of 40 B, to-host.slow=300 kB/s",
-        "flips=2e-5, drops=2e-5, delay=3 ms",
-        QUIET_LIST,
+        ("pty", "flips=2e-5"),
+        ("pty", "bursts=15/s of 40 B, to-host.slow=300 kB/s"),
+        ("tcp", "drops=5e-5, doubles=5e-5"),
+        ("tcp", QUIET_LIST),
+        ("firmware", "flips=1e-5, drops=1e-5, delay=3 ms"),
     ],
+    indirect=["bench"],
 )
-def test_windows_are_exact_and_lost_ones_named(kind: str, faults: str, tmp_path: Path) -> None:
+def test_windows_are_exact_and_lost_ones_named(bench: Bench, faults: str) -> None:
     with (
-        bad_line(kind, tmp_path, f"{faults}, seed=5") as server,
+        bench.line(f"{faults}, seed=5") as server,
         Board.open(server.url, on_event=lambda text: None) as board,
     ):
         board.upload(make_map())
         with closing(board.stream()) as windows:
-            numbers = take(windows, 40)
+            numbers = take(windows, 25)
         stats = board.stats
     assert numbers == sorted(set(numbers))
     if stats.reconnects == 0:
@@ -100,13 +148,15 @@ def test_windows_are_exact_and_lost_ones_named(kind: str, faults: str, tmp_path:
         assert stats.frames_bad > 0 or stats.repeats > 0
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_an_upload_is_whole_or_changes_nothing(kind: str, seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bench", "seed"), [("pty", 0), ("tcp", 1), ("firmware", 2)], indirect=["bench"]
+)
+def test_an_upload_is_whole_or_changes_nothing(bench: Bench, seed: int) -> None:
     old, new = make_map(100), make_map(seed)
     faults = f"flips=2e-4, drops=5e-5, to-board.bursts=3/s of 30 B, seed={seed}"
-    virtual = make_board(max_payload=256, ratio_map=old)
+    virtual = bench.board(max_payload=256, ratio_map=old)
     with (
-        bad_line(kind, tmp_path, faults, virtual) as server,
+        bench.line(faults, virtual) as server,
         Board.open(server.url, on_event=lambda text: None) as board,
     ):
         try:
@@ -114,14 +164,26 @@ def test_an_upload_is_whole_or_changes_nothing(kind: str, seed: int, tmp_path: P
             wanted = {new.hash()}
         except FocalloopError:
             wanted = {old.hash(), new.hash()}
-    assert active_map_hash(virtual) in wanted
+    with bench.line("", virtual) as server, Board.open(server.url) as board:  # a good line
+        assert board.status().map_hash in wanted
 
 
-@pytest.mark.parametrize("event", ["disconnect", "stall", "reset"])
-def test_windows_go_on_after_an_outage(kind: str, event: Event, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bench", "event"),
+    [
+        ("pty", "disconnect"),
+        ("tcp", "disconnect"),
+        ("pty", "stall"),
+        ("firmware", "stall"),
+        ("tcp", "reset"),
+        ("firmware", "reset"),
+    ],
+    indirect=["bench"],
+)
+def test_windows_go_on_after_an_outage(bench: Bench, event: Event) -> None:
     told: list[str] = []
     with (
-        bad_line(kind, tmp_path) as server,
+        bench.line() as server,
         Board.open(server.url, on_event=told.append) as board,
     ):
         board.upload(make_map())
@@ -143,8 +205,9 @@ def test_windows_go_on_after_an_outage(kind: str, event: Event, tmp_path: Path) 
         assert any("is back" in text for text in told)
 
 
-def test_a_short_stall_costs_nothing(kind: str, tmp_path: Path) -> None:
-    with bad_line(kind, tmp_path) as server, Board.open(server.url) as board:
+@pytest.mark.parametrize("bench", ["pty"], indirect=True)
+def test_a_short_stall_costs_nothing(bench: Bench) -> None:
+    with bench.line() as server, Board.open(server.url) as board:
         board.upload(make_map())
         with closing(board.stream()) as windows:
             numbers = take(windows, 5)
@@ -155,11 +218,15 @@ def test_a_short_stall_costs_nothing(kind: str, tmp_path: Path) -> None:
     assert (stats.reconnects, stats.lost) == (0, 0)
 
 
-@pytest.mark.parametrize("event", ["disconnect", "reset"])
-def test_an_outage_in_mid_upload_resumes_it(kind: str, event: Event, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bench", "event"),
+    [("tcp", "disconnect"), ("pty", "reset"), ("firmware", "disconnect")],
+    indirect=["bench"],
+)
+def test_an_outage_in_mid_upload_resumes_it(bench: Bench, event: Event) -> None:
     begun = threading.Event()
     with (
-        bad_line(kind, tmp_path, "delay=5 ms", make_board(max_payload=256)) as server,
+        bench.line("delay=5 ms", bench.board(max_payload=256)) as server,
         Board.open(server.url, on_event=lambda text: None) as board,
     ):
 
@@ -178,7 +245,7 @@ def test_an_outage_in_mid_upload_resumes_it(kind: str, event: Event, tmp_path: P
 def test_windows_that_a_reset_takes_away_are_counted_and_named(tmp_path: Path) -> None:
     told: list[str] = []
     with (
-        bad_line("tcp", tmp_path, "to-host.slow=40 kB/s", make_board(max_payload=256)) as server,
+        Bench("tcp", tmp_path).line("to-host.slow=40 kB/s", make_board(max_payload=256)) as server,
         Board.open(server.url, on_event=told.append) as board,
     ):
         board.upload(make_map())
@@ -198,7 +265,7 @@ def test_windows_that_a_reset_takes_away_are_counted_and_named(tmp_path: Path) -
 
 def test_a_board_that_resets_again_and_again_is_used_in_between(tmp_path: Path) -> None:
     with (
-        bad_line("pty", tmp_path, "reset=every 700 ms") as server,
+        Bench("pty", tmp_path).line("reset=every 700 ms") as server,
         Board.open(server.url, on_event=lambda text: None) as board,
     ):
         board.upload(make_map())
@@ -208,7 +275,7 @@ def test_a_board_that_resets_again_and_again_is_used_in_between(tmp_path: Path) 
 
 
 def test_a_pulled_cable_leaves_the_board_idle(tmp_path: Path) -> None:
-    with bad_line("tcp", tmp_path) as server:
+    with Bench("tcp", tmp_path).line() as server:
         with Board.open(server.url, on_event=lambda text: None, reconnect_timeout_s=0.2) as board:
             board.upload(make_map())
             windows = board.stream()
