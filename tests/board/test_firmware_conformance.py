@@ -491,6 +491,36 @@ class TestWindows:
         assert bench.refused(*capture(0))[0] == ErrorCode.BAD_ARGUMENT
         assert bench.status().next_window == 0
 
+    @pytest.mark.parametrize("delay", range(0, 44, 11))
+    def test_maps_that_follow_close_spoil_no_readout(self, make: Make, delay: int) -> None:
+        """All at once on the line: uploads fall into windows at any row."""
+        bench, maps = make(tile_map()), [aperture_map(1), irregular_map(2), aperture_map(3)]
+        requests = [stream(6), *[(MessageType.STATUS, b"")] * delay]
+        for ratio_map in maps:
+            objects = {MAP: ratio_map.pack()}
+            if ratio_map.aperture is not None:
+                objects[MASK] = ratio_map.pack_aperture()
+            for kind, data in objects.items():
+                begin = wire.UploadBeginRequest(kind, len(data), hashlib.sha256(data).digest())
+                requests.append((MessageType.UPLOAD_BEGIN, begin.pack()))
+                for at in range(0, len(data), 1024 - wire.UPLOAD_CHUNK_OVERHEAD):
+                    piece = data[at : at + 1024 - wire.UPLOAD_CHUNK_OVERHEAD]
+                    chunk = wire.UploadChunkRequest(kind, at, piece)
+                    requests.append((MessageType.UPLOAD_CHUNK, chunk.pack()))
+            commit = wire.UploadCommitRequest(sum(objects, UploadKind(0)), ratio_map.hash())
+            requests.append((MessageType.UPLOAD_COMMIT, commit.pack()))
+        bench.hello(1024)
+        for sequence, request in enumerate(requests, 100):
+            bench.board.receive(Frame(request[0], sequence, request[1]).encode())
+        answers = bench.poll()
+        assert [answer.is_error for answer in answers] == [False] * len(requests)
+        windows = bench.take_windows()
+        known = {ratio_map.hash()[:8]: ratio_map for ratio_map in [tile_map(), *maps]}
+        assert list(windows) == list(range(6))
+        for number, (descriptor, data) in windows.items():
+            exposure = number + descriptor.skipped
+            assert data == expected(known[descriptor.map_hash], exposure)
+
 
 class TestPacing:
     def test_windows_end_on_the_beat_of_the_slots(self, make: Make) -> None:
