@@ -57,6 +57,9 @@ QUIET_S = 0.05
 """Silence after which a board that streams is asked whether it is there: if it answers, and is
 silent again for as long, what is missing of a window will not come by itself."""
 
+LOST_TOLD_S = 1.0
+"""Least time between two sentences about lost windows."""
+
 LOST_NAMED = 100
 """Lost windows that are remembered by their numbers."""
 
@@ -128,6 +131,8 @@ class Driver:
         self._goodput = GoodputMeter()
         self._resends = self._lost = self._windows = 0
         self._lost_windows: deque[int] = deque(maxlen=LOST_NAMED)
+        self._untold: list[int] = []
+        self._told_s = 0.0
         self._upload_lock = threading.Lock()
         self._scene_lock = threading.Lock()
         self.connection = Connection(
@@ -160,6 +165,7 @@ class Driver:
             lost_windows=tuple(self._lost_windows),
             reconnects=self.connection.reconnects,
             goodput_bytes_per_s=self._goodput.bytes_per_s(time.monotonic()),
+            frame_bytes=self._frames.wanted,
             round_trip_s=self.connection.round_trip_s(),
             clock_offset_s=self.clock.offset_s,
         )
@@ -303,6 +309,7 @@ class Driver:
             return
         self._lost += reception.lost
         self._streaming = False
+        self._tell_lost(time.monotonic())
         if self.connection.state == "connected":
             with suppress(BoardLostError, BoardError):
                 self.connection.link().request(MessageType.STREAM_STOP)
@@ -342,7 +349,7 @@ class Driver:
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
         first = WindowNumber.unpack(answer).window
         if rebooted:
-            self._name_lost(reception.begin(first), "it was reset")
+            self._name_lost(reception.begin(first))
         else:  # HELLO made the board drop what it had not sent
             self._next_window = first
             link.exclusively(lambda: self._ask_over(link, reception))
@@ -388,6 +395,8 @@ class Driver:
             self._probed_s = time.monotonic()
 
     def _on_tick(self, now_s: float) -> None:
+        if now_s >= self._told_s + LOST_TOLD_S:
+            self._tell_lost(now_s)
         if self.connection.state != "connected":
             return
         if self._reception is not None and self.connection.quiet_s() > QUIET_S:
@@ -454,11 +463,16 @@ class Driver:
         reception.on_answer(request)
         if isinstance(error, BoardError) and error.code == ErrorCode.WINDOW_GONE:
             if reception.on_gone(request.window):
-                self._name_lost([request.window], "damaged on the line, and held no more")
+                self._name_lost([request.window])
             self._grant(reception)  # credit must not wait for a window that never comes
 
-    def _name_lost(self, numbers: list[int], why: str) -> None:
+    def _name_lost(self, numbers: list[int]) -> None:
+        self._lost_windows.extend(numbers)
+        self._untold += numbers
+
+    def _tell_lost(self, now_s: float) -> None:
+        numbers, self._untold, self._told_s = self._untold, [], now_s
         if numbers:
-            self._lost_windows.extend(numbers)
             named = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-            self._tell(f"lost window{'s' * (len(numbers) > 1)} {named} of {self.url}: {why}")
+            what = f"window{'s' * (len(numbers) > 1)} {named}"
+            self._tell(f"lost {what} of {self.url}: the board does not hold what did not arrive")

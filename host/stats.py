@@ -33,6 +33,8 @@ class LinkStats:
         Times the board came back after it had vanished.
     goodput_bytes_per_s : float
         Readout bytes a second, of late.
+    frame_bytes : int
+        Longest frame body in use: shorter on a line that damages long ones.
     round_trip_s : float or None
         Smoothed time from a request to its answer.
     clock_offset_s : float or None
@@ -50,6 +52,7 @@ class LinkStats:
     lost_windows: tuple[int, ...]
     reconnects: int
     goodput_bytes_per_s: float
+    frame_bytes: int
     round_trip_s: float | None
     clock_offset_s: float | None
 

@@ -26,7 +26,7 @@ from host.capture import CaptureWriter
 from host.cli import map_memory
 from host.cli.arguments import DEFAULT_SHAPE, load_map, load_profile
 from host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
-from host.errors import UnknownMapError
+from host.errors import BoardLostError, UnknownMapError
 
 PROBE_TIMEOUT_S = 0.6
 """How long a port may take to answer HELLO before it counts as no board."""
@@ -279,9 +279,13 @@ def capture(
         active = board.upload(wanted or _running_map(board))
         map_memory.remember(active)
         task = bar.add_task("capturing", total=count)
-        for window in board.stream(count=count):
-            writer.add(window)
-            bar.advance(task)
+        try:
+            for window in board.stream(count=count):
+                writer.add(window)
+                bar.advance(task)
+        except BoardLostError as error:
+            came = f"{board.stats.windows} of {count} windows had come, and none is kept"
+            raise BoardLostError(f"{error}; {came}") from error
         stats = board.stats
     if json:
         emit_json(
@@ -289,6 +293,8 @@ def capture(
                 "output": str(output),
                 "windows": count,
                 "lost": stats.lost,
+                "lost_windows": list(stats.lost_windows),
+                "reconnects": stats.reconnects,
                 "map_hash": active.hash_hex,
                 "reads_per_window": window.plan.count,
                 "bits": window.bits,

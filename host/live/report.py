@@ -35,6 +35,8 @@ def link_state(board: Board) -> LinkState:
         bad_frames=stats.frames_bad,
         resends=stats.resends + stats.repeats,
         reconnects=stats.reconnects,
+        frame_bytes=stats.frame_bytes,
+        round_trip_ms=None if stats.round_trip_s is None else 1e3 * stats.round_trip_s,
     )
 
 

@@ -100,6 +100,10 @@ class LinkState:
     bad_frames: int = 0
     resends: int = 0
     reconnects: int = 0
+    frame_bytes: int = 0
+    """Longest frame body in use; a line that damages long ones gets shorter ones."""
+    round_trip_ms: float | None = None
+    """From a request to its answer, smoothed."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ function showBoard({ board, speed, link, profile, scene }) {
     ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
     ["Skipped, passed over", `${speed.windows_skipped}, ${speed.windows_passed_over}`],
     ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
+    ["Longest frame, round trip", `${link.frame_bytes} B, ${number(link.round_trip_ms, 1)} ms`],
     ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],
   ];
   document.getElementById("link-values").replaceChildren(...rows.map(([name, value, mood = ""]) => {
