@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from served import SHAPE, make_board, serving
+from served import SHAPE, make_board, serving, wait_until
 from test_board_cli import start
 
 from firmware_sim.transport import TcpServer
@@ -61,7 +61,12 @@ def test_a_cable_that_stays_out_ends_a_capture_in_one_sentence(run, monkeypatch,
         lambda *args, **kwargs: opened(*args, **kwargs, reconnect_timeout_s=0.3),
     )
     with serving(TcpServer(make_board(slot_rate_hz=1600))) as server:
-        threading.Timer(1.0, lambda: server.befall("disconnect", 60)).start()
+
+        def pull_when_it_has_begun():
+            wait_until(lambda: list(tmp_path.glob(".a.*/readouts-0.npy")), 60)
+            server.befall("disconnect", 60)
+
+        threading.Thread(target=pull_when_it_has_begun).start()
         ran = run(
             "capture", "--port", server.url, "-o", "a", "-n", 100_000, "--map", "tile-2of16", code=1
         )
