@@ -24,7 +24,10 @@ struct uart {
     volatile uint32_t data, state, control, interrupt, divider;
 };
 #define UART ((struct uart *)0x40004000)
-enum { TX_FULL = 1, RX_FULL = 2, TX_ON = 1, RX_ON = 2, RX_INTERRUPT = 8, RX_PENDING = 2 };
+enum { TX_FULL = 1, RX_FULL = 2 };                                   /* state */
+enum { TX_ON = 1, RX_ON = 2, TX_INTERRUPT = 4, RX_INTERRUPT = 8 }; /* control */
+enum { TX_PENDING = 1, RX_PENDING = 2 };                             /* interrupt */
+enum { LISTENING = TX_ON | RX_ON | TX_INTERRUPT | RX_INTERRUPT, DEAF = LISTENING - RX_INTERRUPT };
 
 /* System timer and interrupt controller (Armv7-M, B3). */
 #define SYSTICK_CONTROL (*(volatile uint32_t *)0xe000e010)
@@ -49,8 +52,12 @@ static const struct fl_identity identity = {
 };
 
 static volatile uint64_t ticks;
-static volatile uint8_t ring[RING_BYTES]; /* bytes that came in */
-static volatile uint32_t ring_in, ring_out;
+
+struct ring {
+    uint8_t bytes[RING_BYTES];
+    volatile uint32_t in, out; /* counts of bytes; each is written by one side alone */
+};
+static struct ring came, going;
 static uint32_t boots __attribute__((section(".noinit"))); /* outlasts a reset */
 
 void tick(void)
@@ -58,40 +65,66 @@ void tick(void)
     ticks++;
 }
 
+/* Bytes in a ring are seen by the other side before the count that tells of them. */
+static void interrupts_off(void)
+{
+    __asm__ volatile("cpsid i" ::: "memory");
+}
+
+static void interrupts_on(void)
+{
+    __asm__ volatile("cpsie i" ::: "memory");
+}
+
 void byte_came(void)
 {
+    uint32_t in = came.in;
     UART->interrupt = RX_PENDING;
     while (UART->state & RX_FULL) {
-        if (ring_in - ring_out == RING_BYTES) { /* let the UART hold back until there is room */
-            UART->control = TX_ON | RX_ON;
-            return;
+        if (in - came.out == RING_BYTES) { /* let the UART hold back until there is room */
+            UART->control = DEAF;
+            break;
         }
-        ring[ring_in % RING_BYTES] = (uint8_t)UART->data;
-        ring_in++;
+        came.bytes[in++ % RING_BYTES] = (uint8_t)UART->data;
     }
+    came.in = in;
+}
+
+void byte_went(void)
+{
+    uint32_t out = going.out;
+    UART->interrupt = TX_PENDING;
+    while (out != going.in && !(UART->state & TX_FULL))
+        UART->data = going.bytes[out++ % RING_BYTES];
+    going.out = out;
 }
 
 size_t fl_hal_receive(uint8_t *data, size_t room)
 {
-    size_t count = 0;
-    while (count < room && ring_out != ring_in) {
-        data[count++] = ring[ring_out % RING_BYTES];
-        ring_out++;
-    }
-    if (!(UART->control & RX_INTERRUPT)) { /* it was full: take what the UART held, and go on */
-        __asm__ volatile("cpsid i");
-        UART->control = TX_ON | RX_ON | RX_INTERRUPT;
+    uint32_t out = came.out;
+    size_t count = fl_min(came.in - out, (uint32_t)room);
+    for (size_t i = 0; i < count; i++)
+        data[i] = came.bytes[out++ % RING_BYTES];
+    interrupts_off();
+    came.out = out;
+    if (UART->control == DEAF) { /* take what the UART held back, and go on */
+        UART->control = LISTENING;
         byte_came();
-        __asm__ volatile("cpsie i");
     }
+    interrupts_on();
     return count;
 }
 
 size_t fl_hal_send(const uint8_t *data, size_t length)
 {
-    size_t count = 0;
-    while (count < length && !(UART->state & TX_FULL))
-        UART->data = data[count++];
+    uint32_t in = going.in;
+    size_t count = fl_min(RING_BYTES - (in - going.out), (uint32_t)length);
+    for (size_t i = 0; i < count; i++)
+        going.bytes[in++ % RING_BYTES] = data[i];
+    interrupts_off();
+    going.in = in;
+    byte_went(); /* the first byte; the others follow by themselves */
+    interrupts_on();
     return count;
 }
 
@@ -126,17 +159,17 @@ int main(void)
     SYSTICK_VALUE = 0;
     SYSTICK_CONTROL = 7; /* core clock, interrupt, on */
     UART->divider = CORE_HZ / BAUD;
-    UART->control = TX_ON | RX_ON | RX_INTERRUPT;
-    NVIC_ENABLE = 1; /* UART 0, receive */
+    UART->control = LISTENING;
+    NVIC_ENABLE = 3; /* UART 0, receive and transmit */
     fl_scene_start(&identity);
     if (!fl_start(&identity))
         return 1;
     for (;;) {
-        if (fl_poll() || UART->state & TX_FULL)
+        if (fl_poll())
             continue;
-        __asm__ volatile("cpsid i"); /* a byte between the test and the sleep wakes it all the same */
-        if (ring_in == ring_out)
+        interrupts_off(); /* a byte between the test and the sleep wakes it all the same */
+        if (came.in == came.out)
             __asm__ volatile("wfi");
-        __asm__ volatile("cpsie i");
+        interrupts_on();
     }
 }

@@ -5,6 +5,7 @@ extern uint8_t bss_start[], bss_end[], stack_top[];
 int main(void);
 void tick(void);
 void byte_came(void);
+void byte_went(void);
 void reset(void);
 
 static void fault(void)
@@ -17,12 +18,12 @@ static void fault(void)
 static const union {
     void *stack;
     void (*handler)(void);
-} vectors[17] __attribute__((section(".vectors"), used)) = {
+} vectors[18] __attribute__((section(".vectors"), used)) = {
     {.stack = stack_top},
     {.handler = reset},
     [2] = {.handler = fault}, [3] = {.handler = fault}, [4] = {.handler = fault},
     [5] = {.handler = fault}, [6] = {.handler = fault}, [15] = {.handler = tick},
-    [16] = {.handler = byte_came}, /* UART 0, receive */
+    [16] = {.handler = byte_came}, [17] = {.handler = byte_went}, /* UART 0 */
 };
 
 void reset(void)
