@@ -185,7 +185,7 @@ class Proxy:
                         return
 
 
-def wait_until(condition, timeout_s=10.0):
+def wait_until(condition, timeout_s=30.0):
     """Wait for something that another thread brings about."""
     deadline = time.monotonic() + timeout_s
     while not condition():
