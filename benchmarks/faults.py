@@ -32,7 +32,8 @@ from host.windows import Window
 BAD_LINE = Faults.parse("flips=1e-5, seed=1")
 
 PACED_WINDOWS = 8
-UNPACED_WINDOWS = 150
+UNPACED_WINDOWS = 60
+ROUNDS = 5
 WARM_UP_WINDOWS = {BAUD: 1, 0: 30}
 """Taken before, so that the host has seen what length of frames the line is good for."""
 
@@ -51,18 +52,21 @@ KINDS: dict[Event, str] = {
 
 def goodput_rows() -> Iterator[Row]:
     """Goodput with bit errors, against the clean line's."""
-    for name, baud, windows in (
-        ("goodput at 1e-5, 921600 baud", BAUD, PACED_WINDOWS),
-        ("goodput at 1e-5, not paced", 0, UNPACED_WINDOWS),
-    ):
-        rates = []
-        for faults in (Faults(), BAD_LINE):
+    yield _goodput_row("goodput at 1e-5, 921600 baud", BAUD, PACED_WINDOWS, 1)
+    yield _goodput_row("goodput at 1e-5, not paced", 0, UNPACED_WINDOWS, ROUNDS)
+
+
+def _goodput_row(name: str, baud: int, windows: int, rounds: int) -> Row:
+    """Median rates of the two lines, taken in turns: a busy machine is so to both."""
+    rates: dict[Faults, list[float]] = {Faults(): [], BAD_LINE: []}
+    for _ in range(rounds):
+        for faults, measured in rates.items():
             with served_board(baud, faults) as board:
                 board.upload(TILE_MAP)
                 board.capture(WARM_UP_WINDOWS[baud])
-                rates.append(stream_rate(board, windows))
-        clean, bad = rates
-        yield Row.of(name, bad, "B/s", "clean line", clean)
+                measured.append(stream_rate(board, windows))
+    clean, bad = map(statistics.median, rates.values())
+    return Row.of(name, bad, "B/s", "clean line", clean)
 
 
 def _serve(link: Path, pipe: Connection) -> None:

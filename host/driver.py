@@ -69,6 +69,9 @@ CLOCK_INTERVAL_S = 5.0
 UPLOAD_ATTEMPTS = 3
 """Times that an upload is begun before a board's refusal is final."""
 
+SCENE_QUIET_S = 0.2
+"""Silence after which the rest of a scene will not come."""
+
 SCENE_ATTEMPTS = 3
 """Times that a scene is asked for before it counts as undeliverable."""
 
@@ -116,7 +119,7 @@ class Driver:
         self.ratio_map: RatioMap | None = None
         self._tell = tell
         self._on_log = on_log
-        self._greeted = False
+        self._boot_id: int | None = None  # of the boot that is as this program left it
         self._clock_due_s = 0.0
         self._maps: dict[bytes, tuple[RatioMap, ReadPlan]] = {}
         self._next_window = 0
@@ -277,8 +280,8 @@ class Driver:
                     answer = self.connection.request(MessageType.SCENE, request.pack())
                     with arrived:
                         pieces.expect(SceneAnswer.unpack(answer).total)
-                        while not pieces.complete and self.connection.quiet_s() < QUIET_S:
-                            arrived.wait(QUIET_S)
+                        while not pieces.complete and self.connection.quiet_s() < SCENE_QUIET_S:
+                            arrived.wait(SCENE_QUIET_S)
                         if pieces.complete:
                             return pieces.data
             finally:
@@ -319,9 +322,9 @@ class Driver:
     def _greet(self, link: Link, hello: HelloAnswer) -> None:
         """Bring a board that just answered HELLO to where this program left it."""
         same_line, self._line = link is self._line, link
-        known = self.info if self._greeted else None
-        rebooted = known is None or hello.boot_id != known.boot_id
-        if known is not None and (hello.shape, hello.serial) != (known.shape, known.serial):
+        first_time = self._boot_id is None
+        rebooted = hello.boot_id != self._boot_id
+        if not first_time and (hello.shape, hello.serial) != (self.info.shape, self.info.serial):
             raise BoardLostError(f"another board, {hello.name} {hello.serial}, is there now")
         self.info = hello
         self._frames.begin(*self._frame_counts())
@@ -335,10 +338,10 @@ class Driver:
                 self._upload_over(link, self.ratio_map, None)
         if self._reception is not None:
             self._resume(link, self._reception, rebooted)
-        if known is not None and (rebooted or not same_line):
+        if not first_time and (rebooted or not same_line):
             what = "was reset; it has its ratio map again" if rebooted else "is back"
             self._tell(f"the board at {self.url} {what}")
-        self._greeted = True
+        self._boot_id = hello.boot_id  # not before all is done: a loss meanwhile begins it anew
 
     def _resume(self, link: Link, reception: Reception, rebooted: bool) -> None:
         if not reception.begun:

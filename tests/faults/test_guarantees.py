@@ -7,6 +7,7 @@ old map, and whatever befalls the line, windows go on when the board can be reac
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from itertools import islice
@@ -261,6 +262,21 @@ def test_windows_that_a_reset_takes_away_are_counted_and_named(tmp_path: Path) -
     assert stats.lost == len(stats.lost_windows) > 0
     assert set(stats.lost_windows) <= set(range(3, 12))
     assert any("lost window" in text and str(stats.lost_windows[0]) in text for text in told)
+
+
+def test_a_cable_pulled_while_a_reset_board_is_made_ready(tmp_path: Path) -> None:
+    with (
+        Bench("tcp", tmp_path).line("delay=30 ms") as server,
+        Board.open(server.url, on_event=lambda text: None) as board,
+    ):
+        board.upload(make_map())
+        with closing(board.stream()) as windows:
+            take(windows, 12)
+            server.befall("reset")
+            wait_until(lambda: board.state == "lost")
+            time.sleep(0.25)  # the clocks are being compared, or the map is on its way
+            server.befall("disconnect", 0.1)
+            assert 0 in take(windows, 20)
 
 
 def test_a_board_that_resets_again_and_again_is_used_in_between(tmp_path: Path) -> None:
