@@ -35,6 +35,9 @@ from firmware_sim.wire import DEFAULT_MAX_PAYLOAD
 READ_BYTES = 64 * 1024
 """Bytes taken off the line at once."""
 
+AHEAD_BYTES = 16 * 1024
+"""Bytes that the board hands over at once where the line sets no pace: answers wait behind them."""
+
 BITS_PER_BYTE = 10
 """On a UART: one start bit, eight data bits, one stop bit."""
 
@@ -139,9 +142,9 @@ class BoardServer(ABC):
         self._quiet = True
         if baud:  # an answer should not wait behind more than one short frame
             board.limit_payload(DEFAULT_MAX_PAYLOAD)
-        self._room = 1 if out_baud else POLL_BYTES
+        self._room = 1 if out_baud else AHEAD_BYTES
         self._unsent = memoryview(b"")
-        self._arrived: bytes | memoryview = b""
+        self._arrived = memoryview(b"")
         self._drained = True
         self._listening: list[socket.socket] = []
 
@@ -268,7 +271,7 @@ class BoardServer(ABC):
             self._out.spend(allowed)
             self.cable.to_host.put(self._unsent[:allowed], now_us)
             self._unsent = self._unsent[allowed:]
-            self._arrived = self.cable.to_host.take(now_us)
+            self._arrived = memoryview(self.cable.to_host.take(now_us))
         if not self._arrived:
             return
         try:
@@ -301,7 +304,7 @@ class BoardServer(ABC):
             self._heed()
 
     def _forget_line(self) -> None:
-        self._unsent, self._arrived = memoryview(b""), b""
+        self._unsent = self._arrived = memoryview(b"")
         self.cable.clear()
         self._board.disconnect()
 
