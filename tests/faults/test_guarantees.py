@@ -124,7 +124,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     ("bench", "faults"),
     [
         ("pty", "flips=2e-5"),
-        ("pty", "bursts=15/s of 40 B, to-host.slow=300 kB/s"),
+        ("pty", "bursts=5/s of 40 B, to-host.slow=200 kB/s"),
         ("tcp", "drops=5e-5, doubles=5e-5"),
         ("tcp", QUIET_LIST),
         ("firmware", "flips=1e-5, drops=1e-5, delay=3 ms"),
