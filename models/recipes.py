@@ -45,8 +45,9 @@ SUMMARY = "summary.json"
 SEARCHED = "searched.json"
 SEARCH_SHARE = 0.8
 """Part of the map's minutes for the search of the tiles that its policies begin at."""
-SEARCH_CANDIDATES, SEARCH_GENERATIONS = 128, 4
-"""Tiles in a generation, and generations where the budget is in steps."""
+SEARCH_CANDIDATES, SEARCH_LESSONS, SEARCH_GENERATIONS = 128, 80, 4
+"""Tiles in a generation and steps of a lesson, both at most as many as the steps of the map's run,
+and generations where there are no minutes to tell."""
 FOOTAGE_DATA = "data.npz"
 FOOTAGE_MARGIN = 32
 """Pixels that windows of one's own footage are larger than a crop."""
@@ -226,10 +227,12 @@ def _searched(
     """Search the tiles that the policies begin at, once; the first process does it for all."""
     path = folder / SEARCHED
     if processes.rank() == 0 and not path.exists():
+        finalists, steps = max(8, policy.starts), base.settings.steps or SEARCH_CANDIDATES
         settings = SearchSettings(
-            candidates=SEARCH_CANDIDATES,
-            finalists=max(8, policy.starts),
+            candidates=max(finalists, min(SEARCH_CANDIDATES, steps)),
+            finalists=finalists,
             crop=min(64, base.settings.crop),
+            lessons=min(SEARCH_LESSONS, steps),
             generations=None if minutes else SEARCH_GENERATIONS,
             minutes=minutes,
             seed=base.settings.seed,
