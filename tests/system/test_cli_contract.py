@@ -35,6 +35,7 @@ RUNS = {
     "map show": "map show tile-2of16",
     "map convert": "map convert map.png back.npz",
     "map schedule": "map schedule tile-2of16",
+    "map export": "map export tile-2of16 --target scamp5 -o program",
     "map make fixed": "map make fixed 2 -o fixed.npz",
     "map make tile": "map make tile 4,1/1,2 -o mine.npz",
     "map make random": "map make random --r-avg 0.125 -o random.npz",
