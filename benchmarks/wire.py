@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
+from firmware_sim.board_server import NO_FAULTS
 from firmware_sim.board_settings import BoardSettings
 from firmware_sim.faults import Faults
 from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
 from firmware_sim.read_plan import ReadPlan
-from firmware_sim.transport import NO_FAULTS, PtyServer, stop_on_signals
+from firmware_sim.transport import PtyServer, stop_on_signals
 from firmware_sim.virtual_board import VirtualBoard
 from firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
 from host import Board

@@ -20,10 +20,11 @@ from board_bench import CountingScene, SumReader
 from c_board import PipedBoard
 from served import SHAPE, assert_exact, make_board, make_map, serving, wait_until
 
+from firmware_sim.board_server import BoardServer
 from firmware_sim.faults import Event, Faults
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
-from firmware_sim.transport import BoardServer, PtyServer, TcpServer
+from firmware_sim.transport import PtyServer, TcpServer
 from firmware_sim.virtual_board import VirtualBoard
 from firmware_sim.wire import BoardState
 from host import Board

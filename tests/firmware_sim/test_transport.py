@@ -19,8 +19,9 @@ import serial
 from board_bench import SumReader, expected_readout, make_board, tile_map
 
 from firmware_sim import wire
+from firmware_sim.board_server import BoardServer
 from firmware_sim.pacer import Pacer
-from firmware_sim.transport import BoardServer, PtyServer, TcpServer, TransportError
+from firmware_sim.transport import PtyServer, TcpServer, TransportError
 from firmware_sim.wire import Frame, FrameDecoder, MessageType
 
 PATIENCE_S = 20.0
