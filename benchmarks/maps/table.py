@@ -70,7 +70,7 @@ def _rivals(scores: Sequence[MapScore], budget: float) -> list[MapScore]:
 def _is_grid(score: MapScore) -> bool:
     """Whether two levels alternate: a checkerboard, or one pixel in four."""
     tile = np.array(score.tile or [[0]])
-    return tile.shape <= (2, 2) and len(np.unique(tile)) == 2
+    return max(tile.shape) <= 2 and len(np.unique(tile)) == 2
 
 
 def markdown(scores: Sequence[MapScore]) -> str:
