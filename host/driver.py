@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -49,6 +48,7 @@ from host.errors import (
 )
 from host.frame_size import FrameSize
 from host.link import Link
+from host.lost_windows import LostWindows
 from host.stats import GoodputMeter, LinkStats
 from host.upload import Progress, fitted, upload
 from host.windows import Readout, Reception
@@ -56,12 +56,6 @@ from host.windows import Readout, Reception
 QUIET_S = 0.05
 """Silence after which a board that streams is asked whether it is there: if it answers, and is
 silent again for as long, what is missing of a window will not come by itself."""
-
-LOST_TOLD_S = 1.0
-"""Least time between two sentences about lost windows."""
-
-LOST_NAMED = 100
-"""Lost windows that are remembered by their numbers."""
 
 CLOCK_INTERVAL_S = 5.0
 """Time between two exchanges of clocks."""
@@ -133,9 +127,7 @@ class Driver:
         self._scene: tuple[int, Pieces, threading.Condition] | None = None
         self._goodput = GoodputMeter()
         self._resends = self._lost = self._windows = 0
-        self._lost_windows: deque[int] = deque(maxlen=LOST_NAMED)
-        self._untold: list[int] = []
-        self._told_s = 0.0
+        self._lost_windows = LostWindows(url, tell)
         self._upload_lock = threading.Lock()
         self._scene_lock = threading.Lock()
         self.connection = Connection(
@@ -165,7 +157,7 @@ class Driver:
             resends=self._resends,
             windows=self._windows,
             lost=self._lost + (0 if reception is None else reception.lost),
-            lost_windows=tuple(self._lost_windows),
+            lost_windows=self._lost_windows.numbers,
             reconnects=self.connection.reconnects,
             goodput_bytes_per_s=self._goodput.bytes_per_s(time.monotonic()),
             frame_bytes=self._frames.wanted,
@@ -312,7 +304,7 @@ class Driver:
             return
         self._lost += reception.lost
         self._streaming = False
-        self._tell_lost(time.monotonic())
+        self._lost_windows.tell(time.monotonic())
         if self.connection.state == "connected":
             with suppress(BoardLostError, BoardError):
                 self.connection.link().request(MessageType.STREAM_STOP)
@@ -352,7 +344,7 @@ class Driver:
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
         first = WindowNumber.unpack(answer).window
         if rebooted:
-            self._name_lost(reception.begin(first))
+            self._lost_windows.add(reception.begin(first))
         else:  # HELLO made the board drop what it had not sent
             self._next_window = first
             link.exclusively(lambda: self._ask_over(link, reception))
@@ -398,8 +390,7 @@ class Driver:
             self._probed_s = time.monotonic()
 
     def _on_tick(self, now_s: float) -> None:
-        if now_s >= self._told_s + LOST_TOLD_S:
-            self._tell_lost(now_s)
+        self._lost_windows.tell_in_time(now_s)
         if self.connection.state != "connected":
             return
         if self._reception is not None and self.connection.quiet_s() > QUIET_S:
@@ -466,16 +457,5 @@ class Driver:
         reception.on_answer(request)
         if isinstance(error, BoardError) and error.code == ErrorCode.WINDOW_GONE:
             if reception.on_gone(request.window):
-                self._name_lost([request.window])
+                self._lost_windows.add([request.window])
             self._grant(reception)  # credit must not wait for a window that never comes
-
-    def _name_lost(self, numbers: list[int]) -> None:
-        self._lost_windows.extend(numbers)
-        self._untold += numbers
-
-    def _tell_lost(self, now_s: float) -> None:
-        numbers, self._untold, self._told_s = self._untold, [], now_s
-        if numbers:
-            named = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-            what = f"window{'s' * (len(numbers) > 1)} {named}"
-            self._tell(f"lost {what} of {self.url}: the board does not hold what did not arrive")
