@@ -387,8 +387,8 @@ class Feasibility:
             "link": (self.hardware.link_rate_bytes_per_s, self.link_needed_bytes_per_s),
         }
         highest = {
-            name: None if there_is is None else self.hardware.slot_rate_hz * there_is / needed
-            for name, (there_is, needed) in rates.items()
+            name: None if given is None else self.hardware.slot_rate_hz * given / needed
+            for name, (given, needed) in rates.items()
         }
         known = [rate for name in ("adc_holding", "link") if (rate := highest[name]) is not None]
         return {**highest, "all": min(known, default=None)}

@@ -26,7 +26,6 @@ from firmware_sim.wire import (
     LogLevel,
     MessageType,
     ResendRequest,
-    SceneAnswer,
     SceneRequest,
     StatusAnswer,
     StreamCreditRequest,
@@ -36,7 +35,6 @@ from firmware_sim.wire import (
     WindowNumber,
     WireError,
 )
-from host.assembly import Pieces
 from host.clock import BoardClock
 from host.connection import Connection
 from host.errors import (
@@ -49,6 +47,7 @@ from host.errors import (
 from host.frame_size import FrameSize
 from host.link import Link
 from host.lost_windows import LostWindows
+from host.scene_fetcher import SceneFetcher
 from host.stats import GoodputMeter, LinkStats
 from host.upload import Progress, fitted, upload
 from host.windows import Readout, Reception
@@ -62,12 +61,6 @@ CLOCK_INTERVAL_S = 5.0
 
 UPLOAD_ATTEMPTS = 3
 """Times that an upload is begun before a board's refusal is final."""
-
-SCENE_QUIET_S = 0.2
-"""Silence after which the rest of a scene will not come."""
-
-SCENE_ATTEMPTS = 3
-"""Times that a scene is asked for before it counts as undeliverable."""
 
 _WAIT_S = 0.25
 """How often a consumer without windows looks whether the board is still there."""
@@ -124,12 +117,11 @@ class Driver:
         self._asking: Link | None = None  # a fresh link over which repairs are asked for
         self._probe: Future[bytes] | None = None
         self._probed_s = 0.0
-        self._scene: tuple[int, Pieces, threading.Condition] | None = None
         self._goodput = GoodputMeter()
         self._resends = self._lost = self._windows = 0
         self._lost_windows = LostWindows(url, tell)
+        self._scenes = SceneFetcher()
         self._upload_lock = threading.Lock()
-        self._scene_lock = threading.Lock()
         self.connection = Connection(
             url,
             baud,
@@ -264,24 +256,7 @@ class Driver:
     def scene(self, request: SceneRequest) -> bytearray:
         """Fetch the scene behind a held window."""
         limit = self.info.slots * self.info.height * self.info.width
-        with self._scene_lock:
-            pieces, arrived = Pieces(limit), threading.Condition()
-            self._scene = request.window, pieces, arrived
-            try:
-                for _ in range(SCENE_ATTEMPTS):
-                    answer = self.connection.request(MessageType.SCENE, request.pack())
-                    with arrived:
-                        pieces.expect(SceneAnswer.unpack(answer).total)
-                        while not pieces.complete and self.connection.quiet_s() < SCENE_QUIET_S:
-                            arrived.wait(SCENE_QUIET_S)
-                        if pieces.complete:
-                            return pieces.data
-            finally:
-                self._scene = None
-        raise BoardLostError(
-            f"the scene of window {request.window} did not arrive whole in "
-            f"{SCENE_ATTEMPTS} attempts"
-        )
+        return self._scenes.fetch(self.connection, request, limit)
 
     def clock_answered(self, sent_s: float, body: bytes) -> float:
         """Learn from an answer to TIME_SYNC; return board time minus host time in seconds."""
@@ -366,19 +341,10 @@ class Driver:
                         self._goodput.add(len(frame.body), now_s)
                         self._reception.on_frame(frame, self.info)
                 case MessageType.SCENE_DATA:
-                    self._on_scene(Fragment.unpack(frame.body))
+                    self._scenes.on_fragment(Fragment.unpack(frame.body))
                 case MessageType.LOG:
                     line = Log.unpack(frame.body)
                     self._on_log(line.level, line.text)
-
-    def _on_scene(self, fragment: Fragment) -> None:
-        scene = self._scene
-        if scene is not None and scene[0] == fragment.window:
-            _, pieces, arrived = scene
-            with arrived:
-                pieces.put(fragment.offset, fragment.data)
-                if pieces.complete:
-                    arrived.notify()
 
     def _on_status(self, body: bytes) -> None:
         with suppress(WireError):
