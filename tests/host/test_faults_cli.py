@@ -17,7 +17,7 @@ LIST = "flips=1e-5, disconnect=every 2 s for 200 ms, seed=3"
 
 def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
     size = f"{SHAPE[1]}x{SHAPE[0]}"
-    faults = "flips=1e-6, stall=5/s for 1 ms"
+    faults = "flips=1e-6, stall=every 10 ms for 1 ms"
     process = start("emulate", "--json", "--size", size, "--faults", faults)
     try:
         text = ""
@@ -26,7 +26,7 @@ def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
             if line.startswith("}"):
                 break
         board = json.loads(text)
-        assert board["faults"] == "flips=1e-06, stall=5/s for 0.001 s, seed=0"
+        assert board["faults"] == "flips=1e-06, stall=every 0.01 s for 0.001 s, seed=0"
         words = ("--port", board["url"], "-o", "a", "-n", 5, "--map", "tile-2of16", "--json")
         taken = json.loads(run("capture", *words).out)
         assert (taken["windows"], taken["lost_windows"]) == (5, [])
