@@ -18,8 +18,8 @@ FLAGS = [
 ]
 PATIENCE_MS = 60_000
 
-BROWSERS_OWN_REMARKS = r"status of 4|willReadFrequently"
-"""On a refused upload, and on the tests' own look at the canvases."""
+BROWSERS_OWN_REMARKS = r"status of 4"
+"""On a refused upload."""
 
 
 @pytest.fixture(scope="session")

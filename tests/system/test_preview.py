@@ -9,66 +9,17 @@ import re
 
 import numpy as np
 import pytest
+from looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause, saved_by, upload
 from running import Running, wait_until
-from tiny_bundle import tiny_network, write_tiny_bundle
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.tiles import APERTURE_TILE
-from host.bundle import DEFAULT_BUNDLE, Bundle
-
-DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
+from host.bundle import DEFAULT_BUNDLE
 
 
 @pytest.fixture(scope="module")
 def live():
     with Running("live", "--http-port", "0", "--no-open") as running:
         yield running
-
-
-def canvas(page, name):
-    """Brightness of a canvas, (H, W) uint8, as it is on the screen."""
-    flat, height, width = page.evaluate(
-        """(name) => {
-          const canvas = document.getElementById(name);
-          const { data, height, width } = canvas.getContext("2d")
-            .getImageData(0, 0, canvas.width, canvas.height);
-          return [Array.from(data.filter((_, i) => i % 4 === 0)), height, width];
-        }""",
-        name,
-    )
-    return np.array(flat, np.uint8).reshape(height, width)
-
-
-def choose(page, bundle):
-    page.wait_for_selector("#bundle:enabled option", state="attached")
-    page.select_option("#bundle", bundle)
-
-
-def drawn_window(page):
-    return int(re.sub(r"\D", "", page.inner_text("#window-label")))
-
-
-def pause(page):
-    """Stop at one window, with all its slots and measurements."""
-    page.click("#pause")
-    page.wait_for_function("() => /held/.test(document.getElementById('window-label').innerText)")
-
-
-def saved_by(ratio_map):
-    """What the page says that a map saves."""
-    return f"{100 * (1 - ratio_map.ratio):.1f} %"
-
-
-def await_map(page, ratio_map):
-    """Wait until the page shows the figures of a map."""
-    page.wait_for_function(
-        "(saved) => document.getElementById('saved').textContent === saved",
-        arg=saved_by(ratio_map),
-    )
-
-
-def upload(page, path):
-    page.set_input_files("#map-file", path)
 
 
 def test_pictures_play_side_by_side_with_the_truth(page, live):
@@ -256,69 +207,3 @@ def test_the_picture_of_the_readme(page, live):
     page.wait_for_timeout(15_000 if path else 500)  # rates and quantiles settle
     pixels = page.screenshot(path=path)
     assert pixels.startswith(b"\x89PNG")
-
-
-def test_a_lost_service_is_said_and_found_again(browser, tmp_path):
-    words = ("live", "--bundle", "network-free", "--scene", "synthetic", "--no-open")
-    running = Running(*words, "--http-port", "0")
-    page = browser.new_page()
-    page.goto(running.url)
-    page.wait_for_selector(".phase.streaming")
-    running.stop()
-    page.wait_for_selector(".phase.offline")
-    port = running.url.rpartition(":")[2].strip("/")
-    with Running(*words, "--http-port", port):
-        page.wait_for_selector(".phase.streaming")
-    page.close()
-
-
-def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
-    coded = RatioMap.from_tile([[2, 0], [0, 1]], (32, 32)).with_aperture_tile(APERTURE_TILE)
-    own = write_tiny_bundle(tmp_path / "own", coded, network=tiny_network(aperture=True))
-    coded = coded.tiled_to(256, 256)
-    words = ("live", "--http-port", "0", "--no-open", "--bundle", str(own))
-    with Running(*words) as running:
-        first, second = open_page(running.url), open_page(running.url)
-
-        await_map(first, coded)
-        assert "coded aperture" in first.inner_text("#map-note")
-        wait_until(lambda: canvas(first, "final").any())
-        # The tiny network gives white where a measured pixel is open, and black elsewhere.
-        assert set(np.unique(canvas(first, "final"))) == {0, 255}
-        pause(first)
-        first.wait_for_function(
-            "() => /\\d/.test(document.getElementById('reads-note').textContent)"
-        )
-        first.click("#pause")
-
-        choose(first, DEFAULT_BUNDLE)
-        for page in (first, second):
-            await_map(page, DEFAULT_MAP)
-            page.wait_for_function(
-                "(name) => document.getElementById('bundle').value === name", arg=DEFAULT_BUNDLE
-            )
-        assert running.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
-        wait_until(lambda: len(np.unique(canvas(first, "final"))) > 50)  # a picture of the clip
-        option = first.eval_on_selector("#bundle", "(e) => e.selectedOptions[0].text")
-        assert option.startswith(f"{DEFAULT_BUNDLE} · r {DEFAULT_MAP.ratio:g}")
-        assert option.endswith(" dB")
-        window = drawn_window(first)
-        wait_until(lambda: drawn_window(first) > window + 3)
-
-        choose(second, str(own))
-        await_map(first, coded)
-        wait_until(lambda: set(np.unique(canvas(first, "final"))) == {0, 255})
-
-        first.route(
-            "**/api/bundle",
-            lambda route: route.fulfill(status=422, json={"detail": "The board has no room."}),
-        )
-        choose(first, DEFAULT_BUNDLE)
-        first.wait_for_selector("#notice.error:has-text('The board has no room.')")
-        first.wait_for_function(
-            "(name) => document.getElementById('bundle').value === name", arg=str(own)
-        )
-        assert running.state()["trained_for_map"]
-        first.close()
-        second.close()
-    assert "Traceback" not in running.complaints
