@@ -260,7 +260,7 @@ def _ask_for(light: float, board: Board, bar: Progress) -> None:
 def _read(paths: Sequence[Path], bits: int | None, full_scale: float | None) -> Readings:
     from calibration.emva_files import DESCRIPTOR, is_emva, read_emva
     from calibration.tiff_stack import TABLE, read_tiff_stack
-    from host.calibration_capture import readings_of
+    from host.calibration_readings import readings_of
 
     if all((path / MANIFEST).exists() for path in paths):
         if bits or full_scale:

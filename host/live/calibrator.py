@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from firmware_sim.errors import FocalloopError
 from firmware_sim.wire import Feature
 from host.board import Board
-from host.calibration_capture import readings_of, take
+from host.calibration_capture import take
 from host.calibration_design import Design, Step, plan
 from host.capture import Capture, CaptureWriter
 from host.errors import BoardLostError
@@ -223,7 +223,9 @@ class Calibrator:
 
     def _fit(self, captures: list[Capture], *, final: bool) -> Calibration | None:
         """Fit what was taken up to now; too little for that is told only at the end."""
-        from calibration import CalibrationError, calibrate  # with SciPy, and only now
+        # With SciPy, which takes a second to load, and only now.
+        from calibration import CalibrationError, calibrate
+        from host.calibration_readings import readings_of
 
         readings = readings_of(captures)
         origin = {

@@ -6,17 +6,18 @@ How it goes is part of ``GET /api/state``, which the preview socket sends as wel
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from calibration.report import report_html
-from calibration.result import Calibration
 from host.live.calibration_state import CalibrationState
 from host.live.calibrator import DEFAULT_READS, MAX_READS
 from host.live.state import LiveSource
 from host.service.refusals import refusals
+
+if TYPE_CHECKING:
+    from calibration import Calibration
 
 
 class CalibrationRequest(BaseModel):
@@ -65,6 +66,8 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/calibration/report.html", responses=refusals(404))
     def get_report() -> Response:
         """Return the report as one page to keep."""
+        from calibration.report import report_html  # with SciPy, and only now
+
         return _download(report_html(_result(source)), "text/html; charset=utf-8", "report.html")
 
 

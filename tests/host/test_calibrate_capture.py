@@ -19,8 +19,9 @@ from firmware_sim.scene import open_scene
 from firmware_sim.virtual_board import VirtualBoard
 from firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from host import Board
-from host.calibration_capture import readings_of, take
+from host.calibration_capture import take
 from host.calibration_design import SIGNALS, TOP, Design, Step, calibration_map, plan
+from host.calibration_readings import readings_of
 from host.capture import Capture, CaptureWriter
 from host.errors import CaptureError
 from host.windows import Window

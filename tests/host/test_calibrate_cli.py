@@ -183,7 +183,7 @@ def test_disk_to_profile_takes_a_second_at_most(run, tmp_path):
         words = ("--port", server.url, "--design", "lights", "--keep", tmp_path / "kept")
         run("calibrate", *words)
     from calibration import calibrate
-    from host.calibration_capture import readings_of
+    from host.calibration_readings import readings_of
 
     taken = []
     for _ in range(3):

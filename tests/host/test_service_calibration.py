@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -197,3 +199,11 @@ def test_the_routes_are_described(client):
     post = paths["/api/calibration"]["post"]
     assert {"202", "409", "422", "503"} <= set(post["responses"])
     assert re.search("stream waits", post["description"])
+
+
+def test_a_preview_that_calibrates_nothing_never_waits_for_scipy():
+    program = (
+        "import sys, host.live.session, host.service.api; "
+        "assert not {'scipy', 'calibration'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
