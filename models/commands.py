@@ -45,8 +45,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="DATA",
-            help="Compute in 8 bits, calibrated on the windows of a training file: faster on "
-            "processors with VNNI, at a small loss.",
+            help="Compute in 8 bits, calibrated on the windows of a training file: faster, at a "
+            "small loss, which is measured.",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -4,8 +4,8 @@ The residual blocks, which are most of the work, take 8-bit activations and weig
 layers, the last, and the sum with the first guess stay float32. The ranges of the activations are
 those seen on calibration windows, so what is gained and lost is measured on other windows.
 
-Processors with VNNI instructions (or Arm's dot product) gain; on older ones sums of 8-bit products
-saturate, and float32 is the better choice.
+Weights use 7 of their 8 bits: processors without VNNI instructions add two products in 16 bits,
+which would saturate, and a network must rebuild the same video on every machine.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=True,
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={"CalibPercentile": PERCENTILE},
             )
