@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clips",
+    "GrayConverter",
     "SceneError",
     "decoded_frames",
     "fit_frame",
-    "gray_frame",
     "gray_image",
     "load_clips",
     "numbered_images",
@@ -116,18 +116,36 @@ def fit_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     return _crop(np.asarray(resized), size)
 
 
-def gray_frame(frame: VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Full-range gray ``(H, W) uint8`` of a decoded PyAV frame, brought to `size` if given."""
-    height, width = (frame.height, frame.width)
-    if size is not None:
-        height, width = _covering((height, width), size)
-    kernel = _AREA if height < frame.height else _BICUBIC
-    # Through RGB: a conversion to "gray" keeps limited range. Full chroma interpolation, because
-    # without it a scaled limited-range picture comes out 1.7 DN too dark.
-    flags = kernel | _ACCURATE_ROUNDING | _FULL_CHROMA
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=flags)
-    gray = (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
-    return gray if size is None else _crop(gray, size)
+class GrayConverter:
+    """Turns decoded frames into full-range gray ``(H, W) uint8``.
+
+    One for all frames of a video, and for one thread: the scaler that it keeps takes longer to
+    make than to use.
+
+    Parameters
+    ----------
+    size
+        ``(H, W)`` to bring every frame to, as `load_clips` does; by default frames keep theirs.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._size = size
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Convert one frame of PyAV."""
+        height, width = (frame.height, frame.width)
+        if self._size is not None:
+            height, width = _covering((height, width), self._size)
+        kernel = _AREA if height < frame.height else _BICUBIC
+        # Through RGB: a conversion to "gray" keeps limited range. Full chroma interpolation,
+        # because without it a scaled limited-range picture comes out 1.7 DN too dark.
+        flags = kernel | _ACCURATE_ROUNDING | _FULL_CHROMA
+        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=flags)
+        gray = (scaled.to_ndarray() @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+        return gray if self._size is None else _crop(gray, self._size)
 
 
 def _covering(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
@@ -211,7 +229,7 @@ def _frames(source: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.u
     elif source.suffix.lower() == ".mat":
         images = iter(frames_in_mat(source, MAX_CLIP_BYTES))
     else:
-        return (gray_frame(frame, size) for frame in decoded_frames(source))
+        return map(GrayConverter(size), decoded_frames(source))
     return images if size is None else (fit_frame(image, size) for image in images)
 
 

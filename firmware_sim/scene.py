@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.clips import Clips, SceneError, fit_frame, gray_frame, load_clips
+from firmware_sim.clips import Clips, GrayConverter, SceneError, fit_frame, load_clips
 
 __all__ = [
     "CameraScene",
@@ -324,12 +324,13 @@ class CameraScene:
     def _grab(self) -> None:
         import av
 
+        to_gray = GrayConverter(self._shape)
         try:
             with self._container as container:
                 for frame in container.decode(video=0):
                     if self._stopping.is_set():
                         return
-                    gray = gray_frame(frame, self._shape)
+                    gray = to_gray(frame)
                     with self._lock:
                         self._frames.append(gray)
                     self._first_frame.set()

@@ -25,9 +25,9 @@ from PIL import Image
 
 from firmware_sim.clips import (
     VIDEO_SUFFIXES,
+    GrayConverter,
     decoded_frames,
     fit_frame,
-    gray_frame,
     gray_image,
     numbered_images,
 )
@@ -97,13 +97,14 @@ class _Video:
     def frames(self, size: tuple[int, int], every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield number and pixels of the frames in every `every`-th run of RUN_FRAMES."""
         stored: Iterable[Path | VideoFrame] = self.images or decoded_frames(self.path)
+        to_gray = GrayConverter(size)
         for number, frame in enumerate(islice(stored, MOST_DECODED_FRAMES)):
             if number // RUN_FRAMES % every:
                 continue
             if isinstance(frame, Path):
                 yield number, fit_frame(gray_image(frame), size)
             else:
-                yield number, gray_frame(frame, size)
+                yield number, to_gray(frame)
 
 
 @dataclass(frozen=True)
