@@ -1,13 +1,13 @@
 """The networks against PyTorch, real time and 8 bits: ``python -m benchmarks.reconstruction``.
 
 One window of 16x256x256 at a time, from reads in memory to video in memory, through the very class
-that the preview uses. Of both profiles: the default bundle for edge; for paper a shipped one, or,
-where there is none, random weights, which take as long. The peers:
+that the preview uses. Of both profiles: the default bundle and its float32 form for edge; for paper
+a shipped one, or, where there is none, random weights, which take as long. The peers:
 
 * *torch eager*: the same network in PyTorch, float32, on as many threads;
 * *real time*: a window of 16 slots at 240 slots a second lasts 66.7 ms;
-* *float32*: the same bundle, for its 8-bit form (`models.int8`), in time and in PSNR on half the
-  windows of the demo clip; the other half calibrates.
+* *float32*: the default bundle before it was brought to 8 bits (`models.int8`), in time and in
+  PSNR on the demo clip.
 
 All candidates take turns in one run, and each time is the median of its turns.
 """
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SHAPE = (256, 256)
 WINDOW_MS = 1e3 * 16 / 240
+FLOAT32 = DEFAULT_BUNDLE.removesuffix("-int8")
 TURNS = 7
 RUNS = 3
 
@@ -134,26 +135,14 @@ def paper() -> Subject | None:
     return Subject("paper, random weights", graph, ratio_map, network)
 
 
-def int8_rows(edge: Subject) -> Iterator[Row]:
-    """Compare the 8-bit form of a network with what it was made from."""
+def psnr_row(narrow: Subject, wide: Subject) -> Row:
+    """Set the 8-bit form's PSNR on the demo clip beside that of what it was made from."""
     from models import int8
 
     windows = load_clips(Path(str(files("host"))) / "clips" / "box.mp4").clips
-    noise = preset("paper")
-    graph = int8.in_int8(edge.graph, int8.measured(windows[::2], edge.ratio_map, noise))
-    if graph == edge.graph:
-        print(f"{edge.name} has no 8-bit form: its rows are left out", file=sys.stderr)
-        return
-    narrow = Subject(f"{edge.name} int8", graph, edge.ratio_map)
-    times_ms = measure(
-        {(s, "onnx", n): s.candidate("onnx", n) for s in (narrow, edge) for n in _threads()}
-    )
-    for threads in _threads():
-        value, peer = (times_ms[subject, "onnx", threads] for subject in (narrow, edge))
-        yield Row(_name(narrow, threads), value, "ms/window", "float32", peer, peer / value)
-    inputs = int8.measured(windows[1::2], edge.ratio_map, noise)
-    psnr = [int8.mean_psnr(s.graph, inputs, windows[1::2]) for s in (narrow, edge)]
-    yield Row.of(f"{narrow.name}, demo clip", psnr[0], "dB", "float32", psnr[1])
+    inputs = int8.measured(windows, narrow.ratio_map, preset("paper"))
+    psnr = [int8.mean_psnr(subject.graph, inputs, windows) for subject in (narrow, wide)]
+    return Row.of(f"{narrow.name}, demo clip", psnr[0], "dB", "float32", psnr[1])
 
 
 def measure(runs: dict[Any, Candidate | None]) -> dict[Any, float]:
@@ -181,9 +170,9 @@ def _name(subject: Subject, threads: int) -> str:
 def rows() -> Iterator[Row]:
     """Set each time of ONNX Runtime beside its peers; the ratio is how much faster it is."""
     if find_spec("torch") is None:
-        print("torch is not installed: its rows and those of int8 are left out", file=sys.stderr)
-    edge = Subject.shipped(DEFAULT_BUNDLE)
-    subjects = [subject for subject in (edge, paper()) if subject is not None]
+        print("torch is not installed: the rows that need it are left out", file=sys.stderr)
+    narrow, wide = Subject.shipped(DEFAULT_BUNDLE), Subject.shipped(FLOAT32)
+    subjects = [subject for subject in (narrow, wide, paper()) if subject is not None]
     times_ms = measure(
         {
             (subject, engine, threads): subject.candidate(engine, threads)
@@ -192,17 +181,19 @@ def rows() -> Iterator[Row]:
             for threads in _threads()
         }
     )
-    for (subject, engine, threads), value in times_ms.items():
-        if engine != "onnx":
-            continue
-        peers = {"real time, 16 slots at 240/s": WINDOW_MS}
-        if (subject, "torch", threads) in times_ms:
-            peers["torch eager, as many threads"] = times_ms[subject, "torch", threads]
-        for peer, peer_value in peers.items():
-            name = _name(subject, threads)
-            yield Row(name, value, "ms/window", peer, peer_value, peer_value / value)
+    for subject in subjects:
+        for threads in _threads():
+            value = times_ms[subject, "onnx", threads]
+            peers = {"real time, 16 slots at 240/s": WINDOW_MS}
+            if subject is narrow:
+                peers["float32"] = times_ms[wide, "onnx", threads]
+            elif (subject, "torch", threads) in times_ms:
+                peers["torch eager, as many threads"] = times_ms[subject, "torch", threads]
+            for peer, peer_value in peers.items():
+                name = _name(subject, threads)
+                yield Row(name, value, "ms/window", peer, peer_value, peer_value / value)
     if find_spec("torch"):
-        yield from int8_rows(edge)
+        yield psnr_row(narrow, wide)
 
 
 if __name__ == "__main__":

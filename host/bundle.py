@@ -27,7 +27,7 @@ from host.reconstruct import OnnxReconstructor
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; another one is refused."""
 
-DEFAULT_BUNDLE = "edge-learned-2of16"
+DEFAULT_BUNDLE = "edge-learned-2of16-int8"
 """Shipped bundle that is used where none is named."""
 
 OPEN_TEST_SET = "test_set.npz"

@@ -1,8 +1,8 @@
 """Eight-bit arithmetic for an exported edge network, where processors multiply it fastest.
 
-The residual blocks, which are most of the work, take 8-bit activations and weights; the first
-layers, the last, and the sum with the first guess stay float32. The ranges of the activations are
-those seen on calibration windows, so what is gained and lost is measured on other windows.
+The first layer and the residual blocks, which are most of the work, take 8-bit activations and
+weights; all else, and the sum with the first guess above all, stays float32. The ranges of the
+activations are those seen on calibration windows, so what is lost is measured on other windows.
 
 Weights use 7 of their 8 bits: processors without VNNI instructions add two products in 16 bits,
 which would saturate, and a network must rebuild the same video on every machine.
@@ -37,8 +37,8 @@ from models.sensing import add_noise, clean_reads
 
 Inputs = Mapping[str, NDArray[np.generic]]
 
-BLOCKS = "blocks."
-"""How the weights of an edge network's residual blocks begin."""
+LAYERS = ("squeeze.", "blocks.")
+"""How the names of the weights that become 8-bit begin, in an edge network."""
 
 WINDOWS = 24
 """How many windows calibrate, and as many others tell the loss."""
@@ -86,7 +86,7 @@ def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]
 
 
 def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
-    """Give the residual blocks of an edge network 8-bit weights and activations.
+    """Give most of an edge network 8-bit weights and activations.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
     Returns
     -------
     bytes
-        The graph with the same inputs and outputs; the same as `graph` where it has no such blocks.
+        The graph with the same inputs and outputs; the same as `graph` where it has no such layers.
     """
     # Calibration prints its progress, where a command may print one JSON document.
     with TemporaryDirectory() as name, redirect_stdout(StringIO()):
@@ -110,12 +110,12 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
             quant_pre_process(
                 str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True
             )
-            blocks = [
+            nodes = [
                 node.name
                 for node in onnx.load(folder / "folded.onnx").graph.node
-                if node.op_type == "Conv" and node.input[1].startswith(BLOCKS)
+                if node.op_type == "Conv" and node.input[1].startswith(LAYERS)
             ]
-            if not blocks:
+            if not nodes:
                 return graph
             quantize_static(
                 str(folder / "folded.onnx"),
@@ -123,7 +123,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
                 _Reader(windows),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"],
-                nodes_to_quantize=blocks,
+                nodes_to_quantize=nodes,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
