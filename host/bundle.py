@@ -1,6 +1,7 @@
 """Bundles: all that deployment needs in one folder, or a zip of it.
 
-A bundle holds ``bundle.json``, a ratio map and the network trained for it; the keys are told in
+A bundle holds ``bundle.json``, a ratio map and the network trained for it, or for every map; the
+keys are told in
 ``docs/file-formats.md``, "Bundle". Every file is checked against its SHA-256 when the bundle is
 loaded; a zip is read in place and never unpacked to disk.
 """
@@ -18,6 +19,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import NoiseProfile, NoiseProfileError
@@ -30,6 +34,9 @@ SCHEMA_VERSION = 1
 DEFAULT_BUNDLE = "edge-learned-2of16-int8"
 """Shipped bundle that is used where none is named."""
 
+UNIVERSAL_BUNDLE = "edge-universal"
+"""Shipped bundle whose network rebuilds under any map, for maps that have no network of theirs."""
+
 OPEN_TEST_SET = "test_set.npz"
 """Clips that anybody can rebuild (``docs/test-set.md``); a bundle's score on them is told."""
 
@@ -37,6 +44,9 @@ MANIFEST = "bundle.json"
 
 MAX_FILE_BYTES = 256 << 20
 """No file of a bundle is larger, unpacked."""
+
+MAX_REACH = 256
+"""Pixels; no network looks further for what is measured."""
 
 _REQUIRED: dict[str, type] = {
     "name": str,
@@ -66,7 +76,8 @@ class Bundle:
     name
         As in ``bundle.json``, e.g. ``edge-learned-2of16``.
     ratio_map
-        The map the network was trained for; `RatioMap.tiled_to` fits it to another array.
+        The map the network was trained for, or, where that is any map, one to begin with;
+        `RatioMap.tiled_to` fits it to another array.
     network
         Contents of ``reconstruct.onnx``.
     noise_profile
@@ -104,6 +115,30 @@ class Bundle:
             ) from None
 
     @property
+    def reach(self) -> int | None:
+        """Pixels, for a network of any map: how far from each at most one must be measured."""
+        reach: int | None = self.meta.get("reach")
+        return reach
+
+    def suits(self, ratio_map: RatioMap) -> bool:
+        """Whether the network may be trusted under a map: its own, or any if it was trained so."""
+        if ratio_map.slots != self.ratio_map.slots:
+            return False
+        try:
+            own = self.ratio_map.tiled_to(*ratio_map.shape)
+        except RatioMapError:
+            return False
+        if own.aperture is None or ratio_map.aperture is None:
+            same_light = own.aperture is ratio_map.aperture
+        else:
+            same_light = np.array_equal(own.aperture, ratio_map.aperture)
+        if not same_light or not set(ratio_map.level_set) <= set(self.ratio_map.level_set):
+            return False
+        if self.reach is None:
+            return np.array_equal(own.levels, ratio_map.levels)
+        return bool(_measured_within(self.reach, ratio_map.levels).all())
+
+    @property
     def psnr_db(self) -> float | None:
         """Mean PSNR on the clips of `OPEN_TEST_SET` in dB, where the bundle states it."""
         for score in self.meta["scores"]:
@@ -122,6 +157,15 @@ class Bundle:
             If the network is not one that takes a bundle's inputs.
         """
         return OnnxReconstructor(self.network, threads=threads)
+
+
+def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether something is measured within `reach` rows and columns of each pixel."""
+    near = np.pad(levels > 0, reach)
+    for axis, length in enumerate(levels.shape):
+        shifts = [near.take(range(k, k + length), axis) for k in range(2 * reach + 1)]
+        near = np.logical_or.reduce(shifts)
+    return near
 
 
 def list_bundles() -> list[str]:
@@ -195,6 +239,9 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
         raise BundleError(
             f"{path}: {MANIFEST} has schema {found!r}; this version reads schema {SCHEMA_VERSION}"
         )
+    reach = meta.get("reach")
+    if reach is not None and not (type(reach) is int and 0 <= reach <= MAX_REACH):
+        raise BundleError(f"{path}: {MANIFEST} needs 0 to {MAX_REACH} pixels as 'reach'")
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind):
             problem = "lacks" if key not in meta else f"needs {kind.__name__} as"

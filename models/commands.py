@@ -49,6 +49,15 @@ def export(
             "small loss, which is measured.",
         ),
     ] = None,
+    map_: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="MAP",
+            help="Map file or named tile to begin with, for a network that was trained for any "
+            "map.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a trained network into a bundle: ratio map, ONNX graph, recipe, hashes, scores.
@@ -57,6 +66,7 @@ def export(
     """
     need_extra()
     from models.export import Score, export_run, export_weights
+    from models.recipes import one_map
     from models.run import CHECKPOINT
     from models.training_data import TrainingData
     from models.weights import SUFFIX
@@ -64,8 +74,8 @@ def export(
     if not (run / CHECKPOINT).exists() and (run / NETWORK / CHECKPOINT).exists():
         run = run / NETWORK  # a map was learned beside it
     if output.suffix == SUFFIX:
-        if score or int8:
-            raise typer.BadParameter("weights alone take neither --score nor --int8")
+        if score or int8 or map_:
+            raise typer.BadParameter("weights alone take no --score, --int8 or --map")
         origin = export_weights(run, output)
         size = f"{output}: weights of {output.stat().st_size / 1e6:.1f} MB"
         typer.echo(json.dumps(origin, indent=2) if as_json else size)
@@ -80,7 +90,8 @@ def export(
         command = f"focalloop evaluate {name} --bundle {output.name} --json"
         scores.append(Score(name, command, evaluation))
     calibration = TrainingData.load(int8) if int8 else None
-    manifest = export_run(run, output, scores, calibration)
+    first_map = None if map_ is None else one_map(map_)
+    manifest = export_run(run, output, scores, calibration, first_map)
     if as_json:
         typer.echo(json.dumps(manifest, indent=2))
     else:

@@ -31,6 +31,7 @@ from firmware_sim.errors import FocalloopError
 from firmware_sim.noise import NoiseProfile, preset
 from firmware_sim.ratio_map import RatioMap
 from models import int8
+from models.interpolation import REACH
 from models.learner import below
 from models.networks import Network, build_network, settings_from
 from models.run import CHECKPOINT, load_checkpoint
@@ -98,7 +99,11 @@ class Score:
 
 
 def export_run(
-    run: Path, bundle: Path, scores: Sequence[Score] = (), calibration: TrainingData | None = None
+    run: Path,
+    bundle: Path,
+    scores: Sequence[Score] = (),
+    calibration: TrainingData | None = None,
+    first_map: RatioMap | None = None,
 ) -> dict[str, Any]:
     """Write the averaged network of a training run as a bundle, replacing one that is there.
 
@@ -112,6 +117,8 @@ def export_run(
         Evaluations of this very network, to be recorded.
     calibration
         Windows to calibrate 8-bit arithmetic on (`models.int8`); float32 where not given.
+    first_map
+        Map that a board is to begin with, for a network of any map; others bring theirs.
 
     Returns
     -------
@@ -126,12 +133,7 @@ def export_run(
     """
     _refuse_what_is_no_bundle(bundle)
     metadata, network = _averaged_network(run)
-    if not (run / RATIO_MAP).is_file():
-        raise ExportError(
-            f"{run} holds no {RATIO_MAP}, its network being for many maps: a name that ends in "
-            f"{SUFFIX} exports its weights alone"
-        )
-    ratio_map = RatioMap.load(run / RATIO_MAP)
+    ratio_map = _map_of(run, first_map)
     _check_fit(run, network, ratio_map)
     noise = preset(metadata["settings"]["noise"])
     graph, difference = to_onnx(network)
@@ -146,6 +148,7 @@ def export_run(
         "level_set": list(ratio_map.level_set),
         "ratio_map": RATIO_MAP,
         "network": NETWORK,
+        **({} if first_map is None else {"reach": REACH}),
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "noise_profile": noise.as_dict(),
         **_origin(metadata),
@@ -298,6 +301,20 @@ def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
             f"{network.settings.profile} profile as this version builds it: train it anew"
         ) from None
     return metadata, network
+
+
+def _map_of(run: Path, first_map: RatioMap | None) -> RatioMap:
+    """Return the map of a run's bundle: its own, or for a network of any map, `first_map`."""
+    if (run / RATIO_MAP).is_file():
+        if first_map is not None:
+            raise ExportError(f"{run} trained its network for one map, and has it: give no other")
+        return RatioMap.load(run / RATIO_MAP)
+    if first_map is None:
+        raise ExportError(
+            f"{run} holds no {RATIO_MAP}, its network being for any map: give one to begin with, "
+            f"or a name that ends in {SUFFIX} to export its weights alone"
+        )
+    return first_map
 
 
 def _check_fit(run: Path, network: Network, ratio_map: RatioMap) -> None:

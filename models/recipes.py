@@ -280,13 +280,17 @@ def map_source(name_or_path: str, aperture: bool) -> MapSource:
     """
     if name_or_path == RANDOM_TILES:
         return RandomTiles(aperture=APERTURE_TILE if aperture else None)
-    if name_or_path in NAMED_TILES:
-        ratio_map = RatioMap.from_tile(NAMED_TILES[name_or_path], shape=(MAP_SIDE, MAP_SIDE))
-    else:
-        ratio_map = RatioMap.load(name_or_path)
+    ratio_map = one_map(name_or_path)
     if aperture and ratio_map.aperture is None:
         ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)
     return OneMap(ratio_map)
+
+
+def one_map(name_or_path: str) -> RatioMap:
+    """Load a map by name: a named tile over the usual array, or a map file."""
+    if name_or_path in NAMED_TILES:
+        return RatioMap.from_tile(NAMED_TILES[name_or_path], shape=(MAP_SIDE, MAP_SIDE))
+    return RatioMap.load(name_or_path)
 
 
 def training_data(order: Order, watcher: Watcher) -> TrainingData:

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from firmware_sim.clips import Clips, SceneError, load_clips
-from firmware_sim.ratio_map import RatioMap, RatioMapError
+from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import WindowKind
 from host.bundle import DEFAULT_BUNDLE, Bundle
 from host.capture import MANIFEST, Capture
@@ -33,7 +33,8 @@ MapOption = Annotated[
     typer.Option(
         "--map",
         metavar="MAP",
-        help="Reconstruct without a network, under this map, named tile or bundle's map.",
+        help="Capture under this map, named tile or bundle's map, and reconstruct without a "
+        "network, and with bundles for any map.",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads inside one run of the network.")]
@@ -175,10 +176,11 @@ def reconstruct_command(
 
 def _ways(bundles: list[str], ratio_map: str | None, threads: int) -> list[_Way]:
     """Everything to score: the bundles named, then the network-free way; else the default."""
-    ways = [_with_bundle(bundle, threads) for bundle in bundles]
-    if ratio_map is not None:
-        ways.append(_Way(NETWORK_FREE, load_map(ratio_map), NetworkFree()))
-    ways = ways or [_with_bundle(DEFAULT_BUNDLE, threads)]
+    given = None if ratio_map is None else load_map(ratio_map)
+    ways = [_with_bundle(Bundle.load(bundle), given, threads) for bundle in bundles]
+    if given is not None:
+        ways.append(_Way(NETWORK_FREE, given, NetworkFree()))
+    ways = ways or [_with_bundle(Bundle.load(), None, threads)]
     different = sorted({way.ratio_map.slots for way in ways})
     if len(different) > 1:
         raise SceneError(
@@ -188,18 +190,30 @@ def _ways(bundles: list[str], ratio_map: str | None, threads: int) -> list[_Way]
     return ways
 
 
-def _with_bundle(bundle: str, threads: int) -> _Way:
-    loaded = Bundle.load(bundle)
-    return _Way(loaded.name, loaded.ratio_map, loaded.reconstructor(threads))
+def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> _Way:
+    """Reconstruct with a bundle, under its own map, or under the one given if it is for any."""
+    ratio_map = bundle.ratio_map
+    if given is not None and bundle.reach is not None:
+        if not bundle.suits(given):
+            raise typer.BadParameter(
+                f"{bundle.name} is for maps of {ratio_map.slots} slots that measure something "
+                f"within {bundle.reach} pixels of each pixel, "
+                f"{'without a' if ratio_map.aperture is None else 'through its'} coded aperture"
+            )
+        ratio_map = given
+    return _Way(bundle.name, ratio_map, bundle.reconstructor(threads))
 
 
 def _way(bundle: str, ratio_map: str | None, threads: int) -> _Way:
     """Choose what reconstructs clips: a bundle, or nothing but `ratio_map`."""
     if ratio_map is not None:
-        return _Way(NETWORK_FREE, load_map(ratio_map), NetworkFree())
+        given = load_map(ratio_map)
+        if bundle != NETWORK_FREE and (loaded := Bundle.load(bundle)).reach is not None:
+            return _with_bundle(loaded, given, threads)
+        return _Way(NETWORK_FREE, given, NetworkFree())
     if bundle == NETWORK_FREE:
         raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map: what to capture under")
-    return _with_bundle(bundle, threads)
+    return _with_bundle(Bundle.load(bundle), None, threads)
 
 
 def _load(clips: Path, ways: list[_Way], limit: int | None) -> Clips:
@@ -219,23 +233,16 @@ def _captured(
     if bundle == NETWORK_FREE:
         way = _Way(NETWORK_FREE, own_map, NetworkFree())
     else:
-        way = _with_bundle(bundle, threads)
-        _warn_of_another_map(way, own_map)
+        loaded = Bundle.load(bundle)
+        way = _with_bundle(loaded, None, threads)
+        if not loaded.suits(own_map):
+            console.print(
+                f"note: {way.name} was trained for another ratio map than this capture's",
+                highlight=False,
+                soft_wrap=True,
+            )
     names = tuple(f"{folder.name}[{series.numbers[index]}]" for series, index in taken)
     return way, names, ((series.reads(index), series.ratio_map) for series, index in taken)
-
-
-def _warn_of_another_map(way: _Way, own_map: RatioMap) -> None:
-    try:
-        same = way.ratio_map.tiled_to(*own_map.shape).hash() == own_map.hash()
-    except RatioMapError:
-        same = False
-    if not same:
-        console.print(
-            f"note: {way.name} was trained for another ratio map than this capture's",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _emulated(

@@ -12,6 +12,7 @@ from tiny_bundle import tiny_network, write_tiny_bundle
 
 from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
+from firmware_sim.tiles import APERTURE_TILE
 from host import bundle as bundle_module
 from host.bundle import Bundle, BundleError, list_bundles
 from host.reconstruct import ReconstructError
@@ -53,6 +54,41 @@ def test_the_score_told_is_of_the_open_test_set(tmp_path, scores, psnr_db):
     assert Bundle.load(write_tiny_bundle(tmp_path / "tiny", scores=scores)).psnr_db == psnr_db
 
 
+OWN = RatioMap.from_tile([[8, 1], [0, 1]], (16, 16))
+GAPS = RatioMap.from_tile([*[[0] * 6] * 3, [0, 0, 0, 8, 0, 0], *[[0] * 6] * 2], (24, 24))
+"""One pixel of 6x6 is measured: each of the others has one within 3 rows and columns."""
+
+
+@pytest.mark.parametrize(
+    ("ratio_map", "by_its_own", "by_any"),
+    [
+        (OWN, True, True),
+        (OWN.tiled_to(24, 30), True, True),
+        (RatioMap.uniform(2, (16, 16)), False, True),
+        (GAPS, False, True),
+        (RatioMap.from_tile([[8, *[0] * 7], *[[0] * 8] * 7], (24, 24)), False, False),
+        (RatioMap.uniform(0, (16, 16)), False, False),
+        (RatioMap.uniform(2, (16, 16), slots=8), False, False),
+        (OWN.with_aperture_tile(APERTURE_TILE), False, False),
+        (RatioMap.uniform(16, (16, 16), level_set=(0, 16)), False, False),
+    ],
+    ids=["own", "own, larger", "flat", "gaps", "wide gaps", "nothing", "T", "aperture", "levels"],
+)
+def test_a_network_is_for_its_map_or_for_any_that_leaves_no_wide_gaps(
+    tmp_path, ratio_map, by_its_own, by_any
+):
+    own = Bundle.load(write_tiny_bundle(tmp_path / "own", OWN))
+    any_map = Bundle.load(write_tiny_bundle(tmp_path / "any", OWN, reach=3))
+    assert (own.reach, any_map.reach) == (None, 3)
+    assert (own.suits(ratio_map), any_map.suits(ratio_map)) == (by_its_own, by_any)
+
+
+@pytest.mark.parametrize("reach", [-1, 257, 1.5, "3", True])
+def test_a_reach_that_is_none_is_refused(tmp_path, reach):
+    with pytest.raises(BundleError, match="'reach'"):
+        Bundle.load(write_tiny_bundle(tmp_path / "tiny", reach=reach))
+
+
 def test_shipped_bundles_are_found_without_importing_models():
     program = (
         "import sys; from host.bundle import list_bundles; list_bundles(); "
@@ -63,7 +99,7 @@ def test_shipped_bundles_are_found_without_importing_models():
 
 
 def test_every_shipped_bundle_is_whole():
-    assert bundle_module.DEFAULT_BUNDLE in list_bundles()
+    assert {bundle_module.DEFAULT_BUNDLE, bundle_module.UNIVERSAL_BUNDLE} <= set(list_bundles())
     for name in list_bundles():
         bundle = Bundle.load(name)
         assert bundle.name == name

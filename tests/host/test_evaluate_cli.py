@@ -74,6 +74,25 @@ def test_the_default_bundle_clearly_beats_the_closed_form_on_the_clip_that_comes
     assert network["mean"]["ssim"] > closed_form["mean"]["ssim"] + 0.1
 
 
+def test_a_bundle_for_any_map_is_scored_under_the_one_given(clips, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "any", reach=3)
+    words = ("evaluate", clips, "--bundle", bundle, "--map")
+    ratios = [result["r_avg"] for result in run_json(*words, "fixed-4of16")["results"]]
+    assert ratios == [0.25, 0.25]
+    own = write_tiny_bundle(tmp_path / "own")
+    words = ("--bundle", own, "--map", "fixed-4of16")
+    ratios = [result["r_avg"] for result in run_json("evaluate", clips, *words)["results"]]
+    assert ratios == [0.125, 0.25]
+    out = tmp_path / "out.npz"
+    words = ("--bundle", bundle, "--map", "fixed-4of16", "-o", out)
+    assert run_json("reconstruct", clips, *words)["bundle"] == "tiny"
+
+    RatioMap.uniform(0, (4, 4)).save(tmp_path / "nothing.npz")
+    refused = run("evaluate", clips, "--bundle", bundle, "--map", tmp_path / "nothing.npz")
+    assert refused.exit_code == 2
+    assert "within 3 pixels" in " ".join(refused.stderr.replace("│", " ").split())
+
+
 def test_evaluate_is_reproducible_by_its_seed(clips):
     words = ("evaluate", clips, "--map", "tile-2of16", "--seed")
     assert run_json(*words, 7) == run_json(*words, 7)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 from safetensors.torch import save_file
+from tiny_bundle import tiny_network
 from typer.testing import CliRunner
 
 from firmware_sim.errors import FocalloopError
@@ -24,6 +25,7 @@ from models import export
 from models.edge_network import EdgeSettings
 from models.export import ExportError, Score, export_run, export_weights, parity, to_onnx
 from models.int8 import measured
+from models.interpolation import REACH
 from models.map_source import OneMap, RandomTiles
 from models.networks import NetworkSettings, build_network
 from models.paper_network import PaperSettings
@@ -209,11 +211,26 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         load_weights(path)
 
 
-def test_a_run_without_a_map_gives_weights_only(training_file: Path, tmp_path: Path) -> None:
+def test_a_network_for_any_map_needs_one_to_begin_with(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = checkpoint(run_of(EDGE, None, training_file), tmp_path / "run")
-    with pytest.raises(ExportError, match=r"ends in \.safetensors"):
+    with pytest.raises(ExportError, match=r"one to begin with, or .* ends in \.safetensors"):
         export_run(folder, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+    graph = tiny_network()  # what is exported is not asked here
+    monkeypatch.setattr(export, "to_onnx", lambda network: (graph, 0.0))
+    words = ["export", str(folder), "-o", str(tmp_path / "bundle"), "--map", "tile-1of16"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.ratio_map.mean_level == 1
+    assert bundle.reach == REACH
+    assert bundle.suits(tile_map)
+
+    tile_map.save(folder / RATIO_MAP)
+    with pytest.raises(ExportError, match="for one map, and has it"):
+        export_run(folder, tmp_path / "bundle", first_map=tile_map)
 
 
 def test_a_map_that_is_not_the_networks_is_refused(
