@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from firmware_sim.ratio_map import RatioMap, RatioMapError
-from host.bundle import DEFAULT_BUNDLE, Bundle, BundleError, list_bundles
+from firmware_sim.ratio_map import RatioMap
+from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle, BundleError, list_bundles
 from host.live.state import BundleState
 from host.reconstruct import NETWORK_FREE, Float32, NetworkFree, ReconstructError, Reconstructor
 from host.windows import Window
@@ -26,35 +24,30 @@ class _Choice:
 
     name: str
     rebuild: Reconstructor
-    ratio_map: RatioMap | None = None
+    bundle: Bundle | None = None
     _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
 
     def suits(self, ratio_map: RatioMap) -> bool:
-        """Whether its network was trained for what this map measures; never without a network."""
+        """Whether its network may be trusted under this map; never without a network."""
+        if self.bundle is None:
+            return False
         known = self._suited.get(ratio_map)
         if known is None:
-            known = self._suited[ratio_map] = self._measures_as(ratio_map)
+            known = self._suited[ratio_map] = self.bundle.suits(ratio_map)
         return known
 
-    def _measures_as(self, other: RatioMap) -> bool:
-        if self.ratio_map is None or self.ratio_map.slots != other.slots:
-            return False
-        try:
-            own = self.ratio_map.tiled_to(*other.shape)
-        except RatioMapError:
-            return False
-        if own.aperture is None or other.aperture is None:
-            same_light = own.aperture is other.aperture
-        else:
-            same_light = np.array_equal(own.aperture, other.aperture)
-        return same_light and np.array_equal(own.levels, other.levels)
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map of its bundle."""
+        return None if self.bundle is None else self.bundle.ratio_map
 
 
 class Rebuilder:
     """Reconstructs windows with a bundle's network, or without one.
 
-    A window that was taken under another map than the network was trained for is reconstructed
-    without it, as what the network makes of other maps is not to be trusted.
+    What a network makes of another map than it was trained for is not to be trusted: a window that
+    was taken under one is reconstructed by the network of `UNIVERSAL_BUNDLE`, or, where that suits
+    the map no better or is not shipped, without a network.
 
     Parameters
     ----------
@@ -74,6 +67,7 @@ class Rebuilder:
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in list_bundles() else NETWORK_FREE
         self._network_free = _Choice(NETWORK_FREE, NetworkFree())
+        self._universal: _Choice | None = None  # loaded when a map needs it
         # The chosen way; beside it, during a change, the one for windows of the other map.
         self._ways: tuple[_Choice, ...] = (self._load(bundle),)
 
@@ -84,7 +78,7 @@ class Rebuilder:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the network was trained for; None without a network."""
+        """Map that the board is to begin with; None without a network."""
         return self._ways[0].ratio_map
 
     @contextmanager
@@ -123,13 +117,12 @@ class Rebuilder:
                 self._offered = _offer([self.name, *list_bundles()])
             return list(self._offered.values())
 
-    def is_trained_for(self, ratio_map: RatioMap) -> bool:
-        """Whether the network was trained for this map, or needs no training at all."""
-        ways = self._ways
-        return ways[0].ratio_map is None or any(way.suits(ratio_map) for way in ways)
+    def name_for(self, ratio_map: RatioMap) -> str:
+        """Return the name of what reconstructs under a map: `name`, where its network suits it."""
+        return self._way_for(ratio_map).name
 
     def __call__(self, window: Window) -> tuple[Float32, str | None]:
-        """Reconstruct one window, with the network if it was trained for the window's map.
+        """Reconstruct one window, with a network if one may be trusted under the window's map.
 
         Returns
         -------
@@ -137,8 +130,10 @@ class Rebuilder:
         problem : str or None
             Why the network could not be used; then the video, and all after it, come without one.
         """
-        ways, problem = self._ways, None  # once, as another thread may change them meanwhile
-        chosen = next((way for way in ways if way.suits(window.ratio_map)), self._network_free)
+        chosen = self._way_for(window.ratio_map)
+        if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
+            self._universal = self._load_universal()
+            chosen = self._way_for(window.ratio_map)
         try:
             return chosen.rebuild(window.reads, window.ratio_map), None
         except ReconstructError as error:
@@ -147,11 +142,23 @@ class Rebuilder:
             self._ways, problem = (self._network_free,), str(error)
         return self._network_free.rebuild(window.reads, window.ratio_map), problem
 
+    def _way_for(self, ratio_map: RatioMap) -> _Choice:
+        ways = self._ways  # once, as another thread may change them meanwhile
+        if self._universal is not None and ways != (self._network_free,):
+            ways = (*ways, self._universal)
+        return next((way for way in ways if way.suits(ratio_map)), self._network_free)
+
+    def _load_universal(self) -> _Choice:
+        try:
+            return self._load(UNIVERSAL_BUNDLE)
+        except (BundleError, ReconstructError):
+            return self._network_free
+
     def _load(self, name: str) -> _Choice:
         if name == NETWORK_FREE:
             return self._network_free
         bundle = Bundle.load(name)
-        return _Choice(name, bundle.reconstructor(THREADS), bundle.ratio_map)
+        return _Choice(name, bundle.reconstructor(THREADS), bundle)
 
 
 def _offer(names: list[str]) -> dict[str, BundleState]:

@@ -192,7 +192,8 @@ class LiveSession:
     def upload(self, ratio_map: RatioMap) -> None:
         """Bring a map onto the board and run it; returns when it runs.
 
-        Windows are reconstructed without a network unless it is the map of the present bundle.
+        Windows are reconstructed by the present bundle if it is its map, else by a network of any
+        map, or without one (`Rebuilder`).
 
         Raises
         ------
@@ -210,15 +211,17 @@ class LiveSession:
         if phase is Phase.STREAMING and board is not None and board.state == "lost":
             phase = Phase.LOST
         rebuilder, ratio_map = self._program.rebuilder, self._program.ratio_map
-        trained = rebuilder is None or ratio_map is None or rebuilder.is_trained_for(ratio_map)
+        bundle = rebuilt_by = "" if rebuilder is None else rebuilder.name
+        if rebuilder is not None and ratio_map is not None:
+            rebuilt_by = rebuilder.name_for(ratio_map)
         return LiveState(
             phase=phase,
             activity=ledger.activity,
             progress=ledger.progress,
             scene=self._scene,
             profile="calibrated" if self.calibrator.state().applied else self._profile,
-            bundle="" if rebuilder is None else rebuilder.name,
-            trained_for_map=trained,
+            bundle=bundle,
+            rebuilt_by=rebuilt_by,
             board=None if board is None else board_state(board),
             map=None if ratio_map is None else map_state(ratio_map),
             scores=self._scores,

@@ -152,10 +152,10 @@ class LiveState:
     scene: str = ""
     profile: str = ""
     bundle: str = ""
-    """Name of what reconstructs: a bundle, or ``network-free``."""
-    trained_for_map: bool = True
-    """False where the bundle's network was trained for another map than the board runs: windows
-    are reconstructed without it then."""
+    """Name of what was chosen to reconstruct: a bundle, or ``network-free``."""
+    rebuilt_by: str = ""
+    """Name of what reconstructs under the map that the board runs: another than `bundle` where the
+    network of that was trained for another map."""
     board: BoardState | None = None
     map: MapState | None = None
     scores: ScoreState | None = None

@@ -27,7 +27,7 @@ export class Bundles {
 
   /** Show what rebuilds, whoever chose it. @param {any} state */
   follow(state) {
-    this.#ownMap.hidden = this.#busy || state.phase !== "streaming" || state.trained_for_map;
+    this.#ownMap.hidden = this.#busy || state.phase !== "streaming" || state.rebuilt_by === state.bundle;
     if (!this.#busy && state.bundle !== this.#select.value) this.#show(state.bundle);
   }
 

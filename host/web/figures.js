@@ -29,8 +29,7 @@ export function showState(state) {
   set("link-note", troubles ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
   document.getElementById("link-note").classList.toggle("bad", troubles > 0);
 
-  const rebuilder = state.trained_for_map ? state.bundle : "network-free";
-  set("final-note", rebuilder ? `by ${rebuilder}` : "");
+  set("final-note", state.rebuilt_by ? `by ${state.rebuilt_by}` : "");
   if (board) showBoard(state);
   showLog(state.messages);
 }
@@ -73,9 +72,12 @@ function showNotice(state) {
   else if (state.phase === "stopped") setNotice(newest || "The session has ended.", "error");
   else if (state.phase !== "streaming") setNotice(capital(`${state.activity}${percent}`), "info");
   else if (announced.text && performance.now() < announced.untilMs) setNotice(announced.text, announced.mood);
-  else if (state.trained_for_map) setNotice("", "");
-  else setNotice(`The network of ${state.bundle} was trained for another map: windows are rebuilt without it.`, "");
+  else if (state.rebuilt_by === state.bundle) setNotice("", "");
+  else setNotice(`The network of ${state.bundle} was trained for another map: windows are rebuilt ${instead(state)}.`, "");
 }
+
+/** What rebuilds in the stead of a network that was trained for another map. */
+const instead = ({ rebuilt_by: name }) => (name === "network-free" ? "without a network" : `by ${name}, which takes any`);
 
 /** @param {string} text @param {string} mood */
 function setNotice(text, mood) {

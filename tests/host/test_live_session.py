@@ -13,6 +13,7 @@ from tiny_bundle import tiny_network, write_tiny_bundle
 from firmware_sim.errors import FocalloopError
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
 from firmware_sim.read_plan import ReadPlan
+from host import bundle as bundle_module
 from host.errors import PortError
 from host.live.newest import Durations, Newest, Rate
 from host.live.session import LiveSession
@@ -84,8 +85,7 @@ def test_a_bundle_brings_its_map_and_its_network(url, tmp_path):
         names = [bundle.name for bundle in session.bundles()]
     wanted = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
     assert state.map.hash == wanted.hash_hex
-    assert state.trained_for_map
-    assert state.bundle == str(folder)
+    assert state.bundle == state.rebuilt_by == str(folder)
     assert {str(folder), "network-free"} <= set(names)
     np.testing.assert_allclose(picture.final, by_tiny_network(picture, wanted), atol=1)
 
@@ -124,18 +124,19 @@ def test_a_map_that_does_not_fit_leaves_everything_as_it_was(url):
         newer_than(session, session.picture().window)
 
 
-def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path):
+def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle_module, "_zoo", lambda: None)  # no network for any map either
     folder = write_tiny_bundle(tmp_path / "tiny")
     with LiveSession(BoardAt(url), bundle=str(folder), ratio_map=make_map()) as session:
         picture = newer_than(session, -1)
         measured = make_map().levels > 0
         np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
         assert session.state().bundle == str(folder)
-        assert not session.state().trained_for_map
+        assert session.state().rebuilt_by == "network-free"
         session.upload(RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE))
         wait_until(lambda: session.picture().map_hash == session.ratio_map.hash())
         picture = session.picture()
-        assert session.state().trained_for_map
+        assert session.state().rebuilt_by == str(folder)
         np.testing.assert_allclose(
             picture.final, by_tiny_network(picture, session.ratio_map), atol=1
         )
@@ -150,8 +151,7 @@ def test_the_network_is_changed_while_windows_come(url, tmp_path):
         session.select("network-free")
         picture = newer_than(session, session.picture().window + 1)
         np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
-        assert session.state().bundle == "network-free"
-        assert session.state().trained_for_map
+        assert session.state().bundle == session.state().rebuilt_by == "network-free"
         with pytest.raises(FocalloopError, match="choose one of"):
             session.select("nowhere")
         assert session.state().bundle == "network-free"

@@ -20,7 +20,7 @@ from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
 from firmware_sim.read_plan import ReadPlan
 from firmware_sim.tiles import APERTURE_TILE
 from host import bundle as bundle_module
-from host.bundle import BundleError
+from host.bundle import UNIVERSAL_BUNDLE, BundleError
 from host.errors import BoardLostError
 from host.live.session import LiveSession
 from host.live.source import BoardAt
@@ -45,6 +45,7 @@ def zoo(tmp_path, monkeypatch):
     write_tiny_bundle(folder / "short", short, name="short", network=tiny_network(slots=8))
     write_tiny_bundle(folder / "stray", RatioMap.random((20, 20)), name="stray")
     monkeypatch.setattr(bundle_module, "_zoo", lambda: folder)
+    return folder
 
 
 @pytest.fixture
@@ -91,9 +92,8 @@ def test_every_window_is_rebuilt_by_the_network_of_its_own_map(url):
         for name in ("coded", "dense", "coded"):
             session.select(name)
             state = session.state()
-            assert state.bundle == name
+            assert state.bundle == state.rebuilt_by == name
             assert state.phase is Phase.STREAMING
-            assert state.trained_for_map
             assert state.map.hash == MAPS[name].tiled_to(*SHAPE).hash_hex
             assert state.map.aperture == (name == "coded")
             picture_of_the_map(session)
@@ -141,11 +141,36 @@ def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url
         session.upload(DENSE)
         picture = picture_of_the_map(session)
         np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
-        assert session.state().bundle == "coded"
-        assert not session.state().trained_for_map
+        assert (session.state().bundle, session.state().rebuilt_by) == ("coded", "network-free")
         session.select("coded")
-        assert session.state().trained_for_map
+        assert session.state().rebuilt_by == "coded"
         assert assert_by_its_network(picture_of_the_map(session)) == "coded"
+
+
+def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gaps(url, zoo):
+    write_tiny_bundle(zoo / UNIVERSAL_BUNDLE, DENSE, name=UNIVERSAL_BUNDLE, reach=2)
+    with LiveSession(BoardAt(url), bundle="coded") as session:
+        next_picture(session)
+        for ratio_map in (RatioMap.uniform(2, SHAPE), make_map(3)):
+            session.upload(ratio_map)
+            picture = picture_of_the_map(session)
+            np.testing.assert_allclose(picture.final, by_network(picture, ratio_map), atol=1)
+            state = session.state()
+            assert (state.bundle, state.rebuilt_by) == ("coded", UNIVERSAL_BUNDLE)
+        half = np.zeros(SHAPE, np.uint8)
+        half[:, ::2][:, :4] = 4
+        session.upload(RatioMap(half))
+        picture_of_the_map(session)
+        assert session.state().rebuilt_by == "network-free"
+        session.upload(ratio_map)
+        picture_of_the_map(session)
+        session.select("network-free")  # is what is asked for, whatever suits
+        picture = next_picture(session)
+        wait_until(lambda: session.state().rebuilt_by == "network-free")
+        session.select(UNIVERSAL_BUNDLE)
+        state = session.state()
+        assert state.bundle == state.rebuilt_by == UNIVERSAL_BUNDLE
+        assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
 
 
 def test_leaving_the_network_out_keeps_the_map(url):
@@ -154,7 +179,7 @@ def test_leaving_the_network_out_keeps_the_map(url):
         before = session.ratio_map
         session.select("network-free")
         assert session.ratio_map is before
-        assert session.state().trained_for_map
+        assert session.state().rebuilt_by == "network-free"
         next_picture(session)
         picture = next_picture(session)
         measured = before.levels > 0
@@ -178,7 +203,7 @@ def test_changes_asked_for_at_once_come_one_after_the_other(url):
         state = session.state()
         runs = picture_of_the_map(session).map_hash
         suited = runs == MAPS[state.bundle].tiled_to(*SHAPE).hash()
-        assert state.trained_for_map == suited
+        assert (state.rebuilt_by == state.bundle) == suited
         assert runs == make_map().hash() or suited
 
 

@@ -13,7 +13,7 @@ from looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause,
 from running import Running, wait_until
 
 from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from host.bundle import DEFAULT_BUNDLE
+from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,10 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
     page.wait_for_selector("#drop.done")
     assert live.state()["map"]["hash"] == ratio_map.hash_hex
     await_map(page, ratio_map)
-    page.wait_for_function("() => /trained for another/.test(document.body.innerText)")
+    page.wait_for_function(
+        "(name) => document.body.innerText.includes(`another map: windows are rebuilt by ${name}`)",
+        arg=UNIVERSAL_BUNDLE,
+    )
     # What is never measured is black, once the windows under way have passed.
     wait_until(lambda: not canvas(page, "initial")[ratio_map.levels == 0].any())
     assert canvas(page, "initial")[ratio_map.levels > 0].any()
