@@ -34,7 +34,7 @@ SCHEMA_VERSION = 1
 DEFAULT_BUNDLE = "edge-learned-2of16-int8"
 """Shipped bundle that is used where none is named."""
 
-UNIVERSAL_BUNDLE = "edge-universal"
+UNIVERSAL_BUNDLE = "edge-universal-int8"
 """Shipped bundle whose network rebuilds under any map, for maps that have no network of theirs."""
 
 OPEN_TEST_SET = "test_set.npz"

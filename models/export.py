@@ -28,11 +28,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from firmware_sim import ratio_map_files
 from firmware_sim.errors import FocalloopError
-from firmware_sim.noise import NoiseProfile, preset
+from firmware_sim.noise import preset
 from firmware_sim.ratio_map import RatioMap
 from models import int8
 from models.interpolation import REACH
 from models.learner import below
+from models.map_source import RandomTiles
 from models.networks import Network, build_network, settings_from
 from models.run import CHECKPOINT, load_checkpoint
 from models.sensing import divisors
@@ -139,7 +140,9 @@ def export_run(
     graph, difference = to_onnx(network)
     how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
     if calibration is not None:
-        graph, how["int8_loss_db"] = _in_int8(graph, calibration, ratio_map, noise)
+        for_any = None if first_map is None else RandomTiles()
+        narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any)
+        graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
     manifest = {
         "schema": SCHEMA_VERSION,
@@ -238,22 +241,17 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
     return graph, difference
 
 
-def _in_int8(
-    graph: bytes, data: TrainingData, ratio_map: RatioMap, noise: NoiseProfile
-) -> tuple[bytes, float]:
-    """Calibrate on training windows; return the graph, and its loss on validation windows, dB."""
-    known, fresh = data.training[: int8.WINDOWS], data.validation[: int8.WINDOWS]
-    quantised = int8.in_int8(graph, int8.measured(known, ratio_map, noise))
-    if quantised == graph:
+def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes, float]:
+    """Refuse an 8-bit form that is none, or that loses too much."""
+    narrow, loss_db = calibrated
+    if narrow == graph:
         raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
-    inputs = int8.measured(fresh, ratio_map, noise)
-    wide, narrow = (int8.mean_psnr(form, inputs, fresh) for form in (graph, quantised))
-    if not wide - narrow <= MOST_LOSS_DB:
+    if not loss_db <= MOST_LOSS_DB:
         raise ExportError(
-            f"8-bit arithmetic loses {wide - narrow:.2f} dB on the validation windows, more than "
+            f"8-bit arithmetic loses {loss_db:.2f} dB on the validation windows, more than "
             f"{MOST_LOSS_DB:g}: export float32"
         )
-    return quantised, wide - narrow
+    return narrow, loss_db
 
 
 def parity(network: Network, graph: bytes) -> float:

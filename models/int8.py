@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +34,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from firmware_sim.noise import NoiseProfile
 from firmware_sim.ratio_map import RatioMap
+from models.map_source import RandomTiles
 from models.sensing import add_noise, clean_reads
+from models.training_data import TrainingData
 
 Inputs = Mapping[str, NDArray[np.generic]]
 
@@ -83,6 +86,52 @@ def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]
         (video,) = session.run(None, taken)
         errors.append(np.square(np.clip(video[0], 0, 1) - window / np.float32(255)).mean())
     return float(np.mean(-10 * np.log10(errors)))
+
+
+def calibrated(
+    graph: bytes,
+    data: TrainingData,
+    ratio_map: RatioMap,
+    noise: NoiseProfile,
+    for_any: RandomTiles | None = None,
+) -> tuple[bytes, float]:
+    """Calibrate the 8-bit form of a network on training windows, and say what it costs.
+
+    Parameters
+    ----------
+    graph
+        An exported network (`models.export.to_onnx`).
+    data
+        Training windows calibrate, validation windows tell the loss.
+    ratio_map
+        What measures the windows.
+    noise
+        Shot and read noise of the reads.
+    for_any
+        For a network of any map: measures each window under another tile instead.
+
+    Returns
+    -------
+    tuple
+        As from `in_int8`, and the loss of mean PSNR, dB.
+    """
+    rng = np.random.default_rng(0)
+
+    def taken(windows: NDArray[np.uint8]) -> list[Inputs]:
+        if for_any is None:
+            return measured(windows, ratio_map, noise)
+        side = windows.shape[2]
+        fitted = ratio_map.tiled_to(side, side)
+        tiles = zip(windows, for_any.levels(rng, len(windows), side), strict=True)
+        return [
+            measured(window[None], replace(fitted, levels=levels), noise)[0]
+            for window, levels in tiles
+        ]
+
+    narrow = in_int8(graph, taken(data.training[:WINDOWS]))
+    fresh = data.validation[:WINDOWS]
+    inputs = taken(fresh)
+    return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
 
 
 def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:

@@ -139,6 +139,10 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     found = bundle.reconstructor()(inputs[0]["reads"][0], tile_map)
     assert 0 < np.abs(found - wide).max() < 0.05
 
+    for_any = checkpoint(run_of(EDGE, None, training_file), tmp_path / "any")
+    meta = export_run(for_any, tmp_path / "for any", calibration=data, first_map=tile_map)
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+
     monkeypatch.setattr(export, "MOST_LOSS_DB", -1)
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
