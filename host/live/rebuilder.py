@@ -86,7 +86,7 @@ class Rebuilder:
         """Change to a shipped bundle, to the one given at the start, or to no network.
 
         In the ``with`` block the board gets the map that is handed out, if one is. Each window is
-        rebuilt by the network of its own map, before, in and after the block, however many are
+        rebuilt by a network that suits its map, before, in and after the block, however many are
         under way when the board changes over. If the block raises, nothing has changed.
 
         Raises
@@ -107,7 +107,7 @@ class Rebuilder:
         self._ways = (coming,) if coming.ratio_map is None else (coming, present)
 
     def settle(self) -> None:
-        """Forget the network of the map before: another map is to come without a network."""
+        """Forget the network of the map before: another map is to come, and not of its bundle."""
         self._ways = self._ways[:1]
 
     def offer(self) -> list[BundleState]:
@@ -172,7 +172,12 @@ def _offer(names: list[str]) -> dict[str, BundleState]:
             continue
         ratio_map = bundle.ratio_map
         offered[name] = BundleState(
-            name, bundle.name, ratio_map.ratio, ratio_map.aperture is not None, bundle.psnr_db
+            name,
+            bundle.name,
+            ratio_map.ratio,
+            aperture=ratio_map.aperture is not None,
+            any_map=bundle.reach is not None,
+            psnr_db=bundle.psnr_db,
         )
     offered[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network")
     return offered

@@ -173,9 +173,11 @@ class BundleState:
     name: str
     title: str
     ratio: float | None = None
-    """``r_avg`` of the map it was trained for; None for the network-free path."""
+    """``r_avg`` of its map; None for the network-free path."""
     aperture: bool = False
     """Whether that map has a coded aperture."""
+    any_map: bool = False
+    """Whether its network takes any map, and not just its own."""
     psnr_db: float | None = None
     """On the open test set, as the bundle states it; None where it does not."""
 

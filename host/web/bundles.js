@@ -11,6 +11,7 @@ const REFUSAL_MS = 12_000;
  * @property {string} title
  * @property {number|null} ratio Measurements against a full readout; null without a network.
  * @property {boolean} aperture
+ * @property {boolean} any_map Its network takes any map; the ratio is of the one that it begins with.
  * @property {number|null} psnr_db On the open test set.
  */
 
@@ -71,9 +72,9 @@ export class Bundles {
 }
 
 /** @param {Offer} offer */
-function describe({ title, ratio, aperture, psnr_db: psnr }) {
+function describe({ title, ratio, aperture, any_map: anyMap, psnr_db: psnr }) {
   if (ratio === null) return title;
-  const parts = [title, `r ${Number(ratio.toFixed(4))}`];
+  const parts = [title, anyMap ? "any map" : `r ${Number(ratio.toFixed(4))}`];
   if (aperture) parts.push("aperture");
   if (psnr !== null) parts.push(`${psnr.toFixed(1)} dB`);
   return parts.join(" · ");

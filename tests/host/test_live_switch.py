@@ -170,6 +170,7 @@ def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gap
         session.select(UNIVERSAL_BUNDLE)
         state = session.state()
         assert state.bundle == state.rebuilt_by == UNIVERSAL_BUNDLE
+        assert [bundle.name for bundle in session.bundles() if bundle.any_map] == [state.bundle]
         assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
 
 

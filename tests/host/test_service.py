@@ -192,6 +192,7 @@ def test_bundles_are_listed_and_chosen(client, session):
                 "title": "edge",
                 "ratio": 0.125,
                 "aperture": True,
+                "any_map": False,
                 "psnr_db": 30.0,
             },
             {
@@ -199,6 +200,7 @@ def test_bundles_are_listed_and_chosen(client, session):
                 "title": "no network",
                 "ratio": None,
                 "aperture": False,
+                "any_map": False,
                 "psnr_db": None,
             },
         ],
