@@ -15,7 +15,7 @@ from rich.table import Table
 from firmware_sim.clips import Clips, SceneError, load_clips
 from firmware_sim.ratio_map import RatioMap
 from firmware_sim.wire import WindowKind
-from host.bundle import DEFAULT_BUNDLE, Bundle
+from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle
 from host.capture import MANIFEST, Capture
 from host.cli.arguments import load_map, load_profile
 from host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
@@ -123,8 +123,13 @@ def reconstruct_command(
         Path, typer.Option("--output", "-o", metavar="FILE", help="An .mp4, .mkv or .npz file.")
     ],
     bundle: Annotated[
-        str, typer.Option(metavar="BUNDLE", help=f"A bundle's name or path, or {NETWORK_FREE}.")
-    ] = DEFAULT_BUNDLE,
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help=f"A bundle's name or path, or {NETWORK_FREE}.",
+            show_default=f"{DEFAULT_BUNDLE}, or what suits a capture's map",
+        ),
+    ] = None,
     ratio_map: MapOption = None,
     profile: ProfileOption = "paper",
     seed: SeedOption = 0,
@@ -143,7 +148,7 @@ def reconstruct_command(
             raise typer.BadParameter("a capture has its own map: leave --map out")
         way, names, windows = _captured(source, bundle, threads, limit)
     else:
-        way = _way(bundle, ratio_map, threads)
+        way = _way(bundle or DEFAULT_BUNDLE, ratio_map, threads)
         names, windows = _emulated(source, way, profile, seed, limit)
     started_s = perf_counter()
     with progress_bar() as bar:
@@ -222,7 +227,7 @@ def _load(clips: Path, ways: list[_Way], limit: int | None) -> Clips:
 
 
 def _captured(
-    folder: Path, bundle: str, threads: int, limit: int | None
+    folder: Path, bundle: str | None, threads: int, limit: int | None
 ) -> tuple[_Way, tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]:
     """Find what reconstructs a capture, and its windows of the scene: names, measurements."""
     capture = Capture.load(folder)
@@ -230,12 +235,16 @@ def _captured(
     if not taken:
         raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
     own_map = taken[0][0].ratio_map
-    if bundle == NETWORK_FREE:
+    shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
+    if bundle is None:
+        chosen = next((each for each in shipped if each.suits(own_map)), None)
+    else:
+        chosen = None if bundle == NETWORK_FREE else Bundle.load(bundle)
+    if chosen is None:
         way = _Way(NETWORK_FREE, own_map, NetworkFree())
     else:
-        loaded = Bundle.load(bundle)
-        way = _with_bundle(loaded, None, threads)
-        if not loaded.suits(own_map):
+        way = _with_bundle(chosen, None, threads)
+        if not chosen.suits(own_map):
             console.print(
                 f"note: {way.name} was trained for another ratio map than this capture's",
                 highlight=False,

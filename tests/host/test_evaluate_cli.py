@@ -17,7 +17,7 @@ from firmware_sim.ratio_map import RatioMap
 from firmware_sim.scene import SyntheticScene
 from firmware_sim.tiles import APERTURE_TILE
 from firmware_sim.wire import Feature, HelloAnswer, WindowKind
-from host.bundle import DEFAULT_BUNDLE
+from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 from host.capture import CaptureWriter
 from host.cli import app, main
 from host.windows import Window
@@ -192,6 +192,13 @@ def test_reconstruct_takes_a_capture_with_its_own_map(capture, clips, tmp_path):
     )
     first, second = (np.load(tmp_path / name)["video"] for name in ("a.npz", "b.npz"))
     np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_reconstruct_takes_what_suits_a_captures_map(capture, tmp_path):
+    words = ("reconstruct", capture, "-o", tmp_path / "out.npz")
+    result = run(*words, "--json")
+    assert json.loads(result.stdout)["bundle"] == UNIVERSAL_BUNDLE
+    assert "another ratio map" not in result.stderr
 
 
 def test_reconstruct_notes_that_a_bundle_is_for_another_map(capture, bundle, tmp_path):
