@@ -132,11 +132,12 @@ class Bundle:
             same_light = own.aperture is ratio_map.aperture
         else:
             same_light = np.array_equal(own.aperture, ratio_map.aperture)
-        if not same_light or not set(ratio_map.level_set) <= set(self.ratio_map.level_set):
+        if not same_light:
             return False
         if self.reach is None:
             return np.array_equal(own.levels, ratio_map.levels)
-        return bool(_measured_within(self.reach, ratio_map.levels).all())
+        known = np.isin(ratio_map.levels, self.ratio_map.level_set)
+        return bool(known.all() and _measured_within(self.reach, ratio_map.levels).all())
 
     @property
     def psnr_db(self) -> float | None:

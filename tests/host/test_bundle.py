@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,8 +72,20 @@ GAPS = RatioMap.from_tile([*[[0] * 6] * 3, [0, 0, 0, 8, 0, 0], *[[0] * 6] * 2], 
         (RatioMap.uniform(2, (16, 16), slots=8), False, False),
         (OWN.with_aperture_tile(APERTURE_TILE), False, False),
         (RatioMap.uniform(16, (16, 16), level_set=(0, 16)), False, False),
+        (replace(OWN, level_set=(0, 1, 2, 4, 8, 16)), True, True),
     ],
-    ids=["own", "own, larger", "flat", "gaps", "wide gaps", "nothing", "T", "aperture", "levels"],
+    ids=[
+        "own",
+        "own, larger",
+        "flat",
+        "gaps",
+        "wide gaps",
+        "nothing",
+        "T",
+        "aperture",
+        "a level that it does not know",
+        "own, of a board that could do more",
+    ],
 )
 def test_a_network_is_for_its_map_or_for_any_that_leaves_no_wide_gaps(
     tmp_path, ratio_map, by_its_own, by_any
