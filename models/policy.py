@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from firmware_sim.ratio_map import DEFAULT_LEVEL_SET
+from models import processes
 from models.learner import below
 from models.map_source import repeated, tilted
 from models.ratio_generator import CELL, MARGIN, RatioGenerator
@@ -226,7 +227,7 @@ class TilePolicy:
         loss = -gain - bonus * self.entropy_of(self.probabilities()).mean()
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
-        _average_over_processes(self._module)
+        processes.average_gradients(self._module)
         self._optimizer.step()
         self.price *= math.exp(self.settings.dual_rate * self._excess)
 
@@ -390,13 +391,3 @@ def _less_the_others(pay: Tensor, group: int) -> Tensor:
     """Subtract from each sample's pay the mean pay of the others on its scene (leave one out)."""
     grouped = pay.reshape(-1, group, *pay.shape[1:])
     return ((grouped - grouped.mean(1, keepdim=True)) * group / (group - 1)).reshape(pay.shape)
-
-
-def _average_over_processes(module: nn.Module) -> None:
-    """Give all processes of a distributed run the mean of their gradients."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    for parameter in module.parameters():
-        if parameter.grad is not None:
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad.div_(torch.distributed.get_world_size())

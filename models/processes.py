@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from models.training_data import TrainError
 
@@ -95,6 +95,16 @@ def from_first(*values: float) -> list[float]:
     shared = torch.tensor(values, dtype=torch.float64)
     distributed.broadcast(shared, src=0)
     return [float(value) for value in shared]
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Give all processes the mean of their gradients, for a module that is called as it is."""
+    if not active():
+        return
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            distributed.all_reduce(parameter.grad)
+            parameter.grad.div_(count())
 
 
 def anywhere(condition: bool) -> bool:
