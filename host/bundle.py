@@ -121,7 +121,15 @@ class Bundle:
         return reach
 
     def suits(self, ratio_map: RatioMap) -> bool:
-        """Whether the network may be trusted under a map: its own, or any if it was trained so."""
+        """Return whether the network may be trusted under a map.
+
+        Parameters
+        ----------
+        ratio_map
+            Of any T, size and aperture; (H, W) levels. It suits if it is the bundle's own fitted to
+            that size, or, with a `reach`, if it has the bundle's T and aperture, no level that is
+            not the bundle's, and something measured within `reach` pixels of each pixel.
+        """
         if ratio_map.slots != self.ratio_map.slots:
             return False
         try:
