@@ -29,13 +29,13 @@ import numpy as np
 from benchmarks import report
 from benchmarks.report import Row
 from benchmarks.wire import SPAWN, canned_board
-from firmware_sim import wire
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.transport import TcpServer, stop_on_signals
-from firmware_sim.wire import Frame, FrameDecoder, MessageType
-from host import Board
+from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.serving.transport import TcpServer, stop_on_signals
+from focalloop.firmware_sim.wire import Frame, FrameDecoder, MessageType
+from focalloop.host import Board
 
-SOURCES = Path(__file__).parents[1] / "firmware_sim" / "board"
+SOURCES = Path(__file__).parents[1] / "firmware_sim" / "reference_firmware"
 SHAPE = (256, 256)
 PIXELS = SHAPE[0] * SHAPE[1]
 TILE_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)

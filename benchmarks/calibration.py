@@ -34,14 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
+from benchmarks.bound import cramer_rao
 from benchmarks.report import Row
-from calibration import Calibration, Level, Readings, Settings, calibrate
-from calibration.bound import cramer_rao
-from calibration.emva_files import read_emva, write_emva
-from calibration.moments import moments_of
-from firmware_sim.emulator import Emulator
-from firmware_sim.noise import NoiseProfile
-from firmware_sim.ratio_map import RatioMap
+from focalloop.calibration import Calibration, Level, Readings, Settings, calibrate
+from focalloop.calibration.files.emva import read_emva, write_emva
+from focalloop.calibration.fitting.moments import moments_of
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 
 S_SS, S_R = 4.95e-3, 7.25e-3
 FULL_SCALE_DN = 220.0

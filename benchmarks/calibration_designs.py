@@ -20,12 +20,12 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.report import Row
-from calibration import Level, Readings, calibrate
-from firmware_sim.emulator import Emulator
-from firmware_sim.noise import NoiseProfile, preset
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.wire import Feature, HelloAnswer
-from host.calibration_design import TOP, Design, Step, calibration_map, plan
+from focalloop.calibration import Level, Readings, calibrate
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.firmware_sim.wire import Feature, HelloAnswer
+from focalloop.host.captures.calibration_design import TOP, Design, Step, calibration_map, plan
 
 SHAPE = (256, 256)
 SEEDS = range(3)

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.emulator import Emulator
-from firmware_sim.noise import NoiseProfile, preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile, preset
 
 SHAPE = (256, 256)
 SLOTS = 16

@@ -23,11 +23,11 @@ from tempfile import TemporaryDirectory
 from benchmarks import report
 from benchmarks.report import Row
 from benchmarks.wire import BAUD, SPAWN, TILE_MAP, canned_board, served_board, stream_rate
-from firmware_sim.faults import Event, Faults
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.transport import PtyServer, stop_on_signals
-from host import Board
-from host.windows import Window
+from focalloop.firmware_sim.faults import Event, Faults
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
+from focalloop.host import Board
+from focalloop.host.board.reception import Window
 
 BAD_LINE = Faults.parse("flips=1e-5, seed=1")
 

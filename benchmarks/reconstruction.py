@@ -6,7 +6,8 @@ a shipped one, or, where there is none, random weights, which take as long. The 
 
 * *torch eager*: the same network in PyTorch, float32, on as many threads;
 * *real time*: a window of 16 slots at 240 slots a second lasts 66.7 ms;
-* *float32*: the default bundle before it was brought to 8 bits (`models.int8`), in time and in
+* *float32*: the default bundle before it was brought to 8 bits (`focalloop.models.export.int8`), in
+  time and in
   PSNR on the demo clip.
 
 All candidates take turns in one run, and each time is the median of its turns.
@@ -30,14 +31,14 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.clips import load_clips
-from firmware_sim.noise import preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from host.bundle import DEFAULT_BUNDLE, Bundle, list_bundles
-from host.reconstruct import OnnxReconstructor
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, Bundle, list_bundles
+from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
 
 if TYPE_CHECKING:
-    from models.networks import Network
+    from focalloop.models.networks.profiles import Network
 
 SHAPE = (256, 256)
 WINDOW_MS = 1e3 * 16 / 240
@@ -87,8 +88,8 @@ class Subject:
 def _rebuilt(bundle: Bundle) -> Network | None:
     if find_spec("torch") is None:
         return None
-    from models.networks import build_network, settings_from
-    from models.training_data import TrainError
+    from focalloop.models.networks.profiles import build_network, settings_from
+    from focalloop.models.training.training_data import TrainError
 
     try:
         settings = settings_from(bundle.meta["training"]["settings"]["network"])
@@ -125,8 +126,8 @@ def paper() -> Subject | None:
         return Subject.shipped(shipped[0])
     if find_spec("torch") is None:
         return None
-    from models.export import to_onnx
-    from models.networks import build_network, default_settings
+    from focalloop.models.export.bundle import to_onnx
+    from focalloop.models.networks.profiles import build_network, default_settings
 
     print("no bundle of the paper profile is shipped: exporting random weights", file=sys.stderr)
     network = build_network(default_settings("paper"))
@@ -137,9 +138,9 @@ def paper() -> Subject | None:
 
 def psnr_row(narrow: Subject, wide: Subject) -> Row:
     """Set the 8-bit form's PSNR on the demo clip beside that of what it was made from."""
-    from models import int8
+    from focalloop.models.export import int8
 
-    windows = load_clips(Path(str(files("host"))) / "clips" / "box.mp4").clips
+    windows = load_clips(Path(str(files("focalloop.host"))) / "clips" / "box.mp4").clips
     inputs = int8.measured(windows, narrow.ratio_map, preset("paper"))
     psnr = [int8.mean_psnr(subject.graph, inputs, windows) for subject in (narrow, wide)]
     return Row.of(f"{narrow.name}, demo clip", psnr[0], "dB", "float32", psnr[1])

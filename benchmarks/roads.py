@@ -29,17 +29,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.maps import hand_made
-from firmware_sim.errors import FocalloopError
-from firmware_sim.noise import preset
-from models.learn_map import MapRun
-from models.learner import Learner, below
-from models.networks import NetworkSettings, settings_from
-from models.policy import CREDITS, PolicySettings
-from models.relaxation import METHODS, RelaxationSettings, RelaxedRun
-from models.run import Run, RunSettings, load_checkpoint
-from models.tile_search import SearchSettings, scene_psnr, search_tiles
-from models.training_data import TrainError, TrainingData
-from models.weights import load_weights
+from benchmarks.relaxation import METHODS, RelaxationSettings, RelaxedRun
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.noise import preset
+from focalloop.models.map_learning.learn_map import MapRun
+from focalloop.models.map_learning.policy import CREDITS, PolicySettings
+from focalloop.models.map_learning.tile_search import SearchSettings, scene_psnr, search_tiles
+from focalloop.models.networks.profiles import NetworkSettings, settings_from
+from focalloop.models.training.learner import Learner, below
+from focalloop.models.training.run import Run, RunSettings, load_checkpoint
+from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.weights import load_weights
 
 NOISE = "paper"
 BATCH = 16

@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.scamp5 import Areg, Machine, Mode, Op, TransferNoise
-from firmware_sim.scamp5.exposure import Exposure
-from firmware_sim.scamp5.reference import ReferenceArray
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.scamp5 import Areg, Machine, Mode, Op, TransferNoise
+from focalloop.firmware_sim.scamp5.exposure import Exposure
+from focalloop.firmware_sim.scamp5.reference import ReferenceArray
 
 SHAPE = (256, 256)
 SLOTS = 16

@@ -52,7 +52,13 @@ _CHROMIUM_FLAGS = [
 def _live() -> Iterator[tuple[str, float]]:
     """Run ``focalloop live``; give its URL and the time to its first reconstructed window."""
     started_s = time.perf_counter()
-    command = [sys.executable, "-c", "from host.cli import main; main()", "live", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "focalloop",
+        "live",
+        "--json",
+    ]
     with subprocess.Popen(
         [*command, "--no-open", "--http-port", "0"],
         stdout=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """What staggered phases save and cost: ``python -m benchmarks.staggering [--json]``.
 
-The map of each shipped bundle, under the phases that `firmware_sim.staggering` chooses and without
-any. For each, three figures against the unstaggered map: reads of the busiest slot, and the PSNR,
-mean over the scenes of the open test set, of
+The map of each shipped bundle, under the phases that `focalloop.firmware_sim.maps.staggering`
+chooses and without any. For each, three figures against the unstaggered map: reads of the busiest
+slot, and the PSNR, mean over the scenes of the open test set, of
 
 * *network-free*: each read spread over the span that it covers, wherever that lies (CRL Eq. 3), and
   unmeasured pixels filled in from their neighbours, slot by slot;
@@ -30,17 +30,21 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.emulator import Emulator
-from firmware_sim.feasibility import Feasibility, Hardware
-from firmware_sim.noise import preset
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.staggering import stagger
-from host.bundle import Bundle
-from host.metrics import mse, psnr_of_mse
-from host.reconstruct import NetworkFree, OnnxReconstructor, initial_reconstruction
-from models.data.cut import SIDE, read_cut
-from models.data.packages import default_cache, obtain
-from models.data.test_set import SLOTS, TEST_SET
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.feasibility import Feasibility, Hardware
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.staggering import stagger
+from focalloop.firmware_sim.noise import preset
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.quality import mse, psnr_of_mse
+from focalloop.host.reconstruction.reconstruct import (
+    NetworkFree,
+    OnnxReconstructor,
+    initial_reconstruction,
+)
+from focalloop.models.data.cut import SIDE, read_cut
+from focalloop.models.data.packages import default_cache, obtain
+from focalloop.models.data.test_set import SLOTS, TEST_SET
 
 BUNDLES = (
     "edge-fixed-1of16",

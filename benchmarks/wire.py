@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from firmware_sim.board_server import NO_FAULTS
-from firmware_sim.board_settings import BoardSettings
-from firmware_sim.faults import Faults
-from firmware_sim.noise import NoiseProfile, preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.read_plan import ReadPlan
-from firmware_sim.transport import PtyServer, stop_on_signals
-from firmware_sim.virtual_board import VirtualBoard
-from firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
-from host import Board
+from focalloop.firmware_sim.faults import Faults
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.firmware_sim.serving.server import NO_FAULTS
+from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
+from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+from focalloop.firmware_sim.virtual_board.settings import BoardSettings
+from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
+from focalloop.host import Board
 
 BAUD = 921600
 LINE_RATE = BAUD / 10

@@ -3,11 +3,11 @@
 `Readings` go in, a `Calibration` comes out; ``docs/calibration-math.md`` derives what is between.
 """
 
-from calibration.analysis import Settings
-from calibration.errors import CalibrationError
-from calibration.estimator import calibrate
-from calibration.readings import Level, Readings
-from calibration.result import Calibration, Estimate
+from focalloop.calibration.errors import CalibrationError
+from focalloop.calibration.estimator import calibrate
+from focalloop.calibration.fitting.analysis import Settings
+from focalloop.calibration.readings import Level, Readings
+from focalloop.calibration.result import Calibration, Estimate
 
 __all__ = [
     "Calibration",

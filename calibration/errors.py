@@ -1,6 +1,6 @@
 """The error of this package."""
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 
 class CalibrationError(FocalloopError, ValueError):

@@ -7,12 +7,12 @@ import math
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from calibration.analysis import Analysis, Settings, analyse
-from calibration.estimates import estimates_of, profile_of, signal_covariance
-from calibration.findings import warnings_of
-from calibration.readings import Readings
-from calibration.result import Calibration, Curve, LevelSummary
-from calibration.transfer_points import ROUNDING_DN2, TransferPoint
+from focalloop.calibration.fitting.analysis import Analysis, Settings, analyse
+from focalloop.calibration.fitting.estimates import estimates_of, profile_of, signal_covariance
+from focalloop.calibration.fitting.findings import warnings_of
+from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
+from focalloop.calibration.readings import Readings
+from focalloop.calibration.result import Calibration, Curve, LevelSummary
 
 _QUANTILES = 201
 """Points of the quantile plot."""

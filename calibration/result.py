@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.noise import NoiseProfile
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ The light parts are here at once; `Emulator` is loaded on first use, because it 
 
 from typing import TYPE_CHECKING, Any
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.noise import PRESETS, NoiseProfile, preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.read_plan import ReadPlan
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, preset
 
 if TYPE_CHECKING:
-    from firmware_sim.emulator import Emulator
+    from focalloop.firmware_sim.emulator.emulator import Emulator
 
 __all__ = [
     "NAMED_TILES",
@@ -27,7 +27,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name == "Emulator":
-        from firmware_sim.emulator import Emulator
+        from focalloop.firmware_sim.emulator.emulator import Emulator
 
         return Emulator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import DEFAULT_SLOTS
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_SLOTS
 
 SCHEMA_VERSION = 1
 """Version of the JSON file; a reader refuses one it does not know."""

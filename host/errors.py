@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.wire import ErrorCode
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.wire import ErrorCode
 
 
 class PortError(FocalloopError):

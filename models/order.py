@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 
 DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"
@@ -52,7 +52,7 @@ class Order:
     search
         Whether a search finds the tiles that the policy begins at.
     credit, profile
-        As in `models.policy` and `models.networks`.
+        As in `focalloop.models.map_learning.policy` and `focalloop.models.networks.profiles`.
     aperture
         Whether to measure through the coded aperture.
     start
@@ -60,7 +60,7 @@ class Order:
     learning_rate
         None for what suits the start.
     batch, crop, seed
-        As in `models.run.RunSettings`.
+        As in `focalloop.models.training.run.RunSettings`.
 
     Raises
     ------

@@ -22,24 +22,24 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.noise import preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.tiles import APERTURE_TILE
-from models import processes
-from models.data.build import save_windows
-from models.data.files import written_whole
-from models.data.footage import FOOTAGE_SETTINGS, footage_data
-from models.learn_map import MAP_SIDE, MapRun
-from models.learner import Learner
-from models.map_source import MapSource, OneMap, RandomTiles
-from models.networks import default_settings
-from models.order import MAP, NETWORK, PRICE, RANDOM_TILES, Order
-from models.policy import PolicySettings
-from models.run import CHECKPOINT, Run, RunSettings, make_folder
-from models.start import Start, find_start
-from models.tile_search import SearchSettings, search_tiles
-from models.train import NetworkRun
-from models.training_data import TrainError, TrainingData
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.firmware_sim.noise import preset
+from focalloop.models.data.build import save_windows
+from focalloop.models.data.files import written_whole
+from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
+from focalloop.models.map_learning.learn_map import MAP_SIDE, MapRun
+from focalloop.models.map_learning.policy import PolicySettings
+from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
+from focalloop.models.networks.profiles import default_settings
+from focalloop.models.order import MAP, NETWORK, PRICE, RANDOM_TILES, Order
+from focalloop.models.training import processes
+from focalloop.models.training.learner import Learner
+from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
+from focalloop.models.training.run import CHECKPOINT, Run, RunSettings, make_folder
+from focalloop.models.training.start import Start, find_start
+from focalloop.models.training.train import NetworkRun
+from focalloop.models.training.training_data import TrainError, TrainingData
 
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"

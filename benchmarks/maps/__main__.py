@@ -17,13 +17,13 @@ from rich.markup import escape
 from benchmarks.maps import plan as plans
 from benchmarks.maps import scores
 from benchmarks.maps import table as tables
-from firmware_sim.clips import load_clips
-from firmware_sim.errors import FocalloopError
-from host.bundle import Bundle
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.reconstruction.bundle import Bundle
 
 if TYPE_CHECKING:
     from benchmarks.maps.comparison import Comparison
-    from models.train import NetworkRun
+    from focalloop.models.training.train import NetworkRun
 
 app = typer.Typer(
     help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",
@@ -83,7 +83,7 @@ def train(
     --start edge-universal --clips test_set.npz -o runs/maps
     """
     from benchmarks.maps import comparison
-    from models.training_data import TrainingData
+    from focalloop.models.training.training_data import TrainingData
 
     plans.load(plan_file)  # a mistake shows before the data is loaded
     shared = comparison.Comparison(

@@ -26,19 +26,19 @@ from torch import Tensor
 from benchmarks.maps import plan
 from benchmarks.maps.plan import Entry, PlanError
 from benchmarks.maps.scores import SCORES, write_whole
-from firmware_sim.clips import Clips
-from firmware_sim.noise import preset
-from firmware_sim.ratio_map import DEFAULT_SLOTS, RatioMap
-from host.bundle import Bundle
-from host.evaluate import Evaluation, evaluate
-from models.export import export_run
-from models.learner import below
-from models.map_source import MapSource, OneMap
-from models.networks import PROFILES, NetworkSettings, default_settings
-from models.run import RunSettings
-from models.train import RATIO_MAP, NetworkRun
-from models.training_data import TrainError, TrainingData
-from models.weights import load_weights
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_SLOTS, RatioMap
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.clips import Clips
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.evaluate import Evaluation, evaluate
+from focalloop.models.export.bundle import export_run
+from focalloop.models.networks.profiles import PROFILES, NetworkSettings, default_settings
+from focalloop.models.training.learner import below
+from focalloop.models.training.map_source import MapSource, OneMap
+from focalloop.models.training.run import RunSettings
+from focalloop.models.training.train import RATIO_MAP, NetworkRun
+from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.weights import load_weights
 
 BUNDLE = "bundle"
 NOISE = "paper"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, MapScore, ScoresError, best, budgets, of
 from benchmarks.maps.table import HAND
-from firmware_sim.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, LEVEL_COLOURS
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, LEVEL_COLOURS
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,

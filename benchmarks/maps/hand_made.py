@@ -6,7 +6,7 @@ which are sharp; *dispersed* tiles leave no two measured pixels next to each oth
 
 from __future__ import annotations
 
-from firmware_sim.tiles import NAMED_TILES
+from focalloop.firmware_sim.maps.tiles import NAMED_TILES
 
 Tile = list[list[int]]
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.maps import hand_made
-from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.tiles import APERTURE_TILE
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 
 METHODS = ("learned", "relaxed", "searched", "tile", "fixed", "random")
 """Policy gradient, other ways to find a map by machine, by hand, one level, and chance."""
@@ -57,7 +57,8 @@ class Entry:
     profile
         Of the network.
     batch, crop, learning_rate, warm_up_steps
-        As in `models.run.RunSettings`; the rate suits networks that start from a universal one.
+        As in `focalloop.models.training.run.RunSettings`; the rate suits networks that start from a
+        universal one.
     network
         Settings in which the network differs from its profile.
     """

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.maps.scores import ScoresError
-from firmware_sim.clips import Clips
-from firmware_sim.noise import preset
-from host import metrics
-from host.bundle import Bundle
-from host.evaluate import capture_clips
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.clips import Clips
+from focalloop.host.reconstruction import quality as metrics
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.evaluate import capture_clips
 
 ENLARGED = 80
 """Side of the enlarged part, pixels."""

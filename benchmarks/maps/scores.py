@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 SCHEMA = 1
 CONFIDENCE = 0.95

@@ -4,7 +4,7 @@
 :class:`FaultyLine` does it to the bytes between a host and a board.
 """
 
-from firmware_sim.faults.line import Event, FaultyLine, Pipe
-from firmware_sim.faults.settings import Direction, Faults, FaultsError, Times
+from focalloop.firmware_sim.faults.line import Event, FaultyLine, Pipe
+from focalloop.firmware_sim.faults.settings import Direction, Faults, FaultsError, Times
 
 __all__ = ["Direction", "Event", "Faults", "FaultsError", "FaultyLine", "Pipe", "Times"]

@@ -7,7 +7,7 @@ import random
 from collections import Counter, deque
 from typing import Literal
 
-from firmware_sim.faults.settings import Direction, Faults, Times
+from focalloop.firmware_sim.faults.settings import Direction, Faults, Times
 
 AIR_BYTES = 1 << 20
 """Bytes that a delayed line holds in each direction; a sender waits, or what is beyond is lost."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 MOST_PER_S = 1000.0
 """Most often that something may happen; a finer grain than a line's pauses means nothing."""

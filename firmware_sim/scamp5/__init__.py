@@ -1,10 +1,17 @@
 """A SCAMP-5 vision chip at the level of its instructions; see ``docs/scamp5.md``."""
 
-from firmware_sim.scamp5.instructions import Areg, Direction, Dreg, Instruction, Op, Scamp5Error
-from firmware_sim.scamp5.machine import Machine
-from firmware_sim.scamp5.program import Call, Program, assemble
-from firmware_sim.scamp5.readout import Grid, Timing
-from firmware_sim.scamp5.reference import Mode, TransferNoise
+from focalloop.firmware_sim.scamp5.instructions import (
+    Areg,
+    Direction,
+    Dreg,
+    Instruction,
+    Op,
+    Scamp5Error,
+)
+from focalloop.firmware_sim.scamp5.machine import Machine
+from focalloop.firmware_sim.scamp5.program import Call, Program, assemble
+from focalloop.firmware_sim.scamp5.readout import Grid, Timing
+from focalloop.firmware_sim.scamp5.reference import Mode, TransferNoise
 
 __all__ = [
     "Areg",

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.scamp5 import kernels
-from firmware_sim.scamp5.instructions import (
+from focalloop.firmware_sim.scamp5 import kernels
+from focalloop.firmware_sim.scamp5.instructions import (
     DNEWS_SELECT,
     NEIGHBOUR_DIRECTION,
     NEIGHBOURS,
@@ -28,14 +28,14 @@ from firmware_sim.scamp5.instructions import (
     Instruction,
     Op,
 )
-from firmware_sim.scamp5.kernels import (
+from focalloop.firmware_sim.scamp5.kernels import (
     ANALOG_PLANES,
     BLOCK,
     DIGITAL_PLANES,
     OUTGOING,
     Code,
 )
-from firmware_sim.scamp5.reference import RESET_LEVEL, integer_gain, selected
+from focalloop.firmware_sim.scamp5.reference import RESET_LEVEL, integer_gain, selected
 
 _BARRIERS = (Code.SHIFT, Code.DNEWS, Code.PROP, Code.SELECT)
 _R0, _R12, _FLAG = Dreg.R0.value, Dreg.R12.value, Dreg.FLAG.value

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.read_plan import ReadPlan, read_slots
-from firmware_sim.scamp5.instructions import FREE_MASKS, Areg, Dreg, Op, Scamp5Error
-from firmware_sim.scamp5.machine import Machine
-from firmware_sim.scamp5.program import Call, Program
-from firmware_sim.scamp5.readout import Grid, Timing
-from firmware_sim.scamp5.reference import GAIN_BITS, LOWEST, Mode
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan, read_slots
+from focalloop.firmware_sim.scamp5.instructions import FREE_MASKS, Areg, Dreg, Op, Scamp5Error
+from focalloop.firmware_sim.scamp5.machine import Machine
+from focalloop.firmware_sim.scamp5.program import Call, Program
+from focalloop.firmware_sim.scamp5.readout import Grid, Timing
+from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, LOWEST, Mode
 
 FULL_SCALE_LSB = 127
 """LSB of a full-window exposure of white: the half range that PIX has above its reset level."""
@@ -137,7 +137,8 @@ class Exposure:
         machine : Machine
             Of the map's size.
         scene : ndarray of uint8 or float32, shape (T, H, W) or (N, T, H, W)
-            As for `firmware_sim.emulator.Emulator.capture`; uint8 in integer mode.
+            As for `focalloop.firmware_sim.emulator.emulator.Emulator.capture`; uint8 in integer
+            mode.
 
         Returns
         -------

@@ -15,8 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.scamp5.instructions import Areg, Dreg
-from firmware_sim.scamp5.reference import GAIN_BITS, HIGHEST, LOWEST, RESET_LEVEL
+from focalloop.firmware_sim.scamp5.instructions import Areg, Dreg
+from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, HIGHEST, LOWEST, RESET_LEVEL
 
 i8, i16, i32 = np.int8, np.int16, np.int32
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
@@ -265,13 +265,13 @@ def run_block(
     rows : ndarray of int64, shape (n, 9)
         See `Code`.
     analog, digital, charge : ndarray, shape (planes, H * W) and (H * W,)
-        The registers; see `firmware_sim.scamp5.compiled.CompiledArray`.
+        The registers; see `focalloop.firmware_sim.scamp5.compiled.CompiledArray`.
     light : ndarray of uint8, shape (N, T, H * W)
         The scene.
     scans : ndarray of uint8, shape (N, S, H * W)
         Receives what SCAN reads.
     gain, top : uint32, uint16
-        From `firmware_sim.scamp5.reference.integer_gain`.
+        From `focalloop.firmware_sim.scamp5.reference.integer_gain`.
     """
     wide = np.empty(BLOCK, i16)
     for begin in range(first, stop, BLOCK):

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.scamp5.exposure import Exposure
-from firmware_sim.scamp5.instructions import Scamp5Error
-from firmware_sim.scamp5.machine import SHAPE
-from firmware_sim.scamp5.readout import Timing
+from focalloop.firmware_sim.scamp5.exposure import Exposure
+from focalloop.firmware_sim.scamp5.instructions import Scamp5Error
+from focalloop.firmware_sim.scamp5.machine import SHAPE
+from focalloop.firmware_sim.scamp5.readout import Timing
 
 PICTURE_NAME = "levels.bmp"
 """File of `mask_picture` that the source asks the host for."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from firmware_sim.scamp5.compiled import CompiledArray, compile_program
-from firmware_sim.scamp5.instructions import (
+from focalloop.firmware_sim.scamp5.compiled import CompiledArray, compile_program
+from focalloop.firmware_sim.scamp5.instructions import (
     NEIGHBOURS,
     SOURCES_ONLY,
     Areg,
@@ -18,9 +18,15 @@ from firmware_sim.scamp5.instructions import (
     Op,
     Scamp5Error,
 )
-from firmware_sim.scamp5.program import Program
-from firmware_sim.scamp5.readout import Timing
-from firmware_sim.scamp5.reference import HIGHEST, LOWEST, Mode, ReferenceArray, TransferNoise
+from focalloop.firmware_sim.scamp5.program import Program
+from focalloop.firmware_sim.scamp5.readout import Timing
+from focalloop.firmware_sim.scamp5.reference import (
+    HIGHEST,
+    LOWEST,
+    Mode,
+    ReferenceArray,
+    TransferNoise,
+)
 
 SHAPE = (256, 256)
 """Rows and columns of the chip."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from firmware_sim.scamp5.instructions import (
+from focalloop.firmware_sim.scamp5.instructions import (
     DNEWS_SELECT,
     Areg,
     Direction,

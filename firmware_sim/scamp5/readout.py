@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.scamp5.instructions import Scamp5Error
+from focalloop.firmware_sim.scamp5.instructions import Scamp5Error
 
 MOST_EVENTS = 4000
 """Address events that one scan can give."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim import kernels
-from firmware_sim.draws import Purpose, stream_keys
-from firmware_sim.noise import preset
-from firmware_sim.scamp5.instructions import (
+from focalloop.firmware_sim.emulator import kernels
+from focalloop.firmware_sim.emulator.random_keys import Purpose, stream_keys
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scamp5.instructions import (
     DNEWS_SELECT,
     NEIGHBOUR_DIRECTION,
     STEPS,
@@ -312,7 +312,7 @@ def integer_gain(gain: float) -> tuple[int, int]:
 
 
 def selected(pattern: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Elements that the decoders select (H, W); see `firmware_sim.scamp5.instructions.pattern`."""
+    """Elements that the decoders select (H, W); see `pattern`."""
     row, column, row_mask, column_mask = pattern.to_bytes(4, "big")
     rows = (np.arange(shape[0]) | row_mask) == row | row_mask
     columns = (np.arange(shape[1])[::-1] | column_mask) == column | column_mask

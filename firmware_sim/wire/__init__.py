@@ -33,7 +33,7 @@ or a length that the layout cannot hold.
 
 from __future__ import annotations
 
-from firmware_sim.wire.constants import (
+from focalloop.firmware_sim.wire.constants import (
     ANSWER_CACHE,
     BITMAP_CHUNKS,
     DEAD_AFTER_S,
@@ -51,7 +51,7 @@ from firmware_sim.wire.constants import (
     UploadKind,
     WindowKind,
 )
-from firmware_sim.wire.framing import (
+from focalloop.firmware_sim.wire.framing import (
     DEFAULT_MAX_PAYLOAD,
     FLAG_ERROR,
     FLAG_RESPONSE,
@@ -65,7 +65,7 @@ from firmware_sim.wire.framing import (
     decode_frame,
     encoded_limit,
 )
-from firmware_sim.wire.session import (
+from focalloop.firmware_sim.wire.session import (
     ConfigureRequest,
     ErrorAnswer,
     HelloAnswer,
@@ -75,7 +75,7 @@ from firmware_sim.wire.session import (
     TimeSyncAnswer,
     TimeSyncRequest,
 )
-from firmware_sim.wire.uploads import (
+from focalloop.firmware_sim.wire.uploads import (
     UPLOAD_CHUNK_OVERHEAD,
     UploadBeginAnswer,
     UploadBeginRequest,
@@ -84,7 +84,7 @@ from firmware_sim.wire.uploads import (
     UploadCommitAnswer,
     UploadCommitRequest,
 )
-from firmware_sim.wire.windows import (
+from focalloop.firmware_sim.wire.windows import (
     FRAGMENT_OVERHEAD,
     CalibrationCaptureRequest,
     CaptureRequest,

@@ -15,7 +15,7 @@ from struct import Struct
 
 from cobs import cobs
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 PROTOCOL_VERSION = 1
 """Version in every frame header; raised when a message changes incompatibly."""
@@ -33,7 +33,7 @@ FLAG_RESPONSE = 0x01
 """The frame answers the request of the same sequence number."""
 
 FLAG_ERROR = 0x02
-"""The answer is an error; its body is an :class:`firmware_sim.wire.ErrorAnswer`."""
+"""The answer is an error; its body is an :class:`focalloop.firmware_sim.wire.ErrorAnswer`."""
 
 _HEADER = Struct("<BBBHH")
 _CRC = Struct("<I")
@@ -58,7 +58,7 @@ class Frame:
     Attributes
     ----------
     type : int
-        A :class:`firmware_sim.wire.MessageType`, or any other byte a peer sent.
+        A :class:`focalloop.firmware_sim.wire.MessageType`, or any other byte a peer sent.
     sequence : int
         0..65535. A request's own number, repeated by its answer; for frames that a board sends
         unasked, the board's count of such frames, so that a receiver can tell how many it lost.

@@ -8,7 +8,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import ClassVar, Self, TypeVar
 
-from firmware_sim.wire.framing import WireError
+from focalloop.firmware_sim.wire.framing import WireError
 
 E = TypeVar("E", bound=IntEnum)
 

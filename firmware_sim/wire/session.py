@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, ClassVar, Self
 
-from firmware_sim.wire.constants import BoardState, ErrorCode, Feature, LogLevel, UploadKind
-from firmware_sim.wire.framing import PROTOCOL_VERSION, WireError
-from firmware_sim.wire.layout import (
+from focalloop.firmware_sim.wire.constants import (
+    BoardState,
+    ErrorCode,
+    Feature,
+    LogLevel,
+    UploadKind,
+)
+from focalloop.firmware_sim.wire.framing import PROTOCOL_VERSION, WireError
+from focalloop.firmware_sim.wire.layout import (
     FixedBody,
     check_least,
     check_length,

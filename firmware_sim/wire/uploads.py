@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar, Self
 
-from firmware_sim.wire.constants import HASH_BYTES, UploadKind
-from firmware_sim.wire.framing import WireError
-from firmware_sim.wire.layout import FixedBody, check_least, pack
+from focalloop.firmware_sim.wire.constants import HASH_BYTES, UploadKind
+from focalloop.firmware_sim.wire.framing import WireError
+from focalloop.firmware_sim.wire.layout import FixedBody, check_least, pack
 
 _CHUNK = Struct("<BI")
 UPLOAD_CHUNK_OVERHEAD = _CHUNK.size

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar, Self
 
-from firmware_sim.wire.constants import MAP_HASH_PREFIX_BYTES, WindowKind
-from firmware_sim.wire.framing import WireError
-from firmware_sim.wire.layout import FixedBody, check_least, member, pack
+from focalloop.firmware_sim.wire.constants import MAP_HASH_PREFIX_BYTES, WindowKind
+from focalloop.firmware_sim.wire.framing import WireError
+from focalloop.firmware_sim.wire.layout import FixedBody, check_least, member, pack
 
 _FRAGMENT = Struct("<II")
 FRAGMENT_OVERHEAD = _FRAGMENT.size

@@ -14,15 +14,15 @@ from importlib.metadata import entry_points, version
 import typer
 from rich.markup import escape
 
-from firmware_sim.errors import FocalloopError
-from host.cli import (
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.cli.commands import (
     board_commands,
     calibrate_commands,
     evaluate_commands,
     live_commands,
     map_commands,
 )
-from host.cli.output import console
+from focalloop.host.cli.output import console
 
 app = typer.Typer(
     name="focalloop",

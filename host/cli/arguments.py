@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
-from firmware_sim.ratio_map import DEFAULT_SLOTS, NAMED_TILES, RatioMap, RatioMapError
-from host.bundle import Bundle, list_bundles
+from focalloop.firmware_sim.maps.ratio_map import (
+    DEFAULT_SLOTS,
+    NAMED_TILES,
+    RatioMap,
+    RatioMapError,
+)
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
+from focalloop.host.reconstruction.bundle import Bundle, list_bundles
 
 DEFAULT_SHAPE = (256, 256)
 """Array size (H, W) that a named tile fills where nothing else says one."""

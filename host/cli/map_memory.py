@@ -9,8 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap, RatioMapError
-from firmware_sim.wire import HelloAnswer
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.wire import HelloAnswer
 
 
 def remember(ratio_map: RatioMap) -> None:

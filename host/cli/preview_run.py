@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from host.cli.output import console, emit_json
-from host.live.state import LiveState, Phase
-from host.service.binding import address_of, check_exposure, host_names, listen
+from focalloop.host.cli.output import console, emit_json
+from focalloop.host.live.state import LiveState, Phase
+from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
 
 if TYPE_CHECKING:
-    from host.live.session import LiveSession
+    from focalloop.host.live.session import LiveSession
 
 _POLL_S = 0.1
 
@@ -68,8 +68,8 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
     session = make_session()
     with listen(page.host, page.port) as sock, session:
         # Only now: the emulator starts while these are loaded.
-        from host.service.api import create_app
-        from host.service.server import Service
+        from focalloop.host.service.api import create_app
+        from focalloop.host.service.server import Service
 
         url = address_of(sock) + (f"?token={quote(page.token)}" if page.token else "")
         app = create_app(session, token=page.token, host_names=host_names(page.host))

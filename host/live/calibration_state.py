@@ -1,7 +1,7 @@
 """What a page is told of a calibration: how far it is, and what it has found up to now.
 
-Plain frozen values, ready for JSON, as in `host.live.state`. A figure that is not finite, such as
-the end of an open interval, is None.
+Plain frozen values, ready for JSON, as in `focalloop.host.live.state`. A figure that is not finite,
+such as the end of an open interval, is None.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from calibration.result import Calibration, Estimate, LevelSummary
+    from focalloop.calibration.result import Calibration, Estimate, LevelSummary
 
 
 class CalibrationPhase(StrEnum):
@@ -101,7 +101,7 @@ class CalibrationState:
 
 
 class CalibrationSource(Protocol):
-    """What the service shows and steers of it; `host.live.calibrator.Calibrator` is one."""
+    """What the service shows and steers of it; `Calibrator` is one."""
 
     @property
     def result(self) -> Calibration | None:
@@ -132,8 +132,8 @@ class CalibrationSource(Protocol):
 def fit_state(calibration: Calibration, windows: int) -> FitState:
     """Return what there is to tell about a calibration made from so many windows."""
     # With SciPy, which a start need not wait for.
-    from calibration.report import MEANINGS
-    from calibration.report_verdict import verdict
+    from focalloop.calibration.report.page import MEANINGS
+    from focalloop.calibration.report.verdict import verdict
 
     said = verdict(calibration)
     return FitState(

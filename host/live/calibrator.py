@@ -13,21 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.wire import Feature
-from host.board import Board
-from host.calibration_capture import take
-from host.calibration_design import Design, Step, plan
-from host.capture import Capture, CaptureWriter
-from host.errors import BoardLostError
-from host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
-from host.live.errands import Errands
-from host.live.ledger import Ledger
-from host.live.report import sentence
-from host.live.state import Phase
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.wire import Feature
+from focalloop.host.board.client import Board
+from focalloop.host.captures.calibration_capture import take
+from focalloop.host.captures.calibration_design import Design, Step, plan
+from focalloop.host.captures.capture import Capture, CaptureWriter
+from focalloop.host.errors import BoardLostError
+from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
+from focalloop.host.live.errands import Errands
+from focalloop.host.live.ledger import Ledger
+from focalloop.host.live.report import sentence
+from focalloop.host.live.state import Phase
 
 if TYPE_CHECKING:
-    from calibration import Calibration
+    from focalloop.calibration import Calibration
 
 _log = logging.getLogger("focalloop.live")
 
@@ -224,8 +224,8 @@ class Calibrator:
     def _fit(self, captures: list[Capture], *, final: bool) -> Calibration | None:
         """Fit what was taken up to now; too little for that is told only at the end."""
         # With SciPy, which takes a second to load, and only now.
-        from calibration import CalibrationError, calibrate
-        from host.calibration_readings import readings_of
+        from focalloop.calibration import CalibrationError, calibrate
+        from focalloop.host.captures.calibration_readings import readings_of
 
         readings = readings_of(captures)
         origin = {

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from host.board import Board
-from host.errors import BoardLostError
+from focalloop.host.board.client import Board
+from focalloop.host.errors import BoardLostError
 
 Work = Callable[[Board], None]
 

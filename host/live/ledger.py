@@ -8,9 +8,9 @@ from collections import deque
 from dataclasses import replace
 from typing import Literal
 
-from host.live.newest import Durations, Rate
-from host.live.state import Message, Phase, SpeedState
-from host.windows import Window
+from focalloop.host.board.reception import Window
+from focalloop.host.live.newest import Durations, Rate
+from focalloop.host.live.state import Message, Phase, SpeedState
 
 _MOST_MESSAGES = 50
 _REMEMBERED_WINDOWS = 64

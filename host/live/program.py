@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from host.board import Board
-from host.errors import BoardLostError
-from host.live.ledger import Ledger
-from host.live.rebuilder import Rebuilder
-from host.live.report import sentence
-from host.live.state import BundleState, Phase
-from host.reconstruct import NETWORK_FREE
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.host.board.client import Board
+from focalloop.host.errors import BoardLostError
+from focalloop.host.live.ledger import Ledger
+from focalloop.host.live.rebuilder import Rebuilder
+from focalloop.host.live.report import sentence
+from focalloop.host.live.state import BundleState, Phase
+from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
 DEFAULT_TILE = "tile-2of16"
 """Map where neither the user nor a bundle names one."""

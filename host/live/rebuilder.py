@@ -8,11 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from firmware_sim.ratio_map import RatioMap
-from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle, BundleError, list_bundles
-from host.live.state import BundleState
-from host.reconstruct import NETWORK_FREE, Float32, NetworkFree, ReconstructError, Reconstructor
-from host.windows import Window
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.board.reception import Window
+from focalloop.host.live.state import BundleState
+from focalloop.host.reconstruction.bundle import (
+    DEFAULT_BUNDLE,
+    UNIVERSAL_BUNDLE,
+    Bundle,
+    BundleError,
+    list_bundles,
+)
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    Float32,
+    NetworkFree,
+    ReconstructError,
+    Reconstructor,
+)
 
 THREADS = 2
 """Threads inside one reconstruction: the shortest wait for one window on two cores."""

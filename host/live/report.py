@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from firmware_sim.wire import Feature
-from host.board import Board
-from host.live.state import BoardState, LinkState
+from focalloop.firmware_sim.wire import Feature
+from focalloop.host.board.client import Board
+from focalloop.host.live.state import BoardState, LinkState
 
 
 def board_state(board: Board) -> BoardState:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from host.live.state import ScoreState
-from host.metrics import psnr, ssim
-from host.reconstruct import Float32
+from focalloop.host.live.state import ScoreState
+from focalloop.host.reconstruction.quality import psnr, ssim
+from focalloop.host.reconstruction.reconstruct import Float32
 
 SSIM_STEP = 4
 """Slots from one scored by SSIM to the next: all 16 would cost a fifth of a core."""

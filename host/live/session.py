@@ -20,21 +20,22 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.wire import Feature
-from host.board import Board
-from host.errors import BoardError, BoardLostError
-from host.live.calibrator import Calibrator
-from host.live.errands import Errands
-from host.live.ledger import Ledger
-from host.live.newest import Newest
-from host.live.program import Program
-from host.live.rebuilder import Rebuilder
-from host.live.report import board_state, link_state, sentence
-from host.live.scoring import score
-from host.live.source import BoardSource
-from host.live.state import (
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.wire import Feature
+from focalloop.host.board.client import Board
+from focalloop.host.board.reception import Window
+from focalloop.host.errors import BoardError, BoardLostError
+from focalloop.host.live.board_source import BoardSource
+from focalloop.host.live.calibrator import Calibrator
+from focalloop.host.live.errands import Errands
+from focalloop.host.live.ledger import Ledger
+from focalloop.host.live.newest import Newest
+from focalloop.host.live.program import Program
+from focalloop.host.live.rebuilder import Rebuilder
+from focalloop.host.live.report import board_state, link_state, sentence
+from focalloop.host.live.scoring import score
+from focalloop.host.live.state import (
     BundleState,
     LinkState,
     LiveState,
@@ -43,8 +44,7 @@ from host.live.state import (
     ScoreState,
     map_state,
 )
-from host.reconstruct import Float32, initial_reconstruction
-from host.windows import Window
+from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
 
 DRAWN_STEP = 4
 """Slots from one drawn picture to the next where no viewer asks for more: 60 of 240 a second."""

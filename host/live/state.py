@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.ratio_map import RatioMap
-from host.live.calibration_state import CalibrationSource, CalibrationState
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.live.calibration_state import CalibrationSource, CalibrationState
 
 
 class Phase(StrEnum):
@@ -201,7 +201,7 @@ class Picture:
 
 
 class LiveSource(Protocol):
-    """What the service shows and steers; `host.live.session.LiveSession` is one."""
+    """What the service shows and steers; `focalloop.host.live.session.LiveSession` is one."""
 
     @property
     def ratio_map(self) -> RatioMap | None:

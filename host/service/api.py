@@ -15,14 +15,21 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from firmware_sim import ratio_map_files
-from firmware_sim.ratio_map import LEVEL_COLOURS, RatioMap
-from host.live.state import BoardState, BundleState, LiveSource, LiveState, MapState, map_state
-from host.service.calibration import add_calibration_routes
-from host.service.gate import Gate
-from host.service.metrics import registry_of
-from host.service.preview import preview
-from host.service.refusals import add_refusals, refusals
+from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
+from focalloop.host.live.state import (
+    BoardState,
+    BundleState,
+    LiveSource,
+    LiveState,
+    MapState,
+    map_state,
+)
+from focalloop.host.service.calibration import add_calibration_routes
+from focalloop.host.service.gate import Gate
+from focalloop.host.service.preview import preview
+from focalloop.host.service.prometheus import registry_of
+from focalloop.host.service.refusals import add_refusals, refusals
 
 MAX_MAP_BYTES = 4 << 20
 """Largest body of a map upload; the largest useful map file is far below."""
@@ -74,7 +81,7 @@ def create_app(
     token
         Bearer token that every request but the page's own files needs; None asks for none.
     host_names
-        Names the Host header may carry (see `host.service.gate`); None allows any.
+        Names the Host header may carry (see `focalloop.host.service.gate`); None allows any.
     """
     app = FastAPI(
         title="focalloop",

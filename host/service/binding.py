@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 DEFAULT_PORT = 8000
 _PORTS_TRIED = 20

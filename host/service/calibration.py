@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from host.live.calibration_state import CalibrationState
-from host.live.calibrator import DEFAULT_READS, MAX_READS
-from host.live.state import LiveSource
-from host.service.refusals import refusals
+from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.calibrator import DEFAULT_READS, MAX_READS
+from focalloop.host.live.state import LiveSource
+from focalloop.host.service.refusals import refusals
 
 if TYPE_CHECKING:
-    from calibration import Calibration
+    from focalloop.calibration import Calibration
 
 
 class CalibrationRequest(BaseModel):
@@ -66,7 +66,7 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/calibration/report.html", responses=refusals(404))
     def get_report() -> Response:
         """Return the report as one page to keep."""
-        from calibration.report import report_html  # with SciPy, and only now
+        from focalloop.calibration.report.page import report_html  # with SciPy, and only now
 
         return _download(report_html(_result(source)), "text/html; charset=utf-8", "report.html")
 

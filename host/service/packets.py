@@ -10,7 +10,7 @@ import struct
 
 import numpy as np
 
-from host.live.state import Picture
+from focalloop.host.live.state import Picture
 
 PICTURE, READOUT = 1, 2
 VERSION = 1

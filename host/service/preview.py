@@ -14,8 +14,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from host.live.state import LiveSource, Picture
-from host.service.packets import pack_picture, pack_readout
+from focalloop.host.live.state import LiveSource, Picture
+from focalloop.host.service.packets import pack_picture, pack_readout
 
 STATE_PERIOD_S = 0.25
 LARGEST_STEP = 16

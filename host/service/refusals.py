@@ -9,12 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from firmware_sim.errors import FocalloopError
-from host.bundle import BundleError
-from host.errors import BoardError, CaptureError
-from host.live.calibrator import CalibratorError
-from host.live.report import sentence
-from host.reconstruct import ReconstructError
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.errors import BoardError, CaptureError
+from focalloop.host.live.calibrator import CalibratorError
+from focalloop.host.live.report import sentence
+from focalloop.host.reconstruction.bundle import BundleError
+from focalloop.host.reconstruction.reconstruct import ReconstructError
 
 _WRONG_INPUT = (BundleError, ReconstructError, BoardError, CaptureError, ValueError)
 """The sender is to change something."""

@@ -37,9 +37,9 @@ class Service:
     Parameters
     ----------
     app
-        From `host.service.create_app`.
+        From `focalloop.host.service.create_app`.
     sock
-        From `host.service.binding.listen`.
+        From `focalloop.host.service.binding.listen`.
     """
 
     def __init__(self, app: FastAPI, sock: socket.socket) -> None:

@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from firmware_sim.clips import LUMA_WEIGHTS
-from models.data.files import written_whole
-from models.data.motion import Motion, view, warp, waves
-from models.data.sources import Source, SourceError
+from focalloop.firmware_sim.scenes.clips import LUMA_WEIGHTS
+from focalloop.models.data.files import written_whole
+from focalloop.models.data.motion import Motion, view, warp, waves
+from focalloop.models.data.sources import Source, SourceError
 
 Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixels than the limit
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 SIDE = 256
 """Rows and columns of every cut."""

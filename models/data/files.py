@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 
 
 class WriteError(FocalloopError):

@@ -23,7 +23,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
-from firmware_sim.clips import (
+from focalloop.firmware_sim.scenes.clips import (
     VIDEO_SUFFIXES,
     GrayConverter,
     decoded_frames,
@@ -31,8 +31,8 @@ from firmware_sim.clips import (
     gray_image,
     numbered_images,
 )
-from models.data.build import PAN_MARGIN, BuildSettings, build_windows
-from models.data.sources import Source, SourceError, checked_sha256, checked_source
+from focalloop.models.data.build import PAN_MARGIN, BuildSettings, build_windows
+from focalloop.models.data.sources import Source, SourceError, checked_sha256, checked_source
 
 FOOTAGE_SETTINGS = BuildSettings(windows=800, size=128, validation_share=0.08, video_share=0.5)
 """What a quick training needs: a minute or two to render on two cores."""

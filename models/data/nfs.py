@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from firmware_sim.clips import gray_image, numbered_images
-from models.data.files import write_windows
-from models.data.sources import SourceError, checked_sha256
+from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images
+from focalloop.models.data.files import write_windows
+from focalloop.models.data.sources import SourceError, checked_sha256
 
 LICENCE = "Need for Speed: terms of its publishers"
 

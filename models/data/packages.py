@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from firmware_sim.errors import FocalloopError
-from models.data.files import written_whole
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.models.data.files import written_whole
 
 DOWNLOAD_TIMEOUT_S = 1800.0
 """Longest a registry's client may take for one package."""

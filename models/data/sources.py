@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from firmware_sim.errors import FocalloopError
-from models.data.packages import Package, PackagedFile, obtain
-from models.data.test_set import EXCLUDED_SOURCE_SHA256
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.models.data.packages import Package, PackagedFile, obtain
+from focalloop.models.data.test_set import EXCLUDED_SOURCE_SHA256
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".gz"})

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FocalloopError
-from models.data.cut import SIDE, Cut, read_cut
-from models.data.files import written_whole
-from models.data.packages import Package, PackagedFile, obtain
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.models.data.cut import SIDE, Cut, read_cut
+from focalloop.models.data.files import written_whole
+from focalloop.models.data.packages import Package, PackagedFile, obtain
 
 SLOTS = 16
 """Frames of a clip: one window."""

@@ -5,13 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_readings import BLACK_DN, FULL_SCALE_DN, LIGHT, S_R, S_SS, SIGNALS, make_readings
 
-from calibration import Level, Readings, Settings, calibrate
-from calibration.bound import cramer_rao
-from firmware_sim.emulator import Emulator
-from firmware_sim.noise import NoiseProfile
-from firmware_sim.ratio_map import RatioMap
+from benchmarks.bound import cramer_rao
+from focalloop.calibration import Level, Readings, Settings, calibrate
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+from tests.support.made_readings import (
+    BLACK_DN,
+    FULL_SCALE_DN,
+    LIGHT,
+    S_R,
+    S_SS,
+    SIGNALS,
+    make_readings,
+)
 
 DISTURBED = {
     "prnu": 0.01,

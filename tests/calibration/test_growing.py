@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from made_readings import LIGHT, S_R, make_readings
 
-from calibration import CalibrationError, calibrate
+from focalloop.calibration import CalibrationError, calibrate
+from tests.support.made_readings import LIGHT, S_R, make_readings
 
 STEPS = (0.0, 0.0, 0.0, 0.0, LIGHT, LIGHT / 2, LIGHT / 4, LIGHT / 8, 0.75 * LIGHT)
 SPANS = (16.0, 8.0, 4.0, 2.0, 16.0, 8.0, 4.0, 2.0, 12.0)

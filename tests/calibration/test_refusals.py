@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_readings import make_readings
 
-from calibration import CalibrationError, Settings, calibrate
+from focalloop.calibration import CalibrationError, Settings, calibrate
+from tests.support.made_readings import make_readings
 
 
 def with_reads(change, bits=8, **more):

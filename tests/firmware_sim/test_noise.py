@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from firmware_sim import FocalloopError
-from firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
+from focalloop.firmware_sim import FocalloopError
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
+from tests.support import ROOT
 
 
 def test_paper_has_the_paper_s_figures():
@@ -102,7 +102,7 @@ def test_the_json_carries_the_dng_pair_and_lets_others_write_beside():
 
 
 def test_the_documented_example_is_the_preset():
-    text = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
     example = text.split("## Noise profile")[1].split("```json")[1].split("```")[0]
     assert json.loads(example) == preset("paper").as_dict()
 

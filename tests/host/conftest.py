@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from host.cli import main
+from focalloop.host.cli import main
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware_sim.clips import load_clips
-from firmware_sim.emulator import Emulator
-from firmware_sim.noise import preset
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from firmware_sim.read_plan import ReadPlan
-from host.bundle import UNIVERSAL_BUNDLE, Bundle, list_bundles
-from host.metrics import psnr
-from host.reconstruct import NetworkFree, initial_reconstruction
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.reconstruction.bundle import UNIVERSAL_BUNDLE, Bundle, list_bundles
+from focalloop.host.reconstruction.quality import psnr
+from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
 
 
 def clip_path() -> Path:
-    return Path(str(files("host"))) / "clips" / "box.mp4"
+    return Path(str(files("focalloop.host"))) / "clips" / "box.mp4"
 
 
 def seen_under(ratio_map: RatioMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

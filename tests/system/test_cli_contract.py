@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import typer.main
 
-from host.cli import app, main
+from focalloop.host.cli import app, main
 
 NOT_RUN_HERE = {
     "live": "runs until stopped: tests/system/test_live.py",
@@ -20,9 +20,9 @@ NOT_RUN_HERE = {
     "train": "takes minutes: tests/models",
     "export": "needs a training run: tests/models",
     "data build": "needs pictures from packages: tests/models",
-    "data nfs": "needs the data set: tests/models/test_nfs.py",
-    "data test-set": "needs videos from packages: tests/models/test_test_set.py",
-    "data demo-clip": "needs a video from a package: tests/models/test_test_set.py",
+    "data nfs": "needs the data set: tests/models/data/test_nfs.py",
+    "data test-set": "needs videos from packages: tests/models/data/test_test_set.py",
+    "data demo-clip": "needs a video from a package: tests/models/data/test_test_set.py",
 }
 
 RUNS = {
@@ -84,7 +84,7 @@ def run(tmp_path, monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def board():
     """URL of a board that `focalloop emulate --json` serves, read from the document it prints."""
-    command = [sys.executable, "-c", "from host.cli import main; main()"]
+    command = [sys.executable, "-m", "focalloop"]
     command += ["emulate", "--json", "--size", "32x32"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -7,10 +7,10 @@ import socket
 
 import numpy as np
 import pytest
-from running import Running, fails, is_running, wait_until
-from tiny_bundle import tiny_network, write_tiny_bundle
 
-from firmware_sim.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from tests.support.running import Running, fails, is_running, wait_until
+from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
 

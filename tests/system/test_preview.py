@@ -9,11 +9,20 @@ import re
 
 import numpy as np
 import pytest
-from looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause, saved_by, upload
-from running import Running, wait_until
 
-from firmware_sim.ratio_map import NAMED_TILES, RatioMap
-from host.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from tests.support.looking import (
+    DEFAULT_MAP,
+    await_map,
+    canvas,
+    choose,
+    drawn_window,
+    pause,
+    saved_by,
+    upload,
+)
+from tests.support.running import Running, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from running import Running
 
-from firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.noise import NoiseProfile
+from tests.support.running import Running
 
 TRUTH = NoiseProfile(
     name="bench",

@@ -4,13 +4,13 @@ Each test has a service of its own, and nothing else runs beside it.
 """
 
 import numpy as np
-from looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
-from running import Running, wait_until
-from tiny_bundle import tiny_network, write_tiny_bundle
 
-from firmware_sim.ratio_map import RatioMap
-from firmware_sim.tiles import APERTURE_TILE
-from host.bundle import DEFAULT_BUNDLE
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE
+from tests.support.looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
+from tests.support.running import Running, wait_until
+from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 
 def test_a_lost_service_is_said_and_found_again(browser, tmp_path):

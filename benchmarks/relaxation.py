@@ -1,0 +1,349 @@
+"""Learn a tile by gradient descent through a relaxed choice of levels, the roads beside the policy.
+
+A level is a discrete choice and has no gradient. Two ways to lend it one, both with hard choices
+forward, so that the network only ever sees maps that a sensor can have:
+
+``straight-through``
+    The supplement of CRL: one number a cell, whose sigmoid is cut into five equal bins, one a
+    level. Backward the cut is ignored: a step of a bin is worth the difference between its two
+    nearest levels.
+``gumbel``
+    Logits a cell, and a level drawn from them for each scene. Backward a draw is its tempered
+    softmax (Jang et al., 2017; Maddison et al., 2017), ever sharper towards the end of the run.
+
+The loss is that of `Learner.step` (the logarithm of a window's squared error, where CRL has the
+squared error itself) plus lambda times the mean level; a dual step moves lambda until the tile
+costs the budget.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.models.map_learning.tile_budget import most_probable
+from focalloop.models.networks.edge import EdgeNetwork
+from focalloop.models.networks.sensing import brightness
+from focalloop.models.training.learner import ERROR_FLOOR, Learner, NotFiniteError, below
+from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.run import Run, RunSettings
+from focalloop.models.training.train import RATIO_MAP, validation_psnr
+from focalloop.models.training.training_data import TrainError, TrainingData
+
+METHODS = ("straight-through", "gumbel")
+MAP_SIDE = 256
+"""Height and width of the map that is written, pixels."""
+
+_LEVELS = torch.tensor(DEFAULT_LEVEL_SET)
+_START_SPREAD = {"straight-through": 1.0, "gumbel": 0.3}
+"""Standard deviation of the first numbers, so that cells can take different parts."""
+
+
+@dataclass(frozen=True)
+class RelaxationSettings:
+    """How a tile is relaxed.
+
+    Attributes
+    ----------
+    budget
+        Wanted average measurements a pixel, above 0 and up to the largest level.
+    method
+        One of `METHODS`.
+    period
+        Height and width of the tile, pixels.
+    price
+        Lambda at first: what a measurement a pixel costs.
+    dual_rate
+        How fast the price follows what is over budget.
+    learning_rate
+        Of the tile's numbers (Adam).
+    temperatures
+        Of the Gumbel-softmax, from first to last, falling geometrically.
+    judge_learns
+        Whether the network learns along under the tiles that are tried.
+    """
+
+    budget: float
+    method: str = "straight-through"
+    period: tuple[int, int] = (4, 4)
+    price: float = 0.3
+    dual_rate: float = 0.02
+    learning_rate: float = 0.05
+    temperatures: tuple[float, float] = (1.0, 0.1)
+    judge_learns: bool = False
+
+    def __post_init__(self) -> None:
+        largest = DEFAULT_LEVEL_SET[-1]
+        if not 0 < self.budget <= largest:
+            raise TrainError(
+                f"a budget of {self.budget:g} measurements a pixel is outside (0, {largest}]"
+            )
+        if self.method not in METHODS:
+            raise TrainError(f"relaxation {self.method!r} is none of {', '.join(METHODS)}")
+
+
+class RelaxedRun(Run):
+    """Learning of a tile within a budget, by a relaxation, in one process.
+
+    Parameters
+    ----------
+    relaxation
+        How the tile is learned.
+    data, settings, device
+        As in `Run`. The learning rate of `settings` is that of the judge, if it learns.
+
+    Raises
+    ------
+    TrainError
+        If the network is not of the edge profile, whose inputs alone can be mixed.
+    """
+
+    def __init__(
+        self,
+        relaxation: RelaxationSettings,
+        data: TrainingData,
+        settings: RunSettings,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(data, settings, device)
+        if not isinstance(self.learner.network, EdgeNetwork):
+            raise TrainError("a relaxed map needs a network of the edge profile to be judged by")
+        self.relaxation = relaxation
+        self.price = relaxation.price
+        generator = torch.Generator().manual_seed(settings.seed)
+        # Begin above the budget: it is easier to see which reads matter least than which are
+        # missing.
+        self._restart(_first_numbers(relaxation, 1.5 * relaxation.budget, generator))
+
+    def _restart(self, numbers: Tensor) -> None:
+        self.numbers = nn.Parameter(numbers)
+        self._optimizer = torch.optim.Adam([self.numbers], betas=(0.9, 0.98))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """How the tile is learned."""
+        relaxation = asdict(self.relaxation)
+        return {"relaxation": {k: _as_json(value) for k, value in relaxation.items()}}
+
+    def step(self) -> float:
+        """Measure a batch under relaxed tiles and follow the gradient; return its squared error."""
+        rng, generator = self.random()
+        settings, relaxation = self.settings, self.relaxation
+        scene = self.data.crops(rng, settings.batch, settings.crop).to(self.learner.device)
+        planes = every_level(self.learner, scene, generator)
+        choice, mean_level = self._choice(settings.batch, generator)
+        choice = _repeated(choice.to(scene.device), settings.crop).expand(len(scene), -1, -1, -1)
+        video = reconstruct(self.learner, planes, choice)
+        error = (video.float() - scene).square().mean((1, 2, 3))
+        loss = (error + ERROR_FLOOR).log().mean().cpu() + self.price * mean_level
+        if not torch.isfinite(loss):
+            raise NotFiniteError
+        # Only the tile's gradient is computed: the judge's weights need none here.
+        (self.numbers.grad,) = torch.autograd.grad(loss, [self.numbers])
+        for group in self._optimizer.param_groups:
+            group["lr"] = relaxation.learning_rate * 0.5 * (1 + math.cos(math.pi * self.spent))
+        self._optimizer.step()
+        excess = max(-1.0, min(1.0, float(mean_level.detach()) / relaxation.budget - 1))
+        self.price *= math.exp(relaxation.dual_rate * excess)
+        if relaxation.judge_learns:
+            levels = _LEVELS[choice.detach().argmax(1).cpu()].byte()
+            rate = self.learning_rate
+            self.learner.step(scene, levels, None, learning_rate=rate, generator=generator)
+        return float(error.detach().mean())
+
+    def _choice(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the choice (1 or `count`, levels, h, w), and the mean level that it costs."""
+        if self.relaxation.method == "straight-through":
+            choice = straight_through(self.numbers).movedim(-1, 0)[None]
+            return choice, (choice.mean((0, 2, 3)) * _LEVELS).sum()
+        first, last = self.relaxation.temperatures
+        temperature = first * (last / first) ** self.spent
+        choice = gumbel(self.numbers, temperature, count, generator).movedim(-1, 1)
+        chances = functional.softmax(self.numbers, -1)
+        return choice, (chances.mean((0, 1)) * _LEVELS).sum()
+
+    def best_tile(self) -> NDArray[np.uint8]:
+        """Return the tile (h, w) nearest to what was learned that costs the budget."""
+        numbers = self.numbers.detach().double()
+        if self.relaxation.method == "straight-through":
+            scores = -(_position(numbers).unsqueeze(-1) - torch.arange(len(_LEVELS))).square()
+        else:
+            scores = functional.log_softmax(numbers, -1)
+        height, width = self.relaxation.period
+        reads = max(1, round(self.relaxation.budget * height * width))
+        flat = scores.reshape(-1, len(_LEVELS)).numpy()
+        return most_probable(flat, _LEVELS.numpy(), reads).reshape(height, width)
+
+    def best_map(self) -> RatioMap:
+        """Return `best_tile` over an array."""
+        return RatioMap.from_tile(self.best_tile(), shape=(MAP_SIDE, MAP_SIDE))
+
+    def validate(self) -> float:
+        """Mean PSNR in dB under the map to deploy, on the validation windows."""
+        return validation_psnr(self.learner.averaged_network(), self, OneMap(self.best_map()))
+
+    def log_entry(self) -> dict[str, Any]:
+        """Return price and averages."""
+        with torch.no_grad():
+            mean_level = float(self._choice(1, torch.Generator())[1])
+        return {
+            "price": self.price,
+            "relaxed_mean": mean_level,
+            "deployed_mean": float(self.best_tile().mean()),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint, and beside it the map to deploy."""
+        super().save(path)
+        self.best_map().save(path.with_name(RATIO_MAP))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what has been learned."""
+        adam = self._optimizer.state.get(self.numbers, {})
+        relaxation = {
+            "numbers": self.numbers.detach(),
+            "price": torch.tensor(self.price, dtype=torch.float64),
+            **{f"adam.{name}": torch.as_tensor(value) for name, value in adam.items()},
+        }
+        return super().state() | {f"relaxation.{name}": v for name, v in relaxation.items()}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        super().load_state(tensors)
+        ours = below("relaxation.", tensors)
+        self._restart(ours["numbers"])
+        self.price = float(ours["price"])
+        if adam := below("adam.", ours):
+            self._optimizer.state[self.numbers] = adam
+
+
+def straight_through(numbers: Tensor) -> Tensor:
+    """Cut a sigmoid into one equal bin a level, with the gradient of not cutting.
+
+    Parameters
+    ----------
+    numbers
+        Any shape; the lowest fifth of their sigmoid is the lowest level, and so on.
+
+    Returns
+    -------
+    Tensor
+        One-hot, (..., levels). Its gradient is that of going linearly from the nearer to the
+        farther of the two levels that a number lies between, beyond the outer bins' middles too.
+    """
+    position = _position(numbers)
+    last = len(_LEVELS) - 1
+    hard = functional.one_hot(position.detach().round().clamp(0, last).long(), last + 1)
+    below_it = position.detach().floor().clamp(0, last - 1)
+    share = (position - below_it).unsqueeze(-1)
+    ends = (
+        functional.one_hot(below_it.long(), last + 1),
+        functional.one_hot(below_it.long() + 1, last + 1),
+    )
+    soft = (1 - share) * ends[0] + share * ends[1]
+    return hard + (soft - soft.detach())  # in this order exactly one-hot
+
+
+def _position(numbers: Tensor) -> Tensor:
+    """Return where numbers lie among the levels: 0.0 is the middle of the lowest level's bin."""
+    return len(_LEVELS) * numbers.sigmoid() - 0.5
+
+
+def gumbel(logits: Tensor, temperature: float, count: int, generator: torch.Generator) -> Tensor:
+    """Draw from ``softmax(logits)``, with the gradient of the tempered softmax of the same draw.
+
+    Parameters
+    ----------
+    logits
+        (..., levels).
+    temperature
+        Low ones have less biased, but noisier gradients.
+    count
+        Draws.
+    generator
+        Of the draws, on the CPU.
+
+    Returns
+    -------
+    Tensor
+        One-hot, (count, ..., levels).
+    """
+    uniform = torch.rand(count, *logits.shape, generator=generator).clamp(1e-10, 1 - 1e-7)
+    disturbed = logits - (-uniform.log()).log()
+    soft = functional.softmax(disturbed / temperature, -1)
+    hard = functional.one_hot(disturbed.argmax(-1), logits.shape[-1])
+    return hard + (soft - soft.detach())  # in this order exactly one-hot
+
+
+def every_level(learner: Learner, scene: Tensor, generator: torch.Generator) -> Tensor:
+    """Measure each pixel of `scene` at every level at once, as no sensor can.
+
+    Returns
+    -------
+    Tensor
+        (N, C, H, W): the planes of `focalloop.models.networks.sensing.brightness`, none of them
+        empty.
+    """
+    slots = scene.shape[1]
+    planes = torch.zeros((), device=scene.device)
+    for level in DEFAULT_LEVEL_SET[1:]:
+        uniform = torch.full((1, *scene.shape[2:]), level, dtype=torch.uint8)
+        reads, (levels, *_) = learner.measure(scene, uniform, None, generator)
+        planes = planes + brightness(reads, levels, slots)
+    return planes
+
+
+def reconstruct(learner: Learner, planes: Tensor, choice: Tensor) -> Tensor:
+    """Reconstruct from the reads that `choice` takes of `every_level`, differentiable in it.
+
+    Parameters
+    ----------
+    learner
+        Whose network, of the edge profile, reconstructs.
+    planes
+        (N, C, H, W).
+    choice
+        (N, levels, H, W), one-hot, from the lowest level up.
+    """
+    network = learner.network
+    assert isinstance(network, EdgeNetwork)
+    masks = choice[:, 1:].to(planes.dtype)
+    taken = planes * masks.repeat_interleave(_LEVELS[1:].to(masks.device), dim=1)
+    with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.bfloat16):
+        return network.from_sorted(taken, masks)
+
+
+def _first_numbers(
+    relaxation: RelaxationSettings, mean: float, generator: torch.Generator
+) -> Tensor:
+    """Return numbers whose tile costs about `mean`, a little different for each cell."""
+    spread = _START_SPREAD[relaxation.method]
+    position = np.interp(mean, DEFAULT_LEVEL_SET, range(len(_LEVELS)))
+    if relaxation.method == "straight-through":
+        share = (position + 0.5) / len(_LEVELS)
+        start = torch.full(relaxation.period, math.log(share / (1 - share)))
+    else:
+        distance = torch.arange(len(_LEVELS)) - position
+        start = (-0.25 * distance.square()).float().expand(*relaxation.period, -1)
+    return start + spread * torch.randn(start.shape, generator=generator)
+
+
+def _repeated(choice: Tensor, side: int) -> Tensor:
+    """Repeat (N, levels, h, w) over (N, levels, side, side), from the top left corner."""
+    height, width = choice.shape[2:]
+    rows = torch.arange(side, device=choice.device) % height
+    columns = torch.arange(side, device=choice.device) % width
+    return choice[:, :, rows][:, :, :, columns]
+
+
+def _as_json(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

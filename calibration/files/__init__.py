@@ -1,0 +1,1 @@
+"""Readings from files: EMVA 1288 descriptors, TIFF stacks and images."""

@@ -1,0 +1,338 @@
+r"""EMVA 1288 descriptors: a text file that lists images by exposure and photons, and the images.
+
+The exchange format of measurements by EMVA 1288 (``docs/calibration.md`` shows it). One line a
+statement, its kind the first word:
+
+=====================  ============================================================
+``v 3.0``              release of the standard
+``n 12 656 494``       bits, width and height of every image
+``b 40000.0 120.0``    a bright level: exposure in ns, photons a pixel
+``d 40000.0``          a dark level: exposure in ns
+``i images\a.png``      an image of the level above it
+``l name value``       a line of the printed report; not read
+=====================  ============================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from focalloop.calibration.errors import CalibrationError
+from focalloop.calibration.files.images import ImageReader
+from focalloop.calibration.readings import Level, Readings
+
+RELEASE = "3.0"
+"""Release of the standard that written descriptors name: the one that its own tools read."""
+
+DESCRIPTOR = "EMVA1288_Data.txt"
+"""Name of a descriptor written by `write_emva`."""
+
+Progress = Callable[[int, int], None]
+"""Takes images done and images in all."""
+
+
+_Condition = tuple[bool, float, float | None]
+"""Dark or not, exposure in ns, photons a pixel: what groups of images are told apart by."""
+
+
+@dataclass
+class _Group:
+    """Images of one level, in the order listed."""
+
+    dark: bool
+    exposure_ns: float
+    photons: float | None
+    images: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        if self.dark:
+            return f"the dark level of {self.exposure_ns / 1e6:g} ms"
+        return f"the level of {self.exposure_ns / 1e6:g} ms and {self.photons:g} photons"
+
+
+@dataclass
+class _Descriptor:
+    """What the text says."""
+
+    release: str = ""
+    bits: int = 0
+    shape: tuple[int, int] = (0, 0)
+    groups: list[_Group] = field(default_factory=list)
+
+
+def read_emva(path: str | Path, progress: Progress | None = None) -> Readings:
+    """Read an EMVA 1288 descriptor and its images.
+
+    Groups of one kind, exposure and photon count are one level, an image listed twice being one
+    read. Exposures become seconds.
+
+    Parameters
+    ----------
+    path : str or Path
+        The descriptor; images are relative to its folder, with either kind of slash.
+    progress : callable, optional
+        Takes images read and images in all.
+
+    Raises
+    ------
+    CalibrationError
+        The descriptor or an image is missing or not what it should be; the text says which line
+        or file.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CalibrationError(
+            f"the EMVA 1288 descriptor {path} cannot be read ({error.strerror}): check its name"
+        ) from error
+    descriptor = _parse(path, data)
+    reader = ImageReader(descriptor.bits, descriptor.shape)
+    total = sum(len(group.images) for group in descriptor.groups)
+    levels, done = [], 0
+    for group in descriptor.groups:
+        reads = reader.read([path.parent / image for image in group.images])
+        done += len(group.images)
+        if progress is not None:
+            progress(done, total)
+        levels.append(
+            Level(
+                reads=reads,
+                dark=group.dark,
+                exposure=group.exposure_ns / 1e9,
+                light=0.0 if group.dark else group.photons,
+                name=group.name,
+            )
+        )
+    return Readings(
+        levels=tuple(levels),
+        bits=descriptor.bits,
+        full_scale_dn=None,
+        black_level_dn=None,
+        slots=None,
+        exposure_unit="s",
+        origin={
+            "source": "EMVA 1288 descriptor",
+            "release": descriptor.release,
+            "file": path.name,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "images": reader.summary(),
+        },
+    )
+
+
+def is_emva(path: str | Path) -> bool:
+    """Whether a file looks like a descriptor: text whose first statement is one of its kinds."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(4096).decode("latin-1")
+    except OSError:
+        return False
+    lines = [line.strip() for line in head.splitlines()]
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return first.split(maxsplit=1)[:1] in (["v"], ["n"], ["b"], ["d"], ["l"])
+
+
+def _parse(path: Path, data: bytes) -> _Descriptor:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:  # comments of older Windows programs
+        text = data.decode("latin-1")
+    found = _Descriptor()
+    merged: dict[_Condition, _Group] = {}
+    current: _Group | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        kind, rest = line.split(maxsplit=1) if len(line.split()) > 1 else (line.strip(), "")
+        words, where = rest.split(), f"line {number} of {path}"
+        match kind:
+            case "v":
+                found.release = rest.strip()
+            case "l":
+                pass
+            case "n":
+                if found.bits:
+                    raise CalibrationError(f"{where} is a second `n`: a descriptor has one")
+                found.bits, width, height = (int(n) for n in _numbers(where, "n", words, 3))
+                found.shape = (height, width)
+                if not 1 <= found.bits <= 16:
+                    raise CalibrationError(
+                        f"{where} declares {found.bits} bits: 1 to 16 can be read"
+                    )
+            case "b" | "d":
+                values = _numbers(where, kind, words, 2 if kind == "b" else 1)
+                key = (kind == "d", values[0], values[1] if kind == "b" else None)
+                current = merged.setdefault(key, _Group(*key))
+            case "i":
+                if current is None:
+                    raise CalibrationError(
+                        f"{where} lists an image before any level: a line `b` or `d` comes first"
+                    )
+                image = rest.strip().replace("\\", "/")
+                if image not in current.images:
+                    current.images.append(image)
+            case _:
+                raise CalibrationError(
+                    f"{where} starts with {kind[:20]!r}: lines of an EMVA 1288 descriptor start "
+                    "with v, n, b, d, i, l or #"
+                )
+    if not found.bits:
+        raise CalibrationError(
+            f"{path} has no line `n BITS WIDTH HEIGHT`, which an EMVA 1288 descriptor needs"
+        )
+    if not merged:
+        raise CalibrationError(f"{path} lists no levels: add lines `b` and `d` with their images")
+    found.groups = list(merged.values())
+    return found
+
+
+_FORMS = {"n": "n BITS WIDTH HEIGHT", "b": "b NANOSECONDS PHOTONS", "d": "d NANOSECONDS"}
+
+
+def _numbers(where: str, kind: str, words: Sequence[str], count: int) -> list[float]:
+    try:
+        numbers = [float(word.replace(",", ".")) for word in words]  # some locales write 0,5
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(math.isfinite(n) and n >= 0 for n in numbers):
+        raise CalibrationError(f"{where} is not of the form `{_FORMS[kind]}`")
+    return numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmvaScale:
+    """What turns slots and signal of our captures into the units of a descriptor.
+
+    Parameters
+    ----------
+    slot_s : float
+        One slot, seconds.
+    electrons_full_scale : float
+        Electrons of signal 1.0, ``1 / s_ss^2``. A descriptor tells photons; what is not known of
+        a board is its quantum efficiency, so electrons are written: an efficiency of 1.
+    """
+
+    slot_s: float
+    electrons_full_scale: float
+
+
+def write_emva(folder: str | Path, readings: Readings, scale: EmvaScale | None = None) -> None:
+    """Write readings as a descriptor with PNG images, for other programs that know EMVA 1288.
+
+    The first two reads of every level become its pair for temporal noise, and all reads of the
+    level nearest half of saturation, and of its dark level, the series for spatial noise, where
+    there are more than two. Other reads have no place there and are left out.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder to make; it must not exist yet, and appears whole or not at all.
+    readings : Readings
+        Whose levels measured all pixels.
+    scale : EmvaScale, optional
+        Needed where exposures are slots.
+
+    Raises
+    ------
+    CalibrationError
+        The folder exists or cannot be made, or the readings have no form as a descriptor.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise CalibrationError(f"{folder} exists already: choose another folder or remove it")
+    if any(level.pixels is not None for level in readings.levels):
+        raise CalibrationError(
+            "an EMVA 1288 descriptor holds whole images, and these levels share one map: take "
+            "the capture with uniform spans"
+        )
+    merged: dict[_Condition, list[Level]] = {}
+    for level in readings.levels:
+        merged.setdefault(_condition(level, readings, scale), []).append(level)
+    temporary = None
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+        _write(temporary, readings, merged)
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    except OSError as error:
+        raise CalibrationError(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _condition(level: Level, readings: Readings, scale: EmvaScale | None) -> _Condition:
+    """Kind, exposure in ns and photons of a level."""
+    if readings.exposure_unit == "s":
+        if not level.dark and level.light is None:
+            raise CalibrationError(
+                f"the photons of {level.name} are not known, and an EMVA 1288 descriptor tells "
+                "them of every bright level"
+            )
+        return level.dark, round(level.exposure * 1e9, 3), None if level.dark else level.light
+    if scale is None or not readings.slots or not readings.full_scale_dn:
+        raise CalibrationError(
+            "an EMVA 1288 descriptor is in nanoseconds and photons: say how long a slot is and "
+            "how many electrons fill the scale"
+        )
+    exposure_ns = round(level.exposure * scale.slot_s * 1e9, 3)
+    if level.dark:
+        return True, exposure_ns, None
+    if level.light is not None:
+        signal = level.light * level.exposure / readings.slots
+    else:
+        signal = (level.reads.mean() - (readings.black_level_dn or 0.0)) / readings.full_scale_dn
+    return False, exposure_ns, round(float(signal) * scale.electrons_full_scale, 3)
+
+
+def _write(
+    folder: Path,
+    readings: Readings,
+    merged: dict[_Condition, list[Level]],
+) -> None:
+    (folder / "images").mkdir()
+    height, width = readings.levels[0].reads.shape[1:]
+    lines = [
+        "# Written by focalloop.",
+        *([] if readings.exposure_unit == "s" else ["# Photons at a quantum efficiency of 1."]),
+        f"v {RELEASE}",
+        f"n {readings.bits} {width} {height}",
+    ]
+    # Bright levels first, then by exposure, as in the sets that the standard's group publishes.
+    ordered = sorted(merged, key=lambda key: (key[0], key[1], key[2] or 0.0))
+    names = {key: f"{'d' if key[0] else 'b'}_{n:03d}" for n, key in enumerate(ordered)}
+    half = (1 << readings.bits) / 2
+    middle = min(
+        (key for key in ordered if not key[0]),
+        key=lambda key: abs(float(np.mean([level.reads.mean() for level in merged[key]])) - half),
+        default=None,
+    )
+    series = () if middle is None else (middle, (True, middle[1], None))
+    groups = [(key, 2) for key in ordered]
+    groups += [(key, _reads(merged[key])) for key in series if _reads(merged.get(key, [])) > 2]
+    for key, count in groups:
+        dark, exposure_ns, photons = key
+        lines.append(f"d {exposure_ns}" if dark else f"b {exposure_ns} {photons}")
+        reads = islice((read for level in merged[key] for read in level.reads), count)
+        for index, read in enumerate(reads):
+            name = f"images/{names[key]}_snap_{index:03d}.png"
+            Image.fromarray(np.ascontiguousarray(read)).save(folder / name)
+            lines.append(f"i {name}")
+    (folder / DESCRIPTOR).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _reads(levels: Sequence[Level]) -> int:
+    return sum(len(level.reads) for level in levels)

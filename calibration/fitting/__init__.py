@@ -1,0 +1,1 @@
+"""The estimators, step by step: moments, transfer points, fits and intervals."""

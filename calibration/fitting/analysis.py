@@ -1,0 +1,316 @@
+"""The steps of a calibration, from readings to what estimates and warnings are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from focalloop.calibration.errors import CalibrationError
+from focalloop.calibration.fitting.checks import check_codes, check_drift, check_readings
+from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.moments import moments_of
+from focalloop.calibration.fitting.nonuniformity import FixedPattern, fixed_pattern
+from focalloop.calibration.fitting.photon_transfer import TransferLine, fit_emva, fit_weighted
+from focalloop.calibration.fitting.response import (
+    Black,
+    Linearity,
+    Saturation,
+    black_of,
+    linearity_of,
+    saturation_of,
+)
+from focalloop.calibration.fitting.transfer_points import (
+    ROUNDING_DN2,
+    TransferPoint,
+    points_of,
+    transfer_point,
+)
+from focalloop.calibration.readings import Readings
+
+_BELOW_SATURATION = 0.95
+"""Of an analog saturation: above, PRNU lets the first pixels reach it."""
+
+_EMVA_RANGE = 0.7
+"""Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
+
+EMVA_LEAST_DN2 = 0.24
+"""Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 6.6."""
+
+_LEAST_STEP = 0.02
+"""Least difference of signal between levels, of the largest: less is one light, flickering."""
+
+_LEAST_LIGHT = 1.0
+"""Least difference in standard deviations of a dark read: less is a flat field without light."""
+
+_SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
+"""Share of the variance that the darker levels predict below which a level is saturated."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to calibrate.
+
+    Parameters
+    ----------
+    protocol : {"weighted", "emva"}
+        "weighted": every level that can be used, by its information. "emva": as EMVA 1288
+        Release 4 has it, two reads a level, an unweighted line through the dark point up to 70 %
+        of saturation.
+    name : str
+        Of the noise profile.
+    """
+
+    protocol: Literal["weighted", "emva"] = "weighted"
+    name: str = "calibrated"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What was measured and fitted; lengths in DN, variances in DN^2.
+
+    Attributes
+    ----------
+    readings : Readings
+    protocol : str
+    points : tuple of TransferPoint
+        Of every level, those left out with the reason.
+    black : Black
+    saturation : Saturation or None
+    full_scale_dn : float
+        As declared, or from black to saturation.
+    line : TransferLine
+        With row noise in its offset where the protocol is "emva".
+    row : Component
+        Temporal row noise of all levels together.
+    pattern : FixedPattern
+    linearity : Linearity or None
+    """
+
+    readings: Readings
+    protocol: Literal["weighted", "emva"]
+    points: tuple[TransferPoint, ...]
+    black: Black
+    saturation: Saturation | None
+    full_scale_dn: float
+    line: TransferLine
+    row: Component
+    pattern: FixedPattern
+    linearity: Linearity | None
+
+    @property
+    def top(self) -> int:
+        """Highest code."""
+        return (1 << self.readings.bits) - 1
+
+    @property
+    def saturation_dn(self) -> float:
+        """Mean code of saturation, or the highest code where no level saturates."""
+        return float(self.top) if self.saturation is None else self.saturation.level_dn
+
+    @property
+    def used(self) -> list[TransferPoint]:
+        """Points in the fit."""
+        return [point for point in self.points if not point.why_not]
+
+    @property
+    def dark(self) -> list[TransferPoint]:
+        """Dark points that can be used, shortest exposure first."""
+        dark = [point for point in self.used if point.moments.level.dark]
+        return sorted(dark, key=lambda point: point.moments.level.exposure)
+
+
+def analyse(readings: Readings, settings: Settings) -> Analysis:
+    """Measure, fit and test; raise `CalibrationError` where nothing can be fitted."""
+    levels = check_readings(readings)
+    measured = [moments_of(level, readings.bits) for level in levels]
+    check_codes(measured, readings.bits)
+    points = [transfer_point(moments, readings.bits) for moments in measured]
+    black = black_of(points, readings.black_level_dn)
+    check_drift(measured, black.level_dn, readings.bits)
+    saturation = saturation_of(points, readings.bits)
+    usable = [_below_saturation(point, black, saturation) for point in points]
+    if settings.protocol == "emva":
+        points, line = _emva_line(usable, black, saturation, readings.bits)
+    else:
+        points, line = _weighted_line(usable, black)
+        usable = points
+    full_scale_dn = readings.full_scale_dn
+    if full_scale_dn is None:
+        top = float((1 << readings.bits) - 1)
+        analog = saturation is not None and saturation.analog
+        full_scale_dn = (saturation.plateau_dn if saturation and analog else top) - black.level_dn
+    row = _row_noise(usable)
+    top_dn = float((1 << readings.bits) - 1) if saturation is None else saturation.level_dn
+    return Analysis(
+        readings=readings,
+        protocol=settings.protocol,
+        points=tuple(points),
+        black=black,
+        saturation=saturation,
+        full_scale_dn=full_scale_dn,
+        line=line,
+        row=row,
+        pattern=fixed_pattern(_whole(usable), black.level_dn, max(row.variance, 0.0)),
+        linearity=linearity_of(usable, black, readings.exposure_unit, top_dn, full_scale_dn),
+    )
+
+
+def _whole(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+    return [point for point in points if not point.why_not and not point.clipped]
+
+
+def _below_saturation(
+    point: TransferPoint, black: Black, saturation: Saturation | None
+) -> TransferPoint:
+    if saturation is None or point.why_not or point.moments.level.dark:
+        return point
+    reach = _BELOW_SATURATION * (saturation.plateau_dn - black.level_dn)
+    if point.mean - black.level_dn <= reach:
+        return point
+    plateau = f"a mean of {saturation.plateau_dn:.4g} DN"
+    return replace(point, why_not=f"it is above 95 % of saturation, {plateau}")
+
+
+def _require_two(points: Sequence[TransferPoint], black: Black) -> list[TransferPoint]:
+    used = [point for point in points if not point.why_not]
+    if _differ_in_light(used, black):
+        return used
+    count = "only one level" if len(used) == 1 else "no two levels of different light"
+    if not used:
+        count = "no level"
+    raise CalibrationError(
+        f"{count} can be used, and a line through noise and light needs two, one of them lit and "
+        f"not saturated{_reasons(points)}: add levels between dark and saturation"
+    )
+
+
+def _reasons(points: Sequence[TransferPoint]) -> str:
+    """Why levels are left out, in brackets; "" where none is."""
+    reasons = [
+        f"{point.moments.level.name or 'one level'}: {point.why_not}"
+        for point in points
+        if point.why_not
+    ]
+    return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
+    """Whether a line goes through these levels, and not just through the chance of their means."""
+    if len(points) < 2 or all(point.moments.level.dark for point in points):
+        return False
+    signals = [point.mean - black.level_dn for point in points]
+    noise = min(point.variance for point in points) ** 0.5
+    least = max(_LEAST_STEP * max(signals), _LEAST_LIGHT * noise)
+    return bool(max(signals) - min(signals) > least)
+
+
+def _weighted_line(
+    points: list[TransferPoint], black: Black
+) -> tuple[list[TransferPoint], TransferLine]:
+    """Fit all levels that can be used; leave out at the top what has saturated unseen."""
+    while True:
+        used = _require_two(points, black)
+        line = fit_weighted(points_of(used, black.level_dn))
+        brightest = max(used, key=lambda point: point.mean)
+        rest = [point for point in used if point is not brightest]
+        if not _differ_in_light(rest, black):
+            return points, line
+        others = fit_weighted(points_of(rest, black.level_dn))
+        signal = brightest.mean - black.level_dn
+        expected = float(others.variance_at(np.array(signal))) + brightest.quantisation
+        error = expected * (2 / brightest.dof) ** 0.5
+        error = float(np.hypot(error, others.covariance[1, 1] ** 0.5 * signal))
+        short = expected - brightest.variance
+        if short < (1 - _SHORTFALL) * expected or short < _SHORTFALL_SIGMAS * error:
+            return points, line
+        share = 100 * brightest.variance / expected
+        reason = f"its pixels saturate: {share:.0f} % of the variance that darker levels predict"
+        points = [replace(p, why_not=reason) if p is brightest else p for p in points]
+
+
+def _emva_line(
+    points: list[TransferPoint], black: Black, saturation: Saturation | None, bits: int
+) -> tuple[list[TransferPoint], TransferLine]:
+    """Fit as EMVA 1288 has it: two reads a level, each less the dark level of its exposure."""
+    _require_two(points, black)
+    unfitted, points = points, [_emva_point(point, bits) for point in points]
+    dark = [point for point in points if point.moments.level.dark and not point.why_not]
+    if not dark:
+        left_out = _reasons([point for point in points if point.moments.level.dark])
+        raise CalibrationError(
+            f"the protocol emva subtracts the dark level, and none can be used{left_out}: add "
+            "dark captures or use the protocol weighted"
+        )
+    top_dn = float((1 << bits) - 1) if saturation is None else saturation.level_dn
+    reach = _EMVA_RANGE * (top_dn - black.level_dn)
+    limited = []
+    for point in points:
+        above = not point.moments.level.dark and point.mean - black.level_dn > reach
+        if above and not point.why_not:
+            point = replace(point, why_not="it is above 70 % of saturation")
+        limited.append(point)
+    lit = [point for point in limited if not point.moments.level.dark and not point.why_not]
+    if not lit:
+        raise CalibrationError(
+            "the protocol emva fits lit levels up to 70 % of saturation, and there is none: add "
+            "darker levels or use the protocol weighted"
+        )
+    partners = [_nearest_dark(dark, point.moments.level.exposure) for point in lit]
+    shortest = min(dark, key=lambda point: point.moments.level.exposure)
+    if shortest.variance < EMVA_LEAST_DN2:
+        exact = next(point for point in unfitted if point.moments is shortest.moments)
+        rows = max(exact.row.variance, 0.0)
+        shortest = replace(exact, variance=exact.variance + rows)
+    line = fit_emva(
+        points_of(lit, black.level_dn),
+        points_of(partners, black.level_dn),
+        points_of([shortest], black.level_dn),
+    )
+    return limited, line
+
+
+def _emva_point(point: TransferPoint, bits: int) -> TransferPoint:
+    if point.why_not:
+        return point
+    pair = point.moments
+    if pair.reads > 2:
+        pair = moments_of(replace(pair.level, reads=pair.level.reads[:2]), bits)
+    return replace(
+        point,
+        variance=pair.total_variance,
+        dof=pair.total_dof,
+        quantisation=ROUNDING_DN2,
+    )
+
+
+def _nearest_dark(dark: Sequence[TransferPoint], exposure: float) -> TransferPoint:
+    return min(dark, key=lambda point: abs(point.moments.level.exposure - exposure))
+
+
+def _row_noise(points: Sequence[TransferPoint]) -> Component:
+    """Temporal row noise of all usable levels, weighted as if there were none.
+
+    Weights by the mean squares themselves would favour levels that have little by chance.
+    """
+    usable = apart([point for point in points if not point.why_not])
+    squares = np.array([point.row.square for point in usable])
+    errors = np.array([point.row.error for point in usable])
+    lefts = np.array([point.row.left for point in usable])
+    weights = (squares / (errors * lefts)) ** 2
+    weights = weights / weights.sum()
+    return Component(
+        float(squares @ weights), float(np.linalg.norm(errors * weights)), float(lefts @ weights)
+    )
+
+
+def apart(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+    """Return points that share no slot, and so no offset of a row or frame.
+
+    Of a tiled map the level with the most reads is read whenever any other is.
+    """
+    tiled = [point for point in points if point.moments.level.pixels is not None]
+    most = max((point.moments.reads for point in tiled), default=0)
+    return [p for p in points if p.moments.level.pixels is None or p.moments.reads == most]

@@ -1,0 +1,187 @@
+"""What the two-parameter model misses, named in words for the person at the bench."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import t as student
+
+from focalloop.calibration.fitting.analysis import EMVA_LEAST_DN2, Analysis
+from focalloop.calibration.fitting.photon_transfer import MISFIT_P, NORMAL_95
+
+_STANDS_OUT = 4.0
+"""Standard errors above which a disturbance is said to be there."""
+
+_MATTERS = 0.02
+"""Smallest disturbance that is told of, over the noise that it adds to."""
+
+_TREND_P = 1e-3
+"""p-value below which frame means of a level are said to drift."""
+
+_SHADING = 0.1
+"""Largest unevenness of the light over the array, standard deviation, that goes without saying."""
+
+_TEMPERATURES_C = 2.0
+"""Difference of temperature between levels that goes without saying."""
+
+
+def warnings_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return one sentence for each thing that the user should know, the gravest first."""
+    return (
+        *_misfit(analysis),
+        *_bend(analysis),
+        *_saturation(analysis),
+        *_rows_and_columns(analysis),
+        *_drift(analysis),
+        *_data(analysis),
+        *_light(analysis),
+    )
+
+
+def _misfit(analysis: Analysis) -> Iterator[str]:
+    fit = analysis.line.fit
+    if fit.dof > 0 and fit.p_value < MISFIT_P:
+        yield (
+            f"The noise does not grow in a straight line with the light (reduced chi-square "
+            f"{fit.chi2_reduced:.3g}, p = {fit.p_value:.2g}), so the two-parameter model does not "
+            f"hold to the precision of this data; the intervals are {fit.chi2_reduced**0.5:.1f} "
+            "times as wide for it, and the residuals show at which light."
+        )
+    if analysis.line.gain_ci95[0] <= 0:
+        yield "No shot noise stands out: use brighter levels, or more reads, to measure it."
+    if analysis.line.offset_ci95[0] <= 0:
+        yield "No read noise stands out of the shot noise: use dark reads, or more of them."
+
+
+def _bend(analysis: Analysis) -> Iterator[str]:
+    linearity = analysis.linearity
+    if linearity is not None and linearity.bent:
+        half = 100 * NORMAL_95 * linearity.bend_error
+        size = 100 * linearity.bend
+        yield (
+            f"The response is not linear: at full scale it lies {abs(size):.2g} % "
+            f"{'below' if size < 0 else 'above'} the straight line that it starts on (95 % "
+            f"interval {size - half:.2g} to {size + half:.2g} %; linearity error by EMVA 1288 "
+            f"{100 * linearity.error:.2g} %), which bends the photon transfer curve too."
+        )
+
+
+def _saturation(analysis: Analysis) -> Iterator[str]:
+    for point in analysis.points:
+        if point.why_not.startswith("its pixels saturate:"):
+            name = point.moments.level.name or "the brightest level"
+            yield (
+                f"Saturation lies inside the range of light: {name} is left out, as "
+                f"{point.why_not}; take its place with a darker one."
+            )
+
+
+def _rows_and_columns(analysis: Analysis) -> Iterator[str]:
+    darkest = min(analysis.used, key=lambda point: point.mean)
+    noise = math.sqrt(max(darkest.variance, 1e-12))
+    if analysis.row.significance > _STANDS_OUT:
+        rows = math.sqrt(analysis.row.variance)
+        if rows > _MATTERS * noise:
+            where = (
+                "EMVA 1288's dark noise includes it, s_r does not"
+                if analysis.protocol == "emva"
+                else "s_r does not include it, row_noise of the profile does"
+            )
+            yield (
+                f"There is temporal row noise of {rows:.2g} DN, an offset common to a row and new "
+                f"in each read, which the two-parameter model does not have: {where}."
+            )
+    lit = [point.moments for point in analysis.used]
+    weights = np.array([moments.column.error**-2 for moments in lit])
+    columns = float(np.array([moments.column.variance for moments in lit]) @ weights)
+    columns /= float(weights.sum())
+    if columns > _STANDS_OUT * weights.sum() ** -0.5 and columns > (_MATTERS * noise) ** 2:
+        yield (
+            f"There is temporal column noise of {math.sqrt(columns):.2g} DN, an offset common to a "
+            "column and new in each read; s_r includes it, and the profile has no such term."
+        )
+
+
+def _drift(analysis: Analysis) -> Iterator[str]:
+    for point in analysis.used:
+        means = point.moments.frame_means
+        if len(means) < 4:
+            continue
+        turn = np.arange(len(means)) - (len(means) - 1) / 2
+        slope = float(turn @ means / (turn @ turn))
+        scatter = means - means.mean() - slope * turn
+        error = math.sqrt(float(scatter @ scatter) / (len(means) - 2) / float(turn @ turn))
+        change = slope * (len(means) - 1)
+        size = abs(point.mean - analysis.black.level_dn)
+        matters = abs(change) > max(0.005 * size, 0.3 * math.sqrt(point.variance))
+        if matters and 2 * student.sf(abs(slope) / max(error, 1e-12), len(means) - 2) < _TREND_P:
+            what = "black level" if point.moments.level.dark else "light"
+            yield (
+                f"The {what} drifts steadily in {point.moments.level.name or 'a level'}, by "
+                f"{change:+.2g} DN from its first read to its last: let board and lamp warm up."
+            )
+    temperatures = [point.moments.level.temperature_c for point in analysis.points]
+    known = [celsius for celsius in temperatures if celsius is not None]
+    if known and max(known) - min(known) > _TEMPERATURES_C:
+        yield (
+            f"The temperature changed from {min(known):.1f} to {max(known):.1f} °C between "
+            "levels: dark signal and black level follow it."
+        )
+
+
+def _data(analysis: Analysis) -> Iterator[str]:
+    dark = [point for point in analysis.points if point.moments.level.dark]
+    clipped = [point for point in analysis.used if point.clipped]
+    if clipped:
+        share = 100 * clipped[0].moments.fraction_at(0)
+        yield (
+            f"{len(clipped)} level{'s' if len(clipped) > 1 else ''} clipped at code 0 "
+            f"({share:.2g} % of the codes of {clipped[0].moments.level.name or 'the dark level'}): "
+            "the noise is from a likelihood of clipped codes, which takes it to be Gaussian; a "
+            "black level 5 times the noise needs no such assumption."
+        )
+    darkest = analysis.dark[0].moments.total_variance if analysis.dark else math.inf
+    if darkest < EMVA_LEAST_DN2 and not clipped:
+        yield (
+            f"The dark variance of {darkest:.2g} DN² is below {EMVA_LEAST_DN2} DN², where "
+            "quantisation dominates (EMVA 1288): the read noise is from a model of the rounding, "
+            "which takes the noise to be Gaussian; a higher gain needs no such assumption."
+        )
+    if not dark:
+        yield "There is no dark level, so the declared black level is taken for true."
+    for point in dark:
+        if point.why_not and not point.why_not.startswith("it is above"):
+            yield f"{point.moments.level.name or 'A dark level'} is not used: {point.why_not}."
+    declared, black = analysis.readings.black_level_dn, analysis.black
+    if declared is not None and analysis.dark:
+        off = black.level_dn - declared
+        if abs(off) > max(0.5, 2 * black.level_half):
+            yield (
+                f"The black level is {black.level_dn:.4g} DN, but the board declares "
+                f"{declared:.4g}: signals read with its own figure are {off:+.2g} DN off."
+            )
+    offset = analysis.pattern.offset
+    if offset is not None and offset[1].row.significance > _STANDS_OUT:
+        yield (
+            f"Rows have fixed offsets of {math.sqrt(offset[1].row.variance):.2g} DN, for which the "
+            "noise profile has no term: the emulator leaves them out."
+        )
+    single = [level for level in analysis.readings.levels if len(level.reads) < 2]
+    if single:
+        yield (
+            f"{len(single)} level{'s' if len(single) > 1 else ''} with one read only "
+            f"({single[0].name or 'without a name'}) left out: noise shows in the "
+            "difference of two."
+        )
+
+
+def _light(analysis: Analysis) -> Iterator[str]:
+    gain = analysis.pattern.gain
+    if gain is not None and gain[1].shading > _SHADING:
+        yield (
+            f"The light is uneven over the array by {100 * gain[1].shading:.2g} % (standard "
+            "deviation of the smooth part, which PRNU leaves out): use an integrating sphere or "
+            "more distance."
+        )

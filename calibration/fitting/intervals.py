@@ -1,0 +1,76 @@
+"""Variances that are differences of mean squares, and estimates with intervals that hold near 0."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import chi2
+
+from focalloop.calibration.fitting.photon_transfer import NORMAL_95
+from focalloop.calibration.result import Estimate
+
+
+@dataclass(frozen=True)
+class Component:
+    """A variance that is part of a mean square: ``square - left``.
+
+    Attributes
+    ----------
+    square, error : float
+        Mean square and its standard error, which tells its degrees of freedom.
+    left : float
+        What other noise leaves in it, known far better.
+    """
+
+    square: float
+    error: float
+    left: float = 0.0
+
+    @property
+    def variance(self) -> float:
+        """The part itself; below 0 by chance where there is none."""
+        return self.square - self.left
+
+    @property
+    def significance(self) -> float:
+        """How far it stands out, in standard errors of a mean square of other noise alone."""
+        if self.left <= 0 or self.error == 0:
+            return math.inf if self.variance > 0 else 0.0
+        return self.variance * self.square / (self.left * self.error)
+
+    def __add__(self, other: Component) -> Component:
+        """Sum of two independent parts."""
+        return Component(
+            self.square + other.square, math.hypot(self.error, other.error), self.left + other.left
+        )
+
+    def root(self, unit: str) -> Estimate:
+        """Estimate the standard deviation, with the interval of a chi-square mean square."""
+        value = math.sqrt(max(self.variance, 0.0))
+        if self.error == 0 or self.square <= 0:
+            return Estimate(value, (value, value), unit)
+        dof = 2 * (self.square / self.error) ** 2
+        low, high = (
+            math.sqrt(max(self.square * dof / float(chi2.ppf(tail, dof)) - self.left, 0.0))
+            for tail in (0.975, 0.025)
+        )
+        return Estimate(value, (min(low, value), max(high, value)), unit)
+
+
+def normal(value: float, error: float, unit: str) -> Estimate:
+    """Estimate with a normal interval of standard error `error`."""
+    return Estimate(value, (value - NORMAL_95 * error, value + NORMAL_95 * error), unit)
+
+
+def scaled(estimate: Estimate, factor: float, relative_error: float, unit: str) -> Estimate:
+    """Multiply an estimate by a factor known to `relative_error` (one sigma)."""
+    value = estimate.value * factor
+    extra = NORMAL_95 * relative_error * value
+    low, high = (
+        value + math.copysign(math.hypot(limit * factor - value, extra), side)
+        for limit, side in zip(estimate.ci95, (-1, 1), strict=True)
+    )
+    if estimate.ci95[0] >= 0:
+        low = max(low, 0.0)
+    return Estimate(value, (low, high), unit)

@@ -1,0 +1,179 @@
+"""From levels to points of the photon transfer curve: by which estimator, and whether usable.
+
+Moments where the codes resolve the noise, the likelihood of
+`focalloop.calibration.fitting.code_likelihood` where they are clipped at 0 or too coarse.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.calibration.fitting.code_likelihood import fit_codes
+from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.moments import Moments
+from focalloop.calibration.fitting.photon_transfer import Points
+
+ROUNDING_DN2 = 1 / 12
+"""Variance that rounding to a code adds where the noise spreads over several, EMVA 1288 R4 2.2."""
+
+_CLIPPED = 1e-4
+"""Share of clipped codes that moments bear: 1e-4 lowers the variance of a normal by 2e-4."""
+
+_COARSE_DN2 = 0.5
+"""Spread below which rounding adds no certain variance: at 0.7 DN it is off by less than 1e-4."""
+
+_STANDS_OUT = 4.0
+"""Standard errors above which row noise is taken out of the likelihood's variance."""
+
+_LEAST_INFORMATION = 0.5
+"""Largest relative error of a variance that is used."""
+
+
+@dataclass(frozen=True, eq=False)
+class TransferPoint:
+    """One level on the photon transfer curve.
+
+    Attributes
+    ----------
+    moments : Moments
+        Of its level.
+    mean : float
+        Before clipping, DN.
+    variance, dof : float
+        Temporal, of a pixel, without flicker and row noise; DN^2, and degrees of freedom.
+    quantisation : float
+        Part of `variance` that rounding added, DN^2; 0 where the likelihood has taken it out.
+    row : Component
+        As of `Moments`, undone of clipping.
+    pattern_variance : float or None
+        Of the pixels' offsets by the likelihood, DN^2; None where moments were used.
+    clipped : bool
+        Whether codes at 0 were cut off.
+    why_not : str
+        Why it cannot be used; "" where it can.
+    """
+
+    moments: Moments
+    mean: float
+    variance: float
+    dof: float
+    quantisation: float
+    row: Component
+    pattern_variance: float | None
+    clipped: bool
+    why_not: str
+
+    @property
+    def pixel_mean_noise(self) -> float:
+        """Variance of a pixel's mean over R reads about its true mean, DN^2.
+
+        The part of the rounding error that all reads of a pixel share does not average out.
+        """
+        temporal = self.moments.variance
+        rounding = temporal - (self.variance - self.quantisation)
+        return temporal / self.moments.reads + max(ROUNDING_DN2 - rounding, 0.0)
+
+    @property
+    def mean_error(self) -> float:
+        """Standard error of `mean`, DN: frame offsets, flicker and noise left after R reads."""
+        return math.sqrt(self.moments.frame_variance / self.moments.reads)
+
+
+def transfer_point(moments: Moments, bits: int) -> TransferPoint:
+    """Estimate mean and variance of one level, by moments or by likelihood."""
+    top = (1 << bits) - 1
+    clipped = moments.fraction_at(0) > _CLIPPED
+    if moments.fraction_at(top) > _CLIPPED:
+        share = 100 * moments.fraction_at(top)
+        return _unusable(moments, clipped, f"{share:.3g} % of its codes are saturated at {top}")
+    spread = moments.variance - ROUNDING_DN2 + moments.spatial_variance()
+    if moments.total_variance == 0:
+        return _unusable(moments, clipped, "all its reads are equal")
+    if not clipped and spread > _COARSE_DN2:
+        return _by_moments(moments)
+    return _by_likelihood(moments, bits, clipped)
+
+
+def _by_moments(moments: Moments) -> TransferPoint:
+    return TransferPoint(
+        moments=moments,
+        mean=moments.mean,
+        variance=moments.variance,
+        dof=moments.dof,
+        quantisation=rounding_variance(moments.variance),
+        row=moments.row,
+        pattern_variance=None,
+        clipped=False,
+        why_not="",
+    )
+
+
+def _by_likelihood(moments: Moments, bits: int, clipped: bool) -> TransferPoint:
+    fit = fit_codes(moments, bits)
+    # A row's offset moves the mean code by the slope, to first order (Price's theorem).
+    undone = fit.slope**-2
+    row = moments.row
+    row = Component(row.square * undone, row.error * undone, row.left * undone)
+    there = row.significance > _STANDS_OUT
+    variance = fit.variance - (row.variance if there else 0.0)
+    error = math.hypot(fit.variance_error, row.error if there else 0.0)
+    if variance <= 0 or not error < _LEAST_INFORMATION * variance:
+        return _unusable(moments, clipped, "its codes do not tell the noise: too few change")
+    return TransferPoint(
+        moments=moments,
+        mean=fit.mean,
+        variance=variance,
+        dof=2 * (variance / error) ** 2,
+        quantisation=0.0,
+        row=row,
+        pattern_variance=fit.pattern_variance,
+        clipped=clipped,
+        why_not="",
+    )
+
+
+def _unusable(moments: Moments, clipped: bool, why_not: str) -> TransferPoint:
+    return TransferPoint(
+        moments=moments,
+        mean=moments.mean,
+        variance=moments.variance,
+        dof=moments.dof,
+        quantisation=0.0,
+        row=moments.row,
+        pattern_variance=None,
+        clipped=clipped,
+        why_not=why_not,
+    )
+
+
+def rounding_variance(variance: float) -> float:
+    """Variance that rounding adds to reads whose mean code is anywhere between two codes.
+
+    With noise sigma it is ``1/12 - sum_k exp(-4 pi^2 k^2 sigma^2) / (2 pi^2 k^2)``: the errors of
+    two reads of one pixel are alike where sigma is small, and cancel in their difference. Solved
+    for sigma by iteration; `variance` (DN^2) is with rounding.
+    """
+    order = np.arange(1, 40)
+    added = ROUNDING_DN2
+    for _ in range(60):
+        sigma2 = max(variance - added, 0.0)
+        terms: NDArray[np.float64] = np.exp(-4 * (np.pi * order) ** 2 * sigma2) / order**2
+        before, added = added, ROUNDING_DN2 - float(terms.sum()) / (2 * math.pi**2)
+        if abs(added - before) < 1e-9:
+            break
+    return added
+
+
+def points_of(points: list[TransferPoint], black_dn: float) -> Points:
+    """Arrange points for a fit, means above `black_dn`."""
+    return Points(
+        means=np.array([point.mean - black_dn for point in points]),
+        mean_errors=np.array([point.mean_error for point in points]),
+        variances=np.array([point.variance for point in points]),
+        dofs=np.array([point.dof for point in points]),
+        quantisation=np.array([point.quantisation for point in points]),
+    )

@@ -1,0 +1,1 @@
+"""The calibration report: one HTML page with its charts."""

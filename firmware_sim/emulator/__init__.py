@@ -1,0 +1,1 @@
+"""The emulator: scenes in, readouts of a programmable focal plane out."""

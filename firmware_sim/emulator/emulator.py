@@ -1,0 +1,226 @@
+"""The emulator: scenes in, readouts of a programmable focal plane out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.emulator import kernels
+from focalloop.firmware_sim.emulator.random_keys import Purpose, stream_keys
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import NoiseProfile
+
+_BANDS_PER_THREAD = 2
+"""Rows are dealt in bands, more than there are threads, as a map's reads may crowd in few rows."""
+
+
+class EmulatorError(FocalloopError, ValueError):
+    """A scene, profile or setting does not fit the emulator; the message says which and why."""
+
+
+class Emulator:
+    """A sensor that runs one ratio map: the forward model of ``docs/concepts.md``.
+
+    Parameters
+    ----------
+    ratio_map : RatioMap
+        What to measure; its size is the array's.
+    profile : NoiseProfile
+        Parameters of the forward model.
+    seed : int
+        0..2**64 - 1. Names one sensor (its fixed pattern) and all its noise. The same seed and
+        window number give the same bits, whatever the threads and however windows are batched.
+    threads : int
+        Threads that share the rows of every window.
+
+    Attributes
+    ----------
+    plan : ReadPlan
+        Order of the samples in a readout.
+
+    Raises
+    ------
+    EmulatorError
+        A setting is out of range, or the profile is exact for another number of slots.
+    """
+
+    def __init__(
+        self,
+        ratio_map: RatioMap,
+        profile: NoiseProfile,
+        *,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None:
+        if not 0 <= seed < 2**64:
+            raise EmulatorError(f"the emulator's seed is 0 to 2**64 - 1, not {seed}")
+        if threads < 1:
+            raise EmulatorError(f"the emulator needs at least 1 thread, not {threads}")
+        if not profile.adc and profile.full_scale_dn != 255.0 * ratio_map.slots:
+            raise EmulatorError(
+                f"an exact profile for {ratio_map.slots} slots has a full scale of "
+                f"{255 * ratio_map.slots} DN, not {profile.full_scale_dn:g}: "
+                f"use preset({profile.name!r}, slots={ratio_map.slots})"
+            )
+        self.ratio_map = ratio_map
+        self.profile = profile
+        self.seed = seed
+        self.plan = ReadPlan.of(ratio_map)
+        self._order = _order_of(self.plan)
+        self._fixed = _fixed_pattern(ratio_map, self.plan, profile, seed)
+        if ratio_map.aperture is None:
+            self._aperture = np.zeros((0, 0, 0), np.uint8)
+        else:
+            self._aperture = ratio_map.aperture.astype(np.uint8)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+        """Expose one window or a batch of consecutive windows, and read them out.
+
+        Parameters
+        ----------
+        scene : ndarray of uint8 or float32, shape (T, H, W) or (N, T, H, W)
+            Radiance of every slot: uint8 with 255 white, or float32 with 1.0 white.
+        first_window : int
+            Number of the first window, which picks its noise.
+
+        Returns
+        -------
+        ndarray, shape (count,) or (N, count)
+            Codes in the order of `plan`, uint8 where the profile has at most 8 bits, else uint16.
+            Without ADC (preset ``ideal``): the exact integer sums as uint16 for a uint8 scene,
+            the signal as float32 for a float32 scene.
+
+        Raises
+        ------
+        EmulatorError
+            The scene has another dtype or shape than the ratio map asks for, or the number of the
+            window is out of range.
+        """
+        batch = self._batch(scene)
+        light = np.dtype(np.uint16 if batch.dtype == np.uint8 else np.float32)
+        light_scale = 1.0 / (self.plan.slots * (255.0 if batch.dtype == np.uint8 else 1.0))
+        dtype = self.profile.code_dtype if self.profile.adc else light
+        readouts = np.empty((len(batch), self.plan.count), dtype)
+        if self.profile.adc:
+            stages = _stages(self.profile, light_scale)
+            keys = _window_keys(self.seed, first_window, len(batch))
+            self._run(kernels.capture, batch, light, self._fixed, stages, keys, readouts)
+        else:
+            self._run(kernels.integrate, batch, light, readouts)
+            if dtype == np.float32:
+                readouts *= np.float32(light_scale)
+        return readouts[0] if scene.ndim == 3 else readouts
+
+    def _batch(self, scene: NDArray[Any]) -> NDArray[Any]:
+        """Check the scene and view it as a read-only, C-ordered batch (N, T, H, W)."""
+        if scene.dtype not in (np.uint8, np.float32):
+            raise EmulatorError(f"a scene is uint8 or float32, not {scene.dtype}")
+        wanted = (self.plan.slots, *self.plan.shape)
+        if scene.ndim not in (3, 4) or scene.shape[-3:] != wanted:
+            raise EmulatorError(
+                f"the ratio map asks for a scene of the shape (slots, height, width) = {wanted}, "
+                f"or a batch of them, not {scene.shape}"
+            )
+        batch = np.ascontiguousarray(scene).reshape(-1, *wanted).view()
+        batch.flags.writeable = False  # one kind of array, so that Numba compiles only once
+        return batch
+
+    def _run(
+        self,
+        kernel: Callable[..., None],
+        batch: NDArray[Any],
+        light: np.dtype[Any],
+        *others: object,
+    ) -> None:
+        """Run a kernel over all rows, dealt to the threads in bands."""
+        height, width = self.plan.shape
+
+        def work(rows: tuple[int, int]) -> None:
+            scratch = np.zeros(width, light)
+            kernel(batch, self._aperture, self._order, rows, scratch, *others)
+
+        if self._pool is None:
+            work((0, height))
+            return
+        bounds = np.linspace(0, height, _BANDS_PER_THREAD * self._threads + 1).astype(int).tolist()
+        for _ in self._pool.map(work, pairwise(bounds)):
+            pass  # asking for the results raises what went wrong in a thread
+
+
+def _order_of(plan: ReadPlan) -> kernels.Order:
+    height, width = plan.shape
+    y, x = np.divmod(plan.pixel, width)
+    runs = np.empty((plan.slots, height + 1), np.int64)
+    for slot in range(plan.slots):
+        start, stop = plan.slot_offsets[slot : slot + 2]
+        runs[slot] = start + np.searchsorted(y[start:stop], np.arange(height + 1))
+    return kernels.Order(column=x.astype(np.uint16), row=y.astype(np.uint16), runs=runs)
+
+
+def _fixed_pattern(
+    ratio_map: RatioMap, plan: ReadPlan, profile: NoiseProfile, seed: int
+) -> kernels.FixedPattern:
+    """Draw the sensor's own pattern, which depends on the seed and not on the ratio map."""
+    height, width = plan.shape
+    gain = dark = offset = np.empty(0, np.float32)
+    if profile.prnu > 0:
+        pattern = _normals(seed, Purpose.GAIN, height * width)
+        gain = (np.float32(1.0) + np.float32(profile.prnu) * pattern)[plan.pixel]
+    if profile.dark_signal > 0:
+        levels = ratio_map.levels.reshape(-1)[plan.pixel]
+        dark = np.float32(profile.dark_signal) / levels.astype(np.float32)  # L/T = 1/n
+    if profile.pixel_offset > 0 or profile.column_offset > 0:
+        pixels = _normals(seed, Purpose.PIXEL, height * width).reshape(height, width)
+        columns = _normals(seed, Purpose.COLUMN, width)
+        pattern = np.float32(profile.pixel_offset) * pixels
+        pattern += np.float32(profile.column_offset) * columns
+        offset = pattern.reshape(-1)[plan.pixel]
+    return kernels.FixedPattern(gain, dark, offset)
+
+
+def _normals(seed: int, purpose: Purpose, count: int) -> NDArray[np.float32]:
+    normals = np.empty(count, np.float32)
+    kernels.fill_normal(normals, stream_keys(seed, purpose, [0]))
+    return normals
+
+
+def _stages(profile: NoiseProfile, light_scale: float) -> kernels.Stages:
+    s_ss = 0.0 if profile.shot == "off" else profile.s_ss
+    full_well = math.inf if profile.full_well is None else profile.full_well
+    return kernels.Stages(
+        light_scale=np.float32(light_scale),
+        joint=profile.full_well is None and profile.shot != "poisson",
+        poisson=profile.shot == "poisson",
+        s_ss=np.float32(s_ss),
+        s_ss_squared=np.float32(s_ss**2),
+        s_r=np.float32(profile.s_r),
+        s_r_squared=np.float32(profile.s_r**2),
+        full_well=np.float32(full_well),
+        row_noise=np.float32(profile.row_noise),
+        frame_offset=np.float32(profile.frame_offset),
+        black_level_dn=np.float32(profile.black_level_dn),
+        full_scale_dn=np.float32(profile.full_scale_dn),
+        top_dn=np.float32(2**profile.bits - 1),
+    )
+
+
+def _window_keys(seed: int, first_window: int, count: int) -> kernels.Keys:
+    if not 0 <= first_window <= 2**64 - count:
+        raise EmulatorError(f"windows are numbered from 0 to 2**64 - 1, not from {first_window}")
+    windows = np.arange(count, dtype=np.uint64) + np.uint64(first_window)
+    return kernels.Keys(
+        *(
+            stream_keys(seed, purpose, windows)
+            for purpose in (Purpose.READ, Purpose.SHOT, Purpose.ROW, Purpose.FRAME)
+        )
+    )

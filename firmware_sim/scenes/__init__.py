@@ -1,0 +1,1 @@
+"""What the emulated sensor looks at: video files, cameras and synthetic pictures."""

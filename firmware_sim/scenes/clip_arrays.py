@@ -1,0 +1,125 @@
+"""Clips kept as arrays: ``.npz`` files, and the ``.mat`` files of the SCI benchmark.
+
+Values come out as uint8, 255 is white, whether a file has them as 0..255 or as 0..1.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.scenes.mat_file import MatFileError, variables
+
+SCI_KEY = "orig"
+"""Variable that the grayscale SCI benchmark (``kobe32_cacti.mat`` ...) keeps its video in."""
+
+_UNREADABLE_NPZ = (
+    ValueError,  # not an array, or pickled
+    OSError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # encrypted, or compressed in a way unknown here
+    MemoryError,  # a header that claims more than the file holds
+)
+
+
+def clips_in_npz(path: Path, most_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
+    """Read ``clips (N, T, H, W)`` and, where there are some, ``names (N,)``.
+
+    Raises
+    ------
+    SceneError
+        If the file is damaged, larger than `most_bytes`, or its arrays are no clips.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "clips.npy" not in archive.namelist():
+                found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
+                raise SceneError(f"{path} has no array `clips` (it has {found})")
+            check_bytes(path, archive.getinfo("clips.npy").file_size, most_bytes)
+        with np.load(path, allow_pickle=False) as data:
+            clips = data["clips"]
+            names = [str(name) for name in data["names"]] if "names" in data else None
+    except _UNREADABLE_NPZ as error:
+        raise SceneError(
+            f"{path} is not a readable .npz of clips ({one_line(error)}): fetch or write it again"
+        ) from None
+    if clips.ndim != 4 or 0 in clips.shape:
+        raise SceneError(
+            f"`clips` in {path} is {clips.dtype} of shape {clips.shape}; "
+            "clips are of shape (N, T, H, W)"
+        )
+    if names is not None and len(names) != len(clips):
+        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names")
+    return _as_uint8(clips, f"`clips` in {path}"), names
+
+
+def frames_in_mat(path: Path, most_bytes: int) -> NDArray[np.uint8]:
+    """Read the video ``orig (H, W, F)`` of a MATLAB file, as ``(F, H, W) uint8``.
+
+    Raises
+    ------
+    SceneError
+        If the file is damaged, of MATLAB 7.3, larger than `most_bytes`, or has no such video.
+    """
+    try:
+        found = {variable.name: variable for variable in variables(path)}
+        video = found.get(SCI_KEY)
+        if video is None or len(video.shape) != 3 or 0 in video.shape:
+            listed = (f"{v.name} {'x'.join(map(str, v.shape))}" for v in found.values())
+            raise SceneError(
+                f"{path} has no video `{SCI_KEY}` of shape (H, W, frames) "
+                f"(it has {', '.join(listed) or 'nothing'}): save a gray video under that name"
+            )
+        check_bytes(path, video.nbytes, most_bytes)
+        values = video.read()
+    except (MatFileError, OSError, MemoryError) as error:
+        raise SceneError(
+            f"{path} {one_line(error)}: fetch it again, or save it again in MATLAB with "
+            f"save('{path.name}', '{SCI_KEY}', '-v7'), or in Python with scipy.io.savemat"
+        ) from None
+    return _as_uint8(np.moveaxis(values, 2, 0), f"`{SCI_KEY}` in {path}")
+
+
+def _as_uint8(values: NDArray[Any], what: str) -> NDArray[np.uint8]:
+    """Bring values in [0, 255], or floats in [0, 1], to 0...255."""
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    if values.dtype.kind not in "iuf":
+        raise SceneError(f"{what} is {values.dtype}; clips are numbers, 0..255 or 0..1")
+    darkest, brightest = values.min(), values.max()
+    if not (darkest >= 0 and brightest <= 255):  # so that NaN is refused as well
+        raise SceneError(
+            f"{what} ranges from {darkest:g} to {brightest:g}; clips are 0..255 or 0..1: "
+            "scale and clip it first"
+        )
+    scale = 255 if values.dtype.kind == "f" and brightest <= 1 else 1
+    return np.rint(values * np.float32(scale)).astype(np.uint8, order="C")
+
+
+def check_bytes(path: Path, count: int, most_bytes: int) -> None:
+    """Refuse clips of more than `most_bytes`, before they are decoded.
+
+    Raises
+    ------
+    SceneError
+        If `count` is more.
+    """
+    if count > most_bytes:
+        raise SceneError(
+            f"{path} needs more than {most_bytes >> 30} GiB of memory as clips: "
+            "give fewer or smaller ones"
+        )
+
+
+def one_line(error: BaseException) -> str:
+    """Message of an error on one line, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

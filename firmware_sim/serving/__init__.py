@@ -1,0 +1,1 @@
+"""Serving an emulated board on a pseudo-terminal or a TCP port."""

@@ -1,0 +1,265 @@
+"""The loop that moves bytes between a virtual board and a line, whatever the line is.
+
+Between board and host lies a cable, which `faults` can make bad.
+`focalloop.firmware_sim.serving.transport` has the lines: a pseudo-terminal and a TCP port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+from focalloop.firmware_sim.faults import Event, Faults, FaultyLine
+from focalloop.firmware_sim.serving.pacer import BITS_PER_BYTE, Pacer
+from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD
+
+READ_BYTES = 64 * 1024
+"""Bytes taken off the line at once."""
+
+AHEAD_BYTES = 16 * 1024
+"""Bytes that the board hands over at once where the line sets no pace: answers wait behind them."""
+
+FIFO_US = 20_000
+"""Time on a paced line that buffers bridge while the program is late with the next bytes."""
+
+NO_FAULTS = Faults()
+"""A line that does what it should."""
+
+
+class HungUpError(Exception):
+    """The other end of the line went away."""
+
+
+class BoardServer(ABC):
+    """Moves bytes between a board and a line until it is told to stop.
+
+    Parameters
+    ----------
+    board : VirtualBoard
+        What is served; nobody else may use it meanwhile.
+    baud : int
+        Rate of the line in bits a second, both ways; 0 is as fast as the machine goes. On a paced
+        line the board offers bodies of `DEFAULT_MAX_PAYLOAD` bytes at most.
+    faults : Faults
+        What goes wrong on the line.
+    on_fault : callable, optional
+        Takes a sentence when something befalls the whole line.
+
+    Attributes
+    ----------
+    url : str
+        What a host opens, as pyserial's ``serial_for_url`` takes it.
+    cable : FaultyLine
+        Between the board and the line; counts what went wrong.
+    """
+
+    url: str
+
+    def __init__(
+        self,
+        board: VirtualBoard,
+        baud: int = 0,
+        faults: Faults = NO_FAULTS,
+        on_fault: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.cable = FaultyLine(faults)
+        self._board = board
+        self._on_fault = on_fault
+        self._asked_for: deque[tuple[Event, float]] = deque()
+        self._stalled_until_us = self._gone_until_us = 0
+        self._stopping = False
+        self._wake, self._waker = socket.socketpair()
+        self._wake.setblocking(False)
+        self._waker.setblocking(False)
+        out_baud = _slower(baud, faults.to_host.slow_bytes_per_s)
+        self._in, self._out = (
+            Pacer(_slower(baud, faults.to_board.slow_bytes_per_s)),
+            Pacer(out_baud),
+        )
+        self._quiet = True
+        if baud:  # an answer should not wait behind more than one short frame
+            board.limit_payload(DEFAULT_MAX_PAYLOAD)
+        self._room = 1 if out_baud else AHEAD_BYTES
+        self._unsent = memoryview(b"")
+        self._arrived = memoryview(b"")
+        self._drained = True
+        self._listening: list[socket.socket] = []
+
+    def serve_forever(self) -> None:
+        """Serve until `stop`, sleeping while nothing is to be done."""
+        while not self._stopping:
+            self._step()
+
+    def stop(self) -> None:
+        """End `serve_forever`; may be called from another thread or a signal handler."""
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
+    def befall(self, event: Event, seconds: float = 1.0) -> None:
+        """Have this happen now, for so long; may be called from another thread.
+
+        Parameters
+        ----------
+        event : {'disconnect', 'stall', 'reset'}
+            As in :class:`focalloop.firmware_sim.faults.Faults`.
+        seconds : float
+            Length of a disconnection or stall.
+        """
+        self._asked_for.append((event, seconds))
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
+    def close(self) -> None:
+        """Give the line back; call it when `serve_forever` has returned."""
+        self._wake.close()
+        self._waker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def _step(self) -> None:
+        """Wait for something to do, and do it."""
+
+    def _exchange(self, line: int) -> None:
+        """Do what can be done on an open line, then sleep until more can be."""
+        now_us = clock_us()
+        self._suffer(now_us)
+        if now_us < self._stalled_until_us:
+            self._pause(self._stalled_until_us)
+            return
+        self._receive(line, now_us)
+        if self._unsent or self._arrived:
+            self._board.poll(now_us, room=0)
+            self._drained = False  # what came in meanwhile wants an answer
+        else:
+            # Data followed without a pause: make up for a late wake-up, but not for the board's
+            # own time beyond what a FIFO would bridge.
+            bridged_us = 0 if self._drained else FIFO_US
+            self._unsent = memoryview(self._board.poll(now_us, self._room))
+            self._drained = len(self._unsent) < self._room
+            self._out.idle_until(clock_us() - bridged_us)
+        self._send(line, now_us)
+        self._sleep(line, now_us)
+
+    def _suffer(self, now_us: int) -> None:
+        """Do to the board and the line what is due to befall them, and what was asked for."""
+        faults = self.cable.faults
+        lengths = {"disconnect": faults.disconnect_s, "stall": faults.stall_s}
+        happening = [(event, lengths.get(event, 0.0)) for event in self.cable.events(now_us)]
+        while self._asked_for:
+            happening.append(self._asked_for.popleft())
+        for event, seconds in happening:
+            until_us = now_us + int(seconds * 1e6)
+            match event:
+                case "reset":
+                    self._unsent = memoryview(b"")  # also the rest of a frame half sent
+                    self._board.reset()
+                    self._on_fault("the board restarts by itself")
+                case "stall":
+                    self._stalled_until_us = until_us
+                    self._on_fault(f"the board stops for {seconds:g} s")
+                case "disconnect":
+                    self._gone_until_us = until_us
+                    self._on_fault(f"the cable is pulled for {seconds:g} s")
+                    raise HungUpError
+
+    def _pause(self, until_us: int) -> None:
+        """Do nothing until then, or until `stop`."""
+        while not self._stopping and (left_us := until_us - clock_us()) > 0:
+            select.select([self._wake], [], [], left_us / 1e6)
+            self._heed()
+
+    def _heed(self) -> None:
+        """Take note of a call from another thread: what it asks for is done in the next step."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(64)
+
+    def _receive(self, line: int, now_us: int) -> None:
+        if self._quiet:  # what is there now came after the last look: its time starts here
+            self._in.idle_until(now_us)
+        allowed = min(self._in.allowance(now_us), READ_BYTES)
+        self._quiet = False
+        if allowed:
+            self._read(line, allowed, now_us)
+        self._board.receive(bytes(self.cable.to_board.take(now_us)))
+
+    def _read(self, line: int, allowed: int, now_us: int) -> None:
+        try:
+            data = os.read(line, allowed)
+        except BlockingIOError:
+            data = b""
+        except OSError as error:
+            raise HungUpError from error
+        else:
+            if not data:
+                raise HungUpError
+        self._in.spend(len(data))
+        self._quiet = len(data) < allowed
+        self.cable.to_board.put(data, now_us)
+
+    def _send(self, line: int, now_us: int) -> None:
+        if not self._arrived:
+            allowed = min(self._out.allowance(now_us), len(self._unsent), self.cable.to_host.room)
+            self._out.spend(allowed)
+            self.cable.to_host.put(self._unsent[:allowed], now_us)
+            self._unsent = self._unsent[allowed:]
+            self._arrived = memoryview(self.cable.to_host.take(now_us))
+        if not self._arrived:
+            return
+        try:
+            sent = os.write(line, self._arrived)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise HungUpError from error
+        self._arrived = self._arrived[sent:]
+
+    def _sleep(self, line: int, now_us: int) -> None:
+        wake_us = [] if self._board.next_due_us is None else [float(self._board.next_due_us)]
+        readers: list[int | socket.socket] = [self._wake, *self._listening]
+        if self._quiet or self._in.allowance(now_us):
+            readers.append(line)
+        else:
+            wake_us.append(self._in.due_us(READ_BYTES))
+        if self.cable.next_us is not None:
+            wake_us.append(self.cable.next_us)
+        writers = []
+        if self._arrived:
+            writers.append(line)
+        elif self._unsent:
+            wake_us.append(self._out.due_us(len(self._unsent)))
+        elif not self._drained:
+            wake_us.append(now_us)
+        timeout_s = max(0.0, (min(wake_us) - now_us) / 1e6) if wake_us else None
+        ready, _, _ = select.select(readers, writers, [], timeout_s)
+        if self._wake in ready:
+            self._heed()
+
+    def _forget_line(self) -> None:
+        self._unsent = self._arrived = memoryview(b"")
+        self.cable.clear()
+        self._board.disconnect()
+
+
+def clock_us() -> int:
+    """Time of a clock that never goes back, microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+def _slower(baud: int, bytes_per_s: float) -> int:
+    """Line rate at which the slower of line and receiver takes bytes; 0 is no limit."""
+    rates = [rate for rate in (baud, int(BITS_PER_BYTE * bytes_per_s)) if rate]
+    return min(rates, default=0)

@@ -1,0 +1,1 @@
+"""An emulated board: the whole wire protocol as a state machine over bytes."""

@@ -1,0 +1,21 @@
+"""A request that a board does not carry out."""
+
+from __future__ import annotations
+
+from focalloop.firmware_sim.wire import ErrorCode
+
+
+class Refusal(Exception):  # noqa: N818 (an answer to a request, not a fault)
+    """Becomes the error answer to the request being handled; nothing has changed by then.
+
+    Parameters
+    ----------
+    code : ErrorCode
+        What kind of thing was wrong.
+    text : str
+        One sentence for a person: what was wrong, with which value, what to do.
+    """
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code

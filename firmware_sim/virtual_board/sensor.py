@@ -1,0 +1,262 @@
+"""The sensor of the virtual board: slots, windows, exposures, and the windows kept for resending.
+
+Time is told to it in microseconds and never read from a clock, so a test can run it at any speed.
+With a slot rate the sensor exposes window after window in real time while a run is on, and skips
+(and counts) those that cannot be read out; without one it exposes a window when asked.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.firmware_sim.scenes.scene import SceneSource
+from focalloop.firmware_sim.wire import (
+    HELD_WINDOWS,
+    MAP_HASH_PREFIX_BYTES,
+    WindowDescriptor,
+    WindowKind,
+)
+
+
+class WindowReader(Protocol):
+    """What the sensor needs of :class:`focalloop.firmware_sim.emulator.emulator.Emulator`."""
+
+    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+        """Read one window out: scene ``(T, H, W)`` to codes in read-plan order."""
+        ...
+
+
+MakeReader = Callable[[RatioMap, NoiseProfile, int], WindowReader]
+"""Makes the reader for a ratio map, a noise profile and a seed."""
+
+
+def make_emulator(ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> WindowReader:
+    """Make the Numba emulator, imported only here: a board says hello before Numba is loaded."""
+    from focalloop.firmware_sim.emulator.emulator import Emulator
+
+    return Emulator(ratio_map, profile, seed=seed)
+
+
+@dataclass
+class Run:
+    """Windows to expose, from the request that started them to the last one.
+
+    Attributes
+    ----------
+    limit : int
+        Windows numbered below this may be read out.
+    endless : bool
+        A stream: at the limit it waits for more credit, where a capture is over.
+    kind : WindowKind
+        What the sensor is exposed to.
+    ratio_map : RatioMap, optional
+        Runs under this map; None runs under the active one, whichever that is by then.
+    light : ndarray, optional
+        Scene ``(T, H, W)`` of every window; None exposes to the scene in front of the sensor.
+    level : int
+        Level of the uniform map of a dark or flat run, else 0.
+    """
+
+    limit: int
+    endless: bool = False
+    kind: WindowKind = WindowKind.SCENE
+    ratio_map: RatioMap | None = None
+    light: NDArray[Any] | None = None
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class HeldWindow:
+    """A window that was read out.
+
+    Attributes
+    ----------
+    descriptor : WindowDescriptor
+        As it is sent.
+    readout : bytes
+        Samples in read-plan order.
+    scene : ndarray of uint8, optional
+        What was in front of the sensor, ``(T, H, W)``; None for dark and flat windows.
+    """
+
+    descriptor: WindowDescriptor
+    readout: bytes
+    scene: NDArray[np.uint8] | None
+
+
+class VirtualSensor:
+    """A programmable focal plane in front of a scene.
+
+    Parameters
+    ----------
+    scene : SceneSource
+        What it looks at; its shape and slots are the sensor's.
+    profile : NoiseProfile
+        Its noise and its converter.
+    seed : int
+        Of the noise.
+    slot_rate_hz : float
+        Slots a second; 0 exposes whenever a window can be sent.
+    ratio_map : RatioMap, optional
+        Active map; None until one is uploaded.
+    make_reader : callable
+        Emulator of the read-out.
+    """
+
+    def __init__(
+        self,
+        scene: SceneSource,
+        profile: NoiseProfile,
+        seed: int,
+        slot_rate_hz: float,
+        ratio_map: RatioMap | None,
+        make_reader: MakeReader,
+    ) -> None:
+        self.scene = scene
+        self.profile = profile
+        self.seed = seed
+        self.ratio_map = ratio_map
+        self.next_window = 0
+        self.skipped = 0
+        self.run: Run | None = None
+        self.held: OrderedDict[int, HeldWindow] = OrderedDict()
+        self._make_reader = make_reader
+        self._reader: tuple[object, bytes, WindowReader] | None = None
+        self._window_us = Fraction(10**6) * scene.slots / Fraction(slot_rate_hz or 1)
+        self._paced = slot_rate_hz > 0
+        self._started_us = 0
+        self._exposed = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array size ``(H, W)``."""
+        return self.scene.shape
+
+    @property
+    def slots(self) -> int:
+        """Frame slots T of a window."""
+        return self.scene.slots
+
+    def start(self, run: Run, now_us: int) -> None:
+        """Start exposing; the first window of a paced sensor ends one window later."""
+        self.run = run
+        self._started_us = now_us
+        self._exposed = 0
+
+    def stop(self) -> None:
+        """Expose no more."""
+        self.run = None
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When the window being exposed ends; None where nothing is or nothing is paced."""
+        if self.run is None or not self._paced:
+            return None
+        return self._end_us(self._exposed + 1)
+
+    def expose(self, now_us: int, buffers: int) -> list[HeldWindow]:
+        """Expose up to now and read out what credit and free buffers allow.
+
+        Parameters
+        ----------
+        now_us : int
+            Board clock.
+        buffers : int
+            Windows that can be taken. A paced sensor reads the newest of the windows that ended
+            since it was last asked, and skips what does not fit; an unpaced one exposes one.
+
+        Returns
+        -------
+        list of HeldWindow
+            The windows read out, each also in `held`.
+
+        Raises
+        ------
+        FocalloopError
+            If the scene fails, as a camera may that was unplugged.
+        """
+        windows: list[HeldWindow] = []
+        if self.run is None:
+            return windows
+        ended = self._ended(now_us) if self._paced else min(1, buffers)
+        taken = max(0, min(ended, buffers, self.run.limit - self.next_window))
+        if self._paced:
+            self.skipped += ended - taken
+            self._exposed += ended - taken
+        for _ in range(taken):
+            self._exposed += 1
+            end_us = self._end_us(self._exposed) if self._paced else now_us
+            windows.append(self._read_out(self.run, end_us))
+        if not self.run.endless and self.next_window >= self.run.limit:
+            self.run = None
+        return windows
+
+    def prepare(self, ratio_map: RatioMap) -> None:
+        """Make the reader for a map now, so that the next window does not wait for it."""
+        self._reader_for(ratio_map)
+
+    def warm_up(self) -> None:
+        """Read small windows out with and without converter, from bytes and from floats.
+
+        Floats are the even light of a calibration; codes of few bits have kernels of their own.
+        """
+        ratio_map = RatioMap.uniform(1, (8, 8), slots=self.slots, level_set=(1,))
+        ideal, paper = (preset(name, self.slots) for name in ("ideal", "paper"))
+        own = [(self.profile, np.uint8), (self.profile, np.float32)] if self.profile.adc else []
+        for profile, dtype in ((ideal, np.uint8), (paper, np.uint8), (paper, np.float32), *own):
+            reader = self._make_reader(ratio_map, profile, 0)
+            reader.capture(np.zeros((self.slots, 8, 8), dtype))
+
+    def set_noise(self, profile: NoiseProfile, seed: int) -> None:
+        """Change noise and converter; windows held under another profile are let go."""
+        if profile != self.profile:
+            self.held.clear()
+        self.profile, self.seed = profile, seed
+        self._reader = None
+
+    def _ended(self, now_us: int) -> int:
+        since_start = max(0, now_us - self._started_us)
+        return max(0, int(since_start / self._window_us) - self._exposed)
+
+    def _end_us(self, windows: int) -> int:
+        """Clock by which `windows` windows of the run have ended: rounded up, as `_ended` cuts."""
+        return self._started_us - int(-windows * self._window_us // 1)
+
+    def _reader_for(self, ratio_map: RatioMap) -> tuple[bytes, WindowReader]:
+        if self._reader is None or self._reader[0] is not ratio_map:
+            reader = self._make_reader(ratio_map, self.profile, self.seed)
+            self._reader = (ratio_map, ratio_map.hash()[:MAP_HASH_PREFIX_BYTES], reader)
+        return self._reader[1:]
+
+    def _read_out(self, run: Run, end_us: int) -> HeldWindow:
+        ratio_map = run.ratio_map or self.ratio_map
+        assert ratio_map is not None, "a run starts only with a map"
+        map_hash, reader = self._reader_for(ratio_map)
+        scene = self.scene.window(self._exposure) if run.light is None else None
+        light = run.light if scene is None else scene
+        assert light is not None
+        codes = reader.capture(light, self.next_window)
+        readout = codes.astype(codes.dtype.newbyteorder("<"), copy=False).tobytes()
+        descriptor = WindowDescriptor(
+            self.next_window, len(readout), end_us, run.kind, run.level, map_hash, self.skipped
+        )
+        window = HeldWindow(descriptor, readout, scene)
+        self.held[self.next_window] = window
+        while len(self.held) > HELD_WINDOWS:
+            self.held.popitem(last=False)
+        self.next_window += 1
+        return window
+
+    @property
+    def _exposure(self) -> int:
+        """Windows the sensor has been exposed for before this one, read out or not."""
+        return self.next_window + self.skipped

@@ -1,0 +1,71 @@
+"""Settings of a virtual board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+
+MAX_TEXT_BYTES = 60
+"""Longest name or serial number, so that HELLO's answer fits the smallest payload."""
+
+
+class BoardSettingsError(FocalloopError, ValueError):
+    """A virtual board cannot be made like this; the message says which setting and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardSettings:
+    """What a virtual board is made with, and goes back to when it is reset.
+
+    Raises
+    ------
+    BoardSettingsError
+        If a text or the payload does not fit HELLO.
+
+    Attributes
+    ----------
+    profile : NoiseProfile
+        Noise and converter of its sensor.
+    seed : int
+        Of the noise.
+    slot_rate_hz : float
+        Slots a second in real time; 0 makes windows as fast as they can be sent.
+    level_set : tuple of int
+        Measurements a window that a pixel may be given.
+    ratio_map : RatioMap, optional
+        Map active from the start; without one a capture is refused until a map is uploaded.
+    max_payload : int
+        Longest frame body it accepts, in bytes.
+    name, serial : str
+        Identity in HELLO, 60 bytes of UTF-8 each at most.
+    """
+
+    profile: NoiseProfile
+    seed: int = 0
+    slot_rate_hz: float = 0.0
+    level_set: tuple[int, ...] = DEFAULT_LEVEL_SET
+    ratio_map: RatioMap | None = None
+    max_payload: int = wire.LARGE_MAX_PAYLOAD
+    name: str = "focalloop emulator"
+    serial: str = "virtual"
+
+    def __post_init__(self) -> None:
+        for text in (self.name, self.serial):
+            if len(text.encode()) > MAX_TEXT_BYTES:
+                raise BoardSettingsError(
+                    f"a board's name and serial number have {MAX_TEXT_BYTES} bytes at most, "
+                    f"not {text!r}"
+                )
+        if not wire.MIN_MAX_PAYLOAD <= self.max_payload <= wire.LARGE_MAX_PAYLOAD:
+            raise BoardSettingsError(
+                f"a board takes bodies of {wire.MIN_MAX_PAYLOAD} to {wire.LARGE_MAX_PAYLOAD} "
+                f"bytes, not {self.max_payload}"
+            )
+        if not 0 <= self.slot_rate_hz < float("inf"):
+            raise BoardSettingsError(
+                f"a slot rate is 0 (as fast as can be) or more, not {self.slot_rate_hz}"
+            )

@@ -1,0 +1,1 @@
+"""Hardware-in-the-loop emulation and deployment for programmable focal-plane sensors."""

@@ -1,0 +1,341 @@
+"""The Python door to a board.
+
+For example::
+
+    from host import Board
+
+    with Board.open("/dev/ttyACM0") as board:
+        board.upload(ratio_map)
+        for window in board.stream():
+            show(window.reads)
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.wire import (
+    CalibrationCaptureRequest,
+    ConfigureRequest,
+    DarkCaptureRequest,
+    HelloAnswer,
+    LogLevel,
+    MessageType,
+    SceneRequest,
+    StatusAnswer,
+    TimeSyncRequest,
+)
+from focalloop.host.board.driver import Driver
+from focalloop.host.board.reception import Readout, Window
+from focalloop.host.board.stats import LinkStats
+from focalloop.host.board.upload import Progress
+from focalloop.host.errors import CaptureInterruptedError
+from focalloop.host.link.connection import State
+
+DEFAULT_BAUD = 921600
+"""Line rate in bit/s of devices that have one."""
+
+_log = logging.getLogger("focalloop.board")
+_LOG_LEVELS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+
+class Board:
+    """A programmable sensor at the end of a serial line, or an emulated one.
+
+    Open it with :meth:`open` and close it by leaving the ``with`` block, which also stops a
+    stream. If the board vanishes it is opened again as soon as it is there; a stream goes on, a
+    board that was reset gets its ratio map again first, and `on_event` is told. Methods may be
+    called from several threads: a map uploaded while a stream runs takes effect in it.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        baud: int = DEFAULT_BAUD,
+        timeout_s: float = 2.0,
+        reconnect_timeout_s: float = 10.0,
+        on_event: Callable[[str], None] | None = None,
+        on_log: Callable[[LogLevel, str], None] | None = None,
+    ) -> Self:
+        """Connect to the board at `url` and identify it.
+
+        Parameters
+        ----------
+        url : str
+            Device name, or anything :func:`serial.serial_for_url` takes
+            (``socket://localhost:5000``).
+        baud : int
+            Line rate in bit/s, of devices that have one.
+        timeout_s : float
+            Patience with every answer.
+        reconnect_timeout_s : float
+            How long calls wait for a vanished board; ``math.inf`` for ever.
+        on_event : callable, optional
+            Takes sentences for the user: the board vanished, came back, was reset. Called in a
+            thread of the board's own. Without it they go to the log ``focalloop.board``.
+        on_log : callable, optional
+            Takes severity and text of the board's own log.
+
+        Raises
+        ------
+        PortError
+            The port is missing, busy or not permitted, or no board is behind it.
+        VersionMismatchError
+            The board speaks another protocol version.
+        """
+        driver = Driver(
+            url, baud, timeout_s, reconnect_timeout_s, on_event or _log.warning, on_log or _note
+        )
+        driver.connection.open()
+        return cls(driver)
+
+    def close(self) -> None:
+        """Stop what the board is doing for this program, and close the port."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the board is."""
+        return self._driver.url
+
+    @property
+    def info(self) -> HelloAnswer:
+        """What the board is: array size, T, levels, ADC, limits."""
+        return self._driver.info
+
+    @property
+    def state(self) -> State:
+        """``'connected'``, ``'lost'`` while the board is gone, or ``'closed'``."""
+        return self._driver.connection.state
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map that the board runs, as far as this program knows it."""
+        return self._driver.ratio_map
+
+    @property
+    def stats(self) -> LinkStats:
+        """Counters of the connection, over every opening of the port."""
+        return self._driver.stats
+
+    def status(self) -> StatusAnswer:
+        """Ask how the board is."""
+        return self._driver.status()
+
+    def arm(self) -> None:
+        """Prepare the sensor, so that the next capture starts without delay."""
+        self._driver.connection.request(MessageType.ARM)
+
+    def configure(
+        self,
+        *,
+        profile: str | dict[str, Any] | None = None,
+        scene: str | None = None,
+        seed: int | None = None,
+    ) -> HelloAnswer:
+        """Change settings of an emulated board; what is left out stays.
+
+        Parameters
+        ----------
+        profile : str or dict, optional
+            Noise profile: a preset's name, or a profile as in its JSON file.
+        scene : str, optional
+            ``camera:N``, ``synthetic``, or a file on the board's machine.
+        seed : int, optional
+            Of the emulated noise.
+
+        Returns
+        -------
+        HelloAnswer
+            What the board is now; also in :attr:`info`.
+        """
+        request = ConfigureRequest(profile, scene, seed)
+        answer = self._driver.connection.request(MessageType.CONFIGURE, request.pack(), slow=True)
+        self._driver.info = HelloAnswer.unpack(answer)
+        return self.info
+
+    def time_sync(self) -> float:
+        """Compare clocks; return board time minus ``time.monotonic`` in seconds."""
+        sent_s = time.monotonic()
+        request = TimeSyncRequest(int(sent_s * 1e6))
+        answer = self._driver.connection.request(MessageType.TIME_SYNC, request.pack())
+        return self._driver.clock_answered(sent_s, answer)
+
+    def reset(self) -> None:
+        """Restart the board; its ratio map is uploaded again, and a stream goes on."""
+        self._driver.reset()
+
+    def upload(self, ratio_map: RatioMap, progress: Progress | None = None) -> RatioMap:
+        """Make the board run `ratio_map`; the old map stays until the new one is complete.
+
+        Nothing is sent if the board runs it already, and nothing twice if the link drops.
+
+        Parameters
+        ----------
+        ratio_map : RatioMap
+            A map of the board's size, or a periodic one, which is repeated to that size.
+        progress : callable, optional
+            Takes bytes done and bytes in all.
+
+        Returns
+        -------
+        RatioMap
+            The map at the board's size.
+
+        Raises
+        ------
+        RatioMapError
+            The board cannot run this map.
+        BoardError, BoardLostError
+            The board refused it, or did not come back; it keeps the old map.
+        """
+        return self._driver.upload(ratio_map, progress)
+
+    def capture(self, count: int = 1, progress: Progress | None = None) -> list[Window]:
+        """Take `count` windows of the scene, one after the other.
+
+        Parameters
+        ----------
+        count : int
+            Windows wanted, 1 or more.
+        progress : callable, optional
+            Takes windows done and windows in all.
+        """
+        windows: list[Window] = []
+        with closing(self.stream(self.info.held_windows, count)) as stream:
+            for window in stream:
+                windows.append(window)
+                if progress is not None:
+                    progress(len(windows), count)
+        return windows
+
+    def stream(self, credit: int = 8, count: int | None = None) -> Generator[Window, None, None]:
+        """Windows of the scene, in order and each whole, without end or until `count` have come.
+
+        Closing the generator, or leaving the ``with`` block of the board, stops the stream. A
+        window that the line spoilt and the board does not hold any more is left out and counted
+        in ``stats.lost``; its number is missing.
+
+        Parameters
+        ----------
+        credit : int
+            Windows that may be on their way or waiting here, at most what the board holds. A
+            consumer that is too slow makes the board skip windows, never queue them.
+        count : int, optional
+            Windows wanted in all.
+        """
+        driver = self._driver
+        with driver.reception(max(1, min(credit, self.info.held_windows)), count) as reception:
+            driver.start_stream(reception)
+            for readout in islice(driver.take(reception), count):
+                yield self._window(readout)
+
+    def dark_capture(self, level: int, count: int = 1) -> list[Window]:
+        """Take `count` windows without light, every pixel at `level`."""
+        return self._batches(
+            level,
+            count,
+            MessageType.DARK_CAPTURE,
+            lambda group: DarkCaptureRequest(level, group).pack(),
+        )
+
+    def calibration_capture(self, level: int, light: float, count: int = 1) -> list[Window]:
+        """Take `count` windows of even light (radiance in [0, 1]), every pixel at `level`."""
+        return self._batches(
+            level,
+            count,
+            MessageType.CALIBRATION_CAPTURE,
+            lambda group: CalibrationCaptureRequest(level, group, light).pack(),
+        )
+
+    def scene(self, window: int, first_slot: int = 0, step: int = 1) -> NDArray[np.uint8]:
+        """Fetch the scene behind a window that an emulated board still holds.
+
+        Parameters
+        ----------
+        window : int
+            Number of the window.
+        first_slot, step : int
+            First slot wanted, and slots from one wanted to the next.
+
+        Returns
+        -------
+        ndarray of uint8, shape (wanted slots, H, W)
+
+        Raises
+        ------
+        BoardError
+            WINDOW_GONE where the board holds it no more, UNSUPPORTED where it is a real sensor.
+        BoardLostError
+            The scene did not come whole.
+        """
+        request = SceneRequest(window, first_slot, step)
+        return np.frombuffer(self._driver.scene(request), np.uint8).reshape(-1, *self.info.shape)
+
+    def _batches(
+        self, level: int, count: int, type_: MessageType, body: Callable[[int], bytes]
+    ) -> list[Window]:
+        """Capture in groups that the board can hold, so that the line can lose none."""
+        driver = self._driver
+        driver.know(RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set))
+        windows: list[Window] = []
+        while len(windows) < count:
+            group = min(count - len(windows), self.info.held_windows)
+            with (
+                driver.reception(group, group) as reception,
+                suppress(CaptureInterruptedError),  # what did not come is taken again
+            ):
+                driver.start(reception, type_, body(group))
+                windows += map(self._window, driver.take(reception, group))
+        return windows
+
+    def _window(self, readout: Readout) -> Window:
+        descriptor, board = readout.descriptor, readout.board
+        ratio_map, plan = self._driver.known(descriptor.map_hash)
+        return Window(
+            number=descriptor.window,
+            ratio_map=ratio_map,
+            plan=plan,
+            codes=readout.codes(plan.count),
+            black_level_dn=board.black_level_dn,
+            full_scale_dn=board.full_scale_dn,
+            bits=board.bits,
+            time_s=self._driver.clock.host_s(descriptor.time_us),
+            kind=descriptor.kind,
+            skipped=descriptor.skipped,
+        )
+
+
+def _note(level: LogLevel, text: str) -> None:
+    _log.log(_LOG_LEVELS[level], text)

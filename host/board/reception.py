@@ -1,0 +1,218 @@
+"""Windows as the user gets them, and their way from the link's thread to the user's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.wire import (
+    Fragment,
+    Frame,
+    HelloAnswer,
+    MessageType,
+    ResendRequest,
+    WindowDescriptor,
+    WindowKind,
+)
+from focalloop.host.board.assembly import Assembler
+from focalloop.host.errors import CaptureError
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One window: what was measured, under which map, and when.
+
+    Attributes
+    ----------
+    number : int
+        The board's count; grows by one a window read out since the board started.
+    ratio_map : RatioMap
+        Map it was read under.
+    plan : ReadPlan
+        Order of its reads.
+    codes : ndarray of uint8 or uint16, shape (count,)
+        ADC codes in plan order, DN.
+    black_level_dn, full_scale_dn : float
+        Code of no light, and codes from there to signal 1.0.
+    bits : int
+        Of the ADC.
+    time_s : float
+        End of the last slot, on the host's ``time.monotonic`` clock.
+    kind : WindowKind
+        Exposed to the scene, to no light, or to even light.
+    skipped : int
+        Windows that the board exposed and did not read out, since it started.
+    """
+
+    number: int
+    ratio_map: RatioMap
+    plan: ReadPlan
+    codes: NDArray[np.uint8] | NDArray[np.uint16]
+    black_level_dn: float
+    full_scale_dn: float
+    bits: int
+    time_s: float
+    kind: WindowKind = WindowKind.SCENE
+    skipped: int = 0
+
+    @property
+    def signal(self) -> NDArray[np.float32]:
+        """Measurements in plan order (count,) in signal units: 1.0 is a full window of white."""
+        black, scale = np.float32(self.black_level_dn), np.float32(self.full_scale_dn)
+        return (self.codes.astype(np.float32) - black) / scale
+
+    @cached_property
+    def reads(self) -> NDArray[np.float32]:
+        """Measurements as planes (max_reads, H, W) in signal units, first to last, zero-padded."""
+        return self.plan.planes(self.signal)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A whole readout as it came off the line."""
+
+    descriptor: WindowDescriptor
+    data: bytearray
+    board: HelloAnswer
+
+    def codes(self, count: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the samples, which are `count` by the read plan.
+
+        Raises
+        ------
+        CaptureError
+            The readout has another length: the two sides do not mean the same plan.
+        """
+        if len(self.data) == count:
+            return np.frombuffer(self.data, np.uint8)
+        if len(self.data) == 2 * count:
+            return np.frombuffer(self.data, "<u2").astype(np.uint16, copy=False)
+        raise CaptureError(
+            f"window {self.descriptor.window} has {len(self.data)} bytes and its ratio map asks "
+            f"for {count} samples; board and host disagree, so update the older of the two"
+        )
+
+
+class Reception:
+    """Windows being received, for one consumer.
+
+    The link's thread puts frames in, the consumer takes readouts out in order. A stream's credit
+    follows what was taken: never more than `credit` windows are on their way or waiting.
+
+    Parameters
+    ----------
+    limit : int
+        Longest readout believed, in bytes.
+    resend : callable
+        Asks the board for part of a window again.
+    credit : int
+        Windows that may be on their way.
+    count : int, optional
+        Windows wanted in all; without it, no end.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        resend: Callable[[ResendRequest], None],
+        credit: int,
+        count: int | None = None,
+    ) -> None:
+        self._assembler = Assembler(limit, resend)
+        self._credit = credit
+        self._left = count
+        self._boards: dict[int, HelloAnswer] = {}
+        self._readouts: deque[Readout] = deque()
+        self._error: Exception | None = None
+        self._arrived = threading.Condition()
+
+    @property
+    def lost(self) -> int:
+        """Windows given up."""
+        return self._assembler.lost
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first window's number is known."""
+        return self._assembler.next is not None
+
+    @property
+    def credit(self) -> int:
+        """Windows that may be on their way or waiting."""
+        return self._credit if self._left is None else min(self._credit, self._left)
+
+    @property
+    def limit(self) -> int:
+        """Windows numbered below this may be sent."""
+        with self._arrived:
+            return (self._assembler.next or 0) - len(self._readouts) + self.credit
+
+    def begin(self, first: int) -> list[int]:
+        """Expect windows from number `first` on; return the unfinished ones, which are lost."""
+        with self._arrived:
+            self._boards.clear()
+            return self._assembler.begin(first)
+
+    def fail(self, error: Exception) -> None:
+        """Let the consumer's :meth:`take` raise `error`."""
+        with self._arrived:
+            self._error = error
+            self._arrived.notify()
+
+    def on_frame(self, frame: Frame, board: HelloAnswer) -> None:
+        """Take a WINDOW or READOUT frame from a board with these properties."""
+        with self._arrived:
+            if frame.type == MessageType.WINDOW:
+                descriptor = WindowDescriptor.unpack(frame.body)
+                if self._assembler.add_descriptor(descriptor):
+                    self._boards[descriptor.window] = board
+            else:
+                self._assembler.add_fragment(Fragment.unpack(frame.body))
+            self._collect()
+
+    def on_quiet(self, next_window: int) -> None:
+        """Nothing is on its way; the board has exposed every window below `next_window`."""
+        with self._arrived:
+            self._assembler.quiet(next_window)
+
+    def on_answer(self, request: ResendRequest) -> None:
+        """Note that the board has answered a request to send something again."""
+        with self._arrived:
+            self._assembler.answered(request)
+
+    def on_gone(self, number: int) -> bool:
+        """Give up a window: the board does not hold it any more. Whether that is news."""
+        with self._arrived:
+            lost = self._assembler.give_up(number)
+            self._collect()
+            return lost
+
+    def take(self, timeout_s: float) -> Readout | None:
+        """Return the next readout, or None if none is complete within `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._arrived:
+            while not self._readouts:
+                if self._error is not None:
+                    raise self._error
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._arrived.wait(left_s)
+            if self._left is not None:
+                self._left -= 1
+            return self._readouts.popleft()
+
+    def _collect(self) -> None:
+        for descriptor, data in self._assembler.take():
+            board = self._boards.pop(descriptor.window)
+            self._readouts.append(Readout(descriptor, data, board))
+            self._arrived.notify()

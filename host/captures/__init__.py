@@ -1,0 +1,1 @@
+"""Captures: readouts on disk, and those that a calibration is made from."""

@@ -1,0 +1,95 @@
+"""Taking the captures of a calibration from a board."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from focalloop.firmware_sim.wire import Feature, WindowKind
+from focalloop.host.board.client import Board
+from focalloop.host.board.reception import Window
+from focalloop.host.captures.calibration_design import WHITE, Step, calibration_map
+from focalloop.host.captures.capture import CaptureWriter
+from focalloop.host.errors import CaptureError
+
+
+def take(
+    board: Board,
+    steps: Sequence[Step],
+    writer: CaptureWriter,
+    *,
+    lights_known: bool = True,
+    set_light: Callable[[float], None] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Take the windows of a plan and write them.
+
+    Parameters
+    ----------
+    board : Board
+        Steps that name a level need its feature CALIBRATION. For the others it runs
+        `calibration_map` afterwards, and an emulated one looks at the last light.
+    steps : sequence of Step
+        As from `plan`.
+    writer : CaptureWriter
+        Takes the windows, as dark or flat ones.
+    lights_known : bool
+        Whether the radiances of the steps are true, and not just wished for.
+    set_light : callable, optional
+        Brings about the radiance given, 0 for none, before the steps that need it; without it
+        the board does so itself.
+    advance : callable, optional
+        Takes the number of windows that were taken since it was last called.
+
+    Raises
+    ------
+    CaptureError
+        The board cannot take such captures.
+    BoardError, BoardLostError
+        The board refused, or vanished.
+    """
+    info = board.info
+    if any(step.level is not None for step in steps) and Feature.CALIBRATION not in info.features:
+        raise CaptureError(
+            f"the board {info.name} takes no dark and flat captures by itself: use --design tiled, "
+            "which needs none"
+        )
+    for light, group in groupby(steps, key=lambda step: step.light):
+        if set_light is not None:
+            set_light(light)
+        for step in group:
+            for window in _windows(board, step, board_sets_light=set_light is None):
+                even = replace(window, kind=WindowKind.FLAT if light else WindowKind.DARK)
+                writer.add(even, light=light if lights_known or not light else None)
+            if advance is not None:
+                advance(step.windows)
+
+
+def _windows(board: Board, step: Step, *, board_sets_light: bool) -> list[Window]:
+    if step.level is None:
+        board.upload(calibration_map(board.info))
+        if board_sets_light:
+            _show_even_light(board, step.light)
+        return board.capture(step.windows)
+    if step.light == 0:
+        return board.dark_capture(step.level, step.windows)
+    return board.calibration_capture(step.level, step.light, step.windows)
+
+
+def _show_even_light(board: Board, light: float) -> None:
+    """Put an even scene before an emulated board, which reads scenes from files."""
+    if Feature.EMULATOR not in board.info.features:
+        raise CaptureError(
+            f"the board {board.info.name} cannot light a map of all spans by itself: set the "
+            "light by hand, without --board-sets-light"
+        )
+    slots, shape = board.info.slots, board.info.shape
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "even-light.npz"
+        np.savez(scene, clips=np.full((1, slots, *shape), round(light * WHITE), np.uint8))
+        board.configure(scene=str(scene))

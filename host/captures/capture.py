@@ -1,0 +1,376 @@
+"""Captures on disk: a folder of packed readouts with the maps that explain them.
+
+``docs/file-formats.md`` ("Capture") is the specification. A folder holds one or more *series*:
+windows taken one after the other under one ratio map and one light.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
+from focalloop.host.board.reception import Window
+from focalloop.host.errors import CaptureError
+
+FORMAT = "focalloop capture"
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+_NPY_HEADER_BYTES = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Windows of a capture, all under one map and one light.
+
+    Attributes
+    ----------
+    ratio_map : RatioMap
+        Map they were read under.
+    plan : ReadPlan
+        Order of the reads in a readout.
+    readouts : ndarray of uint8 or uint16, shape (N, count)
+        ADC codes in plan order, DN; mapped from the file, not loaded.
+    bits : int
+        Of the ADC.
+    black_level_dn, full_scale_dn : float
+        Code of no light, and codes from there to signal 1.0.
+    kind : WindowKind
+        Exposed to the scene, to no light, or to even light.
+    light : float or None
+        Radiance of an even light in [0, 1].
+    gain, temperature_c : float or None
+        Where known: DN per electron, and degrees Celsius.
+    numbers : ndarray of int64, shape (N,)
+        The board's window numbers; a gap is a window that was skipped or lost.
+    times_unix_s : ndarray of float64, shape (N,)
+        End of each window's last slot, in seconds since 1970 UTC.
+    """
+
+    ratio_map: RatioMap
+    plan: ReadPlan
+    readouts: NDArray[np.uint8] | NDArray[np.uint16]
+    bits: int
+    black_level_dn: float
+    full_scale_dn: float
+    kind: WindowKind
+    light: float | None
+    gain: float | None
+    temperature_c: float | None
+    numbers: NDArray[np.int64]
+    times_unix_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.readouts)
+
+    def signal(self, index: int) -> NDArray[np.float32]:
+        """Measurements of one window in plan order (count,), in signal units."""
+        black, scale = np.float32(self.black_level_dn), np.float32(self.full_scale_dn)
+        signal: NDArray[np.float32] = (self.readouts[index].astype(np.float32) - black) / scale
+        return signal
+
+    def reads(self, index: int) -> NDArray[np.float32]:
+        """Measurements of one window as planes (max_reads, H, W), in signal units."""
+        planes: NDArray[np.float32] = self.plan.planes(self.signal(index))
+        return planes
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """A capture folder.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    board : dict
+        Identity of the board: name, firmware, serial, simulated, height, width, slots, level set.
+    series : tuple of Series
+        In the order they were taken.
+    """
+
+    path: Path
+    board: dict[str, Any]
+    series: tuple[Series, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Open a capture folder; every file is checked against its hash, and none is loaded.
+
+        Raises
+        ------
+        CaptureError
+            It is no capture, or incomplete, damaged, or of a newer format; the text says where.
+        """
+        folder = Path(path)
+        manifest = _manifest(folder)
+        try:
+            series = tuple(_load_series(folder, entry) for entry in manifest["series"])
+            return cls(folder, dict(manifest["board"]), series)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, FocalloopError):
+                raise CaptureError(f"{folder}: {error}") from error
+            raise CaptureError(
+                f"{folder / MANIFEST} does not describe a capture ({error!r}): take it again"
+            ) from error
+
+    def windows(self) -> Iterator[tuple[Series, int]]:
+        """Every window as its series and its place there, in the order they were taken."""
+        for series in self.series:
+            for index in range(len(series)):
+                yield series, index
+
+
+class CaptureWriter:
+    """Writes windows to a capture folder as they come.
+
+    Use it as a context: the folder appears whole at the end, and not at all if the block raises.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder to make; it must not exist yet.
+    board : HelloAnswer
+        Where the windows come from.
+
+    Raises
+    ------
+    CaptureError
+        The folder exists, or cannot be made.
+    """
+
+    def __init__(self, path: str | Path, board: HelloAnswer) -> None:
+        self._path = Path(path)
+        self._board = board
+        self._series: list[dict[str, Any]] = []
+        self._open: _OpenSeries | None = None
+        if self._path.exists():
+            raise CaptureError(f"{self._path} exists already: choose another folder or remove it")
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.absolute().parent.mkdir(parents=True, exist_ok=True)
+            self._temporary = Path(
+                tempfile.mkdtemp(prefix=f".{self._path.name}.", dir=self._path.absolute().parent)
+            )
+        except OSError as error:
+            raise CaptureError(
+                f"cannot make the folder {self._path} ({error.strerror}): choose another place"
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._end_series()
+            if kind is None:
+                self._write_manifest()
+                self._temporary.chmod(0o777 & ~_umask())
+                self._temporary.replace(self._path)
+        except OSError as problem:
+            raise CaptureError(f"cannot write {self._path}: {problem.strerror}") from problem
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def add(
+        self,
+        window: Window,
+        *,
+        light: float | None = None,
+        gain: float | None = None,
+        temperature_c: float | None = None,
+    ) -> None:
+        """Append a window; one taken under other conditions than the last starts a new series."""
+        conditions = {
+            "kind": window.kind.name.lower(),
+            "map_hash": window.ratio_map.hash_hex,
+            "bits": window.bits,
+            "black_level_dn": window.black_level_dn,
+            "full_scale_dn": window.full_scale_dn,
+            "light": light,
+            "gain": gain,
+            "temperature_c": temperature_c,
+        }
+        if self._open is None or self._open.conditions != conditions:
+            self._end_series()
+            self._open = _OpenSeries(self._temporary, len(self._series), conditions, window)
+        self._open.add(window)
+
+    def _end_series(self) -> None:
+        if self._open is not None:
+            self._series.append(self._open.close())
+            self._open = None
+
+    def _write_manifest(self) -> None:
+        board = self._board
+        manifest = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "software": f"focalloop {version('focalloop')}",
+            "board": {
+                "name": board.name,
+                "firmware": board.firmware,
+                "serial": board.serial,
+                "simulated": board.simulated,
+                "height": board.height,
+                "width": board.width,
+                "slots": board.slots,
+                "level_set": list(board.level_set),
+                "slot_rate_hz": board.slot_rate_hz,
+            },
+            "series": self._series,
+        }
+        text = json.dumps(manifest, indent=1, allow_nan=False)
+        (self._temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+class _OpenSeries:
+    """A series that is being written."""
+
+    def __init__(
+        self, folder: Path, index: int, conditions: dict[str, Any], window: Window
+    ) -> None:
+        self.conditions = conditions
+        self._folder = folder
+        self._readouts = f"readouts-{index}.npy"
+        self._map = f"map-{index}.npz"
+        self._numbers: list[int] = []
+        self._times: list[float] = []
+        self._dtype = window.codes.dtype
+        self._count = window.plan.count
+        # A window's time is on the monotonic clock, which means nothing to another program.
+        self._epoch_s = time.time() - time.monotonic()
+        window.ratio_map.save(folder / self._map)
+        self._file: BinaryIO = (folder / self._readouts).open("wb")
+        self._file.write(bytes(_NPY_HEADER_BYTES))
+
+    def add(self, window: Window) -> None:
+        self._file.write(window.codes.astype(self._dtype.newbyteorder("<"), copy=False).data)
+        self._numbers.append(window.number)
+        self._times.append(round(self._epoch_s + window.time_s, 6))
+
+    def close(self) -> dict[str, Any]:
+        self._file.seek(0)
+        self._file.write(_npy_header(self._dtype, (len(self._numbers), self._count)))
+        self._file.close()
+        return {
+            **self.conditions,
+            "ratio_map": self._map,
+            "ratio_map_sha256": _sha256(self._folder / self._map),
+            "readouts": self._readouts,
+            "readouts_sha256": _sha256(self._folder / self._readouts),
+            "numbers": self._numbers,
+            "times_unix_s": self._times,
+        }
+
+
+def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Header of a version 1.0 ``.npy`` file, padded so that its length never depends on N."""
+    text = repr({"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape})
+    padded = text.ljust(_NPY_HEADER_BYTES - 11) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode("latin1")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise CaptureError(
+            f"{folder} is no capture: it is not a folder with a {MANIFEST}"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CaptureError(f"{path} cannot be read ({error}): take the capture again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise CaptureError(f'{folder} is no capture: its {MANIFEST} has no "format": "{FORMAT}"')
+    found = manifest.get("schema_version")
+    if found != SCHEMA_VERSION:
+        raise CaptureError(
+            f"{folder} has schema version {found} and this program reads {SCHEMA_VERSION}: "
+            "update focalloop"
+        )
+    return manifest
+
+
+def _load_series(folder: Path, entry: dict[str, Any]) -> Series:
+    map_file = _checked_file(folder, entry["ratio_map"], entry["ratio_map_sha256"])
+    readouts_file = _checked_file(folder, entry["readouts"], entry["readouts_sha256"])
+    ratio_map = RatioMap.load(map_file)
+    if ratio_map.hash_hex != entry["map_hash"]:
+        raise CaptureError(f"{map_file} is not the map of its series: take the capture again")
+    plan = ReadPlan.of(ratio_map)
+    readouts = np.load(readouts_file, mmap_mode="r", allow_pickle=False)
+    numbers = np.array(entry["numbers"], np.int64)
+    times = np.array(entry["times_unix_s"], np.float64)
+    expected = (len(numbers), plan.count)
+    dtype = np.uint8 if int(entry["bits"]) <= 8 else np.uint16
+    if readouts.shape != expected or readouts.dtype != dtype or times.shape != numbers.shape:
+        raise CaptureError(
+            f"{readouts_file} holds {readouts.dtype} of shape {readouts.shape}, where the map and "
+            f"the manifest say {np.dtype(dtype)} of shape {expected}: take the capture again"
+        )
+    return Series(
+        ratio_map=ratio_map,
+        plan=plan,
+        readouts=readouts,
+        bits=int(entry["bits"]),
+        black_level_dn=float(entry["black_level_dn"]),
+        full_scale_dn=float(entry["full_scale_dn"]),
+        kind=WindowKind[str(entry["kind"]).upper()],
+        light=_optional(entry["light"]),
+        gain=_optional(entry["gain"]),
+        temperature_c=_optional(entry["temperature_c"]),
+        numbers=numbers,
+        times_unix_s=times,
+    )
+
+
+def _optional(value: Any) -> float | None:  # noqa: ANN401 - whatever the JSON holds
+    return None if value is None else float(value)
+
+
+def _checked_file(folder: Path, name: str, sha256: str) -> Path:
+    if name != Path(name).name:
+        raise CaptureError(f"{folder / MANIFEST} names {name!r}, which is not a file beside it")
+    path = folder / name
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read ({error.strerror}): take it again") from error
+    if found != sha256:
+        raise CaptureError(f"{path} is damaged, its SHA-256 differs: take the capture again")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

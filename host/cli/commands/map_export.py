@@ -1,0 +1,144 @@
+"""`focalloop map export`: a ratio map as a program for a programmable sensor's own kit."""
+
+from __future__ import annotations
+
+from enum import Enum
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from PIL import Image
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.feasibility import DEFAULT_SLOT_RATE_HZ
+from focalloop.host.cli.arguments import load_map
+from focalloop.host.cli.output import JsonFlag, emit_json, stdout
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.scamp5.exposure import Exposure
+    from focalloop.firmware_sim.scamp5.readout import Timing
+
+
+class ExportError(FocalloopError):
+    """The folder of an export cannot be written."""
+
+
+class Target(Enum):
+    """Sensors that a map can be exported for."""
+
+    SCAMP5 = "scamp5"
+
+
+def export(
+    ratio_map: Annotated[
+        str,
+        typer.Argument(metavar="MAP", help="A named tile, a .npz or .png map, or a bundle."),
+    ],
+    target: Annotated[Target, typer.Option(help="The sensor.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
+    ] = None,
+    slot_rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help=f"Slots a second; by default what the scans allow, {DEFAULT_SLOT_RATE_HZ:g} "
+            "at most.",
+        ),
+    ] = None,
+    clock: Annotated[
+        float, typer.Option(min=1e3, help="Instruction words the chip executes a second.")
+    ] = 10e6,
+    json: JsonFlag = False,
+) -> None:
+    """Write a map as a program for the SCAMP-5d developer kit, with its masks.
+
+    Tells the cycles that a window takes and the slot rate that its scans allow; without a folder
+    it tells them alone. The program has not run on a chip.
+
+    Example: focalloop map export tile-2of16 --target scamp5 -o scamp5_program
+    """
+    # Here, because the machine behind it brings Numba, which other commands start without.
+    from focalloop.firmware_sim.scamp5.exposure import Exposure
+    from focalloop.firmware_sim.scamp5.machine import SHAPE
+    from focalloop.firmware_sim.scamp5.readout import Timing
+
+    exposure = Exposure.of(load_map(ratio_map, SHAPE))
+    timing = Timing(clock_hz=clock)
+    fastest_hz = exposure.slot_rate_hz(timing)
+    rate = slot_rate or max(1, int(min(fastest_hz, DEFAULT_SLOT_RATE_HZ)))
+    files = [] if output is None else _write(output, exposure, rate, timing)
+    facts = {"target": target.value, "files": files, **_facts(exposure, rate, timing)}
+    if json:
+        emit_json(facts)
+    else:
+        _tell(facts)
+
+
+def _facts(exposure: Exposure, slot_rate_hz: int, timing: Timing) -> dict[str, Any]:
+    fastest_hz = exposure.slot_rate_hz(timing)
+    return {
+        "map_hash": exposure.ratio_map.hash_hex,
+        "masks": {dreg.name: level for dreg, level in exposure.masks.items()},
+        "clock_hz": timing.clock_hz,
+        "words_per_window": exposure.program.cycles,
+        "words_per_slot": list(exposure.cycles_per_slot),
+        "program_s": exposure.program.cycles / timing.clock_hz,
+        "conversions_per_window": sum(read.count for read in exposure.reads),
+        "scans": [
+            {"slot": read.slot, "levels": list(read.levels), "conversions": read.count,
+             "scan_s": read.count * timing.analog_read_s}
+            for read in exposure.reads
+        ],
+        "fastest_slot_rate_hz": fastest_hz,
+        "slot_rate_hz": slot_rate_hz,
+        "keeps_up": slot_rate_hz <= fastest_hz,
+        "run_on_a_chip": False,
+    }  # fmt: skip
+
+
+def _tell(facts: dict[str, Any]) -> None:
+    for file in facts["files"]:
+        stdout.print(f"wrote {file}", highlight=False, soft_wrap=True)
+    masks = ", ".join(f"{name} level {level}" for name, level in facts["masks"].items())
+    busiest = max(facts["scans"], key=lambda scan: scan["conversions"])
+    lines = [
+        f"masks      {masks}",
+        f"program    {facts['words_per_window']} instruction words a window, "
+        f"{facts['program_s'] * 1e6:.3g} us at {facts['clock_hz'] / 1e6:g} MHz",
+        f"scans      {facts['conversions_per_window']:,} conversions a window; the largest after "
+        f"slot {busiest['slot']}: {busiest['conversions']:,} in {busiest['scan_s'] * 1e3:.3g} ms",
+        f"slot rate  the scans allow {facts['fastest_slot_rate_hz']:.1f} slots a second; "
+        f"{facts['slot_rate_hz']} {'keeps up' if facts['keeps_up'] else 'is too fast'}",
+        "It has not run on a chip.",
+    ]
+    stdout.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _write(folder: Path, exposure: Exposure, slot_rate_hz: int, timing: Timing) -> list[str]:
+    """Write the files of an export, each under a temporary name first; return their paths."""
+    from focalloop.firmware_sim.scamp5.kit_source import (
+        PICTURE_NAME,
+        cpp_source,
+        mask_picture,
+        readme,
+    )
+
+    picture = BytesIO()
+    Image.fromarray(mask_picture(exposure)).convert("RGB").save(picture, "BMP")
+    contents = {
+        "ratio_map.cpp": cpp_source(exposure, slot_rate_hz).encode(),
+        PICTURE_NAME: picture.getvalue(),
+        "README.txt": readme(exposure, slot_rate_hz, timing).encode(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            partial = folder / f".{name}.partial"
+            partial.write_bytes(content)
+            partial.replace(folder / name)
+    except OSError as error:
+        raise ExportError(f"cannot write into the folder {folder}: {error.strerror}") from None
+    return [str(folder / name) for name in contents]

@@ -1,0 +1,146 @@
+"""The emulated board as a process of its own, behind a real serial device.
+
+The host then reaches it as it reaches any board, and neither can use the other's time or crash
+with it. The process ends with its parent, however that ends: it watches its standard input, a
+pipe that only the parent holds open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from focalloop.firmware_sim.errors import FocalloopError
+
+START_TIMEOUT_S = 60.0
+"""The very first start compiles the emulator's kernels."""
+
+_STOP_TIMEOUT_S = 3.0
+
+
+class EmulatorProcessError(FocalloopError):
+    """The emulator did not start, or ended before its time."""
+
+
+class EmulatorProcess:
+    """``focalloop emulate`` in a process of its own: a `BoardSource`.
+
+    Parameters
+    ----------
+    *options
+        Command-line options of ``focalloop emulate``.
+    """
+
+    activity = "starting the emulated board; its very first start compiles kernels"
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self._complaints: deque[str] = deque(maxlen=20)
+        self._lock = threading.Lock()
+
+    def start(self) -> str:
+        """Start the process and return the device name of its board, once it answers there.
+
+        Raises
+        ------
+        EmulatorProcessError
+            The process ended, or was not ready in time; the text has its own words.
+        """
+        with self._lock:
+            self._process = process = self._spawn()
+        self._complaints.clear()
+        listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        listener.start()
+        impatience = threading.Timer(START_TIMEOUT_S, process.kill)
+        impatience.start()
+        started_s = time.monotonic()
+        try:
+            document = _first_document(process)
+        finally:
+            impatience.cancel()
+        if document is not None:
+            return str(document["url"])
+        if time.monotonic() - started_s >= START_TIMEOUT_S:
+            raise EmulatorProcessError(f"the emulator was not ready in {START_TIMEOUT_S:.0f} s")
+        process.wait()
+        listener.join(_STOP_TIMEOUT_S)
+        told = [line for line in self._complaints if line.startswith("error: ")]
+        words = told[-1].removeprefix("error: ") if told else " ".join(self._complaints)
+        raise EmulatorProcessError(f"the emulated board did not start: {words or 'no word why'}")
+
+    def stop(self) -> None:
+        """Ask the process to end, and end it if it does not; harmless where none runs."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-P",  # a serial.py in the user's folder is not pyserial
+                "-m",
+                "focalloop.host.cli.emulator_process",
+                "emulate",
+                "--json",
+                *self._options,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the parent, which stops this one in order
+        )
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                self._complaints.append(line.strip())
+
+
+def _first_document(process: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """Read the JSON document that a process prints and goes on; None if it ends before that."""
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        try:
+            document: dict[str, Any] = json.loads(text)
+        except ValueError:
+            continue
+        return document
+    return None
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent's end of the pipe closes, then end as on Ctrl-C."""
+    while os.read(0, 1):  # not sys.stdin, whose lock a daemon thread must not hold at the end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _main() -> None:
+    from focalloop.host.cli import main
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    main()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""The line to a board: ports, bytes, requests and reconnection."""

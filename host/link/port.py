@@ -1,0 +1,116 @@
+"""Opening and reading a serial port, with every failure told in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+import serial
+
+from focalloop.host.errors import PortError
+
+READ_WAIT_S = 0.05
+"""Longest that a read waits for a byte: how soon a reader notices that it should stop."""
+
+WRITE_TIMEOUT_S = 2.0
+"""Longest that a write waits for a peer to take bytes before the peer counts as gone."""
+
+_READ_BYTES = 64 * 1024
+
+
+class Port:
+    """An open port: a serial device, a pty, or anything pyserial has a URL for.
+
+    Parameters
+    ----------
+    url : str
+        Device name or URL, as for :func:`serial.serial_for_url` (``/dev/ttyACM0``,
+        ``socket://localhost:5000``).
+    baud : int
+        Line rate in bit/s, of devices that have one.
+
+    Raises
+    ------
+    PortError
+        The port is missing, busy, not permitted or not a port; the text says what to do.
+    """
+
+    def __init__(self, url: str, baud: int) -> None:
+        try:
+            self._serial = serial.serial_for_url(
+                url,
+                baudrate=baud,
+                timeout=0,
+                write_timeout=WRITE_TIMEOUT_S,
+                exclusive=True,  # a second program would steal bytes from this one
+            )
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise PortError(_reason(url, error)) from error
+        # A write returns when the driver has taken it all: keep each well below its timeout.
+        self._slice_bytes = max(64, baud // 40)
+        try:
+            self._descriptor: int | None = self._serial.fileno()
+        except (AttributeError, OSError):  # Windows, rfc2217:// and loop:// have none
+            self._descriptor = None
+            self._serial.timeout = READ_WAIT_S
+
+    def read(self) -> bytes:
+        """Return what has come in, waiting up to :data:`READ_WAIT_S` for the first byte.
+
+        Raises
+        ------
+        OSError
+            The port is gone.
+        """
+        if self._descriptor is None:
+            data: bytes = self._serial.read(max(1, self._serial.in_waiting))
+            return data
+        # Past pyserial, which waits a second time, and of a socket knows only if there is any.
+        ready, _, _ = select.select([self._descriptor], [], [], READ_WAIT_S)
+        if not ready:
+            return b""
+        data = os.read(self._descriptor, _READ_BYTES)
+        if not data:
+            raise OSError("the other end hung up")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises
+        ------
+        OSError
+            The port is gone, or the peer took nothing for :data:`WRITE_TIMEOUT_S`.
+        """
+        for start in range(0, len(data), self._slice_bytes):
+            self._serial.write(data[start : start + self._slice_bytes])
+
+    def close(self) -> None:
+        """Close the port; not while another thread reads."""
+        self._serial.close()
+
+
+def _reason(url: str, error: Exception) -> str:
+    """Say why `url` could not be opened, and what to do."""
+    numbers = {getattr(error, "errno", None), getattr(error.__context__, "errno", None)}
+    text = str(error)
+    if errno.ENOENT in numbers or errno.ENXIO in numbers or errno.EIO in numbers:
+        return (
+            f"there is no port {url}: check the cable and the name; "
+            "`focalloop ports` lists what is there"
+        )
+    if errno.EACCES in numbers or errno.EPERM in numbers:
+        return (
+            f"no permission to open {url}: join the group that owns it (mostly `dialout`: "
+            "`sudo usermod -aG dialout $USER`), then log in again"
+        )
+    if errno.EBUSY in numbers or errno.EWOULDBLOCK in numbers:
+        return f"the port {url} is in use by another program: close that one, then try again"
+    if errno.ECONNREFUSED in numbers:
+        return f"nothing listens at {url}: start the board there, or check host and port number"
+    if errno.ENOTTY in numbers or "Could not configure port" in text:
+        return f"{url} is not a serial port: give a device such as /dev/ttyACM0 or a socket:// URL"
+    if isinstance(error, ValueError):
+        return f"{url} is no port that can be opened: {text}"
+    return f"the port {url} could not be opened: {error.__context__ or text}"

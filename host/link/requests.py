@@ -1,0 +1,298 @@
+"""Requests and answers over a byte stream, without any I/O: bytes in, bytes out, times given.
+
+The counterpart of :class:`focalloop.firmware_sim.virtual_board.board.VirtualBoard` on the host's
+side. A request keeps its sequence number and its very bytes however often it is sent, so that a
+board runs it once. A board answers in order, so a request is repeated at once when a later one is
+answered; else after a time that adapts to the round trips seen, as in RFC 6298. It grows slowly:
+what is lost here is lost to noise, not to a queue that wants relief.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from focalloop.firmware_sim.wire import (
+    DEAD_AFTER_S,
+    DEFAULT_MAX_PAYLOAD,
+    LARGE_MAX_PAYLOAD,
+    MAX_IN_FLIGHT,
+    STATUS_INTERVAL_S,
+    ErrorAnswer,
+    Frame,
+    FrameDecoder,
+    MessageType,
+    WireError,
+    encoded_limit,
+)
+from focalloop.host.errors import BoardError, BoardLostError, NoAnswerError
+
+REPEAT_MIN_S, REPEAT_MAX_S = 0.1, 1.0
+"""Bounds of the time before a request is repeated: above a USB adapter's 16 ms and a scheduler's
+whims, below the silence after which the board counts as dead."""
+
+FIRST_REPEAT_S = 0.3
+"""Time before a repeat while no round trip has been seen."""
+
+REPEAT_GROWTH = 1.5
+"""Factor on that time at each repeat, as the board may just be slow."""
+
+
+@dataclass
+class _Request:
+    """One request on its way."""
+
+    type: MessageType
+    sequence: int
+    line: bytes
+    patience_s: float
+    slow: bool
+    answer: Future[bytes] = field(default_factory=Future)
+    first_sent_s: float = 0.0
+    turn_s: float = 0.0
+    """When its turn came: it had left, and what was sent before it had been answered."""
+    repeat_at_s: float = 0.0
+    sent: int = 0
+    first_place: int = 0
+    last_place: int = 0
+    """When it was first and last sent, counted in frames."""
+
+
+class Session:
+    """Requests to one board over one opening of the line.
+
+    Not thread-safe: :class:`focalloop.host.link.link.Link` holds a lock around every call.
+
+    Parameters
+    ----------
+    on_frame : callable
+        Takes each frame that the board sent unasked.
+    on_status : callable
+        Takes the body of each answer to the STATUS requests that an idle session sends by itself.
+    bytes_per_s : float
+        Line rate, from which the time that a request spends on the line is known.
+
+    Attributes
+    ----------
+    decoder : FrameDecoder
+        Counts good and bad frames.
+    repeats : int
+        Requests sent again.
+    max_in_flight : int
+        Requests sent and unanswered at a time; set from HELLO.
+    keep_alive : bool
+        Ask for STATUS when idle, and call the board dead when it stays silent. Off until HELLO has
+        been answered.
+    round_trip_s : float or None
+        Smoothed time from a request to its answer.
+    """
+
+    def __init__(
+        self,
+        on_frame: Callable[[Frame, float], None],
+        on_status: Callable[[bytes], None] = lambda body: None,
+        *,
+        bytes_per_s: float = 92160.0,
+    ) -> None:
+        self.decoder = FrameDecoder(LARGE_MAX_PAYLOAD)
+        self.repeats = 0
+        self.max_in_flight = MAX_IN_FLIGHT
+        self.keep_alive = False
+        self.round_trip_s: float | None = None
+        self._on_frame = on_frame
+        self._on_status = on_status
+        self._bytes_per_s = bytes_per_s
+        self._variation_s = 0.0
+        self._repeat_s = FIRST_REPEAT_S
+        # A random start keeps a stale answer of an earlier program from matching a request.
+        self._sequence = random.randrange(0x10000)
+        self._waiting: deque[_Request] = deque()
+        self._in_flight: dict[int, _Request] = {}
+        self._heard_s: float | None = None
+        self._bytes_s = 0.0
+        self._place = 0
+        self._line_free_s = 0.0  # when all bytes given to the line have left, by its rate
+        self._asked_s = 0.0  # when the latest new request has left
+        self._noise_bytes = 0
+
+    def submit(
+        self,
+        type_: MessageType,
+        body: bytes = b"",
+        *,
+        patience_s: float = 2.0,
+        slow: bool = False,
+    ) -> Future[bytes]:
+        """Queue a request.
+
+        Parameters
+        ----------
+        type_ : MessageType
+            What is asked.
+        body : bytes
+            Packed request.
+        patience_s : float
+            Time after which it fails, from its turn on: when it has left, by the line's rate, and
+            what was sent before it is answered.
+        slow : bool
+            The board may be silent until it answers, and is not called dead for it.
+
+        Returns
+        -------
+        Future of bytes
+            The answer's body; or :class:`BoardError` for a refusal, :class:`NoAnswerError` after
+            the patience, :class:`BoardLostError` if the session ended.
+        """
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        line = Frame(type_, self._sequence, body).encode()
+        answer_s = 2 * DEFAULT_MAX_PAYLOAD / self._bytes_per_s  # it may wait behind a long frame
+        request = _Request(type_, self._sequence, line, patience_s + answer_s, slow)
+        self._waiting.append(request)
+        return request.answer
+
+    def receive(self, data: bytes, now_s: float) -> None:
+        """Take bytes off the line; hand out answers and unasked frames."""
+        self._bytes_s = now_s
+        self._noise_bytes += len(data)
+        for frame in self.decoder.feed(data):
+            self._heard_s = now_s
+            self._noise_bytes = 0
+            if frame.is_response:
+                self._answer(frame, now_s)
+            else:
+                self._on_frame(frame, now_s)
+
+    def transmit(self, now_s: float) -> bytes:
+        """Bytes of the next frame that is due, or nothing.
+
+        Raises
+        ------
+        BoardLostError
+            If the board has been silent for too long.
+        """
+        if self._heard_s is None:
+            self._heard_s = now_s
+        self._keep_alive(now_s)
+        for request in list(self._in_flight.values()):
+            if request.answer.cancelled():
+                del self._in_flight[request.sequence]
+            elif now_s - request.turn_s > request.patience_s:
+                del self._in_flight[request.sequence]
+                _fail(request, _no_answer(request))
+            elif now_s >= request.repeat_at_s:
+                self.repeats += 1
+                self._repeat_s = min(REPEAT_MAX_S, REPEAT_GROWTH * self._repeat_s)
+                return self._send(request, now_s)
+        while self._waiting and len(self._in_flight) < self.max_in_flight:
+            request = self._waiting.popleft()
+            if request.answer.cancelled():
+                continue
+            request.first_sent_s = now_s
+            self._in_flight[request.sequence] = request
+            line = self._send(request, now_s)
+            request.first_place = self._place
+            self._asked_s = request.turn_s = self._line_free_s
+            return line
+        return b""
+
+    def due_s(self) -> float:
+        """Time at which :meth:`transmit` next has something to do, if nothing is received."""
+        if self._waiting and len(self._in_flight) < self.max_in_flight:
+            return 0.0
+        times = [request.repeat_at_s for request in self._in_flight.values()]
+        if self.keep_alive and self._heard_s is not None:
+            times.append(self._heard_s + STATUS_INTERVAL_S)
+        return min(times, default=float("inf"))
+
+    def quiet_s(self, now_s: float) -> float:
+        """Time since the last byte came in."""
+        return now_s - self._bytes_s
+
+    def fail(self, error: BoardLostError) -> None:
+        """End the session: every unanswered request fails with `error`."""
+        unanswered = [*self._in_flight.values(), *self._waiting]
+        self._in_flight.clear()
+        self._waiting.clear()
+        for request in unanswered:
+            _fail(request, error)
+
+    def _send(self, request: _Request, now_s: float) -> bytes:
+        self._place += 1
+        request.sent += 1
+        request.last_place = self._place
+        self._line_free_s = max(self._line_free_s, now_s) + len(request.line) / self._bytes_per_s
+        request.repeat_at_s = self._line_free_s + self._repeat_s
+        return request.line
+
+    def _answer(self, frame: Frame, now_s: float) -> None:
+        request = self._in_flight.get(frame.sequence)
+        if request is None or request.type != frame.type:
+            return  # the answer to a repeat, after the first answer came
+        del self._in_flight[frame.sequence]
+        for other in self._in_flight.values():  # a board works in order
+            if other.first_place > request.first_place:
+                other.turn_s = max(other.turn_s, now_s)
+            elif other.last_place < request.first_place:  # it or its answer was lost
+                other.repeat_at_s = now_s
+        if (
+            request.sent == 1 and not request.slow
+        ):  # Karn: an answer to a repeated request tells no time
+            self._learn(now_s - request.first_sent_s)
+        if not frame.is_error:
+            _succeed(request, frame.body)
+            return
+        try:
+            refusal = ErrorAnswer.unpack(frame.body)
+        except WireError:
+            refusal = ErrorAnswer(0, "(an unreadable explanation)")
+        _fail(request, BoardError(request.type.name, refusal.code, refusal.text))
+
+    def _learn(self, sample_s: float) -> None:
+        if self.round_trip_s is None:
+            self.round_trip_s, self._variation_s = sample_s, sample_s / 2
+        else:
+            error_s = sample_s - self.round_trip_s
+            self._variation_s += (abs(error_s) - self._variation_s) / 4
+            self.round_trip_s += error_s / 8
+        wanted_s = self.round_trip_s + 4 * self._variation_s
+        self._repeat_s = min(REPEAT_MAX_S, max(REPEAT_MIN_S, wanted_s))
+
+    def _keep_alive(self, now_s: float) -> None:
+        if not self.keep_alive or self._heard_s is None:
+            return
+        # Bytes of a long frame on a slow line are life too, but only as many as a frame can have.
+        busy = self._noise_bytes <= 2 * encoded_limit(LARGE_MAX_PAYLOAD)
+        alive_s = max(self._heard_s, self._bytes_s) if busy else self._heard_s
+        if any(request.slow for request in self._in_flight.values()):
+            return
+        # What is still on its way cannot be answered, and a board that is slow is not dead.
+        silent_s = now_s - max(alive_s, self._asked_s)
+        if silent_s > max(DEAD_AFTER_S, 2 * (self.round_trip_s or 0.0)):
+            raise BoardLostError(f"the board has not been heard for {now_s - alive_s:.1f} s")
+        if now_s - alive_s > STATUS_INTERVAL_S and not self._in_flight and not self._waiting:
+            self.submit(MessageType.STATUS).add_done_callback(self._status_answered)
+
+    def _status_answered(self, answer: Future[bytes]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._on_status(answer.result())
+
+
+def _no_answer(request: _Request) -> NoAnswerError:
+    return NoAnswerError(
+        f"the board did not answer {request.type.name} in {request.patience_s:.1f} s "
+        f"(sent {request.sent} times)"
+    )
+
+
+def _succeed(request: _Request, body: bytes) -> None:
+    with suppress(InvalidStateError):  # the asker gave up meanwhile
+        request.answer.set_result(body)
+
+
+def _fail(request: _Request, error: Exception) -> None:
+    with suppress(InvalidStateError):  # the asker gave up meanwhile
+        request.answer.set_exception(error)

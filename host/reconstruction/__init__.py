@@ -1,0 +1,1 @@
+"""From measurements to video: bundles, reconstruction, evaluation and quality."""

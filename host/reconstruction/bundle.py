@@ -1,0 +1,282 @@
+"""Bundles: all that deployment needs in one folder, or a zip of it.
+
+A bundle holds ``bundle.json``, a ratio map and the network trained for it, or for every map; the
+keys are told in
+``docs/file-formats.md``, "Bundle". Every file is checked against its SHA-256 when the bundle is
+loaded; a zip is read in place and never unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
+from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
+from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.models import zoo
+
+SCHEMA_VERSION = 1
+"""Version of ``bundle.json``; another one is refused."""
+
+DEFAULT_BUNDLE = "edge-learned-2of16-int8"
+"""Shipped bundle that is used where none is named."""
+
+UNIVERSAL_BUNDLE = "edge-universal-int8"
+"""Shipped bundle whose network rebuilds under any map, for maps that have no network of theirs."""
+
+OPEN_TEST_SET = "test_set.npz"
+"""Clips that anybody can rebuild (``docs/test-set.md``); a bundle's score on them is told."""
+
+MANIFEST = "bundle.json"
+
+MAX_FILE_BYTES = 256 << 20
+"""No file of a bundle is larger, unpacked."""
+
+MAX_REACH = 256
+"""Pixels; no network looks further for what is measured."""
+
+_REQUIRED: dict[str, type] = {
+    "name": str,
+    "slots": int,
+    "level_set": list,
+    "ratio_map": str,
+    "network": str,
+    "sha256": dict,
+    "noise_profile": dict,
+    "training": dict,
+    "data": list,
+    "scores": list,
+    "licence": str,
+}
+
+
+class BundleError(FocalloopError):
+    """A bundle that is missing, damaged or of another version; the text says which and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A ratio map and the network that reconstructs what is captured under it.
+
+    Attributes
+    ----------
+    name
+        As in ``bundle.json``, e.g. ``edge-learned-2of16``.
+    ratio_map
+        The map the network was trained for, or, where that is any map, one to begin with;
+        `RatioMap.tiled_to` fits it to another array.
+    network
+        Contents of ``reconstruct.onnx``.
+    noise_profile
+        The noise it was trained with.
+    meta
+        All of ``bundle.json``: training recipe, data, scores and the commands that gave them.
+    """
+
+    name: str
+    ratio_map: RatioMap
+    network: bytes
+    noise_profile: NoiseProfile
+    meta: dict[str, Any]
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = DEFAULT_BUNDLE) -> Bundle:
+        """Load a shipped bundle by name, or any bundle by the path of its folder or zip.
+
+        Raises
+        ------
+        BundleError
+            If there is none, or it is truncated, damaged or of another version.
+        """
+        path = _find(name_or_path)
+        try:
+            if path.is_dir():
+                return _read(path, lambda name: _read_file(path / name))
+            with zipfile.ZipFile(path) as archive:
+                manifest = _manifest_in(archive)
+                folder = manifest.removesuffix(MANIFEST)
+                return _read(path, lambda name: _read_member(archive, folder + name))
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            raise BundleError(
+                f"{path} is no folder and no readable zip ({error}), so no bundle: fetch it again"
+            ) from None
+
+    @property
+    def reach(self) -> int | None:
+        """Pixels, for a network of any map: how far from each at most one must be measured."""
+        reach: int | None = self.meta.get("reach")
+        return reach
+
+    def suits(self, ratio_map: RatioMap) -> bool:
+        """Return whether the network may be trusted under a map.
+
+        Parameters
+        ----------
+        ratio_map
+            Of any T, size and aperture; (H, W) levels. It suits if it is the bundle's own fitted to
+            that size, or, with a `reach`, if it has the bundle's T and aperture, no level that is
+            not the bundle's, and something measured within `reach` pixels of each pixel.
+        """
+        if ratio_map.slots != self.ratio_map.slots:
+            return False
+        try:
+            own = self.ratio_map.tiled_to(*ratio_map.shape)
+        except RatioMapError:
+            return False
+        if own.aperture is None or ratio_map.aperture is None:
+            same_light = own.aperture is ratio_map.aperture
+        else:
+            same_light = np.array_equal(own.aperture, ratio_map.aperture)
+        if not same_light:
+            return False
+        if self.reach is None:
+            return np.array_equal(own.levels, ratio_map.levels)
+        known = np.isin(ratio_map.levels, self.ratio_map.level_set)
+        return bool(known.all() and _measured_within(self.reach, ratio_map.levels).all())
+
+    @property
+    def psnr_db(self) -> float | None:
+        """Mean PSNR on the clips of `OPEN_TEST_SET` in dB, where the bundle states it."""
+        for score in self.meta["scores"]:
+            if isinstance(score, dict) and score.get("set") == OPEN_TEST_SET:
+                stated = score.get("psnr")
+                if isinstance(stated, int | float) and isfinite(stated):
+                    return float(stated)
+        return None
+
+    def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
+        """Start the network in ONNX Runtime, with `threads` threads inside one reconstruction.
+
+        Raises
+        ------
+        ReconstructError
+            If the network is not one that takes a bundle's inputs.
+        """
+        return OnnxReconstructor(self.network, threads=threads)
+
+
+def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether something is measured within `reach` rows and columns of each pixel."""
+    near = np.pad(levels > 0, reach)
+    for axis, length in enumerate(levels.shape):
+        shifts = [near.take(range(k, k + length), axis) for k in range(2 * reach + 1)]
+        near = np.logical_or.reduce(shifts)
+    return near
+
+
+def list_bundles() -> list[str]:
+    """Names of the shipped bundles, sorted."""
+    return sorted(manifest.parent.name for manifest in zoo.FOLDER.glob(f"*/{MANIFEST}"))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if text in list_bundles():
+        return zoo.FOLDER / text
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    shipped = ", ".join(list_bundles()) or "none"
+    raise BundleError(
+        f"there is no bundle {text!r}: give a folder or zip, or a shipped name ({shipped})"
+    )
+
+
+def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
+    """Build a bundle from its files, which `read` gives by name."""
+    meta = _parse_manifest(path, read(MANIFEST))
+    contents = {}
+    for name in (meta["ratio_map"], meta["network"]):
+        if Path(name).name != name or "\\" in name:
+            raise BundleError(f"{path}: {name!r} in {MANIFEST} is not the plain name of a file")
+        contents[name] = read(name)
+        digest = hashlib.sha256(contents[name]).hexdigest()
+        stated = meta["sha256"].get(name)
+        if digest != stated:
+            raise BundleError(
+                f"{path}: {name} is not the file the bundle was made with (SHA-256 {digest[:12]}… "
+                f"instead of {str(stated)[:12]}…): fetch the bundle again"
+            )
+    try:
+        level_set = tuple(int(level) for level in meta["level_set"])
+        ratio_map = ratio_map_files.decode(contents[meta["ratio_map"]], meta["slots"], level_set)
+        noise_profile = NoiseProfile.from_dict(meta["noise_profile"])
+    except (RatioMapError, NoiseProfileError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}") from None
+    if (ratio_map.slots, ratio_map.level_set) != (meta["slots"], level_set):
+        raise BundleError(
+            f"{path}: its ratio map has T={ratio_map.slots} and levels {ratio_map.level_set}, but "
+            f"{MANIFEST} says T={meta['slots']} and {level_set}"
+        )
+    return Bundle(meta["name"], ratio_map, contents[meta["network"]], noise_profile, meta)
+
+
+def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        meta = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: {MANIFEST} is damaged ({error})") from None
+    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA_VERSION:
+        found = meta.get("schema") if isinstance(meta, dict) else None
+        raise BundleError(
+            f"{path}: {MANIFEST} has schema {found!r}; this version reads schema {SCHEMA_VERSION}"
+        )
+    reach = meta.get("reach")
+    if reach is not None and not (type(reach) is int and 0 <= reach <= MAX_REACH):
+        raise BundleError(f"{path}: {MANIFEST} needs 0 to {MAX_REACH} pixels as 'reach'")
+    for key, kind in _REQUIRED.items():
+        if not isinstance(meta.get(key), kind):
+            problem = "lacks" if key not in meta else f"needs {kind.__name__} as"
+            raise BundleError(f"{path}: {MANIFEST} {problem} {key!r}")
+    return meta
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(
+            f"{path.parent} is no whole bundle: {path.name} cannot be read ({error.strerror})"
+        ) from None
+    _check_size(path.name, len(data))
+    return data
+
+
+def _manifest_in(archive: zipfile.ZipFile) -> str:
+    """Name of ``bundle.json`` in a zip: at its top, or in the one folder that was zipped."""
+    found = [name for name in archive.namelist() if name.rpartition("/")[2] == MANIFEST]
+    if len(found) != 1 or found[0].count("/") > 1:
+        raise BundleError(f"{archive.filename} is no bundle: it holds no {MANIFEST} at its top")
+    return found[0]
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        with archive.open(name) as member:
+            # Not `file_size`, which the archive states itself.
+            data = member.read(MAX_FILE_BYTES + 1)
+    except KeyError:
+        raise BundleError(f"{archive.filename} is no whole bundle: it holds no {name}") from None
+    except RuntimeError as error:  # how zipfile says that a member is encrypted
+        raise BundleError(f"{archive.filename} cannot be read ({error})") from None
+    _check_size(name, len(data))
+    return data
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise BundleError(f"{name} is above {MAX_FILE_BYTES >> 20} MiB, too large for a bundle")

@@ -1,0 +1,273 @@
+"""From a window's measurements to its video: closed form, without a network, and through ONNX.
+
+All three take `reads (8, H, W)` in signal units, where 1.0 is a full-window exposure of white,
+and give `video (T, H, W) float32`, where 1.0 is white and nothing is clipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from scipy.sparse import csr_array
+
+Float32 = NDArray[np.float32]
+
+NETWORK_FREE = "network-free"
+"""Name of `NetworkFree` where bundles are chosen by name."""
+
+
+class ReconstructError(FocalloopError):
+    """A network or measurements that do not fit; the text says what was expected."""
+
+
+class Reconstructor(Protocol):
+    """Anything that turns the measurements of one window into its video."""
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
+        """Reconstruct ``reads (8, H, W)`` taken under `ratio_map` to ``(T, H, W)``."""
+        ...
+
+
+def initial_reconstruction(
+    reads: Float32,
+    levels: NDArray[np.uint8],
+    slots: int,
+    aperture: NDArray[np.bool_] | None = None,
+) -> Float32:
+    """Spread each measurement evenly over the slots it covers: least norm, CRL Eq. 3 and Eq. 5.
+
+    A pixel of level ``n`` shows ``n * I_i`` in the ``L = T/n`` slots of its measurement ``i``;
+    level 0 shows 0. Under a coded aperture a measurement of ``k > 0`` open slots shows
+    ``T/k * I_i`` in those and 0 in the shut ones.
+
+    Parameters
+    ----------
+    reads
+        ``(..., R, H, W)`` signal units, a pixel's measurements first to last, zero-padded; R is at
+        least the largest level present.
+    levels
+        ``(H, W)``, each 0 or a divisor of `slots`.
+    slots
+        Frame slots T of the window.
+    aperture
+        Coded aperture ``B (T, H, W)``, if one was used.
+
+    Returns
+    -------
+    ``(..., T, H, W) float32``, not clipped.
+
+    Raises
+    ------
+    ReconstructError
+        If the shapes do not belong together.
+    """
+    reads = np.asarray(reads, np.float32)
+    present = [int(level) for level in np.unique(levels) if level]
+    _check_reads(reads, levels.shape, max(present, default=0))
+    # Every span boundary is a multiple of `step` slots, so only T/step pictures differ.
+    step = gcd(slots, *(slots // level for level in present)) if present else slots
+    pictures = np.zeros((*reads.shape[:-3], slots // step, *levels.shape), np.float32)
+    shares = {level: (levels == level).astype(np.float32) * np.float32(level) for level in present}
+    scratch = np.empty((*reads.shape[:-3], *levels.shape), np.float32)
+    for level, share in shares.items():
+        steps_per_span = slots // level // step
+        for i in range(level):
+            np.multiply(reads[..., i, :, :], share, out=scratch)
+            for k in range(i * steps_per_span, (i + 1) * steps_per_span):
+                pictures[..., k, :, :] += scratch
+    video = np.repeat(pictures, step, axis=-3) if step > 1 else pictures
+    if aperture is not None:
+        video *= _aperture_gain(levels, present, slots, aperture)
+    return video
+
+
+def _aperture_gain(
+    levels: NDArray[np.uint8], present: list[int], slots: int, aperture: NDArray[np.bool_]
+) -> Float32:
+    """Open slots get ``L/k`` of the even share, shut ones nothing: ``(T, H, W)``, CRL Eq. 5."""
+    gain = np.zeros(aperture.shape, np.float32)
+    for level in present:
+        span = slots // level
+        here = levels == level
+        blocks = aperture.reshape(level, span, *levels.shape)[:, :, here]
+        open_slots = np.maximum(blocks.sum(axis=1, keepdims=True), 1)
+        gain[:, here] = (blocks * (span / open_slots)).reshape(slots, -1)
+    return gain
+
+
+class NetworkFree:
+    """Initial reconstruction, with pixels that were never measured filled in from near ones.
+
+    A pixel of level 0 takes, slot by slot, the mean of the measured pixels around it, weighted by
+    the inverse square of their distance; those further than half as far again as the nearest do
+    not count. Measured pixels stay exactly as CRL Eq. 3 has them. A map that measures nothing
+    gives zeros. The neighbours are found once for each map.
+    """
+
+    def __init__(self) -> None:
+        # Replaced as a whole, so that threads sharing this object never see half of it.
+        self._filling: tuple[NDArray[np.uint8], _Filling | None] | None = None
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
+        """Reconstruct ``reads (..., R, H, W)`` to ``(..., T, H, W) float32``, not clipped."""
+        levels = ratio_map.levels
+        video = initial_reconstruction(reads, levels, ratio_map.slots, ratio_map.aperture)
+        known = self._filling
+        if known is None or known[0] is not levels:
+            known = self._filling = (levels, _Filling.of(levels))
+        filling = known[1]
+        if filling is not None:
+            frames = video.reshape(-1, levels.size)  # a view
+            frames[:, filling.holes] = (filling.weights @ frames.T).T
+        return video
+
+
+@dataclass(frozen=True, eq=False)
+class _Filling:
+    """How the pixels of level 0 follow from the others: ``weights (holes, H * W)``, sparse."""
+
+    holes: NDArray[np.intp]
+    weights: csr_array
+
+    _NEIGHBOURS: ClassVar = 8
+
+    @classmethod
+    def of(cls, levels: NDArray[np.uint8]) -> _Filling | None:
+        """Find the neighbours of every hole; None where there are no holes or nothing else."""
+        from scipy.sparse import csr_array
+        from scipy.spatial import KDTree
+
+        holes, measured = np.flatnonzero(levels == 0), np.flatnonzero(levels)
+        count = min(cls._NEIGHBOURS, measured.size)
+        if not count or not holes.size:
+            return None
+        places = np.stack(np.unravel_index(measured, levels.shape), axis=1)
+        centres = np.stack(np.unravel_index(holes, levels.shape), axis=1)
+        distance, index = KDTree(places).query(centres, k=list(range(1, count + 1)))
+        weight = np.where(distance < 1.5 * distance[:, :1], distance**-2.0, 0)
+        weight /= weight.sum(axis=1, keepdims=True)
+        row_ends = np.arange(holes.size + 1) * count
+        entries = (weight.astype(np.float32).reshape(-1), measured[index].reshape(-1), row_ends)
+        weights = csr_array(entries, shape=(holes.size, levels.size))
+        weights.eliminate_zeros()
+        return cls(holes, weights)
+
+
+class OnnxReconstructor:
+    """A bundle's network in ONNX Runtime, on the CPU.
+
+    Parameters
+    ----------
+    model
+        Contents of ``reconstruct.onnx``: inputs ``reads (N, 8, H, W) float32``, ``levels
+        (N, H, W) uint8`` and, where one is used, ``aperture (N, T, H, W) uint8``; output ``video
+        (N, T, H, W) float32``. H and W are free.
+    threads
+        Threads inside one reconstruction. One gives the best throughput where several windows are
+        reconstructed at the same time; two the shortest wait for one window on two cores.
+
+    Raises
+    ------
+    ReconstructError
+        If the model is damaged or its inputs and outputs are others.
+    """
+
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that spin while they wait take from two cores what everything else needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # failures come back as exceptions, in our words
+        try:
+            self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no other public base
+            raise ReconstructError(
+                f"the network cannot be loaded ({_first_line(error)}): "
+                "fetch the bundle again, or export it anew"
+            ) from None
+        inputs = {node.name: node.type for node in self._session.get_inputs()}
+        outputs = {node.name: node.type for node in self._session.get_outputs()}
+        self.uses_aperture = "aperture" in inputs
+        expected = {"reads": "tensor(float)", "levels": "tensor(uint8)"}
+        if self.uses_aperture:
+            expected["aperture"] = "tensor(uint8)"
+        if inputs != expected or outputs.get("video") != "tensor(float)":
+            raise ReconstructError(
+                "the network is of another kind: it takes "
+                f"{_signature(inputs)} and gives {_signature(outputs)}; a bundle's takes "
+                f"{_signature(expected)} and gives video: tensor(float)"
+            )
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
+        """Reconstruct ``reads (8, H, W)`` or ``(N, 8, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
+
+        Raises
+        ------
+        ReconstructError
+            If the measurements, map and network do not fit each other.
+        """
+        _check_reads(reads, ratio_map.shape, int(ratio_map.levels.max()))
+        batch = reads if reads.ndim == 4 else reads[np.newaxis]
+        feed: dict[str, Any] = {
+            "reads": np.ascontiguousarray(batch, np.float32),
+            "levels": _repeated(ratio_map.levels, len(batch)),
+        }
+        if self.uses_aperture:
+            if ratio_map.aperture is None:
+                raise ReconstructError(
+                    "this network needs the coded aperture it was trained with, "
+                    "and the ratio map has none"
+                )
+            feed["aperture"] = _repeated(ratio_map.aperture.view(np.uint8), len(batch))
+        elif ratio_map.aperture is not None:
+            raise ReconstructError(
+                "this network was trained without a coded aperture, and the ratio map has one"
+            )
+        try:
+            video: Float32 = self._session.run(["video"], feed)[0]
+        except Exception as error:  # as above
+            raise ReconstructError(
+                f"the network does not take {reads.shape} measurements ({_first_line(error)})"
+            ) from None
+        if video.shape[1:] != (ratio_map.slots, *ratio_map.shape):
+            raise ReconstructError(
+                f"the network gives video of shape {video.shape[1:]} where T={ratio_map.slots} on "
+                f"{ratio_map.shape[0]}x{ratio_map.shape[1]} pixels is needed"
+            )
+        return video if reads.ndim == 4 else video[0]
+
+
+def _check_reads(reads: Float32, shape: tuple[int, ...], largest_level: int) -> None:
+    if reads.ndim < 3 or reads.shape[-2:] != shape or reads.shape[-3] < largest_level:
+        raise ReconstructError(
+            f"measurements of shape {reads.shape} do not belong to a {shape[0]}x{shape[1]} ratio "
+            f"map with up to {largest_level} measurements a pixel"
+        )
+
+
+def _repeated(plane: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.broadcast_to(plane, (count, *plane.shape)))
+
+
+def _signature(nodes: dict[str, str]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in sorted(nodes.items())) or "nothing"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,107 @@
+"""Write reconstructed video, as a file to watch or as numbers to work with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.reconstruction.reconstruct import Float32
+
+VIDEO_SUFFIXES = (".mp4", ".mkv")
+"""Suffixes that `write_video` takes beside ``.npz``."""
+
+
+class VideoError(FocalloopError):
+    """A video that cannot be written; the text says why."""
+
+
+def check_output(path: Path) -> None:
+    """Refuse a path that `write_video` could not write to, before the work is done.
+
+    Raises
+    ------
+    VideoError
+        If the suffix is unknown or the folder is missing.
+    """
+    if path.suffix.lower() not in (*VIDEO_SUFFIXES, ".npz"):
+        raise VideoError(f"video is written as .mp4, .mkv or .npz, not as {path.name!r}")
+    if not path.parent.is_dir():
+        raise VideoError(f"there is no folder {path.parent} to write {path.name} to")
+
+
+def write_video(
+    path: Path, windows: Sequence[Float32], names: Sequence[str], *, frames_per_s: float = 30.0
+) -> None:
+    """Write reconstructed windows to a file, complete or not at all.
+
+    Parameters
+    ----------
+    path
+        ``.mp4`` or ``.mkv``: the windows one after the other in H.264, full-range gray, near
+        lossless. ``.npz``: ``video (N, T, H, W) float32`` as it is, ``clips (N, T, H, W) uint8``
+        clipped and rounded, which every command takes as clips, and ``names (N,)``.
+    windows
+        ``(T, H, W)`` each, 1.0 is white.
+    names
+        One for each window.
+    frames_per_s
+        Speed at which an ``.mp4`` or ``.mkv`` plays.
+
+    Raises
+    ------
+    VideoError
+        If the file cannot be written.
+    """
+    check_output(path)
+    video = np.stack(windows)
+    clips = (np.clip(video, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    if path.suffix.lower() == ".npz":
+        _write_whole(path, lambda name: np.savez(name, video=video, clips=clips, names=list(names)))
+    else:
+        frames = clips.reshape(-1, *clips.shape[2:])
+        _write_whole(path, lambda name: _encode(name, frames, frames_per_s))
+
+
+def _write_whole(path: Path, write: Callable[[str], None]) -> None:
+    """Let `write` fill a file beside `path`, then put it in its place."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            temporary = Path(folder) / path.name
+            write(str(temporary))
+            temporary.replace(path)
+    except OSError as error:
+        raise VideoError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:
+    from fractions import Fraction
+
+    import av
+    from av.video.reformatter import ColorRange
+
+    # Players want colour planes at half size, which odd sizes do not have.
+    even = not (frames.shape[1] % 2 or frames.shape[2] % 2)
+    pixels = "yuv420p" if even else "yuv444p"
+    full = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.JPEG}
+    rate = Fraction(frames_per_s).limit_denominator(1000)
+    try:
+        with av.open(name, "w") as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.height, stream.width = frames.shape[1:]
+            stream.pix_fmt = pixels
+            stream.options = {"crf": "8"}
+            stream.codec_context.color_range = ColorRange.JPEG
+            for gray in frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(gray), format="gray")
+                container.mux(stream.encode(frame.reformat(format=pixels, **full)))
+            container.mux(stream.encode())
+    except av.error.FFmpegError as error:
+        height, width = frames.shape[1:]
+        raise VideoError(
+            f"{height}x{width} video cannot be encoded ({error}): write .npz"
+        ) from None

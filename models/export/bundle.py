@@ -1,0 +1,388 @@
+"""From a training run to a bundle that the host loads: ``focalloop export``.
+
+A bundle is a folder (``docs/file-formats.md``): the ratio map, the network as ONNX, and a manifest
+with the hash of each, the recipe, the data with its licences, and scores with the command that gave
+them. Nothing is written unless ONNX Runtime reproduces PyTorch on several sizes first. The weights
+alone can be exported too, for other runs to start from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
+from focalloop.models.export import int8
+from focalloop.models.networks.interpolation import REACH
+from focalloop.models.networks.profiles import Network, build_network, settings_from
+from focalloop.models.networks.sensing import divisors
+from focalloop.models.training.learner import below
+from focalloop.models.training.map_source import RandomTiles
+from focalloop.models.training.run import CHECKPOINT, load_checkpoint
+from focalloop.models.training.train import RATIO_MAP
+from focalloop.models.training.training_data import TrainingData
+from focalloop.models.training.weights import SUFFIX, save_weights
+
+OPSET = 20
+"""The first with a GELU of its own, which ONNX Runtime computes in one pass."""
+SCHEMA_VERSION = 1
+NETWORK = "reconstruct.onnx"
+MANIFEST = "bundle.json"
+LICENCE = "Apache-2.0"
+
+PARITY = 1e-4
+"""Largest difference allowed between PyTorch and ONNX Runtime, where 1.0 is white."""
+
+PARITY_SIZES = ((1, 64, 64), (2, 43, 54), (1, 8, 8), (3, 65, 47), (1, 5, 3), (1, 1, 1))
+"""Batch, height and width that parity is checked at: odd, small and several at once."""
+
+MOST_LOSS_DB = 0.2
+"""Of PSNR, that 8-bit arithmetic may cost."""
+
+MAX_READS = 8
+"""Planes of a bundle's ``reads``."""
+
+HALF_FROM_ELEMENTS = 1024
+"""Weights of at least this many elements are stored as float16."""
+
+
+class ExportError(FocalloopError):
+    """A run that cannot become a bundle; the text says why."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a bundle did.
+
+    Attributes
+    ----------
+    set
+        What was evaluated.
+    command
+        That gave the numbers.
+    evaluation
+        The JSON that ``focalloop evaluate --json`` printed.
+    """
+
+    set: str
+    command: str
+    evaluation: dict[str, Any]
+
+    def entry(self) -> dict[str, Any]:
+        """Return the manifest's entry, the means of the first result."""
+        try:
+            result = self.evaluation["results"][0]
+            means = {key: result["mean"][key] for key in ("psnr", "ssim")}
+            conditions = {key: result[key] for key in ("profile", "seed", "r_avg")}
+        except (KeyError, IndexError, TypeError):
+            raise ExportError(
+                f"the scores of {self.set!r} are not what `focalloop evaluate --json` prints"
+            ) from None
+        return {"set": self.set, "command": self.command, **conditions, **means}
+
+
+def export_run(
+    run: Path,
+    bundle: Path,
+    scores: Sequence[Score] = (),
+    calibration: TrainingData | None = None,
+    first_map: RatioMap | None = None,
+) -> dict[str, Any]:
+    """Write the averaged network of a training run as a bundle, replacing one that is there.
+
+    Parameters
+    ----------
+    run
+        Folder of ``focalloop train``.
+    bundle
+        Folder to write; its name becomes the bundle's.
+    scores
+        Evaluations of this very network, to be recorded.
+    calibration
+        Windows to calibrate 8-bit arithmetic on (`focalloop.models.export.int8`); float32 where not
+        given.
+    first_map
+        Map that a board is to begin with, for a network of any map; others bring theirs.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ExportError, TrainError, RatioMapError
+        If a file of the run is missing or damaged, ONNX Runtime and PyTorch disagree, or 8-bit
+        arithmetic loses more than `MOST_LOSS_DB`; or something else than a bundle is in the way.
+    """
+    _refuse_what_is_no_bundle(bundle)
+    metadata, network = _averaged_network(run)
+    ratio_map = _map_of(run, first_map)
+    _check_fit(run, network, ratio_map)
+    noise = preset(metadata["settings"]["noise"])
+    graph, difference = to_onnx(network)
+    how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
+    if calibration is not None:
+        for_any = None if first_map is None else RandomTiles()
+        narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any)
+        graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
+    files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "name": bundle.name,
+        "slots": ratio_map.slots,
+        "level_set": list(ratio_map.level_set),
+        "ratio_map": RATIO_MAP,
+        "network": NETWORK,
+        **({} if first_map is None else {"reach": REACH}),
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "noise_profile": noise.as_dict(),
+        **_origin(metadata),
+        "export": how,
+        "scores": [score.entry() for score in scores],
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
+    _write_folder(bundle, files)
+    return manifest
+
+
+def export_weights(run: Path, path: Path) -> dict[str, Any]:
+    """Write the averaged weights of a training run by themselves (`weights`).
+
+    Returns
+    -------
+    dict
+        What is said in the file of their origin.
+
+    Raises
+    ------
+    ExportError, TrainError
+        If the checkpoint is missing or damaged.
+    """
+    metadata, network = _averaged_network(run)
+    origin = _origin(metadata)
+    save_weights(path, network.settings, network.state_dict(), origin)
+    return origin
+
+
+def to_onnx(network: Network) -> tuple[bytes, float]:
+    """Export `network` with any batch, height and width, its large weights rounded to float16.
+
+    The rounded weights are what PyTorch is compared with; ONNX Runtime widens them once, when it
+    loads the graph, and computes in float32.
+
+    Returns
+    -------
+    tuple
+        The graph, and the largest difference between PyTorch and ONNX Runtime on it.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime and PyTorch differ by more than `PARITY`.
+    """
+    network = network.eval().requires_grad_(False)
+    for parameter in network.parameters():
+        if parameter.numel() >= HALF_FROM_ELEMENTS:
+            parameter.copy_(parameter.half().float())
+    inputs = _some_inputs(network, 2, 43, 54)
+    batch, height, width = "batch", "height", "width"
+    sizes = {
+        name: {0: batch, value.ndim - 2: height, value.ndim - 1: width}
+        for name, value in inputs.items()
+    }
+    with warnings.catch_warnings():  # the exporter's, about its own insides
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            network,
+            tuple(torch.from_numpy(value) for value in inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=["video"],
+            dynamic_shapes=tuple(sizes.values()),
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("PyTorch exported nothing")
+    model = program.model_proto
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        value.doc_string = ""
+    for node in model.graph.node:  # stack traces of the exporting machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.value_info[:]
+    _store_weights_as_half(model)
+    onnx.checker.check_model(model)
+    graph: bytes = model.SerializeToString()
+    difference = parity(network, graph)
+    if not difference <= PARITY:
+        raise ExportError(
+            f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
+        )
+    return graph, difference
+
+
+def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes, float]:
+    """Refuse an 8-bit form that is none, or that loses too much."""
+    narrow, loss_db = calibrated
+    if narrow == graph:
+        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
+    if not loss_db <= MOST_LOSS_DB:
+        raise ExportError(
+            f"8-bit arithmetic loses {loss_db:.2f} dB on the validation windows, more than "
+            f"{MOST_LOSS_DB:g}: export float32"
+        )
+    return narrow, loss_db
+
+
+def parity(network: Network, graph: bytes) -> float:
+    """Return the largest difference between PyTorch and ONNX Runtime over `PARITY_SIZES`."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    differences = []
+    for size in PARITY_SIZES:
+        inputs = _some_inputs(network, *size)
+        (found,) = session.run(None, inputs)
+        with torch.inference_mode():
+            wanted = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+        differences.append(np.abs(found - wanted).max())
+    return float(np.max(differences))  # which, unlike max(), does not pass over a NaN
+
+
+def _some_inputs(
+    network: Network, batch: int, height: int, width: int
+) -> dict[str, NDArray[np.generic]]:
+    """Draw inputs of a bundle's network, by name: every level, and apertures with shut spans."""
+    rng = np.random.default_rng(0)
+    slots = network.settings.slots
+    levels = rng.choice([0, *divisors(slots, MAX_READS)], (batch, height, width)).astype(np.uint8)
+    reads = (
+        rng.random((batch, MAX_READS, height, width), np.float32) / np.maximum(levels, 1)[:, None]
+    )
+    reads *= np.arange(MAX_READS)[:, None, None] < levels[:, None]
+    inputs: dict[str, NDArray[np.generic]] = {"reads": reads, "levels": levels}
+    if network.settings.aperture:
+        shape = (batch, slots, height, width)
+        inputs["aperture"] = rng.integers(0, 2, shape, np.uint8)
+    return inputs
+
+
+def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
+    """Read a run's checkpoint: its metadata, and the network with averaged weights."""
+    if not (run / CHECKPOINT).is_file():
+        raise ExportError(f"{run} holds no {CHECKPOINT}: it is no folder of `focalloop train`")
+    metadata, tensors = load_checkpoint(run / CHECKPOINT)
+    network = build_network(settings_from(metadata["settings"]["network"]))
+    try:
+        network.load_state_dict(below("average.", tensors))
+    except RuntimeError:
+        raise ExportError(
+            f"{run / CHECKPOINT} does not hold the weights of a network of the "
+            f"{network.settings.profile} profile as this version builds it: train it anew"
+        ) from None
+    return metadata, network
+
+
+def _map_of(run: Path, first_map: RatioMap | None) -> RatioMap:
+    """Return the map of a run's bundle: its own, or for a network of any map, `first_map`."""
+    if (run / RATIO_MAP).is_file():
+        if first_map is not None:
+            raise ExportError(f"{run} trained its network for one map, and has it: give no other")
+        return RatioMap.load(run / RATIO_MAP)
+    if first_map is None:
+        raise ExportError(
+            f"{run} holds no {RATIO_MAP}, its network being for any map: give one to begin with, "
+            f"or a name that ends in {SUFFIX} to export its weights alone"
+        )
+    return first_map
+
+
+def _check_fit(run: Path, network: Network, ratio_map: RatioMap) -> None:
+    settings = network.settings
+    if settings.slots != ratio_map.slots:
+        raise ExportError(
+            f"{run}: its network is for windows of {settings.slots} frames, its map for "
+            f"{ratio_map.slots}"
+        )
+    if settings.aperture != (ratio_map.aperture is not None):
+        raise ExportError(
+            f"{run}: its network needs a coded aperture, and its map has none"
+            if settings.aperture
+            else f"{run}: its map has a coded aperture, which its network was not made for"
+        )
+
+
+def _origin(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Tell how a run went: what a bundle and a file of weights say in the same words."""
+    return {
+        "training": {
+            "recipe": metadata.get("command")
+            or "focalloop.models.training.run in Python (docs/training.md)",
+            "settings": metadata["settings"],
+            "result": metadata["progress"],
+            "data_settings": metadata["data"]["settings"],
+        },
+        "data": data_summary(metadata["data"]["sources"]),
+        "licence": LICENCE,
+    }
+
+
+def data_summary(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry a package (or file of one's own): name, licence, number of files."""
+    counts = Counter((source["name"].split("/")[0], source["licence"]) for source in sources)
+    return [
+        {"name": name, "licence": licence, "files": count}
+        for (name, licence), count in sorted(counts.items())
+    ]
+
+
+def _store_weights_as_half(model: onnx.ModelProto) -> None:
+    """Replace large float32 initialisers, already rounded, by float16 ones and a cast."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values: NDArray[Any] = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM_ELEMENTS:
+            continue
+        wide, half = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [wide], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _refuse_what_is_no_bundle(path: Path) -> None:
+    """Refuse to replace a file, or a folder that holds something other than a bundle."""
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise ExportError(f"{path} is there already and no bundle: give the bundle another name")
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a folder whole: under another name first, then in place of the old one."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)

@@ -1,0 +1,193 @@
+"""Eight-bit arithmetic for an exported edge network, where processors multiply it fastest.
+
+The first layer and the residual blocks, which are most of the work, take 8-bit activations and
+weights; all else, and the sum with the first guess above all, stays float32. The ranges of the
+activations are those seen on calibration windows, so what is lost is measured on other windows.
+
+Weights use 7 of their 8 bits: processors without VNNI instructions add two products in 16 bits,
+which would saturate, and a network must rebuild the same video on every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.models.networks.sensing import add_noise, clean_reads
+from focalloop.models.training.map_source import RandomTiles
+from focalloop.models.training.training_data import TrainingData
+
+Inputs = Mapping[str, NDArray[np.generic]]
+
+LAYERS = ("squeeze.", "blocks.")
+"""How the names of the weights that become 8-bit begin, in an edge network."""
+
+WINDOWS = 24
+"""How many windows calibrate, and as many others tell the loss."""
+
+PERCENTILE = 99.99
+"""Of an activation's values that its range covers: a few outliers would coarsen all others."""
+
+
+def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfile) -> list[Inputs]:
+    """Measure scenes under a periodic map: the inputs of a network for each, by name.
+
+    Parameters
+    ----------
+    windows
+        (N, T, H, W); 255 is white.
+    ratio_map
+        What measures them, fitted to their size.
+    noise
+        Shot and read noise of the reads.
+    """
+    fitted = ratio_map.tiled_to(*windows.shape[2:])
+    levels = torch.from_numpy(fitted.levels.copy())[None]
+    aperture = None
+    others: dict[str, NDArray[np.generic]] = {"levels": fitted.levels[None]}
+    if fitted.aperture is not None:
+        others["aperture"] = fitted.aperture.astype(np.uint8)[None]
+        aperture = torch.from_numpy(others["aperture"]).float()
+    generator = torch.Generator().manual_seed(0)
+    inputs: list[Inputs] = []
+    for window in windows:
+        clean = clean_reads(torch.from_numpy(window.copy())[None].float() / 255, levels, aperture)
+        reads = add_noise(clean, levels, s_ss=noise.s_ss, s_r=noise.s_r, generator=generator)
+        inputs.append({"reads": reads.numpy(), **others})
+    return inputs
+
+
+def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]) -> float:
+    """Return the mean PSNR, dB, of what a graph makes of measured `windows` (N, T, H, W)."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    errors = []
+    for taken, window in zip(inputs, windows, strict=True):
+        (video,) = session.run(None, taken)
+        errors.append(np.square(np.clip(video[0], 0, 1) - window / np.float32(255)).mean())
+    return float(np.mean(-10 * np.log10(errors)))
+
+
+def calibrated(
+    graph: bytes,
+    data: TrainingData,
+    ratio_map: RatioMap,
+    noise: NoiseProfile,
+    for_any: RandomTiles | None = None,
+) -> tuple[bytes, float]:
+    """Calibrate the 8-bit form of a network on training windows, and say what it costs.
+
+    Parameters
+    ----------
+    graph
+        An exported network (`focalloop.models.export.bundle.to_onnx`).
+    data
+        Training windows calibrate, validation windows tell the loss.
+    ratio_map
+        What measures the windows.
+    noise
+        Shot and read noise of the reads.
+    for_any
+        For a network of any map: measures each window under another tile instead.
+
+    Returns
+    -------
+    tuple
+        As from `in_int8`, and the loss of mean PSNR, dB.
+    """
+    rng = np.random.default_rng(0)
+
+    def taken(windows: NDArray[np.uint8]) -> list[Inputs]:
+        if for_any is None:
+            return measured(windows, ratio_map, noise)
+        side = windows.shape[2]
+        fitted = ratio_map.tiled_to(side, side)
+        tiles = zip(windows, for_any.levels(rng, len(windows), side), strict=True)
+        return [
+            measured(window[None], replace(fitted, levels=levels), noise)[0]
+            for window, levels in tiles
+        ]
+
+    narrow = in_int8(graph, taken(data.training[:WINDOWS]))
+    fresh = data.validation[:WINDOWS]
+    inputs = taken(fresh)
+    return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
+
+
+def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
+    """Give most of an edge network 8-bit weights and activations.
+
+    Parameters
+    ----------
+    graph
+        An exported network (`focalloop.models.export.bundle.to_onnx`).
+    windows
+        Inputs by name, to calibrate on.
+
+    Returns
+    -------
+    bytes
+        The graph with the same inputs and outputs; the same as `graph` where it has no such layers.
+    """
+    # Calibration prints its progress, where a command may print one JSON document.
+    with TemporaryDirectory() as name, redirect_stdout(StringIO()):
+        folder = Path(name)
+        (folder / "float.onnx").write_bytes(graph)
+        logging.disable(logging.WARNING)  # advice that does not apply
+        try:
+            # Folds the widening of stored weights, so that they are constants again.
+            quant_pre_process(
+                str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True
+            )
+            nodes = [
+                node.name
+                for node in onnx.load(folder / "folded.onnx").graph.node
+                if node.op_type == "Conv" and node.input[1].startswith(LAYERS)
+            ]
+            if not nodes:
+                return graph
+            quantize_static(
+                str(folder / "folded.onnx"),
+                str(folder / "int8.onnx"),
+                _Reader(windows),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                nodes_to_quantize=nodes,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                reduce_range=True,
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": PERCENTILE},
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return (folder / "int8.onnx").read_bytes()
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, windows: Sequence[Inputs]) -> None:
+        self._rest = iter(windows)
+
+    def get_next(self) -> Inputs | None:
+        return next(self._rest, None)

@@ -1,0 +1,1 @@
+"""Learning a ratio map: policy gradient and search."""

@@ -1,0 +1,199 @@
+"""Learn a ratio map by policy gradient, with the network learning along: ``train --budget``.
+
+Each step samples several tiles for each of a few scenes, measures and reconstructs them, and pays
+the policy (`focalloop.models.map_learning.policy`); on every few batches the network takes its own
+step, as in CRL. A run starts best from a network that was trained on random tiles, which judges
+every tile fairly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
+from focalloop.models.training import processes
+from focalloop.models.training.learner import below
+from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.run import Run, RunSettings
+from focalloop.models.training.train import RATIO_MAP, aperture_over, validation_psnr
+from focalloop.models.training.training_data import TrainError, TrainingData
+
+MAP_SIDE = 256
+"""Height and width of the map that is written, pixels; being periodic, it fits other arrays."""
+
+
+class MapRun(Run):
+    """Learning of a map within a budget.
+
+    Parameters
+    ----------
+    policy
+        How the map is learned.
+    data, settings, device
+        As in `Run`; each process's share of the batch is a multiple of the tiles that are
+        compared on a scene, for all policies that start.
+    aperture
+        Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
+    first
+        Tiles that the policies begin at, as many as there are policies, or None.
+    """
+
+    def __init__(
+        self,
+        policy: PolicySettings,
+        data: TrainingData,
+        settings: RunSettings,
+        device: str = "cpu",
+        aperture: NDArray[np.bool_] | None = None,
+        first: Sequence[NDArray[np.uint8]] | None = None,
+    ) -> None:
+        super().__init__(data, settings, device)
+        group = policy.tiles_per_scene * policy.starts
+        if self.share % group:
+            raise TrainError(
+                f"a batch of {settings.batch} cannot be shared by {policy.starts} policies that "
+                f"each compare {policy.tiles_per_scene} tiles on a scene: give a multiple of "
+                f"{group * processes.count()}"
+            )
+        self.policies = [
+            TilePolicy(policy, (settings.seed, n), first[n] if first else None)
+            for n in range(policy.starts)
+        ]
+        self.aperture = aperture
+        self.sampled_psnr = float("nan")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """How the map is learned, and through what aperture."""
+        aperture = None if self.aperture is None else self.aperture.astype(int).tolist()
+        policy = asdict(self.policy.settings)
+        return {"policy": policy | {"periods": list(policy["periods"])}, "aperture": aperture}
+
+    @property
+    def policy(self) -> TilePolicy:
+        """The policy that goes on alone; while several are on trial, the first."""
+        return self.policies[0]
+
+    @property
+    def _part(self) -> tuple[int, float]:
+        """The number of the present period, and the share of its part that is over."""
+        periods = len(self.policy.settings.periods)
+        number = min(int(self.spent * periods), periods - 1)
+        return number, self.spent * periods - number
+
+    @property
+    def exploration(self) -> float:
+        """Share of uniform choice in what is sampled now."""
+        start = self.policy.settings.exploration / (1 + self.progress.step / 1000)
+        return start * (1 - self._part[1])
+
+    def step(self) -> float:
+        """Sample maps, take the network's step, pay the policy; return the mean squared error."""
+        rng, noise = self.random()
+        settings, tiles = self.settings, self.policy.settings.tiles_per_scene
+        if len(self.policies) > 1 and self.spent >= self.policy.settings.trial:
+            self._keep_the_best()
+        number, over = self._part
+        explore, share = self.exploration, self.share // len(self.policies)
+        scenes = self.data.crops(rng, self.share // tiles, settings.crop)
+        drawn = []
+        for policy in self.policies:
+            policy.enter(policy.settings.periods[number])
+            drawn.append(policy.sample(share, settings.crop, explore, noise))
+        measured = (
+            scenes.repeat_interleave(tiles, 0),
+            torch.cat([levels for _, levels in drawn]),
+            aperture_over(self.aperture, settings.crop),
+        )
+        if self.progress.step % self.policy.settings.network_every == 0:
+            rate = self.learning_rate
+            errors = self.learner.step(*measured, learning_rate=rate, generator=noise)
+        else:
+            errors = self.learner.errors(*measured, generator=noise)
+        bonus = self.policy.settings.entropy_bonus * (1 - over)
+        paid = torch.split(errors.cpu(), share)
+        for policy, (index, _), own_errors in zip(self.policies, drawn, paid, strict=True):
+            policy.learn(index, own_errors, explore, bonus)
+        return float(errors.mean())
+
+    def _keep_the_best(self) -> None:
+        """End the trial: go on with the policy whose map the network does best under."""
+        network = self.learner.averaged_network()
+        psnr = [validation_psnr(network, self, self._deployed(p)) for p in self.policies]
+        self.policies = [self.policies[int(np.argmax(psnr))]]
+
+    def best_map(self) -> RatioMap:
+        """Return the map that the policy would deploy now, without its aperture."""
+        return RatioMap.from_tile(self.policy.best_tile(), shape=(MAP_SIDE, MAP_SIDE))
+
+    def _deployed(self, policy: TilePolicy) -> OneMap:
+        source = OneMap(RatioMap.from_tile(policy.best_tile(), shape=(MAP_SIDE, MAP_SIDE)))
+        source.aperture = self.aperture
+        return source
+
+    def validate(self) -> float:
+        """Mean PSNR in dB under the map to deploy; `sampled_psnr` becomes that of sampled maps."""
+        network = self.learner.averaged_network()
+        self.sampled_psnr = validation_psnr(network, self, _Sampled(self.policy, self.aperture))
+        return validation_psnr(network, self, self._deployed(self.policy))
+
+    def log_entry(self) -> dict[str, Any]:
+        """Return how the policy stands, and the levels of the map that it would deploy."""
+        tile = self.policy.best_tile()
+        argmax = self.policy.probabilities().detach().argmax(-1)
+        shares = {f"share_{n}": float((tile == n).mean()) for n in DEFAULT_LEVEL_SET}
+        budget = self.policy.settings.budget
+        return {
+            "price": self.policy.price,
+            "entropy": self.policy.entropy,
+            "sampled_mean": self.policy.mean_level,
+            "argmax_mean": float(self.policy.levels[argmax].float().mean()),
+            "deployed_mean": float(tile.mean()),
+            "sampled_psnr": self.sampled_psnr,
+            **({} if budget is None else {"budget": budget}),
+            **shares,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint, and beside it the map to deploy."""
+        super().save(path)
+        self.best_map().save(path.with_name(RATIO_MAP))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what network and policy have learned."""
+        tensors = super().state()
+        for number, policy in enumerate(self.policies):
+            tensors |= {f"policy{number}.{name}": v for name, v in policy.state().items()}
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        super().load_state(tensors)
+        on_trial = [p for p in range(len(self.policies)) if f"policy{p}.worth" in tensors]
+        self.policies = self.policies[: len(on_trial)]
+        for number, policy in enumerate(self.policies):
+            policy.load_state(below(f"policy{number}.", tensors))
+
+
+class _Sampled:
+    """Maps sampled from a policy, without exploration, for validation."""
+
+    name = "sampled"
+
+    def __init__(self, policy: TilePolicy, aperture: NDArray[np.bool_] | None) -> None:
+        self.policy = policy
+        self.aperture = aperture
+        self.slots = 16
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+        return self.policy.sample(count, side, 0.0, generator)[1].numpy()

@@ -1,0 +1,352 @@
+"""Search for a tile by trying many: successive halving, then again from the best and their like.
+
+All candidates of a generation are scored by the same network on the same few crops with the same
+noise; the better half goes on to twice as many crops, and so on (Jamieson and Talwalkar, 2016).
+The first generation is broad, and most of it equals itself when shifted by some vector: such tiles
+spread their reads evenly, and what changes a few cells at a time seldom comes upon them. The next
+generations' candidates are the finalists and tiles that differ from one in a few places. The judge
+is a network that serves every tile; between generations it learns to serve the finalists and their
+like, because how well any network does tells less than how well one does that knows the tile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.models.training.learner import ERROR_FLOOR, Learner
+from focalloop.models.training.map_source import repeated, tilted
+from focalloop.models.training.train import aperture_over
+from focalloop.models.training.training_data import TrainError, TrainingData
+
+Tile = NDArray[np.uint8]
+
+MOST_CROPS = 32
+"""Crops that are reconstructed at once."""
+ATTEMPTS = 20
+"""Draws for a new candidate, before it is taken that few are left."""
+HALF_PERIOD = 0.8
+"""Share of regular tiles that equal themselves when shifted by half a period."""
+BROAD = 8
+"""Times as many candidates in the first generation, each on a quarter of the crops at first."""
+LESSON_BATCH, LESSON_RATE = 16, 1.5e-3
+"""Crops, each under a tile of its own, and first learning rate of a lesson's steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A tile and its score.
+
+    Attributes
+    ----------
+    tile
+        (h, w) levels, in canonical form.
+    psnr
+        Mean over the crops, dB; of use beside that of tiles on the same crops.
+    """
+
+    tile: Tile
+    psnr: float
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How much is tried.
+
+    Attributes
+    ----------
+    period
+        Height and width of the tiles, pixels; smaller periods that divide it are among them.
+    candidates, crops
+        Tiles at the start of a generation, and the crops each is scored on first; the first
+        generation is `BROAD`.
+    finalists
+        Tiles at the end of a generation, which the next one starts from.
+    crop
+        Side of a crop, pixels.
+    lessons
+        Steps that the judge takes between generations.
+    generations, minutes
+        The budget: whichever is reached first ends the search, but no generation is cut short.
+    seed
+        Of every random choice.
+    """
+
+    period: tuple[int, int] = (4, 4)
+    candidates: int = 128
+    crops: int = 8
+    finalists: int = 8
+    crop: int = 64
+    lessons: int = 80
+    generations: int | None = 4
+    minutes: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.generations is None and self.minutes is None:
+            raise TrainError("a search needs a budget: give it generations or minutes")
+        if not 1 <= self.finalists <= self.candidates:
+            raise TrainError(
+                f"a search cannot end with {self.finalists} of {self.candidates} tiles"
+            )
+
+
+def search_tiles(
+    learner: Learner,
+    data: TrainingData,
+    budget: float,
+    settings: SearchSettings | None = None,
+    *,
+    aperture: NDArray[np.bool_] | None = None,
+    progress: Callable[[int, list[Ranked]], None] | None = None,
+) -> list[Ranked]:
+    """Find the tiles of a budget under which a network reconstructs best.
+
+    Parameters
+    ----------
+    learner
+        The judge: its network, trained on random tiles, which learns on.
+    data
+        Crops are cut from its training windows.
+    budget
+        Measurements a pixel; tiles cost as many whole measurements as come nearest.
+    settings
+        How much is tried.
+    aperture
+        Tile (T, h, w) of the coded aperture that tiles are judged under, or None.
+    progress
+        Called after every generation with its number, from 1, and its finalists.
+
+    Returns
+    -------
+    list of Ranked
+        The last finalists, best first. No two are shifts, mirror images or turns of each other.
+
+    Raises
+    ------
+    TrainError
+        If the budget is out of range, or the windows are smaller than the crops.
+    """
+    settings = settings or SearchSettings()
+    largest = DEFAULT_LEVEL_SET[-1]
+    if not 0 < budget <= largest:
+        raise TrainError(f"a budget of {budget:g} measurements a pixel is outside (0, {largest}]")
+    reads = max(1, round(budget * settings.period[0] * settings.period[1]))
+    started, generation = time.monotonic(), 0
+    finalists: list[Ranked] = []
+    while not _spent(settings, generation, time.monotonic() - started):
+        rng = np.random.default_rng((settings.seed, generation))
+        if finalists:
+            _teach(learner, data, [one.tile for one in finalists], settings, rng, aperture)
+        tiles = _candidates(rng, reads, settings, [one.tile for one in finalists])
+        finalists = _halved(learner, data, tiles, settings, rng, aperture)
+        generation += 1
+        if progress:
+            progress(generation, finalists)
+    return finalists
+
+
+def _spent(settings: SearchSettings, generations: int, seconds: float) -> bool:
+    """Whether the budget is spent, or would be overrun by another generation."""
+    if generations == 0:
+        return False
+    if settings.generations is not None and generations >= settings.generations:
+        return True
+    needed = seconds * (generations + 1) / generations
+    return settings.minutes is not None and needed > 60 * settings.minutes
+
+
+def _teach(
+    learner: Learner,
+    data: TrainingData,
+    tiles: list[Tile],
+    settings: SearchSettings,
+    rng: np.random.Generator,
+    aperture: NDArray[np.bool_] | None,
+) -> None:
+    """Let the judge learn on `tiles` and their like, every tile as much as any other."""
+    noise = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    coded = aperture_over(aperture, settings.crop)
+    for number in range(settings.lessons):
+        chosen = [tiles[k] for k in rng.integers(len(tiles), size=LESSON_BATCH)]
+        shown = [altered(rng, tile) if rng.random() < 0.5 else tile for tile in chosen]
+        levels = torch.from_numpy(np.stack([repeated(tile, settings.crop) for tile in shown]))
+        scenes = data.crops(rng, LESSON_BATCH, settings.crop)
+        rate = LESSON_RATE * (1 - number / settings.lessons)  # so that it ends calm
+        learner.step(scenes, levels, coded, learning_rate=rate, generator=noise)
+
+
+def _halved(
+    learner: Learner,
+    data: TrainingData,
+    tiles: list[Tile],
+    settings: SearchSettings,
+    rng: np.random.Generator,
+    aperture: NDArray[np.bool_] | None,
+) -> list[Ranked]:
+    """Score tiles on ever more crops, the better half each time; return the finalists in order."""
+    noise = int(rng.integers(1 << 31))
+    scores = np.zeros((len(tiles), 0))
+    crops = settings.crops if len(tiles) <= settings.candidates else max(1, settings.crops // 4)
+    while True:
+        fresh = data.crops(rng, crops - scores.shape[1], settings.crop)
+        seed = noise + scores.shape[1]
+        added = [scene_psnr(learner, fresh, tile, seed, aperture) for tile in tiles]
+        scores = np.concatenate([scores, np.stack(added)], axis=1)
+        order = np.argsort(-scores.mean(1), kind="stable")
+        if len(tiles) <= settings.finalists:
+            return [Ranked(tiles[k], float(scores[k].mean())) for k in order]
+        order = order[: max(settings.finalists, len(tiles) // 2)]
+        tiles, scores, crops = [tiles[k] for k in order], scores[order], 2 * crops
+
+
+def scene_psnr(
+    learner: Learner,
+    scenes: Tensor,
+    tile: Tile,
+    noise_seed: int,
+    aperture: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return the PSNR in dB of each of `scenes` (N, T, S, S) under a tile.
+
+    Every tile meets the same noise: a pixel's k-th measurement draws the same number, whatever the
+    level. Errors have the floor of the training's loss.
+    """
+    side = scenes.shape[-1]
+    levels = torch.from_numpy(repeated(tile, side).copy())[None]
+    coded = aperture_over(aperture, side)
+    errors = []
+    for first in range(0, len(scenes), MOST_CROPS):
+        part = scenes[first : first + MOST_CROPS]
+        generator = torch.Generator().manual_seed(noise_seed + first)
+        errors.append(learner.errors(part, levels, coded, generator=generator).mean((1, 2)))
+    return np.asarray(-10 * (torch.cat(errors) + ERROR_FLOOR).log10().double().cpu())
+
+
+# ---------------------------------------------------------------- candidates
+
+
+def _candidates(
+    rng: np.random.Generator, reads: int, settings: SearchSettings, parents: list[Tile]
+) -> list[Tile]:
+    """Return different tiles: the parents and their like, or at first tiles of all kinds."""
+    found = {tile.tobytes(): tile for tile in parents}
+    wanted = settings.candidates * (1 if parents else BROAD)
+    for number in range(ATTEMPTS * wanted):
+        if len(found) == wanted:
+            break
+        if parents:
+            # The better a parent, the more children it has.
+            tile = altered(rng, parents[int(len(parents) * rng.random() ** 2)])
+        else:
+            tile = drawn(rng, settings.period, reads, regular=number % 4 != 0)
+        tile = canonical(tile)
+        found.setdefault(tile.tobytes(), tile)
+    return list(found.values())
+
+
+def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regular: bool) -> Tile:
+    """Draw a tile (h, w) of `reads` measurements.
+
+    A regular one equals itself when shifted by some vector, as grids, diagonals, checkerboards and
+    repeats of smaller tiles do.
+    """
+    cells = period[0] * period[1]
+    # Half a period leaves the most cells free, so more tiles are worth drawing from there.
+    half = np.array(period) // 2 * np.array([(0, 1), (1, 0), (1, 1)])[rng.integers(3)]
+    shift = half if rng.random() < HALF_PERIOD else rng.integers(period)
+    orbits = _orbits(period, shift) if regular else np.arange(cells)
+    size = cells // (orbits.max() + 1)
+    if reads % size:
+        orbits, size = np.arange(cells), 1
+    count = cells // size
+    levels = np.array(DEFAULT_LEVEL_SET)
+    shares = tilted(rng.dirichlet(np.ones(len(levels))) + 1e-6, levels, reads / cells)
+    return levels_of_sum(rng, count, reads // size, shares)[orbits].reshape(period)
+
+
+def altered(rng: np.random.Generator, tile: Tile) -> Tile:
+    """Draw the levels of two to four places anew, at the same sum.
+
+    A place is a cell, or all cells that a shift connects under which the tile equals itself.
+    """
+    flat, (height, width) = tile.reshape(-1), tile.shape
+    shifts = np.stack(np.divmod(np.arange(flat.size), width), axis=1)
+    same = [shift for shift in shifts if (np.roll(tile, shift, (0, 1)) == tile).all()]
+    orbits = _orbits((height, width), same[rng.integers(len(same))])
+    firsts = np.unique(orbits, return_index=True)[1]
+    values = flat[firsts].copy()
+    if len(values) > 1:
+        places = rng.choice(len(values), min(len(values), int(rng.integers(2, 5))), replace=False)
+        shares = np.full(len(DEFAULT_LEVEL_SET), 1 / len(DEFAULT_LEVEL_SET))
+        total = int(values[places].sum(dtype=int))
+        values[places] = levels_of_sum(rng, len(places), total, shares)
+    return values[orbits].reshape(tile.shape)
+
+
+def levels_of_sum(
+    rng: np.random.Generator, count: int, total: int, shares: NDArray[np.float64]
+) -> Tile:
+    """Draw `count` levels independently by `shares`, given that they sum to `total`.
+
+    Returns
+    -------
+    (count,) uint8.
+    """
+    levels = np.array(DEFAULT_LEVEL_SET)
+    # chances[k, s]: that k levels sum to s.
+    chances = np.zeros((count + 1, total + 1))
+    chances[0, 0] = 1.0
+    for k in range(count):
+        for level, share in zip(levels, shares, strict=True):
+            chances[k + 1, level:] += share * chances[k, : max(0, total + 1 - level)]
+    chosen = np.zeros(count, np.uint8)
+    for k in range(count - 1, -1, -1):
+        fits = levels <= total
+        weights = np.where(fits, shares * chances[k, np.where(fits, total - levels, 0)], 0.0)
+        chosen[k] = rng.choice(levels, p=weights / weights.sum())
+        total -= int(chosen[k])
+    return chosen
+
+
+def _orbits(period: tuple[int, int], shift: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return a number for each cell, the same for those that a shift, repeated, connects."""
+    height, width = period
+    y, x = np.divmod(np.arange(height * width), width)
+    repeats = np.arange(np.lcm(height, width))[:, None]
+    reached = (y + repeats * shift[0]) % height * width + (x + repeats * shift[1]) % width
+    return np.unique(reached.min(0), return_inverse=True)[1]
+
+
+def canonical(tile: Tile) -> Tile:
+    """Return the first, in lexicographic order, of all shifts, mirror images and turns of a tile.
+
+    Scenes come shifted, mirrored and turned alike, so these tiles are equally good.
+    """
+    same = tile.reshape(-1)[_symmetries(*tile.shape)]
+    first: Tile = same[np.lexsort(same.T[::-1])[0]]
+    return first.reshape(tile.shape)
+
+
+@lru_cache
+def _symmetries(height: int, width: int) -> NDArray[np.int_]:
+    """Return (symmetries, cells): which cell each symmetry puts in each place."""
+    cells = np.arange(height * width).reshape(height, width)
+    turned = [cells, cells.T] if height == width else [cells]
+    mirrored = [part[::dy, ::dx] for part in turned for dy in (1, -1) for dx in (1, -1)]
+    return np.stack(
+        [
+            np.roll(part, (dy, dx), (0, 1)).reshape(-1)
+            for part in mirrored
+            for dy in range(height)
+            for dx in range(width)
+        ]
+    )

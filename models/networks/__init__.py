@@ -1,0 +1,1 @@
+"""Network profiles, and the layers that they are built from."""

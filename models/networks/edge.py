@@ -1,0 +1,161 @@
+"""The edge profile: reconstruction in real time on two CPU cores.
+
+It starts from a video that needs no training (`focalloop.models.networks.interpolation`), which is
+complete whatever the ratio map, and learns a correction to it. Every 4x4 cell of pixels becomes one
+position. The details and the reads enter sorted by level, so that a filter knows how long each
+pixel of its cell was exposed, and a gain that depends on the cell's levels alone lets one network
+serve many ratio maps. Plain 3x3 convolutions with ReLU, which processors run fastest, do the rest,
+with a look at what lies further away on a grid of 2x2 cells. At the end the video is moved towards
+the measurements again, as far as reads of each span have proved worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from focalloop.models.networks.interpolation import by_plane, consistent, exactly, interpolated
+from focalloop.models.networks.sensing import brightness, divisors, spread
+
+CELL = 4
+"""Pixels on a side of one position of the network."""
+
+_LAST_CELL = (0, CELL - 1, 0, CELL - 1)
+"""Padding of pixels that lets a cell begin wherever one is left; strides drop what is too much."""
+
+MAX_LEVEL = 8
+"""Most measurements a pixel takes in a window: planes of the reads."""
+
+
+@dataclass(frozen=True)
+class EdgeSettings:
+    """Size of an `EdgeNetwork`.
+
+    Attributes
+    ----------
+    slots
+        Frames a window, T.
+    width
+        Channels of the residual blocks.
+    context
+        Channels that describe the levels of a cell.
+    blocks
+        Residual blocks on the cells.
+    aperture
+        Whether measurements are taken through a coded aperture, which is then a third input.
+    profile
+        Tells these settings from another profile's, in a file.
+    """
+
+    slots: int = 16
+    width: int = 96
+    context: int = 64
+    blocks: int = 2
+    aperture: bool = False
+    profile: Literal["edge"] = field(default="edge", init=False)
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(relu(x))))``, the second convolution starting at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = _zeroed(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, width, h, w) to the same shape."""
+        change: Tensor = self.second(functional.relu(self.first(functional.relu(x))))
+        return x + change
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class EdgeNetwork(nn.Module):
+    """Reads and levels in, video out, any height and width.
+
+    The graph that is deployed is this module: initial reconstruction and padding are inside it. A
+    coded aperture is taken into account through how long each measurement was open; its pattern
+    inside a span is learned, so it must repeat every `CELL` pixels.
+    """
+
+    outer = ("squeeze", "head")
+    """First and last layer, which the optimiser treats apart."""
+
+    def __init__(self, settings: EdgeSettings | None = None) -> None:
+        super().__init__()
+        settings = settings or EdgeSettings()
+        self.settings = settings
+        levels = divisors(settings.slots, MAX_LEVEL)
+        width = settings.width
+        self.squeeze = nn.Conv2d(2 * sum(levels) + len(levels), width, CELL, stride=CELL)
+        self.context = nn.Conv2d(len(levels), settings.context, CELL, stride=CELL)
+        self.gain = _zeroed(nn.Conv2d(settings.context, width, 1))
+        self.down = nn.Conv2d(width, width, 2, stride=2)
+        self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
+        self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
+        # Reads of short spans are noisy: how much of the details of each octave is kept at first,
+        # and how far the video is moved towards the reads of each level, at first and at the end.
+        self.octaves = nn.Parameter(torch.tensor([1.0, 1.0, 0.8, 0.5]))
+        self.first_trust = nn.Parameter(torch.tensor([0.95, 0.8, 0.5, 0.2]))
+        self.trust = nn.Parameter(torch.tensor([0.9, 0.8, 0.5, 0.2]))
+
+    def forward(self, reads: Tensor, levels: Tensor, aperture: Tensor | None = None) -> Tensor:
+        """Reconstruct windows.
+
+        Parameters
+        ----------
+        reads
+            (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
+            measurement, zero where it takes fewer.
+        levels
+            (N, H, W) uint8, measurements a window of each pixel.
+        aperture
+            (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
+
+        Returns
+        -------
+        Tensor
+            (N, T, H, W) float32; 1.0 is white, nothing is clipped.
+        """
+        slots = self.settings.slots
+        planes = brightness(reads, levels, slots, aperture)
+        taken = [levels == level for level in divisors(slots, MAX_LEVEL)]
+        return self.from_sorted(planes, torch.stack(taken, dim=1).to(reads.dtype), aperture)
+
+    def from_sorted(self, planes: Tensor, masks: Tensor, aperture: Tensor | None = None) -> Tensor:
+        """Reconstruct from reads that are sorted by level: the rest of `forward`.
+
+        Gradients flow to both inputs, so that the choice of levels can be relaxed.
+
+        Parameters
+        ----------
+        planes
+            (N, C, H, W), as `brightness` sorts them.
+        masks
+            (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
+        """
+        height, width = masks.shape[-2:]
+        with exactly(planes.device.type):
+            details = interpolated(planes, masks, self.settings.slots)
+            guess = spread(details * by_plane(self.octaves), self.settings.slots)
+            first = consistent(guess, planes, masks, aperture, self.first_trust)
+        # Zeros below and to the right, which ONNX Runtime lets the convolutions add on their way.
+        context = functional.relu(self.context(functional.pad(masks, _LAST_CELL)))
+        inputs = functional.pad(torch.cat([details, planes, masks], dim=1), _LAST_CELL)
+        cells = self.squeeze(inputs) * (1 + self.gain(context))
+        around = self.up(functional.relu(self.down(functional.pad(cells, (0, 1, 0, 1)))))
+        cells = self.blocks(cells + around[..., : cells.shape[-2], : cells.shape[-1]])
+        residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
+        with exactly(planes.device.type):
+            video = first + residual.to(first.dtype)
+            return consistent(video, planes, masks, aperture, self.trust)

@@ -1,0 +1,75 @@
+"""The network profiles: settings by name, in memory and in files, and what they are built into."""
+
+from __future__ import annotations
+
+from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
+from focalloop.models.networks.paper import PaperNetwork, PaperSettings
+from focalloop.models.training.training_data import TrainError
+
+NetworkSettings = EdgeSettings | PaperSettings
+Network = EdgeNetwork | PaperNetwork
+
+PROFILES: dict[str, type[EdgeSettings] | type[PaperSettings]] = {
+    "edge": EdgeSettings,
+    "paper": PaperSettings,
+}
+
+
+def default_settings(profile: str = "edge") -> NetworkSettings:
+    """Return the settings of a profile, one of `PROFILES`, at its usual size."""
+    return PROFILES[profile]()
+
+
+def build_network(settings: NetworkSettings) -> Network:
+    """Build the network that `settings` describe, with random weights."""
+    if isinstance(settings, PaperSettings):
+        return PaperNetwork(settings)
+    return EdgeNetwork(settings)
+
+
+def settings_from(values: object) -> NetworkSettings:
+    """Rebuild settings from what `dataclasses.asdict` made of them, as files hold it.
+
+    Raises
+    ------
+    TrainError
+        If they are the settings of no profile that this version has.
+    """
+    if not isinstance(values, dict):
+        raise TrainError(f"{values!r} are no settings of a network")
+    # Files from before there was a second profile name none.
+    profile = values.get("profile", "edge")
+    if profile not in PROFILES:
+        raise TrainError(
+            f"there is no network profile {profile!r}: this version has {', '.join(PROFILES)}"
+        )
+    try:
+        return PROFILES[profile](**{k: v for k, v in values.items() if k != "profile"})
+    except TypeError as error:
+        raise TrainError(
+            f"the settings of a network of the {profile} profile are another version's ({error}): "
+            "train it anew"
+        ) from None
+
+
+def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
+    """Say in what way weights made with `theirs` do not fit a network of `ours`; None if they do.
+
+    Returns
+    -------
+    str or None
+        To be put behind the name of what has `theirs`: "is of the edge profile, not …".
+    """
+    if theirs == ours:
+        return None
+    if theirs.profile != ours.profile:
+        return f"is of the {theirs.profile} profile, not of the {ours.profile} profile"
+    if theirs.slots != ours.slots:
+        return f"is for windows of {theirs.slots} frames, not of {ours.slots}"
+    if theirs.aperture != ours.aperture:
+        with_or_without = {True: "with", False: "without"}
+        return (
+            f"is for sensors {with_or_without[theirs.aperture]} a coded aperture, "
+            f"not {with_or_without[ours.aperture]} one"
+        )
+    return f"has a network of another size ({theirs}, not {ours})"

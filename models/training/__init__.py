@@ -1,0 +1,1 @@
+"""Training a network: data, steps, runs, logs and checkpoints."""

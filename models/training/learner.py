@@ -1,0 +1,199 @@
+"""A network that learns: one gradient step on one batch, on any device and on several processes.
+
+What a step does is the same whether one map, random tiles or maps sampled from a policy are
+measured; the loops that choose the maps are `focalloop.models.training.train` and
+`focalloop.models.map_learning.learn_map`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
+from focalloop.models.networks.sensing import add_noise, clean_reads
+from focalloop.models.training import processes
+from focalloop.models.training.optimizer import Muon
+
+ERROR_FLOOR = 1e-5
+"""Added to squared errors before the logarithm: beyond 50 dB there is nothing to gain."""
+
+
+class NotFiniteError(Exception):
+    """The loss of a step is no number; nothing was updated."""
+
+
+class Learner:
+    """Network, optimiser and the moving average of the weights.
+
+    Parameters
+    ----------
+    settings
+        Of the network, whose profile they decide.
+    noise
+        Shot and read noise to train under.
+    average_decay
+        Of the exponential moving average of the weights, which is what is validated and exported.
+    bfloat16
+        Compute convolutions in bfloat16, where the device has it.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    alone
+        Share nothing with the other processes of a distributed run.
+    """
+
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        noise: NoiseProfile,
+        *,
+        average_decay: float = 0.998,
+        bfloat16: bool = True,
+        device: str = "cpu",
+        alone: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.noise = {"s_ss": noise.s_ss, "s_r": noise.s_r}
+        self.average_decay = average_decay
+        self.device = torch.device(device)
+        self.bfloat16 = bfloat16 and has_bfloat16(self.device)
+        self.network = build_network(settings).to(self.device)
+        self.optimizer = Muon(self.network.named_parameters(), outer=self.network.outer)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.steps = 0
+        # Averages the gradients of all processes; alone, the network is called as it is.
+        together = processes.active() and not alone
+        self._parallel: nn.Module = (
+            DistributedDataParallel(self.network) if together else self.network
+        )
+
+    def step(
+        self,
+        scene: Tensor,
+        levels: Tensor,
+        aperture: Tensor | None,
+        *,
+        learning_rate: float,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Take one step on one batch.
+
+        The loss is the mean over the batch of the *logarithm* of each window's squared error, where
+        CRL Eq. 8 has the squared error itself: a set is scored by its mean PSNR, and a few windows
+        of fast fine texture would otherwise drown all others.
+
+        Parameters
+        ----------
+        scene
+            (N, T, H, W) in [0, 1].
+        levels
+            (N, H, W).
+        aperture
+            (1 or N, T, H, W), or None.
+        learning_rate
+            Of the inner convolutions.
+        generator
+            Of the noise, on the CPU.
+
+        Returns
+        -------
+        Tensor
+            (N, H, W) squared error of each pixel, averaged over its window, before the step.
+
+        Raises
+        ------
+        NotFiniteError
+            If the loss is not finite, in this or any other process.
+        """
+        scene = scene.to(self.device)
+        reads, inputs = self.measure(scene, levels, aperture, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            video: Tensor = self._parallel(reads, *inputs)
+        errors = (video.float() - scene).square().mean(1)
+        loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
+        if processes.anywhere(not torch.isfinite(loss)):
+            raise NotFiniteError
+        torch.autograd.backward(loss)
+        self.optimizer.step(learning_rate)
+        self.network.zero_grad(set_to_none=True)
+        self.steps += 1
+        # A short memory at first, or the average would keep the random start.
+        decay = min(self.average_decay, self.steps / (self.steps + 10))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+        return errors.detach()
+
+    @torch.no_grad()
+    def errors(
+        self,
+        scene: Tensor,
+        levels: Tensor,
+        aperture: Tensor | None,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the errors (N, H, W) as `step` does, and learn nothing."""
+        scene = scene.to(self.device)
+        reads, inputs = self.measure(scene, levels, aperture, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            video: Tensor = self.network(reads, *inputs)
+        return (video.float() - scene).square().mean(1)
+
+    def measure(
+        self, scene: Tensor, levels: Tensor, aperture: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the noisy reads of `scene`, and what else the network takes beside them."""
+        levels = levels.to(self.device).expand(len(scene), -1, -1)
+        if aperture is not None:
+            aperture = aperture.to(self.device, scene.dtype).expand(len(scene), -1, -1, -1)
+        reads = clean_reads(scene, levels, aperture)
+        # Noise is drawn on the CPU, so that a seed gives the same noise on every device.
+        noise = add_noise(reads.cpu(), levels.cpu(), **self.noise, generator=generator)
+        inputs = (levels,) if aperture is None else (levels, aperture)
+        return noise.to(self.device), inputs
+
+    def averaged_network(self) -> Network:
+        """Return a copy of the network with averaged weights, for validation and export."""
+        network = build_network(self.settings)
+        network.load_state_dict(self.average)
+        return network.to(self.device).eval()
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Begin at the weights of another network of the same settings, with a new optimiser."""
+        self.network.load_state_dict(weights)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that `load_state` needs, as named tensors."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        return tensors | {"steps": torch.tensor(self.steps)}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what another learner's `state` returned."""
+        self.network.load_state_dict(below("network.", tensors))
+        moved = {name: value.to(self.device) for name, value in tensors.items()}
+        self.average = below("average.", moved)
+        self.optimizer.load_state(below("optimizer.", moved))
+        self.steps = int(tensors["steps"])
+
+    def describe(self) -> dict[str, object]:
+        """Return the network's settings, for a checkpoint's metadata."""
+        return asdict(self.settings)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 itself; processors that emulate it are far slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

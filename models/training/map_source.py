@@ -1,0 +1,105 @@
+"""Where the ratio maps of a training batch come from: one map, or random tiles.
+
+A network that is trained on random tiles (a *universal* network) reconstructs under any map. It is
+the judge while a map is learned, and what the networks of single maps start from.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMap
+
+PERIODS = ((2, 2), (2, 4), (4, 2), (4, 4), (8, 8), (16, 16))
+"""Heights and widths of random tiles, pixels."""
+PERIOD_SHARES = (0.2, 0.05, 0.05, 0.4, 0.2, 0.1)
+MEAN_LEVELS = (0.6, 5.0)
+"""Random tiles average between these many measurements a pixel, log-uniformly."""
+
+
+class MapSource(Protocol):
+    """Gives the maps of a batch.
+
+    Attributes
+    ----------
+    name
+        Identifies the source in checkpoints.
+    slots
+        Frames a window, T.
+    aperture
+        Coded aperture (T, h, w) bool that repeats over the array, or None.
+    """
+
+    name: str
+    slots: int
+    aperture: NDArray[np.bool_] | None
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        """Return the levels (count, side, side) of as many crops."""
+        ...
+
+
+class OneMap:
+    """The same map for every crop, always in the same phase."""
+
+    def __init__(self, ratio_map: RatioMap) -> None:
+        self.ratio_map = ratio_map
+        self.name = ratio_map.hash_hex
+        self.slots = ratio_map.slots
+        self.aperture = ratio_map.aperture
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        """Repeat the map's tile; crops begin at its top left corner."""
+        levels = self.ratio_map.with_aperture(None).tiled_to(side, side).levels
+        return np.broadcast_to(levels, (count, side, side))
+
+
+class RandomTiles:
+    """Another random tile for every crop, from flat to lively and of many averages."""
+
+    name = "random tiles"
+
+    def __init__(
+        self, slots: int = DEFAULT_SLOTS, aperture: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.slots = slots
+        self.aperture = aperture
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        """Draw tiles and repeat them."""
+        return np.stack([repeated(random_tile(rng), side) for _ in range(count)])
+
+
+def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a tile (h, w): a period, an average, and shares of the levels with that average."""
+    shape = PERIODS[rng.choice(len(PERIODS), p=PERIOD_SHARES)]
+    mean = np.exp(rng.uniform(*np.log(MEAN_LEVELS)))
+    levels = np.array(DEFAULT_LEVEL_SET)
+    shares = tilted(rng.dirichlet(np.full(len(levels), 0.5)) + 1e-6, levels, mean)
+    return rng.choice(levels, shape, p=shares).astype(np.uint8)
+
+
+def tilted(
+    shares: NDArray[np.float64], levels: NDArray[np.int_], mean: float
+) -> NDArray[np.float64]:
+    """Weight `shares` of `levels` by ``exp(b * level)``, b such that they average `mean`."""
+    low, high = -20.0, 20.0
+    weights = shares
+    for _ in range(60):
+        slope = (low + high) / 2
+        weights = shares * np.exp(slope * levels - np.max(slope * levels))
+        weights = weights / np.sum(weights)
+        if weights @ levels < mean:
+            low = slope
+        else:
+            high = slope
+    return weights
+
+
+def repeated(tile: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Repeat `tile` over (side, side), from the top left corner."""
+    repeats = [-(-side // length) for length in tile.shape]
+    return np.tile(tile, repeats)[:side, :side]

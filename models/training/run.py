@@ -1,0 +1,387 @@
+"""What every training run shares: budget, schedule, checkpoints, log, and stopping safely.
+
+Every random choice of step k follows from ``(seed, k)``, and the learning rate from how much of the
+budget is spent, so a run that was interrupted and resumed takes the very steps it would have taken.
+The budget is a number of steps, or minutes of training: then the schedule ends on time however busy
+the machine is. Several processes can share the work (`focalloop.models.training.processes`); each
+step's batch is then split among them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from focalloop.firmware_sim.noise import preset
+from focalloop.models.data.files import written_whole
+from focalloop.models.networks.profiles import (
+    NetworkSettings,
+    default_settings,
+    mismatch,
+    settings_from,
+)
+from focalloop.models.training import processes
+from focalloop.models.training.learner import Learner, NotFiniteError
+from focalloop.models.training.run_log import RunLog
+from focalloop.models.training.training_data import TrainError, TrainingData
+
+CHECKPOINT = "checkpoint.safetensors"
+LOG = "log.csv"
+PLOT = "log.png"
+
+LEAST_ERROR = 1e-10
+"""Of a mean squared error in decibels: 100 dB is as good as perfect."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What decides the outcome of a run, besides the data and the maps.
+
+    Attributes
+    ----------
+    minutes, steps
+        The budget: whichever is reached first ends the run; at least one is given.
+    batch, crop
+        Windows a step, of all processes together, and the side of the square cut from each, pixels.
+    learning_rate
+        Of the convolutions at the top of the schedule: warm-up over `warm_up_steps`, then half a
+        cosine over the budget.
+    average_decay
+        Of the exponential moving average of the weights, which is what is validated and exported.
+    noise
+        Preset of `focalloop.firmware_sim.noise` to train under.
+    seed
+        Of every random choice.
+    bfloat16
+        Compute convolutions in bfloat16 where the device has it, which is about twice as fast.
+    start
+        Name or hash of the weights that the run starts from; empty for random ones.
+    network
+        Profile and size of the network.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    batch: int = 16
+    crop: int = 96
+    learning_rate: float = 4e-3
+    warm_up_steps: int = 200
+    average_decay: float = 0.998
+    noise: str = "paper"
+    seed: int = 0
+    bfloat16: bool = True
+    start: str = ""
+    network: NetworkSettings = field(default_factory=default_settings)
+
+
+@dataclass
+class Progress:
+    """Where a run stands: steps taken, minutes spent training, and the last PSNRs in dB."""
+
+    step: int = 0
+    minutes: float = 0.0
+    train_psnr: float = math.nan
+    validation_psnr: float = math.nan
+
+
+class Run(ABC):
+    """One training run: what it learns with, and how far it has come.
+
+    Parameters
+    ----------
+    data
+        Windows.
+    settings
+        What decides the outcome.
+    device
+        ``"cpu"`` or ``"cuda"``.
+
+    Attributes
+    ----------
+    command
+        That the run was started with, where it was: kept in its checkpoints, for the record.
+    stop_wanted
+        Set it, from a signal's handler say, to end training after the present step.
+    """
+
+    def __init__(self, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
+        if settings.minutes is None and settings.steps is None:
+            raise TrainError("a run needs a budget: give it minutes or steps")
+        if settings.crop > data.side:
+            raise TrainError(
+                f"crops of {settings.crop} pixels do not fit windows of {data.side}: "
+                "ask for smaller crops, or make larger windows"
+            )
+        if settings.batch % processes.count():
+            raise TrainError(
+                f"a batch of {settings.batch} cannot be split among {processes.count()} processes"
+            )
+        if settings.network.slots != data.slots:
+            raise TrainError(
+                f"the data has windows of {data.slots} frames, the network {settings.network.slots}"
+            )
+        self.data = data
+        self.settings = settings
+        self.progress = Progress()
+        self.stop_wanted = False
+        self.command = ""
+        torch.manual_seed(settings.seed)
+        self.learner = Learner(
+            settings.network,
+            preset(settings.noise),
+            average_decay=settings.average_decay,
+            bfloat16=settings.bfloat16,
+            device=device,
+        )
+
+    # ------------------------------------------------------------ what the kinds of run differ in
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be continued, besides the settings."""
+
+    @abstractmethod
+    def step(self) -> float:
+        """Take the next step; return the mean squared error of its batch."""
+
+    @abstractmethod
+    def validate(self) -> float:
+        """Return the mean PSNR of the averaged weights on the validation windows, dB."""
+
+    def prepare(self, folder: Path) -> None:  # noqa: B027  (nothing to prepare is fine)
+        """Write what the run's folder holds from the start."""
+
+    def log_entry(self) -> dict[str, Any]:
+        """Return what a line of the log says beyond the progress."""
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that learns, as named tensors."""
+        return self.learner.state()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self.learner.load_state(tensors)
+
+    # ------------------------------------------------------------ the loop
+
+    def train(
+        self,
+        folder: Path,
+        *,
+        report_minutes: float = 5.0,
+        on_step: Callable[[Self], None] | None = None,
+        on_report: Callable[[Self], None] | None = None,
+    ) -> None:
+        """Train until the budget is spent, with a checkpoint and a log line now and then.
+
+        A run that the folder holds is continued, if it is this one. Where `stop_wanted` is set, by
+        a signal say, training ends after the step, with a checkpoint.
+
+        Parameters
+        ----------
+        folder
+            Gets `CHECKPOINT` (replaced atomically), `LOG` and its `PLOT`.
+        report_minutes
+            Time between validations and checkpoints.
+        on_step, on_report
+            Called after every step, and after every checkpoint, in the first process.
+
+        Raises
+        ------
+        TrainError
+            If the folder holds another run: nothing in it is changed. If a loss or a weight is not
+            finite: the last checkpoint stays as it is.
+        """
+        first, log = processes.rank() == 0, RunLog(folder / LOG)
+        fresh = not (folder / CHECKPOINT).exists()
+        if not fresh:
+            self.resume(folder / CHECKPOINT)
+        processes.wait()  # until all have looked, before the first one writes
+        if first:
+            make_folder(folder)
+            self.prepare(folder)
+            if fresh:
+                self.save(folder / CHECKPOINT)
+            log.drop_after(self.progress.step)
+        started, spent_before = time.monotonic(), self.progress.minutes
+        reported = spent_before
+        while self.spent < 1.0 and not self.stop_wanted:
+            try:
+                psnr = decibels(self.step())
+            except NotFiniteError:
+                raise self._diverged(folder / CHECKPOINT) from None
+            progress = self.progress
+            progress.step += 1
+            smooth = progress.train_psnr
+            progress.train_psnr = psnr if math.isnan(smooth) else 0.98 * smooth + 0.02 * psnr
+            minutes = spent_before + (time.monotonic() - started) / 60
+            progress.minutes, stop = processes.from_first(minutes, self.stop_wanted)
+            self.stop_wanted = bool(stop)
+            if on_step and first:
+                on_step(self)
+            due = progress.minutes - reported >= report_minutes
+            if due or self.spent >= 1.0 or self.stop_wanted:
+                reported = progress.minutes
+                self._report(folder, log)
+                if on_report and first:
+                    on_report(self)
+
+    def _report(self, folder: Path, log: RunLog) -> None:
+        """Validate, and write checkpoint, log and plot."""
+        from focalloop.models.training.run_plot import draw
+
+        if not all(value.isfinite().all() for value in self.state().values()):
+            raise self._diverged(folder / CHECKPOINT)
+        if processes.rank() > 0:
+            return
+        self.progress.validation_psnr = self.validate()
+        self.save(folder / CHECKPOINT)
+        log.append(asdict(self.progress) | self.log_entry())
+        draw(log.rows(), folder / PLOT)
+
+    @property
+    def spent(self) -> float:
+        """The share of the budget that is spent, 0 to 1."""
+        by_steps = self.progress.step / self.settings.steps if self.settings.steps else 0.0
+        by_time = self.progress.minutes / self.settings.minutes if self.settings.minutes else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    @property
+    def learning_rate(self) -> float:
+        """Warm-up times half a cosine."""
+        warm = min(1.0, (self.progress.step + 1) / self.settings.warm_up_steps)
+        return self.settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.spent))
+
+    @property
+    def share(self) -> int:
+        """How many windows of each step this process takes."""
+        return self.settings.batch // processes.count()
+
+    def random(self) -> tuple[np.random.Generator, torch.Generator]:
+        """Return the step's generators, in each process others: of crops and maps, and of noise."""
+        seed, step, rank = self.settings.seed, self.progress.step, processes.rank()
+        noise = torch.Generator().manual_seed(seed * 1_000_003 + step + (rank << 40))
+        return np.random.default_rng((seed, step, rank)), noise
+
+    # ------------------------------------------------------------ files
+
+    def save(self, path: Path) -> None:
+        """Write everything that resuming needs, atomically."""
+        metadata = {
+            "identity": json.dumps(self.identity),
+            "settings": json.dumps(asdict(self.settings)),
+            "progress": json.dumps(asdict(self.progress)),
+            "data": json.dumps(self.data.recipe),
+            "command": json.dumps(self.command),
+        }
+        tensors = {name: value.cpu().contiguous() for name, value in self.state().items()}
+        with written_whole(path) as partial:
+            try:
+                save_file(tensors, partial, metadata)
+            except SafetensorError as error:
+                raise TrainError(f"{path} cannot be written: {error}") from None
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of the same settings and maps.
+
+        Raises
+        ------
+        TrainError
+            If the checkpoint is damaged, or was made with other settings, another map or on other
+            data.
+        """
+        metadata, tensors = load_checkpoint(path)
+        theirs = metadata["settings"]
+        if wrong := mismatch(settings_from(theirs["network"]), self.settings.network):
+            raise TrainError(f"{path} {wrong}: use another folder")
+        ours = asdict(self.settings)
+        if other := sorted(key for key in ours if theirs.get(key) != ours[key]):
+            differences = ", ".join(f"{key} {theirs.get(key)}, not {ours[key]}" for key in other)
+            raise TrainError(
+                f"{path} was made with other settings ({differences}): use another folder"
+            )
+        if differing := _differing(metadata["identity"], _as_json(self.identity)):
+            raise TrainError(f"{path} was made with {differing}: use another folder")
+        if metadata["data"] != _as_json(self.data.recipe):
+            raise TrainError(f"{path} was trained on other data: use another folder")
+        self.progress = Progress(**metadata["progress"])
+        self.load_state(tensors)
+
+    def _diverged(self, checkpoint: Path) -> TrainError:
+        kept = "no checkpoint was written yet"
+        if checkpoint.exists():
+            step = load_checkpoint(checkpoint)[0]["progress"]["step"]
+            kept = f"{checkpoint} still holds step {step}"
+        return TrainError(
+            f"the loss or a weight is no finite number at step {self.progress.step}: stopped; "
+            f"{kept}. Try a smaller learning rate than {self.settings.learning_rate:g}"
+        )
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a checkpoint: settings, progress, data recipe and identity; and all tensors by name.
+
+    Raises
+    ------
+    TrainError
+        If it is missing, truncated, or something else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainError(f"{path} is no checkpoint: {error}") from None
+    missing = {"settings", "progress", "data", "identity"} - metadata.keys()
+    if missing:
+        raise TrainError(f"{path} is no checkpoint of ours: it lacks {', '.join(sorted(missing))}")
+    # Older files lack the name of the profile, which is then filled in.
+    network = metadata["settings"]["network"]
+    metadata["settings"]["network"] = asdict(settings_from(network))
+    return metadata, tensors
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises
+    ------
+    TrainError
+        If that cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainError(f"{folder} cannot be made a folder: {error.strerror}") from None
+
+
+def decibels(error: float) -> float:
+    """Return the PSNR of a mean squared error, peak 1.0; NaN stays NaN."""
+    return -10 * math.log10(error if math.isnan(error) else max(error, LEAST_ERROR))
+
+
+def _differing(theirs: dict[str, Any], ours: dict[str, Any]) -> str | None:
+    """Say what is not the same in the identities of two runs; None if all is."""
+    if theirs.keys() != ours.keys():
+        return "another kind of training"
+    names = {"maps": "ratio map"}
+    return next((f"another {names.get(k, k)}" for k in ours if theirs[k] != ours[k]), None)
+
+
+def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Return `value` as a file gives it back: tuples are lists there."""
+    return json.loads(json.dumps(value))

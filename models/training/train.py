@@ -1,0 +1,91 @@
+"""Train a reconstruction network for one ratio map, or for all: ``focalloop train --map``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from focalloop.models.networks.profiles import Network
+from focalloop.models.training.map_source import MapSource, OneMap
+from focalloop.models.training.run import Run, RunSettings, decibels
+from focalloop.models.training.training_data import TrainingData
+
+RATIO_MAP = "ratio_map.npz"
+
+
+class NetworkRun(Run):
+    """Training of a network under the maps of a source.
+
+    Parameters
+    ----------
+    maps
+        What measures each crop; crops begin at a tile's corner, so that the network always sees one
+        phase.
+    data, settings, device
+        As in `Run`.
+    """
+
+    def __init__(
+        self, maps: MapSource, data: TrainingData, settings: RunSettings, device: str = "cpu"
+    ) -> None:
+        super().__init__(data, settings, device)
+        self.maps = maps
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The maps that the network is trained for."""
+        return {"maps": self.maps.name}
+
+    def step(self) -> float:
+        """Take one step on one batch; return its mean squared error."""
+        rng, noise = self.random()
+        crop = self.settings.crop
+        scene = self.data.crops(rng, self.share, crop)
+        levels = torch.from_numpy(self.maps.levels(rng, self.share, crop).copy())
+        errors = self.learner.step(
+            scene,
+            levels,
+            aperture_over(self.maps.aperture, crop),
+            learning_rate=self.learning_rate,
+            generator=noise,
+        )
+        return float(errors.mean())
+
+    def validate(self) -> float:
+        """Mean PSNR in dB of the averaged weights on the validation windows, with fixed noise."""
+        return validation_psnr(self.learner.averaged_network(), self, self.maps)
+
+    def prepare(self, folder: Path) -> None:
+        """Leave the map beside the checkpoint."""
+        if isinstance(self.maps, OneMap):
+            self.maps.ratio_map.save(folder / RATIO_MAP)
+
+
+@torch.inference_mode()
+def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
+    """Mean PSNR in dB of `network` on the validation windows under fixed maps and noise."""
+    learner, windows = run.learner, run.data.validation
+    side = windows.shape[-1]
+    rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    aperture = aperture_over(maps.aperture, side)
+    psnr = []
+    for window, levels in zip(windows, maps.levels(rng, len(windows), side), strict=True):
+        scene = torch.from_numpy(window)[None].float() / 255
+        reads, inputs = learner.measure(
+            scene, torch.from_numpy(levels.copy())[None], aperture, noise
+        )
+        error = (network(reads, *inputs).clamp(0, 1) - scene.to(reads)).square().mean()
+        psnr.append(decibels(float(error)))
+    return float(np.mean(psnr))
+
+
+def aperture_over(tile: np.ndarray | None, side: int) -> Tensor | None:
+    """Repeat an aperture tile (T, h, w) over (1, T, side, side)."""
+    if tile is None:
+        return None
+    repeats = (1, *(-(-side // length) for length in tile.shape[1:]))
+    return torch.from_numpy(np.tile(tile, repeats)[None, :, :side, :side].copy())

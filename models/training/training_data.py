@@ -1,0 +1,156 @@
+"""Windows to train and validate on, and the batches of crops that are cut from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from focalloop.firmware_sim.errors import FocalloopError
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+
+
+class TrainError(FocalloopError):
+    """Training data, settings or a run's folder that cannot be used; the text says what and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Windows to learn from, and windows of other source files to validate on.
+
+    Attributes
+    ----------
+    training, validation
+        (N, T, S, S) uint8.
+    recipe
+        How they were made: settings, and name, licence and SHA-256 of every source.
+    filmed
+        Which windows of each part move as a video did, (N,) bool; None: all of them.
+    """
+
+    training: NDArray[np.uint8]
+    validation: NDArray[np.uint8]
+    recipe: dict[str, Any]
+    filmed: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingData:
+        """Load what ``focalloop data build`` or ``focalloop data nfs`` wrote.
+
+        The windows stay on disk, and pages of them in memory come and go, so a file may be larger
+        than memory.
+
+        Raises
+        ------
+        TrainError
+            If the file is missing or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                held_out = archive["validation"]
+                recipe = json.loads(str(archive["recipe"]))
+                filmed = archive.get("filmed", np.ones(len(held_out), np.bool_))
+            clips = _mapped(path, "clips.npy")
+            if filmed.dtype != np.bool_ or not filmed.shape == held_out.shape == clips.shape[:1]:
+                raise ValueError(f"flags {held_out.shape} and {filmed.shape} of {clips.shape}")
+            if clips.dtype != np.uint8 or clips.ndim != 4:
+                raise ValueError(f"clips of {clips.dtype} {clips.shape}")
+        except _UNREADABLE as error:
+            raise TrainError(
+                f"{path} is no training data ({error}): make some with `focalloop data build`"
+            ) from None
+        if held_out.all() or not held_out.any():
+            raise TrainError(f"{path} needs windows for both training and validation")
+        parts = _part(clips, ~held_out), _part(clips, held_out)
+        return cls(*parts, recipe, (filmed[~held_out], filmed[held_out]))
+
+    def filmed_alone(self) -> TrainingData:
+        """Return the windows that move as a video did; all where a part has none of them.
+
+        Which map is best depends on how scenes move, and a virtual camera's motion is made up.
+        """
+        if self.filmed is None or not all(part.any() for part in self.filmed):
+            return self
+        training, validation = self.filmed
+        return TrainingData(
+            _part(self.training, training), _part(self.validation, validation), self.recipe
+        )
+
+    @property
+    def slots(self) -> int:
+        """Frames a window, T."""
+        return int(self.training.shape[1])
+
+    @property
+    def side(self) -> int:
+        """Height and width of a window, pixels."""
+        return int(self.training.shape[-1])
+
+    def crops(self, rng: np.random.Generator, count: int, side: int) -> Tensor:
+        """Cut random scenes (count, T, side, side) in [0, 1]: shifted, mirrored, turned, reversed.
+
+        Raises
+        ------
+        TrainError
+            If the windows are smaller than `side`.
+        """
+        room = self.side - side + 1
+        if room < 1:
+            raise TrainError(f"crops of {side} pixels do not fit windows of {self.side}")
+        scenes = np.empty((count, self.slots, side, side), np.uint8)
+        for scene in scenes:
+            window = self.training[rng.integers(len(self.training))]
+            top, left = rng.integers(room, size=2)
+            window = window[:, top : top + side, left : left + side]
+            for axis in range(3):
+                if rng.random() < 0.5:
+                    window = np.flip(window, axis)
+            scene[:] = window.transpose(0, 2, 1) if rng.random() < 0.5 else window
+        return torch.from_numpy(scenes).float() / 255
+
+
+def _mapped(path: Path, member: str) -> NDArray[np.uint8]:
+    """Map an array of an ``.npz`` into memory, or read it where it is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(member)
+        if entry.compress_type != zipfile.ZIP_STORED:
+            with archive.open(entry) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+    with path.open("rb") as file:
+        file.seek(entry.header_offset + 26)
+        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+        file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("its header is of another version")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        order: Literal["C", "F"] = "F" if fortran_order else "C"
+        # Copy on write, not read-only: PyTorch warns of arrays that it must not write to.
+        return np.memmap(file, dtype, "c", file.tell(), shape, order)
+
+
+def _part(clips: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the windows that are wanted; where they lie together, without reading them."""
+    places = np.flatnonzero(wanted)
+    if places[-1] - places[0] + 1 == len(places):
+        return clips[places[0] : places[-1] + 1]
+    return clips[places]

@@ -1,0 +1,117 @@
+"""Weights without their run: what another training starts from, small enough to ship.
+
+A file holds the averaged weights of a network as float16, its settings, and where they come from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from focalloop.models.networks.profiles import (
+    NetworkSettings,
+    build_network,
+    mismatch,
+    settings_from,
+)
+from focalloop.models.training.training_data import TrainError
+from focalloop.models.zoo import FOLDER as ZOO
+
+SUFFIX = ".safetensors"
+
+
+def save_weights(
+    path: Path,
+    settings: NetworkSettings,
+    weights: Mapping[str, Tensor],
+    origin: Mapping[str, Any],
+) -> None:
+    """Write the weights of a network, rounded to float16, atomically.
+
+    Parameters
+    ----------
+    path
+        File to write, ending in `SUFFIX`.
+    settings
+        Of the network.
+    weights
+        Its state, by name.
+    origin
+        How they were trained, and on what; anything that JSON can hold.
+    """
+    metadata = {"network": json.dumps(asdict(settings)), "origin": json.dumps(origin)}
+    rounded = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(save(rounded, metadata))
+    temporary.replace(path)
+
+
+def load_weights(
+    name_or_path: str | Path, wanted: NetworkSettings | None = None
+) -> tuple[NetworkSettings, dict[str, Tensor]]:
+    """Read weights: shipped ones by name, or a file.
+
+    Parameters
+    ----------
+    name_or_path
+        Such as ``edge-universal``, or the path of a file of `save_weights`.
+    wanted
+        Settings of the network that is to start from them, if they must fit one.
+
+    Returns
+    -------
+    tuple
+        Settings of their network, and the weights by name, float32.
+
+    Raises
+    ------
+    TrainError
+        If there are none, they are damaged or something else, or do not fit `wanted`.
+    """
+    path = _find(name_or_path)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        settings = settings_from(json.loads(metadata["network"]))
+    except KeyError:
+        raise TrainError(
+            f"{path} holds no weights to start from: make some with `focalloop export RUN -o "
+            f"NAME{SUFFIX}`"
+        ) from None
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainError(f"{path} holds no weights that can be read: {error}") from None
+    if wanted is not None and (wrong := mismatch(settings, wanted)):
+        raise TrainError(f"{path} {wrong}: start from other weights")
+    with torch.device("meta"):
+        expected = {
+            name: value.shape for name, value in build_network(settings).state_dict().items()
+        }
+    if {name: value.shape for name, value in weights.items()} != expected:
+        raise TrainError(f"{path} is not whole: its weights are not those of its own settings")
+    return settings, weights
+
+
+def shipped_weights() -> list[str]:
+    """Names of the weights that come with the package, sorted."""
+    return sorted(path.stem for path in ZOO.glob(f"*{SUFFIX}"))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    shipped = ZOO / f"{name_or_path}{SUFFIX}"
+    path = shipped if str(name_or_path) in shipped_weights() else Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(shipped_weights()) or "none"
+        raise TrainError(
+            f"there are no weights {str(name_or_path)!r}: give a file, or a shipped name ({names})"
+        )
+    return path

@@ -1,0 +1,86 @@
+"""What the two-parameter model misses is said in words, and what is not there is not."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from focalloop.calibration import calibrate
+from tests.support.made_readings import make_readings
+
+
+def said(readings):
+    return " ".join(calibrate(readings).warnings)
+
+
+def test_a_clean_sensor_gets_no_warning():
+    alarms = [calibrate(make_readings(seed)).warnings for seed in range(12)]
+    assert sum(map(bool, alarms)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("sensor", "words"),
+    [
+        ({"row_noise_dn": 0.4}, "temporal row noise of 0.(39|4|41) "),
+        ({"column_noise_dn": 0.4}, "temporal column noise of 0.(39|4|41) "),
+        ({"bend": -0.06, "flicker": 0.001}, "at full scale it lies 6.* % below"),
+        ({"bend": 0.06}, "at full scale it lies [56].* % above"),
+        ({"shading": 0.4}, "light is uneven over the array by 2[0-9] %"),
+    ],
+)
+def test_a_disturbance_is_named_with_its_size(sensor, words):
+    readings = (
+        make_readings(3, **sensor)
+        if "shading" not in sensor
+        else make_readings(3, (0.0, 0.1, 0.3, 0.6), **sensor)
+    )
+    assert re.search(words, said(readings))
+
+
+def test_saturation_inside_the_range_is_named():
+    readings = make_readings(3, (0.0, 0.1, 0.3, 0.5, 0.7, 0.95), full_well=0.9)
+    found = calibrate(readings)
+    assert not found.levels[-1].used
+    assert "saturation" in found.levels[-1].why_not
+
+
+def test_a_black_level_other_than_declared_is_named():
+    assert "declares 17" in said(make_readings(3, black_level_dn=17.0))
+
+
+def test_a_steady_drift_of_the_light_is_named():
+    readings = make_readings(3, reads=8)
+    top = readings.levels[-1]
+    ramp = np.arange(8, dtype=np.uint8)[:, None, None] // 2
+    drifting = replace(top, reads=top.reads - ramp)
+    text = said(replace(readings, levels=(*readings.levels[:-1], drifting)))
+    assert "light drifts steadily in signal 0.9" in text
+
+
+def test_a_change_of_temperature_is_named():
+    readings = make_readings(3)
+    levels = tuple(
+        replace(level, temperature_c=20.0 + index) for index, level in enumerate(readings.levels)
+    )
+    assert "from 20.0 to 25.0 °C" in said(replace(readings, levels=levels))
+
+
+def test_a_level_with_one_read_is_left_out_with_a_word():
+    readings = make_readings(3)
+    single = replace(readings.levels[2], reads=readings.levels[2].reads[:1])
+    text = said(replace(readings, levels=(*readings.levels[:2], single, *readings.levels[3:])))
+    assert "one read only (signal 0.1125)" in text
+
+
+def test_a_misfit_is_said_and_widens_the_intervals():
+    readings = make_readings(3, shape=(96, 96))
+    # A level from a sensor of another gain.
+    stranger = make_readings(4, (0.45,), shape=(96, 96), s_ss=7e-3).levels[0]
+    levels = (*readings.levels[:4], stranger, readings.levels[-1])
+    found = calibrate(replace(readings, levels=levels))
+    assert found.fit.p_value < 1e-6
+    assert "does not grow in a straight line" in found.warnings[0]
+    assert np.ptp(found.estimates["s_ss"].ci95) > 3 * np.ptp(
+        calibrate(readings).estimates["s_ss"].ci95
+    )

@@ -1,0 +1,206 @@
+"""`focalloop map` as a user runs it."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.random_map import shares_for_mean
+from focalloop.firmware_sim.maps.ratio_map import (
+    LEVEL_COLOURS,
+    NAMED_TILES,
+    RatioMap,
+    RatioMapError,
+)
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.host.cli import app
+from tests.support.tiny_bundle import write_tiny_bundle
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def run_json(*words):
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_show_tells_what_a_map_asks_for():
+    facts = run_json("map", "show", "tile-2of16")
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (256, 256))
+    assert facts["r_avg"] == 0.125
+    assert facts["mean_level"] == 2
+    assert facts["tile"] == {"height": 2, "width": 2}
+    assert facts["pixels_at_level"] == {"0": 0, "1": 32768, "2": 16384, "4": 16384, "8": 0}
+    assert facts["reads_per_window"] == 2 * 256 * 256 == sum(facts["reads_per_slot"])
+    assert facts["hash"] == ratio_map.hash_hex
+
+
+def test_show_draws_the_tile_and_writes_it_as_a_png(tmp_path):
+    result = run("map", "show", "tile-1of16", "--png", tmp_path / "drawn.png")
+    assert result.exit_code == 0
+    drawn = RatioMap.load(tmp_path / "drawn.png")
+    np.testing.assert_array_equal(drawn.levels[:4, :4], NAMED_TILES["tile-1of16"])
+    height, width = drawn.tile.shape
+    assert f"the tile that repeats, {height}x{width}" in result.stdout
+
+
+def test_show_thins_out_a_large_map_and_tells_an_aperture(tmp_path):
+    aperture = np.zeros((16, 64, 64), bool)
+    aperture[:4] = True
+    RatioMap.random((64, 64)).with_aperture(aperture).save(tmp_path / "m.npz")
+    assert "thinned" in run("map", "show", tmp_path / "m.npz").stdout
+    assert run_json("map", "show", tmp_path / "m.npz")["open_share"] == 0.25
+
+
+def test_show_takes_a_bundle_for_its_map(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "mine", RatioMap.from_tile([[4, 1], [1, 2]], (8, 8)))
+    assert run_json("map", "show", folder)["mean_level"] == 2
+    (tmp_path / "mine" / "ratio_map.npz").unlink()
+    result = run("map", "show", folder)
+    assert isinstance(result.exception, FocalloopError)
+    assert "ratio_map.npz" in str(result.exception)
+
+
+def test_a_map_is_made_under_the_coded_aperture(tmp_path):
+    run_json("map", "make", "tile", "4,1/1,2", "--size", "24x40", "--aperture", "-o",
+             tmp_path / "m.npz")  # fmt: skip
+    made = RatioMap.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(made.aperture_tile, APERTURE_TILE)
+    assert made.tiled_to(8, 8).shape == (8, 8)
+    short = run("map", "make", "fixed", "1", "--slots", "8", "--aperture", "-o", tmp_path / "s.npz")
+    assert isinstance(short.exception, RatioMapError)
+    assert not (tmp_path / "s.npz").exists()
+
+
+MAKES = {
+    "fixed": (["fixed", "2"], [[2]]),
+    "named tile": (["tile", "tile-1of16"], NAMED_TILES["tile-1of16"]),
+    "own tile": (["tile", "4,1/1,2"], [[4, 1], [1, 2]]),
+}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".png"])
+@pytest.mark.parametrize(("words", "tile"), MAKES.values(), ids=MAKES.keys())
+def test_make_writes_the_map(tmp_path, words, tile, suffix):
+    path = tmp_path / f"made{suffix}"
+    facts = run_json("map", "make", *words, "--size", "24x32", "-o", path)
+    made = RatioMap.load(path)
+    assert made.shape == (24, 32)
+    np.testing.assert_array_equal(made.levels, RatioMap.from_tile(tile, (24, 32)).levels)
+    assert facts["output"] == str(path)
+    assert facts["hash"] == made.hash_hex
+
+
+def test_make_random_gives_the_ratio_and_the_histogram_asked_for(tmp_path):
+    path = tmp_path / "random.npz"
+    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "-o", path)
+    assert RatioMap.load(path).ratio == pytest.approx(0.1, abs=1e-3)
+    first = RatioMap.load(path).levels
+    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "-o", path)
+    np.testing.assert_array_equal(RatioMap.load(path).levels, first)
+    run_json(
+        "map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "--seed", "1", "-o", path
+    )
+    assert (RatioMap.load(path).levels != first).any()
+    facts = run_json("map", "make", "random", "--shares", "1:3,4:1", "--size", "8x8", "-o", path)
+    assert facts["pixels_at_level"] == {"0": 0, "1": 48, "2": 0, "4": 16, "8": 0}
+
+
+def test_make_takes_another_window_and_level_set(tmp_path):
+    path = tmp_path / "twelve.npz"
+    run_json(
+        "map", "make", "fixed", "3", "--slots", "12", "--level-set", "0,1,3", "--size", "4x4",
+        "-o", path,
+    )  # fmt: skip
+    made = RatioMap.load(path)
+    assert (made.slots, made.level_set) == (12, (0, 1, 3))
+
+
+def test_convert_goes_to_png_and_back(tmp_path):
+    made = RatioMap.random((20, 30), seed=3)
+    made.save(tmp_path / "a.npz")
+    run_json("map", "convert", tmp_path / "a.npz", tmp_path / "b.png")
+    run_json("map", "convert", tmp_path / "b.png", tmp_path / "c.npz")
+    run_json("map", "make", "png", tmp_path / "b.png", "-o", tmp_path / "d.npz")
+    for name in ("b.png", "c.npz", "d.npz"):
+        assert RatioMap.load(tmp_path / name).hash() == made.hash()
+
+
+@given(st.floats(0, 8))
+def test_shares_have_the_mean_asked_for(mean_level):
+    shares = shares_for_mean(mean_level)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert sum(level * share for level, share in shares.items()) == pytest.approx(
+        mean_level, abs=1e-9
+    )
+    assert min(shares.values()) >= 0
+
+
+def test_shares_are_the_most_even_ones():
+    assert shares_for_mean(3, (0, 1, 2, 4, 8)) == pytest.approx(dict.fromkeys((0, 1, 2, 4, 8), 0.2))
+    with pytest.raises(RatioMapError, match="ask for 1 to 4"):
+        shares_for_mean(0.5, (1, 2, 4))
+
+
+BAD = {
+    "no such map": (["map", "show", "tile-9of16"], "tile-2of16"),
+    "level off the set": (["map", "make", "fixed", "3", "-o", "OUT"], "level 3"),
+    "ragged tile": (["map", "make", "tile", "4,1/1", "-o", "OUT"], "different lengths"),
+    "ratio out of reach": (["map", "make", "random", "--r-avg", "0.7", "-o", "OUT"], "0 to 8"),
+    "negative share": (["map", "make", "random", "--shares", "1:-1", "-o", "OUT"], "shares"),
+    "size of nothing": (["map", "make", "fixed", "1", "--size", "0x8", "-o", "OUT"], "1 to 65535"),
+    "T that divides badly": (["map", "make", "fixed", "1", "--slots", "10", "-o", "OUT"], "4"),
+    "another suffix": (["map", "convert", "tile-2of16", "OUT.jpg"], ".jpg"),
+}
+
+
+@pytest.mark.parametrize(("words", "told"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_sentence_and_changes_nothing(tmp_path, words, told):
+    before = RatioMap.uniform(8, (4, 4))
+    for name in ("OUT.npz", "OUT.jpg"):
+        before.save(tmp_path / "OUT.npz")
+        (tmp_path / name).write_bytes((tmp_path / "OUT.npz").read_bytes())
+    kept = (tmp_path / "OUT.npz").read_bytes()
+    names = {"OUT": tmp_path / "OUT.npz", "OUT.jpg": tmp_path / "OUT.jpg"}
+    result = run(*(names.get(word, word) for word in words))
+    assert isinstance(result.exception, FocalloopError)  # `main` prints it and exits with 1
+    assert told in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {kept}
+
+
+WRONG_USE = [
+    ["map", "make", "random", "-o", "x.npz"],
+    ["map", "make", "random", "--r-avg", "0.1", "--shares", "1:1", "-o", "x.npz"],
+    ["map", "make", "random", "--shares", "many", "-o", "x.npz"],
+    ["map", "make", "tile", "a,b", "-o", "x.npz"],
+    ["map", "make", "fixed", "1", "--size", "large", "-o", "x.npz"],
+    ["map", "make", "fixed", "1"],
+]
+
+
+@pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)
+def test_wrong_use_exits_with_2(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+COMMANDS = ["show", "convert", "schedule", "make fixed", "make tile", "make random", "make png"]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_gives_an_example(words):
+    assert f"Example: focalloop map {words}" in run("map", *words.split(), "--help").stdout
+
+
+def test_colours_of_levels_are_told_apart():
+    colours = list(LEVEL_COLOURS.values())
+    assert len(set(colours)) == len(colours)

@@ -1,0 +1,249 @@
+"""Changing bundles in a live session: map and network go over together, and no window is mixed."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.host.errors import BoardLostError
+from focalloop.host.live.board_source import BoardAt
+from focalloop.host.live.session import LiveSession
+from focalloop.host.live.state import Phase
+from focalloop.host.reconstruction.bundle import UNIVERSAL_BUNDLE, BundleError
+from focalloop.models import zoo
+from tests.support.served import (
+    SHAPE,
+    Proxy,
+    expected_codes,
+    make_board,
+    make_map,
+    on_pty,
+    on_tcp,
+    wait_until,
+)
+from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+
+SLOT_RATE_HZ = 800.0
+
+DENSE = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (16, 16))
+CODED = RatioMap.from_tile([[2, 0], [0, 1]], (20, 24)).with_aperture_tile(APERTURE_TILE)
+MAPS = {"dense": DENSE, "coded": CODED}
+"""Maps of the bundles, none of the board's size."""
+
+
+@pytest.fixture(autouse=True)
+def offered(tmp_path, monkeypatch):
+    """Bundles on offer: one without and one with a coded aperture, and two that do not fit."""
+    folder = tmp_path / "zoo"
+    scores = [{"set": "test_set.npz", "psnr": 29.5}]
+    write_tiny_bundle(folder / "dense", DENSE, name="dense", scores=scores)
+    write_tiny_bundle(folder / "coded", CODED, name="coded", network=tiny_network(aperture=True))
+    short = RatioMap.uniform(2, (8, 8), slots=8)
+    write_tiny_bundle(folder / "short", short, name="short", network=tiny_network(slots=8))
+    write_tiny_bundle(folder / "stray", RatioMap.random((20, 20)), name="stray")
+    monkeypatch.setattr(zoo, "FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def url():
+    with on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server:
+        yield server.url
+
+
+def by_network(picture, ratio_map):
+    """What the bundle's network makes of the codes that are right for window and map."""
+    codes = expected_codes(ratio_map, picture.window)
+    reads = ReadPlan.of(ratio_map).planes((codes.astype(np.float32) - 4096) / np.float32(49152))
+    video = np.broadcast_to(reads.sum(axis=0) + ratio_map.levels, (16, *SHAPE))
+    if ratio_map.aperture is not None:
+        video = video * ratio_map.aperture
+    return np.clip(np.rint(255 * video), 0, 255)[:: picture.slots.step]
+
+
+def assert_by_its_network(picture):
+    """Check that the network of the picture's own map rebuilt it; return the map's name."""
+    fitted = {name: ratio_map.tiled_to(*SHAPE) for name, ratio_map in MAPS.items()}
+    (name,) = (name for name, each in fitted.items() if each.hash() == picture.map_hash)
+    np.testing.assert_allclose(picture.final, by_network(picture, fitted[name]), atol=1)
+    return name
+
+
+def next_picture(session):
+    before = session.picture()
+    wait_until(lambda: session.picture() is not before)
+    return session.picture()
+
+
+def picture_of_the_map(session):
+    """Wait for a picture of the map that the board runs now."""
+    wait_until(lambda: session.picture().map_hash == session.ratio_map.hash())
+    return session.picture()
+
+
+def test_every_window_is_rebuilt_by_the_network_of_its_own_map(url):
+    pictures = []
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+        session.subscribe(lambda: pictures.append(session.picture()))
+        for name in ("coded", "dense", "coded"):
+            session.select(name)
+            state = session.state()
+            assert state.bundle == state.rebuilt_by == name
+            assert state.phase is Phase.STREAMING
+            assert state.map.hash == MAPS[name].tiled_to(*SHAPE).hash_hex
+            assert state.map.aperture == (name == "coded")
+            picture_of_the_map(session)
+        next_picture(session)
+    seen = [assert_by_its_network(picture) for picture in pictures]
+    assert {"dense", "coded"} == set(seen)
+    assert not any(message.level == "error" for message in session.state().messages)
+
+
+def test_what_is_on_offer_tells_ratio_aperture_and_score(url):
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+        offered = {bundle.name: bundle for bundle in session.bundles()}
+    assert set(offered) == {"dense", "coded", "short", "stray", "network-free"}
+    assert (offered["dense"].ratio, offered["dense"].psnr_db) == (0.125, 29.5)
+    assert (offered["coded"].ratio, offered["coded"].psnr_db) == (0.75 / 16, None)
+    assert [name for name, bundle in offered.items() if bundle.aperture] == ["coded"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("short", RatioMapError, "windows of 8 slots and the board has 16"),
+        ("stray", RatioMapError, "20x20"),
+        ("nowhere", BundleError, "choose one of"),
+    ],
+)
+def test_a_bundle_that_cannot_run_here_changes_nothing(url, name, error, says):
+    with LiveSession(BoardAt(url), bundle="coded") as session:
+        next_picture(session)
+        with pytest.raises(error, match=says):
+            session.select(name)
+        state = session.state()
+        assert (state.bundle, state.phase) == ("coded", Phase.STREAMING)
+        assert any(f"{name} was not chosen" in message.text for message in state.messages)
+        assert assert_by_its_network(next_picture(session)) == "coded"
+
+
+def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url):
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+        session.select("coded")
+        picture_of_the_map(session)
+        # A map of one's own, though it is that of the bundle before.
+        session.upload(DENSE)
+        picture = picture_of_the_map(session)
+        np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
+        assert (session.state().bundle, session.state().rebuilt_by) == ("coded", "network-free")
+        session.select("coded")
+        assert session.state().rebuilt_by == "coded"
+        assert assert_by_its_network(picture_of_the_map(session)) == "coded"
+
+
+def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gaps(url, offered):
+    write_tiny_bundle(offered / UNIVERSAL_BUNDLE, DENSE, name=UNIVERSAL_BUNDLE, reach=2)
+    with LiveSession(BoardAt(url), bundle="coded") as session:
+        next_picture(session)
+        for ratio_map in (RatioMap.uniform(2, SHAPE), make_map(3)):
+            session.upload(ratio_map)
+            picture = picture_of_the_map(session)
+            np.testing.assert_allclose(picture.final, by_network(picture, ratio_map), atol=1)
+            state = session.state()
+            assert (state.bundle, state.rebuilt_by) == ("coded", UNIVERSAL_BUNDLE)
+        half = np.zeros(SHAPE, np.uint8)
+        half[:, ::2][:, :4] = 4
+        session.upload(RatioMap(half))
+        picture_of_the_map(session)
+        assert session.state().rebuilt_by == "network-free"
+        session.upload(ratio_map)
+        picture_of_the_map(session)
+        session.select("network-free")  # is what is asked for, whatever suits
+        picture = next_picture(session)
+        wait_until(lambda: session.state().rebuilt_by == "network-free")
+        session.select(UNIVERSAL_BUNDLE)
+        state = session.state()
+        assert state.bundle == state.rebuilt_by == UNIVERSAL_BUNDLE
+        assert [bundle.name for bundle in session.bundles() if bundle.any_map] == [state.bundle]
+        assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
+
+
+def test_leaving_the_network_out_keeps_the_map(url):
+    with LiveSession(BoardAt(url), bundle="coded") as session:
+        next_picture(session)
+        before = session.ratio_map
+        session.select("network-free")
+        assert session.ratio_map is before
+        assert session.state().rebuilt_by == "network-free"
+        next_picture(session)
+        picture = next_picture(session)
+        measured = before.levels > 0
+        np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+
+
+def test_changes_asked_for_at_once_come_one_after_the_other(url):
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+        work = [
+            lambda: session.select("coded"),
+            lambda: session.upload(make_map()),
+            lambda: session.select("dense"),
+            lambda: session.select("coded"),
+        ]
+        threads = [threading.Thread(target=each) for each in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        state = session.state()
+        runs = picture_of_the_map(session).map_hash
+        suited = runs == MAPS[state.bundle].tiled_to(*SHAPE).hash()
+        assert (state.rebuilt_by == state.bundle) == suited
+        assert runs == make_map().hash() or suited
+
+
+def test_a_line_that_drops_in_mid_change_resumes_it():
+    with (
+        on_tcp(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server,
+        Proxy(server.address) as proxy,
+        LiveSession(BoardAt(proxy.url), bundle="dense") as session,
+    ):
+        next_picture(session)
+        proxy.cut(after_bytes=100)
+        session.select("coded")
+        assert assert_by_its_network(picture_of_the_map(session)) == "coded"
+
+
+def test_a_board_that_vanishes_in_mid_change_keeps_map_and_network(monkeypatch):
+    monkeypatch.setattr("focalloop.host.live.session.RECONNECT_TIMEOUT_S", 0.2)
+    with (
+        on_tcp(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server,
+        Proxy(server.address) as proxy,
+        LiveSession(BoardAt(proxy.url), bundle="dense") as session,
+    ):
+        next_picture(session)
+        proxy.down()
+        with pytest.raises(BoardLostError):
+            session.select("coded")
+        wait_until(lambda: session.state().phase is not Phase.STREAMING)
+        assert session.state().bundle == "dense"
+        # From here on a pause of a busy machine must not end the session's patience again.
+        monkeypatch.setattr("focalloop.host.live.session.RECONNECT_TIMEOUT_S", 10.0)
+        proxy.up()
+        wait_until(lambda: session.state().phase is Phase.STREAMING)
+        picture = next_picture(session)
+        assert assert_by_its_network(picture) == "dense"
+
+
+def test_without_a_board_no_bundle_is_chosen(url):
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+    with pytest.raises(BoardLostError, match="no board is connected"):
+        session.select("coded")
+    assert session.state().bundle == "dense"

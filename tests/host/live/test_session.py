@@ -1,0 +1,293 @@
+"""The live session over a really served board: pictures, uploads, a board that goes and comes."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.host.errors import PortError
+from focalloop.host.live.board_source import BoardAt
+from focalloop.host.live.newest import Durations, Newest, Rate
+from focalloop.host.live.session import LiveSession
+from focalloop.host.live.state import Phase
+from focalloop.host.reconstruction.reconstruct import initial_reconstruction
+from focalloop.models import zoo
+from tests.support.served import (
+    SHAPE,
+    Scene,
+    expected_codes,
+    make_board,
+    make_map,
+    on_pty,
+    wait_until,
+)
+from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+
+SLOT_RATE_HZ = 800.0
+
+
+@pytest.fixture
+def url():
+    with on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server:
+        yield server.url
+
+
+def as_bytes(video):
+    return np.clip(np.rint(np.float32(255) * video), 0, 255).astype(np.uint8)
+
+
+def reads_of(picture, ratio_map):
+    codes = expected_codes(ratio_map, picture.window)
+    signal = (codes.astype(np.float32) - 4096) / np.float32(49152)
+    return ReadPlan.of(ratio_map).planes(signal)
+
+
+def was_seen_at(picture):
+    """Whether the truth is of the exposure the window was read from, or of one skipped before."""
+    exposures = range(picture.window, picture.window + 500)
+    return any(
+        np.array_equal(picture.truth, Scene().window(index)[:: picture.slots.step])
+        for index in exposures
+    )
+
+
+def by_tiny_network(picture, ratio_map):
+    """What the network of `tiny_bundle` makes of every slot: sum of the reads plus level."""
+    plane = reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels
+    return np.broadcast_to(as_bytes(plane), picture.final.shape)
+
+
+def newer_than(session, window):
+    """Wait for a picture of a later window."""
+    wait_until(lambda: session.picture() is not None and session.picture().window > window)
+    return session.picture()
+
+
+def test_a_picture_is_its_window_its_scene_and_its_reconstruction(url):
+    ratio_map = make_map()
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=ratio_map) as session:
+        picture = newer_than(session, -1)
+        assert session.state().phase is Phase.STREAMING
+    assert picture.map_hash == ratio_map.hash()
+    assert picture.slots == range(0, 16, 4)
+    codes = expected_codes(ratio_map, picture.window)
+    np.testing.assert_array_equal(picture.readout, codes)
+    assert was_seen_at(picture)
+    initial = initial_reconstruction(reads_of(picture, ratio_map), ratio_map.levels, 16)
+    np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
+    measured = ratio_map.levels > 0
+    np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+
+
+def test_a_bundle_brings_its_map_and_its_network(url, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "tiny")
+    with LiveSession(BoardAt(url), bundle=str(folder)) as session:
+        picture = newer_than(session, -1)
+        state = session.state()
+        names = [bundle.name for bundle in session.bundles()]
+    wanted = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+    assert state.map.hash == wanted.hash_hex
+    assert state.bundle == state.rebuilt_by == str(folder)
+    assert {str(folder), "network-free"} <= set(names)
+    np.testing.assert_allclose(picture.final, by_tiny_network(picture, wanted), atol=1)
+
+
+def test_what_a_viewer_wants_is_what_comes(url):
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+        newer_than(session, -1)
+        viewer = object()
+        session.want(viewer, 1)
+        wait_until(lambda: session.picture().slots == range(16))
+        picture = session.picture()
+        assert was_seen_at(picture)
+        session.want(viewer, None)
+        wait_until(lambda: session.picture().slots == range(0, 16, 4))
+
+
+def test_an_upload_changes_the_picture_while_the_stream_runs(url):
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map(0)) as session:
+        before = newer_than(session, -1)
+        other = make_map(1)
+        session.upload(other)
+        assert session.ratio_map.hash() == other.hash()
+        wait_until(lambda: session.picture().map_hash == other.hash())
+        after = session.picture()
+        np.testing.assert_array_equal(after.readout, expected_codes(other, after.window))
+        assert after.window > before.window
+
+
+def test_a_map_that_does_not_fit_leaves_everything_as_it_was(url):
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+        newer_than(session, -1)
+        with pytest.raises(RatioMapError):
+            session.upload(RatioMap.random((20, 20)))
+        assert session.ratio_map.hash() == make_map().hash()
+        assert session.state().phase is Phase.STREAMING
+        newer_than(session, session.picture().window)
+
+
+def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "nothing")  # no network for any map either
+    folder = write_tiny_bundle(tmp_path / "tiny")
+    with LiveSession(BoardAt(url), bundle=str(folder), ratio_map=make_map()) as session:
+        picture = newer_than(session, -1)
+        measured = make_map().levels > 0
+        np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+        assert session.state().bundle == str(folder)
+        assert session.state().rebuilt_by == "network-free"
+        session.upload(RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE))
+        wait_until(lambda: session.picture().map_hash == session.ratio_map.hash())
+        picture = session.picture()
+        assert session.state().rebuilt_by == str(folder)
+        np.testing.assert_allclose(
+            picture.final, by_tiny_network(picture, session.ratio_map), atol=1
+        )
+
+
+def test_the_network_is_changed_while_windows_come(url, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "tiny")
+    with LiveSession(BoardAt(url), bundle=str(folder)) as session:
+        picture = newer_than(session, -1)
+        own_map = session.ratio_map
+        np.testing.assert_allclose(picture.final, by_tiny_network(picture, own_map), atol=1)
+        session.select("network-free")
+        picture = newer_than(session, session.picture().window + 1)
+        np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
+        assert session.state().bundle == session.state().rebuilt_by == "network-free"
+        with pytest.raises(FocalloopError, match="choose one of"):
+            session.select("nowhere")
+        assert session.state().bundle == "network-free"
+
+
+def test_a_network_that_does_not_fit_gives_way_to_none(url, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "odd", network=tiny_network(slots=8))
+    with LiveSession(BoardAt(url), bundle=str(folder)) as session:
+        newer_than(session, -1)
+        state = session.state()
+    assert state.bundle == "network-free"
+    assert any("T=16" in message.text for message in state.messages)
+
+
+def test_scores_compare_with_the_truth(url):
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+        wait_until(lambda: session.state().scores is not None)
+        scores = session.state().scores
+    assert 0 < scores.psnr_initial_db < 20  # codes that have nothing to do with the scene
+    assert -1 <= scores.ssim_final < 0.5
+
+
+def test_latency_is_from_the_last_slot_to_what_a_viewer_reports(url):
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+        picture = newer_than(session, -1)
+        assert session.state().speed.latency_p50_ms is None
+        session.drawn(1 << 31)  # a window that never was
+        assert session.state().speed.latency_p50_ms is None
+        session.drawn(picture.window)
+        assert session.state().speed.latency_p50_ms > 0
+
+
+class Coming:
+    """A source whose board is served anew at each start, as an emulator's is."""
+
+    def __init__(self):
+        self.serving, self.starts = None, 0
+
+    activity = "starting"
+
+    def start(self):
+        self.starts += 1
+        self.serving = on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ))
+        return self.serving.__enter__().url
+
+    def stop(self):
+        serving, self.serving = self.serving, None
+        if serving is not None:
+            serving.__exit__(None, None, None)
+
+
+def test_a_board_that_is_gone_for_good_is_started_again_and_gets_its_map(monkeypatch):
+    monkeypatch.setattr("focalloop.host.live.session.RECONNECT_TIMEOUT_S", 0.2)
+    source = Coming()
+    with LiveSession(source, bundle="network-free", ratio_map=make_map()) as session:
+        newer_than(session, -1)
+        source.stop()
+        wait_until(lambda: session.state().phase is Phase.LOST)
+        wait_until(lambda: session.state().phase is Phase.STREAMING)
+        before = session.picture()
+        wait_until(lambda: session.picture() is not before)
+        assert session.picture().map_hash == make_map().hash()
+        levels = [message.level for message in session.state().messages]
+    assert source.starts == 2
+    assert "error" in levels
+    assert source.serving is None
+
+
+def test_a_session_that_cannot_start_ends_with_the_reason():
+    with LiveSession(BoardAt("/dev/nowhere"), bundle="network-free") as session:
+        wait_until(lambda: session.state().phase is Phase.STOPPED)
+    assert isinstance(session.failure, PortError)
+    assert "/dev/nowhere" in str(session.failure)
+
+
+def test_a_bundle_that_is_none_ends_the_session(url):
+    with LiveSession(BoardAt(url), bundle="/nowhere") as session:
+        wait_until(lambda: session.state().phase is Phase.STOPPED)
+    assert "no bundle" in str(session.failure)
+
+
+def test_leaving_frees_the_board_and_every_thread(url):
+    before = threading.active_count()
+    for _ in range(2):
+        with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+            newer_than(session, -1)
+    wait_until(lambda: threading.active_count() == before)
+    assert session.failure is None
+
+
+@given(st.lists(st.integers(), min_size=1))
+def test_the_newest_item_wins_and_none_is_taken_twice(items):
+    box = Newest()
+    replaced = [box.put(item) for item in items]
+    assert replaced == [None, *items[:-1]]
+    assert box.take() == items[-1]
+    box.put(0)
+    box.close()
+    assert box.take() is None
+
+
+def test_closing_ends_a_wait():
+    box, taken = Newest(), []
+    waiting = threading.Thread(target=lambda: taken.append(box.take()))
+    waiting.start()
+    box.close()
+    waiting.join(5)
+    assert taken == [None]
+
+
+def test_a_rate_is_of_late(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rate = Rate()
+    assert rate.per_s == 0
+    for _ in range(31):
+        rate.count()
+        now += 0.1
+    assert rate.per_s == pytest.approx(10, rel=0.1)
+    now += 10
+    assert rate.per_s == 0
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
+def test_quantiles_are_of_what_was_added(values):
+    durations = Durations()
+    assert durations.quantile_ms(0.5) is None
+    for value in values:
+        durations.add(value)
+    assert durations.quantile_ms(0) == pytest.approx(1000 * min(values))
+    assert durations.quantile_ms(1) == pytest.approx(1000 * max(values))

@@ -1,0 +1,300 @@
+"""The service's REST routes over a session that stands still."""
+
+import base64
+import re
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.firmware_sim.wire import ErrorCode
+from focalloop.host.errors import BoardError, BoardLostError
+from focalloop.host.reconstruction.bundle import BundleError
+from focalloop.host.reconstruction.reconstruct import ReconstructError
+from focalloop.host.service.api import MAX_MAP_BYTES, create_app
+from focalloop.host.service.binding import ServiceError, address_of, check_exposure, listen
+from focalloop.host.service.server import Service
+from tests.support import ROOT
+from tests.support.still import SHAPE, Still
+
+WEB = ROOT / "host" / "web"
+
+
+@pytest.fixture
+def session():
+    return Still()
+
+
+@pytest.fixture
+def client(session):
+    return TestClient(create_app(session))
+
+
+def map_file(ratio_map, suffix=".npz"):
+    return ratio_map_files.encode(ratio_map, suffix)
+
+
+def test_state_board_health_and_metrics_tell_of_the_session(client):
+    state = client.get("/api/state").json()
+    assert state["phase"] == "streaming"
+    assert state["map"]["mean_level"] == 2.0
+    assert state["board"] == client.get("/api/board").json()
+    assert client.get("/healthz").json() == {"status": "ok", "phase": "streaming"}
+    metrics = client.get("/metrics").text
+    assert "focalloop_ratio 0.125" in metrics
+    assert "focalloop_windows_received_total 0.0" in metrics
+
+
+def test_the_map_comes_with_its_levels_and_the_palette(client, session):
+    document = client.get("/api/map").json()
+    levels = np.frombuffer(base64.b64decode(document["levels"]), np.uint8).reshape(SHAPE)
+    np.testing.assert_array_equal(levels, session.ratio_map.levels)
+    assert document["hash"] == session.ratio_map.hash_hex
+    assert {int(k): tuple(v) for k, v in document["colours"].items()} == {
+        level: LEVEL_COLOURS[level] for level in session.ratio_map.level_set
+    }
+    assert document["mask"] is None
+    shares = document["level_shares"]
+    assert (shares["1"], shares["2"], shares["4"]) == (0.5, 0.25, 0.25)
+
+
+def test_a_coded_aperture_comes_packed_with_its_map(client, session):
+    session.ratio_map = session.ratio_map.with_aperture_tile(APERTURE_TILE)
+    document = client.get("/api/map").json()
+    assert document["aperture"]
+    assert base64.b64decode(document["mask"]) == session.ratio_map.pack_aperture()
+    assert client.get("/api/map.npz").status_code == 200
+    assert client.get("/api/map.png").status_code == 422  # which holds levels alone
+
+
+@pytest.mark.parametrize("suffix", ["npz", "png"])
+def test_a_map_goes_onto_the_board_and_comes_back(client, session, suffix):
+    ratio_map = RatioMap.random(SHAPE, seed=3)
+    answer = client.put("/api/map", content=map_file(ratio_map, f".{suffix}"))
+    assert answer.status_code == 200, answer.text
+    assert [m.hash() for m in session.uploads] == [ratio_map.hash()]
+    assert answer.json()["hash"] == ratio_map.hash_hex
+    back = client.get(f"/api/map.{suffix}").content
+    assert ratio_map_files.decode(back, 16, ratio_map.level_set).hash() == ratio_map.hash()
+
+
+def test_a_periodic_map_is_fitted_to_the_board(client, session):
+    wanted = RatioMap.from_tile([[4, 0], [0, 4]], SHAPE)
+    answer = client.put("/api/map", content=map_file(RatioMap.from_tile([[4, 0], [0, 4]], (8, 8))))
+    assert answer.status_code == 200
+    assert session.ratio_map.hash() == wanted.hash()
+
+
+def damaged(data):
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "neither an .npz nor a .png"),
+        (b"GIF89a", "neither an .npz nor a .png"),
+        (damaged(map_file(RatioMap.random(SHAPE))), "truncated or damaged"),
+        (damaged(map_file(RatioMap.random(SHAPE), ".png")), "truncated or damaged"),
+        (map_file(RatioMap.random((20, 20))), "20x20"),
+    ],
+)
+def test_a_map_that_is_none_is_told_in_a_sentence_and_changes_nothing(client, session, body, says):
+    before = session.ratio_map
+    answer = client.put("/api/map", content=body)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert answer.json()["detail"].endswith(".")
+    assert session.ratio_map is before
+    assert not session.uploads
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RatioMapError("the board runs T = 16, not 9"), 422),
+        (BoardError("UPLOAD_BEGIN", ErrorCode.TOO_LARGE, "too long"), 422),
+        (BoardLostError("the board vanished"), 503),
+    ],
+)
+def test_what_the_board_refuses_is_told_in_its_words(client, session, error, status):
+    def refuse(ratio_map):
+        raise error
+
+    session.upload = refuse
+    answer = client.put("/api/map", content=map_file(RatioMap.random(SHAPE)))
+    assert answer.status_code == status
+    assert str(error)[1:] in answer.json()["detail"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: b"\x89PNG\r\n\x1a\n" + b))
+def test_no_upload_of_garbage_is_ever_more_than_a_sentence(body):
+    session = Still()
+    answer = TestClient(create_app(session)).put("/api/map", content=body)
+    assert answer.status_code == 422
+    assert isinstance(answer.json()["detail"], str)
+    assert not session.uploads
+
+
+def test_a_body_without_length_is_cut_off_at_the_limit(client, session):
+    answer = client.put("/api/map", content=(bytes(1 << 20) for _ in range(64)))
+    assert answer.status_code == 413
+    assert "at most 4 MiB" in answer.json()["detail"]
+    assert not session.uploads
+
+
+def test_a_gigabyte_is_refused_before_it_is_sent(session):
+    sock = listen("127.0.0.1", 0)
+    service = Service(create_app(session), sock)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        with socket.create_connection(sock.getsockname(), timeout=10) as line:
+            head = f"PUT /api/map HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n"
+            line.sendall(head.encode() + bytes(MAX_MAP_BYTES // 2))
+            answer = b""
+            while b"}" not in answer and (data := line.recv(4096)):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"the board keeps its map" in answer
+    finally:
+        service.stop()
+        thread.join(10)
+    assert not session.uploads
+
+
+def test_without_a_board_nothing_is_taken(client, session):
+    session.board = session.ratio_map = None
+    for answer in (
+        client.get("/api/board"),
+        client.get("/api/map"),
+        client.get("/api/map.png"),
+        client.put("/api/map", content=map_file(RatioMap.random(SHAPE))),
+    ):
+        assert answer.status_code == 503
+        assert "board" in answer.json()["detail"]
+
+
+def test_bundles_are_listed_and_chosen(client, session):
+    assert client.get("/api/bundles").json() == {
+        "bundles": [
+            {
+                "name": "edge",
+                "title": "edge",
+                "ratio": 0.125,
+                "aperture": True,
+                "any_map": False,
+                "psnr_db": 30.0,
+            },
+            {
+                "name": "network-free",
+                "title": "no network",
+                "ratio": None,
+                "aperture": False,
+                "any_map": False,
+                "psnr_db": None,
+            },
+        ],
+        "active": "network-free",
+    }
+    assert client.put("/api/bundle", json={"name": "edge"}).json()["active"] == "edge"
+    assert session.selected == ["edge"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BundleError("there is no bundle 'x' here"), 422),
+        (ReconstructError("the network is of another kind"), 422),
+        (RatioMapError("the ratio map is for windows of 8 slots"), 422),
+        (BoardLostError("the board vanished"), 503),
+    ],
+)
+def test_a_bundle_that_cannot_run_is_told_in_a_sentence(client, session, error, status):
+    def refuse(name):
+        raise error
+
+    session.select = refuse
+    answer = client.put("/api/bundle", json={"name": "x"})
+    assert answer.status_code == status
+    assert str(error)[1:] in answer.json()["detail"]
+    assert client.get("/api/bundles").json()["active"] == "network-free"
+
+
+@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 3}, [], "x"])
+def test_a_choice_that_names_nothing_is_refused(client, session, body):
+    answer = client.put("/api/bundle", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].endswith(".")
+    assert not session.selected
+
+
+def test_every_refusal_is_in_the_openapi_document(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/api/state",
+        "/api/board",
+        "/api/map",
+        "/api/map.{suffix}",
+        "/api/bundles",
+        "/api/bundle",
+        "/api/calibration",
+        "/api/calibration/proceed",
+        "/api/calibration/apply",
+        "/api/calibration/profile.json",
+        "/api/calibration/report.html",
+        "/healthz",
+        "/metrics",
+    }
+    put_map = paths["/api/map"]["put"]
+    assert {"200", "413", "422", "503"} <= set(put_map["responses"])
+    assert set(put_map["requestBody"]["content"]) == {"application/x-npz", "image/png"}
+
+
+def test_the_page_brings_everything_itself(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    for name in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert client.get(f"/{name}").status_code == 200
+    for file in WEB.iterdir():
+        assert not re.search(r"https?://(?!www\.w3\.org)", file.read_text()), file.name
+
+
+def test_every_module_of_the_page_is_there_and_short():
+    scripts = {file.name: file.read_text() for file in WEB.glob("*.js")}
+    for name, text in scripts.items():
+        assert text.count("\n") < 250, name
+        assert {Path(path).name for path in re.findall(r'from "\./([^"]+)"', text)} <= set(scripts)
+
+
+def test_a_taken_port_is_left_for_the_next_one_unless_it_was_asked_for():
+    with listen("127.0.0.1", None) as first, listen("127.0.0.1", None) as second:
+        assert address_of(first) != address_of(second)
+        port = first.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"127\.0\.0\.1:{port}.*--http-port 0"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_others_are_let_in_with_a_token_alone(host):
+    with pytest.raises(ServiceError, match="--token"):
+        check_exposure(host, None)
+    check_exposure(host, "secret")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
+def test_this_machine_needs_no_token(host):
+    check_exposure(host, None)

@@ -1,0 +1,184 @@
+"""The preview socket: credit, the newest first, and the binary layout of docs/preview.md."""
+
+import struct
+import time
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.service.api import create_app
+from focalloop.host.service.packets import pack_picture
+from tests.support.still import SHAPE, Still, make_picture
+
+
+@pytest.fixture
+def session():
+    return Still()
+
+
+@pytest.fixture
+def socket(session):
+    with TestClient(create_app(session)).websocket_connect("/ws/preview") as socket:
+        yield socket
+
+
+def receive_binary(socket):
+    """Next binary message; states between are passed over."""
+    while (message := socket.receive()).get("bytes") is None:
+        assert message["type"] == "websocket.send", message
+    return message["bytes"]
+
+
+def receive_to_the_end(socket):
+    while True:
+        socket.receive_json()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def parse_picture(data):
+    """Read a picture message by its document alone."""
+    kind, version, first, step, count, flags = data[:6]
+    height, width, zero, window = struct.unpack_from("<HHHI", data, 6)
+    assert (kind, version, zero) == (1, 1, 0)
+    planes = np.frombuffer(data, np.uint8, offset=24)
+    stacks = planes.reshape(-1, count, height, width)
+    assert len(stacks) == (3 if flags & 1 else 2)
+    return window, data[16:24], range(first, 16, step), stacks
+
+
+def test_nothing_is_sent_without_credit(session, socket):
+    session.put(make_picture(1, session.ratio_map))
+    states = [socket.receive_json() for _ in range(3)]
+    assert all(state["phase"] == "streaming" for state in states)
+
+
+def test_one_credit_is_one_window_and_the_newest_one(session, socket):
+    for window in (1, 2, 3):
+        session.put(make_picture(window, session.ratio_map))
+    socket.send_json({"credit": 1, "step": 4})
+    data = receive_binary(socket)
+    window, map_hash, slots, stacks = parse_picture(data)
+    expected = make_picture(3, session.ratio_map)
+    assert (window, slots) == (3, range(0, 16, 4))
+    assert map_hash == session.ratio_map.hash()[:8]
+    planes = (expected.truth, expected.initial, expected.final)
+    for stack, whole in zip(stacks, planes, strict=True):
+        np.testing.assert_array_equal(stack, whole[::4])
+    session.put(make_picture(4, session.ratio_map))  # no credit is left for it
+    assert socket.receive_json()["phase"] == "streaming"
+    assert socket.receive_json()["phase"] == "streaming"
+
+
+def test_a_window_is_sent_once_and_credit_waits_for_the_next(session, socket):
+    session.put(make_picture(7, session.ratio_map))
+    for window in (7, 8):
+        socket.send_json({"credit": 1, "step": 4})
+        if window == 8:
+            assert socket.receive_json()["phase"] == "streaming"
+            session.put(make_picture(8, session.ratio_map))
+        assert parse_picture(receive_binary(socket))[0] == window
+
+
+def test_a_viewer_gets_the_slots_it_asked_for_or_waits(session, socket):
+    session.put(make_picture(1, session.ratio_map, step=4))
+    socket.send_json({"credit": 1, "step": 1})
+    wait_until(lambda: 1 in session.wants.values())
+    assert socket.receive_json()["phase"] == "streaming"  # every fourth slot is not enough
+    session.put(make_picture(2, session.ratio_map, step=1))
+    window, _, slots, stacks = parse_picture(receive_binary(socket))
+    assert (window, slots) == (2, range(16))
+    assert list(session.wants.values()) == [None]  # what it wants, it wants once
+    np.testing.assert_array_equal(stacks[2], make_picture(2, session.ratio_map).final)
+
+
+def test_a_real_board_has_no_truth(session, socket):
+    session.put(make_picture(5, session.ratio_map, truth=False))
+    socket.send_json({"credit": 1, "step": 8})
+    _, _, _, stacks = parse_picture(receive_binary(socket))
+    np.testing.assert_array_equal(stacks[0], make_picture(5, session.ratio_map).initial[::8])
+
+
+def test_the_measurements_follow_their_picture_where_they_are_wanted(session, socket):
+    picture = make_picture(9, session.ratio_map)
+    session.put(picture)
+    socket.send_json({"credit": 1, "step": 16, "reads": True})
+    assert parse_picture(receive_binary(socket))[0] == 9
+    data = receive_binary(socket)
+    assert (data[0], data[1], data[4]) == (2, 1, 2)
+    assert struct.unpack_from("<I", data, 12) == (9,)
+    np.testing.assert_array_equal(np.frombuffer(data, "<u2", offset=24), picture.readout)
+
+
+def test_8_bit_measurements_travel_as_bytes(session, socket):
+    ratio_map = RatioMap.uniform(1, SHAPE)
+    picture = make_picture(3, ratio_map)
+    narrow = picture.readout.astype(np.uint8)
+    object.__setattr__(picture, "readout", narrow)
+    session.put(picture)
+    socket.send_json({"credit": 1, "step": 16, "reads": True})
+    receive_binary(socket)
+    data = receive_binary(socket)
+    assert data[4] == 1
+    assert data[24:] == narrow.tobytes()
+
+
+def test_what_was_drawn_is_told_to_the_session(session, socket):
+    socket.send_json({"drawn": 12})
+    wait_until(lambda: session.seen == [12])
+
+
+def test_a_viewer_that_leaves_takes_its_wishes_along(session):
+    with TestClient(create_app(session)).websocket_connect("/ws/preview") as socket:
+        socket.send_json({"credit": 1, "step": 1})
+        wait_until(lambda: list(session.wants.values()) == [1])
+        assert len(session.subscribers) == 1
+    wait_until(lambda: list(session.wants.values()) == [None])
+    assert not session.subscribers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"credit": 2, "step": 4}',
+        '{"credit": 1}',
+        '{"credit": 1, "step": 3}',
+        '{"credit": 1, "step": 0}',
+        '{"credit": 1, "step": 32}',
+        '{"credit": 1, "step": "4"}',
+        '{"drawn": -1}',
+        '{"drawn": 4294967296}',
+        '{"drawn": 0.5}',
+    ],
+)
+def test_what_is_no_message_ends_the_socket(session, socket, text):
+    socket.send_text(text)
+    with pytest.raises(WebSocketDisconnect) as refusal:
+        receive_to_the_end(socket)
+    assert refusal.value.code == 1003
+    assert not session.seen
+
+
+def test_a_binary_message_ends_the_socket(socket):
+    socket.send_bytes(b"\x00")
+    with pytest.raises(WebSocketDisconnect):
+        receive_to_the_end(socket)
+
+
+def test_packing_takes_no_more_than_the_planes_and_their_header():
+    ratio_map = RatioMap.uniform(2, SHAPE)
+    for step in (1, 2, 4, 8, 16):
+        data = pack_picture(make_picture(0, ratio_map), step)
+        assert len(data) == 24 + 3 * (16 // step) * SHAPE[0] * SHAPE[1]

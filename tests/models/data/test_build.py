@@ -1,0 +1,119 @@
+"""Training windows from small synthetic pictures, and the list of sources."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from focalloop.host.cli import app
+from focalloop.models.data import sources
+from focalloop.models.data.build import BuildSettings, build_windows
+from focalloop.models.data.motion import Motion
+from focalloop.models.data.sources import SourceError, checked_source, folder_sources, listed_files
+from focalloop.models.data.test_set import EXCLUDED_SOURCE_SHA256
+
+SETTINGS = BuildSettings(windows=5, size=48, seed=3)
+
+
+def split(folder: Path) -> list[sources.Source]:
+    """The pictures of a folder, the first held out for validation."""
+    found = folder_sources(folder)
+    first = checked_source(found[0].path, "held out", "photograph", licence="", validation=True)
+    return [first, *found[1:]]
+
+
+def test_windows_do_not_depend_on_the_number_of_processes(pictures: Path) -> None:
+    alone = build_windows(split(pictures), SETTINGS, processes=1)
+    together = build_windows(split(pictures), SETTINGS, processes=2)
+    assert alone["clips"].shape == (5, 16, 48, 48)
+    assert alone["clips"].dtype == np.uint8
+    for key in alone:
+        assert np.array_equal(alone[key], together[key]), key
+
+
+def test_another_seed_gives_other_windows(pictures: Path) -> None:
+    one = build_windows(split(pictures), SETTINGS, processes=1)
+    other = build_windows(split(pictures), BuildSettings(5, 48, seed=4), processes=1)
+    assert not np.array_equal(one["clips"], other["clips"])
+
+
+def test_the_validation_split_has_sources_of_its_own(pictures: Path) -> None:
+    made = build_windows(split(pictures), SETTINGS, processes=1)
+    held_out = set(made["source"][made["validation"]])
+    assert held_out == {"held out"}
+    assert held_out.isdisjoint(made["source"][~made["validation"]])
+    recipe = json.loads(str(made["recipe"]))
+    assert {source["name"] for source in recipe["sources"]} == {"held out", "1.png", "2.png"}
+
+
+def test_a_split_without_sources_is_refused(pictures: Path) -> None:
+    with pytest.raises(SourceError, match="validation split"):
+        build_windows(folder_sources(pictures), SETTINGS, processes=1)
+
+
+def test_a_picture_too_small_for_a_window_is_refused(pictures: Path) -> None:
+    with pytest.raises(SourceError, match="too few"):
+        build_windows(split(pictures), BuildSettings(2, size=118), processes=1)
+
+
+def test_a_picture_just_large_enough_is_panned_over(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (56, 56, 3), np.uint8)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise).save(tmp_path / name)
+    made = build_windows(split(tmp_path), BuildSettings(12, size=48), processes=1)
+    assert made["clips"].std() > 10
+
+
+def test_motion_is_smooth_and_within_its_speed() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        steps = np.diff(Motion.draw(rng, 16, fastest_px=6.0).shift, axis=0)
+        speed = np.linalg.norm(steps, axis=1)
+        assert speed.max() < 20
+        jumps = np.linalg.norm(np.diff(steps, axis=0), axis=1)
+        assert jumps.max() <= 0.5 * speed.max() + 0.1
+
+
+def test_listed_files_are_none_of_the_test_clips_sources() -> None:
+    listed = listed_files()
+    assert len(listed) > 400
+    assert EXCLUDED_SOURCE_SHA256.isdisjoint(entry.file.sha256 for entry in listed)
+    assert {entry.role for entry in listed} == {"photograph", "cutout", "video"}
+    assert all(len(entry.file.sha256) == 64 and entry.licence for entry in listed)
+    assert any(entry.validation for entry in listed)
+    assert not any("pose2sim" in str(entry.file) for entry in listed)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_shows_a_test_scene_is_refused_under_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    content = b"the very bytes of a test clip's video"
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(sources, "EXCLUDED_SOURCE_SHA256", frozenset({digest}))
+    path = tmp_path / ("holiday.mp4.gz" if packed else "holiday.mp4")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(SourceError, match="test clip"):
+        folder_sources(tmp_path)
+
+
+def test_a_folder_of_neither_pictures_nor_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    with pytest.raises(SourceError, match="no picture"):
+        folder_sources(tmp_path)
+
+
+def test_build_says_in_one_sentence_what_a_folder_of_sources_lacks(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["data", "build", "-o", str(tmp_path / "t.npz"), "--sources", str(tmp_path)]
+    )
+    assert result.exit_code != 0
+    assert "there is no" in str(result.exception)
+    assert not (tmp_path / "t.npz").exists()

@@ -1,0 +1,268 @@
+"""Bundles and weights from runs of every profile, through ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.firmware_sim.noise import preset
+from focalloop.host.cli import app
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.models.export import bundle as export
+from focalloop.models.export.bundle import (
+    ExportError,
+    Score,
+    export_run,
+    export_weights,
+    parity,
+    to_onnx,
+)
+from focalloop.models.export.int8 import measured
+from focalloop.models.networks.edge import EdgeSettings
+from focalloop.models.networks.interpolation import REACH
+from focalloop.models.networks.paper import PaperSettings
+from focalloop.models.networks.profiles import NetworkSettings, build_network
+from focalloop.models.networks.sensing import clean_reads
+from focalloop.models.training.map_source import OneMap, RandomTiles
+from focalloop.models.training.run import CHECKPOINT, RunSettings
+from focalloop.models.training.train import RATIO_MAP, NetworkRun
+from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.weights import load_weights, save_weights
+from tests.support.tiny_bundle import tiny_network
+
+EDGE = EdgeSettings(width=16, context=8, blocks=1)
+PAPER = PaperSettings(stages=1)
+
+
+def run_of(network: NetworkSettings, ratio_map: RatioMap | None, data: Path) -> NetworkRun:
+    settings = RunSettings(steps=2, batch=1, crop=16, warm_up_steps=2, network=network)
+    maps = OneMap(ratio_map) if ratio_map is not None else RandomTiles()
+    return NetworkRun(maps, TrainingData.load(data), settings)
+
+
+def checkpoint(run: NetworkRun, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    run.prepare(folder)
+    run.save(folder / CHECKPOINT)
+    return folder
+
+
+def test_an_exported_bundle_reconstructs_what_the_network_does(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    ratio_map = tile_map.with_aperture_tile(APERTURE_TILE)
+    run = run_of(replace(EDGE, aperture=True), ratio_map, training_file)
+    run.train(tmp_path / "run")
+    mean = {"psnr": 30.0, "ssim": 0.9}
+    evaluation = {"results": [{"profile": "paper", "seed": 0, "r_avg": 0.125, "mean": mean}]}
+    score = Score("clips.npz", "focalloop evaluate clips.npz", evaluation)
+    manifest = export_run(tmp_path / "run", tmp_path / "tiny", [score])
+
+    bundle = Bundle.load(tmp_path / "tiny")
+    assert bundle.name == "tiny"
+    assert np.array_equal(bundle.ratio_map.levels, tile_map.levels)
+    assert bundle.meta["scores"][0]["psnr"] == 30.0
+    assert bundle.meta["data"] == [{"name": "gratings", "licence": "none", "files": 1}]
+    assert bundle.meta["training"]["settings"]["network"]["profile"] == "edge"
+    assert bundle.meta["export"]["largest_difference"] < 1e-5
+    assert manifest == json.loads((tmp_path / "tiny" / "bundle.json").read_text())
+
+    fitted = ratio_map.tiled_to(21, 18)
+    assert fitted.aperture is not None
+    inputs = [torch.from_numpy(part.copy())[None] for part in (fitted.levels, fitted.aperture)]
+    reads = clean_reads(torch.rand(1, 16, 21, 18), *inputs)
+    with torch.inference_mode():
+        expected = run.learner.averaged_network()(reads, *inputs)[0].numpy()
+    found = bundle.reconstructor()(reads[0].numpy(), fitted)
+    # Weights are stored as float16: about three significant digits.
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_paper_network_with_lively_weights_is_the_same_in_onnx_runtime() -> None:
+    torch.manual_seed(0)
+    network = build_network(replace(PAPER, aperture=True))
+    torch.nn.init.normal_(network.mapping.weight, std=0.05)
+    graph, difference = to_onnx(network)
+    assert difference < 1e-5
+    # What is compared is the output of the stages, not just a first guess that passes them by.
+    torch.nn.init.zeros_(network.mapping.weight)
+    assert parity(network, graph) > 0.1
+    torch.nn.init.constant_(network.mapping.weight, float("nan"))
+    assert np.isnan(parity(network, graph))
+
+
+def test_eight_bits_cost_little_and_too_much_is_refused(
+    tile_map: RatioMap,
+    training_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = TrainingData.load(training_file)
+    folder = checkpoint(run_of(EDGE, tile_map, training_file), tmp_path / "run")
+    shipped = Bundle.load("edge-learned-2of16")  # a network that has learned something
+    monkeypatch.setattr(export, "to_onnx", lambda network: (shipped.network, 0.0))
+
+    meta = export_run(folder, tmp_path / "narrow", calibration=data)
+    assert capsys.readouterr().out == ""
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+    bundle = Bundle.load(tmp_path / "narrow")
+    assert b"QuantizeLinear" in bundle.network
+    tensors = onnx.load_from_string(bundle.network).graph.initializer
+    weights = [numpy_helper.to_array(t) for t in tensors if t.data_type == TensorProto.INT8]
+    # Sums of two products fit into 16 bits, in which some processors add them.
+    assert max(np.abs(narrow.astype(int)).max() for narrow in weights if narrow.ndim == 4) <= 64
+    inputs = measured(data.validation, tile_map, preset("paper"))
+    wide, found = (
+        each.reconstructor()(inputs[0]["reads"][0], tile_map) for each in (shipped, bundle)
+    )
+    assert 0 < np.abs(found - wide).mean() < 0.01
+
+    for_any = checkpoint(run_of(EDGE, None, training_file), tmp_path / "any")
+    meta = export_run(for_any, tmp_path / "for any", calibration=data, first_map=tile_map)
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+
+    monkeypatch.setattr(export, "MOST_LOSS_DB", -1)
+    with pytest.raises(ExportError, match="8-bit arithmetic loses"):
+        export_run(folder, tmp_path / "refused", calibration=data)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_the_recipe_is_the_command_that_trained(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    run = run_of(EDGE, tile_map, training_file)
+    run.command = "focalloop train --map tile-2of16 --steps 2"
+    origin = export_weights(checkpoint(run, tmp_path / "run"), tmp_path / "w.safetensors")
+    assert origin["training"]["recipe"] == run.command
+    assert origin["training"]["settings"]["seed"] == 0
+
+
+def test_the_command_exports_weights_to_a_file_of_theirs(
+    training_file: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint(run_of(EDGE, None, training_file), tmp_path / "run")
+    path = tmp_path / "w.safetensors"
+    result = CliRunner().invoke(app, ["export", str(folder), "-o", str(path), "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["licence"] == "Apache-2.0"
+    assert load_weights(path)[0] == EDGE
+    arguments = ["export", str(folder), "-o", str(path), "--score", "set=file"]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("network", [EDGE, PAPER], ids=str)
+def test_a_run_can_start_from_the_weights_of_another(
+    network: NetworkSettings, training_file: Path, tmp_path: Path
+) -> None:
+    universal = run_of(network, None, training_file)
+    path = tmp_path / "universal.safetensors"
+    export_weights(checkpoint(universal, tmp_path / "run"), path)
+    settings, weights = load_weights(path, network)
+    assert settings == network
+    again = run_of(settings, None, training_file)
+    again.learner.start_from(weights)
+    for name, value in universal.learner.average.items():
+        torch.testing.assert_close(again.learner.average[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_weights_of_another_profile_or_window_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, PAPER, build_network(PAPER).state_dict(), {})
+    for wanted, message in (
+        (EDGE, "paper profile, not of the edge profile"),
+        (replace(PAPER, slots=8), "windows of 16 frames, not of 8"),
+        (replace(PAPER, aperture=True), "without a coded aperture, not with one"),
+        (replace(PAPER, stages=2), "another size"),
+    ):
+        with pytest.raises(TrainError, match=message):
+            load_weights(path, wanted)
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"no weights 'edge-none'.*shipped name"):
+        load_weights("edge-none")
+    path = tmp_path / "w.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(TrainError, match="no weights to start from"):
+        load_weights(path)
+    save_weights(path, EDGE, {"x": torch.zeros(1)}, {})
+    with pytest.raises(TrainError, match="not whole"):
+        load_weights(path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(TrainError, match="can be read"):
+        load_weights(path)
+
+
+def test_a_network_for_any_map_needs_one_to_begin_with(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checkpoint(run_of(EDGE, None, training_file), tmp_path / "run")
+    with pytest.raises(ExportError, match=r"one to begin with, or .* ends in \.safetensors"):
+        export_run(folder, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+    graph = tiny_network()  # what is exported is not asked here
+    monkeypatch.setattr(export, "to_onnx", lambda network: (graph, 0.0))
+    words = ["export", str(folder), "-o", str(tmp_path / "bundle"), "--map", "tile-1of16"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.ratio_map.mean_level == 1
+    assert bundle.reach == REACH
+    assert bundle.suits(tile_map)
+
+    tile_map.save(folder / RATIO_MAP)
+    with pytest.raises(ExportError, match="for one map, and has it"):
+        export_run(folder, tmp_path / "bundle", first_map=tile_map)
+
+
+def test_a_map_that_is_not_the_networks_is_refused(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint(run_of(EDGE, tile_map, training_file), tmp_path / "run")
+    tile_map.with_aperture_tile(APERTURE_TILE).save(folder / RATIO_MAP)
+    with pytest.raises(ExportError, match="has a coded aperture, which its network was not made"):
+        export_run(folder, tmp_path / "bundle")
+    RatioMap.uniform(2, (16, 16), slots=8).save(folder / RATIO_MAP)
+    with pytest.raises(ExportError, match="windows of 16 frames, its map for 8"):
+        export_run(folder, tmp_path / "bundle")
+
+
+def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter.txt").write_text("words")
+    with pytest.raises(ExportError, match="no bundle"):
+        export_run(tmp_path / "run", precious)
+    assert (precious / "chapter.txt").read_text() == "words"
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FocalloopError, match="no folder of `focalloop train`"):
+        export_run(tmp_path, tmp_path / "bundle")
+
+
+def test_a_damaged_checkpoint_is_refused_and_changes_nothing(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    run = run_of(EDGE, tile_map, training_file)
+    run.save(tmp_path / CHECKPOINT)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainError, match="no checkpoint"):
+        run.resume(tmp_path / CHECKPOINT)
+    with pytest.raises(TrainError, match="no checkpoint"):
+        export_run(tmp_path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

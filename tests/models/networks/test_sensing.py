@@ -1,0 +1,118 @@
+"""The PyTorch sensing layer against the emulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import preset
+from focalloop.models.networks.sensing import add_noise, clean_reads, initial_reconstruction
+
+LEVELS = (0, 1, 2, 4, 8)
+
+
+def random_map(seed: int, height: int = 6, width: int = 7) -> RatioMap:
+    return RatioMap(np.random.default_rng(seed).choice(LEVELS, (height, width)).astype(np.uint8))
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_clean_reads_equal_the_emulator_without_noise(seed: int) -> None:
+    ratio_map = random_map(seed)
+    scene = np.random.default_rng(seed).random((16, 6, 7), np.float32)
+    emulator = Emulator(ratio_map, preset("ideal"))
+    expected = ReadPlan.of(ratio_map).planes(emulator.capture(scene))
+
+    levels = torch.from_numpy(ratio_map.levels.copy())[None]
+    reads = clean_reads(torch.from_numpy(scene)[None], levels)[0].numpy()
+
+    np.testing.assert_allclose(reads, expected, atol=1e-6)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_a_coded_aperture_shuts_the_same_slots_as_in_the_emulator(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ratio_map = random_map(seed).with_aperture(rng.random((16, 6, 7)) < 0.5)
+    scene = rng.random((16, 6, 7), np.float32)
+    expected = ReadPlan.of(ratio_map).planes(Emulator(ratio_map, preset("ideal")).capture(scene))
+
+    levels = torch.from_numpy(ratio_map.levels.copy())[None]
+    aperture = torch.from_numpy(ratio_map.aperture.copy())[None]
+    reads = clean_reads(torch.from_numpy(scene)[None], levels, aperture)
+    np.testing.assert_allclose(reads[0].numpy(), expected, atol=1e-6)
+
+    video = initial_reconstruction(reads, levels, 16, aperture)[0].numpy()
+    for (y, x), level in np.ndenumerate(ratio_map.levels):
+        open_slots = ratio_map.aperture[:, y, x]
+        exposure = np.kron(np.eye(level), np.ones((1, 16 // max(level, 1)))).reshape(level, 16)
+        # Least norm (CRL Eq. 5); a span that was never open has no row to invert.
+        expected_video = np.linalg.pinv(exposure * open_slots) @ (expected[:level, y, x] * 16)
+        np.testing.assert_allclose(video[:, y, x], expected_video, atol=1e-4)
+
+
+def test_gradients_reach_the_scene_through_the_measurements() -> None:
+    levels = torch.tensor([[0, 1], [2, 8]], dtype=torch.uint8)[None]
+    scene = torch.rand(1, 16, 2, 2, requires_grad=True)
+    clean_reads(scene, levels).sum().backward()
+    assert scene.grad is not None
+    # Each slot counts once for a measured pixel, as 1/T of full scale, and never for another.
+    torch.testing.assert_close(scene.grad, (levels[:, None] > 0).expand(-1, 16, -1, -1) / 16)
+
+
+def test_noise_has_the_emulators_mean_and_variance_per_level() -> None:
+    ratio_map = RatioMap.from_tile([[1, 2], [4, 8]], shape=(128, 128))
+    profile = preset("paper")
+    scene = np.full((16, 128, 128), 0.6, np.float32)
+    codes = Emulator(ratio_map, profile, seed=1).capture(scene)
+    emulated = ReadPlan.of(ratio_map).planes(profile.signal(codes))
+
+    levels = torch.from_numpy(ratio_map.levels.copy())[None]
+    generator = torch.Generator().manual_seed(1)
+    reads = add_noise(
+        clean_reads(torch.from_numpy(scene)[None], levels),
+        levels,
+        s_ss=profile.s_ss,
+        s_r=profile.s_r,
+        generator=generator,
+    )[0].numpy()
+
+    for level in (1, 2, 4, 8):
+        ours = reads[:level, ratio_map.levels == level]
+        theirs = emulated[:level, ratio_map.levels == level]
+        sigma = np.sqrt(0.6 / level * profile.s_ss**2 + profile.s_r**2)
+        # Five standard errors of the difference of two means, and of the ratio of two variances.
+        assert abs(ours.mean() - theirs.mean()) < 5 * sigma * np.sqrt(2 / ours.size)
+        assert abs(ours.var() / theirs.var() - 1) < 5 * np.sqrt(4 / ours.size)
+        assert ours.var() == pytest.approx(sigma**2, rel=5 * np.sqrt(2 / ours.size))
+
+
+def test_noise_leaves_planes_that_are_not_measured_at_zero() -> None:
+    levels = torch.from_numpy(random_map(3).levels.copy())[None]
+    reads = add_noise(torch.zeros(1, 8, 6, 7), levels, s_ss=0.1, s_r=0.1)
+    measured = torch.arange(8).view(1, 8, 1, 1) < levels[:, None]
+    assert (reads[measured] != 0).all()
+    assert (reads[~measured] == 0).all()
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_initial_reconstruction_is_the_least_norm_solution(seed: int) -> None:
+    """CRL Eq. 3 pixel by pixel: ``A^T (A A^T)^-1 I``, I in units of one slot's light."""
+    ratio_map = random_map(seed)
+    reads = np.random.default_rng(seed).random((8, 6, 7), np.float32)
+    levels = torch.from_numpy(ratio_map.levels.copy())[None]
+
+    video = initial_reconstruction(torch.from_numpy(reads)[None], levels)[0].numpy()
+
+    for (y, x), level in np.ndenumerate(ratio_map.levels):
+        exposure = np.kron(np.eye(level), np.ones((1, 16 // max(level, 1)))).reshape(level, 16)
+        measured = reads[:level, y, x] * 16
+        expected = exposure.T @ np.linalg.inv(exposure @ exposure.T) @ measured
+        np.testing.assert_allclose(video[:, y, x], expected, atol=1e-5)

@@ -1,0 +1,51 @@
+"""What a person sees and does on the preview page."""
+
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, Bundle
+
+DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
+
+
+def canvas(page, name):
+    """Brightness of a canvas, (H, W) uint8, as it is on the screen."""
+    address = page.evaluate("(name) => document.getElementById(name).toDataURL()", name)
+    with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as picture:
+        return np.asarray(picture.convert("RGB"))[..., 0].copy()
+
+
+def choose(page, bundle):
+    page.wait_for_selector("#bundle:enabled option", state="attached")
+    page.select_option("#bundle", bundle)
+
+
+def drawn_window(page):
+    return int(re.sub(r"\D", "", page.inner_text("#window-label")))
+
+
+def pause(page):
+    """Stop at one window, with all its slots and measurements."""
+    page.click("#pause")
+    page.wait_for_function("() => /held/.test(document.getElementById('window-label').innerText)")
+
+
+def saved_by(ratio_map):
+    """What the page says that a map saves."""
+    return f"{100 * (1 - ratio_map.ratio):.1f} %"
+
+
+def await_map(page, ratio_map):
+    """Wait until the page shows the figures of a map."""
+    page.wait_for_function(
+        "(saved) => document.getElementById('saved').textContent === saved",
+        arg=saved_by(ratio_map),
+    )
+
+
+def upload(page, path):
+    page.set_input_files("#map-file", path)

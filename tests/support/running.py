@@ -1,0 +1,123 @@
+"""`focalloop` commands that run until they are stopped, as processes of their own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+FOCALLOOP = (sys.executable, "-m", "focalloop")
+"""The command line in a process of its own."""
+
+START_TIMEOUT_S = 90  # the first start on a machine compiles kernels
+
+
+class Running:
+    """A process that printed its JSON document and goes on.
+
+    Attributes
+    ----------
+    document : dict
+        What it printed.
+    """
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen(
+            [*FOCALLOOP, *words, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.document = None
+        self.complaints = ""
+        threading.Thread(target=self._listen, daemon=True).start()
+        impatience = threading.Timer(START_TIMEOUT_S, self.process.kill)
+        impatience.start()
+        text = ""
+        for line in self.process.stdout:
+            text += line
+            with contextlib.suppress(ValueError):
+                self.document = json.loads(text)
+                break
+        impatience.cancel()
+        assert self.document is not None, self.complaints
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def url(self):
+        return self.document["url"]
+
+    def children(self):
+        """Process ids of what it started."""
+        folder = Path(f"/proc/{self.process.pid}/task")
+        found = [(task / "children").read_text().split() for task in folder.iterdir()]
+        return [int(pid) for pids in found for pid in pids]
+
+    def stop(self, number=signal.SIGINT):
+        """End it as a user does; return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def ask(self, path, **headers):
+        """Status and text of the service's answer."""
+        request = urllib.request.Request(self.url.partition("?")[0] + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+
+    def state(self):
+        return json.loads(self.ask("api/state")[1])
+
+    def _listen(self):
+        for line in self.process.stderr:
+            self.complaints += line
+
+
+def start(*words):
+    """`focalloop` as a process of its own."""
+    command = [*FOCALLOOP, *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def fails(*words):
+    """Run a command that must fail; return its exit code, output and errors."""
+    done = subprocess.run(
+        [*FOCALLOOP, *words],
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_until(condition, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)

@@ -1,0 +1,118 @@
+"""A live session that stands still: what the service shows of it is known exactly."""
+
+import numpy as np
+
+from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.state import (
+    BoardState,
+    BundleState,
+    LiveState,
+    Phase,
+    Picture,
+    map_state,
+)
+from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+
+SHAPE = (16, 24)
+
+
+def make_picture(window, ratio_map, *, step=1, truth=True):
+    """Planes that tell window, slot and kind apart."""
+    rng = np.random.default_rng(window)
+    slots = range(0, 16, step)
+    planes = rng.integers(0, 256, (3, 16, *SHAPE), np.uint8)[:, ::step]
+    count = ReadPlan.of(ratio_map).count
+    return Picture(
+        window=window,
+        map_hash=ratio_map.hash(),
+        slots=slots,
+        truth=planes[0] if truth else None,
+        initial=planes[1],
+        final=planes[2],
+        readout=rng.integers(0, 65536, count, np.uint16),
+    )
+
+
+class StillCalibrator:
+    """A `CalibrationSource` that notes what is asked of it."""
+
+    def __init__(self):
+        self.result, self.asked, self.error = None, [], None
+        self.now = CalibrationState()
+
+    def state(self):
+        return self.now
+
+    def _note(self, *request):
+        if self.error is not None:
+            raise self.error
+        self.asked.append(request)
+
+    def start(self, reads):
+        self._note("start", reads)
+
+    def proceed(self):
+        self._note("proceed")
+
+    def cancel(self):
+        self._note("cancel")
+
+    def apply(self):
+        self._note("apply")
+
+
+class Still:
+    """A `LiveSource` whose pictures a test puts in by hand."""
+
+    def __init__(self):
+        self.ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+        self.board = BoardState(
+            "/dev/pts/9", "board", "1.0", "7", True, *SHAPE, 16, 16, 4096.0, 49152.0, 240.0
+        )
+        self.bundle = NETWORK_FREE
+        self.calibrator = StillCalibrator()
+        self.uploads, self.selected, self.seen = [], [], []
+        self.wants = {}
+        self.newest = None
+        self.subscribers = []
+
+    def put(self, picture):
+        self.newest = picture
+        for called in list(self.subscribers):
+            called()
+
+    def state(self):
+        return LiveState(
+            phase=Phase.STREAMING if self.board else Phase.STARTING,
+            board=self.board,
+            map=self.ratio_map and map_state(self.ratio_map),
+            bundle=self.bundle,
+            calibration=self.calibrator.state(),
+        )
+
+    def picture(self):
+        return self.newest
+
+    def subscribe(self, called):
+        self.subscribers.append(called)
+        return lambda: self.subscribers.remove(called)
+
+    def want(self, viewer, step):
+        self.wants[id(viewer)] = step
+
+    def drawn(self, window):
+        self.seen.append(window)
+
+    def upload(self, ratio_map):
+        self.uploads.append(ratio_map)
+        self.ratio_map = ratio_map
+
+    def bundles(self):
+        edge = BundleState("edge", "edge", ratio=0.125, aperture=True, psnr_db=30.0)
+        return [edge, BundleState(NETWORK_FREE, "no network")]
+
+    def select(self, name):
+        self.selected.append(name)
+        self.bundle = name
