@@ -88,8 +88,8 @@ class Subject:
 def _rebuilt(bundle: Bundle) -> Network | None:
     if find_spec("torch") is None:
         return None
+    from focalloop.models.errors import TrainError
     from focalloop.models.networks.profiles import build_network, settings_from
-    from focalloop.models.training.training_data import TrainError
 
     try:
         settings = settings_from(bundle.meta["training"]["settings"]["network"])

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.tile_budget import most_probable
 from focalloop.models.networks.edge import EdgeNetwork
 from focalloop.models.networks.sensing import brightness
@@ -37,7 +38,7 @@ from focalloop.models.training.learner import ERROR_FLOOR, Learner, NotFiniteErr
 from focalloop.models.training.map_source import OneMap
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.train import RATIO_MAP, validation_psnr
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 METHODS = ("straight-through", "gumbel")
 MAP_SIDE = 256

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_SLOTS
 
 SCHEMA_VERSION = 1
@@ -182,17 +181,10 @@ class NoiseProfile:
         return cls(name=document.get("name", "unnamed"), **parameters)
 
     def save(self, path: str | Path) -> None:
-        """Write the profile as JSON, under a temporary name first."""
-        path = Path(path)
+        """Write the profile as JSON, whole or not at all."""
         text = json.dumps(self.as_dict(), indent=2) + "\n"
-        try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-            Path(temporary).replace(path)
-        except OSError as error:
-            raise NoiseProfileError(f"cannot write {path}: {error.strerror}") from error
+        with written_whole(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> NoiseProfile:

@@ -22,12 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.data.build import save_windows
-from focalloop.models.data.files import written_whole
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.learn_map import MAP_SIDE, MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
@@ -39,7 +40,7 @@ from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
 from focalloop.models.training.run import CHECKPOINT, Run, RunSettings, make_folder
 from focalloop.models.training.start import Start, find_start
 from focalloop.models.training.train import NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"

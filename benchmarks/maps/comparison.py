@@ -31,13 +31,14 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import Evaluation, evaluate
+from focalloop.models.errors import TrainError
 from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import PROFILES, NetworkSettings, default_settings
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import MapSource, OneMap
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.train import RATIO_MAP, NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights
 
 BUNDLE = "bundle"

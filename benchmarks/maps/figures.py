@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, MapScore, ScoresError, best, budgets, of
 from benchmarks.maps.table import HAND
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, LEVEL_COLOURS
 
 STYLE: dict[Any, Any] = {
@@ -78,10 +79,9 @@ def save(figure: Figure, path: Path) -> None:
     if path.suffix[1:] not in formats:
         raise ScoresError(f"a figure cannot be written as {path.name!r}: end it in .png or .svg")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
     metadata = {"Software": None} if path.suffix == ".png" else None
-    figure.savefig(partial, metadata=metadata)
-    partial.replace(path)
+    with written_whole(path) as partial:
+        figure.savefig(partial, metadata=metadata)
 
 
 def quality(scores: Sequence[MapScore], *, aperture: bool) -> Figure:

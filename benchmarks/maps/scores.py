@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import written_whole
 
 SCHEMA = 1
 CONFIDENCE = 0.95
@@ -147,9 +148,8 @@ def save(document: dict[str, Any], path: Path) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(text, "utf-8")
 
 
 def load(path: Path) -> list[MapScore]:

@@ -30,6 +30,7 @@ from PIL import Image
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.files.images import ImageReader
 from focalloop.calibration.readings import Level, Readings
+from focalloop.firmware_sim.files import written_whole
 
 RELEASE = "3.0"
 """Release of the standard that written descriptors name: the one that its own tools read."""
@@ -331,7 +332,8 @@ def _write(
             name = f"images/{names[key]}_snap_{index:03d}.png"
             Image.fromarray(np.ascontiguousarray(read)).save(folder / name)
             lines.append(f"i {name}")
-    (folder / DESCRIPTOR).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with written_whole(folder / DESCRIPTOR) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _reads(levels: Sequence[Level]) -> int:

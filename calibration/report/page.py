@@ -5,8 +5,6 @@ The page is ``report.html``, a template; here its tables are made, and the figur
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.metadata import version
@@ -14,11 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.report import figures
 from focalloop.calibration.report.charts import MAP_SCALE, number
 from focalloop.calibration.report.verdict import verdict
 from focalloop.calibration.result import Calibration, Estimate, LevelSummary
+from focalloop.firmware_sim.files import written_whole
 
 _LEVELS_SHOWN = 24
 """Levels whose table is open at once."""
@@ -58,25 +56,16 @@ MEANINGS = {
 
 
 def write_report(calibration: Calibration, path: str | Path) -> None:
-    """Write the report of a calibration to an HTML file, under a temporary name first.
+    """Write the report of a calibration to an HTML file, whole or not at all.
 
     Raises
     ------
-    CalibrationError
+    WriteError
         The file cannot be written.
     """
-    path = Path(path)
     text = report_html(calibration)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise CalibrationError(
-            f"cannot write the report {path} ({error.strerror}): choose another place"
-        ) from error
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def report_html(calibration: Calibration) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import lzma
 import math
-import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import (
     DEFAULT_LEVEL_SET,
     LEVEL_COLOURS,
@@ -52,18 +51,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def save(ratio_map: RatioMap, path: Path) -> None:
     """Write `ratio_map` to `path` in the format of its suffix, complete or not at all."""
     data = encode(ratio_map, path.suffix)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise RatioMapError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise RatioMapError(f"cannot write {path}: {error.strerror}") from error
+    with written_whole(path) as partial:
+        partial.write_bytes(data)
 
 
 def load(path: Path, slots: int, level_set: tuple[int, ...]) -> RatioMap:

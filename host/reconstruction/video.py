@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import written_whole
 from focalloop.host.reconstruction.reconstruct import Float32
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
@@ -55,27 +55,18 @@ def write_video(
     Raises
     ------
     VideoError
+        If the frames cannot be encoded.
+    WriteError
         If the file cannot be written.
     """
     check_output(path)
     video = np.stack(windows)
     clips = (np.clip(video, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    if path.suffix.lower() == ".npz":
-        _write_whole(path, lambda name: np.savez(name, video=video, clips=clips, names=list(names)))
-    else:
-        frames = clips.reshape(-1, *clips.shape[2:])
-        _write_whole(path, lambda name: _encode(name, frames, frames_per_s))
-
-
-def _write_whole(path: Path, write: Callable[[str], None]) -> None:
-    """Let `write` fill a file beside `path`, then put it in its place."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            write(str(temporary))
-            temporary.replace(path)
-    except OSError as error:
-        raise VideoError(f"cannot write {path}: {error.strerror or error}") from error
+    with written_whole(path) as partial:
+        if path.suffix.lower() == ".npz":
+            np.savez(partial, video=video, clips=clips, names=list(names))
+        else:
+            _encode(str(partial), clips.reshape(-1, *clips.shape[2:]), frames_per_s)
 
 
 def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.scenes.clips import LUMA_WEIGHTS
-from focalloop.models.data.files import written_whole
 from focalloop.models.data.motion import Motion, view, warp, waves
 from focalloop.models.data.sources import Source, SourceError
 

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images
-from focalloop.models.data.files import write_windows
 from focalloop.models.data.sources import SourceError, checked_sha256
+from focalloop.models.data.windows_file import write_windows
 
 LICENCE = "Need for Speed: terms of its publishers"
 

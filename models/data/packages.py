@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.models.data.files import written_whole
+from focalloop.firmware_sim.files import written_whole
 
 DOWNLOAD_TIMEOUT_S = 1800.0
 """Longest a registry's client may take for one package."""

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import written_whole
 from focalloop.models.data.cut import SIDE, Cut, read_cut
-from focalloop.models.data.files import written_whole
 from focalloop.models.data.packages import Package, PackagedFile, obtain
 
 SLOTS = 16

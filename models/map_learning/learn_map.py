@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
 from focalloop.models.training import processes
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import OneMap
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.train import RATIO_MAP, aperture_over, validation_psnr
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 MAP_SIDE = 256
 """Height and width of the map that is written, pixels; being periodic, it fits other arrays."""

@@ -36,12 +36,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.ratio_generator import CELL, MARGIN, RatioGenerator
 from focalloop.models.map_learning.tile_budget import most_probable
 from focalloop.models.training import processes
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import repeated, tilted
-from focalloop.models.training.training_data import TrainError
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
 ERROR_FLOOR = 1e-4

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.models.errors import TrainError
 from focalloop.models.training.learner import ERROR_FLOOR, Learner
 from focalloop.models.training.map_source import repeated, tilted
 from focalloop.models.training.train import aperture_over
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 Tile = NDArray[np.uint8]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.paper import PaperNetwork, PaperSettings
-from focalloop.models.training.training_data import TrainError
 
 NetworkSettings = EdgeSettings | PaperSettings
 Network = EdgeNetwork | PaperNetwork

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 from torch import distributed, nn
 
-from focalloop.models.training.training_data import TrainError
+from focalloop.models.errors import TrainError
 
 BACKENDS = "cpu:gloo,cuda:nccl"
 

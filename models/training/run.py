@@ -24,8 +24,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.noise import preset
-from focalloop.models.data.files import written_whole
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import (
     NetworkSettings,
     default_settings,
@@ -35,7 +36,7 @@ from focalloop.models.networks.profiles import (
 from focalloop.models.training import processes
 from focalloop.models.training.learner import Learner, NotFiniteError
 from focalloop.models.training.run_log import RunLog
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from focalloop.models.data.files import written_whole
+from focalloop.firmware_sim.files import written_whole
 
 STEP = "step"
 """Column that orders the rows."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, LEVEL_COLOURS
-from focalloop.models.data.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import NetworkSettings, mismatch
 from focalloop.models.training.run import CHECKPOINT, load_checkpoint
-from focalloop.models.training.training_data import TrainError
 from focalloop.models.training.weights import load_weights, shipped_weights
 
 NONE = "none"

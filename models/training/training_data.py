@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.models.errors import TrainError
 
 _UNREADABLE = (
     OSError,
@@ -28,10 +28,6 @@ _UNREADABLE = (
     zlib.error,
     struct.error,
 )
-
-
-class TrainError(FocalloopError):
-    """Training data, settings or a run's folder that cannot be used; the text says what and why."""
 
 
 @dataclass(frozen=True, eq=False)

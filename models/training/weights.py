@@ -16,13 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from focalloop.firmware_sim.files import written_whole
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import (
     NetworkSettings,
     build_network,
     mismatch,
     settings_from,
 )
-from focalloop.models.training.training_data import TrainError
 from focalloop.models.zoo import FOLDER as ZOO
 
 SUFFIX = ".safetensors"
@@ -50,9 +51,8 @@ def save_weights(
     metadata = {"network": json.dumps(asdict(settings)), "origin": json.dumps(origin)}
     rounded = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(rounded, metadata))
-    temporary.replace(path)
+    with written_whole(path) as partial:
+        partial.write_bytes(save(rounded, metadata))
 
 
 def load_weights(

@@ -20,12 +20,13 @@ from benchmarks.relaxation import (
 )
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
 from focalloop.firmware_sim.noise import preset
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training.learner import Learner
 from focalloop.models.training.run import CHECKPOINT, LOG, RunSettings
 from focalloop.models.training.train import RATIO_MAP
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim import FocalloopError
+from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from tests.support import ROOT
 
@@ -135,7 +136,7 @@ def test_bad_files_are_refused_by_name(tmp_path, text, said):
 def test_files_that_cannot_be_read_or_written_are_said(tmp_path):
     with pytest.raises(NoiseProfileError, match="No such file"):
         NoiseProfile.load(tmp_path / "none.json")
-    with pytest.raises(NoiseProfileError, match="cannot write"):
+    with pytest.raises(WriteError, match="cannot write"):
         preset("paper").save(tmp_path / "missing" / "profile.json")
     (tmp_path / "huge.json").write_bytes(json.dumps([0] * 600_000).encode())
     with pytest.raises(NoiseProfileError, match="too large"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import DEFAULT_BAUD, Board
 from focalloop.host.captures.calibration_design import Design, plan
@@ -313,22 +314,9 @@ def _export(folder: Path, readings: Readings, result: Calibration) -> None:
 
 def _write(texts: Mapping[Path, str]) -> None:
     """Write all of them or none: each under a temporary name, and then all renamed."""
-    made: dict[Path, Path] = {}
-    path = Path()
-    try:
+    with ExitStack() as stack:
         for path, text in texts.items():
-            handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-            made[path] = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            made[path].chmod(0o644)  # mkstemp makes files that only their owner reads
-        for path, temporary in made.items():
-            temporary.replace(path)
-    except OSError as error:
-        raise CaptureError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        for temporary in made.values():
-            temporary.unlink(missing_ok=True)
+            stack.enter_context(written_whole(path)).write_text(text, encoding="utf-8")
 
 
 def _tell(result: Calibration) -> None:

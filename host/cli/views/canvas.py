@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import written_whole
 
 Anchor = Literal["start", "middle", "end"]
 """Which point of a text lies at its x; its y is the middle of a line of text."""
@@ -158,13 +159,8 @@ def written(path: Path, data: bytes) -> None:
 
     Raises
     ------
-    PictureError
+    WriteError
         The folder does not take it.
     """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise PictureError(f"cannot write {path}: {error.strerror}") from None
+    with written_whole(path) as partial:
+        partial.write_bytes(data)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from focalloop.calibration import CalibrationError, Estimate
+from focalloop.calibration import Estimate
 from focalloop.calibration.report.charts import Axis, block_side, number
 from focalloop.calibration.report.page import report_html, write_report
 from focalloop.calibration.result import Curve, Fit, Pattern
+from focalloop.firmware_sim.files import WriteError
 from tests.support.made_calibration import (
     BLACK_DN,
     LEVELS,
@@ -311,7 +312,7 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path):
     write_report(make_calibration(), path)
     assert path.read_text(encoding="utf-8") == report_html(make_calibration())
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(CalibrationError, match="choose another place"):
+    with pytest.raises(WriteError, match="cannot write"):
         write_report(make_calibration(), tmp_path / "missing" / "report.html")
 
 

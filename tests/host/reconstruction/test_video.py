@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.scenes.scene import SyntheticScene
 from focalloop.host.reconstruction.video import VideoError, write_video
@@ -50,7 +51,7 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
         write_video(path, [np.zeros((1, 2, 20000), np.float32)], ["wider than H.264 goes"])
     assert path.read_bytes() == b"before"
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(VideoError, match="cannot write"):
+    with pytest.raises(WriteError, match="cannot write"):
         write_video(tmp_path / "folder.npz", windows(), ["a", "b"])
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder.npz", "out.mp4"]
 

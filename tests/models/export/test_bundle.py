@@ -20,6 +20,7 @@ from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli import app
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.models.errors import TrainError
 from focalloop.models.export import bundle as export
 from focalloop.models.export.bundle import (
     ExportError,
@@ -38,7 +39,7 @@ from focalloop.models.networks.sensing import clean_reads
 from focalloop.models.training.map_source import OneMap, RandomTiles
 from focalloop.models.training.run import CHECKPOINT, RunSettings
 from focalloop.models.training.train import RATIO_MAP, NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights, save_weights
 from tests.support.tiny_bundle import tiny_network
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.learn_map import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.run import CHECKPOINT, LOG, RunSettings
 from focalloop.models.training.train import RATIO_MAP
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=8, context=4, blocks=1)
 QUICK = RunSettings(steps=10, batch=8, crop=16, warm_up_steps=2, network=SMALL)

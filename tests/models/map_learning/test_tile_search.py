@@ -12,6 +12,7 @@ from torch import Tensor
 
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.noise import preset
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.tile_search import (
     SearchSettings,
     altered,
@@ -23,7 +24,7 @@ from focalloop.models.map_learning.tile_search import (
 )
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
 QUICK = SearchSettings(

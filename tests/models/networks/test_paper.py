@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.paper import (
     PaperNetwork,
@@ -32,7 +33,7 @@ from focalloop.models.training.map_source import OneMap
 from focalloop.models.training.optimizer import Muon
 from focalloop.models.training.run import CHECKPOINT, RunSettings
 from focalloop.models.training.train import NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SMALL = PaperSettings(stages=1)
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.cli import app
+from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.learn_map import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
@@ -27,7 +28,7 @@ from focalloop.models.training.map_source import OneMap
 from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.train import NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 from tests.support import ROOT
 
 REPOSITORY = ROOT

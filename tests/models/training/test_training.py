@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.training.map_source import OneMap
@@ -19,7 +20,7 @@ from focalloop.models.training.run import CHECKPOINT, LOG, PLOT, Run, RunSetting
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.run_plot import draw
 from focalloop.models.training.train import RATIO_MAP, NetworkRun
-from focalloop.models.training.training_data import TrainError, TrainingData
+from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)

@@ -1,42 +1,17 @@
-"""Write files whole or not at all, and windows as they come."""
+"""Training data as a file, written window by window."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.errors import FocalloopError
-
-
-class WriteError(FocalloopError):
-    """A file cannot be written; what was there before is still there."""
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; it becomes `path` when the block ends without an error.
-
-    Raises
-    ------
-    WriteError
-        If the folder is missing or not writable, or the disk is full.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+from focalloop.firmware_sim.files import written_whole
 
 
 def write_windows(

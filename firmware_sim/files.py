@@ -1,0 +1,47 @@
+"""Writing files whole or not at all: the one way in which every package writes a file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from focalloop.firmware_sim.errors import FocalloopError
+
+
+class WriteError(FocalloopError):
+    """A file cannot be written; what was there before is still there."""
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name to write to; it becomes `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write. What it held before stays until the new content is whole and on the disk.
+
+    Yields
+    ------
+    Path
+        A name in the same folder with the same suffix, at which no file exists yet.
+
+    Raises
+    ------
+    WriteError
+        If the folder is missing or not writable, or the disk is full.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
