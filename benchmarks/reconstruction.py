@@ -55,13 +55,13 @@ class Subject:
 
     Attributes
     ----------
-    name
+    name : str
         Begins the names of its rows.
-    graph
+    graph : bytes
         ONNX.
-    ratio_map
+    ratio_map : RatioMap
         Of `SHAPE`.
-    network
+    network : Network or None
         The same in PyTorch, if there is any.
     """
 

@@ -55,21 +55,21 @@ class RelaxationSettings:
 
     Attributes
     ----------
-    budget
+    budget : float
         Wanted average measurements a pixel, above 0 and up to the largest level.
-    method
+    method : str
         One of `METHODS`.
-    period
+    period : tuple of int
         Height and width of the tile, pixels.
-    price
+    price : float
         Lambda at first: what a measurement a pixel costs.
-    dual_rate
+    dual_rate : float
         How fast the price follows what is over budget.
-    learning_rate
+    learning_rate : float
         Of the tile's numbers (Adam).
-    temperatures
+    temperatures : tuple of float
         Of the Gumbel-softmax, from first to last, falling geometrically.
-    judge_learns
+    judge_learns : bool
         Whether the network learns along under the tiles that are tried.
     """
 
@@ -97,9 +97,9 @@ class RelaxedRun(Run):
 
     Parameters
     ----------
-    relaxation
+    relaxation : RelaxationSettings
         How the tile is learned.
-    data, settings, device
+    data, settings, device : TrainingData or RunSettings or str
         As in `Run`. The learning rate of `settings` is that of the judge, if it learns.
 
     Raises
@@ -232,7 +232,7 @@ def straight_through(numbers: Tensor) -> Tensor:
 
     Parameters
     ----------
-    numbers
+    numbers : Tensor
         Any shape; the lowest fifth of their sigmoid is the lowest level, and so on.
 
     Returns
@@ -264,13 +264,13 @@ def gumbel(logits: Tensor, temperature: float, count: int, generator: torch.Gene
 
     Parameters
     ----------
-    logits
+    logits : Tensor
         (..., levels).
-    temperature
+    temperature : float
         Low ones have less biased, but noisier gradients.
-    count
+    count : int
         Draws.
-    generator
+    generator : Generator
         Of the draws, on the CPU.
 
     Returns
@@ -308,11 +308,11 @@ def reconstruct(learner: Learner, planes: Tensor, choice: Tensor) -> Tensor:
 
     Parameters
     ----------
-    learner
+    learner : Learner
         Whose network, of the edge profile, reconstructs.
-    planes
+    planes : Tensor
         (N, C, H, W).
-    choice
+    choice : Tensor
         (N, levels, H, W), one-hot, from the lowest level up.
     """
     network = learner.network

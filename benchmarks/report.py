@@ -14,11 +14,11 @@ class Row:
 
     Attributes
     ----------
-    name, value, unit
+    name, value, unit : str or float
         What was measured.
-    peer, peer_value
+    peer, peer_value : str or float
         What it is compared with, in the same unit.
-    ratio
+    ratio : float
         Of the two; a benchmark of times may turn it round, so that more is faster.
     """
 

@@ -59,17 +59,17 @@ class Task:
 
     Attributes
     ----------
-    data
+    data : TrainingData
         Windows.
-    network, weights
+    network, weights : NetworkSettings or dict of str to Tensor
         Settings and weights of the judge.
-    budget
+    budget : float
         Measurements a pixel.
-    minutes
+    minutes : float
         For each road.
-    period
+    period : int
         Side of the tile, pixels.
-    seed
+    seed : int
         Of every random choice.
     """
 
@@ -156,19 +156,19 @@ class RoadRow:
 
     Attributes
     ----------
-    road
+    road : str
         Who found it; ``hand-made`` or ``fixed`` for the peers.
-    name
+    name : str
         Of the road's tile, or of the peer's.
-    mean_level
+    mean_level : float
         Measurements a pixel.
-    psnr
+    psnr : float
         Mean over the held-out windows, dB.
-    over_hand_made, over_fixed
+    over_hand_made, over_fixed : float or None
         What it gains over the peers, dB; None where the budget has no such peer.
-    minutes
+    minutes : float
         What finding it took.
-    tile
+    tile : list of list of int
         Rows of levels.
     """
 

@@ -28,7 +28,7 @@ class LevelSummary:
 
     Attributes
     ----------
-    name, dark, exposure, light
+    name, dark, exposure, light : str or bool or float or float or None
         As of the `Level`.
     reads, pixels : int
         Reads of each pixel, and pixels measured.

@@ -33,33 +33,33 @@ class Order:
 
     Attributes
     ----------
-    folder
+    folder : Path
         Where its runs are kept.
-    data, footage
+    data, footage : Path or None
         What `focalloop data build` wrote, or one's own videos and pictures; one of the two.
-    ratio_map
+    ratio_map : str or None
         Map file, named tile or `RANDOM_TILES`, to train a network for.
-    budget
+    budget : float or None
         Average ratio of a map to learn and train a network for, in (0, `LARGEST_BUDGET`].
-    prices
+    prices : tuple of float
         Of a measurement, to learn a map at each. One of these three is given.
-    minutes, steps
+    minutes, steps : float or None or int or None
         How much may be spent; at least one.
-    map_share
+    map_share : float
         Part of it for a map that is learned with its network.
-    periods
+    periods : tuple of int
         Sides of the learned tile, in turn; empty for the usual ones.
-    search
+    search : bool
         Whether a search finds the tiles that the policy begins at.
-    credit, profile
+    credit, profile : str
         As in `focalloop.models.map_learning.policy` and `focalloop.models.networks.profiles`.
-    aperture
+    aperture : bool
         Whether to measure through the coded aperture.
-    start
+    start : str or None
         Weights to start from; None for what suits.
-    learning_rate
+    learning_rate : float or None
         None for what suits the start.
-    batch, crop, seed
+    batch, crop, seed : int
         As in `focalloop.models.training.run.RunSettings`.
 
     Raises

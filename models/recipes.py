@@ -75,16 +75,16 @@ class Base:
 
     Attributes
     ----------
-    data, settings, device
+    data, settings, device : TrainingData or RunSettings or str
         As in `Run`; the budget is that of all runs together, and start and learning rate come from
         here.
-    start
+    start : Start
         What the first run's network starts from.
-    watcher
+    watcher : Watcher
         Trains each run.
-    learning_rate
+    learning_rate : float or None
         Of all runs; None for what suits their start.
-    aperture
+    aperture : ndarray of bool or None
         Tile (T, h, w) of the coded aperture to learn maps under, or None.
     """
 

@@ -67,15 +67,15 @@ class Comparison:
 
     Parameters
     ----------
-    data
+    data : TrainingData
         To train on.
-    start
+    start : str
         Universal network: the name or file of its weights, or its checkpoint.
-    clips
+    clips : Clips
         To score on.
-    clips_file
+    clips_file : str
         Name to record beside the scores.
-    threads
+    threads : int, optional
         Of the processor, for training and for reconstruction.
     """
 
@@ -103,9 +103,9 @@ class Comparison:
 
         Parameters
         ----------
-        folder
+        folder : Path
             Of this run; gets the checkpoint, the bundle, and `SCORES` at last.
-        on_step
+        on_step : callable
             Called after every step of training; may set its `stop_wanted`.
 
         Returns

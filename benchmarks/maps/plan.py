@@ -38,28 +38,28 @@ class Entry:
 
     Attributes
     ----------
-    name
+    name : str
         Letters, digits, dots and dashes; the same for all seeds of one map.
-    method
+    method : str
         One of `METHODS`.
-    budget
+    budget : float
         Measurements a pixel that the map may cost on average.
-    steps
+    steps : int
         Of training.
-    seed
+    seed : int
         Of training.
-    tile
+    tile : str or hand_made.Tile or None
         Rows of levels, or a name of `hand_made`; for a random map, whose levels are scattered.
-    map
+    map : str or None
         Map file, instead of a tile; it may appear while earlier entries train.
-    aperture
+    aperture : bool
         Whether the sensor has the coded aperture.
-    profile
+    profile : str
         Of the network.
-    batch, crop, learning_rate, warm_up_steps
+    batch, crop, learning_rate, warm_up_steps : int or float
         As in `focalloop.models.training.run.RunSettings`; the rate suits networks that start from a
         universal one.
-    network
+    network : dict of str to any
         Settings in which the network differs from its profile.
     """
 

@@ -36,13 +36,13 @@ class Restored:
 
     Attributes
     ----------
-    name
+    name : str
         Of the clip.
-    slot
+    slot : int
         Which frame is shown.
-    video
+    video : ndarray of float32
         (T, H, W) in [0, 1].
-    ways
+    ways : tuple of Way
         Its restorations.
     """
 

@@ -38,17 +38,17 @@ class MapScore:
 
     Attributes
     ----------
-    name, method, budget, aperture, profile
+    name, method, budget, aperture, profile : str or float or bool
         As in `benchmarks.maps.plan.Entry`.
-    measurements
+    measurements : float
         A pixel and window on average, ``r_avg * T``.
-    seeds
+    seeds : int
         Trainings that were averaged.
-    psnr, ssim
+    psnr, ssim : ndarray of float64
         (clips,) mean over the seeds, dB and 0 to 1.
-    validation_psnr
+    validation_psnr : float
         Of training, mean over the seeds: what a map may be chosen by.
-    tile
+    tile : list of list of int or None
         Rows of levels; None for a random map.
     """
 

@@ -62,11 +62,11 @@ class Axis:
 
     Attributes
     ----------
-    label
+    label : str
         With the unit.
-    low, high
+    low, high : float
         Values at the left or lower and at the right or upper end; they may be in falling order.
-    log
+    log : bool
         Logarithmic; both ends are then above 0.
     """
 
@@ -137,9 +137,9 @@ class Chart:
 
     Parameters
     ----------
-    x, y
+    x, y : Axis
         Its axes.
-    about
+    about : str
         What it shows, for those who cannot see it.
     """
 
@@ -261,9 +261,9 @@ def map_figure(values: NDArray[np.floating], unit: str, about: str) -> str:
     values : ndarray of float, shape (H, W)
         NaN where nothing was measured, which stays clear. An array of more than 320 pixels a side
         is averaged in square blocks.
-    unit
+    unit : str
         Of the values, after the figures of the scale.
-    about
+    about : str
         What it shows, for those who cannot see it.
 
     Returns

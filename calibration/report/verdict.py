@@ -24,7 +24,7 @@ class Verdict:
 
     Attributes
     ----------
-    mood
+    mood : {'good', 'warn', 'bad'}
         ``good``: trust it; ``warn``: with the warnings in mind; ``bad``: the model is not this
         sensor's.
     headline : str

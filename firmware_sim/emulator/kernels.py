@@ -339,7 +339,7 @@ def capture(
 
     Parameters
     ----------
-    scene, aperture, order, rows, light
+    scene, aperture, order, rows, light : see `integrate`
         As for `integrate`.
     fixed : FixedPattern
         Differences between pixels.

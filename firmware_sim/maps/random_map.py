@@ -19,9 +19,9 @@ def shares_for_mean(
 
     Parameters
     ----------
-    mean_level
+    mean_level : float
         Wanted measurements a pixel, from the smallest level to the largest.
-    level_set
+    level_set : sequence of int, optional
         Levels to use.
 
     Returns

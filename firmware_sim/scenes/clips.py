@@ -79,19 +79,19 @@ def load_clips(
 
     Parameters
     ----------
-    path
+    path : str or Path
         An ``.npz`` with ``clips (N, T, H, W)``, 0..255 or floats in 0..1, and optionally
         ``names (N,)``; a ``.mat`` of the SCI benchmark with ``orig (H, W, F)``; a video file; a
         folder of frames (``00001.jpg`` ..., also the Need for Speed layout
         ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos or ``.mat`` files. Video
         is cut into consecutive windows that do not overlap; a rest shorter than a window is left
         out.
-    slots
+    slots : int, optional
         Frame slots T of a clip.
-    size
+    size : tuple of int or None, optional
         ``(H, W)`` to bring every frame to: resized, keeping its shape, until it covers the size,
         then cropped in the middle. By default frames keep their size, and must agree.
-    max_clips
+    max_clips : int or None, optional
         Stop after this many clips.
 
     Raises
@@ -129,7 +129,7 @@ class GrayConverter:
 
     Parameters
     ----------
-    size
+    size : tuple of int or None, optional
         ``(H, W)`` to bring every frame to, as `load_clips` does; by default frames keep theirs.
     """
 

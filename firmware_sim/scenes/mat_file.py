@@ -44,9 +44,9 @@ class MatVariable:
 
     Attributes
     ----------
-    name, shape
+    name, shape : str or tuple of int
         As in MATLAB.
-    dtype
+    dtype : np.dtype[Any] or None
         Of its numbers; None where it is no array of real numbers.
     """
 

@@ -67,9 +67,9 @@ def open_scene(
 
     Parameters
     ----------
-    spec
+    spec : str or Path
         ``"synthetic"``, ``"camera:N"``, or a path that `load_clips` reads.
-    seed
+    seed : int, optional
         Picture of the synthetic scene; the others do not use it.
 
     Raises
@@ -249,9 +249,9 @@ class CameraScene:
 
     Parameters
     ----------
-    device
+    device : str
         A device name such as ``/dev/video0`` (Video4Linux), or whatever `device_format` opens.
-    device_format
+    device_format : str, optional
         FFmpeg input device.
 
     Raises

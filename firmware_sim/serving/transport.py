@@ -41,12 +41,12 @@ class PtyServer(BoardServer):
 
     Parameters
     ----------
-    board, baud
+    board, baud : VirtualBoard or int
         As for :class:`BoardServer`.
     link : Path, optional
         Symbolic link to make to the device, which has another name each time; a link that is
         there already is replaced.
-    faults, on_fault
+    faults, on_fault : Faults or callable, optional
         As for :class:`BoardServer`.
 
     Raises
@@ -133,7 +133,7 @@ class TcpServer(BoardServer):
 
     Parameters
     ----------
-    board, baud, faults, on_fault
+    board, baud, faults, on_fault : VirtualBoard or int or Faults or callable
         As for :class:`BoardServer`.
     host : str
         Address to listen on. The protocol knows no passwords: only loopback is safe.

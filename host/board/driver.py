@@ -71,7 +71,7 @@ class Driver:
 
     Parameters
     ----------
-    url, baud, timeout_s, reconnect_timeout_s
+    url, baud, timeout_s, reconnect_timeout_s : str or int or float
         As for :class:`focalloop.host.link.connection.Connection`.
     tell : callable
         Takes sentences for the user.

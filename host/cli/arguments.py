@@ -22,10 +22,10 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
 
     Parameters
     ----------
-    spec
+    spec : str
         A name in `NAMED_TILES`, the path of a ``.npz`` or ``.png`` map, or a bundle by its shipped
         name or the path of its folder or ``.zip``.
-    shape
+    shape : tuple of int or None, optional
         Array size ``(H, W)`` to fit it to; by default a file's own, `DEFAULT_SHAPE` for a tile.
 
     Raises

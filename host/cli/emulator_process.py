@@ -34,7 +34,7 @@ class EmulatorProcess:
 
     Parameters
     ----------
-    *options
+    *options : str
         Command-line options of ``focalloop emulate``.
     """
 

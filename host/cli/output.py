@@ -32,7 +32,7 @@ def emit_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
 
     Parameters
     ----------
-    document
+    document : any
         Any value the standard JSON encoder takes; NaN and infinities are refused, since they are
         not JSON.
     """

@@ -30,15 +30,15 @@ class PageSettings:
 
     Attributes
     ----------
-    host
+    host : str
         Address to bind to.
-    port
+    port : int or None
         0 for any free one; None for the default one or the next free.
-    token
+    token : str or None
         Bearer token, if one is asked for.
-    open
+    open : bool
         Open a browser.
-    json
+    json : bool
         Print one JSON document once the first window has been rebuilt.
     """
 

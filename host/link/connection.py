@@ -98,13 +98,13 @@ class Connection:
 
     Parameters
     ----------
-    url, baud
+    url, baud : str or int
         As for :class:`focalloop.host.link.port.Port`.
     timeout_s : float
         Patience with the first handshake and with every request.
     reconnect_timeout_s : float
         How long a request waits for a vanished board.
-    on_frame, on_status, on_tick
+    on_frame, on_status, on_tick : callable
         As for :class:`focalloop.host.link.link.Link`.
     on_lost : callable
         Called with the reason when the board vanishes.

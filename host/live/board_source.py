@@ -29,7 +29,7 @@ class BoardAt:
 
     Attributes
     ----------
-    url
+    url : str
         As `Board.open` takes it.
     """
 

@@ -53,11 +53,11 @@ class Calibrator:
 
     Parameters
     ----------
-    errands
+    errands : Errands
         Takes the work, for the board cannot stream meanwhile.
-    ledger
+    ledger : Ledger
         Takes what happens.
-    board
+    board : callable
         The session's board, None where none is connected.
     """
 
@@ -85,7 +85,7 @@ class Calibrator:
 
         Parameters
         ----------
-        reads
+        reads : int, optional
             Reads of every pixel at every level, 2 to `MAX_READS`.
 
         Raises

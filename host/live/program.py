@@ -29,11 +29,11 @@ class Program:
 
     Parameters
     ----------
-    ledger
+    ledger : Ledger
         Takes what happens.
-    bundle
+    bundle : str or None
         As for `Rebuilder`.
-    ratio_map
+    ratio_map : RatioMap or None
         Map to begin with; by default the bundle's own, or `DEFAULT_TILE` without one.
     """
 

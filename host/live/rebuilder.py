@@ -63,7 +63,7 @@ class Rebuilder:
 
     Parameters
     ----------
-    bundle
+    bundle : str or None, optional
         Name or path of a bundle, `NETWORK_FREE`, or None for the default bundle, or without a
         network where that is not shipped.
 

@@ -85,13 +85,13 @@ class LiveSession:
 
     Parameters
     ----------
-    source
+    source : BoardSource
         Where the board comes from.
-    bundle
+    bundle : str or None, optional
         As for `Rebuilder`.
-    ratio_map
+    ratio_map : RatioMap or None, optional
         Map to begin with; by default the bundle's own, or a tile of two measurements a pixel.
-    scene, profile
+    scene, profile : str, optional
         What is known of the board's scene and noise, for the state.
 
     Attributes

@@ -73,16 +73,16 @@ class Bundle:
 
     Attributes
     ----------
-    name
+    name : str
         As in ``bundle.json``, e.g. ``edge-learned-2of16``.
-    ratio_map
+    ratio_map : RatioMap
         The map the network was trained for, or, where that is any map, one to begin with;
         `RatioMap.tiled_to` fits it to another array.
-    network
+    network : bytes
         Contents of ``reconstruct.onnx``.
-    noise_profile
+    noise_profile : NoiseProfile
         The noise it was trained with.
-    meta
+    meta : dict of str to any
         All of ``bundle.json``: training recipe, data, scores and the commands that gave them.
     """
 
@@ -125,7 +125,7 @@ class Bundle:
 
         Parameters
         ----------
-        ratio_map
+        ratio_map : RatioMap
             Of any T, size and aperture; (H, W) levels. It suits if it is the bundle's own fitted to
             that size, or, with a `reach`, if it has the bundle's T and aperture, no level that is
             not the bundle's, and something measured within `reach` pixels of each pixel.

@@ -37,13 +37,13 @@ class Evaluation:
 
     Attributes
     ----------
-    bundle
+    bundle : str
         What reconstructed: a bundle's name, ``network-free`` or ``initial``.
-    r_avg
+    r_avg : float
         Average ratio of the map, measurements against full readout.
-    seed, profile
+    seed, profile : int or str
         The emulator's seed and noise profile.
-    clips
+    clips : tuple of ClipScore
         Scores in the order of the clips.
     """
 
@@ -130,15 +130,15 @@ def evaluate(
 
     Parameters
     ----------
-    clips
+    clips : Clips
         The truth, ``(N, T, H, W) uint8``.
-    ratio_map
+    ratio_map : RatioMap
         Fitted to the clips' size by repeating its tile where that differs.
-    profile
+    profile : NoiseProfile
         Noise of the emulated sensor.
-    name
+    name : str
         What to call the reconstruction in the result.
-    progress
+    progress : callable, optional
         Called after each clip.
 
     Raises

@@ -29,7 +29,7 @@ def mse(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
 
     Parameters
     ----------
-    video, truth
+    video, truth : ndarray of generic
         Same shape; float in [0, 1], or uint8 where 255 is 1.
 
     Raises

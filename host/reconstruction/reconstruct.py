@@ -52,14 +52,14 @@ def initial_reconstruction(
 
     Parameters
     ----------
-    reads
+    reads : Float32
         ``(..., R, H, W)`` signal units, a pixel's measurements first to last, zero-padded; R is at
         least the largest level present.
-    levels
+    levels : ndarray of uint8
         ``(H, W)``, each 0 or a divisor of `slots`.
-    slots
+    slots : int
         Frame slots T of the window.
-    aperture
+    aperture : ndarray of bool or None, optional
         Coded aperture ``B (T, H, W)``, if one was used.
 
     Returns
@@ -168,11 +168,11 @@ class OnnxReconstructor:
 
     Parameters
     ----------
-    model
+    model : bytes
         Contents of ``reconstruct.onnx``: inputs ``reads (N, 8, H, W) float32``, ``levels
         (N, H, W) uint8`` and, where one is used, ``aperture (N, T, H, W) uint8``; output ``video
         (N, T, H, W) float32``. H and W are free.
-    threads
+    threads : int, optional
         Threads inside one reconstruction. One gives the best throughput where several windows are
         reconstructed at the same time; two the shortest wait for one window on two cores.
 

@@ -41,15 +41,15 @@ def write_video(
 
     Parameters
     ----------
-    path
+    path : Path
         ``.mp4`` or ``.mkv``: the windows one after the other in H.264, full-range gray, near
         lossless. ``.npz``: ``video (N, T, H, W) float32`` as it is, ``clips (N, T, H, W) uint8``
         clipped and rounded, which every command takes as clips, and ``names (N,)``.
-    windows
+    windows : sequence of Float32
         ``(T, H, W)`` each, 1.0 is white.
-    names
+    names : sequence of str
         One for each window.
-    frames_per_s
+    frames_per_s : float, optional
         Speed at which an ``.mp4`` or ``.mkv`` plays.
 
     Raises

@@ -76,11 +76,11 @@ def create_app(
 
     Parameters
     ----------
-    source
+    source : LiveSource
         Session that is shown and steered.
-    token
+    token : str or None, optional
         Bearer token that every request but the page's own files needs; None asks for none.
-    host_names
+    host_names : tuple of str or None, optional
         Names the Host header may carry (see `focalloop.host.service.gate`); None allows any.
     """
     app = FastAPI(

@@ -30,9 +30,9 @@ def listen(host: str, port: int | None) -> socket.socket:
 
     Parameters
     ----------
-    host
+    host : str
         Name or address to bind to.
-    port
+    port : int or None
         Port; 0 for any free one; None for `DEFAULT_PORT` or, where that is taken, the next free.
 
     Raises

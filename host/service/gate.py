@@ -38,11 +38,11 @@ class Gate:
 
     Parameters
     ----------
-    app
+    app : ASGIApp
         What lies behind.
-    token
+    token : str or None
         Bearer token, taken from ``Authorization`` or ``?token=``; None asks for none.
-    host_names
+    host_names : iterable of str or None
         Names that the Host header may carry, without port; None allows any.
     """
 

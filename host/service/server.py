@@ -36,9 +36,9 @@ class Service:
 
     Parameters
     ----------
-    app
+    app : FastAPI
         From `focalloop.host.service.create_app`.
-    sock
+    sock : socket.socket
         From `focalloop.host.service.binding.listen`.
     """
 

@@ -30,7 +30,7 @@ class Display:
 
     Parameters
     ----------
-    command
+    command : str
         That the runs were started with, for their record.
     """
 

@@ -50,15 +50,15 @@ class BuildSettings:
 
     Attributes
     ----------
-    windows
+    windows : int
         How many.
-    size
+    size : int
         Height and width in pixels.
-    slots
+    slots : int
         Frames a window, T.
-    seed
+    seed : int
         Of every random choice.
-    validation_share, video_share
+    validation_share, video_share : float
         The part of all windows that is held out, and the part that is cut from real video.
     """
 
@@ -93,13 +93,13 @@ def build_windows(
 
     Parameters
     ----------
-    sources
+    sources : sequence of Source
         Photographs, cut-outs and videos; each split needs at least one photograph or video.
-    settings
+    settings : BuildSettings
         How many windows, how large, and the seed.
-    processes
+    processes : int or None, optional
         Worker processes; all processors where not given. The result does not depend on it.
-    progress
+    progress : callable or None, optional
         Called with the number of windows done.
 
     Returns

@@ -35,13 +35,13 @@ class Cut:
 
     Attributes
     ----------
-    first_frame
+    first_frame : int
         Number of the first frame, in display order from 0.
-    frames
+    frames : int
         How many.
-    size
+    size : tuple of int
         ``(rows, columns)`` that a whole frame is averaged down to.
-    top, left
+    top, left : int
         First row and column of the 256x256 crop in the smaller frame.
     """
 

@@ -127,17 +127,17 @@ def footage_data(
 
     Parameters
     ----------
-    path
+    path : Path
         A video file, or a folder with, at any depth: video files; folders of numbered frames
         (``00001.jpg`` ..., ``frame_0001.png`` ...), each taken for a video; and pictures of other
         names, which the camera pans over.
-    settings
+    settings : BuildSettings, optional
         As for `build_windows`; `video_share` is the part of windows with the footage's own motion.
-    progress
+    progress : callable or None, optional
         Called with the number of windows done.
-    processes
+    processes : int or None, optional
         Worker processes; all processors where not given. The result does not depend on it.
-    on_video
+    on_video : callable, optional
         Called with the name of each video before it is decoded.
 
     Returns

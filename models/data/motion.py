@@ -25,11 +25,11 @@ class Motion:
 
     Attributes
     ----------
-    shift
+    shift : ndarray of float64
         (T, 2) x and y in output pixels.
-    angle
+    angle : ndarray of float64
         (T,) radians.
-    zoom
+    zoom : ndarray of float64
         (T,) scale factors.
     """
 
@@ -74,15 +74,15 @@ def view(
 
     Parameters
     ----------
-    motion
+    motion : Motion
         Of the camera.
-    slot
+    slot : int
         Frame number.
-    size
+    size : int
         Side of the frame, pixels.
-    tilt
+    tilt : ndarray of float64
         (2,) perspective in x and y, 1/pixel.
-    ripple
+    ripple : Displacement or None
         Added to what a rigid scene would show.
     """
     axis = np.linspace(-size / 2, size / 2, GRID + 1)

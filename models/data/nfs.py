@@ -41,19 +41,19 @@ class NfsSettings:
 
     Attributes
     ----------
-    segments, held_out_segments
+    segments, held_out_segments : int
         Of each video to train on, and of each that is held out: validation comes round often, so a
         few have to do. All that there are of a video that has fewer.
-    size
+    size : int
         Height and width in pixels.
-    fit
+    fit : Fit
         How frames come to it: ``crop`` takes a square of the frame's height, at a place across that
         is random for each segment; ``resize`` squeezes the whole frame, as the paper's code does.
-    held_out_share
+    held_out_share : float
         Part of the videos that is for validation.
-    slots
+    slots : int
         Frames a segment, T.
-    seed
+    seed : int
         Of the split and of every segment.
     """
 
@@ -72,13 +72,13 @@ class NfsVideo:
 
     Attributes
     ----------
-    name
+    name : str
         Of its folder.
-    frames
+    frames : tuple of Path
         Its images in order.
-    starts
+    starts : tuple of int
         Every frame that T consecutive ones begin at.
-    annotated
+    annotated : int or None
         Lines of its annotation file; None without one.
     """
 
@@ -165,15 +165,15 @@ def write_nfs(
 
     Parameters
     ----------
-    videos
+    videos : sequence of NfsVideo
         As `find_videos` returns.
-    output
+    output : Path
         The ``.npz`` to write, whole or not at all: what ``focalloop train --data`` takes.
-    settings
+    settings : NfsSettings
         How many segments, how large, and the seed.
-    processes
+    processes : int or None, optional
         Worker processes; all processors where not given.
-    progress
+    progress : callable, optional
         Called with the segments done and their total.
 
     Returns

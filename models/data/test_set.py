@@ -36,13 +36,13 @@ class ClipRecipe:
 
     Attributes
     ----------
-    name
+    name : str
         As in `evaluate`'s tables.
-    file
+    file : PackagedFile
         The video.
-    licence
+    licence : str
         Of the package; a clip whose own origin the package does not state says so.
-    cut
+    cut : Cut
         The part of the video.
     """
 
@@ -140,13 +140,13 @@ class Agreement:
 
     Attributes
     ----------
-    name
+    name : str
         Of both clips.
-    differing_pixels
+    differing_pixels : int
         Out of ``16*256*256``.
-    max_difference_dn
+    max_difference_dn : int
         Largest difference of a pixel, of 255.
-    psnr_db
+    psnr_db : float or None
         Over all frames, peak 255; None where the clips are equal.
     """
 

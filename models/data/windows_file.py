@@ -24,13 +24,13 @@ def write_windows(
 
     Parameters
     ----------
-    path
+    path : Path
         Of the file.
-    shape
+    shape : tuple of int
         ``(N, T, S, S)`` of ``clips``.
-    clips
+    clips : iterable of ndarray of uint8
         N windows.
-    others
+    others : callable
         Gives the other arrays by name, once all windows are written.
 
     Returns

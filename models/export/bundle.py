@@ -74,11 +74,11 @@ class Score:
 
     Attributes
     ----------
-    set
+    set : str
         What was evaluated.
-    command
+    command : str
         That gave the numbers.
-    evaluation
+    evaluation : dict of str to any
         The JSON that ``focalloop evaluate --json`` printed.
     """
 
@@ -110,16 +110,16 @@ def export_run(
 
     Parameters
     ----------
-    run
+    run : Path
         Folder of ``focalloop train``.
-    bundle
+    bundle : Path
         Folder to write; its name becomes the bundle's.
-    scores
+    scores : sequence of Score, optional
         Evaluations of this very network, to be recorded.
-    calibration
+    calibration : TrainingData or None, optional
         Windows to calibrate 8-bit arithmetic on (`focalloop.models.export.int8`); float32 where not
         given.
-    first_map
+    first_map : RatioMap or None, optional
         Map that a board is to begin with, for a network of any map; others bring theirs.
 
     Returns

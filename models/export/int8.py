@@ -55,11 +55,11 @@ def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfil
 
     Parameters
     ----------
-    windows
+    windows : ndarray of uint8
         (N, T, H, W); 255 is white.
-    ratio_map
+    ratio_map : RatioMap
         What measures them, fitted to their size.
-    noise
+    noise : NoiseProfile
         Shot and read noise of the reads.
     """
     fitted = ratio_map.tiled_to(*windows.shape[2:])
@@ -99,15 +99,15 @@ def calibrated(
 
     Parameters
     ----------
-    graph
+    graph : bytes
         An exported network (`focalloop.models.export.bundle.to_onnx`).
-    data
+    data : TrainingData
         Training windows calibrate, validation windows tell the loss.
-    ratio_map
+    ratio_map : RatioMap
         What measures the windows.
-    noise
+    noise : NoiseProfile
         Shot and read noise of the reads.
-    for_any
+    for_any : RandomTiles or None, optional
         For a network of any map: measures each window under another tile instead.
 
     Returns
@@ -139,9 +139,9 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
 
     Parameters
     ----------
-    graph
+    graph : bytes
         An exported network (`focalloop.models.export.bundle.to_onnx`).
-    windows
+    windows : sequence of Inputs
         Inputs by name, to calibrate on.
 
     Returns

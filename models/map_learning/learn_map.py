@@ -37,14 +37,14 @@ class MapRun(Run):
 
     Parameters
     ----------
-    policy
+    policy : PolicySettings
         How the map is learned.
-    data, settings, device
+    data, settings, device : TrainingData or RunSettings or str
         As in `Run`; each process's share of the batch is a multiple of the tiles that are
         compared on a scene, for all policies that start.
-    aperture
+    aperture : ndarray of bool or None, optional
         Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
-    first
+    first : sequence of ndarray of uint8 or None, optional
         Tiles that the policies begin at, as many as there are policies, or None.
     """
 

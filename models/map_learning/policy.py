@@ -56,34 +56,34 @@ class PolicySettings:
 
     Attributes
     ----------
-    budget
+    budget : float or None
         Wanted average measurements a pixel, ``r_avg * T``; None holds the price where it starts.
-    price
+    price : float
         What a measurement costs at first: lambda of CRL Eq. 6.
-    credit
+    credit : str
         One of `CREDITS`.
-    radius
+    radius : int
         Of the neighbourhood, pixels.
-    periods
+    periods : tuple of int
         Side of the tile, pixels: each for an equal part of the run, the next starting from the
         last, repeated.
-    tiles_per_scene
+    tiles_per_scene : int
         Samples that are compared on the same scene.
-    starts
+    starts : int
         Policies that learn side by side, from other first logits, for `trial` of the run; the best
         goes on alone. Tiles have many local optima.
-    trial
+    trial : float
         That share of the run.
-    network_every
+    network_every : int
         Steps of the policy for one of the network, which takes three times as long.
-    exploration
+    exploration : float
         Share of uniform choice mixed into the policy at first; it falls as ``1/(1 + step/1000)``,
         and to nothing at the end.
-    entropy_bonus
+    entropy_bonus : float
         Weight of the policy's entropy at first; it falls to nothing over a period's part.
-    learning_rate
+    learning_rate : float
         Of the logits (Adam).
-    dual_rate
+    dual_rate : float
         How fast the price follows what is over budget.
     """
 
@@ -118,11 +118,11 @@ class TilePolicy:
 
     Parameters
     ----------
-    settings
+    settings : PolicySettings
         How it learns.
-    seed
+    seed : sequence of int, optional
         Of the first logits, which differ a little so that cells can take different parts.
-    first
+    first : ndarray of uint8 or None, optional
         Tile (h, w) to begin at, e.g. one that a search found, instead of anywhere.
     """
 
@@ -207,14 +207,14 @@ class TilePolicy:
 
         Parameters
         ----------
-        index
+        index : Tensor
             What `sample` drew.
-        errors
+        errors : Tensor
             (N, S, S) squared error of every pixel; each `tiles_per_scene` consecutive samples
             measured the same scene.
-        explore
+        explore : float
             Of that sample.
-        bonus
+        bonus : float
             Weight of the entropy.
         """
         chances = self.probabilities(explore)

@@ -29,11 +29,11 @@ class RatioGenerator(nn.Module):
 
     Parameters
     ----------
-    height, width
+    height, width : int
         Of the array, pixels.
-    levels
+    levels : int, optional
         How many levels a pixel chooses from.
-    features
+    features : int, optional
         Channels inside.
     """
 

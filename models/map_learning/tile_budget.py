@@ -15,11 +15,11 @@ def most_probable(
 
     Parameters
     ----------
-    scores
+    scores : ndarray of float64
         (cells, levels) log-probabilities.
-    levels
+    levels : ndarray of int64
         Measurements of each level.
-    reads
+    reads : int
         Wanted sum.
 
     Returns

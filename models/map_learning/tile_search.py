@@ -48,9 +48,9 @@ class Ranked:
 
     Attributes
     ----------
-    tile
+    tile : Tile
         (h, w) levels, in canonical form.
-    psnr
+    psnr : float
         Mean over the crops, dB; of use beside that of tiles on the same crops.
     """
 
@@ -64,20 +64,20 @@ class SearchSettings:
 
     Attributes
     ----------
-    period
+    period : tuple of int
         Height and width of the tiles, pixels; smaller periods that divide it are among them.
-    candidates, crops
+    candidates, crops : int
         Tiles at the start of a generation, and the crops each is scored on first; the first
         generation is `BROAD`.
-    finalists
+    finalists : int
         Tiles at the end of a generation, which the next one starts from.
-    crop
+    crop : int
         Side of a crop, pixels.
-    lessons
+    lessons : int
         Steps that the judge takes between generations.
-    generations, minutes
+    generations, minutes : int or None or float or None
         The budget: whichever is reached first ends the search, but no generation is cut short.
-    seed
+    seed : int
         Of every random choice.
     """
 
@@ -113,17 +113,17 @@ def search_tiles(
 
     Parameters
     ----------
-    learner
+    learner : Learner
         The judge: its network, trained on random tiles, which learns on.
-    data
+    data : TrainingData
         Crops are cut from its training windows.
-    budget
+    budget : float
         Measurements a pixel; tiles cost as many whole measurements as come nearest.
-    settings
+    settings : SearchSettings or None, optional
         How much is tried.
-    aperture
+    aperture : ndarray of bool or None, optional
         Tile (T, h, w) of the coded aperture that tiles are judged under, or None.
-    progress
+    progress : callable or None, optional
         Called after every generation with its number, from 1, and its finalists.
 
     Returns

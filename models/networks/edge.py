@@ -37,17 +37,17 @@ class EdgeSettings:
 
     Attributes
     ----------
-    slots
+    slots : int
         Frames a window, T.
-    width
+    width : int
         Channels of the residual blocks.
-    context
+    context : int
         Channels that describe the levels of a cell.
-    blocks
+    blocks : int
         Residual blocks on the cells.
-    aperture
+    aperture : bool
         Whether measurements are taken through a coded aperture, which is then a third input.
-    profile
+    profile : {'edge'}
         Tells these settings from another profile's, in a file.
     """
 
@@ -114,12 +114,12 @@ class EdgeNetwork(nn.Module):
 
         Parameters
         ----------
-        reads
+        reads : Tensor
             (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
             measurement, zero where it takes fewer.
-        levels
+        levels : Tensor
             (N, H, W) uint8, measurements a window of each pixel.
-        aperture
+        aperture : Tensor or None, optional
             (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
 
         Returns
@@ -139,9 +139,9 @@ class EdgeNetwork(nn.Module):
 
         Parameters
         ----------
-        planes
+        planes : Tensor
             (N, C, H, W), as `brightness` sorts them.
-        masks
+        masks : Tensor
             (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
         """
         height, width = masks.shape[-2:]

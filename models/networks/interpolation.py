@@ -31,12 +31,12 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
 
     Parameters
     ----------
-    planes
+    planes : Tensor
         (N, C, H, W), as `focalloop.models.networks.sensing.brightness` sorts reads by level; C = 1
         + 2 + 4 + 8.
-    masks
+    masks : Tensor
         (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
-    slots
+    slots : int, optional
         T.
 
     Returns
@@ -71,13 +71,13 @@ def consistent(
 
     Parameters
     ----------
-    video
+    video : Tensor
         (N, T, H, W).
-    planes, masks
+    planes, masks : Tensor
         As in `interpolated`.
-    aperture
+    aperture : Tensor or None, optional
         (N, T, H, W), 1 where a pixel is open, or None.
-    share
+    share : Tensor or None, optional
         (levels,) of the way, for each level; all of it where not given. Reads of short spans are
         noisy, and are not to be believed to the last digit.
     """

@@ -33,15 +33,15 @@ class PaperSettings:
 
     Attributes
     ----------
-    slots
+    slots : int
         Frames a window, T.
-    features
+    features : int
         Channels at full resolution, and the width of an attention head.
-    stages
+    stages : int
         Spectral-wise transformers in a row.
-    aperture
+    aperture : bool
         Whether measurements are taken through a coded aperture, which is then a third input.
-    profile
+    profile : {'paper'}
         Tells these settings from another profile's, in a file.
     """
 
@@ -63,9 +63,9 @@ class SpectralAttention(nn.Module):
 
     Parameters
     ----------
-    channels
+    channels : int
         C, a multiple of `head`.
-    head
+    head : int
         Channels a head.
     """
 
@@ -204,12 +204,12 @@ class PaperNetwork(nn.Module):
 
         Parameters
         ----------
-        reads
+        reads : Tensor
             (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
             measurement, zero where it takes fewer.
-        levels
+        levels : Tensor
             (N, H, W) uint8, measurements a window of each pixel.
-        aperture
+        aperture : Tensor or None, optional
             (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
 
         Returns

@@ -18,13 +18,13 @@ def clean_reads(
 
     Parameters
     ----------
-    scene
+    scene : Tensor
         (N, T, H, W) float in [0, 1].
-    levels
+    levels : Tensor
         (N or 1, H, W) integer; each value 0 or a divisor of T up to `max_reads`.
-    aperture
+    aperture : Tensor or None, optional
         Coded aperture B, (N or 1, T, H, W), 1 where a pixel is open; always open where not given.
-    max_reads
+    max_reads : int, optional
         Planes of the result.
 
     Returns
@@ -74,13 +74,13 @@ def brightness(
 
     Parameters
     ----------
-    reads
+    reads : Tensor
         (N, K, H, W) signal e.
-    levels
+    levels : Tensor
         (N, H, W) integer.
-    slots
+    slots : int, optional
         T.
-    aperture
+    aperture : Tensor or None, optional
         (N, T, H, W), as in `clean_reads`.
 
     Returns

@@ -32,17 +32,17 @@ class Learner:
 
     Parameters
     ----------
-    settings
+    settings : NetworkSettings
         Of the network, whose profile they decide.
-    noise
+    noise : NoiseProfile
         Shot and read noise to train under.
-    average_decay
+    average_decay : float, optional
         Of the exponential moving average of the weights, which is what is validated and exported.
-    bfloat16
+    bfloat16 : bool, optional
         Compute convolutions in bfloat16, where the device has it.
-    device
+    device : str, optional
         ``"cpu"`` or ``"cuda"``.
-    alone
+    alone : bool, optional
         Share nothing with the other processes of a distributed run.
     """
 
@@ -88,15 +88,15 @@ class Learner:
 
         Parameters
         ----------
-        scene
+        scene : Tensor
             (N, T, H, W) in [0, 1].
-        levels
+        levels : Tensor
             (N, H, W).
-        aperture
+        aperture : Tensor or None
             (1 or N, T, H, W), or None.
-        learning_rate
+        learning_rate : float
             Of the inner convolutions.
-        generator
+        generator : Generator
             Of the noise, on the CPU.
 
         Returns

@@ -25,11 +25,11 @@ class MapSource(Protocol):
 
     Attributes
     ----------
-    name
+    name : str
         Identifies the source in checkpoints.
-    slots
+    slots : int
         Frames a window, T.
-    aperture
+    aperture : ndarray of bool or None
         Coded aperture (T, h, w) bool that repeats over the array, or None.
     """
 

@@ -26,9 +26,9 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
     Parameters
     ----------
-    matrix
+    matrix : Tensor
         (rows, columns), preferably rows <= columns.
-    iterations
+    iterations : int, optional
         Of Newton-Schulz; five bring the singular values to between about 0.7 and 1.2.
     """
     a, b, c = NEWTON_SCHULZ
@@ -44,9 +44,9 @@ class Muon:
 
     Parameters
     ----------
-    parameters
+    parameters : iterable of tuple of (str, nn.Parameter)
         Name and parameter, as ``module.named_parameters()`` gives them.
-    outer
+    outer : collection of str, optional
         Names of the first and the last layer, whose weights Adam suits better.
     """
 

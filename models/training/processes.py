@@ -25,7 +25,7 @@ def joined(device: str) -> Iterator[str]:
 
     Parameters
     ----------
-    device
+    device : str
         ``"cpu"``, ``"cuda"``, or ``"auto"``, which is CUDA where there is any.
 
     Yields

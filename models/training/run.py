@@ -52,24 +52,24 @@ class RunSettings:
 
     Attributes
     ----------
-    minutes, steps
+    minutes, steps : float or None or int or None
         The budget: whichever is reached first ends the run; at least one is given.
-    batch, crop
+    batch, crop : int
         Windows a step, of all processes together, and the side of the square cut from each, pixels.
-    learning_rate
+    learning_rate : float
         Of the convolutions at the top of the schedule: warm-up over `warm_up_steps`, then half a
         cosine over the budget.
-    average_decay
+    average_decay : float
         Of the exponential moving average of the weights, which is what is validated and exported.
-    noise
+    noise : str
         Preset of `focalloop.firmware_sim.noise` to train under.
-    seed
+    seed : int
         Of every random choice.
-    bfloat16
+    bfloat16 : bool
         Compute convolutions in bfloat16 where the device has it, which is about twice as fast.
-    start
+    start : str
         Name or hash of the weights that the run starts from; empty for random ones.
-    network
+    network : NetworkSettings
         Profile and size of the network.
     """
 
@@ -102,18 +102,18 @@ class Run(ABC):
 
     Parameters
     ----------
-    data
+    data : TrainingData
         Windows.
-    settings
+    settings : RunSettings
         What decides the outcome.
-    device
+    device : str, optional
         ``"cpu"`` or ``"cuda"``.
 
     Attributes
     ----------
-    command
+    command : str
         That the run was started with, where it was: kept in its checkpoints, for the record.
-    stop_wanted
+    stop_wanted : bool
         Set it, from a signal's handler say, to end training after the present step.
     """
 
@@ -194,11 +194,11 @@ class Run(ABC):
 
         Parameters
         ----------
-        folder
+        folder : Path
             Gets `CHECKPOINT` (replaced atomically), `LOG` and its `PLOT`.
-        report_minutes
+        report_minutes : float, optional
             Time between validations and checkpoints.
-        on_step, on_report
+        on_step, on_report : callable or None, optional
             Called after every step, and after every checkpoint, in the first process.
 
         Raises

@@ -24,11 +24,11 @@ def draw(rows: Rows, path: Path) -> None:
 
     Parameters
     ----------
-    rows
+    rows : Rows
         Of `RunLog`: ``step``, ``train_psnr``, ``validation_psnr``, and from the learning of a map
         also ``sampled_psnr``, ``sampled_mean``, ``argmax_mean``, ``deployed_mean``, ``price``,
         ``entropy``, ``share_<level>`` and, where there is one, ``budget``.
-    path
+    path : Path
         PNG file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -24,9 +24,9 @@ class Start:
 
     Attributes
     ----------
-    name
+    name : str
         For the record: name and digest; empty for random weights.
-    weights
+    weights : mapping of str to Tensor or None
         By name; None for random ones, and for a run that has begun.
     """
 
@@ -47,12 +47,12 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
 
     Parameters
     ----------
-    wanted
+    wanted : str or None
         A shipped name, a file, or `NONE`; None for the universal weights of the profile where
         they are shipped and fit.
-    network
+    network : NetworkSettings
         What starts from them.
-    folders
+    folders : sequence of Path
         Of runs that may have begun: without a wish they keep what they started from.
 
     Raises

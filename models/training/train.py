@@ -22,10 +22,10 @@ class NetworkRun(Run):
 
     Parameters
     ----------
-    maps
+    maps : MapSource
         What measures each crop; crops begin at a tile's corner, so that the network always sees one
         phase.
-    data, settings, device
+    data, settings, device : TrainingData or RunSettings or str
         As in `Run`.
     """
 

@@ -36,11 +36,11 @@ class TrainingData:
 
     Attributes
     ----------
-    training, validation
+    training, validation : ndarray of uint8
         (N, T, S, S) uint8.
-    recipe
+    recipe : dict of str to any
         How they were made: settings, and name, licence and SHA-256 of every source.
-    filmed
+    filmed : tuple of ndarray of bool or None
         Which windows of each part move as a video did, (N,) bool; None: all of them.
     """
 

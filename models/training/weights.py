@@ -39,13 +39,13 @@ def save_weights(
 
     Parameters
     ----------
-    path
+    path : Path
         File to write, ending in `SUFFIX`.
-    settings
+    settings : NetworkSettings
         Of the network.
-    weights
+    weights : mapping of str to Tensor
         Its state, by name.
-    origin
+    origin : mapping of str to any
         How they were trained, and on what; anything that JSON can hold.
     """
     metadata = {"network": json.dumps(asdict(settings)), "origin": json.dumps(origin)}
@@ -62,9 +62,9 @@ def load_weights(
 
     Parameters
     ----------
-    name_or_path
+    name_or_path : str or Path
         Such as ``edge-universal``, or the path of a file of `save_weights`.
-    wanted
+    wanted : NetworkSettings or None, optional
         Settings of the network that is to start from them, if they must fit one.
 
     Returns

@@ -42,13 +42,13 @@ def draw_schedule(
 
     Parameters
     ----------
-    ratio_map
+    ratio_map : RatioMap
         The map, for its tile.
-    planned
+    planned : Feasibility
         Its reads and the hardware's limits.
-    phases
+    phases : ndarray of uint8 or None, optional
         Phase of each pixel (H, W), if staggered.
-    unstaggered
+    unstaggered : Feasibility or None, optional
         The same without phases, whose bars are drawn behind.
 
     Raises
