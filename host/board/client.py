@@ -2,7 +2,7 @@
 
 For example::
 
-    from host import Board
+    from focalloop import Board
 
     with Board.open("/dev/ttyACM0") as board:
         board.upload(ratio_map)

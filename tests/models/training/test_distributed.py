@@ -31,7 +31,6 @@ from focalloop.models.training.train import NetworkRun
 from focalloop.models.training.training_data import TrainingData
 from tests.support import ROOT
 
-REPOSITORY = ROOT
 SMALL = EdgeSettings(width=8, context=4, blocks=1)
 SETTINGS = RunSettings(
     steps=3, batch=4, crop=16, warm_up_steps=1, learning_rate=1e-3, bfloat16=False, network=SMALL
@@ -40,8 +39,8 @@ WORKER = """
 import sys
 from pathlib import Path
 from safetensors.torch import save_file
-from models import processes
-from tests.models.test_distributed import small_map_run, small_run
+from focalloop.models.training import processes
+from tests.models.training.test_distributed import small_map_run, small_run
 
 training_file, folder, kind = sys.argv[1:]
 with processes.joined("cpu"):
@@ -72,7 +71,7 @@ def on_two_processes(kind: str, training_file: Path, folder: Path) -> list[subpr
     return [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(training_file), str(folder), kind],
-            cwd=REPOSITORY,
+            cwd=ROOT,
             env=os.environ | address | {"RANK": str(rank), "WORLD_SIZE": "2"},
         )
         for rank in range(2)
@@ -154,7 +153,7 @@ def test_torchrun_goes_on_with_what_one_process_began(
 
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--nproc_per_node", "2", "-m", "focalloop", *arguments]
-    ended = subprocess.run(torchrun, cwd=REPOSITORY, capture_output=True, text=True)
+    ended = subprocess.run(torchrun, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["step"] == 4
     assert [row["step"] for row in RunLog(tmp_path / "run" / LOG).rows()] == ["2", "4"]
