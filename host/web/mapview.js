@@ -33,8 +33,8 @@ export class MapView {
     this.#fillLegend();
     const periodic = map.tile_height < map.height || map.tile_width < map.width;
     document.getElementById("map-note").textContent =
-      `${map.width} × ${map.height}, ${periodic ? `tile ${map.tile_width} × ${map.tile_height}` : "no period"}`
-      + (map.aperture ? ", coded aperture" : "");
+      `${map.width} × ${map.height}, ${periodic ? `tile ${map.tile_width} × ${map.tile_height}` : "no period"}${
+        map.aperture ? ", coded aperture" : ""}`;
   }
 
   /** Enlarge the surroundings of a pixel. @param {{x: number, y: number}} pixel */
