@@ -33,7 +33,7 @@ from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 from focalloop.firmware_sim.serving.transport import TcpServer, stop_on_signals
 from focalloop.firmware_sim.wire import Frame, FrameDecoder, MessageType
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 
 SOURCES = Path(__file__).parents[1] / "firmware_sim" / "reference_firmware"
 SHAPE = (256, 256)

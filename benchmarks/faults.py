@@ -26,7 +26,7 @@ from benchmarks.wire import BAUD, SPAWN, TILE_MAP, canned_board, served_board, s
 from focalloop.firmware_sim.faults import Event, Faults
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.board.reception import Window
 
 BAD_LINE = Faults.parse("flips=1e-5, seed=1")

@@ -34,7 +34,7 @@ from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 
 BAUD = 921600
 LINE_RATE = BAUD / 10

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from tests.support import ROOT

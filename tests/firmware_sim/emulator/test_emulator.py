@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focalloop.firmware_sim import FocalloopError
 from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, preset
 from tests.support import reference_model

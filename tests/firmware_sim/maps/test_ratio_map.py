@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focalloop.firmware_sim import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import (
     LEVEL_COLOURS,
     NAMED_TILES,

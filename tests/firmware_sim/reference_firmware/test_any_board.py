@@ -27,8 +27,7 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     UploadKind,
 )
-from focalloop.host import Board
-from focalloop.host.board.client import DEFAULT_BAUD
+from focalloop.host.board.client import DEFAULT_BAUD, Board
 from focalloop.host.link.port import Port
 from tests.support.c_board import PATIENCE_S, SMALL, native_board, qemu_board
 

@@ -19,7 +19,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.virtual_board.sensor import make_emulator
 from focalloop.firmware_sim.wire import BoardState, Feature, WindowKind
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.board.reception import Window
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli import main

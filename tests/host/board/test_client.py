@@ -12,7 +12,7 @@ import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, WindowKind
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardBusyError, BoardError, BoardLostError, UnknownMapError
 from tests.support.served import (
     SHAPE,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from focalloop.firmware_sim.wire import BoardState
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
 from tests.support.running import start
 from tests.support.served import SHAPE, Proxy, make_board, make_map, on_pty, on_tcp, wait_until

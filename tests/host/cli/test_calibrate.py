@@ -21,7 +21,7 @@ from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.firmware import VirtualFirmware
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli import main
 from focalloop.host.cli.commands import calibrate_commands

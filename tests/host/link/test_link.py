@@ -22,7 +22,7 @@ from focalloop.firmware_sim.wire import (
     Frame,
     FrameDecoder,
 )
-from focalloop.host import Board
+from focalloop.host.board.client import Board
 from focalloop.host.errors import (
     FocalloopError,
     NotABoardError,
