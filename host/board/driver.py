@@ -39,7 +39,7 @@ from focalloop.host.board.clock import BoardClock
 from focalloop.host.board.lost_windows import LostWindows
 from focalloop.host.board.reception import Readout, Reception
 from focalloop.host.board.scene_fetcher import SceneFetcher
-from focalloop.host.board.stats import GoodputMeter, LinkStats
+from focalloop.host.board.stats import LinkStats, RateMeter
 from focalloop.host.board.upload import Progress, fitted, upload
 from focalloop.host.errors import (
     BoardBusyError,
@@ -117,7 +117,7 @@ class Driver:
         self._asking: Link | None = None  # a fresh link over which repairs are asked for
         self._probe: Future[bytes] | None = None
         self._probed_s = 0.0
-        self._goodput = GoodputMeter()
+        self._goodput = RateMeter()
         self._resends = self._lost = self._windows = 0
         self._lost_windows = LostWindows(url, tell)
         self._scenes = SceneFetcher()
@@ -151,7 +151,7 @@ class Driver:
             lost=self._lost + (0 if reception is None else reception.lost),
             lost_windows=self._lost_windows.numbers,
             reconnects=self.connection.reconnects,
-            goodput_bytes_per_s=self._goodput.bytes_per_s(time.monotonic()),
+            goodput_bytes_per_s=self._goodput.per_s(time.monotonic()),
             frame_bytes=self._frames.wanted,
             round_trip_s=self.connection.round_trip_s(),
             clock_offset_s=self.clock.offset_s,

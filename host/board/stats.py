@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-GOODPUT_WINDOW_S = 2.0
-"""Time over which the goodput is averaged."""
+RATE_WINDOW_S = 2.0
+"""Time over which a rate is averaged, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,27 @@ class LinkStats:
     clock_offset_s: float | None
 
 
-class GoodputMeter:
-    """Bytes a second over the last :data:`GOODPUT_WINDOW_S`."""
+class RateMeter:
+    """The rate of something that is counted, over the last `RATE_WINDOW_S`.
+
+    One thread counts; any thread may read.
+    """
 
     def __init__(self) -> None:
-        self._arrivals: deque[tuple[float, int]] = deque()
+        self._counts: deque[tuple[float, int]] = deque()
 
     def add(self, count: int, now_s: float) -> None:
-        """Count `count` bytes."""
-        self._arrivals.append((now_s, count))
-        while self._arrivals[0][0] <= now_s - GOODPUT_WINDOW_S:
-            self._arrivals.popleft()
+        """Count so many at a moment of ``time.monotonic``."""
+        self._counts.append((now_s, count))
+        while self._counts[0][0] <= now_s - RATE_WINDOW_S:
+            self._counts.popleft()
 
-    def bytes_per_s(self, now_s: float) -> float:
-        """Present speed."""
-        arrivals = list(self._arrivals)
-        recent = sum(count for at_s, count in arrivals if at_s > now_s - GOODPUT_WINDOW_S)
-        if not arrivals or not recent:
+    def per_s(self, now_s: float) -> float:
+        """Return the present rate; 0 after a pause of `RATE_WINDOW_S`."""
+        recent = [entry for entry in list(self._counts) if entry[0] > now_s - RATE_WINDOW_S]
+        if not recent:
             return 0.0
-        # Just after the start the window is not full yet; a tenth of it is the least to judge by.
-        span_s = min(GOODPUT_WINDOW_S, now_s - arrivals[0][0])
-        return recent / max(span_s, 0.1 * GOODPUT_WINDOW_S)
+        # What came first only marks where the time begins. Two counts in quick succession do not
+        # tell a rate: at least a tenth of the window is averaged over.
+        span_s = max(now_s - recent[0][0], RATE_WINDOW_S / 10)
+        return sum(count for _, count in recent[1:]) / span_s

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Literal
 
 from focalloop.host.board.reception import Window
-from focalloop.host.live.newest import Durations, Rate
+from focalloop.host.board.stats import RateMeter
+from focalloop.host.live.newest import Durations
 from focalloop.host.live.state import Message, Phase, SpeedState
 
 _MOST_MESSAGES = 50
@@ -35,7 +36,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._messages: deque[Message] = deque(maxlen=_MOST_MESSAGES)
         self._counts = SpeedState()
-        self._received, self._rebuilt = Rate(), Rate()
+        self._received, self._rebuilt = RateMeter(), RateMeter()
         self._network, self._latency = Durations(kept=60), Durations()
         self._skipped_before = 0
         self._ends_s: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_WINDOWS)
@@ -54,7 +55,7 @@ class Ledger:
     def received(self, window: Window) -> None:
         """Note a window that arrived whole."""
         with self._lock:
-            self._received.count()
+            self._received.add(1, time.monotonic())
             self._ends_s.append((window.number, window.time_s))
             if window.skipped < self._skipped_before:  # the board was reset
                 self._skipped_before = 0
@@ -71,7 +72,7 @@ class Ledger:
     def rebuilt(self, network_s: float) -> None:
         """Note a reconstructed window and the time its network took."""
         with self._lock:
-            self._rebuilt.count()
+            self._rebuilt.add(1, time.monotonic())
             self._network.add(network_s)
             self._add(windows_reconstructed=1)
             if self._counts.first_picture_s is None:
@@ -94,12 +95,13 @@ class Ledger:
 
     def speed(self, windows_lost: int) -> SpeedState:
         """Return counts, rates and latencies as they stand."""
+        now_s = time.monotonic()
         with self._lock:
             return replace(
                 self._counts,
                 windows_lost=windows_lost,
-                received_per_s=self._received.per_s,
-                reconstructed_per_s=self._rebuilt.per_s,
+                received_per_s=self._received.per_s(now_s),
+                reconstructed_per_s=self._rebuilt.per_s(now_s),
                 reconstruct_ms=self._network.quantile_ms(0.5),
                 latency_p50_ms=self._latency.quantile_ms(0.5),
                 latency_p95_ms=self._latency.quantile_ms(0.95),

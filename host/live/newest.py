@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import Generic, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
-
-RATE_WINDOW_S = 2.0
-"""Time over which a rate is averaged."""
 
 
 class Newest(Generic[T]):
@@ -43,28 +39,6 @@ class Newest(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-class Rate:
-    """Events a second over the last `RATE_WINDOW_S`."""
-
-    def __init__(self) -> None:
-        self._times_s: deque[float] = deque()
-
-    def count(self) -> None:
-        """Note an event."""
-        now_s = time.monotonic()
-        self._times_s.append(now_s)
-        while self._times_s[0] < now_s - RATE_WINDOW_S:
-            self._times_s.popleft()
-
-    @property
-    def per_s(self) -> float:
-        """Events a second of late."""
-        now_s = time.monotonic()
-        times_s = [at_s for at_s in list(self._times_s) if at_s >= now_s - RATE_WINDOW_S]
-        # From the first event on, so that the rate is right before the window is full.
-        return (len(times_s) - 1) / (now_s - times_s[0]) if len(times_s) > 1 else 0.0
 
 
 class Durations:

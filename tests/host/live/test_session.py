@@ -1,7 +1,6 @@
 """The live session over a really served board: pictures, uploads, a board that goes and comes."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMa
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt
-from focalloop.host.live.newest import Durations, Newest, Rate
+from focalloop.host.live.newest import Durations, Newest
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
@@ -268,19 +267,6 @@ def test_closing_ends_a_wait():
     box.close()
     waiting.join(5)
     assert taken == [None]
-
-
-def test_a_rate_is_of_late(monkeypatch):
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    rate = Rate()
-    assert rate.per_s == 0
-    for _ in range(31):
-        rate.count()
-        now += 0.1
-    assert rate.per_s == pytest.approx(10, rel=0.1)
-    now += 10
-    assert rate.per_s == 0
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
