@@ -36,9 +36,10 @@ from focalloop.firmware_sim.wire import (
     TimeSyncRequest,
 )
 from focalloop.host.board.driver import Driver
-from focalloop.host.board.reception import Readout, Window
+from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
+from focalloop.host.board.window import Window
 from focalloop.host.errors import CaptureInterruptedError
 from focalloop.host.link.connection import State
 

@@ -1,4 +1,4 @@
-"""Windows as the user gets them, and their way from the link's thread to the user's."""
+"""Windows on their way from the link's thread, where they arrive, to the consumer's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.wire import (
     Fragment,
     Frame,
@@ -21,59 +18,9 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     ResendRequest,
     WindowDescriptor,
-    WindowKind,
 )
 from focalloop.host.board.assembly import Assembler
 from focalloop.host.errors import CaptureError
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """One window: what was measured, under which map, and when.
-
-    Attributes
-    ----------
-    number : int
-        The board's count; grows by one a window read out since the board started.
-    ratio_map : RatioMap
-        Map it was read under.
-    plan : ReadPlan
-        Order of its reads.
-    codes : ndarray of uint8 or uint16, shape (count,)
-        ADC codes in plan order, DN.
-    black_level_dn, full_scale_dn : float
-        Code of no light, and codes from there to signal 1.0.
-    bits : int
-        Of the ADC.
-    time_s : float
-        End of the last slot, on the host's ``time.monotonic`` clock.
-    kind : WindowKind
-        Exposed to the scene, to no light, or to even light.
-    skipped : int
-        Windows that the board exposed and did not read out, since it started.
-    """
-
-    number: int
-    ratio_map: RatioMap
-    plan: ReadPlan
-    codes: NDArray[np.uint8] | NDArray[np.uint16]
-    black_level_dn: float
-    full_scale_dn: float
-    bits: int
-    time_s: float
-    kind: WindowKind = WindowKind.SCENE
-    skipped: int = 0
-
-    @property
-    def signal(self) -> NDArray[np.float32]:
-        """Measurements in plan order (count,) in signal units: 1.0 is a full window of white."""
-        black, scale = np.float32(self.black_level_dn), np.float32(self.full_scale_dn)
-        return (self.codes.astype(np.float32) - black) / scale
-
-    @cached_property
-    def reads(self) -> NDArray[np.float32]:
-        """Measurements as planes (max_reads, H, W) in signal units, first to last, zero-padded."""
-        return self.plan.planes(self.signal)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.errors import CaptureError
 
 FORMAT = "focalloop capture"

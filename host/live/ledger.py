@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Literal
 
-from focalloop.host.board.reception import Window
 from focalloop.host.board.stats import RateMeter
+from focalloop.host.board.window import Window
 from focalloop.host.live.newest import Durations
 from focalloop.host.live.state import Message, Phase, SpeedState
 

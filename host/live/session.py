@@ -24,7 +24,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.errors import BoardError, BoardLostError
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.calibrator import Calibrator

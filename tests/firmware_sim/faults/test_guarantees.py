@@ -25,7 +25,7 @@ from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.errors import FocalloopError
 from tests.support.board_bench import CountingScene, SumReader
 from tests.support.c_board import PipedBoard

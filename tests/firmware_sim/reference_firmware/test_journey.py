@@ -20,7 +20,7 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.virtual_board.sensor import make_emulator
 from focalloop.firmware_sim.wire import BoardState, Feature, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli import main
 from focalloop.host.errors import BoardError

@@ -18,7 +18,7 @@ from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import (
     SIGNALS,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import Capture, CaptureWriter
 from focalloop.host.errors import CaptureError
 from tests.support.served import SHAPE, expected_codes, make_map

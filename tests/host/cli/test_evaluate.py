@@ -16,7 +16,7 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.scenes.scene import SyntheticScene
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
-from focalloop.host.board.reception import Window
+from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import CaptureWriter
 from focalloop.host.cli import app, main
 from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
