@@ -29,17 +29,6 @@ from focalloop.firmware_sim.scenes.clip_arrays import (
 if TYPE_CHECKING:
     from av import VideoFrame
 
-__all__ = [
-    "Clips",
-    "GrayConverter",
-    "SceneError",
-    "decoded_frames",
-    "fit_frame",
-    "gray_image",
-    "load_clips",
-    "numbered_images",
-]
-
 LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Weights of R, G and B in gray (ITU-R BT.709)."""
 
@@ -110,15 +99,21 @@ def load_clips(
 
 
 def fit_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a gray frame ``(h, w) uint8`` to cover `size` ``(H, W)`` and crop its middle."""
-    if frame.shape == size:
+    """Resize a frame ``(h, w)`` or ``(h, w, 3) uint8`` to cover `size` and crop its middle."""
+    if frame.shape[:2] == size:
         return frame
-    from PIL import Image
+    import cv2
 
     height, width = _covering(frame.shape, size)
-    # Pillow widens its filter when it shrinks, so fine texture does not alias.
-    resized = Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)
-    return _crop(np.asarray(resized), size)
+    # Averaging areas keeps fine texture from aliasing.
+    kernel = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_CUBIC
+    resized = cv2.resize(frame, (width, height), interpolation=kernel)
+    return _crop(np.asarray(resized, np.uint8), size)
+
+
+def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Weigh R, G and B of a full-range frame ``(h, w, 3) uint8`` by `LUMA_WEIGHTS`."""
+    return (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
 
 
 class GrayConverter:
@@ -149,7 +144,7 @@ class GrayConverter:
         # because without it a scaled limited-range picture comes out 1.7 DN too dark.
         flags = kernel | _ACCURATE_ROUNDING | _FULL_CHROMA
         scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=flags)
-        gray = (scaled.to_ndarray() @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+        gray = to_gray(np.asarray(scaled.to_ndarray(), np.uint8))
         return gray if self._size is None else _crop(gray, self._size)
 
 
@@ -287,8 +282,7 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
                 return (np.asarray(image) >> 8).astype(np.uint8)
             if image.mode == "L":
                 return np.asarray(image)
-            rgb = np.asarray(image.convert("RGB"))
-            return (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+            return to_gray(np.asarray(image.convert("RGB")))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise SceneError(
             f"the frame {path} cannot be decoded ({one_line(error)}): "

@@ -1,38 +1,20 @@
-"""What the emulated sensor looks at: a file on repeat, a moving synthetic picture, or a camera.
+"""What the emulated sensor looks at: a file on repeat, a synthetic picture, or a camera.
 
-A scene is anything with `SceneSource`'s few members; the emulated board asks it for window after
-window. `open_scene` makes one from the text a user gives on the command line.
+A scene is anything with the few members of `SceneSource`; the emulated board asks it for one window
+after another. `open_scene` makes one from the text of an option ``--scene``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.scenes.clips import (
-    Clips,
-    GrayConverter,
-    SceneError,
-    fit_frame,
-    load_clips,
-)
-
-__all__ = [
-    "CameraScene",
-    "Clips",
-    "FileScene",
-    "SceneError",
-    "SceneSource",
-    "SyntheticScene",
-    "fit_frame",
-    "load_clips",
-    "open_scene",
-]
+from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.scenes.clips import Clips, load_clips
+from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 
 FILE_WINDOWS = 64
 """Windows of a file that are kept and repeated: 64 MiB at 16x256x256."""
@@ -84,7 +66,9 @@ def open_scene(
     if kind == "camera" and not Path(text).exists():
         if not number.isdecimal():
             raise SceneError(f"{text!r} names no camera: write camera:0 for the first one")
-        return CameraScene(f"/dev/video{int(number)}", height, width, slots)
+        from focalloop.firmware_sim.scenes.camera import CameraScene
+
+        return CameraScene(int(number), height, width, slots)
     return FileScene(load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS))
 
 
@@ -113,235 +97,3 @@ class FileScene:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-class SyntheticScene:
-    """A seeded picture in smooth motion: textured ground, hard edges, objects moving across.
-
-    The picture of a slot is a function of the seed and the slot's number alone, so any window can
-    be had at any time and twice the same. Ground and objects move 0.5 to 3 pixels a slot.
-    """
-
-    _OBJECTS = 4
-
-    def __init__(self, height: int, width: int, slots: int = 16, *, seed: int = 0) -> None:
-        if min(height, width) < 8:
-            raise SceneError(f"a synthetic scene needs 8x8 pixels or more, not {height}x{width}")
-        self._shape = (height, width)
-        self._slots = slots
-        rng = np.random.default_rng(seed)
-        self._ground = _textured_ground(rng, 2 * height, 2 * width)
-        side = min(height, width)
-        sizes = rng.integers(side // 6 + 2, side // 3 + 4, self._OBJECTS)
-        self._objects = [_object(rng, kind, int(size)) for kind, size in enumerate(sizes)]
-        speed = rng.uniform(0.8, 2.6, self._OBJECTS)
-        angle = rng.uniform(0, 2 * np.pi, self._OBJECTS)
-        self._velocity = np.stack([speed * np.sin(angle), speed * np.cos(angle)], axis=1)
-        self._start = rng.uniform(0, 1, (self._OBJECTS, 2)) * self._shape
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Array size ``(H, W)``."""
-        return self._shape
-
-    @property
-    def slots(self) -> int:
-        """Frame slots T of a window."""
-        return self._slots
-
-    def window(self, index: int) -> NDArray[np.uint8]:
-        """Slots ``index * T`` to ``index * T + T - 1``: ``(T, H, W) uint8``."""
-        first = index * self._slots
-        return np.stack([self._frame(slot) for slot in range(first, first + self._slots)])
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def _frame(self, slot: int) -> NDArray[np.uint8]:
-        height, width = self._shape
-        pan = (0.5 * slot + 12 * np.sin(slot / 31), 0.7 * slot + 9 * np.sin(slot / 23))
-        frame = _periodic_view(self._ground, pan, self._shape)
-        for (picture, opacity), start, velocity in zip(
-            self._objects, self._start, self._velocity, strict=True
-        ):
-            size = picture.shape[0] - 1  # one spare row and column to interpolate into
-            # Objects leave on one side and come back on the other, wholly out of view between.
-            y, x = (start + velocity * slot) % (height + size, width + size) - size
-            top, left = int(np.floor(y)), int(np.floor(x))
-            shifted = [_subpixel(image, y - top, x - left) for image in (picture, opacity)]
-            rows = slice(max(0, top), min(height, top + size))
-            columns = slice(max(0, left), min(width, left + size))
-            inside = (
-                slice(rows.start - top, rows.stop - top),
-                slice(columns.start - left, columns.stop - left),
-            )
-            behind = frame[rows, columns]
-            behind += shifted[1][inside] * (shifted[0][inside] - behind)
-        return (frame * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
-
-def _textured_ground(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Draw a periodic picture in [0.05, 0.95]: patches with hard edges under natural texture."""
-    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
-    frequency = np.hypot(fy, fx)
-    frequency[0, 0] = np.inf
-
-    def field(exponent: float) -> NDArray[np.float64]:
-        noise = np.fft.rfft2(rng.standard_normal((height, width)))
-        values = np.fft.irfft2(noise / frequency**exponent, s=(height, width))
-        return np.asarray(values / values.std())
-
-    patches = np.digitize(field(2.0), [-1.0, -0.3, 0.3, 1.0]) / 4  # hard edges everywhere
-    ground = 0.5 + 0.6 * (patches - 0.5) + 0.05 * field(1.3)
-    return np.clip(ground, 0.05, 0.95).astype(np.float32)
-
-
-def _object(
-    rng: np.random.Generator, kind: int, size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Picture and opacity, both ``(size + 1, size + 1)``: star, checkers, rings or bars."""
-    y, x = np.mgrid[: size + 1, : size + 1] - (size - 1) / 2
-    radius, angle = np.hypot(y, x), np.arctan2(y, x)
-    period = max(4.0, size / 7)
-    waves = (
-        np.sin(12 * angle + rng.uniform(0, 6)),
-        np.sin(2 * np.pi * x / period) * np.sin(2 * np.pi * y / period),
-        np.sin(2 * np.pi * radius / period),
-        np.sin(2 * np.pi * (x + 0.4 * y) / period),
-    )
-    picture = 0.5 + 0.4 * np.tanh(4 * waves[kind % len(waves)])
-    edge = radius if kind % 2 == 0 else np.maximum(np.abs(y), np.abs(x))
-    opacity = np.clip(size / 2 - 0.5 - edge, 0, 1)  # soft over one pixel, zero on the border
-    return picture.astype(np.float32), opacity.astype(np.float32)
-
-
-def _subpixel(image: NDArray[np.float32], dy: float, dx: float) -> NDArray[np.float32]:
-    """`image` ``(h + 1, w + 1)`` moved down and right by ``0 <= dy, dx < 1``: ``(h, w)``."""
-    wy, wx = np.float32(dy), np.float32(dx)
-    moved = np.empty((image.shape[0] - 1, image.shape[1] - 1), np.float32)
-    columns = image[:, :-1].copy()
-    columns[:, 1:] += wx * (image[:, :-2] - image[:, 1:-1])
-    moved[:] = columns[:-1]
-    moved[1:] += wy * (columns[:-2] - columns[1:-1])
-    return moved
-
-
-def _periodic_view(
-    picture: NDArray[np.float32], origin: tuple[float, float], shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """`shape` pixels of a periodic picture from a fractional `origin`, bilinear."""
-    top, left = (int(np.floor(value)) for value in origin)
-    wy, wx = (np.float32(value - np.floor(value)) for value in origin)
-    rows = np.arange(top, top + shape[0] + 1) % picture.shape[0]
-    columns = np.arange(left, left + shape[1] + 1) % picture.shape[1]
-    view = picture[rows[:, None], columns]
-    view = view[:-1] + wy * (view[1:] - view[:-1])
-    result: NDArray[np.float32] = view[:, :-1] + wx * (view[:, 1:] - view[:, :-1])
-    return result
-
-
-class CameraScene:
-    """A camera's newest frames, one a slot.
-
-    A thread keeps the last T frames, so `window` never waits for the camera: at 30 frames/s a
-    window shows the last half second, and windows taken faster than that overlap. The latest
-    windows are kept, so that asking for one twice gives the same picture.
-
-    Parameters
-    ----------
-    device : str
-        A device name such as ``/dev/video0`` (Video4Linux), or whatever `device_format` opens.
-    device_format : str, optional
-        FFmpeg input device.
-
-    Raises
-    ------
-    SceneError
-        If the camera is missing, busy or sends nothing for `timeout_s`.
-    """
-
-    _KEPT_WINDOWS = 16
-
-    def __init__(
-        self,
-        device: str,
-        height: int,
-        width: int,
-        slots: int = 16,
-        *,
-        device_format: str = "v4l2",
-        timeout_s: float = 5.0,
-    ) -> None:
-        import av
-
-        self._shape = (height, width)
-        self._slots = slots
-        self._device = device
-        self._lock = threading.Lock()
-        self._frames: deque[NDArray[np.uint8]] = deque(maxlen=slots)
-        self._windows: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._failure: str | None = None
-        self._stopping = threading.Event()
-        self._first_frame = threading.Event()
-        try:
-            self._container = av.open(device, format=device_format)
-        except (av.error.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise SceneError(
-                f"the camera {device} cannot be opened ({reason}): plug one in, close other "
-                "programs that use it, or give a file or `synthetic` as the scene"
-            ) from None
-        self._thread = threading.Thread(target=self._grab, name=f"camera {device}", daemon=True)
-        self._thread.start()
-        if not self._first_frame.wait(timeout_s) or self._failure:
-            self.close()
-            reason = self._failure or f"no picture within {timeout_s:g} s"
-            raise SceneError(f"the camera {device} sends nothing ({reason}): check it")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Array size ``(H, W)``."""
-        return self._shape
-
-    @property
-    def slots(self) -> int:
-        """Frame slots T of a window."""
-        return self._slots
-
-    def window(self, index: int) -> NDArray[np.uint8]:
-        """Give the newest T frames when `index` is first asked for: ``(T, H, W) uint8``."""
-        if index not in self._windows:
-            if self._failure:
-                raise SceneError(f"the camera {self._device} went away ({self._failure})")
-            with self._lock:
-                frames = list(self._frames)
-            frames = [frames[0]] * (self._slots - len(frames)) + frames
-            self._windows[index] = np.stack(frames)
-            while len(self._windows) > self._KEPT_WINDOWS:
-                self._windows.popitem(last=False)
-        return self._windows[index]
-
-    def close(self) -> None:
-        """Stop the thread and release the camera."""
-        self._stopping.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=2.0)
-
-    def _grab(self) -> None:
-        import av
-
-        to_gray = GrayConverter(self._shape)
-        try:
-            with self._container as container:
-                for frame in container.decode(video=0):
-                    if self._stopping.is_set():
-                        return
-                    gray = to_gray(frame)
-                    with self._lock:
-                        self._frames.append(gray)
-                    self._first_frame.set()
-            self._failure = "its picture stream ended"
-        except (av.error.FFmpegError, ValueError, StopIteration) as error:
-            self._failure = " ".join(str(error).split())
-        finally:
-            self._first_frame.set()

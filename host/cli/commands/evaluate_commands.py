@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.scenes.clips import Clips, SceneError, load_clips
+from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import MANIFEST, Capture
 from focalloop.host.cli.arguments import load_map, load_profile

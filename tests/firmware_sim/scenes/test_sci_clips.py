@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.scenes import clips as clips_module
-from focalloop.firmware_sim.scenes.clips import SceneError, load_clips
+from focalloop.firmware_sim.scenes.clips import load_clips
 
 
 def frames(count: int, height: int = 12, width: int = 20) -> np.ndarray:

@@ -14,7 +14,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.firmware_sim.scenes.scene import SyntheticScene
+from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import CaptureWriter

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focalloop.firmware_sim.noise import preset
-from focalloop.firmware_sim.scenes.scene import SyntheticScene
+from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.firmware_sim.virtual_board.board import BoardSettings, VirtualBoard
 from focalloop.firmware_sim.wire import (
     ErrorCode,

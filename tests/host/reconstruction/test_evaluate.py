@@ -9,7 +9,7 @@ from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMa
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips
-from focalloop.firmware_sim.scenes.scene import SyntheticScene
+from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.host.reconstruction import quality as metrics
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips, evaluate, initial

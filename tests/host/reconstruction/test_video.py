@@ -5,7 +5,7 @@ import pytest
 
 from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.firmware_sim.scenes.scene import SyntheticScene
+from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.host.reconstruction.video import VideoError, write_video
 
 
