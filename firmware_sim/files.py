@@ -1,9 +1,10 @@
-"""Writing files whole or not at all: the one way in which every package writes a file."""
+"""Writing files and folders whole or not at all: the one way in which every package writes."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 
 
 class WriteError(FocalloopError):
-    """A file cannot be written; what was there before is still there."""
+    """A file or folder cannot be written; what was there before is still there."""
 
 
 @contextmanager
@@ -45,3 +46,41 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder to make; it must not exist yet. Missing parents are made too.
+
+    Yields
+    ------
+    Path
+        An empty folder beside `path`.
+
+    Raises
+    ------
+    WriteError
+        If `path` exists, or its parent is not writable, or the disk is full.
+    """
+    path = Path(path)
+    if path.exists():
+        raise WriteError(f"{path} exists already: choose another folder or remove it")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise WriteError(
+            f"cannot make the folder {path} ({error.strerror}): choose another place"
+        ) from error
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,7 +28,7 @@ from PIL import Image
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.files.images import ImageReader
 from focalloop.calibration.readings import Level, Readings
-from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.files import folder_written_whole
 
 RELEASE = "3.0"
 """Release of the standard that written descriptors name: the one that its own tools read."""
@@ -248,11 +246,10 @@ def write_emva(folder: str | Path, readings: Readings, scale: EmvaScale | None =
     Raises
     ------
     CalibrationError
-        The folder exists or cannot be made, or the readings have no form as a descriptor.
+        The readings cannot be expressed as a descriptor.
+    WriteError
+        The folder exists, or cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise CalibrationError(f"{folder} exists already: choose another folder or remove it")
     if any(level.pixels is not None for level in readings.levels):
         raise CalibrationError(
             "an EMVA 1288 descriptor holds whole images, and these levels share one map: take "
@@ -261,18 +258,8 @@ def write_emva(folder: str | Path, readings: Readings, scale: EmvaScale | None =
     merged: dict[_Condition, list[Level]] = {}
     for level in readings.levels:
         merged.setdefault(_condition(level, readings, scale), []).append(level)
-    temporary = None
-    try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
-        _write(temporary, readings, merged)
-        temporary.chmod(0o755)
-        temporary.replace(folder)
-    except OSError as error:
-        raise CalibrationError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with folder_written_whole(folder) as partial:
+        _write(partial, readings, merged)
 
 
 def _condition(level: Level, readings: Readings, scale: EmvaScale | None) -> _Condition:
@@ -332,8 +319,7 @@ def _write(
             name = f"images/{names[key]}_snap_{index:03d}.png"
             Image.fromarray(np.ascontiguousarray(read)).save(folder / name)
             lines.append(f"i {name}")
-    with written_whole(folder / DESCRIPTOR) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / DESCRIPTOR).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _reads(levels: Sequence[Level]) -> int:

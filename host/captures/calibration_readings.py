@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from focalloop.calibration.readings import Level, Readings
 from focalloop.firmware_sim.wire import WindowKind
-from focalloop.host.captures.capture import MANIFEST, Capture, Series
+from focalloop.host.captures.capture import MANIFEST, Capture, Series, sha256_of
 from focalloop.host.errors import CaptureError
 
 
@@ -66,7 +64,7 @@ def readings_of(captures: Sequence[Capture]) -> Readings:
             "source": "capture",
             "board": first.board,
             "captures": [
-                {"folder": c.path.name, "manifest_sha256": _digest(c.path / MANIFEST)}
+                {"folder": c.path.name, "manifest_sha256": sha256_of(c.path / MANIFEST)}
                 for c in captures
             ],
         },
@@ -81,10 +79,6 @@ def _scale(series: Series) -> tuple[float, float, int, int, tuple[int, int], flo
 
 def _identity(capture: Capture) -> str:
     return json.dumps(capture.board, sort_keys=True)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _levels(series: Series, capture: Capture) -> Iterator[Level]:

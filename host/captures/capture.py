@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +19,12 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
-from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
-from focalloop.host.board.window import Window
+from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.errors import CaptureError
 
 FORMAT = "focalloop capture"
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-
-_NPY_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,161 +129,6 @@ class Capture:
                 yield series, index
 
 
-class CaptureWriter:
-    """Writes windows to a capture folder as they come.
-
-    Use it as a context: the folder appears whole at the end, and not at all if the block raises.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder to make; it must not exist yet.
-    board : HelloAnswer
-        Where the windows come from.
-
-    Raises
-    ------
-    CaptureError
-        The folder exists, or cannot be made.
-    """
-
-    def __init__(self, path: str | Path, board: HelloAnswer) -> None:
-        self._path = Path(path)
-        self._board = board
-        self._series: list[dict[str, Any]] = []
-        self._open: _OpenSeries | None = None
-        if self._path.exists():
-            raise CaptureError(f"{self._path} exists already: choose another folder or remove it")
-
-    def __enter__(self) -> Self:
-        try:
-            self._path.absolute().parent.mkdir(parents=True, exist_ok=True)
-            self._temporary = Path(
-                tempfile.mkdtemp(prefix=f".{self._path.name}.", dir=self._path.absolute().parent)
-            )
-        except OSError as error:
-            raise CaptureError(
-                f"cannot make the folder {self._path} ({error.strerror}): choose another place"
-            ) from error
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self._end_series()
-            if kind is None:
-                self._write_manifest()
-                self._temporary.chmod(0o777 & ~_umask())
-                self._temporary.replace(self._path)
-        except OSError as problem:
-            raise CaptureError(f"cannot write {self._path}: {problem.strerror}") from problem
-        finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-
-    def add(
-        self,
-        window: Window,
-        *,
-        light: float | None = None,
-        gain: float | None = None,
-        temperature_c: float | None = None,
-    ) -> None:
-        """Append a window; one taken under other conditions than the last starts a new series."""
-        conditions = {
-            "kind": window.kind.name.lower(),
-            "map_hash": window.ratio_map.hash_hex,
-            "bits": window.bits,
-            "black_level_dn": window.black_level_dn,
-            "full_scale_dn": window.full_scale_dn,
-            "light": light,
-            "gain": gain,
-            "temperature_c": temperature_c,
-        }
-        if self._open is None or self._open.conditions != conditions:
-            self._end_series()
-            self._open = _OpenSeries(self._temporary, len(self._series), conditions, window)
-        self._open.add(window)
-
-    def _end_series(self) -> None:
-        if self._open is not None:
-            self._series.append(self._open.close())
-            self._open = None
-
-    def _write_manifest(self) -> None:
-        board = self._board
-        manifest = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "software": f"focalloop {version('focalloop')}",
-            "board": {
-                "name": board.name,
-                "firmware": board.firmware,
-                "serial": board.serial,
-                "simulated": board.simulated,
-                "height": board.height,
-                "width": board.width,
-                "slots": board.slots,
-                "level_set": list(board.level_set),
-                "slot_rate_hz": board.slot_rate_hz,
-            },
-            "series": self._series,
-        }
-        text = json.dumps(manifest, indent=1, allow_nan=False)
-        (self._temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-class _OpenSeries:
-    """A series that is being written."""
-
-    def __init__(
-        self, folder: Path, index: int, conditions: dict[str, Any], window: Window
-    ) -> None:
-        self.conditions = conditions
-        self._folder = folder
-        self._readouts = f"readouts-{index}.npy"
-        self._map = f"map-{index}.npz"
-        self._numbers: list[int] = []
-        self._times: list[float] = []
-        self._dtype = window.codes.dtype
-        self._count = window.plan.count
-        # A window's time is on the monotonic clock, which means nothing to another program.
-        self._epoch_s = time.time() - time.monotonic()
-        window.ratio_map.save(folder / self._map)
-        self._file: BinaryIO = (folder / self._readouts).open("wb")
-        self._file.write(bytes(_NPY_HEADER_BYTES))
-
-    def add(self, window: Window) -> None:
-        self._file.write(window.codes.astype(self._dtype.newbyteorder("<"), copy=False).data)
-        self._numbers.append(window.number)
-        self._times.append(round(self._epoch_s + window.time_s, 6))
-
-    def close(self) -> dict[str, Any]:
-        self._file.seek(0)
-        self._file.write(_npy_header(self._dtype, (len(self._numbers), self._count)))
-        self._file.close()
-        return {
-            **self.conditions,
-            "ratio_map": self._map,
-            "ratio_map_sha256": _sha256(self._folder / self._map),
-            "readouts": self._readouts,
-            "readouts_sha256": _sha256(self._folder / self._readouts),
-            "numbers": self._numbers,
-            "times_unix_s": self._times,
-        }
-
-
-def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """Header of a version 1.0 ``.npy`` file, padded so that its length never depends on N."""
-    text = repr({"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape})
-    padded = text.ljust(_NPY_HEADER_BYTES - 11) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode("latin1")
-
-
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
@@ -357,7 +192,7 @@ def _checked_file(folder: Path, name: str, sha256: str) -> Path:
         raise CaptureError(f"{folder / MANIFEST} names {name!r}, which is not a file beside it")
     path = folder / name
     try:
-        found = _sha256(path)
+        found = sha256_of(path)
     except OSError as error:
         raise CaptureError(f"{path} cannot be read ({error.strerror}): take it again") from error
     if found != sha256:
@@ -365,12 +200,7 @@ def _checked_file(folder: Path, name: str, sha256: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -18,7 +18,8 @@ from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import Design, Step, plan
-from focalloop.host.captures.capture import Capture, CaptureWriter
+from focalloop.host.captures.capture import Capture
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import BoardLostError
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
 from focalloop.host.live.errands import Errands

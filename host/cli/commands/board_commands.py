@@ -22,7 +22,7 @@ from focalloop.firmware_sim.wire import (
     HelloAnswer,
 )
 from focalloop.host.board.client import DEFAULT_BAUD, Board
-from focalloop.host.captures.capture import CaptureWriter
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
 from focalloop.host.cli.arguments import DEFAULT_SHAPE, load_map, load_profile
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout

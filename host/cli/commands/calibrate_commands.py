@@ -23,7 +23,8 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import DEFAULT_BAUD, Board
 from focalloop.host.captures.calibration_design import Design, plan
-from focalloop.host.captures.capture import MANIFEST, Capture, CaptureWriter
+from focalloop.host.captures.capture import MANIFEST, Capture
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
 from focalloop.host.errors import CaptureError

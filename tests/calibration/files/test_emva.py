@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from focalloop.calibration import CalibrationError, Level, Readings
 from focalloop.calibration.files.emva import DESCRIPTOR, EmvaScale, is_emva, read_emva, write_emva
+from focalloop.firmware_sim.files import WriteError
 
 SHAPE = (6, 9)
 
@@ -226,5 +228,21 @@ def test_what_has_no_form_as_a_descriptor_is_refused(tmp_path):
     with pytest.raises(CalibrationError, match="nanoseconds"):
         write_emva(tmp_path / "a", made(8, [2], unit="slots"))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(CalibrationError, match="exists already"):
+    with pytest.raises(WriteError, match="exists already"):
         write_emva(tmp_path, made(8, [2]))
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
+    save, saved = Image.Image.save, []
+
+    def fail_at_the_third(image, path, *args, **options):
+        saved.append(path)
+        if len(saved) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(image, path, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", fail_at_the_third)
+    with pytest.raises(WriteError, match="No space left"):
+        write_emva(tmp_path / "set", made(8, [2, 2]))
+    assert len(saved) == 3
+    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,8 @@ from focalloop.host.captures.calibration_design import (
     plan,
 )
 from focalloop.host.captures.calibration_readings import readings_of
-from focalloop.host.captures.capture import Capture, CaptureWriter
+from focalloop.host.captures.capture import Capture
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError
 from tests.support.served import SHAPE, Reader, Scene, expected_codes, make_map, on_tcp
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.board.window import Window
-from focalloop.host.captures.capture import Capture, CaptureWriter
+from focalloop.host.captures.capture import Capture
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError
 from tests.support.served import SHAPE, expected_codes, make_map
 
@@ -105,16 +109,29 @@ def test_a_capture_that_fails_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, *_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with (
+        pytest.raises(WriteError, match="No space left"),
+        CaptureWriter(tmp_path / "capture", BOARD) as writer,
+    ):
+        writer.add(window(0, make_map()))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_exists_is_left_alone(folder):
     before = sorted(path.read_bytes() for path in folder.iterdir())
-    with pytest.raises(CaptureError, match="exists already"):
-        CaptureWriter(folder, BOARD)
+    with pytest.raises(WriteError, match="exists already"):
+        CaptureWriter(folder, BOARD).__enter__()
     assert sorted(path.read_bytes() for path in folder.iterdir()) == before
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CaptureError, match="choose another place"):
+    with pytest.raises(WriteError, match="choose another place"):
         CaptureWriter(tmp_path / "file" / "capture", BOARD).__enter__()
 
 
