@@ -31,11 +31,11 @@ from focalloop.models import zoo
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; another one is refused."""
 
-DEFAULT_BUNDLE = "edge-learned-2of16-int8"
+DEFAULT_BUNDLE = zoo.DEFAULT
 """Shipped bundle that is used where none is named."""
 
-UNIVERSAL_BUNDLE = "edge-universal-int8"
-"""Shipped bundle whose network rebuilds under any map, for maps that have no network of theirs."""
+UNIVERSAL_BUNDLE = zoo.UNIVERSAL
+"""Shipped bundle whose network reconstructs under any map, for maps without one of their own."""
 
 OPEN_TEST_SET = "test_set.npz"
 """Clips that anybody can rebuild (``docs/test-set.md``); a bundle's score on them is told."""
@@ -179,12 +179,12 @@ def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]
 
 def list_bundles() -> list[str]:
     """Names of the shipped bundles, sorted."""
-    return sorted(manifest.parent.name for manifest in zoo.FOLDER.glob(f"*/{MANIFEST}"))
+    return sorted(zoo.BUNDLES)
 
 
 def _find(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
-    if text in list_bundles():
+    if text in zoo.BUNDLES:
         return zoo.FOLDER / text
     path = Path(name_or_path)
     if path.exists():

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from focalloop.firmware_sim.files import written_whole
+from focalloop.models import zoo
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import (
     NetworkSettings,
@@ -24,7 +25,6 @@ from focalloop.models.networks.profiles import (
     mismatch,
     settings_from,
 )
-from focalloop.models.zoo import FOLDER as ZOO
 
 SUFFIX = ".safetensors"
 
@@ -103,12 +103,12 @@ def load_weights(
 
 def shipped_weights() -> list[str]:
     """Names of the weights that come with the package, sorted."""
-    return sorted(path.stem for path in ZOO.glob(f"*{SUFFIX}"))
+    return sorted(zoo.WEIGHTS)
 
 
 def _find(name_or_path: str | Path) -> Path:
-    shipped = ZOO / f"{name_or_path}{SUFFIX}"
-    path = shipped if str(name_or_path) in shipped_weights() else Path(name_or_path)
+    shipped = zoo.FOLDER / f"{name_or_path}{SUFFIX}"
+    path = shipped if str(name_or_path) in zoo.WEIGHTS else Path(name_or_path)
     if not path.is_file():
         names = ", ".join(shipped_weights()) or "none"
         raise TrainError(

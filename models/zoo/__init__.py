@@ -1,6 +1,36 @@
-"""Shipped bundles and weights, in folders and files beside this one; nothing heavy is imported."""
+"""The shipped bundles and weights: names, and what each is for. Nothing heavy is imported."""
 
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-"""Its folders are bundles; its ``.safetensors`` files are weights that training starts from."""
+"""Where they are: a folder per bundle, a ``.safetensors`` file per set of weights."""
+
+BUNDLES: dict[str, str] = {
+    "edge-fixed-1of16": "baseline: one exposure of the whole window per pixel",
+    "edge-fixed-1of16-aperture": "baseline: one coded exposure per pixel",
+    "edge-fixed-2of16": "baseline: two measurements per pixel, everywhere",
+    "edge-fixed-4of16": "baseline: four measurements per pixel, everywhere",
+    "edge-learned-1of16": "learned map, an average of one measurement per pixel",
+    "edge-learned-1of16-aperture": "learned map under the coded aperture, an average of one",
+    "edge-learned-2of16": "learned map, an average of two, weights in float32",
+    "edge-learned-2of16-int8": "the same in 8 bits, the fastest: the default",
+    "edge-learned-2.5of16": "learned map, an average of two and a half measurements per pixel",
+    "edge-learned-4of16": "learned map, an average of four: the best picture",
+    "edge-tile-1of16": "hand-made 4x4 tile, an average of one measurement per pixel",
+    "edge-tile-2of16": "hand-made 4x4 tile, an average of two measurements per pixel",
+    "edge-universal-int8": "any map without a coded aperture that leaves no wide gaps",
+    "paper-learned-1of16": "network of the paper's size on the learned map of one: slow",
+}
+"""What `Bundle.load` takes by name: ``<network>-<map>-<average measurements per pixel>of16``."""
+
+DEFAULT = "edge-learned-2of16-int8"
+"""Bundle that is used where none is named."""
+
+UNIVERSAL = "edge-universal-int8"
+"""Bundle whose network reconstructs under any map that has no network of its own."""
+
+WEIGHTS: dict[str, str] = {
+    "edge-universal": "where training of the edge network starts",
+    "edge-universal-aperture": "the same, under a coded aperture",
+}
+"""What `focalloop train --start` takes by name."""

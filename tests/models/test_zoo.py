@@ -14,9 +14,22 @@ from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.host.reconstruction.bundle import UNIVERSAL_BUNDLE, Bundle, list_bundles
+from focalloop.host.reconstruction.bundle import (
+    MANIFEST,
+    UNIVERSAL_BUNDLE,
+    Bundle,
+    list_bundles,
+)
 from focalloop.host.reconstruction.quality import psnr
 from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
+from focalloop.models import zoo
+
+
+def test_the_table_names_what_the_folder_holds() -> None:
+    assert set(zoo.BUNDLES) == {found.parent.name for found in zoo.FOLDER.glob(f"*/{MANIFEST}")}
+    assert set(zoo.WEIGHTS) == {found.stem for found in zoo.FOLDER.glob("*.safetensors")}
+    assert {zoo.DEFAULT, zoo.UNIVERSAL} <= set(zoo.BUNDLES)
+    assert all({**zoo.BUNDLES, **zoo.WEIGHTS}.values())
 
 
 def clip_path() -> Path:

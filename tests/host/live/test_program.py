@@ -45,6 +45,7 @@ def offered(tmp_path, monkeypatch):
     write_tiny_bundle(folder / "short", short, name="short", network=tiny_network(slots=8))
     write_tiny_bundle(folder / "stray", RatioMap.random((20, 20)), name="stray")
     monkeypatch.setattr(zoo, "FOLDER", folder)
+    monkeypatch.setattr(zoo, "BUNDLES", dict.fromkeys(["dense", "coded", "short", "stray"], ""))
     return folder
 
 
@@ -149,6 +150,7 @@ def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url
 
 def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gaps(url, offered):
     write_tiny_bundle(offered / UNIVERSAL_BUNDLE, DENSE, name=UNIVERSAL_BUNDLE, reach=2)
+    zoo.BUNDLES[UNIVERSAL_BUNDLE] = ""
     with LiveSession(BoardAt(url), bundle="coded") as session:
         next_picture(session)
         for ratio_map in (RatioMap.uniform(2, SHAPE), make_map(3)):

@@ -132,7 +132,7 @@ def test_a_map_that_does_not_fit_leaves_everything_as_it_was(url):
 
 
 def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "nothing")  # no network for any map either
+    monkeypatch.setattr(zoo, "BUNDLES", {})  # no network for any map either
     folder = write_tiny_bundle(tmp_path / "tiny")
     with LiveSession(BoardAt(url), bundle=str(folder), ratio_map=make_map()) as session:
         picture = newer_than(session, -1)

@@ -128,6 +128,7 @@ def test_every_shipped_bundle_is_whole():
 def test_a_shipped_name_is_found_in_the_zoo(tmp_path, monkeypatch):
     write_tiny_bundle(tmp_path / "zoo" / "mine", name="mine")
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "zoo")
+    monkeypatch.setattr(zoo, "BUNDLES", {"mine": ""})
     assert list_bundles() == ["mine"]
     assert Bundle.load("mine").name == "mine"
     with pytest.raises(BundleError, match=r"no bundle 'yours'.*\(mine\)"):
