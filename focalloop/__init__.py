@@ -1,1 +1,147 @@
-"""Hardware-in-the-loop emulation and deployment for programmable focal-plane sensors."""
+"""Hardware-in-the-loop emulation and deployment for programmable focal-plane sensors.
+
+Everything that a program or a notebook needs is here; each name is loaded when it is first used::
+
+    from focalloop import Board, Bundle
+
+    bundle = Bundle.load()
+    with Board.open("/dev/ttyACM0") as board:
+        board.upload(bundle.ratio_map)
+        video = bundle.reconstruct(board.capture()[0])
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from focalloop.calibration.errors import CalibrationError as CalibrationError
+    from focalloop.firmware_sim.emulator.emulator import (
+        Emulator as Emulator,
+    )
+    from focalloop.firmware_sim.emulator.emulator import (
+        EmulatorError as EmulatorError,
+    )
+    from focalloop.firmware_sim.errors import FocalloopError as FocalloopError
+    from focalloop.firmware_sim.files import WriteError as WriteError
+    from focalloop.firmware_sim.maps.ratio_map import (
+        RatioMap as RatioMap,
+    )
+    from focalloop.firmware_sim.maps.ratio_map import (
+        RatioMapError as RatioMapError,
+    )
+    from focalloop.firmware_sim.noise import (
+        NoiseProfile as NoiseProfile,
+    )
+    from focalloop.firmware_sim.noise import (
+        NoiseProfileError as NoiseProfileError,
+    )
+    from focalloop.host.board.client import Board as Board
+    from focalloop.host.board.reception import Window as Window
+    from focalloop.host.captures.capture import Capture as Capture
+    from focalloop.host.errors import (
+        BoardBusyError as BoardBusyError,
+    )
+    from focalloop.host.errors import (
+        BoardError as BoardError,
+    )
+    from focalloop.host.errors import (
+        BoardLostError as BoardLostError,
+    )
+    from focalloop.host.errors import (
+        CaptureError as CaptureError,
+    )
+    from focalloop.host.errors import (
+        CaptureInterruptedError as CaptureInterruptedError,
+    )
+    from focalloop.host.errors import (
+        NoAnswerError as NoAnswerError,
+    )
+    from focalloop.host.errors import (
+        NotABoardError as NotABoardError,
+    )
+    from focalloop.host.errors import (
+        PortError as PortError,
+    )
+    from focalloop.host.errors import (
+        UnknownMapError as UnknownMapError,
+    )
+    from focalloop.host.errors import (
+        VersionMismatchError as VersionMismatchError,
+    )
+    from focalloop.host.reconstruction.bundle import (
+        Bundle as Bundle,
+    )
+    from focalloop.host.reconstruction.bundle import (
+        BundleError as BundleError,
+    )
+    from focalloop.host.reconstruction.reconstruct import ReconstructError as ReconstructError
+    from focalloop.host.reconstruction.video import VideoError as VideoError
+
+    __version__: str
+
+_HOME = {
+    "Board": "host.board.client",
+    "Window": "host.board.reception",
+    "RatioMap": "firmware_sim.maps.ratio_map",
+    "NoiseProfile": "firmware_sim.noise",
+    "Emulator": "firmware_sim.emulator.emulator",
+    "Bundle": "host.reconstruction.bundle",
+    "Capture": "host.captures.capture",
+    "BoardBusyError": "host.errors",
+    "BoardError": "host.errors",
+    "BoardLostError": "host.errors",
+    "BundleError": "host.reconstruction.bundle",
+    "CalibrationError": "calibration.errors",
+    "CaptureError": "host.errors",
+    "CaptureInterruptedError": "host.errors",
+    "EmulatorError": "firmware_sim.emulator.emulator",
+    "FocalloopError": "firmware_sim.errors",
+    "NoAnswerError": "host.errors",
+    "NoiseProfileError": "firmware_sim.noise",
+    "NotABoardError": "host.errors",
+    "PortError": "host.errors",
+    "RatioMapError": "firmware_sim.maps.ratio_map",
+    "ReconstructError": "host.reconstruction.reconstruct",
+    "UnknownMapError": "host.errors",
+    "VersionMismatchError": "host.errors",
+    "VideoError": "host.reconstruction.video",
+    "WriteError": "firmware_sim.files",
+}
+"""Where each exported name lives; above, the same for type checkers and editors."""
+
+__all__ = [*_HOME, "__version__"]
+
+if not TYPE_CHECKING:  # from a module with `__getattr__`, a type checker would take any name
+
+    def __getattr__(name: str) -> object:
+        """Load an exported name, and keep it; name the nearest one where there is none."""
+        if name in _HOME:
+            from importlib import import_module
+
+            value = getattr(import_module(f"focalloop.{_HOME[name]}"), name)
+        elif name == "__version__":
+            from importlib.metadata import version
+
+            value = version("focalloop")
+        else:
+            raise _missing(name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+    def _missing(name: str) -> Exception:
+        import sys
+        from difflib import get_close_matches
+        from importlib.util import find_spec
+
+        known = {exported.lower(): exported for exported in __all__}
+        near = get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {known[near[0]]}?" if near else f"it has {', '.join(__all__)}"
+        # `from focalloop import name` would swallow an AttributeError, hint and all.
+        asks = sys._getframe(2).f_code.co_name
+        if asks == "_handle_fromlist" and find_spec(f"focalloop.{name}") is None:
+            return ImportError(f"cannot import name {name!r} from 'focalloop': {hint}")
+        # With its object and without its name, so that Python adds no hint of its own.
+        text = f"module 'focalloop' has no attribute {name!r}: {hint}"
+        return AttributeError(text, obj=sys.modules[__name__])
