@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         NoiseProfileError as NoiseProfileError,
     )
     from focalloop.host.board.client import Board as Board
-    from focalloop.host.board.reception import Window as Window
+    from focalloop.host.board.window import Window as Window
     from focalloop.host.captures.capture import Capture as Capture
     from focalloop.host.errors import (
         BoardBusyError as BoardBusyError,
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Board": "host.board.client",
-    "Window": "host.board.reception",
+    "Window": "host.board.window",
     "RatioMap": "firmware_sim.maps.ratio_map",
     "NoiseProfile": "firmware_sim.noise",
     "Emulator": "firmware_sim.emulator.emulator",
