@@ -7,12 +7,13 @@ import math
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from focalloop.calibration.fitting.analysis import Analysis, Settings, analyse
+from focalloop.calibration.fitting.analysis import Analysis, analyse
 from focalloop.calibration.fitting.estimates import estimates_of, profile_of, signal_covariance
-from focalloop.calibration.fitting.findings import warnings_of
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
+from focalloop.calibration.fitting.warnings import warnings_of
 from focalloop.calibration.readings import Readings
 from focalloop.calibration.result import Calibration, Curve, LevelSummary
+from focalloop.calibration.settings import Settings
 
 _QUANTILES = 201
 """Points of the quantile plot."""

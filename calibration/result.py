@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.noise import NoiseProfile
 
+NORMAL_95 = 1.959964
+"""Half-width of a 95 % interval of the normal distribution, in standard deviations."""
+
 
 @dataclass(frozen=True)
 class Estimate:

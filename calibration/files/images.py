@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from focalloop.calibration.errors import CalibrationError
 
-IN_MEMORY_BYTES = 512 << 20
+MAX_IN_MEMORY_BYTES = 512 << 20
 """Codes kept in memory; a larger set of images, as a full one by EMVA 1288 of a 4 megapixel camera
 is, goes on in a temporary file that is mapped."""
 
@@ -54,7 +54,7 @@ class ImageReader:
     def read(self, paths: Sequence[Path]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Read every page of every file, one after the other: codes (R, H, W) in DN.
 
-        Levels beyond `IN_MEMORY_BYTES` in all are mapped from a temporary file.
+        Levels beyond `MAX_IN_MEMORY_BYTES` in all are mapped from a temporary file.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class ImageReader:
         """
         planes: list[NDArray[Any]] = [page for path in paths for page in self._pages(path)]
         self._held += sum(plane.nbytes for plane in planes)
-        if self._held <= IN_MEMORY_BYTES:
+        if self._held <= MAX_IN_MEMORY_BYTES:
             return np.stack(planes)
         # The file has no name any more and is gone when the array is.
         with tempfile.TemporaryFile() as file:

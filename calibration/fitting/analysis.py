@@ -29,6 +29,7 @@ from focalloop.calibration.fitting.transfer_points import (
     transfer_point,
 )
 from focalloop.calibration.readings import Readings
+from focalloop.calibration.settings import Settings
 
 _BELOW_SATURATION = 0.95
 """Of an analog saturation: above, PRNU lets the first pixels reach it."""
@@ -36,35 +37,17 @@ _BELOW_SATURATION = 0.95
 _EMVA_RANGE = 0.7
 """Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
 
-EMVA_LEAST_DN2 = 0.24
+EMVA_MIN_DARK_DN2 = 0.24
 """Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 6.6."""
 
-_LEAST_STEP = 0.02
+_MIN_STEP = 0.02
 """Least difference of signal between levels, of the largest: less is one light, flickering."""
 
-_LEAST_LIGHT = 1.0
+_MIN_STEP_SIGMAS = 1.0
 """Least difference in standard deviations of a dark read: less is a flat field without light."""
 
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
 """Share of the variance that the darker levels predict below which a level is saturated."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to calibrate.
-
-    Parameters
-    ----------
-    protocol : {"weighted", "emva"}
-        "weighted": every level that can be used, by its information. "emva": as EMVA 1288
-        Release 4 has it, two reads a level, an unweighted line through the dark point up to 70 %
-        of saturation.
-    name : str
-        Of the noise profile.
-    """
-
-    protocol: Literal["weighted", "emva"] = "weighted"
-    name: str = "calibrated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +186,7 @@ def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
         return False
     signals = [point.mean - black.level_dn for point in points]
     noise = min(point.variance for point in points) ** 0.5
-    least = max(_LEAST_STEP * max(signals), _LEAST_LIGHT * noise)
+    least = max(_MIN_STEP * max(signals), _MIN_STEP_SIGMAS * noise)
     return bool(max(signals) - min(signals) > least)
 
 
@@ -260,7 +243,7 @@ def _emva_line(
         )
     partners = [_nearest_dark(dark, point.moments.level.exposure) for point in lit]
     shortest = min(dark, key=lambda point: point.moments.level.exposure)
-    if shortest.variance < EMVA_LEAST_DN2:
+    if shortest.variance < EMVA_MIN_DARK_DN2:
         exact = next(point for point in unfitted if point.moments is shortest.moments)
         rows = max(exact.row.variance, 0.0)
         shortest = replace(exact, variance=exact.variance + rows)

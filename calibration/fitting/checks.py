@@ -12,13 +12,13 @@ from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.moments import Moments
 from focalloop.calibration.readings import Level, Readings
 
-_LARGEST_DRIFT = 0.03
+_MAX_DRIFT = 0.03
 """Of the light within a level, over its value: six times the flicker of a poor lamp, 0.5 %."""
 
-_LEAST_DRIFT = 0.01
+_MIN_DRIFT = 0.01
 """Of the highest code: smaller changes may be frame offsets that few dark reads do not show."""
 
-_FEW_CODES = 8
+_MIN_CODES = 8
 """Distinct codes below which their spacing says nothing of the converter."""
 
 
@@ -112,7 +112,7 @@ def check_codes(measured: list[Moments], bits: int) -> None:
     top = (1 << bits) - 1
     # A converter's last code may be any, such as 4095 of 12 bits in steps of 16.
     step = int(np.gcd.reduce(np.diff(codes[codes < top])))
-    if step > 1 and len(codes) >= _FEW_CODES:
+    if step > 1 and len(codes) >= _MIN_CODES:
         fewer = bits - int(math.log2(step))
         raise CalibrationError(
             f"all codes are {step} DN apart, so this is data of {fewer} bits and not of {bits}: "
@@ -128,11 +128,11 @@ def check_drift(measured: list[Moments], black_dn: float, bits: int) -> None:
     CalibrationError
         Frame means of a lit level differ by more than flicker and frame offsets make.
     """
-    allowance = max(3 * _largest_offset(measured), _LEAST_DRIFT * ((1 << bits) - 1))
+    allowance = max(3 * _largest_offset(measured), _MIN_DRIFT * ((1 << bits) - 1))
     for moments in measured:
         signal = moments.mean - black_dn
         change = float(np.ptp(moments.frame_means))
-        if moments.level.dark or change <= _LARGEST_DRIFT * signal + allowance:
+        if moments.level.dark or change <= _MAX_DRIFT * signal + allowance:
             continue
         raise CalibrationError(
             f"the light of {moments.level.name or 'a level'} drifts: its reads differ by "

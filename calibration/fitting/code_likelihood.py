@@ -27,7 +27,7 @@ _GROUP = 4
 _PATTERN_REACH = 5.5
 """Of the integral over a pixel's offset, standard deviations."""
 
-_SMALLEST = 1e-3
+_MIN_DEVIATION_DN = 1e-3
 """Standard deviation below which noise or pattern is none, DN: no histogram tells it from 0."""
 
 _STEP = 2e-3
@@ -94,14 +94,14 @@ def fit_codes(moments: Moments, bits: int) -> CodeFit:
 
     found = minimize(loss, start, method="L-BFGS-B", bounds=_bounds(spread, top)).x
     noise, pattern = math.exp(found[1]), math.exp(found[2])
-    free = [0, 1, 2] if pattern > 10 * _SMALLEST else [0, 1]
+    free = [0, 1, 2] if pattern > 10 * _MIN_DEVIATION_DN else [0, 1]
     information = _hessian(loss, found, free)
     with np.errstate(all="ignore"):
         try:
             log_error = float(np.sqrt(np.linalg.inv(information)[1, 1]))
         except np.linalg.LinAlgError:
             log_error = math.inf
-    known = math.isfinite(log_error) and noise > 10 * _SMALLEST
+    known = math.isfinite(log_error) and noise > 10 * _MIN_DEVIATION_DN
     mean = float(found[0]) * spread
     return CodeFit(
         mean=mean,
@@ -113,7 +113,7 @@ def fit_codes(moments: Moments, bits: int) -> CodeFit:
 
 
 def _bounds(spread: float, top: int) -> list[tuple[float, float]]:
-    lowest, largest = math.log(_SMALLEST), math.log(2.0 * top)
+    lowest, largest = math.log(_MIN_DEVIATION_DN), math.log(2.0 * top)
     return [(-top / spread, 2 * top / spread), (lowest, largest), (lowest, largest)]
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.calibration.fitting.analysis import EMVA_LEAST_DN2, Analysis, apart
+from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis, apart
 from focalloop.calibration.fitting.intervals import Component, normal, scaled
 from focalloop.calibration.fitting.nonuniformity import Parts
-from focalloop.calibration.fitting.photon_transfer import NORMAL_95
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
-from focalloop.calibration.result import Estimate, Pattern
+from focalloop.calibration.result import NORMAL_95, Estimate, Pattern
 from focalloop.firmware_sim.noise import NoiseProfile
 
 
@@ -88,7 +87,7 @@ def _square_root(value: float, limits: tuple[float, float]) -> Estimate:
 def _dark_noise(analysis: Analysis) -> Estimate:
     """Temporal noise of the darkest level, row noise and quantisation included."""
     darkest = analysis.dark[0] if analysis.dark else None
-    if darkest and not darkest.clipped and darkest.moments.total_variance >= EMVA_LEAST_DN2:
+    if darkest and not darkest.clipped and darkest.moments.total_variance >= EMVA_MIN_DARK_DN2:
         variance, dof = darkest.moments.total_variance, darkest.moments.total_dof
         if analysis.protocol == "emva":
             variance, dof = darkest.variance, darkest.dof

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from scipy.stats import chi2
 
-from focalloop.calibration.fitting.photon_transfer import NORMAL_95
-from focalloop.calibration.result import Estimate
+from focalloop.calibration.result import NORMAL_95, Estimate
+
+STANDS_OUT = 4.0
+"""Standard errors above which a variance is taken to be there, and not chance."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Component:
         if self.left <= 0 or self.error == 0:
             return math.inf if self.variance > 0 else 0.0
         return self.variance * self.square / (self.left * self.error)
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is more than chance makes."""
+        return self.significance > STANDS_OUT
 
     def __add__(self, other: Component) -> Component:
         """Sum of two independent parts."""

@@ -15,18 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from focalloop.calibration.result import Fit
-
-CONFIDENCE = 0.95
-"""Of every interval."""
-
-NORMAL_95 = 1.959964
-"""Half-width of a normal 95 % interval, standard deviations."""
+from focalloop.calibration.result import NORMAL_95, Fit
 
 MISFIT_P = 0.01
 """p-value below which the two-parameter model is said not to hold, and intervals are widened."""
 
-_THRESHOLD = float(chi2.ppf(CONFIDENCE, 1))
+_THRESHOLD = float(chi2.ppf(0.95, 1))
 _Array = NDArray[np.float64]
 
 

@@ -26,10 +26,7 @@ _CLIPPED = 1e-4
 _COARSE_DN2 = 0.5
 """Spread below which rounding adds no certain variance: at 0.7 DN it is off by less than 1e-4."""
 
-_STANDS_OUT = 4.0
-"""Standard errors above which row noise is taken out of the likelihood's variance."""
-
-_LEAST_INFORMATION = 0.5
+_MAX_RELATIVE_ERROR = 0.5
 """Largest relative error of a variance that is used."""
 
 
@@ -118,10 +115,9 @@ def _by_likelihood(moments: Moments, bits: int, clipped: bool) -> TransferPoint:
     undone = fit.slope**-2
     row = moments.row
     row = Component(row.square * undone, row.error * undone, row.left * undone)
-    there = row.significance > _STANDS_OUT
-    variance = fit.variance - (row.variance if there else 0.0)
-    error = math.hypot(fit.variance_error, row.error if there else 0.0)
-    if variance <= 0 or not error < _LEAST_INFORMATION * variance:
+    variance = fit.variance - (row.variance if row.stands_out else 0.0)
+    error = math.hypot(fit.variance_error, row.error if row.stands_out else 0.0)
+    if variance <= 0 or not error < _MAX_RELATIVE_ERROR * variance:
         return _unusable(moments, clipped, "its codes do not tell the noise: too few change")
     return TransferPoint(
         moments=moments,

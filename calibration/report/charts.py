@@ -28,7 +28,7 @@ _MARGIN = 0.06
 """Share of an axis left free beyond the outermost values."""
 
 _TICKS = 6
-_LARGEST_MAP = 320
+_MAX_MAP_SIDE = 320
 """Longest side of an embedded map in pixels; a larger array is averaged in blocks."""
 
 _MAP_STOPS = ((24, 62, 122), (74, 131, 188), (160, 195, 221), (243, 243, 240), (240, 186, 148),
@@ -292,7 +292,7 @@ def map_figure(values: NDArray[np.floating], unit: str, about: str) -> str:
 
 def block_side(shape: tuple[int, ...]) -> int:
     """Return the side in pixels of the blocks that `map_figure` averages an array in."""
-    return -(-max(shape) // _LARGEST_MAP)
+    return -(-max(shape) // _MAX_MAP_SIDE)
 
 
 def _averaged(values: NDArray[np.float64]) -> NDArray[np.float64]:

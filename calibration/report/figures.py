@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.calibration.report.charts import Axis, Chart, block_side, map_figure, number
-from focalloop.calibration.result import Calibration, LevelSummary, Pattern
+from focalloop.calibration.result import NORMAL_95, Calibration, LevelSummary, Pattern
 
-_TWO_SIDED_95 = 1.959963984540054
 _BINS = 96
 _HISTOGRAM_REACH = 8.0
 """Where a histogram ends on either side, in standard deviations of the bulk of the pixels."""
@@ -26,7 +25,7 @@ def photon_transfer(calibration: Calibration) -> str:
     """Draw temporal variance against mean, the fit, and the levels that it left out."""
     levels = calibration.levels
     x, y = _above_black(calibration), _column(levels, "variance_dn2")
-    spread = _TWO_SIDED_95 * _column(levels, "variance_error_dn2")
+    spread = NORMAL_95 * _column(levels, "variance_error_dn2")
     used = np.array([level.used for level in levels])
     model = _column(levels, "model_variance_dn2")
     order = np.argsort(x)
@@ -61,7 +60,7 @@ def residuals(calibration: Calibration) -> str:
         Axis(y_axis.label, -reach, reach),
         "Residuals: deviation of each level's variance from the fit, in standard errors",
     )
-    chart.rule("model", y=0.0).rule("left-out", y=_TWO_SIDED_95).rule("left-out", y=-_TWO_SIDED_95)
+    chart.rule("model", y=0.0).rule("left-out", y=NORMAL_95).rule("left-out", y=-NORMAL_95)
     _dots(chart, x, off, np.full(len(x), np.nan), used, [_name(level) for level in levels])
     fit = calibration.fit
     judged = (

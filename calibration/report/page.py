@@ -18,7 +18,7 @@ from focalloop.calibration.report.verdict import verdict
 from focalloop.calibration.result import Calibration, Estimate, LevelSummary
 from focalloop.firmware_sim.files import written_whole
 
-_LEVELS_SHOWN = 24
+_MAX_LEVELS_OPEN = 24
 """Levels whose table is open at once."""
 
 _KEY_FIGURES = ("s_r", "s_ss", "gain_dn_per_electron", "dark_noise_dn")
@@ -152,7 +152,7 @@ def _levels(levels: tuple[LevelSummary, ...]) -> str:
         rows,
         "dense",
     )  # fmt: skip
-    if len(levels) <= _LEVELS_SHOWN:
+    if len(levels) <= _MAX_LEVELS_OPEN:
         return table
     return f"<details><summary>All {len(levels)} levels</summary>{table}</details>"
 

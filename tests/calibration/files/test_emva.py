@@ -65,7 +65,7 @@ def test_a_descriptor_is_read(descriptor, tmp_path):
 def test_a_set_larger_than_memory_should_hold_is_mapped(descriptor, monkeypatch):
     small = read_emva(descriptor)
     monkeypatch.setattr(
-        "focalloop.calibration.files.images.IN_MEMORY_BYTES", small.levels[0].reads.nbytes
+        "focalloop.calibration.files.images.MAX_IN_MEMORY_BYTES", small.levels[0].reads.nbytes
     )
     large = read_emva(descriptor)
     assert [isinstance(lv.reads, np.memmap) for lv in large.levels] == [False, True]

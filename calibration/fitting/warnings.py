@@ -8,22 +8,21 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import t as student
 
-from focalloop.calibration.fitting.analysis import EMVA_LEAST_DN2, Analysis
-from focalloop.calibration.fitting.photon_transfer import MISFIT_P, NORMAL_95
+from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis
+from focalloop.calibration.fitting.intervals import STANDS_OUT
+from focalloop.calibration.fitting.photon_transfer import MISFIT_P
+from focalloop.calibration.result import NORMAL_95
 
-_STANDS_OUT = 4.0
-"""Standard errors above which a disturbance is said to be there."""
-
-_MATTERS = 0.02
+_MIN_SHARE = 0.02
 """Smallest disturbance that is told of, over the noise that it adds to."""
 
 _TREND_P = 1e-3
 """p-value below which frame means of a level are said to drift."""
 
-_SHADING = 0.1
+_MAX_SHADING = 0.1
 """Largest unevenness of the light over the array, standard deviation, that goes without saying."""
 
-_TEMPERATURES_C = 2.0
+_MAX_TEMPERATURE_SPREAD_C = 2.0
 """Difference of temperature between levels that goes without saying."""
 
 
@@ -81,9 +80,9 @@ def _saturation(analysis: Analysis) -> Iterator[str]:
 def _rows_and_columns(analysis: Analysis) -> Iterator[str]:
     darkest = min(analysis.used, key=lambda point: point.mean)
     noise = math.sqrt(max(darkest.variance, 1e-12))
-    if analysis.row.significance > _STANDS_OUT:
+    if analysis.row.stands_out:
         rows = math.sqrt(analysis.row.variance)
-        if rows > _MATTERS * noise:
+        if rows > _MIN_SHARE * noise:
             where = (
                 "EMVA 1288's dark noise includes it, s_r does not"
                 if analysis.protocol == "emva"
@@ -97,7 +96,7 @@ def _rows_and_columns(analysis: Analysis) -> Iterator[str]:
     weights = np.array([moments.column.error**-2 for moments in lit])
     columns = float(np.array([moments.column.variance for moments in lit]) @ weights)
     columns /= float(weights.sum())
-    if columns > _STANDS_OUT * weights.sum() ** -0.5 and columns > (_MATTERS * noise) ** 2:
+    if columns > STANDS_OUT * weights.sum() ** -0.5 and columns > (_MIN_SHARE * noise) ** 2:
         yield (
             f"There is temporal column noise of {math.sqrt(columns):.2g} DN, an offset common to a "
             "column and new in each read; s_r includes it, and the profile has no such term."
@@ -124,7 +123,7 @@ def _drift(analysis: Analysis) -> Iterator[str]:
             )
     temperatures = [point.moments.level.temperature_c for point in analysis.points]
     known = [celsius for celsius in temperatures if celsius is not None]
-    if known and max(known) - min(known) > _TEMPERATURES_C:
+    if known and max(known) - min(known) > _MAX_TEMPERATURE_SPREAD_C:
         yield (
             f"The temperature changed from {min(known):.1f} to {max(known):.1f} °C between "
             "levels: dark signal and black level follow it."
@@ -143,9 +142,9 @@ def _data(analysis: Analysis) -> Iterator[str]:
             "black level 5 times the noise needs no such assumption."
         )
     darkest = analysis.dark[0].moments.total_variance if analysis.dark else math.inf
-    if darkest < EMVA_LEAST_DN2 and not clipped:
+    if darkest < EMVA_MIN_DARK_DN2 and not clipped:
         yield (
-            f"The dark variance of {darkest:.2g} DN² is below {EMVA_LEAST_DN2} DN², where "
+            f"The dark variance of {darkest:.2g} DN² is below {EMVA_MIN_DARK_DN2} DN², where "
             "quantisation dominates (EMVA 1288): the read noise is from a model of the rounding, "
             "which takes the noise to be Gaussian; a higher gain needs no such assumption."
         )
@@ -163,7 +162,7 @@ def _data(analysis: Analysis) -> Iterator[str]:
                 f"{declared:.4g}: signals read with its own figure are {off:+.2g} DN off."
             )
     offset = analysis.pattern.offset
-    if offset is not None and offset[1].row.significance > _STANDS_OUT:
+    if offset is not None and offset[1].row.stands_out:
         yield (
             f"Rows have fixed offsets of {math.sqrt(offset[1].row.variance):.2g} DN, for which the "
             "noise profile has no term: the emulator leaves them out."
@@ -179,7 +178,7 @@ def _data(analysis: Analysis) -> Iterator[str]:
 
 def _light(analysis: Analysis) -> Iterator[str]:
     gain = analysis.pattern.gain
-    if gain is not None and gain[1].shading > _SHADING:
+    if gain is not None and gain[1].shading > _MAX_SHADING:
         yield (
             f"The light is uneven over the array by {100 * gain[1].shading:.2g} % (standard "
             "deviation of the smooth part, which PRNU leaves out): use an integrating sphere or "
