@@ -20,6 +20,7 @@ from benchmarks.maps.scores import Interval, MapScore, ScoresError, best, budget
 from benchmarks.maps.table import HAND
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, LEVEL_COLOURS
+from focalloop.firmware_sim.maps.tiles import repeat
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -267,8 +268,7 @@ def _draw_map(ax: Axes, score: MapScore | None, shown: int) -> None:
     if score is None or score.tile is None:
         return
     tile = np.array(score.tile)
-    repeats = [-(-shown // length) for length in tile.shape]
-    levels = np.tile(tile, repeats)[:shown, :shown]
+    levels = repeat(tile, shown, shown)
     ax.imshow(
         np.searchsorted(DEFAULT_LEVEL_SET, levels),
         cmap=ListedColormap([_colour(level) for level in DEFAULT_LEVEL_SET]),

@@ -35,13 +35,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.ratio_generator import CELL, MARGIN, RatioGenerator
 from focalloop.models.map_learning.tile_budget import most_probable
 from focalloop.models.training import processes
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import repeated, tilted
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
 ERROR_FLOOR = 1e-4
@@ -145,10 +146,10 @@ class TilePolicy:
         if first is None:
             # Begin above the budget: a network that sees much tells what matters.
             target = min(6.0, 1.5 * (settings.budget or 4.0))
-            even = np.full(len(self.levels), 1 / len(self.levels))
-            start += torch.from_numpy(tilted(even, self.levels.numpy(), target)).float().log()
+            shares = shares_for_mean(target, self.levels.tolist())
+            start += torch.tensor([*shares.values()]).log()
         else:
-            tile = torch.from_numpy(repeated(first, side)).unsqueeze(-1)
+            tile = torch.from_numpy(repeat(first, side, side)).unsqueeze(-1)
             start += FIRST_LOGIT * (tile == self.levels)
         self._become(_Table(start))
 

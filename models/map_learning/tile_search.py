@@ -21,10 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.errors import TrainError
 from focalloop.models.training.learner import ERROR_FLOOR, Learner
-from focalloop.models.training.map_source import repeated, tilted
 from focalloop.models.training.train import aperture_over
 from focalloop.models.training.training_data import TrainingData
 
@@ -179,7 +180,9 @@ def _teach(
     for number in range(settings.lessons):
         chosen = [tiles[k] for k in rng.integers(len(tiles), size=LESSON_BATCH)]
         shown = [altered(rng, tile) if rng.random() < 0.5 else tile for tile in chosen]
-        levels = torch.from_numpy(np.stack([repeated(tile, settings.crop) for tile in shown]))
+        levels = torch.from_numpy(
+            np.stack([repeat(tile, settings.crop, settings.crop) for tile in shown])
+        )
         scenes = data.crops(rng, LESSON_BATCH, settings.crop)
         rate = LESSON_RATE * (1 - number / settings.lessons)  # so that it ends calm
         learner.step(scenes, levels, coded, learning_rate=rate, generator=noise)
@@ -222,7 +225,7 @@ def scene_psnr(
     level. Errors have the floor of the training's loss.
     """
     side = scenes.shape[-1]
-    levels = torch.from_numpy(repeated(tile, side).copy())[None]
+    levels = torch.from_numpy(repeat(tile, side, side).copy())[None]
     coded = aperture_over(aperture, side)
     errors = []
     for first in range(0, len(scenes), MOST_CROPS):
@@ -269,8 +272,8 @@ def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regu
     if reads % size:
         orbits, size = np.arange(cells), 1
     count = cells // size
-    levels = np.array(DEFAULT_LEVEL_SET)
-    shares = tilted(rng.dirichlet(np.ones(len(levels))) + 1e-6, levels, reads / cells)
+    prior = rng.dirichlet(np.ones(len(DEFAULT_LEVEL_SET))) + 1e-6
+    shares = np.array([*shares_for_mean(reads / cells, prior=prior).values()])
     return levels_of_sum(rng, count, reads // size, shares)[orbits].reshape(period)
 
 

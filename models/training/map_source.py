@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMap
+from focalloop.firmware_sim.maps.tiles import repeat
 
 PERIODS = ((2, 2), (2, 4), (4, 2), (4, 4), (8, 8), (16, 16))
 """Heights and widths of random tiles, pixels."""
@@ -70,36 +72,13 @@ class RandomTiles:
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         """Draw tiles and repeat them."""
-        return np.stack([repeated(random_tile(rng), side) for _ in range(count)])
+        return np.stack([repeat(random_tile(rng), side, side) for _ in range(count)])
 
 
 def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw a tile (h, w): a period, an average, and shares of the levels with that average."""
     shape = PERIODS[rng.choice(len(PERIODS), p=PERIOD_SHARES)]
     mean = np.exp(rng.uniform(*np.log(MEAN_LEVELS)))
-    levels = np.array(DEFAULT_LEVEL_SET)
-    shares = tilted(rng.dirichlet(np.full(len(levels), 0.5)) + 1e-6, levels, mean)
-    return rng.choice(levels, shape, p=shares).astype(np.uint8)
-
-
-def tilted(
-    shares: NDArray[np.float64], levels: NDArray[np.int_], mean: float
-) -> NDArray[np.float64]:
-    """Weight `shares` of `levels` by ``exp(b * level)``, b such that they average `mean`."""
-    low, high = -20.0, 20.0
-    weights = shares
-    for _ in range(60):
-        slope = (low + high) / 2
-        weights = shares * np.exp(slope * levels - np.max(slope * levels))
-        weights = weights / np.sum(weights)
-        if weights @ levels < mean:
-            low = slope
-        else:
-            high = slope
-    return weights
-
-
-def repeated(tile: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Repeat `tile` over (side, side), from the top left corner."""
-    repeats = [-(-side // length) for length in tile.shape]
-    return np.tile(tile, repeats)[:side, :side]
+    prior = rng.dirichlet(np.full(len(DEFAULT_LEVEL_SET), 0.5)) + 1e-6
+    shares = shares_for_mean(mean, prior=prior)
+    return rng.choice([*shares], shape, p=[*shares.values()]).astype(np.uint8)

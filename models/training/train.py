@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.networks.profiles import Network
 from focalloop.models.training.map_source import MapSource, OneMap
 from focalloop.models.training.run import Run, RunSettings, decibels
@@ -87,5 +88,4 @@ def aperture_over(tile: np.ndarray | None, side: int) -> Tensor | None:
     """Repeat an aperture tile (T, h, w) over (1, T, side, side)."""
     if tile is None:
         return None
-    repeats = (1, *(-(-side // length) for length in tile.shape[1:]))
-    return torch.from_numpy(np.tile(tile, repeats)[None, :, :side, :side].copy())
+    return torch.from_numpy(repeat(tile, side, side)[None].copy())

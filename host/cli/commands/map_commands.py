@@ -17,7 +17,7 @@ from focalloop.firmware_sim.maps.feasibility import (
     FeasibilityError,
     Hardware,
 )
-from focalloop.firmware_sim.maps.random_map import shares_for_mean
+from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import (
     DEFAULT_LEVEL_SET,
     DEFAULT_SLOTS,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.random_map import shares_for_mean
+from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import (
     LEVEL_COLOURS,
     NAMED_TILES,
