@@ -1,38 +1,48 @@
-"""Write seeds for the fuzzers of the C firmware, from the test vectors.
+"""Generate seeds for the fuzzers of the C firmware from the test vectors.
 
-    python -m scripts.fuzz_seeds firmware_sim/reference_firmware/build/corpus
+    python -m scripts.fuzz_seeds [FOLDER] [--check]
 
-fills ``frames`` with lines and ``requests`` with conversations, in the form that
-``fuzz_requests.c`` reads.
+writes the folders ``frames``, with lines of the wire, and ``requests``, with conversations in the
+form that ``fuzz_requests.c`` reads, into FOLDER: by default ``build/corpus`` of the firmware, where
+``make fuzz`` looks. ``--check`` writes nothing and exits with 1 if FOLDER exists and a seed is
+missing there or stale; what a fuzzer added is left alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from focalloop.firmware_sim import wire
-from tests.support import VECTORS
+from scripts import generated
+from tests.support import ROOT, VECTORS
 
 FRAME, BYTES, TIME, MAP, MOOD, AGAIN, MASK = 0, 1, 2, 4, 5, 6, 7
-"""Things that happen to a fuzzed board."""
+"""Events in a request seed, by their numbers in ``fuzz_requests.c``."""
+
+CORPUS = ROOT / "firmware_sim" / "reference_firmware" / "build" / "corpus"
+"""Where ``make fuzz`` looks for seeds."""
 
 
 def frame_seeds() -> dict[str, bytes]:
+    """Return the lines of all frame and stream vectors, by seed name."""
     vectors = json.loads((VECTORS / "frames.json").read_text(encoding="utf-8"))
     lines = [*vectors["frames"], *vectors["streams"]]
     return {f"frame{number}": bytes.fromhex(item["line"]) for number, item in enumerate(lines)}
 
 
 def frame(sent: wire.Frame) -> bytes:
+    """Return the event of a frame that reaches the board; the fuzzer adds the CRC."""
     head = struct.pack("<BBBBH", FRAME, sent.type, sent.flags, sent.sequence & 255, len(sent.body))
     return head + sent.body
 
 
 def request_seeds() -> dict[str, bytes]:
-    """Every conversation on every board: paced or not, of 16 or 8 bits, with features or not."""
+    """Return every conversation with four boards: paced or not, 16 or 8 bit, without features."""
     map_steps = bytes([MAP, 2, 3, 0x10, 0x32, 0x01]), bytes([MAP, 1, 1, 0x01])
     capture = frame(wire.Frame(wire.MessageType.CAPTURE, 2, wire.CaptureRequest(3).pack()))
     stream = frame(wire.Frame(wire.MessageType.STREAM_START, 3, wire.StreamStartRequest(9).pack()))
@@ -64,13 +74,26 @@ def request_seeds() -> dict[str, bytes]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write all seeds into folders of `folder`."""
-    for name, seeds in (("frames", frame_seeds()), ("requests", request_seeds())):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for seed, data in seeds.items():
-            (folder / name / seed).write_bytes(data)
+def files(folder: Path) -> dict[Path, bytes]:
+    """Return the content of every seed by its path below `folder`."""
+    kinds = {"frames": frame_seeds(), "requests": request_seeds()}
+    return {
+        folder / kind / name: data for kind, seeds in kinds.items() for name, data in seeds.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.fuzz_seeds", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=CORPUS, metavar="FOLDER")
+    parser.add_argument("--check", action="store_true", help="only say whether they are current")
+    asked = parser.parse_args(arguments)
+    seeds = files(asked.folder)
+    if asked.check and not asked.folder.exists():
+        return 0
+    command = f"python -m scripts.fuzz_seeds {asked.folder}"
+    return generated.update(seeds, command, check=asked.check)
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    sys.exit(main())

@@ -1,31 +1,41 @@
-"""Write the test vectors that every implementation of the wire must pass, in any language.
+"""Generate the test vectors that every implementation of the wire protocol must pass.
 
-    python -m scripts.vectors
+    python -m scripts.vectors [--check]
 
-writes ``tests/vectors/*.json`` and the worked example in ``docs/wire-protocol.md``. The vectors say
-what the protocol is: a change in them is a change of the protocol, never a routine update.
+writes ``tests/vectors/*.json`` and the worked example in ``docs/wire-protocol.md``. The vectors
+define the protocol: a change in them is a change of the protocol, never a routine update.
+``--check`` writes nothing and exits with 1 if a file is stale.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.wire import Frame, MessageType, UploadKind
+from scripts import generated
 from tests.support import ROOT, VECTORS
 from tests.support.board_bench import CountingScene, make_board
 from tests.support.vector_cases import ARRAY, CONVERSATIONS, MAP_HASH, maps
 
 DOCUMENT = ROOT / "docs" / "wire-protocol.md"
+"""The specification, which contains the worked example."""
+
 EXAMPLE = re.compile(r"(<!-- example -->\n).*?(<!-- end of example -->)", re.DOTALL)
+"""The worked example in `DOCUMENT`, between the comments that mark it."""
 
 
 def frames() -> dict[str, Any]:
+    """Return frames to encode and decode, and streams from which a receiver gets frames."""
     good = {
         "status request": Frame(MessageType.STATUS, 1),
         "an answer": Frame(MessageType.CAPTURE, 0x1234, bytes(4), wire.FLAG_RESPONSE),
@@ -79,6 +89,7 @@ def frames() -> dict[str, Any]:
 
 
 def frame_fields(frame: Frame) -> dict[str, Any]:
+    """Return the fields of a frame as JSON, the body as hexadecimal digits."""
     return {
         "version": frame.version,
         "type": frame.type,
@@ -89,6 +100,7 @@ def frame_fields(frame: Frame) -> dict[str, Any]:
 
 
 def messages() -> list[Any]:
+    """Return at least one message of every class in `focalloop.firmware_sim.wire`."""
     return [
         wire.HelloRequest(32768, "host 1.0"),
         wire.HelloAnswer(
@@ -157,10 +169,10 @@ def messages() -> list[Any]:
     ]
 
 
-def field_values(message: Any) -> dict[str, Any]:
-    """Fields as JSON: bytes as hexadecimal digits, enumerations as numbers."""
+def field_values(message: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a message's fields as JSON: bytes as hexadecimal digits, enumerations as numbers."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> object:
         if isinstance(value, bytes):
             return value.hex()
         if isinstance(value, tuple):
@@ -171,6 +183,7 @@ def field_values(message: Any) -> dict[str, Any]:
 
 
 def message_vectors() -> list[dict[str, Any]]:
+    """Return each of `messages` with its fields and its packed body."""
     return [
         {
             "message": type(message).__name__,
@@ -182,6 +195,7 @@ def message_vectors() -> list[dict[str, Any]]:
 
 
 def map_vectors() -> list[dict[str, Any]]:
+    """Return ratio maps with their objects and hashes."""
     return [
         {
             "name": name,
@@ -199,6 +213,7 @@ def map_vectors() -> list[dict[str, Any]]:
 
 
 def plan_vectors() -> list[dict[str, Any]]:
+    """Return the read plan of each map of `map_vectors`."""
     return [
         {
             "map": name,
@@ -212,7 +227,10 @@ def plan_vectors() -> list[dict[str, Any]]:
 
 
 def conversation_vectors() -> list[dict[str, Any]]:
-    """Error texts are for people: an implementation may word them otherwise."""
+    """Play every conversation to a virtual board and return what it sent.
+
+    Error texts are for people: another implementation may word them differently.
+    """
     conversations = []
     for name, (steps, setup) in CONVERSATIONS.items():
         map_name = setup.get("map")
@@ -250,7 +268,7 @@ def conversation_vectors() -> list[dict[str, Any]]:
 
 
 def documents() -> dict[str, Any]:
-    """Every file of vectors by name."""
+    """Return the content of every vector file, by file name."""
     return {
         "frames.json": frames(),
         "messages.json": message_vectors(),
@@ -260,8 +278,8 @@ def documents() -> dict[str, Any]:
     }
 
 
-def rendered(document: Any) -> str:
-    """JSON of which each innermost list takes one line."""
+def rendered(document: object) -> str:
+    """Return `document` as JSON text with each innermost list on one line."""
     text = json.dumps(document, indent=1, ensure_ascii=False)
     return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", _one_line, text) + "\n"
 
@@ -271,7 +289,7 @@ def _one_line(found: re.Match[str]) -> str:
 
 
 def worked_example() -> str:
-    """Return the conversation "upload and capture", line by line, for the document."""
+    """Return the conversation "upload and capture", line by line, as Markdown."""
     lines = ["", "```text"]
     vectors = {conversation["name"]: conversation for conversation in conversation_vectors()}
     for step in vectors["upload and capture"]["steps"][:9]:
@@ -289,15 +307,22 @@ def _wrapped(who: str, line: bytes) -> list[str]:
     return [f"{who if index == 0 else '      '}{row}" for index, row in enumerate(rows)]
 
 
-def main() -> None:
-    """Write every vector file, and the example where the document is."""
-    VECTORS.mkdir(exist_ok=True)
-    for name, document in documents().items():
-        (VECTORS / name).write_text(rendered(document), encoding="utf-8")
+def files() -> dict[Path, bytes]:
+    """Return what every vector file should contain, and the specification with its example."""
+    made = {VECTORS / name: rendered(document).encode() for name, document in documents().items()}
     text = DOCUMENT.read_text(encoding="utf-8")
-    replaced = EXAMPLE.sub(lambda found: found[1] + worked_example() + found[2], text)
-    DOCUMENT.write_text(replaced, encoding="utf-8")
+    example = worked_example()
+    replaced = EXAMPLE.sub(lambda found: found[1] + example + found[2], text)
+    return {**made, DOCUMENT: replaced.encode()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.vectors", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether they are current")
+    asked = parser.parse_args(arguments)
+    return generated.update(files(), "python -m scripts.vectors", check=asked.check)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

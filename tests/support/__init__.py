@@ -6,4 +6,4 @@ ROOT = Path(__file__).parents[2]
 """The repository."""
 
 VECTORS = ROOT / "tests" / "vectors"
-"""Test vectors of the wire protocol, for Python and C alike; ``scripts/vectors.py`` writes them."""
+"""Test vectors of the wire protocol, for Python and C alike, from ``python -m scripts.vectors``."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from focalloop.firmware_sim import wire
-from scripts import wire_header as make_header
+from scripts import wire_header
 from scripts.vectors import frame_fields
 from tests.support import VECTORS
 from tests.support.c_board import PipedBoard, build
@@ -24,7 +24,7 @@ def load(name: str) -> Any:
 
 
 def test_the_header_is_what_its_generator_writes() -> None:
-    assert make_header.HEADER.read_text(encoding="utf-8") == make_header.header()
+    assert wire_header.HEADER.read_text(encoding="utf-8") == wire_header.header()
 
 
 def checked(command: str) -> list[list[str]]:

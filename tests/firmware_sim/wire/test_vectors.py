@@ -19,10 +19,10 @@ import pytest
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire.layout import FixedBody
-from scripts import vectors as make_vectors
+from scripts import vectors as generator
 from scripts.vectors import DOCUMENT, EXAMPLE, VECTORS
 
-DOCUMENTS = make_vectors.documents()
+DOCUMENTS = generator.documents()
 DOCUMENT_TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
@@ -85,7 +85,7 @@ def test_streams_are_decoded_however_they_are_cut(vector: dict[str, Any], cut: i
     frames = []
     for start in range(0, len(line), cut):
         frames += decoder.feed(line[start : start + cut])
-    assert [make_vectors.frame_fields(frame) for frame in frames] == vector["frames"]
+    assert [generator.frame_fields(frame) for frame in frames] == vector["frames"]
     assert decoder.bad == vector["bad"]
 
 
@@ -93,7 +93,7 @@ def test_messages_unpack_to_their_fields() -> None:
     vectors = load("messages.json")
     for vector in vectors:
         message = getattr(wire, vector["message"]).unpack(bytes.fromhex(vector["body"]))
-        assert make_vectors.field_values(message) == vector["fields"]
+        assert generator.field_values(message) == vector["fields"]
     with_layout = {kind.__name__ for kind in FixedBody.__subclasses__()}
     assert with_layout - {vector["message"] for vector in vectors} == set()
 
@@ -166,7 +166,7 @@ class TestDocument:
     def test_the_example_is_what_the_code_says(self) -> None:
         found = EXAMPLE.search(DOCUMENT_TEXT)
         assert found is not None
-        assert found[0] == found[1] + make_vectors.worked_example() + found[2]
+        assert found[0] == found[1] + generator.worked_example() + found[2]
 
     def test_types_errors_and_features_are_listed(self) -> None:
         listed = set(re.findall(r"^\| (\w+) \| (\w+) \|", DOCUMENT_TEXT, re.MULTILINE))
