@@ -51,6 +51,16 @@ from focalloop.firmware_sim.wire.constants import (
     UploadKind,
     WindowKind,
 )
+from focalloop.firmware_sim.wire.control import (
+    ConfigureRequest,
+    ErrorAnswer,
+    HelloAnswer,
+    HelloRequest,
+    Log,
+    StatusAnswer,
+    TimeSyncAnswer,
+    TimeSyncRequest,
+)
 from focalloop.firmware_sim.wire.framing import (
     DEFAULT_MAX_PAYLOAD,
     FLAG_ERROR,
@@ -64,16 +74,6 @@ from focalloop.firmware_sim.wire.framing import (
     WireError,
     decode_frame,
     encoded_limit,
-)
-from focalloop.firmware_sim.wire.session import (
-    ConfigureRequest,
-    ErrorAnswer,
-    HelloAnswer,
-    HelloRequest,
-    Log,
-    StatusAnswer,
-    TimeSyncAnswer,
-    TimeSyncRequest,
 )
 from focalloop.firmware_sim.wire.uploads import (
     UPLOAD_CHUNK_OVERHEAD,

@@ -1,4 +1,4 @@
-"""Messages about a board and a session with it: hello, status, settings, log, clock, errors."""
+"""Control messages: hello, status, settings, log, clock and errors."""
 
 from __future__ import annotations
 
