@@ -20,8 +20,8 @@
 #include "fl_bytes.h"
 #include "fl_frame.h"
 #include "fl_hal.h"
+#include "fl_maps.h"
 #include "fl_sha256.h"
-#include "fl_upload.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
 enum { MOST_POLLS = 120 };

@@ -5,12 +5,13 @@
 #ifndef FL_UPLOAD_H
 #define FL_UPLOAD_H
 
-#include "fl_map.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fl_board.h"
+#include "fl_refusal.h"
 
 void fl_uploads_start(const struct fl_identity *board);
-
-/* The ratio map that runs, or NULL. Another map never lies at the same address while it runs. */
-const struct fl_map *fl_active_map(void);
 
 /* Requests: `body` as received; the answer's body goes to `answer`, its length to `length`. */
 fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *answer,

@@ -2,7 +2,11 @@
 #ifndef FL_WINDOWS_H
 #define FL_WINDOWS_H
 
-#include "fl_map.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fl_board.h"
+#include "fl_refusal.h"
 
 void fl_windows_start(const struct fl_identity *board);
 
@@ -20,9 +24,6 @@ void fl_windows_stop(void);
 
 /* A new map is active: nothing is armed. */
 void fl_windows_disarm(void);
-
-/* The memory of `map` is about to be written: a window being exposed under it is skipped. */
-void fl_windows_release(const struct fl_map *map);
 
 /* Do a little of what the sensor has to do now; false where there is nothing. *failed is set where
  * the sensor failed: the run has ended then. */

@@ -4,9 +4,10 @@
 #include "fl_config.h"
 #include "fl_frame.h"
 #include "fl_hal.h"
+#include "fl_maps.h"
 #include "fl_readouts.h"
 #include "fl_refusal.h"
-#include "fl_session.h"
+#include "fl_requests.h"
 #include "fl_upload.h"
 #include "fl_windows.h"
 
@@ -82,9 +83,10 @@ static void boot(void)
     newest = first_log = log_count = 0;
     unasked = 0;
     fl_readouts_start();
+    fl_maps_start(board);
     fl_uploads_start(board);
     fl_windows_start(board);
-    fl_session_start(board);
+    fl_requests_start(board);
 }
 
 bool fl_start(const struct fl_identity *identity)
@@ -218,6 +220,7 @@ static void step_commit(void)
     commit = COMMITTED;
     const struct fl_map *map = fl_active_map();
     if (map != before) {
+        fl_windows_disarm();
         struct fl_text *text = add_log(FL_LOG_INFO);
         fl_print(text, "ratio map ", 0, 0, 0);
         fl_print_hex(text, map->hash, FL_MAP_HASH_PREFIX_BYTES);

@@ -1,7 +1,7 @@
 #include "fl_upload.h"
 
 #include "fl_bytes.h"
-#include "fl_windows.h"
+#include "fl_maps.h"
 
 /* Chunks fill the payload, and no payload is below FL_MIN_MAX_PAYLOAD. */
 enum { SMALLEST_CHUNK = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
@@ -25,9 +25,6 @@ static uint8_t mask_memory[2][FL_MASK_BYTES];
 #endif
 static struct upload uploads[2]; /* the map's, the mask's */
 static unsigned latest;          /* kind begun last */
-static struct fl_map maps[2];
-static unsigned active; /* which of them runs */
-static bool has_map;
 
 static struct {
     uint8_t kinds, map_hash[FL_HASH_BYTES];
@@ -49,14 +46,6 @@ static void drop(unsigned kinds)
         latest ^= FL_UPLOAD_MAP ^ FL_UPLOAD_MASK;
 }
 
-/* The other one, in which the next map is put together. */
-static struct fl_map *next_map(void)
-{
-    struct fl_map *map = &maps[1 - active];
-    fl_windows_release(map);
-    return map;
-}
-
 void fl_uploads_start(const struct fl_identity *identity)
 {
     board = identity;
@@ -66,22 +55,6 @@ void fl_uploads_start(const struct fl_identity *identity)
     uploads[1].data = mask_memory[0];
 #endif
     latest = FL_UPLOAD_MAP;
-    active = 0;
-    has_map = false;
-    if (board->start_map == NULL)
-        return;
-    fl_refusal refusal = fl_map_open(&maps[0], board, board->start_map, board->start_map_length);
-    if (refusal)
-        return;
-    fl_map_check_start(&commit.check, &maps[0], board);
-    while (!fl_map_check_step(&commit.check, board, &refusal))
-        ;
-    has_map = !refusal;
-}
-
-const struct fl_map *fl_active_map(void)
-{
-    return has_map ? &maps[active] : NULL;
 }
 
 unsigned fl_upload_latest(uint32_t *next_offset)
@@ -146,7 +119,7 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
     struct upload *upload = upload_of(kind);
     if (!upload->begun || upload->total != total || upload->chunk_size != chunk_size
         || memcmp(upload->sha256, sha256, FL_HASH_BYTES) != 0) {
-        next_map();
+        fl_next_map(); /* a window that still reads the memory of this object must end */
         memcpy(upload->sha256, sha256, FL_HASH_BYTES);
         memset(upload->held, 0, sizeof upload->held);
         upload->begun = true;
@@ -239,16 +212,16 @@ static fl_refusal open_map(void)
     fl_refusal refusal = check_object(FL_UPLOAD_MAP);
     if (!refusal)
         refusal = check_object(FL_UPLOAD_MASK);
-    if (!refusal && commit.kinds == FL_UPLOAD_MASK && !has_map)
+    if (!refusal && commit.kinds == FL_UPLOAD_MASK && !fl_active_map())
         refusal = fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map with it",
                             0, 0, 0);
     if (refusal)
         return refusal;
-    struct fl_map *map = next_map();
+    struct fl_map *map = fl_next_map();
     if (commit.kinds & FL_UPLOAD_MAP)
         refusal = fl_map_open(map, board, uploads[0].data, uploads[0].total);
     else
-        *map = maps[active];
+        *map = *fl_active_map();
     map->mask = commit.kinds & FL_UPLOAD_MASK ? uploads[1].data : NULL;
     if (!refusal && map->mask && uploads[1].total != fl_mask_bytes(board))
         refusal = fl_refuse(FL_ERR_BAD_MAP, "the mask of this board has % bytes, not %",
@@ -263,20 +236,19 @@ static fl_refusal open_map(void)
 /* The step that nothing can come between: the other map runs, the other memory receives. */
 static void activate(void)
 {
-    active = 1 - active;
-    has_map = true;
+    fl_activate_next_map();
     if (commit.kinds & FL_UPLOAD_MAP)
         uploads[0].data = map_memory[uploads[0].data == map_memory[0]];
 #if FL_APERTURE
     if (commit.kinds & FL_UPLOAD_MASK)
         uploads[1].data = mask_memory[uploads[1].data == mask_memory[0]];
 #endif
-    fl_windows_disarm();
 }
 
 static bool is_active(void)
 {
-    return has_map && memcmp(maps[active].hash, commit.map_hash, FL_HASH_BYTES) == 0;
+    const struct fl_map *map = fl_active_map();
+    return map && memcmp(map->hash, commit.map_hash, FL_HASH_BYTES) == 0;
 }
 
 /* The map is checked: is it the one that was named? */

@@ -2,8 +2,8 @@
 
 #include "fl_bytes.h"
 #include "fl_hal.h"
+#include "fl_maps.h"
 #include "fl_readouts.h"
-#include "fl_upload.h"
 
 /* Window numbers stay below; a board that ran this long must be reset. */
 #define LAST_WINDOW 0xffffffffu
@@ -185,12 +185,6 @@ void fl_windows_disarm(void)
     armed = false;
 }
 
-void fl_windows_release(const struct fl_map *released)
-{
-    if (run.on && phase != BETWEEN && map == released)
-        skipping = true;
-}
-
 /* ---- Exposing ------------------------------------------------------------------------------ */
 
 static bool may_read_out(void)
@@ -228,7 +222,7 @@ static bool begin_window(bool *failed)
 {
     if (!is_paced() && !may_read_out())
         return false;
-    map = run.kind == FL_KIND_SCENE ? fl_active_map() : &even;
+    map = run.kind == FL_KIND_SCENE ? fl_hold_map() : &even;
     readout = NULL;
     skipping = false;
     slot = 0;
@@ -360,6 +354,8 @@ bool fl_windows_step(uint64_t now_us, bool *failed)
         return false;
     if (phase == BETWEEN)
         return begin_window(failed);
+    if (map != &even && !fl_map_is_held())
+        skipping = true;
     if (phase == EXPOSING)
         return expose(now_us, failed);
     if (skipping) { /* its map was taken from it in the middle of a slot */

@@ -1,6 +1,6 @@
 /* What a board answers: who it is, how it is, and what became of a request. */
-#ifndef FL_SESSION_H
-#define FL_SESSION_H
+#ifndef FL_REQUESTS_H
+#define FL_REQUESTS_H
 
 #include "fl_board.h"
 #include "fl_config.h"
@@ -16,7 +16,7 @@ enum {
                      + 3 * (1 + FL_LONGEST_NAME)
 };
 
-void fl_session_start(const struct fl_identity *board);
+void fl_requests_start(const struct fl_identity *board);
 
 /* Longest body, as this session's HELLO agreed. */
 uint32_t fl_payload(void);

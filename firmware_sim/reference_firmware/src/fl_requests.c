@@ -1,7 +1,8 @@
-#include "fl_session.h"
+#include "fl_requests.h"
 
 #include "fl_bytes.h"
 #include "fl_hal.h"
+#include "fl_maps.h"
 #include "fl_readouts.h"
 #include "fl_upload.h"
 #include "fl_windows.h"
@@ -13,7 +14,7 @@ static uint32_t drawn_boot_id;
 static bool has_boot_id;
 static uint32_t payload;
 
-void fl_session_start(const struct fl_identity *identity)
+void fl_requests_start(const struct fl_identity *identity)
 {
     board = identity;
     has_boot_id = false;
