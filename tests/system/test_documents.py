@@ -1,0 +1,60 @@
+"""Documents: what they link to and name exists, and they agree on the version."""
+
+import re
+import tomllib
+from importlib.util import find_spec
+
+import pytest
+
+import focalloop
+from tests.support import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
+SPAN = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(
+    r"\.?(?:benchmarks|calibration|ci|docs|examples|firmware_sim|github|host|models|scripts|tests)/\S*"
+)
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
+def document(request):
+    return request.param
+
+
+def prose(document):
+    """The text outside blocks of code."""
+    return re.sub(r"(?ms)^ *```.*?^ *```", "", document.read_text(encoding="utf-8"))
+
+
+def test_relative_links_lead_somewhere(document):
+    linked = set(LINK.findall(prose(document)))
+    assert [link for link in linked if not (document.parent / link).exists()] == []
+
+
+def test_named_files_exist(document):
+    words = {word for span in SPAN.findall(prose(document)) for word in span.split()}
+    paths = {word.rstrip(",.:;/") for word in words if PATH.fullmatch(word)}
+    assert [path for path in sorted(paths) if not any(ROOT.glob(path))] == []
+
+
+def test_the_reference_lists_what_is_exported():
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = re.findall(r"(?m)^::: focalloop\.(\w+)$", reference)
+    assert sorted(listed) == sorted(set(focalloop.__all__) - {"__version__"})
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^## ([\d.]+) ", changelog).group(1) == project["version"]
+    assert re.search(r"(?m)^version: (.*)$", citation).group(1) == project["version"]
+
+
+def test_the_changelog_names_modules_that_exist():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    moves = re.findall(r"(?m)^\| `([\w.]+)` \| `([\w.]+)`", changelog)
+    assert len(moves) > 80
+    assert [new for _, new in moves if find_spec(new) is None] == []
