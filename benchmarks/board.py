@@ -30,7 +30,8 @@ from benchmarks import report
 from benchmarks.report import Row
 from benchmarks.wire import SPAWN, canned_board
 from focalloop.firmware_sim import wire
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.serving.transport import TcpServer, stop_on_signals
 from focalloop.firmware_sim.wire import Frame, FrameDecoder, MessageType
 from focalloop.host.board.client import Board

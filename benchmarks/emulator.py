@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from benchmarks import report
 from benchmarks.report import Row
 from focalloop.firmware_sim.emulator.emulator import Emulator
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 
 SHAPE = (256, 256)

@@ -24,7 +24,8 @@ from benchmarks import report
 from benchmarks.report import Row
 from benchmarks.wire import BAUD, SPAWN, TILE_MAP, canned_board, served_board, stream_rate
 from focalloop.firmware_sim.faults import Event, Faults
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
 from focalloop.host.board.client import Board
 from focalloop.host.board.window import Window

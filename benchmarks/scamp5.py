@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Row
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.scamp5 import Areg, Machine, Mode, Op, TransferNoise
 from focalloop.firmware_sim.scamp5.exposure import Exposure
 from focalloop.firmware_sim.scamp5.reference import ReferenceArray

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from benchmarks import report
 from benchmarks.report import Row
 from focalloop.firmware_sim.faults import Faults
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.serving.server import NO_FAULTS

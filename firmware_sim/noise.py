@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
 
 SCHEMA_VERSION = 1
 """Version of the JSON file; a reader refuses one it does not know."""

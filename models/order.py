@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 
 DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.data.build import save_windows

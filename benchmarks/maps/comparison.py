@@ -26,7 +26,8 @@ from torch import Tensor
 from benchmarks.maps import plan
 from benchmarks.maps.plan import Entry, PlanError
 from benchmarks.maps.scores import SCORES, write_whole
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_SLOTS, RatioMap
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.bundle import Bundle

@@ -19,7 +19,8 @@ from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, MapScore, ScoresError, best, budgets, of
 from benchmarks.maps.table import HAND
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, LEVEL_COLOURS
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS
 from focalloop.firmware_sim.maps.tiles import repeat
 
 STYLE: dict[Any, Any] = {

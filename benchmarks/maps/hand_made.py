@@ -6,16 +6,18 @@ which are sharp; *dispersed* tiles leave no two measured pixels next to each oth
 
 from __future__ import annotations
 
-from focalloop.firmware_sim.maps.tiles import NAMED_TILES
+from collections.abc import Sequence
 
-Tile = list[list[int]]
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+
+Tile = Sequence[Sequence[int]]
 
 FIXED: dict[float, Tile] = {1: [[1]], 2: [[2]], 4: [[4]]}
 """One level everywhere, where the budget is a level."""
 
 HAND_MADE: dict[float, dict[str, Tile]] = {
     1: {
-        "4-dispersed": NAMED_TILES["tile-1of16"].tolist(),
+        "4-dispersed": NAMED_TILES["tile-1of16"],
         "4-stride2": [[4, 0], [0, 0]],
         "4-diagonal": [[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]],
         "2-checkerboard": [[2, 0], [0, 2]],
@@ -30,7 +32,7 @@ HAND_MADE: dict[float, dict[str, Tile]] = {
     2: {
         "4-checkerboard": [[4, 0], [0, 4]],
         "4-2-2-0": [[4, 2], [2, 0]],
-        "4-1-1-2": NAMED_TILES["tile-2of16"].tolist(),
+        "4-1-1-2": NAMED_TILES["tile-2of16"],
         "4-2-1-1-diagonals": [[4, 2, 1, 1], [1, 4, 2, 1], [1, 1, 4, 2], [2, 1, 1, 4]],
         "8-stride2": [[8, 0], [0, 0]],
         "8-dispersed": [[8, 0, 8, 0], [0, 0, 0, 0], [0, 8, 0, 8], [0, 0, 0, 0]],

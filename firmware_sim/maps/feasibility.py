@@ -16,18 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.defaults import (
+    DEFAULT_JOULES_PER_CONVERSION,
+    DEFAULT_SLOT_RATE_HZ,
+)
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import read_slots
 from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD, encoded_limit
 from focalloop.firmware_sim.wire.windows import FRAGMENT_OVERHEAD, WindowDescriptor
-
-DEFAULT_SLOT_RATE_HZ = 240.0
-"""Slots a second: the frame rate of CRL's videos."""
-
-DEFAULT_JOULES_PER_CONVERSION = 2e-10
-"""Energy of one read: Park et al., "A 51-pJ/Pixel 33.7-dB PSNR 4x Compressive CMOS Image Sensor",
-IEEE JSSC 56(8), 2021. Its whole VGA sensor takes 0.7 mW at 45 frames/s and converts once for four
-pixels: 0.7 mW / (640 * 480 / 4 * 45 Hz) = 0.2 nJ a conversion, pixels and output included."""
 
 LEAST, MOST = 1e-15, 1e15
 """Range of every rate and energy, so that no quotient of them leaves that of floats."""

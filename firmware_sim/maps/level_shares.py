@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMapError
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.ratio_map import RatioMapError
 
 _MAX_SLOPE = 100.0
 """At this slope, all but a share of e^-100 is on the smallest or the largest level."""

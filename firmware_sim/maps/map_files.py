@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import (
-    DEFAULT_LEVEL_SET,
     LEVEL_COLOURS,
     MAX_PIXELS,
     MAX_SIDE,

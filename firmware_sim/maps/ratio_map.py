@@ -21,13 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.tiles import NAMED_TILES as NAMED_TILES
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.tiles import continues, repeat, tile_of
 
-DEFAULT_SLOTS = 16
-"""Frame slots in a window (T), CRL section II."""
-DEFAULT_LEVEL_SET = (0, 1, 2, 4, 8)
-"""Measurements a window a pixel may have."""
 MAX_SIDE = 65535
 """Largest height or width: both are sent as 16 bit."""
 MAX_PIXELS = 1 << 26

@@ -10,20 +10,6 @@ from numpy.typing import NDArray
 
 Planes = TypeVar("Planes", NDArray[np.uint8], NDArray[np.bool_])
 
-NAMED_TILES: dict[str, NDArray[np.uint8]] = {
-    name: np.array(rows, dtype=np.uint8)
-    for name, rows in {
-        "fixed-1of16": [[1]],
-        "fixed-2of16": [[2]],
-        "fixed-4of16": [[4]],
-        "fixed-8of16": [[8]],
-        # A quarter of the pixels, no unmeasured pixel further than one step from a measured one.
-        "tile-1of16": [[4, 0, 4, 0], [0, 0, 0, 0], [0, 4, 0, 4], [0, 0, 0, 0]],
-        "tile-2of16": [[4, 1, 4, 1], [1, 2, 1, 2], [4, 1, 4, 1], [1, 2, 1, 2]],
-    }.items()
-}
-"""Hand-made tiles by name, ``<kind>-<average measurements a pixel>of16``, for the default T."""
-
 _OPEN = """
     0111 0000 0001 0101
     0011 1100 0100 0001

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 
 MAX_TEXT_BYTES = 60

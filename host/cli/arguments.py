@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from focalloop.firmware_sim.maps.ratio_map import (
-    DEFAULT_SLOTS,
-    NAMED_TILES,
-    RatioMap,
-    RatioMapError,
-)
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from focalloop.host.reconstruction.bundle import Bundle, list_bundles
 

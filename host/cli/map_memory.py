@@ -9,7 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import HelloAnswer
 
 

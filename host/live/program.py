@@ -9,7 +9,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError
 from focalloop.host.live.ledger import Ledger

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.models.cli.extra import JsonOption, need_extra
 from focalloop.models.order import (
     DEFAULT_MAP,

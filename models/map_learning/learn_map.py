@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
 from focalloop.models.training import processes

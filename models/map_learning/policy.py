@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.ratio_generator import CELL, MARGIN, RatioGenerator

@@ -11,8 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import repeat
 
 PERIODS = ((2, 2), (2, 4), (4, 2), (4, 4), (8, 8), (16, 16))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, LEVEL_COLOURS
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,8 @@ from benchmarks.relaxation import (
     reconstruct,
     straight_through,
 )
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, RatioMap
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim import wire
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.virtual_board.board import BoardSettings, VirtualBoard

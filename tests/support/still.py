@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.state import (

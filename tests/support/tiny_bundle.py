@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
 
 @pytest.fixture

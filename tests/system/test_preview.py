@@ -10,7 +10,8 @@ import re
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.looking import (
     DEFAULT_MAP,

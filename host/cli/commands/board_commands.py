@@ -13,6 +13,7 @@ from serial.tools import list_ports
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.faults import Faults, FaultsError
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SHAPE
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import (
     DEFAULT_MAX_PAYLOAD,
@@ -24,7 +25,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.board.client import DEFAULT_BAUD, Board
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
-from focalloop.host.cli.arguments import DEFAULT_SHAPE, load_map, load_profile
+from focalloop.host.cli.arguments import load_map, load_profile
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
 from focalloop.host.errors import BoardLostError, UnknownMapError
 
@@ -107,7 +108,7 @@ def emulate(
             param_hint="--faults",
         )
     # A host for a real board never needs these, nor Numba behind them.
-    from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+    from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
     from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer, stop_on_signals
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard

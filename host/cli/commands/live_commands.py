@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, RatioMapError
-from focalloop.host.cli.arguments import DEFAULT_SHAPE, load_map
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.ratio_map import RatioMapError
+from focalloop.host.cli.arguments import load_map
 from focalloop.host.cli.output import JsonFlag
 from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE

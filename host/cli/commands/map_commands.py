@@ -8,9 +8,14 @@ from typing import Annotated
 
 import typer
 
-from focalloop.firmware_sim.maps.feasibility import (
+from focalloop.firmware_sim.maps.defaults import (
     DEFAULT_JOULES_PER_CONVERSION,
+    DEFAULT_LEVEL_SET,
     DEFAULT_SLOT_RATE_HZ,
+    DEFAULT_SLOTS,
+    NAMED_TILES,
+)
+from focalloop.firmware_sim.maps.feasibility import (
     LEAST,
     MOST,
     Feasibility,
@@ -18,13 +23,7 @@ from focalloop.firmware_sim.maps.feasibility import (
     Hardware,
 )
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
-from focalloop.firmware_sim.maps.ratio_map import (
-    DEFAULT_LEVEL_SET,
-    DEFAULT_SLOTS,
-    NAMED_TILES,
-    RatioMap,
-    RatioMapError,
-)
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.staggering import stagger
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
@@ -234,8 +233,7 @@ def tile(
 
     Example: focalloop map make tile 4,1/1,2 -o mine.npz
     """
-    rows = NAMED_TILES.get(pattern)
-    levels = rows.tolist() if rows is not None else [_integers(r) for r in pattern.split("/")]
+    levels = NAMED_TILES.get(pattern) or tuple(_integers(row) for row in pattern.split("/"))
     if len({len(row) for row in levels}) != 1:
         raise RatioMapError(f"the rows of the tile {pattern!r} are of different lengths")
     made = RatioMap.from_tile(levels, _shape(size), slots, _integers(level_set))

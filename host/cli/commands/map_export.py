@@ -12,7 +12,7 @@ from PIL import Image
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.feasibility import DEFAULT_SLOT_RATE_HZ
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOT_RATE_HZ
 from focalloop.host.cli.arguments import load_map
 from focalloop.host.cli.output import JsonFlag, emit_json, stdout
 
@@ -137,7 +137,7 @@ def _write(folder: Path, exposure: Exposure, slot_rate_hz: int, timing: Timing) 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ExportError(f"cannot make the folder {folder}: {error.strerror}") from None
+        raise ExportError(f"cannot write into the folder {folder}: {error.strerror}") from None
     for name, content in contents.items():
         with written_whole(folder / name) as partial:
             partial.write_bytes(content)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, preset
 from tests.support import reference_model
 

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.feasibility import (
     Feasibility,
     FeasibilityError,
     Hardware,
     wire_bytes,
 )
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.maps.staggering import stagger
 from focalloop.firmware_sim.noise import preset

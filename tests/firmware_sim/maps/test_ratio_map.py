@@ -10,12 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import (
-    LEVEL_COLOURS,
-    NAMED_TILES,
-    RatioMap,
-    RatioMapError,
-)
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 
 

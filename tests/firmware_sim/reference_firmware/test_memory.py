@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from tests.support import ROOT
 from tests.support.c_board import PATIENCE_S, SOURCES, build, need, qemu_board

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focalloop.firmware_sim.emulator.emulator import Emulator
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scamp5 import Machine, Mode, Scamp5Error, Timing, TransferNoise
 from focalloop.firmware_sim.scamp5.exposure import FULL_SCALE_LSB, Exposure

@@ -12,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.scamp5 import Grid, Scamp5Error, assemble
 from focalloop.firmware_sim.scamp5.exposure import Exposure

@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardBusyError, BoardError, BoardLostError, UnknownMapError

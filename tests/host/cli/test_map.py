@@ -9,13 +9,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
-from focalloop.firmware_sim.maps.ratio_map import (
-    LEVEL_COLOURS,
-    NAMED_TILES,
-    RatioMap,
-    RatioMapError,
-)
+from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.cli import app
 from tests.support.tiny_bundle import write_tiny_bundle

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.feasibility import DEFAULT_JOULES_PER_CONVERSION
+from focalloop.firmware_sim.maps.defaults import DEFAULT_JOULES_PER_CONVERSION
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.host.cli import app
 

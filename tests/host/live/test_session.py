@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt

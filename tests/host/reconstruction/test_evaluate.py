@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips

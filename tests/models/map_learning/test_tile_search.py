@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from focalloop.firmware_sim.maps.ratio_map import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.tile_search import (

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from focalloop.firmware_sim.maps.ratio_map import NAMED_TILES, RatioMap
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
