@@ -58,3 +58,9 @@ class BoardError(FocalloopError):
 
 class CaptureError(FocalloopError):
     """A capture folder is missing, incomplete, damaged or of another kind."""
+
+
+def sentence(text: object) -> str:
+    """Return an error or message as a sentence: capitalised, with a full stop at its end."""
+    words = str(text)
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")

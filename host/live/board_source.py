@@ -1,4 +1,4 @@
-"""Where a live session's board comes from."""
+"""Where a live session gets its board from."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Protocol
 
 
 class BoardSource(Protocol):
-    """Something that brings a board up, and again if it is gone for good."""
+    """Brings a board up, and brings it up again after it has gone for good."""
 
     @property
     def activity(self) -> str:
-        """What `start` does, for a user who waits for it."""
+        """What `start` does, in a few words for a waiting user."""
         ...
 
     def start(self) -> str:
-        """Bring the board up and return its URL, once it can be opened."""
+        """Bring the board up and return its URL once it can be opened."""
         ...
 
     def stop(self) -> None:
-        """End what `start` began, from any thread; a `start` that still waits raises."""
+        """Undo `start`, from any thread; a `start` that is still waiting raises."""
         ...
 
 
 @dataclass(frozen=True)
 class BoardAt:
-    """A board that is there already.
+    """A board that is already running.
 
     Attributes
     ----------
     url : str
-        As `Board.open` takes it.
+        As accepted by `Board.open`.
     """
 
     url: str
 
     @property
     def activity(self) -> str:
-        """Nothing to wait for."""
+        """There is nothing to bring up."""
         return "looking for the board"
 
     def start(self) -> str:
@@ -45,4 +45,4 @@ class BoardAt:
         return self.url
 
     def stop(self) -> None:
-        """Leave the board as it is."""
+        """Leave the board running."""

@@ -1,7 +1,7 @@
-"""What a page is told of a calibration: how far it is, and what it has found up to now.
+"""The calibration as a page shows it: how far it is, and what it has found so far.
 
-Plain frozen values, ready for JSON, as in `focalloop.host.live.state`. A figure that is not finite,
-such as the end of an open interval, is None.
+Plain frozen values, ready for JSON, as in `focalloop.host.live.state`. A value that is not finite,
+such as the open end of an interval, is None.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class CalibrationPhase(StrEnum):
-    """Where a calibration stands."""
+    """What a calibration is doing."""
 
     IDLE = "idle"
-    """None was started yet."""
+    """None has been started yet."""
     RUNNING = "running"
-    """Windows are taken and fitted; the stream waits."""
+    """Windows are captured and fitted; the stream is paused."""
     LIGHT = "light"
-    """Somebody has to change the light, and say so."""
+    """The user has to change the light and confirm it."""
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -31,27 +31,28 @@ class CalibrationPhase(StrEnum):
 
 @dataclass(frozen=True)
 class PointState:
-    """A level on the photon transfer curve."""
+    """One point of the photon transfer curve."""
 
     name: str
     signal: float | None
-    """Mean above black, full scale is 1."""
+    """Mean above the black level, in units of full scale."""
     variance_dn2: float | None
     error_dn2: float | None
     """Standard error of the variance."""
     model_dn2: float | None
-    """What the fit says in its place."""
+    """Variance of the fitted model at this signal."""
     used: bool
+    """Whether the fit uses it."""
     why_not: str
-    """Why it is not in the fit, where it is not."""
+    """Why the fit does not use it; empty if it does."""
 
 
 @dataclass(frozen=True)
 class EstimateState:
-    """One figure with its 95 % confidence interval."""
+    """One estimate with its 95 % confidence interval."""
 
     title: str
-    """What people call it."""
+    """Its name for people."""
     value: float | None
     low: float | None
     high: float | None
@@ -60,10 +61,10 @@ class EstimateState:
 
 @dataclass(frozen=True)
 class FitState:
-    """What all levels taken up to now say together."""
+    """The fit of all levels captured so far."""
 
     windows: int
-    """Windows it is made from."""
+    """Number of windows that it is made from."""
     points: tuple[PointState, ...]
     estimates: dict[str, EstimateState]
     warnings: tuple[str, ...]
@@ -76,62 +77,63 @@ class FitState:
 
 @dataclass(frozen=True)
 class CalibrationState:
-    """The calibration of a session's board: the present one, or the last."""
+    """The calibration in progress, or the last one."""
 
     phase: CalibrationPhase = CalibrationPhase.IDLE
     activity: str = ""
-    """What is being done right now, or what is to be done about the light."""
+    """What is being done right now, or how the user has to change the light."""
     windows: int = 0
-    """Taken up to now."""
-    windows_in_all: int = 0
+    """Windows captured so far."""
+    windows_total: int = 0
+    """Windows to capture in total."""
     error: str = ""
-    """Why it failed, a sentence."""
+    """Why it failed, as a sentence; empty otherwise."""
     fit: FitState | None = None
     trail: tuple[dict[str, EstimateState], ...] = field(default=())
-    """``s_ss`` and ``s_r`` after each fit, the first one first: how the intervals shrank."""
+    """``s_ss`` and ``s_r`` after each fit, oldest first: how the intervals shrank."""
     can_apply: bool = False
-    """Whether there is a result and an emulated board to run with it."""
+    """Whether there is a result, and an emulated board that can use it."""
     applied: bool = False
-    """Whether the board runs with it."""
+    """Whether the emulated board uses the result."""
 
     @property
     def running(self) -> bool:
-        """Whether windows are still taken."""
+        """Whether it is still in progress."""
         return self.phase in (CalibrationPhase.RUNNING, CalibrationPhase.LIGHT)
 
 
 class CalibrationSource(Protocol):
-    """What the service shows and steers of it; `Calibrator` is one."""
+    """What the service needs of a calibrator; `Calibrator` has it."""
 
     @property
     def result(self) -> Calibration | None:
-        """What the last calibration found; None before its end."""
+        """Result of the last calibration; None until one is done."""
         ...
 
     def state(self) -> CalibrationState:
-        """Return how it stands now."""
+        """Return a snapshot of the calibration."""
         ...
 
     def start(self, reads: int) -> None:
-        """Begin, with so many reads of every pixel at every level; returns at once."""
+        """Start, with so many reads per pixel at each level; returns at once."""
         ...
 
     def proceed(self) -> None:
-        """Go on: the light is as it was asked for."""
+        """Continue: the light is as requested."""
         ...
 
     def cancel(self) -> None:
-        """End the present one without a result."""
+        """End the calibration in progress without a result."""
         ...
 
     def apply(self) -> None:
-        """Have the emulated board run with the result; returns when it does."""
+        """Configure the emulated board with the result; returns once it uses it."""
         ...
 
 
 def fit_state(calibration: Calibration, windows: int) -> FitState:
-    """Return what there is to tell about a calibration made from so many windows."""
-    # With SciPy, which a start need not wait for.
+    """Summarise a calibration made from so many windows."""
+    # These load SciPy, which the start of the preview need not wait for.
     from focalloop.calibration.report.page import MEANINGS
     from focalloop.calibration.report.verdict import verdict
 

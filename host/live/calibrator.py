@@ -1,4 +1,8 @@
-"""Calibrating the board of a live session, with the fit in view as it grows."""
+"""Calibrates the board of a live session, with the fit refined while the page watches.
+
+`Calibrator.start` submits the work to `BoardTasks`, so captures and fits run in the board thread
+while the stream is paused; every other method may be called from any thread.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,11 @@ from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import Design, Step, plan
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
-from focalloop.host.errors import BoardLostError
+from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
-from focalloop.host.live.errands import Errands
-from focalloop.host.live.ledger import Ledger
-from focalloop.host.live.report import sentence
 from focalloop.host.live.state import Phase
+from focalloop.host.live.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from focalloop.calibration import Calibration
@@ -33,16 +36,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("focalloop.live")
 
 DEFAULT_READS = 4
-"""Reads of every pixel at every level, as of ``focalloop calibrate``."""
+"""Reads per pixel at each level, as in ``focalloop calibrate``."""
 
 MAX_READS = 32
-"""Most of them: two seconds of windows between two looks at whether to go on."""
+"""Bounds the time between two checks for cancellation to two seconds of windows."""
 
 _TRAIL = ("s_ss", "s_r")
 
 
 class CalibratorError(FocalloopError):
-    """What was asked for cannot be now."""
+    """The request is not possible in the present state of the calibration."""
 
 
 class _CancelledError(FocalloopError):
@@ -50,20 +53,22 @@ class _CancelledError(FocalloopError):
 
 
 class Calibrator:
-    """The calibration of a session's board: one at a time, and the result of the last one.
+    """Runs one calibration of the session's board at a time, and keeps the last result.
 
     Parameters
     ----------
-    errands : Errands
-        Takes the work, for the board cannot stream meanwhile.
-    ledger : Ledger
-        Takes what happens.
+    tasks : BoardTasks
+        Runs the calibration while the stream is paused.
+    telemetry : Telemetry
+        Records progress and messages.
     board : callable
-        The session's board, None where none is connected.
+        Returns the session's board; None while none is connected.
     """
 
-    def __init__(self, errands: Errands, ledger: Ledger, board: Callable[[], Board | None]) -> None:
-        self._errands, self._ledger, self._board = errands, ledger, board
+    def __init__(
+        self, tasks: BoardTasks, telemetry: Telemetry, board: Callable[[], Board | None]
+    ) -> None:
+        self._tasks, self._telemetry, self._board = tasks, telemetry, board
         self._lock = threading.Lock()
         self._state = CalibrationState()
         self._result: Calibration | None = None
@@ -71,30 +76,30 @@ class Calibrator:
         self._lit = threading.Event()
 
     def state(self) -> CalibrationState:
-        """Return how it stands now."""
+        """Return a snapshot of the calibration."""
         state, board = self._state, self._board()
         simulated = board is not None and Feature.EMULATOR in board.info.features
         return replace(state, can_apply=self._result is not None and simulated)
 
     @property
     def result(self) -> Calibration | None:
-        """What the last calibration found; None before its end."""
+        """Result of the last calibration; None until one is done."""
         return self._result
 
     def start(self, reads: int = DEFAULT_READS) -> None:
-        """Begin to calibrate, as soon as the stream has stopped; returns at once.
+        """Start a calibration as soon as the stream has stopped; returns at once.
 
         Parameters
         ----------
         reads : int, optional
-            Reads of every pixel at every level, 2 to `MAX_READS`.
+            Reads per pixel at each level, 2 to `MAX_READS`.
 
         Raises
         ------
         CalibratorError
-            One is under way.
+            A calibration is in progress.
         CaptureError
-            The number of reads will not do.
+            The number of reads is out of range.
         BoardLostError
             No board is connected.
         """
@@ -103,55 +108,55 @@ class Calibrator:
         steps = plan(board.info, Design.SPANS if by_itself else Design.TILED, reads)
         with self._lock:
             if self._state.running:
-                raise CalibratorError("a calibration runs already: wait for it, or cancel it")
+                raise CalibratorError("a calibration is already running: wait for it or cancel it")
             self._cancelled.clear()
             self._result = None
             self._state = CalibrationState(
                 CalibrationPhase.RUNNING,
                 activity="stopping the stream",
-                windows_in_all=sum(step.windows for step in steps),
+                windows_total=sum(step.windows for step in steps),
             )
-        self._errands.ask(lambda board: self._run(board, steps)).add_done_callback(self._ended)
+        self._tasks.submit(lambda board: self._run(board, steps)).add_done_callback(self._ended)
 
     def proceed(self) -> None:
-        """Go on: the light is as it was asked for.
+        """Continue: the light is as requested.
 
         Raises
         ------
         CalibratorError
-            Nobody asked for light.
+            The calibration is not waiting for a change of light.
         """
         if self._state.phase is not CalibrationPhase.LIGHT:
-            raise CalibratorError("no calibration waits for light")
+            raise CalibratorError("no calibration is waiting for a change of light")
         self._lit.set()
 
     def cancel(self) -> None:
-        """End the present calibration without a result; harmless where none runs."""
+        """End the calibration in progress without a result; does nothing if there is none."""
         self._cancelled.set()
         self._lit.set()
 
     def apply(self) -> None:
-        """Have the emulated board run with the result; returns when it does.
+        """Configure the emulated board with the result; returns once it uses it.
 
         Raises
         ------
         CalibratorError
-            There is no result, or the board is a real one, whose noise is its own.
+            There is no result, or the board is real, so its noise cannot be set.
         BoardError, BoardLostError
-            The board refused it or is not there.
+            The board refused it or is gone.
         """
         board, result = self._connected(), self._result
         if result is None:
-            raise CalibratorError("there is no calibration to apply yet: run one first")
+            raise CalibratorError("there is no calibration to apply: run one first")
         if Feature.EMULATOR not in board.info.features:
             raise CalibratorError(
-                "this board is real and has the noise it has: save the profile, and give it to "
+                "the noise of a real board cannot be set: save the profile and pass it to "
                 "`focalloop emulate --profile`"
             )
-        self._errands.ask(lambda board: self._apply(board, result)).result()
+        self._tasks.submit(lambda board: self._apply(board, result)).result()
 
-    def begin(self, board: Board) -> None:
-        """Let a board that is new or back run with the profile that was applied."""
+    def restore(self, board: Board) -> None:
+        """Give an applied profile to a board that has just been opened or has come back."""
         if self._state.applied and self._result is not None:
             board.configure(profile=self._result.profile.as_dict())
 
@@ -166,9 +171,9 @@ class Calibrator:
         with self._lock:
             if self._result is result:
                 self._state = replace(self._state, applied=True)
-        self._ledger.tell("The emulated board runs with the calibrated noise profile now.")
+        self._telemetry.log("The emulated board now uses the calibrated noise profile.")
 
-    # The calibration itself, in the board thread.
+    # From here on in the board thread.
 
     def _run(self, board: Board, steps: Sequence[Step]) -> None:
         by_hand = Feature.EMULATOR not in board.info.features
@@ -180,7 +185,7 @@ class Calibrator:
                 if by_hand and step.light != light:
                     self._await_light(step.light)
                 light = step.light
-                self._tell(_describe(step))
+                self._advance(_describe(step))
                 path = Path(folder) / _describe(step)
                 with CaptureWriter(path, board.info) as writer:
                     take(
@@ -191,40 +196,40 @@ class Calibrator:
                         set_light=(lambda _: None) if by_hand else None,
                     )
                 captures.append(Capture.load(path))
-                self._tell("fitting", more_windows=step.windows)
+                self._advance("fitting", more_windows=step.windows)
                 calibration = self._fit(captures, final=step is steps[-1])
         with self._lock:
             self._result = calibration
 
     def _await_light(self, light: float) -> None:
         self._lit.clear()
-        self._tell(
-            f"light the sensor evenly, at about {100 * light:.0f} % of full scale over a window"
+        self._advance(
+            f"illuminate the sensor evenly, at about {100 * light:.0f} % of full scale per window"
             if light
-            else "cover the sensor, so that no light reaches it",
+            else "cover the sensor so that no light reaches it",
             CalibrationPhase.LIGHT,
         )
         self._lit.wait()
 
-    def _tell(
+    def _advance(
         self,
         activity: str,
         phase: CalibrationPhase = CalibrationPhase.RUNNING,
         more_windows: int = 0,
     ) -> None:
-        """Say what comes next, unless it was cancelled."""
+        """Show the next activity; raises if the calibration was cancelled."""
         if self._cancelled.is_set():
             raise _CancelledError("cancelled")
         state = self._state
         windows = state.windows + more_windows
         self._state = replace(state, phase=phase, activity=activity, windows=windows)
-        self._ledger.enter(
-            Phase.CALIBRATING, f"calibrating: {activity}", windows / state.windows_in_all
+        self._telemetry.enter(
+            Phase.CALIBRATING, f"calibrating: {activity}", windows / state.windows_total
         )
 
     def _fit(self, captures: list[Capture], *, final: bool) -> Calibration | None:
-        """Fit what was taken up to now; too little for that is told only at the end."""
-        # With SciPy, which takes a second to load, and only now.
+        """Fit the captures so far; None while they are too few, an error if they remain so."""
+        # These load SciPy, which takes a second.
         from focalloop.calibration import CalibrationError, calibrate
         from focalloop.host.captures.calibration_readings import readings_of
 
@@ -251,15 +256,15 @@ class Calibrator:
         match done.exception():
             case None:
                 phase, error = CalibrationPhase.DONE, ""
-                self._ledger.tell("The board is calibrated.")
+                self._telemetry.log("The board is calibrated.")
             case _CancelledError():
                 phase, error = CalibrationPhase.CANCELLED, ""
-                self._ledger.tell("The calibration was cancelled.")
+                self._telemetry.log("The calibration was cancelled.")
             case failure:
                 if not isinstance(failure, FocalloopError):
                     _log.error("a calibration failed", exc_info=failure)
                 phase, error = CalibrationPhase.FAILED, sentence(failure)
-                self._ledger.tell(f"The calibration failed: {error}", "warning")
+                self._telemetry.log(f"The calibration failed: {error}", "warning")
         self._state = replace(self._state, phase=phase, activity="", error=error)
 
 
@@ -267,5 +272,5 @@ def _describe(step: Step) -> str:
     if step.level is None:
         spans = "all spans"
     else:
-        spans = f"{step.level} {'read' if step.level == 1 else 'reads'} a window"
+        spans = f"{step.level} {'read' if step.level == 1 else 'reads'} per window"
     return f"{'dark' if step.light == 0 else f'light {step.light:.3f}'}, {spans}"

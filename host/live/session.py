@@ -1,9 +1,15 @@
-"""The live session: windows from a board, rebuilt as they come, the newest first.
+"""The live session: windows of a board, reconstructed as they arrive, the newest first.
 
-Three threads share the work, and none ever waits for a slower one. The *board* thread streams
-windows and fetches the scene behind them where the board knows it; the *rebuild* thread
-reconstructs the newest one; the *score* thread compares one window a second with the truth. What
-is too old is passed over and counted, never queued.
+Three threads share the work, and none waits for a slower one:
+
+* the *board* thread opens the board, streams its windows and fetches the scene of each one where
+  the board knows it; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
+* the *reconstruction* thread reconstructs the newest window;
+* the *score* thread compares one window per second with the scene.
+
+A mailbox of one item leads from each thread to the next: a window that is still in it when the next
+one arrives is dropped and counted, never queued. The methods of `LiveSession` may be called from
+any thread.
 """
 
 from __future__ import annotations
@@ -25,16 +31,15 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
 from focalloop.host.board.window import Window
-from focalloop.host.errors import BoardError, BoardLostError
+from focalloop.host.errors import BoardError, BoardLostError, sentence
+from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
+from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibrator import Calibrator
-from focalloop.host.live.errands import Errands
-from focalloop.host.live.ledger import Ledger
-from focalloop.host.live.newest import Newest
-from focalloop.host.live.program import Program
-from focalloop.host.live.rebuilder import Rebuilder
-from focalloop.host.live.report import board_state, link_state, sentence
-from focalloop.host.live.scoring import score
+from focalloop.host.live.deployment import Deployment
+from focalloop.host.live.mailbox import Mailbox
+from focalloop.host.live.network_selector import NetworkSelector
+from focalloop.host.live.scores import score
 from focalloop.host.live.state import (
     BundleState,
     LinkState,
@@ -44,19 +49,20 @@ from focalloop.host.live.state import (
     ScoreState,
     map_state,
 )
+from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
 
 DRAWN_STEP = 4
-"""Slots from one drawn picture to the next where no viewer asks for more: 60 of 240 a second."""
+"""Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
 
 SCORE_PERIOD_S = 1.0
 
 CREDIT = 2
-"""Windows on their way or waiting: one more than is worked on, so that none grows old in a queue.
-What the host is too slow for, the board does not read out."""
+"""Windows in transit or waiting: one more than is being worked on, so that none ages in a queue.
+The board does not read out windows for which the host is too slow."""
 
 RECONNECT_TIMEOUT_S = 5.0
-"""How long a vanished board is waited for before everything, its emulator too, starts anew."""
+"""Time for a vanished board to come back before it, or its emulator, is started again."""
 
 _RETRY_S = 1.0
 _TRUTH_TIMEOUT_S = 1.0
@@ -67,39 +73,39 @@ Truth = NDArray[np.uint8] | None
 
 @dataclass(eq=False)
 class _Job:
-    """One window on its way through the session."""
+    """One window on its way through the threads."""
 
     window: Window
     step: int
     truth: Future[Truth] = field(default_factory=Future)
     """Every `step`-th slot of the scene."""
     whole_truth: Future[Truth] | None = None
-    """Every slot of it, for a window that is scored."""
+    """Every slot of the scene, for a window that is scored."""
 
 
 class LiveSession:
-    """A board, its map, what rebuilds its windows, and the newest picture of them.
+    """A board, its map, the network that reconstructs its windows, and the newest picture.
 
-    Starts with the ``with`` block and ends with it. If the board vanishes, it is reached again as
-    soon as it is back, and gets its map again.
+    The session runs while its ``with`` block runs. If the board vanishes, it is opened again as
+    soon as it is back, and gets the same map.
 
     Parameters
     ----------
     source : BoardSource
         Where the board comes from.
     bundle : str or None, optional
-        As for `Rebuilder`.
+        Name or path, as for `NetworkSelector`.
     ratio_map : RatioMap or None, optional
-        Map to begin with; by default the bundle's own, or a tile of two measurements a pixel.
+        Map to begin with; by default that of the bundle, or a tile of two measurements per pixel.
     scene, profile : str, optional
-        What is known of the board's scene and noise, for the state.
+        Names of the board's scene and noise profile, for the state.
 
     Attributes
     ----------
     failure : FocalloopError or None
         Why the session ended before its first picture.
     calibrator : Calibrator
-        The calibration of its board.
+        Calibrates its board.
     """
 
     def __init__(
@@ -114,30 +120,30 @@ class LiveSession:
         self.failure: FocalloopError | None = None
         self._source = source
         self._scene, self._profile = scene, profile
-        self._ledger = Ledger()
-        self._program = Program(self._ledger, bundle, ratio_map)
-        self._errands = Errands()
+        self._telemetry = Telemetry()
+        self._deployment = Deployment(self._telemetry, bundle, ratio_map)
+        self._tasks = BoardTasks()
         self._board: Board | None = None
-        self.calibrator = Calibrator(self._errands, self._ledger, lambda: self._board)
+        self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
         self._picture: Picture | None = None
         self._scores: ScoreState | None = None
         self._score_due_s = 0.0
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, int] = {}
-        self._jobs: Newest[_Job] = Newest()
-        self._scoring: Newest[tuple[_Job, Float32, Float32]] = Newest()
+        self._jobs: Mailbox[_Job] = Mailbox()
+        self._scoring: Mailbox[tuple[_Job, Float32, Float32]] = Mailbox()
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
             for name, work in (
                 ("board", self._run_board),
-                ("rebuild", self._run_rebuild),
+                ("reconstruction", self._run_reconstruction),
                 ("score", self._run_score),
             )
         ]
 
     def __enter__(self) -> Self:
-        """Start; everything happens in the session's threads."""
+        """Start the session's threads."""
         for thread in self._threads:
             thread.start()
         return self
@@ -150,100 +156,105 @@ class LiveSession:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map the board runs; None before the first upload."""
-        return self._program.ratio_map
+        """Map that the board runs; None before the first upload."""
+        return self._deployment.ratio_map
 
     def picture(self) -> Picture | None:
         """Return the newest picture."""
         return self._picture
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
-        """Have `called` run, in a thread of the session, at each new picture; returns its end."""
+        """Call a function in the reconstruction thread at each new picture, until unsubscribed.
+
+        Returns
+        -------
+        unsubscribe : callable
+            Takes no argument; ends the calls.
+        """
         self._subscribers.append(called)
         return lambda: self._subscribers.remove(called)
 
     def want(self, viewer: object, step: int | None) -> None:
-        """Ask for every `step`-th slot of the coming windows for a viewer; None takes it back."""
+        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that."""
         if step is None:
             self._wants.pop(id(viewer), None)
         else:
             self._wants[id(viewer)] = step
 
     def drawn(self, window: int) -> None:
-        """Note that a viewer has just put a window on the screen."""
-        self._ledger.drawn(window)
+        """Record that a viewer has just put a window on its screen."""
+        self._telemetry.drawn(window)
 
     def bundles(self) -> list[BundleState]:
-        """Return everything that can reconstruct; nothing while the session is starting."""
-        return self._program.offer()
+        """Return everything that can reconstruct; an empty list while the network is loading."""
+        return self._deployment.bundles()
 
     def select(self, name: str) -> None:
-        """Run the named bundle's map and reconstruct with its network; returns when it runs.
+        """Upload the map of a bundle and reconstruct with its network.
 
-        ``network-free`` leaves the network out and the map as it is.
+        Returns once both are in use. ``network-free`` drops the network and keeps the map.
 
         Raises
         ------
         BundleError, ReconstructError, RatioMapError, BoardError, BoardLostError
-            If that cannot be; map and network stay what they were.
+            If the bundle cannot be used or the board refuses its map; nothing has changed then.
         """
-        self._program.select(self._board, name)
+        self._deployment.select(self._board, name)
 
     def upload(self, ratio_map: RatioMap) -> None:
-        """Bring a map onto the board and run it; returns when it runs.
+        """Upload a map; returns once the board runs it.
 
-        Windows are reconstructed by the present bundle if it is its map, else by a network of any
-        map, or without one (`Rebuilder`).
+        `NetworkSelector` decides which network reconstructs its windows.
 
         Raises
         ------
         RatioMapError
             If the board cannot run it.
         BoardError, BoardLostError
-            If the board refused it or is not there; it keeps the old map.
+            If the board refused it or is gone; it keeps the old map.
         """
-        self._program.upload(self._board, ratio_map)
+        self._deployment.upload(self._board, ratio_map)
 
     def state(self) -> LiveState:
-        """Return how the session stands now."""
-        ledger, board = self._ledger, self._board
-        phase = ledger.phase
+        """Return a snapshot of the session."""
+        telemetry, board = self._telemetry, self._board
+        phase = telemetry.phase
         if phase is Phase.STREAMING and board is not None and board.state == "lost":
             phase = Phase.LOST
-        rebuilder, ratio_map = self._program.rebuilder, self._program.ratio_map
-        bundle = rebuilt_by = "" if rebuilder is None else rebuilder.name
-        if rebuilder is not None and ratio_map is not None:
-            rebuilt_by = rebuilder.name_for(ratio_map)
+        selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
+        bundle = reconstructed_by = "" if selector is None else selector.name
+        if selector is not None and ratio_map is not None:
+            reconstructed_by = selector.name_for(ratio_map)
         return LiveState(
             phase=phase,
-            activity=ledger.activity,
-            progress=ledger.progress,
+            activity=telemetry.activity,
+            progress=telemetry.progress,
             scene=self._scene,
             profile="calibrated" if self.calibrator.state().applied else self._profile,
             bundle=bundle,
-            rebuilt_by=rebuilt_by,
-            board=None if board is None else board_state(board),
+            reconstructed_by=reconstructed_by,
+            board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(ratio_map),
             scores=self._scores,
             link=LinkState() if board is None else link_state(board),
-            speed=ledger.speed(0 if board is None else board.stats.lost),
+            speed=telemetry.speed(0 if board is None else board.stats.lost),
             calibration=self.calibrator.state(),
-            messages=ledger.messages(),
+            messages=telemetry.messages(),
         )
 
     def _end(self) -> None:
         self._ending.set()
         self.calibrator.cancel()
-        self._errands.close(BoardLostError("the session has ended"))
+        self._tasks.close(BoardLostError("the session has ended"))
         board = self._board
         if board is not None:
-            board.close()  # first, so that the stream ends in order while the board is there
+            board.close()  # before its source, so that the stream ends in order
         self._source.stop()
         self._jobs.close()
         self._scoring.close()
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Run a thread's work; whatever ends it too early ends the session with a sentence."""
+        """Run the work of a thread; an error ends the session and becomes a message."""
         try:
             work()
         except FocalloopError as error:
@@ -252,32 +263,32 @@ class LiveSession:
             _log.exception("a thread of the live session failed")
             self.failure = self.failure or FocalloopError(f"the live session failed: {error}")
         if not self._ending.is_set():
-            self._ledger.tell(str(self.failure), "error")
+            self._telemetry.log(str(self.failure), "error")
             self._end()
-        self._ledger.enter(Phase.STOPPED)
+        self._telemetry.enter(Phase.STOPPED)
 
     # The board thread.
 
     def _run_board(self) -> None:
         while not self._ending.is_set():
             try:
-                self._ledger.enter(Phase.STARTING, self._source.activity)
+                self._telemetry.enter(Phase.STARTING, self._source.activity)
                 url = self._source.start()
-                self._ledger.enter(Phase.CONNECTING, f"opening {url}")
+                self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
                 with Board.open(
                     url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event
                 ) as board:
                     self._board = board
-                    self.calibrator.begin(board)
+                    self.calibrator.restore(board)
                     self._stream(board)
             except FocalloopError as error:
-                self._errands.drop(error)
+                self._tasks.fail_all(error)
                 if self._ending.is_set():
                     return
                 if self._picture is None:
                     raise
-                self._ledger.enter(Phase.LOST)
-                self._ledger.tell(f"{sentence(error)} Trying to reach it again.", "error")
+                self._telemetry.enter(Phase.LOST)
+                self._telemetry.log(f"{sentence(error)} Trying to reconnect.", "error")
                 self._source.stop()
                 self._ending.wait(_RETRY_S)
             finally:
@@ -285,45 +296,47 @@ class LiveSession:
 
     def _stream(self, board: Board) -> None:
         while not self._ending.is_set():
-            self._program.begin(board)  # an errand may have left another map on the board
+            self._deployment.restore(board)  # a task may have left another map
             with closing(board.stream(CREDIT)) as windows:
                 for window in windows:
-                    self._pass_on(board, window)
-                    if self._ending.is_set() or self._errands.waiting:
+                    self._hand_over(board, window)
+                    if self._ending.is_set() or self._tasks.pending:
                         break
-            with self._program.unchanged():
-                self._errands.run(board)
+            with self._deployment.locked():
+                self._tasks.run_all(board)
 
-    def _pass_on(self, board: Board, window: Window) -> None:
-        """Hand a window to the rebuild thread, then fetch the scene behind it meanwhile."""
-        self._ledger.received(window)
+    def _hand_over(self, board: Board, window: Window) -> None:
+        """Hand a window to the reconstruction thread, and fetch its scene meanwhile."""
+        self._telemetry.received(window)
         job = _Job(window, min([*self._wants.values(), DRAWN_STEP]))
         if time.monotonic() >= self._score_due_s:
             self._score_due_s = time.monotonic() + SCORE_PERIOD_S
             job.whole_truth = Future()
         if self._jobs.put(job) is not None:
-            self._ledger.passed_over()
+            self._telemetry.dropped()
         job.truth.set_result(_truth(board, window.number, job.step))
         if job.whole_truth is not None:
             job.whole_truth.set_result(_truth(board, window.number, 1))
 
     def _event(self, text: str) -> None:
-        self._ledger.tell(sentence(text), "warning")
+        self._telemetry.log(sentence(text), "warning")
 
-    # The rebuild thread.
+    # The reconstruction thread.
 
-    def _run_rebuild(self) -> None:
-        rebuilder = self._program.load()
+    def _run_reconstruction(self) -> None:
+        selector = self._deployment.load()
         while (job := self._jobs.take()) is not None:
-            self._rebuild(job, rebuilder)
+            self._reconstruct(job, selector)
 
-    def _rebuild(self, job: _Job, rebuilder: Rebuilder) -> None:
+    def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
         window, ratio_map = job.window, job.window.ratio_map
         started_s = time.monotonic()
-        video, problem = rebuilder(window)
-        self._ledger.rebuilt(time.monotonic() - started_s)
+        video, problem = selector.reconstruct(window)
+        self._telemetry.reconstructed(time.monotonic() - started_s)
         if problem is not None:
-            self._ledger.tell(f"{sentence(problem)} Windows come without a network now.", "warning")
+            self._telemetry.log(
+                f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
+            )
         initial = initial_reconstruction(
             window.reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
         )
@@ -354,7 +367,7 @@ class LiveSession:
 
 
 def _truth(board: Board, window: int, step: int) -> Truth:
-    """Scene behind a window, where the board knows it and still holds it."""
+    """Return the scene of a window if the board knows it and still holds it."""
     if not board.info.features & Feature.SCENE:
         return None
     with suppress(BoardError, BoardLostError):
@@ -369,6 +382,6 @@ def _result(truth: Future[Truth]) -> Truth:
 
 
 def _bytes(video: Float32) -> NDArray[np.uint8]:
-    """Video in [0, 1] as bytes, rounded; what lies beyond is clipped."""
+    """Return a video in [0, 1] as bytes, rounded and clipped."""
     scaled = np.multiply(video, np.float32(255), dtype=np.float32)
     return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""What passes between a live session and the service: its state, its pictures, its handles.
+"""What a live session shows to the service: its state and pictures, and the calls it takes.
 
-The states are plain frozen values, ready for JSON. The service sends them as they are and builds
-its OpenAPI document from them, so each field says its unit. A value that is not known yet, or has
-no meaning for this board, is None.
+The states are plain frozen values, ready for JSON. The service sends them unchanged and builds its
+OpenAPI document from them, so the name of each field says its unit. A value that is not known yet,
+or has no meaning for this board, is None.
 """
 
 from __future__ import annotations
@@ -18,29 +18,32 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.live.calibration_state import CalibrationSource, CalibrationState
 
+MAX_MESSAGES = 50
+"""Messages that a state carries."""
+
 
 class Phase(StrEnum):
-    """Where a live session stands."""
+    """What a live session is doing."""
 
     STARTING = "starting"
-    """Nothing is connected yet: the board or its emulator is being started."""
+    """The board or its emulator is being started."""
     CONNECTING = "connecting"
-    """A board is being opened and asked who it is."""
+    """The board is being opened and identified."""
     UPLOADING = "uploading"
-    """The ratio map is on its way to the board."""
+    """The ratio map is being sent to the board."""
     STREAMING = "streaming"
     """Windows arrive."""
     CALIBRATING = "calibrating"
-    """The stream waits while the board is calibrated."""
+    """The board is being calibrated; the stream is paused."""
     LOST = "lost"
-    """The board is silent or gone; the session keeps trying."""
+    """The board is silent or gone; the session keeps trying to reconnect."""
     STOPPED = "stopped"
     """The session has ended."""
 
 
 @dataclass(frozen=True)
-class BoardState:
-    """Who the board is, from its HELLO."""
+class BoardIdentity:
+    """What the board says of itself in its HELLO."""
 
     url: str
     name: str
@@ -59,7 +62,7 @@ class BoardState:
 
 @dataclass(frozen=True)
 class MapState:
-    """The ratio map the board runs."""
+    """The ratio map that the board runs."""
 
     hash: str
     height: int
@@ -68,20 +71,20 @@ class MapState:
     tile_height: int
     tile_width: int
     level_shares: dict[int, float]
-    """Share of the pixels at each level of the level set, in [0, 1]."""
+    """Share of pixels at each level of the level set, in [0, 1]."""
     mean_level: float
-    """Measurements a pixel a window, the mean."""
+    """Measurements per pixel and window, averaged over the array."""
     ratio: float
-    """``r_avg``: measurements against a full readout, one read a pixel a slot."""
+    """``r_avg``: measurements relative to a full readout, which reads each pixel in each slot."""
     aperture: bool
-    """Whether a coded aperture shuts single pixels in single slots."""
+    """Whether a coded aperture closes pixels in some slots."""
 
 
 @dataclass(frozen=True)
 class ScoreState:
-    """Picture quality of one window against the truth; video clipped to [0, 1], peak 1.
+    """Quality of one window's reconstructions against its scene; video clipped to [0, 1], peak 1.
 
-    PSNR is over all slots of the window, SSIM the mean over every fourth of them.
+    PSNR is over all slots of the window, SSIM the mean over every fourth slot.
     """
 
     window: int
@@ -93,7 +96,7 @@ class ScoreState:
 
 @dataclass(frozen=True)
 class LinkState:
-    """Counters of the serial link since the session began, and its present rate."""
+    """Counters of the serial link since the board was opened, and its present rate."""
 
     rate_bytes_per_s: float = 0.0
     received_bytes: int = 0
@@ -101,40 +104,40 @@ class LinkState:
     resends: int = 0
     reconnects: int = 0
     frame_bytes: int = 0
-    """Longest frame body in use; a line that damages long ones gets shorter ones."""
+    """Longest frame body in use: shorter on a line that damages long frames."""
     round_trip_ms: float | None = None
-    """From a request to its answer, smoothed."""
+    """Time from a request to its answer, smoothed."""
 
 
 @dataclass(frozen=True)
 class SpeedState:
-    """How fast windows come, are rebuilt and reach the screen."""
+    """How many windows arrive, are reconstructed and reach the screen, and how fast."""
 
     windows_received: int = 0
     windows_reconstructed: int = 0
     windows_lost: int = 0
     """Announced by the board and never received whole."""
-    windows_passed_over: int = 0
-    """Received whole and not reconstructed: a newer one was already there."""
-    windows_skipped: int = 0
-    """Exposed by the board and not read out, since the host was not ready for them."""
+    windows_dropped_by_host: int = 0
+    """Received whole and not reconstructed, because a newer one had already arrived."""
+    windows_dropped_by_board: int = 0
+    """Exposed by the board and not read out, because the host had granted no credit."""
     received_per_s: float = 0.0
     reconstructed_per_s: float = 0.0
     reconstruct_ms: float | None = None
-    """Median time of the network alone."""
+    """Median time of the network alone, over the last 60 windows."""
     latency_p50_ms: float | None = None
-    """End of a window's last slot to its first picture drawn by a page: the median."""
+    """Median time from the end of a window's last slot to its first picture on a page."""
     latency_p95_ms: float | None = None
     first_picture_s: float | None = None
-    """From the start of the session to the first reconstructed window."""
+    """Time from the start of the session to its first reconstructed window."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One line of what happened, for people."""
+    """One event, as a sentence for people."""
 
     time_s: float
-    """Seconds since the epoch."""
+    """Seconds since the Unix epoch."""
     level: str
     """``info``, ``warning`` or ``error``."""
     text: str
@@ -142,79 +145,79 @@ class Message:
 
 @dataclass(frozen=True)
 class LiveState:
-    """All a page or a script needs to know about a live session."""
+    """Everything that a page or a script needs to know about a live session."""
 
     phase: Phase = Phase.STARTING
     activity: str = ""
-    """What is being done right now, a few words."""
+    """What is being done right now, in a few words."""
     progress: float | None = None
-    """Share of the activity that is done, in [0, 1]."""
+    """Completed share of the activity, in [0, 1]."""
     scene: str = ""
     profile: str = ""
     bundle: str = ""
-    """Name of what was chosen to reconstruct: a bundle, or ``network-free``."""
-    rebuilt_by: str = ""
-    """Name of what reconstructs under the map that the board runs: another than `bundle` where the
-    network of that was trained for another map."""
-    board: BoardState | None = None
+    """Selected bundle, or ``network-free``."""
+    reconstructed_by: str = ""
+    """Bundle that reconstructs under the board's present map, or ``network-free``; differs from
+    `bundle` where that one's network was trained for another map."""
+    board: BoardIdentity | None = None
     map: MapState | None = None
     scores: ScoreState | None = None
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
     calibration: CalibrationState = field(default_factory=CalibrationState)
     messages: tuple[Message, ...] = ()
-    """The newest last; at most 50."""
+    """At most `MAX_MESSAGES`, oldest first."""
 
 
 @dataclass(frozen=True)
 class BundleState:
-    """Something a session can reconstruct with."""
+    """A bundle that can be selected, or ``network-free``."""
 
     name: str
     title: str
     ratio: float | None = None
-    """``r_avg`` of its map; None for the network-free path."""
+    """``r_avg`` of its map; None for ``network-free``."""
     aperture: bool = False
-    """Whether that map has a coded aperture."""
+    """Whether its map has a coded aperture."""
     any_map: bool = False
-    """Whether its network takes any map, and not just its own."""
+    """Whether its network reconstructs under any map, not only under its own."""
     psnr_db: float | None = None
-    """On the open test set, as the bundle states it; None where it does not."""
+    """Mean PSNR on the open test set as stated by the bundle; None where it states none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One reconstructed window: the slots that are drawn, and what they were rebuilt from."""
+    """One reconstructed window: the slots to be drawn, and the measurements behind them."""
 
     window: int
     map_hash: bytes
     slots: range
-    """Which slots of the window the planes are; its step is a power of two."""
+    """Slots of the window that the planes show; the step is a power of two."""
     truth: NDArray[np.uint8] | None
-    """Scene, shape (slots, H, W); None where the board does not know it."""
+    """Scene, shape (len(slots), H, W); None where the board does not know it."""
     initial: NDArray[np.uint8]
-    """Initial reconstruction (CRL Eq. 3), clipped to [0, 1] and scaled to 255; as `truth`."""
+    """Initial reconstruction (CRL Eq. 3), clipped to [0, 1] and scaled to 255; shape of `truth`."""
     final: NDArray[np.uint8]
-    """Final reconstruction, as `initial`."""
+    """Final reconstruction, like `initial`."""
     readout: NDArray[np.uint8] | NDArray[np.uint16]
-    """Measurements in DN in the order of the read plan, shape (count,)."""
+    """Measurements in DN in the order of the read plan, shape (number of reads,)."""
 
 
 class LiveSource(Protocol):
-    """What the service shows and steers; `focalloop.host.live.session.LiveSession` is one."""
+    """What the service needs of a session; `focalloop.host.live.session.LiveSession` has it."""
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map the board runs, None before the first upload."""
+        """Map that the board runs; None before the first upload."""
         ...
 
     @property
     def calibrator(self) -> CalibrationSource:
-        """The calibration of the board."""
+        """Calibrates the board."""
         ...
 
     def state(self) -> LiveState:
-        """Return how the session stands now."""
+        """Return a snapshot of the session."""
         ...
 
     def picture(self) -> Picture | None:
@@ -222,35 +225,35 @@ class LiveSource(Protocol):
         ...
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
-        """Have `called` run, in a thread of the session, at each new picture; returns its end."""
+        """Call a function, in a thread of the session, at each new picture; returns unsubscribe."""
         ...
 
     def want(self, viewer: object, step: int | None) -> None:
-        """Ask for every `step`-th slot of the coming windows for a viewer; None takes it back."""
+        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that."""
         ...
 
     def drawn(self, window: int) -> None:
-        """Note that a viewer has just put a window on the screen."""
+        """Record that a viewer has just put a window on its screen."""
         ...
 
     def upload(self, ratio_map: RatioMap) -> None:
-        """Bring a map onto the board and run it; returns when it runs."""
+        """Upload a map; returns once the board runs it."""
         ...
 
     def bundles(self) -> list[BundleState]:
-        """Return everything that can reconstruct."""
+        """Return everything that can be selected."""
         ...
 
     def select(self, name: str) -> None:
-        """Run the named bundle's map and reconstruct with its network; returns when it runs.
+        """Upload the map of a bundle and reconstruct with its network.
 
-        ``network-free`` leaves the network out and the map as it is.
+        Returns once both are in use. ``network-free`` drops the network and keeps the map.
         """
         ...
 
 
 def map_state(ratio_map: RatioMap) -> MapState:
-    """Return what there is to tell about a map."""
+    """Summarise a ratio map."""
     height, width = ratio_map.shape
     tile_height, tile_width = ratio_map.tile.shape
     counts = np.bincount(ratio_map.levels.reshape(-1), minlength=256)

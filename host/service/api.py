@@ -18,15 +18,15 @@ from pydantic import BaseModel, Field
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.host.live.state import (
-    BoardState,
+    BoardIdentity,
     BundleState,
     LiveSource,
     LiveState,
     MapState,
     map_state,
 )
+from focalloop.host.service.access import AccessControl
 from focalloop.host.service.calibration import add_calibration_routes
-from focalloop.host.service.gate import Gate
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.refusals import add_refusals, refusals
@@ -81,7 +81,7 @@ def create_app(
     token : str or None, optional
         Bearer token that every request but the page's own files needs; None asks for none.
     host_names : tuple of str or None, optional
-        Names the Host header may carry (see `focalloop.host.service.gate`); None allows any.
+        Names the Host header may carry (see `focalloop.host.service.access`); None allows any.
     """
     app = FastAPI(
         title="focalloop",
@@ -90,7 +90,7 @@ def create_app(
         docs_url=None,  # the usual pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(Gate, token=token, host_names=host_names)
+    app.add_middleware(AccessControl, token=token, host_names=host_names)
     add_refusals(app)
     _add_state_routes(app, source)
     _add_map_routes(app, source)
@@ -109,7 +109,7 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
         return source.state()
 
     @app.get("/api/board", responses=refusals(503))
-    def get_board() -> BoardState:
+    def get_board() -> BoardIdentity:
         """Return who the board is."""
         board = source.state().board
         if board is None:

@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.host.errors import BoardError, CaptureError
+from focalloop.host.errors import BoardError, CaptureError, sentence
 from focalloop.host.live.calibrator import CalibratorError
-from focalloop.host.live.report import sentence
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
 

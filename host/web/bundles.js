@@ -28,7 +28,7 @@ export class Bundles {
 
   /** Show what rebuilds, whoever chose it. @param {any} state */
   follow(state) {
-    this.#ownMap.hidden = this.#busy || state.phase !== "streaming" || state.rebuilt_by === state.bundle;
+    this.#ownMap.hidden = this.#busy || state.phase !== "streaming" || state.reconstructed_by === state.bundle;
     if (!this.#busy && state.bundle !== this.#select.value) this.#show(state.bundle);
   }
 

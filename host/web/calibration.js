@@ -58,7 +58,7 @@ export class Calibration {
     byId("start").textContent = calibration.phase === "idle" ? "Calibrate this board" : "Calibrate again";
     byId("cancel").hidden = byId("progress").hidden = !running;
     byId("proceed").hidden = calibration.phase !== "light";
-    byId("progress").value = calibration.windows_in_all ? calibration.windows / calibration.windows_in_all : 0;
+    byId("progress").value = calibration.windows_total ? calibration.windows / calibration.windows_total : 0;
     this.#say(this.#words(calibration), calibration.phase === "failed" ? "error" : "");
 
     byId("results").hidden = fit === null;
@@ -68,7 +68,7 @@ export class Calibration {
     if (fit) this.#show(fit, calibration.trail, done);
   }
 
-  #words({ phase, activity, windows, windows_in_all: all, error }) {
+  #words({ phase, activity, windows, windows_total: all, error }) {
     const doing = activity.slice(0, 1).toUpperCase() + activity.slice(1);
     if (phase === "light") return `${doing}. Then go on.`;
     if (phase === "running") return `${doing}: ${windows} of ${all} windows`;

@@ -29,7 +29,7 @@ export function showState(state) {
   set("link-note", troubles ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
   document.getElementById("link-note").classList.toggle("bad", troubles > 0);
 
-  set("final-note", state.rebuilt_by ? `by ${state.rebuilt_by}` : "");
+  set("final-note", state.reconstructed_by ? `by ${state.reconstructed_by}` : "");
   if (board) showBoard(state);
   showLog(state.messages);
 }
@@ -72,12 +72,12 @@ function showNotice(state) {
   else if (state.phase === "stopped") setNotice(newest || "The session has ended.", "error");
   else if (state.phase !== "streaming") setNotice(capital(`${state.activity}${percent}`), "info");
   else if (announced.text && performance.now() < announced.untilMs) setNotice(announced.text, announced.mood);
-  else if (state.rebuilt_by === state.bundle) setNotice("", "");
+  else if (state.reconstructed_by === state.bundle) setNotice("", "");
   else setNotice(`The network of ${state.bundle} was trained for another map: windows are rebuilt ${instead(state)}.`, "");
 }
 
 /** What rebuilds in the stead of a network that was trained for another map. */
-const instead = ({ rebuilt_by: name }) => (name === "network-free" ? "without a network" : `by ${name}, which takes any`);
+const instead = ({ reconstructed_by: name }) => (name === "network-free" ? "without a network" : `by ${name}, which takes any`);
 
 /** @param {string} text @param {string} mood */
 function setNotice(text, mood) {
@@ -104,7 +104,7 @@ function showBoard({ board, speed, link, profile, scene }) {
     ...(profile ? [["Noise, scene", `${profile}, ${scene}`]] : []),
     ["Received", `${speed.windows_received.toLocaleString("en")}, ${number(speed.received_per_s, 1)}/s`],
     ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
-    ["Skipped, passed over", `${speed.windows_skipped}, ${speed.windows_passed_over}`],
+    ["Skipped, passed over", `${speed.windows_dropped_by_board}, ${speed.windows_dropped_by_host}`],
     ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
     ["Longest frame, round trip", `${link.frame_bytes} B, ${number(link.round_trip_ms, 1)} ms`],
     ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],

@@ -7,7 +7,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.state import (
-    BoardState,
+    BoardIdentity,
     BundleState,
     LiveState,
     Phase,
@@ -69,7 +69,7 @@ class Still:
 
     def __init__(self):
         self.ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
-        self.board = BoardState(
+        self.board = BoardIdentity(
             "/dev/pts/9", "board", "1.0", "7", True, *SHAPE, 16, 16, 4096.0, 49152.0, 240.0
         )
         self.bundle = NETWORK_FREE

@@ -73,7 +73,7 @@ def test_a_users_own_bundle_is_shown_whatever_it_was_trained_for(tmp_path):
         assert (state["board"]["height"], state["board"]["width"]) == (40, 48)
         assert state["map"]["hash"] == ratio_map.hash_hex
         assert state["map"]["aperture"]
-        assert state["bundle"] == state["rebuilt_by"] == path
+        assert state["bundle"] == state["reconstructed_by"] == path
         wait_until(lambda: running.state()["scores"] is not None)
     assert "Traceback" not in running.complaints
 

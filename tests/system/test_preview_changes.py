@@ -73,7 +73,7 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
         first.wait_for_function(
             "(name) => document.getElementById('bundle').value === name", arg=str(own)
         )
-        assert running.state()["rebuilt_by"] == str(own)
+        assert running.state()["reconstructed_by"] == str(own)
         first.close()
         second.close()
     assert "Traceback" not in running.complaints

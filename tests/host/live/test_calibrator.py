@@ -17,12 +17,12 @@ from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_design import calibration_map
 from focalloop.host.errors import BoardLostError, CaptureError
 from focalloop.host.live.board_source import BoardAt
+from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibration_state import CalibrationPhase
 from focalloop.host.live.calibrator import Calibrator, CalibratorError
-from focalloop.host.live.errands import Errands
-from focalloop.host.live.ledger import Ledger
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
+from focalloop.host.live.telemetry import Telemetry
 from tests.support.served import make_map, on_pty, wait_until
 
 SHAPE = (32, 48)
@@ -84,7 +84,7 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
     ratio_map = make_map()
     with streaming(ratio_map) as session:
         session.calibrator.start(reads=8)
-        with pytest.raises(CalibratorError, match="runs already"):
+        with pytest.raises(CalibratorError, match="already running"):
             session.calibrator.start(reads=8)
         phases = set()
         wait_until(
@@ -93,7 +93,7 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         assert Phase.CALIBRATING in phases
         state = session.state().calibration
         assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
-        assert state.windows == state.windows_in_all == state.fit.windows
+        assert state.windows == state.windows_total == state.fit.windows
         for name, truth in (("s_ss", TRUTH.s_ss), ("s_r", TRUTH.s_r), ("black_level_dn", 16.0)):
             # Not within the interval itself, which one run in twenty misses: the noise of windows
             # that come after a stream is never the same.
@@ -129,7 +129,7 @@ def test_a_cancelled_calibration_leaves_everything_as_it_was():
         session.calibrator.cancel()
         state = await_end(session.calibrator)
         assert state.phase is CalibrationPhase.CANCELLED
-        assert state.windows < state.windows_in_all
+        assert state.windows < state.windows_total
         assert not state.can_apply
         assert session.calibrator.result is None
         assert goes_on(session)
@@ -151,42 +151,42 @@ def test_a_session_ends_in_the_middle_of_a_calibration():
 
 @contextmanager
 def by_hand(lacks=Feature.EMULATOR):
-    """A calibrator over a board that says it is real, and the errands it leaves."""
+    """A calibrator over a board that says it is real, and the tasks it leaves."""
     with on_pty(make_emulated()) as server, Board.open(server.url) as board:
         board._driver.info = replace(board.info, features=board.info.features & ~lacks)
-        errands, ledger = Errands(), Ledger()
-        yield Calibrator(errands, ledger, lambda: board), errands, board
+        tasks, telemetry = BoardTasks(), Telemetry()
+        yield Calibrator(tasks, telemetry, lambda: board), tasks, board
 
 
 def test_at_a_real_board_somebody_is_asked_for_the_light():
-    with by_hand() as (calibrator, errands, board):
+    with by_hand() as (calibrator, tasks, board):
         calibrator.start(reads=2)
-        runs = threading.Thread(target=errands.run, args=(board,))
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
         runs.start()
         asked = []
         while calibrator.state().running:
             state = calibrator.state()
             if state.phase is CalibrationPhase.LIGHT and state.activity not in asked:
                 asked.append(state.activity)
-                assert state.windows < state.windows_in_all
+                assert state.windows < state.windows_total
                 calibrator.proceed()
             time.sleep(0.005)
         runs.join(10)
         assert calibrator.state().error == ""
-        assert asked[0] == "cover the sensor, so that no light reaches it"
-        assert asked[1] == "light the sensor evenly, at about 90 % of full scale over a window"
+        assert asked[0] == "cover the sensor so that no light reaches it"
+        assert asked[1] == "illuminate the sensor evenly, at about 90 % of full scale per window"
         assert len(asked) == 3
         assert not calibrator.state().can_apply
         with pytest.raises(CalibratorError, match="save the profile"):
             calibrator.apply()
-        with pytest.raises(CalibratorError, match="no calibration waits for light"):
+        with pytest.raises(CalibratorError, match="no calibration is waiting"):
             calibrator.proceed()
 
 
 def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
-    with by_hand(lacks=Feature.EMULATOR | Feature.CALIBRATION) as (calibrator, errands, board):
+    with by_hand(lacks=Feature.EMULATOR | Feature.CALIBRATION) as (calibrator, tasks, board):
         calibrator.start(reads=2)
-        runs = threading.Thread(target=errands.run, args=(board,))
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
         runs.start()
         for _ in ("dark", "light"):
             wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
@@ -202,9 +202,9 @@ def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
 
 
 def test_who_waits_for_light_can_cancel():
-    with by_hand() as (calibrator, errands, board):
+    with by_hand() as (calibrator, tasks, board):
         calibrator.start(reads=2)
-        runs = threading.Thread(target=errands.run, args=(board,))
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
         runs.start()
         wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
         calibrator.cancel()
@@ -214,22 +214,22 @@ def test_who_waits_for_light_can_cancel():
 
 
 def test_a_board_that_is_back_runs_with_the_applied_profile_again():
-    with by_hand(lacks=Feature(0)) as (calibrator, errands, board):
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
         calibrator.start(reads=2)
-        errands.run(board)
+        tasks.run_all(board)
         applying = threading.Thread(target=calibrator.apply)
         applying.start()
-        wait_until(lambda: errands.waiting)
-        errands.run(board)
+        wait_until(lambda: tasks.pending)
+        tasks.run_all(board)
         applying.join(10)
         with on_pty(make_emulated()) as server, Board.open(server.url) as restarted:
             assert restarted.info.black_level_dn == TRUTH.black_level_dn
-            calibrator.begin(restarted)
+            calibrator.restore(restarted)
             assert restarted.info.black_level_dn == board.info.black_level_dn != 16.0
 
 
 def test_what_fails_is_told_in_a_sentence_and_can_be_tried_again(monkeypatch):
-    with by_hand() as (calibrator, errands, board):
+    with by_hand() as (calibrator, tasks, board):
         board._driver.info = replace(board.info, features=Feature.EMULATOR | Feature.CALIBRATION)
 
         def refuse(level, count=1):
@@ -237,17 +237,17 @@ def test_what_fails_is_told_in_a_sentence_and_can_be_tried_again(monkeypatch):
 
         monkeypatch.setattr(board, "dark_capture", refuse)
         calibrator.start(reads=2)
-        errands.run(board)
+        tasks.run_all(board)
         state = calibrator.state()
         assert (state.phase, state.error) == (CalibrationPhase.FAILED, "The shutter is stuck.")
         monkeypatch.undo()
         calibrator.start(reads=2)
-        errands.run(board)
+        tasks.run_all(board)
         assert calibrator.state().phase is CalibrationPhase.DONE
 
 
 def test_without_a_board_nothing_begins():
-    calibrator = Calibrator(Errands(), Ledger(), lambda: None)
+    calibrator = Calibrator(BoardTasks(), Telemetry(), lambda: None)
     for request in (calibrator.start, calibrator.apply):
         with pytest.raises(BoardLostError, match="try again"):
             request()
@@ -255,42 +255,7 @@ def test_without_a_board_nothing_begins():
 
 
 def test_too_few_reads_are_refused_before_anything_happens():
-    with by_hand() as (calibrator, errands, _):
+    with by_hand() as (calibrator, tasks, _):
         with pytest.raises(CaptureError, match="2 or more"):
             calibrator.start(reads=1)
-        assert not errands.waiting
-
-
-class TestErrands:
-    def test_they_run_in_order_and_one_that_fails_stops_no_other(self):
-        errands, done = Errands(), []
-        first = errands.ask(lambda board: done.append((1, board)))
-        second = errands.ask(lambda board: 1 / 0)
-        third = errands.ask(lambda board: done.append((3, board)))
-        assert errands.waiting
-        errands.run("board")
-        assert done == [(1, "board"), (3, "board")]
-        assert first.result(0) is third.result(0) is None
-        assert isinstance(second.exception(0), ZeroDivisionError)
-        assert not errands.waiting
-
-    def test_a_lost_board_ends_the_rest_too(self):
-        errands = Errands()
-
-        def lose(board):
-            raise BoardLostError("the board vanished")
-
-        first, second = errands.ask(lose), errands.ask(lambda board: None)
-        with pytest.raises(BoardLostError):
-            errands.run("board")
-        errands.drop(BoardLostError("the board vanished"))
-        for errand in (first, second):
-            assert isinstance(errand.exception(0), BoardLostError)
-
-    def test_after_the_end_nothing_waits(self):
-        errands = Errands()
-        waiting = errands.ask(lambda board: None)
-        errands.close(BoardLostError("the session has ended"))
-        late = errands.ask(lambda board: None)
-        for errand in (waiting, late):
-            assert isinstance(errand.exception(0), BoardLostError)
+        assert not tasks.pending

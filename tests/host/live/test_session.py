@@ -4,8 +4,6 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
@@ -13,7 +11,6 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt
-from focalloop.host.live.newest import Durations, Newest
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
@@ -93,7 +90,7 @@ def test_a_bundle_brings_its_map_and_its_network(url, tmp_path):
         names = [bundle.name for bundle in session.bundles()]
     wanted = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
     assert state.map.hash == wanted.hash_hex
-    assert state.bundle == state.rebuilt_by == str(folder)
+    assert state.bundle == state.reconstructed_by == str(folder)
     assert {str(folder), "network-free"} <= set(names)
     np.testing.assert_allclose(picture.final, by_tiny_network(picture, wanted), atol=1)
 
@@ -140,11 +137,11 @@ def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, mon
         measured = make_map().levels > 0
         np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
         assert session.state().bundle == str(folder)
-        assert session.state().rebuilt_by == "network-free"
+        assert session.state().reconstructed_by == "network-free"
         session.upload(RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE))
         wait_until(lambda: session.picture().map_hash == session.ratio_map.hash())
         picture = session.picture()
-        assert session.state().rebuilt_by == str(folder)
+        assert session.state().reconstructed_by == str(folder)
         np.testing.assert_allclose(
             picture.final, by_tiny_network(picture, session.ratio_map), atol=1
         )
@@ -159,7 +156,7 @@ def test_the_network_is_changed_while_windows_come(url, tmp_path):
         session.select("network-free")
         picture = newer_than(session, session.picture().window + 1)
         np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
-        assert session.state().bundle == session.state().rebuilt_by == "network-free"
+        assert session.state().bundle == session.state().reconstructed_by == "network-free"
         with pytest.raises(FocalloopError, match="choose one of"):
             session.select("nowhere")
         assert session.state().bundle == "network-free"
@@ -248,33 +245,3 @@ def test_leaving_frees_the_board_and_every_thread(url):
             newer_than(session, -1)
     wait_until(lambda: threading.active_count() == before)
     assert session.failure is None
-
-
-@given(st.lists(st.integers(), min_size=1))
-def test_the_newest_item_wins_and_none_is_taken_twice(items):
-    box = Newest()
-    replaced = [box.put(item) for item in items]
-    assert replaced == [None, *items[:-1]]
-    assert box.take() == items[-1]
-    box.put(0)
-    box.close()
-    assert box.take() is None
-
-
-def test_closing_ends_a_wait():
-    box, taken = Newest(), []
-    waiting = threading.Thread(target=lambda: taken.append(box.take()))
-    waiting.start()
-    box.close()
-    waiting.join(5)
-    assert taken == [None]
-
-
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
-def test_quantiles_are_of_what_was_added(values):
-    durations = Durations()
-    assert durations.quantile_ms(0.5) is None
-    for value in values:
-        durations.add(value)
-    assert durations.quantile_ms(0) == pytest.approx(1000 * min(values))
-    assert durations.quantile_ms(1) == pytest.approx(1000 * max(values))

@@ -136,7 +136,7 @@ def test_the_state_tells_how_the_fit_stands(client, session):
         trail=({"s_ss": fit.estimates["s_ss"]},),
     )
     state = client.get("/api/state").json()["calibration"]
-    assert (state["phase"], state["windows"], state["windows_in_all"]) == ("running", 20, 24)
+    assert (state["phase"], state["windows"], state["windows_total"]) == ("running", 20, 24)
     assert [point["signal"] for point in state["fit"]["points"]] == [at.signal for at in LEVELS]
     assert [point["used"] for point in state["fit"]["points"]] == [True] * 6 + [False]
     assert state["fit"]["estimates"]["s_ss"] == {

@@ -1,16 +1,16 @@
-"""A board and its link in the words of the session's state."""
+"""A board and its link as the documents of the session's state."""
 
 from __future__ import annotations
 
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
-from focalloop.host.live.state import BoardState, LinkState
+from focalloop.host.live.state import BoardIdentity, LinkState
 
 
-def board_state(board: Board) -> BoardState:
-    """Return who the board is."""
+def board_identity(board: Board) -> BoardIdentity:
+    """Return what the board said of itself in its HELLO."""
     info = board.info
-    return BoardState(
+    return BoardIdentity(
         url=board.url,
         name=info.name,
         firmware=info.firmware,
@@ -27,7 +27,7 @@ def board_state(board: Board) -> BoardState:
 
 
 def link_state(board: Board) -> LinkState:
-    """Return how the link to the board does."""
+    """Return the counters and the present rate of the board's link."""
     stats = board.stats
     return LinkState(
         rate_bytes_per_s=stats.goodput_bytes_per_s,
@@ -38,9 +38,3 @@ def link_state(board: Board) -> LinkState:
         frame_bytes=stats.frame_bytes,
         round_trip_ms=None if stats.round_trip_s is None else 1e3 * stats.round_trip_s,
     )
-
-
-def sentence(text: object) -> str:
-    """Return a message as a whole sentence: a capital at the start, a full stop at the end."""
-    words = str(text)
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")

@@ -1,4 +1,7 @@
-"""What happened in a live session, written by its threads and read as a whole by anybody."""
+"""Phase, messages, counts, rates and latencies of a live session.
+
+Every thread of the session writes here, and any thread may read a consistent snapshot.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,40 @@ from collections import deque
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from focalloop.host.board.stats import RateMeter
 from focalloop.host.board.window import Window
-from focalloop.host.live.newest import Durations
-from focalloop.host.live.state import Message, Phase, SpeedState
+from focalloop.host.live.state import MAX_MESSAGES, Message, Phase, SpeedState
 
-_MOST_MESSAGES = 50
-_REMEMBERED_WINDOWS = 64
+_MAX_AWAITED_WINDOWS = 64
+"""Received windows whose first drawing can still be timed."""
 
 
-class Ledger:
-    """Phase, messages, counts, rates and latencies of a session.
+class Durations:
+    """The most recent durations of one kind, and their quantiles.
+
+    Parameters
+    ----------
+    kept : int, optional
+        Number of durations that the quantiles are taken over.
+    """
+
+    def __init__(self, kept: int = 300) -> None:
+        self._values_s: deque[float] = deque(maxlen=kept)
+
+    def add(self, duration_s: float) -> None:
+        """Record a duration."""
+        self._values_s.append(duration_s)
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return a quantile in milliseconds; None before the first duration."""
+        values_s = list(self._values_s)
+        return 1000 * float(np.quantile(values_s, share)) if values_s else None
+
+
+class Telemetry:
+    """What a session is doing, what has happened, and how fast its windows flow.
 
     Attributes
     ----------
@@ -26,7 +52,7 @@ class Ledger:
     activity : str
         What is being done right now.
     progress : float or None
-        Share of the activity that is done.
+        Completed share of the activity, in [0, 1].
     """
 
     def __init__(self) -> None:
@@ -34,26 +60,26 @@ class Ledger:
         self.activity = ""
         self.progress: float | None = None
         self._lock = threading.Lock()
-        self._messages: deque[Message] = deque(maxlen=_MOST_MESSAGES)
+        self._messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
         self._counts = SpeedState()
-        self._received, self._rebuilt = RateMeter(), RateMeter()
+        self._received, self._reconstructed = RateMeter(), RateMeter()
         self._network, self._latency = Durations(kept=60), Durations()
         self._skipped_before = 0
-        self._ends_s: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_WINDOWS)
+        self._ends_s: deque[tuple[int, float]] = deque(maxlen=_MAX_AWAITED_WINDOWS)
         self._started_s = time.monotonic()
 
     def enter(self, phase: Phase, activity: str = "", progress: float | None = None) -> None:
-        """Note what is being done from now on."""
+        """Record what is being done from now on."""
         with self._lock:
             self.phase, self.activity, self.progress = phase, activity, progress
 
-    def tell(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
-        """Note a sentence for the user."""
+    def log(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+        """Record a sentence for the user."""
         with self._lock:
             self._messages.append(Message(time.time(), level, text))
 
     def received(self, window: Window) -> None:
-        """Note a window that arrived whole."""
+        """Record a window that arrived whole."""
         with self._lock:
             self._received.add(1, time.monotonic())
             self._ends_s.append((window.number, window.time_s))
@@ -61,26 +87,27 @@ class Ledger:
                 self._skipped_before = 0
             elif self._counts.windows_received == 0:
                 self._skipped_before = window.skipped
-            self._add(windows_received=1, windows_skipped=window.skipped - self._skipped_before)
+            skipped = window.skipped - self._skipped_before
+            self._add(windows_received=1, windows_dropped_by_board=skipped)
             self._skipped_before = window.skipped
 
-    def passed_over(self) -> None:
-        """Note a window that gave way to a newer one."""
+    def dropped(self) -> None:
+        """Record a received window that was replaced by a newer one."""
         with self._lock:
-            self._add(windows_passed_over=1)
+            self._add(windows_dropped_by_host=1)
 
-    def rebuilt(self, network_s: float) -> None:
-        """Note a reconstructed window and the time its network took."""
+    def reconstructed(self, network_s: float) -> None:
+        """Record a reconstructed window and the time that its network took."""
         with self._lock:
-            self._rebuilt.add(1, time.monotonic())
+            now_s = time.monotonic()
+            self._reconstructed.add(1, now_s)
             self._network.add(network_s)
             self._add(windows_reconstructed=1)
             if self._counts.first_picture_s is None:
-                first_s = time.monotonic() - self._started_s
-                self._counts = replace(self._counts, first_picture_s=first_s)
+                self._counts = replace(self._counts, first_picture_s=now_s - self._started_s)
 
     def drawn(self, number: int) -> None:
-        """Note that a viewer has just put a window on the screen."""
+        """Record that a viewer has just put a window on its screen."""
         now_s = time.monotonic()
         with self._lock:
             for window, end_s in reversed(self._ends_s):
@@ -89,19 +116,19 @@ class Ledger:
                     return
 
     def messages(self) -> tuple[Message, ...]:
-        """Return the sentences for the user, the newest last."""
+        """Return the sentences for the user, oldest first."""
         with self._lock:
             return tuple(self._messages)
 
     def speed(self, windows_lost: int) -> SpeedState:
-        """Return counts, rates and latencies as they stand."""
+        """Return the present counts, rates and latencies."""
         now_s = time.monotonic()
         with self._lock:
             return replace(
                 self._counts,
                 windows_lost=windows_lost,
                 received_per_s=self._received.per_s(now_s),
-                reconstructed_per_s=self._rebuilt.per_s(now_s),
+                reconstructed_per_s=self._reconstructed.per_s(now_s),
                 reconstruct_ms=self._network.quantile_ms(0.5),
                 latency_p50_ms=self._latency.quantile_ms(0.5),
                 latency_p95_ms=self._latency.quantile_ms(0.95),

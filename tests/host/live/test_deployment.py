@@ -94,7 +94,7 @@ def test_every_window_is_rebuilt_by_the_network_of_its_own_map(url):
         for name in ("coded", "dense", "coded"):
             session.select(name)
             state = session.state()
-            assert state.bundle == state.rebuilt_by == name
+            assert state.bundle == state.reconstructed_by == name
             assert state.phase is Phase.STREAMING
             assert state.map.hash == MAPS[name].tiled_to(*SHAPE).hash_hex
             assert state.map.aperture == (name == "coded")
@@ -130,7 +130,7 @@ def test_a_bundle_that_cannot_run_here_changes_nothing(url, name, error, says):
             session.select(name)
         state = session.state()
         assert (state.bundle, state.phase) == ("coded", Phase.STREAMING)
-        assert any(f"{name} was not chosen" in message.text for message in state.messages)
+        assert any(f"{name} was not selected" in message.text for message in state.messages)
         assert assert_by_its_network(next_picture(session)) == "coded"
 
 
@@ -143,9 +143,12 @@ def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url
         session.upload(DENSE)
         picture = picture_of_the_map(session)
         np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
-        assert (session.state().bundle, session.state().rebuilt_by) == ("coded", "network-free")
+        assert (session.state().bundle, session.state().reconstructed_by) == (
+            "coded",
+            "network-free",
+        )
         session.select("coded")
-        assert session.state().rebuilt_by == "coded"
+        assert session.state().reconstructed_by == "coded"
         assert assert_by_its_network(picture_of_the_map(session)) == "coded"
 
 
@@ -159,20 +162,20 @@ def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gap
             picture = picture_of_the_map(session)
             np.testing.assert_allclose(picture.final, by_network(picture, ratio_map), atol=1)
             state = session.state()
-            assert (state.bundle, state.rebuilt_by) == ("coded", UNIVERSAL_BUNDLE)
+            assert (state.bundle, state.reconstructed_by) == ("coded", UNIVERSAL_BUNDLE)
         half = np.zeros(SHAPE, np.uint8)
         half[:, ::2][:, :4] = 4
         session.upload(RatioMap(half))
         picture_of_the_map(session)
-        assert session.state().rebuilt_by == "network-free"
+        assert session.state().reconstructed_by == "network-free"
         session.upload(ratio_map)
         picture_of_the_map(session)
         session.select("network-free")  # is what is asked for, whatever suits
         picture = next_picture(session)
-        wait_until(lambda: session.state().rebuilt_by == "network-free")
+        wait_until(lambda: session.state().reconstructed_by == "network-free")
         session.select(UNIVERSAL_BUNDLE)
         state = session.state()
-        assert state.bundle == state.rebuilt_by == UNIVERSAL_BUNDLE
+        assert state.bundle == state.reconstructed_by == UNIVERSAL_BUNDLE
         assert [bundle.name for bundle in session.bundles() if bundle.any_map] == [state.bundle]
         assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
 
@@ -183,7 +186,7 @@ def test_leaving_the_network_out_keeps_the_map(url):
         before = session.ratio_map
         session.select("network-free")
         assert session.ratio_map is before
-        assert session.state().rebuilt_by == "network-free"
+        assert session.state().reconstructed_by == "network-free"
         next_picture(session)
         picture = next_picture(session)
         measured = before.levels > 0
@@ -207,7 +210,7 @@ def test_changes_asked_for_at_once_come_one_after_the_other(url):
         state = session.state()
         runs = picture_of_the_map(session).map_hash
         suited = runs == MAPS[state.bundle].tiled_to(*SHAPE).hash()
-        assert (state.rebuilt_by == state.bundle) == suited
+        assert (state.reconstructed_by == state.bundle) == suited
         assert runs == make_map().hash() or suited
 
 

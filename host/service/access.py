@@ -33,7 +33,7 @@ _HEADERS = {
 }
 
 
-class Gate:
+class AccessControl:
     """ASGI middleware that turns away who may not come in.
 
     Parameters

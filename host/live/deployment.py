@@ -1,0 +1,160 @@
+"""What a live session deploys: the ratio map on the board and the network, changed together.
+
+The board thread calls `restore` and `locked`, the reconstruction thread calls `load` once, and any
+other thread may call `upload` and `select`. A lock lets one change happen at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.board.client import Board
+from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.live.network_selector import NetworkSelector
+from focalloop.host.live.state import BundleState, Phase
+from focalloop.host.live.telemetry import Telemetry
+from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+
+DEFAULT_TILE = "tile-2of16"
+"""Map where neither the user nor a bundle names one."""
+
+
+class Deployment:
+    """The ratio map that the board runs and the network that reconstructs its windows.
+
+    Changes are made one at a time: a second one waits for the first.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        Records progress and messages.
+    bundle : str or None
+        As for `NetworkSelector`.
+    ratio_map : RatioMap or None
+        Map to begin with; by default that of the bundle, or `DEFAULT_TILE` without a bundle.
+    """
+
+    def __init__(
+        self, telemetry: Telemetry, bundle: str | None, ratio_map: RatioMap | None
+    ) -> None:
+        self._telemetry = telemetry
+        self._bundle = bundle
+        self._map = ratio_map
+        self._uploaded = False
+        self._loading: Future[NetworkSelector] = Future()
+        self._changing = threading.Lock()
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map that the board runs; None before the first upload."""
+        return self._map if self._uploaded else None
+
+    @property
+    def selector(self) -> NetworkSelector | None:
+        """Selects the network of each window; None while it is loading or if that failed."""
+        done = self._loading.done() and self._loading.exception() is None
+        return self._loading.result() if done else None
+
+    def load(self) -> NetworkSelector:
+        """Load the network; every method may wait for it, the properties never do.
+
+        Raises
+        ------
+        BundleError, ReconstructError
+            If the bundle cannot be used.
+        """
+        try:
+            selector = NetworkSelector(self._bundle)
+        except FocalloopError as error:
+            self._loading.set_exception(error)
+            raise
+        self._loading.set_result(selector)
+        if self._bundle is None and selector.name == NETWORK_FREE:
+            self._telemetry.log(
+                "No bundle is installed: windows are reconstructed without a network.", "warning"
+            )
+        return selector
+
+    def bundles(self) -> list[BundleState]:
+        """Return everything that can be selected; an empty list while it is loading."""
+        selector = self.selector
+        return [] if selector is None else selector.bundles()
+
+    def restore(self, board: Board) -> None:
+        """Upload the map to a board that has just been opened or has come back."""
+        with self._changing:
+            ratio_map = self._map or self._loading.result().ratio_map
+            if ratio_map is None:
+                info, tile = board.info, NAMED_TILES[DEFAULT_TILE]
+                ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
+            self._upload(board, ratio_map, "the ratio map")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other thread from changing map or network while the block runs."""
+        with self._changing:
+            yield
+
+    def upload(self, board: Board | None, ratio_map: RatioMap) -> None:
+        """Upload a map whatever the network is; returns once the board runs it.
+
+        Raises
+        ------
+        RatioMapError, BoardError, BoardLostError
+            If the board cannot run it, refused it, or is gone; it keeps the old map.
+        """
+        with self._changing:
+            self._loading.result().forget_previous()
+            self._upload(board, ratio_map, "the ratio map")
+
+    def select(self, board: Board | None, name: str) -> None:
+        """Upload the map of a bundle and reconstruct with its network from then on.
+
+        `NETWORK_FREE` keeps the board's map. Returns once map and network are in use.
+
+        Raises
+        ------
+        BundleError, ReconstructError
+            If there is no such bundle, or it cannot be used.
+        RatioMapError, BoardError, BoardLostError
+            As for `upload`. Whatever is raised, map and network stay as they were.
+        """
+        with self._changing:
+            try:
+                with self._loading.result().changing(name) as ratio_map:
+                    if ratio_map is not None:
+                        self._upload(board, ratio_map, f"the ratio map of {name}")
+            except FocalloopError as error:
+                self._telemetry.log(f"{name} was not selected: {sentence(error)}", "warning")
+                raise
+        self._telemetry.log(f"Windows are now reconstructed by {name}.")
+
+    def _upload(self, board: Board | None, ratio_map: RatioMap, what: str) -> None:
+        if board is None:
+            raise BoardLostError("no board is connected: try again in a moment")
+        telemetry, activity = self._telemetry, f"uploading {what}"
+        before = telemetry.phase
+        telemetry.enter(Phase.UPLOADING, activity, 0.0)
+        started_s = time.monotonic()
+        try:
+            self._map = board.upload(
+                ratio_map,
+                lambda done, total: telemetry.enter(Phase.UPLOADING, activity, done / total),
+            )
+            self._uploaded = True
+        except FocalloopError:
+            if telemetry.phase is Phase.UPLOADING:  # otherwise the loss of the board is shown
+                telemetry.enter(before)
+            raise
+        telemetry.enter(Phase.STREAMING)
+        telemetry.log(
+            f"The board runs {what}, {self._map.mean_level:.2f} measurements per pixel, uploaded "
+            f"in {time.monotonic() - started_s:.2f} s."
+        )

@@ -1,0 +1,202 @@
+"""Which network reconstructs a window: selected by its ratio map, and changed while streaming."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.board.window import Window
+from focalloop.host.live.state import BundleState
+from focalloop.host.reconstruction.bundle import (
+    DEFAULT_BUNDLE,
+    UNIVERSAL_BUNDLE,
+    Bundle,
+    BundleError,
+    list_bundles,
+)
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    Float32,
+    NetworkFree,
+    ReconstructError,
+    Reconstructor,
+)
+
+THREADS = 2
+"""Threads inside one reconstruction: the lowest latency per window on two cores."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """One way to reconstruct: a bundle with its network, or the network-free path."""
+
+    name: str
+    reconstruct: Reconstructor
+    bundle: Bundle | None = None
+    _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
+
+    def suits(self, ratio_map: RatioMap) -> bool:
+        """Whether its network can be trusted under this map; False without a network."""
+        if self.bundle is None:
+            return False
+        known = self._suited.get(ratio_map)
+        if known is None:
+            known = self._suited[ratio_map] = self.bundle.suits(ratio_map)
+        return known
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map of its bundle."""
+        return None if self.bundle is None else self.bundle.ratio_map
+
+
+class NetworkSelector:
+    """Reconstructs windows with a bundle's network, or without a network.
+
+    A network cannot be trusted under a map for which it was not trained. A window taken under such
+    a map is reconstructed by the network of `UNIVERSAL_BUNDLE` or, where that one does not suit
+    the map either or is not shipped, without a network.
+
+    The reconstruction thread calls `reconstruct`; any other thread may change the bundle meanwhile.
+
+    Parameters
+    ----------
+    bundle : str or None, optional
+        Name or path of a bundle, or `NETWORK_FREE`; None for the default bundle, or no network
+        where the default bundle is not shipped.
+
+    Raises
+    ------
+    BundleError, ReconstructError
+        If the named bundle cannot be used.
+    """
+
+    def __init__(self, bundle: str | None = None) -> None:
+        self._lock = threading.Lock()
+        self._listed: dict[str, BundleState] = {}
+        if bundle is None:
+            bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in list_bundles() else NETWORK_FREE
+        self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
+        self._universal: _Candidate | None = None  # loaded once a map needs it
+        # The selected candidate first, then that of the map before: windows of both still come.
+        self._candidates: tuple[_Candidate, ...] = (self._load(bundle),)
+
+    @property
+    def name(self) -> str:
+        """The selected bundle's name or path as given, or `NETWORK_FREE`."""
+        return self._candidates[0].name
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """Map of the selected bundle; None without a network."""
+        return self._candidates[0].ratio_map
+
+    @contextmanager
+    def changing(self, name: str) -> Iterator[RatioMap | None]:
+        """Change to another of `bundles`.
+
+        The caller uploads the map that the context manager yields, if it is not None, inside the
+        block. Before, during and after the block each window is reconstructed by a network that
+        suits its map, so windows already under way when the board switches maps are not mixed up.
+        If the block raises, nothing has changed.
+
+        Raises
+        ------
+        BundleError, ReconstructError
+            If there is no such bundle, or it cannot be used.
+        """
+        names = [bundle.name for bundle in self.bundles()]
+        if name not in names:
+            raise BundleError(f"there is no bundle {name!r} here: choose one of {', '.join(names)}")
+        present, coming = self._candidates[0], self._load(name)
+        self._candidates = (present, coming)
+        try:
+            yield coming.ratio_map
+        except BaseException:
+            self._candidates = (present,)
+            raise
+        self._candidates = (coming,) if coming.ratio_map is None else (coming, present)
+
+    def forget_previous(self) -> None:
+        """Drop the network of the previous map, because the next map is not from a bundle."""
+        self._candidates = self._candidates[:1]
+
+    def bundles(self) -> list[BundleState]:
+        """Return the bundle given at the start, the shipped ones and `NETWORK_FREE`.
+
+        Damaged bundles are left out.
+        """
+        with self._lock:
+            if not self._listed:
+                self._listed = _describe([self.name, *list_bundles()])
+            return list(self._listed.values())
+
+    def name_for(self, ratio_map: RatioMap) -> str:
+        """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
+        return self._candidate_for(ratio_map).name
+
+    def reconstruct(self, window: Window) -> tuple[Float32, str | None]:
+        """Reconstruct one window with the network that suits its map, if there is one.
+
+        Returns
+        -------
+        video : ndarray of float32, shape (T, H, W)
+            White is 1; values may lie outside [0, 1].
+        problem : str or None
+            Why the network failed; this window and all later ones then come without a network.
+        """
+        chosen = self._candidate_for(window.ratio_map)
+        if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
+            self._universal = self._load_universal()
+            chosen = self._candidate_for(window.ratio_map)
+        try:
+            return chosen.reconstruct(window.reads, window.ratio_map), None
+        except ReconstructError as error:
+            if chosen is self._network_free:
+                raise
+            self._candidates, problem = (self._network_free,), str(error)
+        return self._network_free.reconstruct(window.reads, window.ratio_map), problem
+
+    def _candidate_for(self, ratio_map: RatioMap) -> _Candidate:
+        candidates = self._candidates  # read once: another thread may change it
+        if self._universal is not None and candidates != (self._network_free,):
+            candidates = (*candidates, self._universal)
+        return next((each for each in candidates if each.suits(ratio_map)), self._network_free)
+
+    def _load_universal(self) -> _Candidate:
+        try:
+            return self._load(UNIVERSAL_BUNDLE)
+        except (BundleError, ReconstructError):
+            return self._network_free
+
+    def _load(self, name: str) -> _Candidate:
+        if name == NETWORK_FREE:
+            return self._network_free
+        bundle = Bundle.load(name)
+        return _Candidate(name, bundle.reconstructor(THREADS), bundle)
+
+
+def _describe(names: list[str]) -> dict[str, BundleState]:
+    described = {}
+    for name in dict.fromkeys(names):
+        if name == NETWORK_FREE:
+            continue
+        try:
+            bundle = Bundle.load(name)
+        except BundleError:
+            continue
+        ratio_map = bundle.ratio_map
+        described[name] = BundleState(
+            name,
+            bundle.name,
+            ratio_map.ratio,
+            aperture=ratio_map.aperture is not None,
+            any_map=bundle.reach is not None,
+            psnr_db=bundle.psnr_db,
+        )
+    described[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network")
+    return described
