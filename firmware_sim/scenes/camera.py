@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict, deque
 
@@ -41,10 +42,10 @@ class CameraScene:
     def __init__(
         self, number: int, height: int, width: int, slots: int = 16, *, timeout_s: float = 5.0
     ) -> None:
+        # OpenCV reads it when it is first imported; the errors here say more than its warnings do.
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         import cv2
 
-        # The errors here say more than OpenCV's warnings on standard error.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._shape = (height, width)
         self._slots = slots
         self._name = f"camera {number}"
@@ -112,7 +113,7 @@ class CameraScene:
                     return
                 small = fit_frame(np.asarray(frame, np.uint8), self._shape)
                 with self._lock:
-                    self._frames.append(to_gray(small[..., ::-1]))
+                    self._frames.append(to_gray(small[..., ::-1].copy()))  # from BGR
                 self._first_frame.set()
         except cv2.error as error:
             self._failure = " ".join(str(error).split())

@@ -99,21 +99,29 @@ def load_clips(
 
 
 def fit_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a frame ``(h, w)`` or ``(h, w, 3) uint8`` to cover `size` and crop its middle."""
-    if frame.shape[:2] == size:
-        return frame
+    """Scale a frame ``(h, w)`` or ``(h, w, 3) uint8`` to cover `size` and crop its middle."""
+    return _crop(scaled(frame, _covering(frame.shape, size)), size)
+
+
+def scaled(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale a picture ``(h, w)`` or ``(h, w, C) uint8`` to `size` ``(H, W)``.
+
+    Where it shrinks, areas are averaged, so that fine texture does not alias; where it grows, the
+    interpolation is bicubic.
+    """
+    if picture.shape[:2] == size:
+        return picture
     import cv2
 
-    height, width = _covering(frame.shape, size)
-    # Averaging areas keeps fine texture from aliasing.
-    kernel = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_CUBIC
-    resized = cv2.resize(frame, (width, height), interpolation=kernel)
-    return _crop(np.asarray(resized, np.uint8), size)
+    kernel = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=kernel), np.uint8)
 
 
 def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Weigh R, G and B of a full-range frame ``(h, w, 3) uint8`` by `LUMA_WEIGHTS`."""
-    return (rgb @ LUMA_WEIGHTS + np.float32(0.5)).astype(np.uint8)
+    """Weigh R, G and B of a full-range picture ``(h, w, 3) uint8`` by `LUMA_WEIGHTS`."""
+    import cv2
+
+    return np.asarray(cv2.transform(rgb, LUMA_WEIGHTS[None]), np.uint8)
 
 
 class GrayConverter:
