@@ -27,8 +27,8 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
-from focalloop.models.data.build import save_windows
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
+from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.learn_map import MAP_SIDE, MapRun
 from focalloop.models.map_learning.policy import PolicySettings

@@ -8,7 +8,11 @@ range and colour space (CRL section VI, "grayscale"; the weights are those of IT
 
 from __future__ import annotations
 
+import gzip
+import io
+import math
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -113,7 +117,8 @@ def scaled(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
         return picture
     import cv2
 
-    kernel = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
+    shrinks = math.prod(size) < math.prod(picture.shape[:2])
+    kernel = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=kernel), np.uint8)
 
 
@@ -242,7 +247,7 @@ def _frames(source: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.u
 
 
 def decoded_frames(path: Path) -> Iterator[VideoFrame]:
-    """Decode the frames of a video file, in display order.
+    """Decode the frames of a video file, of a ``.gz`` what it unpacks to, in display order.
 
     Raises
     ------
@@ -253,14 +258,16 @@ def decoded_frames(path: Path) -> Iterator[VideoFrame]:
 
     decoded = 0
     try:
-        with av.open(str(path)) as container:
+        packed = path.suffix == ".gz"
+        file = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else str(path)
+        with av.open(file, "r") as container:
             if not container.streams.video:
                 raise SceneError(f"{path} holds no video stream: give a video file")
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
                 yield frame
                 decoded += 1
-    except (av.error.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError, OSError, EOFError, zlib.error) as error:
         where = f" after frame {decoded}" if decoded else ""
         raise SceneError(
             f"{path} cannot be decoded{where} ({one_line(error)}): "

@@ -79,10 +79,11 @@ def build(
 
     Example: focalloop data build -o train.npz --windows 4000 --size 160
     """
-    from focalloop.models.data.build import BuildSettings, build_windows, save_windows
+    from focalloop.models.data.build import BuildSettings, build_windows
     from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
     from focalloop.models.data.packages import default_cache
     from focalloop.models.data.sources import folder_sources, package_sources
+    from focalloop.models.data.training_file import save_windows
 
     if footage and (sources or extra or cache):
         raise typer.BadParameter("--footage goes without --sources, --extra and --cache")

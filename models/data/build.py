@@ -11,26 +11,31 @@ depend on the number of processes.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
-from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.scenes.clips import LUMA_WEIGHTS
+from focalloop.firmware_sim.scenes.clips import (
+    GrayConverter,
+    decoded_frames,
+    gray_image,
+    scaled,
+    to_gray,
+)
 from focalloop.models.data.motion import Motion, view, warp, waves
 from focalloop.models.data.sources import Source, SourceError
+from focalloop.models.data.training_file import RENDERER
 
 Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixels than the limit
 
@@ -68,18 +73,6 @@ class BuildSettings:
     seed: int = 0
     validation_share: float = 0.04
     video_share: float = 0.3
-
-
-def save_windows(path: Path, made: dict[str, NDArray[Any]]) -> None:
-    """Write what `build_windows` returned as an uncompressed ``.npz``, whole or not at all.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
-    with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **made)
 
 
 def build_windows(
@@ -129,7 +122,7 @@ def build_windows(
         if progress:
             progress(number + 1)
     recipe = {
-        "settings": asdict(settings),
+        "settings": {"renderer": RENDERER, **asdict(settings)},
         "sources": _named_once(sources),
     }
     return {
@@ -190,10 +183,11 @@ def _camera_pan(
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
     picture = _photograph(source.path)
-    if min(picture.size) < settings.size + PAN_MARGIN:
+    extent = np.array(picture.shape[::-1])  # width and height, as in all points here
+    if extent.min() < settings.size + PAN_MARGIN:
         raise SourceError(
-            f"{source.path} has {picture.width}x{picture.height} pixels, too few to pan a window "
-            f"of {settings.size} over"
+            f"{source.path} has {extent[0]}x{extent[1]} pixels, too few to pan a window of "
+            f"{settings.size} over"
         )
     motion = Motion.draw(rng, settings.slots, fastest_px=6.0)
     if rng.random() < 0.08:
@@ -204,7 +198,7 @@ def _camera_pan(
         paths = [view(motion, t, settings.size, tilt, ripple) for t in range(settings.slots)]
         corners = np.concatenate([path.reshape(-1, 2) for path in paths])
         low, high = corners.min(0) - 2, corners.max(0) + 2
-        sharpest = min(picture.width / (high - low)[0], picture.height / (high - low)[1])
+        sharpest = float((extent / (high - low)).min())
         if sharpest >= 1.0:
             break
         # The view leaves the photograph: move less, at last not at all.
@@ -215,19 +209,17 @@ def _camera_pan(
     for _ in range(4):  # sky and blurred backgrounds teach little: look again
         # Source pixels per output pixel, from as fine as the photograph to a twelfth of it.
         scale = min(sharpest, 12.0) ** (rng.uniform(0, 1) ** 0.6)
-        span = (high - low) * scale
-        corner = rng.uniform(0, 1, 2) * (np.array(picture.size) - span)
-        box = (corner[0], corner[1], corner[0] + span[0], corner[1] + span[1])
-        work = picture.resize(
-            (int(work_size[0]), int(work_size[1])), Image.Resampling.BICUBIC, box, reducing_gap=3.0
-        )
-        if np.abs(np.diff(np.asarray(work, np.int16), axis=1)).mean() > 1.5:
+        width, height = np.rint((high - low) * scale).astype(int)
+        left, top = (rng.uniform(0, 1, 2) * (extent - (width, height))).astype(int)
+        part = picture[top : top + height, left : left + width]
+        work = scaled(part, (int(work_size[1]), int(work_size[0])))
+        if np.abs(np.diff(work.astype(np.int16), axis=1)).mean() > 1.5:
             break
     if rng.random() < 0.4:  # a soft lens, or a compressed video
-        work = work.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 2.5))))
+        work = np.asarray(cv2.GaussianBlur(work, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
     to_work = work_size / (high - low)
     return [
-        np.asarray(warp(work, (path - low) * to_work, settings.size * OVERSAMPLING), np.float32)
+        warp(work, (path - low) * to_work, settings.size * OVERSAMPLING).astype(np.float32)
         for path in paths
     ]
 
@@ -244,19 +236,10 @@ def _video_window(
     for _ in range(8):  # a still part of a static shot teaches nothing new: look again
         scale = float(np.exp(rng.uniform(np.log(min(1.3, coarsest)), np.log(coarsest))))
         start = int(rng.integers(len(video) - settings.slots + 1))
-        span = settings.size * scale
-        left, top = rng.uniform(0, 1, 2) * (width - span, height - span)
-        box = (left, top, left + span, top + span)
-        frames = np.stack(
-            [
-                np.asarray(
-                    Image.fromarray(frame).resize(
-                        (settings.size, settings.size), Image.Resampling.BICUBIC, box
-                    )
-                )
-                for frame in video[start : start + settings.slots]
-            ]
-        )
+        side = round(settings.size * scale)
+        left, top = (rng.uniform(0, 1, 2) * (width - side, height - side)).astype(int)
+        parts = video[start : start + settings.slots, top : top + side, left : left + side]
+        frames = np.stack([scaled(part, (settings.size, settings.size)) for part in parts])
         if np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() > 1.0:
             break
     return frames
@@ -267,59 +250,56 @@ def _video_window(
 
 def _sprite(
     rng: np.random.Generator, cutouts: Sequence[Source], photographs: Sequence[Source]
-) -> Image.Image:
-    """Return something to move in front: gray and alpha ("LA"), premultiplied."""
+) -> NDArray[np.uint8]:
+    """Return something to move in front: (h, w, 2) premultiplied gray, and opacity."""
     if cutouts and rng.random() < 0.6:
-        sprite = _cutout(cutouts[int(rng.integers(len(cutouts)))].path)
+        gray, opacity = _cutout(cutouts[int(rng.integers(len(cutouts)))].path)
     else:
         picture = _photograph(photographs[int(rng.integers(len(photographs)))].path)
-        side = int(min(rng.uniform(150, 900), min(picture.size)))
-        left, top = (int(rng.uniform(0, 1) * (extent - side)) for extent in picture.size)
-        alpha = Image.new("L", (side, side), 0)
-        shape = ImageDraw.Draw(alpha)
+        side = int(min(rng.uniform(150, 900), min(picture.shape)))
+        top, left = (int(rng.uniform(0, 1) * (extent - side)) for extent in picture.shape)
+        gray = picture[top : top + side, left : left + side]
+        opacity = np.zeros((side, side), np.uint8)
         spokes = int(rng.integers(3, 12))
         angles = np.sort(rng.uniform(0, 2 * np.pi, spokes))
         radii = rng.uniform(0.3, 0.5, spokes) * side
         if rng.random() < 0.5:
-            shape.ellipse((0, side * rng.uniform(0, 0.3), side - 1, side - 1), fill=255)
+            above = side * rng.uniform(0, 0.3)
+            centre = (side // 2, int(side + above) // 2)
+            cv2.ellipse(opacity, centre, (side // 2, int(side - above) // 2), 0, 0, 360, 255, -1)
         else:
             outline = side / 2 + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
-            shape.polygon([(float(x), float(y)) for x, y in outline], fill=255)
-        sprite = Image.merge("LA", (picture.crop((left, top, left + side, top + side)), alpha))
-    gray, opacity = (np.asarray(band, np.float32) for band in sprite.split())
-    lit = Image.fromarray((gray * opacity / 255).astype(np.uint8))
-    return Image.merge("LA", (lit, sprite.getchannel("A")))
+            cv2.fillPoly(opacity, [outline.astype(np.int32)], 255)
+    return np.dstack([cv2.multiply(gray, opacity, scale=1 / 255), opacity])
 
 
 def _move_in_front(
     rng: np.random.Generator,
     frames: list[NDArray[np.float32]],
-    sprite: Image.Image,
+    sprite: NDArray[np.uint8],
     settings: BuildSettings,
 ) -> None:
     """Composite `sprite`, on a path of its own, over every frame in place."""
     side = settings.size * OVERSAMPLING
     extent = float(np.exp(rng.uniform(np.log(0.12), np.log(0.8)))) * side
-    shrink = extent / max(sprite.size)
-    small = (max(2, round(sprite.width * shrink)), max(2, round(sprite.height * shrink)))
-    sprite = sprite.resize(small, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    scale = extent / max(sprite.shape)
+    if scale < 1:
+        height, width = (max(2, round(scale * length)) for length in sprite.shape[:2])
+        sprite, scale = scaled(sprite, (height, width)), 1.0
+    centre = (np.array(sprite.shape[1::-1]) - 1) / 2
     motion = Motion.draw(rng, len(frames), fastest_px=7.0)
     place = rng.uniform(0.15, 0.85, 2) * side
     for slot, frame in enumerate(frames):
-        angle, zoom = motion.angle[slot], motion.zoom[slot]
-        cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
-        x, y = place + motion.shift[slot] * OVERSAMPLING
-        # Pillow wants the map from the frame to the sprite.
-        matrix = (
-            cosine, sine, sprite.width / 2 - cosine * x - sine * y,
-            -sine, cosine, sprite.height / 2 + sine * x - cosine * y,
-        )  # fmt: skip
-        drawn = sprite.transform(
-            (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
-        )
-        lit, alpha = (np.asarray(band, np.float32) for band in drawn.split())
-        frame *= 1 - alpha / 255
-        frame += lit
+        cosine, sine = np.cos(motion.angle[slot]), np.sin(motion.angle[slot])
+        # From the frame back to the sprite, whose centre comes to `position`.
+        back = np.array([[cosine, sine], [-sine, cosine]]) / (scale * motion.zoom[slot])
+        position = place + motion.shift[slot] * OVERSAMPLING
+        matrix = np.column_stack([back, centre - back @ position])
+        # Bilinear: the overshoot of a bicubic kernel would draw outlines around what is opaque.
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        drawn = cv2.warpAffine(sprite, matrix, (side, side), flags=flags)
+        frame *= 1 - drawn[..., 1] / np.float32(255)
+        frame += drawn[..., 0]
 
 
 def _exposed(rng: np.random.Generator, frames: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -343,21 +323,17 @@ def _average_down(window: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=96)
-def _photograph(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return _gray(image.convert("RGB"))
+def _photograph(path: Path) -> NDArray[np.uint8]:
+    return gray_image(path)
 
 
 @lru_cache(maxsize=1024)
-def _cutout(path: Path) -> Image.Image:
+def _cutout(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return gray (h, w), and opacity."""
     with Image.open(path) as image:
         image.thumbnail((512, 512))
-        colour = image.convert("RGBA")
-    return Image.merge("LA", (_gray(colour.convert("RGB")), colour.getchannel("A")))
-
-
-def _gray(image: Image.Image) -> Image.Image:
-    return image.convert("L", (*LUMA_WEIGHTS.tolist(), 0.0))
+        colour = np.asarray(image.convert("RGBA"))
+    return to_gray(colour[..., :3]), colour[..., 3]
 
 
 @lru_cache(maxsize=16)
@@ -366,17 +342,4 @@ def _video(path: Path) -> NDArray[np.uint8]:
     if path.suffix == ".npy":
         decoded: NDArray[np.uint8] = np.load(path, mmap_mode="r")
         return decoded
-    packed = path.suffix == ".gz"
-    stream = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else str(path)
-    frames = []
-    try:
-        with av.open(stream, "r") as container:
-            for frame in container.decode(video=0):
-                frames.append(np.asarray(_gray(frame.to_image())))  # type: ignore[no-untyped-call]
-                if len(frames) == MAX_VIDEO_FRAMES:
-                    break
-    except av.FFmpegError as error:
-        raise SourceError(f"{path} cannot be decoded: {error}") from None
-    if not frames:
-        raise SourceError(f"{path} holds no video frames")
-    return np.stack(frames)
+    return np.stack(list(map(GrayConverter(), islice(decoded_frames(path), MAX_VIDEO_FRAMES))))

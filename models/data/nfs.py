@@ -24,11 +24,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images
+from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images, scaled
 from focalloop.models.data.sources import SourceError, checked_sha256
-from focalloop.models.data.windows_file import write_windows
+from focalloop.models.data.training_file import RENDERER, write_windows
 
 LICENCE = "Need for Speed: terms of its publishers"
 
@@ -218,7 +217,7 @@ def write_nfs(
             }
             for video in training_first
         ]
-        recipe = {"settings": asdict(settings), "sources": sources}
+        recipe = {"settings": {"renderer": RENDERER, **asdict(settings)}, "sources": sources}
         return {
             "validation": np.array([job.video in held_out for job in jobs]),
             "source": np.array([job.video for job in jobs]),
@@ -260,12 +259,11 @@ def _cut(segment: _Segment, *, size: int, fit: Fit) -> tuple[NDArray[np.uint8], 
     clip = np.empty((len(segment.frames), size, size), np.uint8)
     for target, path in zip(clip, segment.frames, strict=True):
         frame = gray_image(path)
-        height, width = frame.shape
-        side = min(height, width)
-        left, top = segment.across * (width - side), segment.across * (height - side)
-        box = (left, top, left + side, top + side) if fit == "crop" else None
-        square = Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC, box)
-        target[:] = np.asarray(square)
+        if fit == "crop":
+            side = min(frame.shape)
+            top, left = (int(segment.across * (extent - side)) for extent in frame.shape)
+            frame = frame[top : top + side, left : left + side]
+        target[:] = scaled(frame, (size, size))
     return clip, sha256
 
 

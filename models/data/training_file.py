@@ -1,4 +1,9 @@
-"""Training data as a file, written window by window."""
+"""The file of training data, an ``.npz``, as it is written.
+
+It holds ``clips`` (N, T, S, S) uint8, ``validation`` (N,) bool, ``source`` (N,) the name of each
+window's source, ``recipe`` a JSON text, and where windows move in different ways ``filmed`` (N,)
+bool. `focalloop.models.training.training_data` reads it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.files import written_whole
+
+RENDERER = 2
+"""In every recipe: raised when the same settings and sources come to give other pixels.
+
+Windows of recipes that name no renderer were drawn by Pillow, those of 2 by OpenCV.
+"""
+
+
+def save_windows(path: Path, made: dict[str, NDArray[Any]]) -> None:
+    """Write what `build_windows` returned as an uncompressed ``.npz``, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    with written_whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **made)
 
 
 def write_windows(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,6 +53,7 @@ def test_the_validation_split_has_sources_of_its_own(pictures: Path) -> None:
     assert held_out.isdisjoint(made["source"][~made["validation"]])
     recipe = json.loads(str(made["recipe"]))
     assert {source["name"] for source in recipe["sources"]} == {"held out", "1.png", "2.png"}
+    assert recipe["settings"]["renderer"] == 2
 
 
 def test_a_split_without_sources_is_refused(pictures: Path) -> None:
@@ -69,6 +72,34 @@ def test_a_picture_just_large_enough_is_panned_over(tmp_path: Path) -> None:
         Image.fromarray(noise).save(tmp_path / name)
     made = build_windows(split(tmp_path), BuildSettings(12, size=48), processes=1)
     assert made["clips"].std() > 10
+
+
+def test_what_moves_in_front_is_never_brighter_than_its_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (200, 200), (90, 90, 90)).save(tmp_path / name)
+    made = build_windows(split(tmp_path), BuildSettings(12, size=48), processes=1)
+    assert np.ptp(made["clips"].astype(int), axis=(1, 2, 3)).max() <= 2  # no outlines
+
+
+def test_a_packed_video_is_unpacked(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64), np.uint8)
+    with av.open(str(tmp_path / "v.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "gray"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode())
+    content = (tmp_path / "v.mkv").read_bytes()
+    (tmp_path / "v.mkv").unlink()
+    for name in ("a.gz", "b.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(content))
+    one, other = folder_sources(tmp_path)
+    found = [one, replace(other, validation=True)]
+    made = build_windows(found, BuildSettings(2, size=48), processes=1)
+    assert made["filmed"].all()
+    (tmp_path / "b.gz").write_bytes(gzip.compress(content)[:-200])
+    with pytest.raises(SourceError, match=r"b\.gz cannot be unpacked"):
+        folder_sources(tmp_path)
 
 
 def test_motion_is_smooth_and_within_its_speed() -> None:
