@@ -17,6 +17,7 @@ TOP_FILES = {
     "index.md": "README.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
+    "CITATION.cff": "CITATION.cff",
     "LICENSE": "LICENSE",
     "NOTICE": "NOTICE",
 }
