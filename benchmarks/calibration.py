@@ -99,7 +99,7 @@ def capture(
         slots = np.repeat(lamp, span, axis=1).astype(np.float32)
         codes = [
             emulator.plan.planes(
-                emulator.capture(
+                emulator.read_out(
                     np.ascontiguousarray(np.broadcast_to(slot[:, None, None], (SLOTS, *shape))),
                     first_window=number * _WINDOWS_APART + window,
                 )

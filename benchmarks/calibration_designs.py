@@ -70,7 +70,7 @@ def readings_of(steps: tuple[Step, ...], seed: int, *, once: bool = False) -> Re
             ratio_map = RatioMap.uniform(step.level, SHAPE)
         emulator = Emulator(ratio_map, PROFILE, seed=seed)
         scene = np.full((step.windows, BOARD.slots, *SHAPE), step.light, np.float32)
-        planes = emulator.plan.planes(emulator.capture(scene, window))
+        planes = emulator.plan.planes(emulator.read_out(scene, window))
         window += step.windows
         for n in np.unique(ratio_map.levels).tolist():
             levels.append(

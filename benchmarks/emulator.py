@@ -106,7 +106,7 @@ def candidates(scene: NDArray[np.uint8], cores: int) -> dict[str, Candidate]:
     for threads in range(1, min(cores, 2) + 1):
         for profile in profiles:
             emulator = Emulator(RATIO_MAP, profile, seed=1, threads=threads)
-            found[f"{profile.name} {threads}"] = partial(emulator.capture, scene)
+            found[f"{profile.name} {threads}"] = partial(emulator.read_out, scene)
     if find_spec("torch") is None:
         print("torch is not installed: its rows are left out", file=sys.stderr)
         return found

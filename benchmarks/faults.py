@@ -27,8 +27,8 @@ from focalloop.firmware_sim.faults import Event, Faults
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.serving.transport import PtyServer, stop_on_signals
+from focalloop.firmware_sim.window import Window
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 
 BAD_LINE = Faults.parse("flips=1e-5, seed=1")
 

@@ -79,7 +79,7 @@ class ShiftedSensor:
         """Read out two windows (2, R, H, W), in which the scored slots of a long clip lie."""
         slots = np.arange(2 * SLOTS)[:, None, None]
         early = np.take_along_axis(clip, slots + self._shifts, axis=0)
-        readouts = self._emulator.capture(early.reshape(2, SLOTS, *self._shifts.shape))
+        readouts = self._emulator.read_out(early.reshape(2, SLOTS, *self._shifts.shape))
         return self._emulator.plan.planes(PROFILE.signal(readouts))
 
     def scored(self, video: Float32) -> Float32:

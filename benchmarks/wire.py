@@ -69,7 +69,7 @@ class _CannedReader:
         count = ReadPlan.of(ratio_map).count
         self._codes = np.random.default_rng(seed).integers(0, 256, count, np.uint8)
 
-    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+    def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
         return self._codes
 
 

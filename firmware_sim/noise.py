@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,6 +142,33 @@ class NoiseProfile:
         dn *= np.float32(1.0 / self.full_scale_dn)
         return dn
 
+    def __repr__(self) -> str:
+        terms = ", ".join(f"{name} {value}" for name, value in self._figures().items())
+        return f"<NoiseProfile {self.name!r}: {terms}>"
+
+    def _repr_html_(self) -> str:
+        """List the terms that are switched on, for a notebook."""
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._figures().items()
+        )
+        return f"<table><caption>{escape(self.name)}</caption>{rows}</table>"
+
+    def _figures(self) -> dict[str, str]:
+        """Tell of the converter and of every term that is on."""
+        if not self.adc:
+            return {"exact": f"{self.full_scale_dn:g} DN full scale"}
+        figures = {
+            "ADC": f"{self.bits} bit",
+            "black": f"{self.black_level_dn:g} DN",
+            "full scale": f"{self.full_scale_dn:g} DN",
+        }
+        if self.shot != "off":
+            figures["s_ss"] = f"{self.s_ss:.3g} {self.shot}"
+        for name in _NUMBERS[_NUMBERS.index("s_r") :]:
+            if value := getattr(self, name):
+                figures[name] = f"{value:.3g}"
+        return figures
+
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON document of `save` as Python values."""
         parameters = asdict(self)
@@ -187,17 +215,32 @@ class NoiseProfile:
             partial.write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path) -> NoiseProfile:
-        """Read a profile from JSON.
+    def load(cls, name_or_path: str | Path, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
+        """Take a preset, or read a profile that `save` or `focalloop calibrate` wrote.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            A name in `PRESETS`, or a JSON file.
+        slots : int
+            T of the windows, on which the preset ``ideal`` depends.
 
         Raises
         ------
         NoiseProfileError
-            The file is missing, no JSON, or not a valid profile.
+            There is no such profile, or the file is no JSON or not a valid profile.
         """
+        if str(name_or_path) in PRESETS:
+            return preset(str(name_or_path), slots)
+        path = Path(name_or_path)
         try:
-            with Path(path).open("rb") as file:
+            with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            raise NoiseProfileError(
+                f"there is no noise profile {str(path)!r}: give a JSON file or a preset "
+                f"({', '.join(PRESETS)})"
+            ) from None
         except OSError as error:
             raise NoiseProfileError(
                 f"cannot read the noise profile {path}: {error.strerror}"

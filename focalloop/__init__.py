@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from focalloop.firmware_sim.noise import (
         NoiseProfileError as NoiseProfileError,
     )
+    from focalloop.firmware_sim.window import Window as Window
     from focalloop.host.board.client import Board as Board
-    from focalloop.host.board.window import Window as Window
     from focalloop.host.captures.capture import Capture as Capture
     from focalloop.host.errors import (
         BoardBusyError as BoardBusyError,
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Board": "host.board.client",
-    "Window": "host.board.window",
+    "Window": "firmware_sim.window",
     "RatioMap": "firmware_sim.maps.ratio_map",
     "NoiseProfile": "firmware_sim.noise",
     "Emulator": "firmware_sim.emulator.emulator",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.window import Window
 
 _BANDS_PER_THREAD = 2
 """Rows are dealt in bands, more than there are threads, as a map's reads may crowd in few rows."""
@@ -31,10 +34,10 @@ class Emulator:
 
     Parameters
     ----------
-    ratio_map : RatioMap
-        What to measure; its size is the array's.
-    profile : NoiseProfile
-        Parameters of the forward model.
+    ratio_map : RatioMap, str or Path
+        What to measure, or what `RatioMap.load` takes; its size is the array's.
+    profile : NoiseProfile, str or Path
+        Parameters of the forward model, or what `NoiseProfile.load` takes.
     seed : int
         0..2**64 - 1. Names one sensor (its fixed pattern) and all its noise. The same seed and
         window number give the same bits, whatever the threads and however windows are batched.
@@ -50,16 +53,22 @@ class Emulator:
     ------
     EmulatorError
         A setting is out of range, or the profile is exact for another number of slots.
+    RatioMapError, NoiseProfileError
+        There is no such map or profile.
     """
 
     def __init__(
         self,
-        ratio_map: RatioMap,
-        profile: NoiseProfile,
+        ratio_map: RatioMap | str | Path,
+        profile: NoiseProfile | str | Path,
         *,
         seed: int = 0,
         threads: int = 1,
     ) -> None:
+        if not isinstance(ratio_map, RatioMap):
+            ratio_map = RatioMap.load(ratio_map)
+        if not isinstance(profile, NoiseProfile):
+            profile = NoiseProfile.load(profile, ratio_map.slots)
         if not 0 <= seed < 2**64:
             raise EmulatorError(f"the emulator's seed is 0 to 2**64 - 1, not {seed}")
         if threads < 1:
@@ -83,8 +92,45 @@ class Emulator:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
-    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
-        """Expose one window or a batch of consecutive windows, and read them out.
+    def __repr__(self) -> str:
+        return f"<Emulator {self.ratio_map.summary}; profile {self.profile.name!r}>"
+
+    def capture(self, scene: NDArray[Any], number: int = 0) -> Window:
+        """Expose one window to a scene; what a board with this map and noise would send.
+
+        Parameters
+        ----------
+        scene : ndarray of uint8 or float32, shape (T, H, W)
+            Radiance in every slot: uint8 with 255 white, or float32 with 1.0 white.
+        number : int
+            Number of the window, 0..2**64 - 1, which picks its noise.
+
+        Raises
+        ------
+        EmulatorError
+            The scene has another dtype or shape than the ratio map asks for, or the number of the
+            window is out of range.
+        """
+        scene = np.asarray(scene)
+        if scene.ndim != 3:
+            raise EmulatorError(
+                f"one window sees a scene of the shape (slots, height, width), not {scene.shape}"
+            )
+        codes = self.read_out(scene, number)
+        exact = codes.dtype.kind == "f"  # signal already
+        return Window(
+            number=number,
+            ratio_map=self.ratio_map,
+            plan=self.plan,
+            codes=codes,
+            black_level_dn=0.0 if exact else self.profile.black_level_dn,
+            full_scale_dn=1.0 if exact else self.profile.full_scale_dn,
+            bits=self.profile.bits,
+            time_s=time.monotonic(),
+        )
+
+    def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+        """Expose one window or a batch of consecutive windows, and return their codes.
 
         Parameters
         ----------

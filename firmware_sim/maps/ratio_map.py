@@ -21,8 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+from focalloop.firmware_sim.maps.defaults import (
+    DEFAULT_LEVEL_SET,
+    DEFAULT_SHAPE,
+    DEFAULT_SLOTS,
+    NAMED_TILES,
+)
 from focalloop.firmware_sim.maps.tiles import continues, repeat, tile_of
+from focalloop.firmware_sim.pictures import png
 
 MAX_SIDE = 65535
 """Largest height or width: both are sent as 16 bit."""
@@ -138,6 +144,53 @@ class RatioMap:
         levels = np.repeat(np.array([*shares]), np.diff(bounds, prepend=0))
         np.random.default_rng(seed).shuffle(levels)
         return cls(levels.reshape(height, width), slots, tuple(level_set))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same program of a sensor: levels, T, level set and aperture."""
+        if not isinstance(other, RatioMap):
+            return NotImplemented
+        if self is other:
+            return True
+        if (self.slots, self.level_set) != (other.slots, other.level_set):
+            return False
+        if self.aperture is None or other.aperture is None:
+            same_light = self.aperture is other.aperture
+        else:
+            same_light = np.array_equal(self.aperture, other.aperture)
+        return same_light and np.array_equal(self.levels, other.levels)
+
+    def __hash__(self) -> int:
+        return hash(self.hash())
+
+    def __repr__(self) -> str:
+        return f"<RatioMap {self.summary}>"
+
+    def _repr_png_(self) -> bytes:
+        """Draw the map for a notebook: of a repeated tile, a corner of the array, enlarged."""
+        repeats = self.tile.shape != self.shape
+        side = max(4 * max(self.tile.shape), 16) if repeats else None
+        return png(self.colours()[:side, :side])
+
+    @property
+    def summary(self) -> str:
+        """Size, tile, levels, T, ratio and aperture in one line."""
+        repeats = self.tile.shape != self.shape
+        present = " ".join(str(level) for level in np.unique(self.levels))
+        facts = [
+            _size(self.shape),
+            f"tile {_size(self.tile.shape)}" if repeats else "no tile",
+            f"levels {present}",
+            f"T={self.slots}",
+            f"r_avg {self.ratio:.4g}",
+            *(["coded aperture"] if self.aperture is not None else []),
+        ]
+        return ", ".join(facts)
+
+    def colours(self) -> NDArray[np.uint8]:
+        """Colour of each pixel's level, uint8 (H, W, 3); gray where `LEVEL_COLOURS` has none."""
+        palette = np.full((256, 3), 128, np.uint8)
+        palette[list(LEVEL_COLOURS)] = list(LEVEL_COLOURS.values())
+        return palette[self.levels]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -309,23 +362,43 @@ class RatioMap:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        name_or_path: str | Path,
         slots: int = DEFAULT_SLOTS,
         level_set: Sequence[int] = DEFAULT_LEVEL_SET,
+        *,
+        shape: tuple[int, int] | None = None,
     ) -> RatioMap:
-        """Read a map that `save` wrote or a paint program edited.
+        """Take a named tile, or read a map that `save` wrote or a paint program edited.
 
-        `slots` and `level_set` are what a PNG, which holds colours alone, is read as; a ``.npz``
-        says it itself.
+        Parameters
+        ----------
+        name_or_path : str or Path
+            A name in `NAMED_TILES`, such as ``tile-2of16``, or a ``.npz`` or ``.png`` file.
+        slots : int
+            T of a PNG, which holds only colours; a ``.npz`` has its own.
+        level_set : sequence of int
+            Levels of a PNG; a ``.npz`` has its own.
+        shape : tuple of int, optional
+            Array size (H, W) to fit the map to. By default a file's own, `DEFAULT_SHAPE` for a
+            named tile.
 
         Raises
         ------
         RatioMapError
-            The file is missing, unreadable, too large, or not a valid map.
+            There is no such map, the file is unreadable, too large or not a valid map, or the map
+            cannot be fitted to `shape`.
         """
         from focalloop.firmware_sim.maps import map_files as ratio_map_files
 
-        return ratio_map_files.load(Path(path), slots, tuple(level_set))
+        if str(name_or_path) in NAMED_TILES:
+            return cls.from_tile(NAMED_TILES[str(name_or_path)], shape or DEFAULT_SHAPE)
+        if not Path(name_or_path).exists():
+            raise RatioMapError(
+                f"there is no ratio map {str(name_or_path)!r}: give a .npz or .png file, a named "
+                f"tile ({', '.join(NAMED_TILES)}), or take a bundle's: Bundle.load(name).ratio_map"
+            )
+        loaded = ratio_map_files.load(Path(name_or_path), slots, tuple(level_set))
+        return loaded if shape is None else loaded.tiled_to(*shape)
 
     def _packed_level_set(self) -> bytes:
         return bytes([self.slots, len(self.level_set), *self.level_set])

@@ -30,7 +30,7 @@ from focalloop.firmware_sim.wire import (
 class WindowReader(Protocol):
     """What the sensor needs of :class:`focalloop.firmware_sim.emulator.emulator.Emulator`."""
 
-    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+    def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
         """Read one window out: scene ``(T, H, W)`` to codes in read-plan order."""
         ...
 
@@ -214,7 +214,7 @@ class VirtualSensor:
         own = [(self.profile, np.uint8), (self.profile, np.float32)] if self.profile.adc else []
         for profile, dtype in ((ideal, np.uint8), (paper, np.uint8), (paper, np.float32), *own):
             reader = self._make_reader(ratio_map, profile, 0)
-            reader.capture(np.zeros((self.slots, 8, 8), dtype))
+            reader.read_out(np.zeros((self.slots, 8, 8), dtype))
 
     def set_noise(self, profile: NoiseProfile, seed: int) -> None:
         """Change noise and converter; windows held under another profile are let go."""
@@ -244,7 +244,7 @@ class VirtualSensor:
         scene = self.scene.window(self._exposure) if run.light is None else None
         light = run.light if scene is None else scene
         assert light is not None
-        codes = reader.capture(light, self.next_window)
+        codes = reader.read_out(light, self.next_window)
         readout = codes.astype(codes.dtype.newbyteorder("<"), copy=False).tobytes()
         descriptor = WindowDescriptor(
             self.next_window, len(readout), end_us, run.kind, run.level, map_hash, self.skipped

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import (
     CalibrationCaptureRequest,
     ConfigureRequest,
@@ -39,7 +40,6 @@ from focalloop.host.board.driver import Driver
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
-from focalloop.host.board.window import Window
 from focalloop.host.errors import CaptureInterruptedError
 from focalloop.host.link.connection import State
 

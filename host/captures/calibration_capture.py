@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 from focalloop.host.captures.calibration_design import WHITE, Step, calibration_map
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from focalloop.firmware_sim.files import folder_written_whole
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
-from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import FORMAT, MANIFEST, SCHEMA_VERSION, sha256_of
 
 _NPY_HEADER_BYTES = 128

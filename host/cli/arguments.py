@@ -1,16 +1,12 @@
-"""What the words of a command line stand for: maps and noise profiles by name or by file."""
+"""What the words of a command line stand for: maps by name or by file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
-from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from focalloop.host.reconstruction.bundle import Bundle, list_bundles
-
-DEFAULT_SHAPE = (256, 256)
-"""Array size (H, W) that a named tile fills where nothing else says one."""
 
 
 def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
@@ -29,34 +25,13 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
     RatioMapError, BundleError
         If there is no such map, or it does not fit `shape`.
     """
-    if spec in NAMED_TILES:
-        return RatioMap.from_tile(NAMED_TILES[spec], shape or DEFAULT_SHAPE)
     path = Path(spec)
-    if spec in list_bundles() or path.is_dir() or (path.suffix == ".zip" and path.exists()):
+    if spec in NAMED_TILES or (path.is_file() and path.suffix != ".zip"):
+        return RatioMap.load(spec, shape=shape)
+    if spec in list_bundles() or path.exists():
         ratio_map = Bundle.load(spec).ratio_map
-    elif path.exists():
-        ratio_map = RatioMap.load(path)
-    else:
-        raise RatioMapError(
-            f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
-            f"({', '.join(NAMED_TILES)})"
-        )
-    return ratio_map if shape is None else ratio_map.tiled_to(*shape)
-
-
-def load_profile(spec: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
-    """Load the noise profile that `spec` stands for: a preset's name or a JSON file.
-
-    Raises
-    ------
-    NoiseProfileError
-        If there is no such profile.
-    """
-    if spec in PRESETS:
-        return preset(spec, slots)
-    if not Path(spec).exists():
-        raise NoiseProfileError(
-            f"there is no noise profile {spec!r}: give a JSON file or a preset "
-            f"({', '.join(PRESETS)})"
-        )
-    return NoiseProfile.load(spec)
+        return ratio_map if shape is None else ratio_map.tiled_to(*shape)
+    raise RatioMapError(
+        f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
+        f"({', '.join(NAMED_TILES)})"
+    )

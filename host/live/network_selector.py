@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.board.window import Window
+from focalloop.firmware_sim.window import Window
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import (
     DEFAULT_BUNDLE,

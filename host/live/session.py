@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 from focalloop.host.errors import BoardError, BoardLostError, sentence
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from focalloop.firmware_sim.window import Window
 from focalloop.host.board.stats import RateMeter
-from focalloop.host.board.window import Window
 from focalloop.host.live.state import MAX_MESSAGES, Message, Phase, SpeedState
 
 _MAX_AWAITED_WINDOWS = 64

@@ -112,7 +112,7 @@ def capture_clips(
 
     emulator = Emulator(ratio_map.tiled_to(*clips.shape[2:]), profile, seed=seed)
     for number, clip in enumerate(clips):
-        signal = profile.signal(emulator.capture(clip, number))
+        signal = profile.signal(emulator.read_out(clip, number))
         yield emulator.plan.planes(signal)  # after the black level is off: padding is zero signal
 
 

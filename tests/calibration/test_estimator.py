@@ -86,7 +86,7 @@ def test_the_profile_runs_the_emulator(disturbed):
     assert profile.row_noise == pytest.approx(0.3 / FULL_SCALE_DN, rel=0.2)
     assert profile.column_offset == pytest.approx(0.5 / FULL_SCALE_DN, rel=0.4)
     emulator = Emulator(RatioMap.uniform(4, (64, 64)), profile)
-    codes = emulator.capture(np.full((16, 64, 64), 0.5, np.float32))
+    codes = emulator.read_out(np.full((16, 64, 64), 0.5, np.float32))
     assert codes.mean() == pytest.approx(BLACK_DN + FULL_SCALE_DN / 8, abs=1.5)
 
 
@@ -118,7 +118,7 @@ def test_the_emulator_s_own_captures_give_its_profile_back():
     for number, (span, light) in enumerate([(16, 0.0), (2, 0.0), (16, 0.8), (8, 0.8), (2, 0.8)]):
         emulator = Emulator(RatioMap.uniform(16 // span, (64, 64)), board, seed=3)
         scene = np.full((6, 16, 64, 64), light, np.float32)
-        planes = emulator.plan.planes(emulator.capture(scene, first_window=100 * number))
+        planes = emulator.plan.planes(emulator.read_out(scene, first_window=100 * number))
         codes = planes[:, : 16 // span].reshape(-1, 64, 64)[:6]
         levels.append(Level(codes, light == 0, float(span), light or None))
     found = calibrate(Readings(tuple(levels), 8, FULL_SCALE_DN, BLACK_DN, 16, "slots", {}))

@@ -134,7 +134,7 @@ def test_bad_files_are_refused_by_name(tmp_path, text, said):
 
 
 def test_files_that_cannot_be_read_or_written_are_said(tmp_path):
-    with pytest.raises(NoiseProfileError, match="No such file"):
+    with pytest.raises(NoiseProfileError, match="there is no noise profile"):
         NoiseProfile.load(tmp_path / "none.json")
     with pytest.raises(WriteError, match="cannot write"):
         preset("paper").save(tmp_path / "missing" / "profile.json")

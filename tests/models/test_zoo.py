@@ -41,7 +41,7 @@ def seen_under(ratio_map: RatioMap) -> tuple[NDArray[np.float32], NDArray[np.flo
     """First window of the clip (T, H, W), and its reads (8, H, W) with the noise of the paper."""
     scene = load_clips(clip_path(), max_clips=1).clips[0]
     profile = preset("paper")
-    codes = Emulator(ratio_map, profile, seed=0).capture(scene)
+    codes = Emulator(ratio_map, profile, seed=0).read_out(scene)
     reads = ReadPlan.of(ratio_map).planes(profile.signal(codes))
     return scene.astype(np.float32) / 255, reads
 

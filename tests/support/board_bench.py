@@ -54,7 +54,7 @@ class SumReader:
         self.ratio_map, self.profile, self.seed = ratio_map, profile, seed
         self.plan = ReadPlan.of(ratio_map)
 
-    def capture(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
+    def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
         light = scene.reshape(SLOTS, -1).astype(np.float64)
         before = np.concatenate([np.zeros((1, light.shape[1])), np.cumsum(light, axis=0)])
         span = SLOTS // self.ratio_map.levels.reshape(-1)[self.plan.pixel]
@@ -206,5 +206,5 @@ def make_board(
 
 
 def expected_readout(ratio_map: RatioMap, exposure: int) -> bytes:
-    codes = SumReader(ratio_map, preset("ideal"), 0).capture(CountingScene().window(exposure))
+    codes = SumReader(ratio_map, preset("ideal"), 0).read_out(CountingScene().window(exposure))
     return codes.astype("<u2").tobytes()

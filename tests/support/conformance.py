@@ -16,7 +16,7 @@ Make = Callable[..., Bench]
 
 def expected(ratio_map: RatioMap, exposure: int) -> bytes:
     """What the emulator reads out of the test scene without noise."""
-    codes = Emulator(ratio_map, preset("ideal")).capture(CountingScene().window(exposure))
+    codes = Emulator(ratio_map, preset("ideal")).read_out(CountingScene().window(exposure))
     return codes.astype("<u2").tobytes()
 
 

@@ -40,7 +40,7 @@ class Reader:
     def __init__(self, ratio_map, profile, seed):
         self.ratio_map, self.bits = ratio_map, profile.bits
 
-    def capture(self, scene, first_window=0):
+    def read_out(self, scene, first_window=0):
         return expected_codes(self.ratio_map, first_window, self.bits)
 
 

@@ -15,6 +15,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.faults import Faults, FaultsError
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SHAPE
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.wire import (
     DEFAULT_MAX_PAYLOAD,
     LARGE_MAX_PAYLOAD,
@@ -25,7 +26,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.board.client import DEFAULT_BAUD, Board
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
-from focalloop.host.cli.arguments import load_map, load_profile
+from focalloop.host.cli.arguments import load_map
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
 from focalloop.host.errors import BoardLostError, UnknownMapError
 
@@ -119,7 +120,7 @@ def emulate(
     height, width = shape or (DEFAULT_SHAPE if ratio_map is None else ratio_map.shape)
     slots = DEFAULT_SLOTS if ratio_map is None else ratio_map.slots
     settings = BoardSettings(
-        profile=load_profile(profile, slots),
+        profile=NoiseProfile.load(profile, slots),
         seed=seed,
         slot_rate_hz=slot_rate,
         ratio_map=ratio_map,

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import MANIFEST, Capture
-from focalloop.host.cli.arguments import load_map, load_profile
+from focalloop.host.cli.arguments import load_map
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle
@@ -97,7 +98,7 @@ def evaluate_command(
     if baseline:
         ways = [w for way in ways for w in (way, _Way("initial", way.ratio_map, initial))]
     loaded = _load(clips, ways, limit)
-    noise = load_profile(profile, ways[0].ratio_map.slots)
+    noise = NoiseProfile.load(profile, ways[0].ratio_map.slots)
     results = []
     with progress_bar() as bar:
         for way in ways:
@@ -266,7 +267,7 @@ def _emulated(
     """Names and measurements of clips that the emulated sensor captures."""
     loaded = _load(clips, [way], limit)
     fitted = way.ratio_map.tiled_to(*loaded.clips.shape[2:])
-    reads = capture_clips(loaded.clips, fitted, load_profile(profile, fitted.slots), seed=seed)
+    reads = capture_clips(loaded.clips, fitted, NoiseProfile.load(profile, fitted.slots), seed=seed)
     return loaded.names, ((measured, fitted) for measured in reads)
 
 

@@ -67,7 +67,7 @@ def scene_for(ratio_map, dtype, seed=0, windows=None):
 def test_without_noise_the_sums_are_the_reference_s(ratio_map, dtype, scene_seed):
     profile = preset("ideal", ratio_map.slots)
     scene = scene_for(ratio_map, dtype, scene_seed)
-    codes = Emulator(ratio_map, profile).capture(scene)
+    codes = Emulator(ratio_map, profile).read_out(scene)
     expected = reference_model.readout(ratio_map, profile, 0, 0, scene)
     assert codes.dtype == (np.uint16 if dtype == np.uint8 else np.float32)
     np.testing.assert_array_equal(codes, expected)
@@ -83,7 +83,7 @@ def test_without_noise_the_sums_are_the_reference_s(ratio_map, dtype, scene_seed
 @settings(max_examples=120, deadline=None)
 def test_with_noise_every_code_is_the_reference_s(ratio_map, profile, dtype, seed, window):
     scene = scene_for(ratio_map, dtype, seed % 1000)
-    codes = Emulator(ratio_map, profile, seed=seed).capture(scene, first_window=window)
+    codes = Emulator(ratio_map, profile, seed=seed).read_out(scene, first_window=window)
     expected = reference_model.readout(ratio_map, profile, seed, window, scene)
     assert codes.dtype == profile.code_dtype
     np.testing.assert_array_equal(codes, expected)
@@ -93,7 +93,7 @@ def test_with_noise_every_code_is_the_reference_s(ratio_map, profile, dtype, see
 def test_presets_match_the_reference_on_a_tile_wider_than_a_vector(name):
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (50, 130))
     scene = scene_for(ratio_map, np.uint8)
-    codes = Emulator(ratio_map, preset(name), seed=5).capture(scene, first_window=77)
+    codes = Emulator(ratio_map, preset(name), seed=5).read_out(scene, first_window=77)
     expected = reference_model.readout(ratio_map, preset(name), 5, 77, scene)
     np.testing.assert_array_equal(codes, expected)
 
@@ -109,14 +109,14 @@ def test_bits_do_not_depend_on_threads_or_batches(shot, threads, batches, first_
     )  # fmt: skip
     ratio_map = RatioMap.random((13, 10), seed=3)
     scene = scene_for(ratio_map, np.uint8, windows=sum(batches))
-    whole = Emulator(ratio_map, everything, seed=9).capture(scene, first_window)
+    whole = Emulator(ratio_map, everything, seed=9).read_out(scene, first_window)
     emulator = Emulator(ratio_map, everything, seed=9, threads=threads)
     at, parts = 0, []
     for count in batches:
-        parts.append(emulator.capture(scene[at : at + count], first_window + at))
+        parts.append(emulator.read_out(scene[at : at + count], first_window + at))
         at += count
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    np.testing.assert_array_equal(emulator.capture(scene[0], first_window), whole[0])
+    np.testing.assert_array_equal(emulator.read_out(scene[0], first_window), whole[0])
 
 
 def test_the_bits_are_these_on_every_machine():
@@ -126,7 +126,7 @@ def test_the_bits_are_these_on_every_machine():
     scene = ((3 * t + 5 * y + 7 * x) % 256).astype(np.uint8)
     digests = {
         name: hashlib.sha256(
-            Emulator(ratio_map, preset(name), seed=1).capture(scene).astype("<u2").tobytes()
+            Emulator(ratio_map, preset(name), seed=1).read_out(scene).astype("<u2").tobytes()
         ).hexdigest()[:16]
         for name in PRESETS
     }
@@ -140,7 +140,7 @@ def test_the_bits_are_these_on_every_machine():
 def test_a_readout_goes_to_planes_and_the_signal_is_near_the_scene():
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (32, 32))
     emulator = Emulator(ratio_map, preset("paper"), seed=1)
-    codes = emulator.capture(np.full((16, 32, 32), 128, np.uint8))
+    codes = emulator.read_out(np.full((16, 32, 32), 128, np.uint8))
     planes = emulator.plan.planes(emulator.profile.signal(codes))
     last = np.take_along_axis(planes, ratio_map.levels[None].astype(int) - 1, axis=0)[0]
     np.testing.assert_allclose(last * ratio_map.levels, 128 / 255, atol=0.2)
@@ -150,7 +150,7 @@ def test_codes_clip_at_both_ends_and_nonsense_light_is_dark():
     ratio_map = RatioMap.uniform(1, (1, 4), slots=1, level_set=(1,))
     profile = NoiseProfile(name="adc", bits=8, black_level_dn=20, full_scale_dn=220, s_r=1e-9)
     light = np.array([[[-5.0, 50.0, np.nan, 0.5]]], np.float32)
-    assert Emulator(ratio_map, profile).capture(light).tolist() == [0, 255, 0, 130]
+    assert Emulator(ratio_map, profile).read_out(light).tolist() == [0, 255, 0, 130]
 
 
 @pytest.mark.parametrize("shot", ["gaussian", "poisson"])
@@ -158,7 +158,7 @@ def test_light_that_is_no_number_ends(shot):
     ratio_map = RatioMap.uniform(1, (1, 3), slots=1, level_set=(1,))
     profile = NoiseProfile(name="well", bits=8, full_scale_dn=255, shot=shot, s_ss=0.1, full_well=1)
     light = np.array([[[-np.inf, np.inf, np.nan]]], np.float32)
-    codes = Emulator(ratio_map, profile).capture(light)
+    codes = Emulator(ratio_map, profile).read_out(light)
     assert codes[0] == 0
     assert len(codes) == 3
 
@@ -166,7 +166,7 @@ def test_light_that_is_no_number_ends(shot):
 def test_a_map_without_reads_gives_an_empty_readout():
     ratio_map = RatioMap.uniform(0, (4, 4))
     for name in PRESETS:
-        assert Emulator(ratio_map, preset(name)).capture(np.zeros((16, 4, 4), np.uint8)).size == 0
+        assert Emulator(ratio_map, preset(name)).read_out(np.zeros((16, 4, 4), np.uint8)).size == 0
 
 
 def test_the_fixed_pattern_belongs_to_the_seed_and_not_to_the_map_or_window():
@@ -174,11 +174,11 @@ def test_the_fixed_pattern_belongs_to_the_seed_and_not_to_the_map_or_window():
     dark = np.zeros((16, 20, 20), np.uint8)
     mixed = RatioMap.random((20, 20), {1: 1, 4: 1}, seed=1)
     once = RatioMap.uniform(1, (20, 20))
-    offsets = Emulator(once, pattern, seed=4).capture(dark).reshape(20, 20)
+    offsets = Emulator(once, pattern, seed=4).read_out(dark).reshape(20, 20)
     emulator = Emulator(mixed, pattern, seed=4)
-    planes = emulator.plan.planes(emulator.capture(dark, first_window=50))
+    planes = emulator.plan.planes(emulator.read_out(dark, first_window=50))
     np.testing.assert_array_equal(planes[0], offsets)
-    assert (Emulator(once, pattern, seed=5).capture(dark).reshape(20, 20) != offsets).mean() > 0.9
+    assert (Emulator(once, pattern, seed=5).read_out(dark).reshape(20, 20) != offsets).mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_the_fixed_pattern_belongs_to_the_seed_and_not_to_the_map_or_window():
 def test_a_scene_that_does_not_fit_is_refused(scene, said):
     emulator = Emulator(RatioMap.uniform(1, (4, 4)), preset("paper"))
     with pytest.raises(FocalloopError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        emulator.capture(scene)
+        emulator.read_out(scene)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_setting_that_does_not_fit_is_refused(arguments, said):
 def test_a_window_number_out_of_range_is_refused(first_window):
     emulator = Emulator(RatioMap.uniform(1, (4, 4)), preset("paper"))
     with pytest.raises(FocalloopError, match=f"not from {first_window}"):
-        emulator.capture(np.zeros((16, 4, 4), np.uint8), first_window)
+        emulator.read_out(np.zeros((16, 4, 4), np.uint8), first_window)
 
 
 def test_the_package_starts_without_numba():

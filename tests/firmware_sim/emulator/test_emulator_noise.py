@@ -23,7 +23,7 @@ def normals(windows=1, level=8, seed=0, first_window=0):
     """Standardised read noise alone, (windows, count), rounded to 5e-4."""
     profile = NoiseProfile(name="read", s_r=2000 / 30000.0, **FINE)
     emulator = Emulator(RatioMap.uniform(level, (SIDE, SIDE)), profile, seed=seed)
-    codes = emulator.capture(dark(windows), first_window)
+    codes = emulator.read_out(dark(windows), first_window)
     return (codes.astype(np.float64) - 32768.0) / 2000.0
 
 
@@ -49,7 +49,7 @@ def test_mean_and_variance_of_every_span_follow_the_model(name, level, light):
         )  # fmt: skip
     emulator = Emulator(RatioMap.uniform(level, (SIDE, SIDE)), profile, seed=level)
     scene = np.full((8, 16, SIDE, SIDE), light, np.float32)
-    signal = profile.signal(emulator.capture(scene)).astype(np.float64)
+    signal = profile.signal(emulator.read_out(scene)).astype(np.float64)
     e = light / level
     variance = e * profile.s_ss**2 + profile.s_r**2 + (1 / 49152) ** 2 / 12
     assert_near(signal.mean(), e, np.sqrt(variance / signal.size))
@@ -116,7 +116,7 @@ def test_poisson_shot_noise_counts_electrons(electrons):
     )
     emulator = Emulator(RatioMap.uniform(1, (SIDE, SIDE)), profile, seed=3)
     scene = np.full((8, 16, SIDE, SIDE), electrons / full_scale, np.float32)
-    counts = emulator.capture(scene).ravel().astype(np.int64)
+    counts = emulator.read_out(scene).ravel().astype(np.int64)
     mean = electrons
     assert_near(counts.mean(), mean, np.sqrt(mean / counts.size))
     fourth = mean + 3 * mean**2
@@ -136,7 +136,7 @@ def test_poisson_shot_noise_counts_electrons(electrons):
 def term(**terms):
     profile = NoiseProfile(name="term", **FINE, **terms)
     emulator = Emulator(RatioMap.uniform(4, (SIDE, SIDE)), profile, seed=11)
-    signal = profile.signal(emulator.capture(dark(6))).astype(np.float64)
+    signal = profile.signal(emulator.read_out(dark(6))).astype(np.float64)
     return signal.reshape(6, 4, SIDE, SIDE)  # window, slot, y, x
 
 
@@ -170,7 +170,7 @@ def test_gains_spread_with_the_light_and_dark_signal_with_the_span():
     profile = NoiseProfile(name="gain", **FINE, prnu=0.02, dark_signal=0.2)
     for level in (1, 4):
         emulator = Emulator(RatioMap.uniform(level, (SIDE, SIDE)), profile, seed=2)
-        signal = profile.signal(emulator.capture(np.full((16, SIDE, SIDE), 0.8, np.float32)))
+        signal = profile.signal(emulator.read_out(np.full((16, SIDE, SIDE), 0.8, np.float32)))
         planes = emulator.plan.planes(signal)[:level]
         assert_near(planes.mean(), 1.0 / level, 0.016 / level / SIDE)
         assert_near(planes[0].std(), 0.016 / level, 0.016 / level / np.sqrt(2 * SIDE**2))
@@ -180,7 +180,7 @@ def test_gains_spread_with_the_light_and_dark_signal_with_the_span():
 def test_scamp5_has_its_published_figures():
     """Temporal 0.8 DN, fixed pattern 3.0 DN of which 2.3 DN by column, frame offset 0.39 DN."""
     emulator = Emulator(RatioMap.uniform(8, (SIDE, SIDE)), preset("scamp5"), seed=21)
-    codes = emulator.capture(dark(24)).astype(np.float64)
+    codes = emulator.read_out(dark(24)).astype(np.float64)
     reads = codes.reshape(24 * 8, SIDE, SIDE)
     frames = reads.mean(axis=(1, 2))
     assert_near(frames.mean(), 20.0, 3.0 / np.sqrt(SIDE))
@@ -195,7 +195,7 @@ def test_scamp5_has_its_published_figures():
 def test_full_well_saturates_before_read_noise():
     profile = NoiseProfile(name="well", **FINE, full_well=0.5, s_r=0.01)
     emulator = Emulator(RatioMap.uniform(1, (SIDE, SIDE)), profile, seed=1)
-    signal = profile.signal(emulator.capture(np.ones((16, SIDE, SIDE), np.float32)))
+    signal = profile.signal(emulator.read_out(np.ones((16, SIDE, SIDE), np.float32)))
     assert_near(signal.mean(), 0.5, 0.01 / SIDE)
     assert_near(signal.std(), 0.01, 0.01 / np.sqrt(2 * SIDE**2))
 

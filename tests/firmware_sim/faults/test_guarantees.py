@@ -23,9 +23,9 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.serving.server import BoardServer
 from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 from focalloop.host.errors import FocalloopError
 from tests.support.board_bench import CountingScene, SumReader
 from tests.support.c_board import PipedBoard
@@ -65,7 +65,7 @@ class FirmwareBoard(PipedBoard):
 def firmware_codes(window: Window) -> np.ndarray:
     """What the C firmware's scene gives, by the plain read-out of the bench."""
     reader = SumReader(window.ratio_map, preset("ideal"), 0)
-    return reader.capture(CountingScene(SHAPE).window(window.number))
+    return reader.read_out(CountingScene(SHAPE).window(window.number))
 
 
 class Bench:

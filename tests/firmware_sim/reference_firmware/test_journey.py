@@ -18,9 +18,9 @@ from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.virtual_board.sensor import make_emulator
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import BoardState, Feature, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli import main
 from focalloop.host.errors import BoardError
@@ -54,7 +54,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def codes(ratio_map: RatioMap, exposure: int) -> np.ndarray:
     scene = CountingScene(ratio_map.shape).window(exposure)
-    return Emulator(ratio_map, preset("ideal")).capture(scene)
+    return Emulator(ratio_map, preset("ideal")).read_out(scene)
 
 
 def assert_exact(window: Window, ratio_map: RatioMap) -> None:

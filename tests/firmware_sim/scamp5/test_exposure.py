@@ -28,7 +28,7 @@ def maps(draw):
 
 def exact_lsb(ratio_map, scene):
     """What a read is without any error: the emulator's exact sums, in LSB of the read-out."""
-    sums = Emulator(ratio_map, preset("ideal", ratio_map.slots)).capture(scene)
+    sums = Emulator(ratio_map, preset("ideal", ratio_map.slots)).read_out(scene)
     white = 255 if scene.dtype == np.uint8 else 1 / ratio_map.slots  # float sums are signal already
     return sums.astype(np.float64) * FULL_SCALE_LSB / (white * ratio_map.slots)
 
@@ -59,7 +59,7 @@ def test_codes_are_those_of_a_noiseless_8_bit_converter_within_one():
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
     scene = np.random.default_rng(0).integers(0, 256, (16, 64, 64), dtype=np.uint8)
     profile = type(preset("paper"))(name="8 bit", bits=8, black_level_dn=128.0, full_scale_dn=127.0)
-    codes = Emulator(ratio_map, profile).capture(scene).astype(int)
+    codes = Emulator(ratio_map, profile).read_out(scene).astype(int)
     reads = Exposure.of(ratio_map).run(Machine((64, 64)), scene)
     assert np.abs(reads + 128 - codes).max() <= 1
     assert (reads + 128 != codes).mean() < 0.6

@@ -151,9 +151,9 @@ def test_a_host_that_does_not_read_stops_the_stream_only(serve: type[BoardServer
             super().__init__(*args)  # type: ignore[arg-type]
             readers.append(self)
 
-        def capture(self, scene, first_window=0):  # type: ignore[no-untyped-def]
+        def read_out(self, scene, first_window=0):  # type: ignore[no-untyped-def]
             self.exposed += 1
-            return super().capture(scene, first_window)
+            return super().read_out(scene, first_window)
 
     board = make_board(ratio_map=tile_map(), make_reader=Counting)
     with serving(serve(board)) as url, Caller(url) as caller:

@@ -254,7 +254,7 @@ class TestEmulator:
             def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
                 self.dtype = profile.code_dtype
 
-            def capture(self, scene: np.ndarray, first_window: int = 0) -> np.ndarray:
+            def read_out(self, scene: np.ndarray, first_window: int = 0) -> np.ndarray:
                 read.add((self.dtype, scene.dtype))
                 return np.zeros(scene[0].size, self.dtype)
 
@@ -274,7 +274,7 @@ class TestEmulator:
         bench.ask(*capture(2))
         emulator = Emulator(tile_map(), preset("paper"), seed=5)
         for number, (_, data) in bench.take_windows().items():
-            codes = emulator.capture(CountingScene().window(number), number)
+            codes = emulator.read_out(CountingScene().window(number), number)
             assert data == codes.astype("<u2").tobytes()
 
 

@@ -16,9 +16,9 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.scene import open_scene
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.board.window import Window
 from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import (
     SIGNALS,

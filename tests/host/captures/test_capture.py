@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
-from focalloop.host.board.window import Window
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError

@@ -15,8 +15,8 @@ from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
-from focalloop.host.board.window import Window
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import app, main
 from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
@@ -164,7 +164,7 @@ def capture(clips, tmp_path):
                     number=number,
                     ratio_map=ratio_map,
                     plan=emulator.plan,
-                    codes=emulator.capture(scene, number),
+                    codes=emulator.read_out(scene, number),
                     black_level_dn=profile.black_level_dn,
                     full_scale_dn=profile.full_scale_dn,
                     bits=16,

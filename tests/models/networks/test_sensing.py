@@ -27,7 +27,7 @@ def test_clean_reads_equal_the_emulator_without_noise(seed: int) -> None:
     ratio_map = random_map(seed)
     scene = np.random.default_rng(seed).random((16, 6, 7), np.float32)
     emulator = Emulator(ratio_map, preset("ideal"))
-    expected = ReadPlan.of(ratio_map).planes(emulator.capture(scene))
+    expected = ReadPlan.of(ratio_map).planes(emulator.read_out(scene))
 
     levels = torch.from_numpy(ratio_map.levels.copy())[None]
     reads = clean_reads(torch.from_numpy(scene)[None], levels)[0].numpy()
@@ -41,7 +41,7 @@ def test_a_coded_aperture_shuts_the_same_slots_as_in_the_emulator(seed: int) -> 
     rng = np.random.default_rng(seed)
     ratio_map = random_map(seed).with_aperture(rng.random((16, 6, 7)) < 0.5)
     scene = rng.random((16, 6, 7), np.float32)
-    expected = ReadPlan.of(ratio_map).planes(Emulator(ratio_map, preset("ideal")).capture(scene))
+    expected = ReadPlan.of(ratio_map).planes(Emulator(ratio_map, preset("ideal")).read_out(scene))
 
     levels = torch.from_numpy(ratio_map.levels.copy())[None]
     aperture = torch.from_numpy(ratio_map.aperture.copy())[None]
@@ -70,7 +70,7 @@ def test_noise_has_the_emulators_mean_and_variance_per_level() -> None:
     ratio_map = RatioMap.from_tile([[1, 2], [4, 8]], shape=(128, 128))
     profile = preset("paper")
     scene = np.full((16, 128, 128), 0.6, np.float32)
-    codes = Emulator(ratio_map, profile, seed=1).capture(scene)
+    codes = Emulator(ratio_map, profile, seed=1).read_out(scene)
     emulated = ReadPlan.of(ratio_map).planes(profile.signal(codes))
 
     levels = torch.from_numpy(ratio_map.levels.copy())[None]

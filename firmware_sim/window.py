@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.pictures import gray, png
 from focalloop.firmware_sim.wire import WindowKind
 
 
@@ -26,7 +27,7 @@ class Window:
     plan : ReadPlan
         Order of its reads.
     codes : ndarray of uint8 or uint16, shape (plan.count,)
-        ADC codes in plan order, DN.
+        ADC codes in plan order, DN; of an emulator without ADC and a float32 scene, the signal.
     black_level_dn : float
         Code that stands for no light, DN.
     full_scale_dn : float
@@ -57,6 +58,18 @@ class Window:
         """Measurements in plan order, float32 (count,), in signal units: 1.0 is a white window."""
         black, scale = np.float32(self.black_level_dn), np.float32(self.full_scale_dn)
         return (self.codes.astype(np.float32) - black) / scale
+
+    def __repr__(self) -> str:
+        kind = self.kind.name.lower()
+        reads = f"{self.plan.count} reads of {self.bits} bit, whole"
+        return f"<Window {self.number}, {kind}: {reads}; {self.ratio_map.summary}>"
+
+    def _repr_png_(self) -> bytes:
+        """Show the light of the whole window, pixel by pixel, for a notebook."""
+        light = self.reads.sum(axis=0)
+        if self.ratio_map.aperture is not None:
+            light = light / np.maximum(self.ratio_map.aperture.mean(axis=0), 1 / self.plan.slots)
+        return png(gray(light))
 
     @cached_property
     def reads(self) -> NDArray[np.float32]:

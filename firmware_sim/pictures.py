@@ -1,0 +1,44 @@
+"""Arrays as PNG files, for the notebooks that show maps, windows and reconstructions."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_SIDE = 256
+"""Pixels that the longer side of a picture has at least: smaller arrays are enlarged."""
+
+
+def png(frames: NDArray[np.uint8], frames_per_s: float = 8.0) -> bytes:
+    """Encode a picture, or several that play one after the other without end (APNG).
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (H, W), (H, W, 3) or (N, H, W)
+        Gray, RGB, or N gray frames to play; enlarged by whole pixels to `MIN_SIDE` where smaller.
+    frames_per_s : float
+        Speed at which several play.
+    """
+    from PIL import Image
+
+    moving = frames.ndim == 3 and frames.shape[-1] != 3
+    batch = frames if moving else frames[np.newaxis]
+    factor = max(1, -(-MIN_SIDE // max(batch.shape[1:3])))
+    enlarged = batch.repeat(factor, axis=1).repeat(factor, axis=2)
+    first, *others = (Image.fromarray(np.ascontiguousarray(frame)) for frame in enlarged)
+    playing: dict[str, Any] = {}
+    if others:
+        duration_ms = round(1000 / frames_per_s)
+        playing = {"save_all": True, "append_images": others, "duration": duration_ms, "loop": 0}
+    file = io.BytesIO()
+    first.save(file, "PNG", **playing)
+    return file.getvalue()
+
+
+def gray(light: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Clip light to [0, 1] and round it to 8 bits, 255 being white."""
+    rounded: NDArray[np.uint8] = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    return rounded
