@@ -1,4 +1,4 @@
-"""The one door of this package: readings in, a calibration out."""
+"""`calibrate`: from readings to a calibration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from focalloop.calibration.readings import Readings
 from focalloop.calibration.result import Calibration, Curve, LevelSummary
 from focalloop.calibration.settings import Settings
 
-_QUANTILES = 201
+_QUANTILE_COUNT = 201
 """Points of the quantile plot."""
 
 
@@ -25,20 +25,20 @@ def calibrate(readings: Readings, settings: Settings | None = None) -> Calibrati
     Parameters
     ----------
     readings : Readings
-        Dark and lit levels, two reads or more each. Levels that saturate are left out by
-        themselves.
+        Dark and lit levels of two reads or more each. Saturated levels are recognised and left
+        out.
     settings : Settings, optional
-        Protocol and name; weighted by default.
+        Protocol and name of the profile; the protocol "weighted" by default.
 
     Returns
     -------
     Calibration
-        With a 95 % interval of every estimate, and warnings where the model misses something.
+        With a 95 % interval for every estimate, and warnings about what the model misses.
 
     Raises
     ------
     CalibrationError
-        The readings contradict their declaration, or carry no information on the noise.
+        If the readings contradict their declaration, or hold no information about the noise.
     """
     settings = settings or Settings()
     analysis = analyse(readings, settings)
@@ -70,8 +70,8 @@ def _summaries(analysis: Analysis) -> tuple[LevelSummary, ...]:
 def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
     moments, level = point.moments, point.moments.level
     above = point.mean - analysis.black.level_dn
-    within = 0.0 if analysis.protocol == "emva" else point.quantisation
-    model = float(analysis.line.variance_at(np.array(above))) + point.quantisation - within
+    excluded = 0.0 if analysis.protocol == "emva" else point.quantisation
+    model = float(analysis.line.variance_at(np.array(above))) + point.quantisation - excluded
     return LevelSummary(
         name=level.name,
         dark=level.dark,
@@ -81,7 +81,7 @@ def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
         pixels=moments.count,
         mean_dn=moments.mean,
         signal=above / analysis.full_scale_dn,
-        variance_dn2=max(point.variance - within, 0.0),
+        variance_dn2=max(point.variance - excluded, 0.0),
         variance_error_dn2=point.variance * math.sqrt(2 / point.dof),
         dof=point.dof,
         model_variance_dn2=model,
@@ -94,16 +94,17 @@ def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
 
 
 def _quantiles(used: list[TransferPoint]) -> Curve | None:
-    """Quantiles of the darkest level's noise over its standard deviation, against normal ones."""
-    whole = [point for point in used if point.quantisation > 0]
-    if not whole:
+    """Quantiles of the darkest level's noise, in standard deviations, against normal ones."""
+    by_moments = [point for point in used if point.quantisation > 0]
+    if not by_moments:
         return None
-    moments = min(whole, key=lambda point: point.mean).moments
+    moments = min(by_moments, key=lambda point: point.mean).moments
     read = moments.level.reads[0] - moments.pixel_means
     read = read - (read.sum(1, where=moments.pixels) / moments.pixels.sum(1).clip(1))[:, None]
-    shrunk = math.sqrt(moments.variance * (1 - 1 / moments.reads))
-    normal = np.linspace(-1, 1, _QUANTILES) * abs(float(ndtri(0.5 / moments.count)))
-    noise = np.quantile(read[moments.pixels] / shrunk, ndtr(normal))
+    # The mean of R reads has a share of 1/R in each.
+    deviation = math.sqrt(moments.variance * (1 - 1 / moments.reads))
+    normal = np.linspace(-1, 1, _QUANTILE_COUNT) * abs(float(ndtri(0.5 / moments.count)))
+    noise = np.quantile(read[moments.pixels] / deviation, ndtr(normal))
     return Curve(normal, noise)
 
 

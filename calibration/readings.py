@@ -1,4 +1,4 @@
-"""What a calibration is made from: repeated reads of the same pixels under even light."""
+"""The input of a calibration: repeated reads of the same pixels under even light."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Repeated reads of the same pixels under one even light, one span and one gain.
+    """Repeated reads of the same pixels under one even light, with one exposure and one gain.
 
     Parameters
     ----------
-    reads : uint8 or uint16 (R, H, W)
-        Codes, DN; may be mapped from a file.
+    reads : ndarray of uint8 or uint16, shape (R, H, W)
+        ADC codes, DN; may be mapped from a file.
     dark : bool
-        Whether there was no light at all.
+        Whether the level was taken without light.
     exposure : float
-        How long it was exposed, 0 and up, in the unit of `Readings`.
+        Exposure time, 0 or longer, in the `exposure_unit` of `Readings`.
     light : float or None
-        Radiance of the even light in [0, 1]; with EMVA 1288 data, photons a pixel collected in
-        the exposure; None where unknown.
-    pixels : bool (H, W) or None
-        Pixels that this level measured, the others of `reads` being meaningless; None: all.
+        Radiance of the even light in [0, 1]; for data with photon counts, photons per pixel
+        during the exposure. None if unknown.
+    pixels : ndarray of bool, shape (H, W), or None
+        Pixels that were read at this level; the others of `reads` are meaningless. None: all.
     name : str
-        File or series that it came from, for messages.
-    times_s : float64 (R,) or None
-        When each read was taken, seconds of any epoch.
+        File or series of the level, for messages.
+    times_s : ndarray of float64, shape (R,), or None
+        Time of each read, in seconds from any origin.
     temperature_c : float or None
-        Of the sensor.
+        Temperature of the sensor, degrees Celsius.
     """
 
     reads: NDArray[np.uint8] | NDArray[np.uint16]
@@ -47,28 +47,28 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """Everything that one calibration is made from.
+    """Everything that one calibration uses.
 
     Parameters
     ----------
     levels : tuple of Level
-        In any order; of one size, one converter and one gain.
+        In any order; all of the same size, ADC and gain.
     bits : int
-        Resolution of the converter, 1..16.
+        Resolution of the ADC, 1 to 16.
     full_scale_dn : float or None
-        From black to signal 1.0, as the board declares it. None where nobody does (EMVA 1288
-        data): signal 1.0 is then the saturation code less the black level.
+        Codes from black to signal 1.0, as the board declares them. None if nothing declares them
+        (EMVA 1288 data): signal 1.0 is then the saturation code minus the black level.
     black_level_dn : float or None
-        As declared; the estimate is compared with it.
+        Declared black level, which the estimate is compared with.
     slots : int or None
-        T, slots of a window; None where exposures are seconds.
+        Slots per window T; None where exposures are in seconds.
     exposure_unit : {"slots", "s"}
         Unit of every level's exposure.
     origin : mapping
         Board and files with their SHA-256, as JSON values: the provenance of the profile.
     full_scale_relative_error : float
-        Standard uncertainty of `full_scale_dn` over its value; carried into every estimate in
-        signal units.
+        Relative standard uncertainty of `full_scale_dn`, carried into every estimate in signal
+        units.
     """
 
     levels: tuple[Level, ...]

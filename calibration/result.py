@@ -1,4 +1,4 @@
-"""What a calibration finds: the noise profile, how sure it is, and what it is drawn from."""
+"""The result of a calibration: the noise profile, its uncertainty, and the data of its figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Estimate:
-    """One figure with its 95 % confidence interval; `unit` is "" for a pure number."""
+    """A value with its 95 % confidence interval; `unit` is "" for a dimensionless number."""
 
     value: float
     ci95: tuple[float, float]
@@ -27,32 +27,32 @@ class Estimate:
 
 @dataclass(frozen=True)
 class LevelSummary:
-    """What one level says, as a point of the photon transfer curve.
+    """One level as a point of the photon transfer curve.
 
     Attributes
     ----------
-    name, dark, exposure, light : str or bool or float or float or None
-        As of the `Level`.
+    name, dark, exposure, light : str, bool, float, float or None
+        As in the `Level`.
     reads, pixels : int
-        Reads of each pixel, and pixels measured.
+        Reads per pixel, and pixels measured.
     mean_dn : float
-        Mean code.
+        Mean code, DN.
     signal : float
-        Mean above black in full-scale units, dark signal included.
+        Mean above black in signal units, dark signal included.
     variance_dn2, variance_error_dn2 : float
-        Temporal variance of a pixel in DN^2, and its standard error. Under the protocol
-        "weighted" free of flicker, row noise and quantisation; under "emva" as EMVA 1288
-        Release 4 section 6.6 has it, with all of them.
+        Temporal variance per pixel in DN^2, and its standard error. With the protocol "weighted"
+        it excludes flicker, row noise and quantisation; with "emva" it includes all of them, as
+        in EMVA 1288 Release 4 section 6.6.
     dof : float
         Degrees of freedom of `variance_dn2`.
     model_variance_dn2 : float
-        What the fit says in its place, also where the level was left out of the fit.
+        The same by the fit, given also for levels that the fit leaves out.
     row_noise_dn2 : float
-        Temporal variance of a row's offset; may come out below 0 where there is none.
+        Temporal variance of a row's offset, DN^2; may be negative by chance where there is none.
     zero_fraction, saturated_fraction : float
-        Of the codes: at 0, and at saturation.
+        Share of the codes that are 0, and of those that are the highest code.
     used : bool
-        Whether it is in the fit.
+        Whether the level is in the fit.
     why_not : str
         Why it is not; "" where it is.
     """
@@ -80,8 +80,15 @@ class LevelSummary:
 class Fit:
     """Goodness of the fit of the photon transfer curve.
 
-    `dof` is levels in the fit less parameters; with 0 nothing can be tested, `chi2_reduced` is 1
-    and `p_value` is 1.
+    Attributes
+    ----------
+    chi2_reduced : float
+        Pearson's chi-square per degree of freedom.
+    p_value : float
+        Probability that chance alone makes a chi-square this large.
+    dof : int
+        Levels in the fit minus fitted parameters. With 0 nothing can be tested, and
+        `chi2_reduced` and `p_value` are 1.
     """
 
     chi2_reduced: float
@@ -93,9 +100,18 @@ class Fit:
 class LinearityPoint:
     """One lit level of the linearity test, EMVA 1288 Release 4 section 6.7.
 
-    `exposure` is what the abscissa was: exposure times light, photons or the exposure alone;
-    `mean_dn` the mean above dark; `fitted_dn` the line through it; `error` their relative
-    deviation; `used` whether the point is in the range of the fit.
+    Attributes
+    ----------
+    exposure : float
+        Abscissa of the test: exposure times light, photons, or the exposure alone.
+    mean_dn : float
+        Mean above dark, DN.
+    fitted_dn : float
+        The same on the fitted line, DN.
+    error : float
+        Relative deviation of the mean from the line.
+    used : bool
+        Whether the point is in the range of the fit.
     """
 
     exposure: float
@@ -107,14 +123,16 @@ class LinearityPoint:
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Fixed pattern of offset or of gain, as maps and profiles to draw; NaN where not measured.
+    """Fixed pattern of offset or gain, as a map and profiles to draw; NaN where not measured.
 
     Attributes
     ----------
-    values : float32 (H, W)
-        Of each pixel about their mean: offset in DN, or relative gain.
-    rows, columns : float64 (H,), (W,)
-        Mean of `values` in each row, in each column.
+    values : ndarray of float32, shape (H, W)
+        Offset in DN or relative gain of each pixel, about the mean of all.
+    rows : ndarray of float64, shape (H,)
+        Mean of `values` in each row.
+    columns : ndarray of float64, shape (W,)
+        Mean of `values` in each column.
     """
 
     values: NDArray[np.float32]
@@ -124,7 +142,7 @@ class Pattern:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A line to draw: `x` and `y`, float64 of one length."""
+    """A line to draw: `x` and `y`, float64 of the same length."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -132,38 +150,38 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The result of `calibration.calibrate`.
+    """The result of `calibrate`.
 
     Attributes
     ----------
     profile : NoiseProfile
-        What the emulator runs with.
+        The profile that the emulator runs with.
     estimates : mapping of str to Estimate
         By the names that ``docs/calibration-math.md`` lists under "What is estimated".
-    covariance : float64 (2, 2)
-        Of (s_ss, s_r), signal units squared.
+    covariance : ndarray of float64, shape (2, 2)
+        Covariance of (s_ss, s_r), signal units squared.
     fit : Fit
-        Of the photon transfer curve.
+        Goodness of the photon transfer fit.
     warnings : tuple of str
-        Sentences: what the two-parameter model misses, and what to do about it.
+        What the two-parameter model misses, and what to do about it, one sentence each.
     levels : tuple of LevelSummary
         Dark levels first, then by signal.
     offset : Pattern or None
         DSNU, DN; None without a dark level of two reads or more.
     gain : Pattern or None
-        PRNU, relative; None without a bright level beside the dark.
+        PRNU, relative; None without levels of different light.
     read_noise_quantiles : Curve or None
-        Standardised read noise of the darkest level (`y`) at normal quantiles (`x`); equal where
-        it is Gaussian.
+        Quantiles of the darkest level's noise in standard deviations (`y`) at those of a normal
+        distribution (`x`); the two are equal where the noise is Gaussian.
     linearity : tuple of LinearityPoint
-        By exposure; empty where light or exposure is the same in all levels.
+        In order of exposure; empty unless three levels or more differ in light or exposure.
     snr : Curve
-        Signal to noise (`y`, a ratio) of one read of the fitted model at signal `x`, full-scale
-        units, with total temporal noise as in EMVA 1288 Release 4 section 2.3.
+        Signal-to-noise ratio of one read (`y`) at signal `x`, in signal units, by the fitted
+        model and with all temporal noise, as in EMVA 1288 Release 4 section 2.3.
     protocol : str
-        Of the settings.
+        As in the `Settings`.
     origin : mapping
-        Of the readings.
+        As in the `Readings`.
     """
 
     profile: NoiseProfile
@@ -183,8 +201,8 @@ class Calibration:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON document of a calibrated noise profile as Python values.
 
-        ``NoiseProfile.from_dict`` reads its parameters and leaves the rest alone. A limit at
-        infinity is None: JSON has no other word for it.
+        ``NoiseProfile.from_dict`` reads its parameters and ignores the rest. An infinite limit is
+        None, since JSON has no infinity.
         """
         return {
             **self.profile.as_dict(),

@@ -1,15 +1,15 @@
-r"""EMVA 1288 descriptors: a text file that lists images by exposure and photons, and the images.
+r"""EMVA 1288 descriptors: a text file that lists images by exposure and photon count.
 
-The exchange format of measurements by EMVA 1288 (``docs/calibration.md`` shows it). One line a
-statement, its kind the first word:
+The exchange format for EMVA 1288 measurements (``docs/calibration.md`` shows an example). Each
+line is a statement whose first word is its kind:
 
 =====================  ============================================================
 ``v 3.0``              release of the standard
 ``n 12 656 494``       bits, width and height of every image
-``b 40000.0 120.0``    a bright level: exposure in ns, photons a pixel
+``b 40000.0 120.0``    a bright level: exposure in ns, photons per pixel
 ``d 40000.0``          a dark level: exposure in ns
 ``i images\a.png``      an image of the level above it
-``l name value``       a line of the printed report; not read
+``l name value``       a line of the printed report; ignored
 =====================  ============================================================
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -26,27 +26,23 @@ import numpy as np
 from PIL import Image
 
 from focalloop.calibration.errors import CalibrationError
-from focalloop.calibration.files.images import ImageReader
+from focalloop.calibration.files.images import ImageReader, Progress
 from focalloop.calibration.readings import Level, Readings
 from focalloop.firmware_sim.files import folder_written_whole
 
 RELEASE = "3.0"
-"""Release of the standard that written descriptors name: the one that its own tools read."""
+"""Release of the standard in written descriptors: the one that the standard's tools read."""
 
 DESCRIPTOR = "EMVA1288_Data.txt"
 """Name of a descriptor written by `write_emva`."""
 
-Progress = Callable[[int, int], None]
-"""Takes images done and images in all."""
-
-
 _Condition = tuple[bool, float, float | None]
-"""Dark or not, exposure in ns, photons a pixel: what groups of images are told apart by."""
+"""Whether dark, exposure in ns, and photons per pixel: images that share them are one level."""
 
 
 @dataclass
 class _Group:
-    """Images of one level, in the order listed."""
+    """Images of one level, in the order of the descriptor."""
 
     dark: bool
     exposure_ns: float
@@ -62,7 +58,7 @@ class _Group:
 
 @dataclass
 class _Descriptor:
-    """What the text says."""
+    """Contents of the text file."""
 
     release: str = ""
     bits: int = 0
@@ -73,28 +69,27 @@ class _Descriptor:
 def read_emva(path: str | Path, progress: Progress | None = None) -> Readings:
     """Read an EMVA 1288 descriptor and its images.
 
-    Groups of one kind, exposure and photon count are one level, an image listed twice being one
-    read. Exposures become seconds.
+    Groups of the same kind, exposure and photon count become one level; an image listed twice in
+    it is one read. Exposures become seconds.
 
     Parameters
     ----------
     path : str or Path
-        The descriptor; images are relative to its folder, with either kind of slash.
+        The descriptor; image paths are relative to its folder, with either kind of slash.
     progress : callable, optional
-        Takes images read and images in all.
+        Takes the number of images read and in total.
 
     Raises
     ------
     CalibrationError
-        The descriptor or an image is missing or not what it should be; the text says which line
-        or file.
+        If the descriptor or an image is missing or invalid; the text names the line or file.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CalibrationError(
-            f"the EMVA 1288 descriptor {path} cannot be read ({error.strerror}): check its name"
+            f"the EMVA 1288 descriptor {path} cannot be read ({error.strerror}): check its path"
         ) from error
     descriptor = _parse(path, data)
     reader = ImageReader(descriptor.bits, descriptor.shape)
@@ -132,7 +127,7 @@ def read_emva(path: str | Path, progress: Progress | None = None) -> Readings:
 
 
 def is_emva(path: str | Path) -> bool:
-    """Whether a file looks like a descriptor: text whose first statement is one of its kinds."""
+    """Return whether a file looks like a descriptor: text whose first word is a statement's."""
     try:
         with Path(path).open("rb") as file:
             head = file.read(4096).decode("latin-1")
@@ -146,7 +141,7 @@ def is_emva(path: str | Path) -> bool:
 def _parse(path: Path, data: bytes) -> _Descriptor:
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:  # comments of older Windows programs
+    except UnicodeDecodeError:  # older Windows programs write comments in Latin-1
         text = data.decode("latin-1")
     found = _Descriptor()
     merged: dict[_Condition, _Group] = {}
@@ -163,12 +158,12 @@ def _parse(path: Path, data: bytes) -> _Descriptor:
                 pass
             case "n":
                 if found.bits:
-                    raise CalibrationError(f"{where} is a second `n`: a descriptor has one")
+                    raise CalibrationError(f"{where} is a second line `n`: a descriptor has one")
                 found.bits, width, height = (int(n) for n in _numbers(where, "n", words, 3))
                 found.shape = (height, width)
                 if not 1 <= found.bits <= 16:
                     raise CalibrationError(
-                        f"{where} declares {found.bits} bits: 1 to 16 can be read"
+                        f"{where} declares {found.bits} bits: it must be 1 to 16"
                     )
             case "b" | "d":
                 values = _numbers(where, kind, words, 2 if kind == "b" else 1)
@@ -177,23 +172,28 @@ def _parse(path: Path, data: bytes) -> _Descriptor:
             case "i":
                 if current is None:
                     raise CalibrationError(
-                        f"{where} lists an image before any level: a line `b` or `d` comes first"
+                        f"{where} lists an image before any level: put a line `b` or `d` before it"
                     )
                 image = rest.strip().replace("\\", "/")
                 if image not in current.images:
                     current.images.append(image)
             case _:
                 raise CalibrationError(
-                    f"{where} starts with {kind[:20]!r}: lines of an EMVA 1288 descriptor start "
-                    "with v, n, b, d, i, l or #"
+                    f"{where} starts with {kind[:20]!r}: the lines of an EMVA 1288 descriptor "
+                    "start with v, n, b, d, i, l or #"
                 )
     if not found.bits:
         raise CalibrationError(
-            f"{path} has no line `n BITS WIDTH HEIGHT`, which an EMVA 1288 descriptor needs"
+            f"{path} has no line `n BITS WIDTH HEIGHT`: add it, an EMVA 1288 descriptor needs one"
         )
     if not merged:
         raise CalibrationError(f"{path} lists no levels: add lines `b` and `d` with their images")
     found.groups = list(merged.values())
+    for group in found.groups:
+        if not group.images:
+            raise CalibrationError(
+                f"{path} lists no images of {group.name}: add lines `i` below it"
+            )
     return found
 
 
@@ -206,21 +206,21 @@ def _numbers(where: str, kind: str, words: Sequence[str], count: int) -> list[fl
     except ValueError:
         numbers = []
     if len(numbers) != count or not all(math.isfinite(n) and n >= 0 for n in numbers):
-        raise CalibrationError(f"{where} is not of the form `{_FORMS[kind]}`")
+        raise CalibrationError(f"{where} does not have the form `{_FORMS[kind]}`")
     return numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmvaScale:
-    """What turns slots and signal of our captures into the units of a descriptor.
+    """Converts the slots and signals of a capture to the units of a descriptor.
 
     Parameters
     ----------
     slot_s : float
-        One slot, seconds.
+        Duration of a slot, seconds.
     electrons_full_scale : float
-        Electrons of signal 1.0, ``1 / s_ss^2``. A descriptor tells photons; what is not known of
-        a board is its quantum efficiency, so electrons are written: an efficiency of 1.
+        Electrons at signal 1.0, ``1 / s_ss^2``. A descriptor states photons, but the quantum
+        efficiency of a board is not known, so it is taken as 1 and electrons are written.
     """
 
     slot_s: float
@@ -228,31 +228,31 @@ class EmvaScale:
 
 
 def write_emva(folder: str | Path, readings: Readings, scale: EmvaScale | None = None) -> None:
-    """Write readings as a descriptor with PNG images, for other programs that know EMVA 1288.
+    """Write readings as a descriptor with PNG images, for other programs that read EMVA 1288.
 
-    The first two reads of every level become its pair for temporal noise, and all reads of the
-    level nearest half of saturation, and of its dark level, the series for spatial noise, where
-    there are more than two. Other reads have no place there and are left out.
+    The first two reads of every level become its pair for temporal noise. All reads of the level
+    nearest to half of saturation, and of the dark level of its exposure, become the series for
+    spatial noise if there are more than two. The format has no place for the other reads.
 
     Parameters
     ----------
     folder : str or Path
         Folder to make; it must not exist yet, and appears whole or not at all.
     readings : Readings
-        Whose levels measured all pixels.
+        Readings whose levels measured all pixels.
     scale : EmvaScale, optional
-        Needed where exposures are slots.
+        Required where exposures are in slots.
 
     Raises
     ------
     CalibrationError
-        The readings cannot be expressed as a descriptor.
+        If the readings cannot be expressed as a descriptor.
     WriteError
-        The folder exists, or cannot be written.
+        If the folder exists, or cannot be written.
     """
     if any(level.pixels is not None for level in readings.levels):
         raise CalibrationError(
-            "an EMVA 1288 descriptor holds whole images, and these levels share one map: take "
+            "an EMVA 1288 descriptor holds whole images, but these levels share one map: take "
             "the capture with uniform spans"
         )
     merged: dict[_Condition, list[Level]] = {}
@@ -263,18 +263,18 @@ def write_emva(folder: str | Path, readings: Readings, scale: EmvaScale | None =
 
 
 def _condition(level: Level, readings: Readings, scale: EmvaScale | None) -> _Condition:
-    """Kind, exposure in ns and photons of a level."""
+    """Return kind, exposure in ns, and photons per pixel of a level."""
     if readings.exposure_unit == "s":
         if not level.dark and level.light is None:
             raise CalibrationError(
-                f"the photons of {level.name} are not known, and an EMVA 1288 descriptor tells "
-                "them of every bright level"
+                f"the photons of {level.name} are not known, and an EMVA 1288 descriptor states "
+                "them for every bright level"
             )
         return level.dark, round(level.exposure * 1e9, 3), None if level.dark else level.light
     if scale is None or not readings.slots or not readings.full_scale_dn:
         raise CalibrationError(
-            "an EMVA 1288 descriptor is in nanoseconds and photons: say how long a slot is and "
-            "how many electrons fill the scale"
+            "an EMVA 1288 descriptor is in nanoseconds and photons: give the duration of a slot "
+            "and the electrons at full scale"
         )
     exposure_ns = round(level.exposure * scale.slot_s * 1e9, 3)
     if level.dark:
@@ -295,11 +295,11 @@ def _write(
     height, width = readings.levels[0].reads.shape[1:]
     lines = [
         "# Written by focalloop.",
-        *([] if readings.exposure_unit == "s" else ["# Photons at a quantum efficiency of 1."]),
+        *([] if readings.exposure_unit == "s" else ["# Photons, for a quantum efficiency of 1."]),
         f"v {RELEASE}",
         f"n {readings.bits} {width} {height}",
     ]
-    # Bright levels first, then by exposure, as in the sets that the standard's group publishes.
+    # Bright levels first, then by exposure: the order of the sets that the standard's group offers.
     ordered = sorted(merged, key=lambda key: (key[0], key[1], key[2] or 0.0))
     names = {key: f"{'d' if key[0] else 'b'}_{n:03d}" for n, key in enumerate(ordered)}
     half = (1 << readings.bits) / 2

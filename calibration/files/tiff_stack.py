@@ -1,4 +1,4 @@
-"""TIFF stacks: a folder of single- or multi-page images with a table that says what each shows.
+"""TIFF stacks: a folder of single- or multi-page images with a table that describes them.
 
 The table, ``levels.csv``, has a row for each level of the photon transfer curve:
 
@@ -7,8 +7,8 @@ The table, ``levels.csv``, has a row for each level of the photon transfer curve
     flat_1.tif,flat,0.010,1200
     flat_2_*.tif,flat,0.010,2400
 
-``file`` may be a pattern, for reads in files of their own, taken in the order of their names.
-``photons`` a pixel may be left out.
+``file`` may be a pattern, where each read has its own file; the files are taken in the order of
+their names. ``photons``, per pixel, may be left out.
 """
 
 from __future__ import annotations
@@ -16,21 +16,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from focalloop.calibration.errors import CalibrationError
-from focalloop.calibration.files.images import ImageReader
+from focalloop.calibration.files.images import ImageReader, Progress
 from focalloop.calibration.readings import Level, Readings
 
 TABLE = "levels.csv"
-"""Name of the table in a stack's folder."""
+"""Name of the table in the folder of a stack."""
 
 COLUMNS = ("file", "kind", "exposure_s")
-
-Progress = Callable[[int, int], None]
-"""Takes levels done and levels in all."""
 
 
 def read_tiff_stack(
@@ -40,23 +36,23 @@ def read_tiff_stack(
     full_scale_dn: float | None = None,
     progress: Progress | None = None,
 ) -> Readings:
-    """Read a TIFF stack, or any other gray images that Pillow reads.
+    """Read a TIFF stack, or gray images in another format that Pillow reads.
 
     Parameters
     ----------
     path : str or Path
-        The folder with a ``levels.csv``, or the table itself under any name.
+        A folder with a ``levels.csv``, or the table itself, under any name.
     bits : int, optional
-        Resolution of the converter; 8-bit images need none.
+        Resolution of the ADC; not needed for 8-bit images.
     full_scale_dn : float, optional
-        From black to signal 1.0, where that is known.
+        Codes from black to signal 1.0, if known.
     progress : callable, optional
-        Takes levels read and levels in all.
+        Takes the number of levels read and in total.
 
     Raises
     ------
     CalibrationError
-        The table or an image is missing or not what it should be; the text says which row or file.
+        If the table or an image is missing or invalid; the text names the line or file.
     """
     path = Path(path)
     table = path / TABLE if path.is_dir() else path
@@ -68,11 +64,13 @@ def read_tiff_stack(
             f"{table} cannot be read ({error.strerror}): a TIFF stack needs this table of levels"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CalibrationError(f"{table} is no table of comma-separated values ({error})") from None
+        raise CalibrationError(
+            f"{table} is not a table of comma-separated values ({error}): write it as text"
+        ) from None
     if not rows or any(rows[0].get(column) is None for column in COLUMNS):
         raise CalibrationError(
-            f"{table} is no table of levels: its first line is `file,kind,exposure_s` or "
-            "`file,kind,exposure_s,photons`, and a line for each level follows"
+            f"{table} is not a table of levels: its first line must be `file,kind,exposure_s` or "
+            "`file,kind,exposure_s,photons`, and a line for each level must follow"
         )
     reader = ImageReader(bits)
     levels = []
@@ -103,11 +101,13 @@ def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageRead
         raise CalibrationError(f"{where} has the kind {kind!r}: write dark or flat")
     paths = _files(table.parent, pattern)
     if not paths:
-        raise CalibrationError(f"{where} names {pattern!r}, and no file is there by that name")
+        raise CalibrationError(
+            f"{where} names {pattern!r}, but there is no such file: correct the name"
+        )
     exposure_s = _number(where, "exposure_s", row["exposure_s"])
     photons = _number(where, "photons", row.get("photons") or None)
     if exposure_s is None:
-        raise CalibrationError(f"{where} has no exposure_s: write the seconds of the exposure")
+        raise CalibrationError(f"{where} has no exposure_s: write the exposure in seconds")
     return Level(
         reads=reader.read(paths),
         dark=kind == "dark",
@@ -119,9 +119,9 @@ def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageRead
 
 def _files(folder: Path, pattern: str) -> list[Path]:
     named = folder / pattern
-    if named.is_file() or not pattern:  # a name may have brackets, which mean something in patterns
+    if named.is_file() or not pattern:  # a name may have brackets, which a pattern would interpret
         return [named] if pattern else []
-    with suppress(NotImplementedError, ValueError):  # from the root, or not well formed
+    with suppress(NotImplementedError, ValueError):  # an absolute pattern, or a malformed one
         return sorted(folder.glob(pattern))
     return []
 
@@ -134,5 +134,7 @@ def _number(where: str, column: str, text: str | None) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise CalibrationError(f"{where} has {text.strip()!r} for {column}: a number from 0 up")
+        raise CalibrationError(
+            f"{where} has {text.strip()!r} for {column}: write a number, 0 or larger"
+        )
     return value

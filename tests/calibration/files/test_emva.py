@@ -94,10 +94,11 @@ def test_a_descriptor_of_an_older_program_is_read(descriptor):
         ("n 12 9 6\n", "", "no line `n"),
         ("n 12 9 6", "n 12 9 6\nn 12 9 6", "second"),
         ("n 12 9 6", "n 10 9 6", "10 bits end at 1023"),
-        ("n 12 9 6", "n 12 6 9", "9x6 pixels and the size declared is 6x9"),
+        ("n 12 9 6", "n 12 6 9", "9x6 pixels, but the size declared is 6x9"),
         ("b 40000.0 120.5", "b 40000.0", "b NANOSECONDS PHOTONS"),
         ("b 40000.0 120.5", "b 40000.0 nan", "line 5"),
         ("b 40000.0 120.5\n", "", "before any level"),
+        ("i images/d0.png\ni images/d1.png\n", "", "no images of the dark level of 0.0400005 ms"),
         ("b 40000.0", "B 40000.0", "starts with 'B'"),
         ("b1.png", "none.png", "none.png cannot be read"),
     ],
@@ -137,16 +138,16 @@ def test_images_of_another_kind_are_refused(descriptor, tmp_path):
     target = tmp_path / "images" / "d1.png"
     whole = target.read_bytes()
     target.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CalibrationError, match=r"d1\.png is no readable image"):
+    with pytest.raises(CalibrationError, match=r"d1\.png is not a readable image"):
         read_emva(descriptor)
     target.write_bytes(b"no image at all")
     with pytest.raises(CalibrationError, match="unknown format"):
         read_emva(descriptor)
     image(target, 0, shape=(6, 8))
-    with pytest.raises(CalibrationError, match=r"d1\.png is 8x6 pixels"):
+    with pytest.raises(CalibrationError, match=r"d1\.png has 8x6 pixels"):
         read_emva(descriptor)
     image(target, 0, bits=8, dtype=np.uint8)
-    with pytest.raises(CalibrationError, match="8 bits a pixel where 12 are declared"):
+    with pytest.raises(CalibrationError, match="8 bits per pixel where 12 are declared"):
         read_emva(descriptor)
     Image.new("RGB", SHAPE[::-1]).save(target)
     with pytest.raises(CalibrationError, match="neither colour nor palette"):
@@ -158,7 +159,7 @@ def test_eight_and_sixteen_bits_do_not_mix(descriptor, tmp_path):
         image(tmp_path / "images" / f"{name}.png", 0, bits=8)
     image(tmp_path / "images" / "d1.png", 0, bits=8, dtype=np.uint8)
     descriptor.write_text(TEXT.replace("n 12", "n 8"), encoding="utf-8")
-    with pytest.raises(CalibrationError, match="8 bits a pixel and the images before it have 16"):
+    with pytest.raises(CalibrationError, match="8 bits per pixel and the images before it have 16"):
         read_emva(descriptor)
 
 

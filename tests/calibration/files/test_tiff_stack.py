@@ -65,8 +65,8 @@ def test_eight_bit_images_need_no_bits(stack):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (TABLE, "", "is no table of levels"),
-        ("file,kind", "name,kind", "is no table of levels"),
+        (TABLE, "", "is not a table of levels"),
+        ("file,kind", "name,kind", "is not a table of levels"),
         ("dark.tif,dark", "dark.tif,black", "line 2"),
         ("flat_*.tif", "none_*.tif", "none_*.tif"),
         ("flat_*.tif", "/none_*.tif", "/none_*.tif"),
@@ -91,12 +91,12 @@ def test_images_that_are_no_codes_are_refused(stack):
     with pytest.raises(CalibrationError, match=r"levels\.csv cannot be read"):
         read_tiff_stack(stack)
     (stack / "kept.csv").rename(stack / "levels.csv")
-    with pytest.raises(CalibrationError, match="how many bits"):
+    with pytest.raises(CalibrationError, match="resolution of the ADC"):
         read_tiff_stack(stack)
     with pytest.raises(CalibrationError, match="9 bits end at 511"):
         read_tiff_stack(stack, bits=9)
     save(stack / "dark.tif", codes(1, 2)[:, :, :6])
-    with pytest.raises(CalibrationError, match=r"flat_0\.tif is 7x5 pixels .* is 6x5"):
+    with pytest.raises(CalibrationError, match=r"flat_0\.tif has 7x5 pixels, .* is 6x5"):
         read_tiff_stack(stack, bits=10)
     save(stack / "dark.tif", codes(1, 2).astype(np.float32))
     with pytest.raises(CalibrationError, match="floating-point"):
