@@ -1,1 +1,1 @@
-"""The estimators, step by step: moments, transfer points, fits and intervals."""
+"""The estimators, step by step: moments, points of the curve, fits, estimates and warnings."""

@@ -1,4 +1,4 @@
-"""The steps of a calibration, from readings to what estimates and warnings are made of."""
+"""The steps of a calibration: from readings to everything that estimates and warnings need."""
 
 from __future__ import annotations
 
@@ -32,42 +32,46 @@ from focalloop.calibration.readings import Readings
 from focalloop.calibration.settings import Settings
 
 _BELOW_SATURATION = 0.95
-"""Of an analog saturation: above, PRNU lets the first pixels reach it."""
+"""Share of saturation above which a level is left out: with PRNU, its first pixels saturate."""
 
 _EMVA_RANGE = 0.7
-"""Of saturation, to which the photon transfer curve is fitted: EMVA 1288 Release 4 section 6.6."""
+"""Share of saturation up to which EMVA 1288 Release 4 section 6.6 fits the curve."""
 
 EMVA_MIN_DARK_DN2 = 0.24
-"""Dark variance below which quantisation dominates, EMVA 1288 Release 4 section 6.6."""
+"""Dark variance below which quantisation dominates, DN^2: EMVA 1288 Release 4 section 6.6."""
 
 _MIN_STEP = 0.02
-"""Least difference of signal between levels, of the largest: less is one light, flickering."""
+"""Smallest range of signals, relative to the largest: less may be one light that flickers."""
 
 _MIN_STEP_SIGMAS = 1.0
-"""Least difference in standard deviations of a dark read: less is a flat field without light."""
+"""Smallest range of signals in standard deviations of a read: less means that no light arrived."""
 
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
-"""Share of the variance that the darker levels predict below which a level is saturated."""
+"""A level saturates whose variance is below this share of what the darker levels predict, and by
+more than this number of standard errors."""
+
+SATURATES = "its pixels saturate"
+"""How the reason begins why a level is left out whose variance is too low for its mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What was measured and fitted; lengths in DN, variances in DN^2.
+    """What was measured and fitted; levels in DN, variances in DN^2.
 
     Attributes
     ----------
     readings : Readings
     protocol : str
     points : tuple of TransferPoint
-        Of every level, those left out with the reason.
+        One for every level; those left out of the fit carry the reason.
     black : Black
     saturation : Saturation or None
     full_scale_dn : float
-        As declared, or from black to saturation.
+        Codes from black to signal 1.0: as declared, or from black to saturation.
     line : TransferLine
-        With row noise in its offset where the protocol is "emva".
+        The photon transfer fit; its offset includes row noise where the protocol is "emva".
     row : Component
-        Temporal row noise of all levels together.
+        Temporal row noise, from all levels together.
     pattern : FixedPattern
     linearity : Linearity or None
     """
@@ -90,23 +94,29 @@ class Analysis:
 
     @property
     def saturation_dn(self) -> float:
-        """Mean code of saturation, or the highest code where no level saturates."""
+        """Mean code at saturation, or the highest code where no level saturates."""
         return float(self.top) if self.saturation is None else self.saturation.level_dn
 
     @property
     def used(self) -> list[TransferPoint]:
-        """Points in the fit."""
+        """Points that are in the fit."""
         return [point for point in self.points if not point.why_not]
 
     @property
     def dark(self) -> list[TransferPoint]:
-        """Dark points that can be used, shortest exposure first."""
+        """Usable dark points, shortest exposure first."""
         dark = [point for point in self.used if point.moments.level.dark]
         return sorted(dark, key=lambda point: point.moments.level.exposure)
 
 
 def analyse(readings: Readings, settings: Settings) -> Analysis:
-    """Measure, fit and test; raise `CalibrationError` where nothing can be fitted."""
+    """Measure, fit and test.
+
+    Raises
+    ------
+    CalibrationError
+        If nothing can be fitted to the readings.
+    """
     levels = check_readings(readings)
     measured = [moments_of(level, readings.bits) for level in levels]
     check_codes(measured, readings.bits)
@@ -136,12 +146,12 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         full_scale_dn=full_scale_dn,
         line=line,
         row=row,
-        pattern=fixed_pattern(_whole(usable), black.level_dn, max(row.variance, 0.0)),
+        pattern=fixed_pattern(_unclipped(usable), black.level_dn, max(row.variance, 0.0)),
         linearity=linearity_of(usable, black, readings.exposure_unit, top_dn, full_scale_dn),
     )
 
 
-def _whole(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+def _unclipped(points: Sequence[TransferPoint]) -> list[TransferPoint]:
     return [point for point in points if not point.why_not and not point.clipped]
 
 
@@ -154,7 +164,7 @@ def _below_saturation(
     if point.mean - black.level_dn <= reach:
         return point
     plateau = f"a mean of {saturation.plateau_dn:.4g} DN"
-    return replace(point, why_not=f"it is above 95 % of saturation, {plateau}")
+    return replace(point, why_not=f"it is above 95 % of saturation ({plateau})")
 
 
 def _require_two(points: Sequence[TransferPoint], black: Black) -> list[TransferPoint]:
@@ -165,13 +175,13 @@ def _require_two(points: Sequence[TransferPoint], black: Black) -> list[Transfer
     if not used:
         count = "no level"
     raise CalibrationError(
-        f"{count} can be used, and a line through noise and light needs two, one of them lit and "
+        f"{count} can be used, but a line of noise against light needs two, one of them lit and "
         f"not saturated{_reasons(points)}: add levels between dark and saturation"
     )
 
 
 def _reasons(points: Sequence[TransferPoint]) -> str:
-    """Why levels are left out, in brackets; "" where none is."""
+    """Return why levels are left out, in brackets; "" where none is."""
     reasons = [
         f"{point.moments.level.name or 'one level'}: {point.why_not}"
         for point in points
@@ -181,19 +191,19 @@ def _reasons(points: Sequence[TransferPoint]) -> str:
 
 
 def _differ_in_light(points: Sequence[TransferPoint], black: Black) -> bool:
-    """Whether a line goes through these levels, and not just through the chance of their means."""
+    """Return whether the means differ by more than chance and flicker, and so determine a line."""
     if len(points) < 2 or all(point.moments.level.dark for point in points):
         return False
     signals = [point.mean - black.level_dn for point in points]
     noise = min(point.variance for point in points) ** 0.5
-    least = max(_MIN_STEP * max(signals), _MIN_STEP_SIGMAS * noise)
-    return bool(max(signals) - min(signals) > least)
+    smallest = max(_MIN_STEP * max(signals), _MIN_STEP_SIGMAS * noise)
+    return bool(max(signals) - min(signals) > smallest)
 
 
 def _weighted_line(
     points: list[TransferPoint], black: Black
 ) -> tuple[list[TransferPoint], TransferLine]:
-    """Fit all levels that can be used; leave out at the top what has saturated unseen."""
+    """Fit all usable levels, leaving out bright ones whose variance shows that they saturate."""
     while True:
         used = _require_two(points, black)
         line = fit_weighted(points_of(used, black.level_dn))
@@ -210,22 +220,22 @@ def _weighted_line(
         if short < (1 - _SHORTFALL) * expected or short < _SHORTFALL_SIGMAS * error:
             return points, line
         share = 100 * brightest.variance / expected
-        reason = f"its pixels saturate: {share:.0f} % of the variance that darker levels predict"
+        reason = f"{SATURATES}: it has {share:.0f} % of the variance that darker levels predict"
         points = [replace(p, why_not=reason) if p is brightest else p for p in points]
 
 
 def _emva_line(
     points: list[TransferPoint], black: Black, saturation: Saturation | None, bits: int
 ) -> tuple[list[TransferPoint], TransferLine]:
-    """Fit as EMVA 1288 has it: two reads a level, each less the dark level of its exposure."""
+    """Fit as in EMVA 1288: two reads per level, each minus the dark level of its exposure."""
     _require_two(points, black)
     unfitted, points = points, [_emva_point(point, bits) for point in points]
     dark = [point for point in points if point.moments.level.dark and not point.why_not]
     if not dark:
         left_out = _reasons([point for point in points if point.moments.level.dark])
         raise CalibrationError(
-            f"the protocol emva subtracts the dark level, and none can be used{left_out}: add "
-            "dark captures or use the protocol weighted"
+            f"the protocol emva subtracts the dark level, but none can be used{left_out}: add "
+            "dark captures, or use the protocol weighted"
         )
     top_dn = float((1 << bits) - 1) if saturation is None else saturation.level_dn
     reach = _EMVA_RANGE * (top_dn - black.level_dn)
@@ -238,8 +248,8 @@ def _emva_line(
     lit = [point for point in limited if not point.moments.level.dark and not point.why_not]
     if not lit:
         raise CalibrationError(
-            "the protocol emva fits lit levels up to 70 % of saturation, and there is none: add "
-            "darker levels or use the protocol weighted"
+            "the protocol emva fits lit levels up to 70 % of saturation, but there is none: add "
+            "darker levels, or use the protocol weighted"
         )
     partners = [_nearest_dark(dark, point.moments.level.exposure) for point in lit]
     shortest = min(dark, key=lambda point: point.moments.level.exposure)
@@ -274,11 +284,11 @@ def _nearest_dark(dark: Sequence[TransferPoint], exposure: float) -> TransferPoi
 
 
 def _row_noise(points: Sequence[TransferPoint]) -> Component:
-    """Temporal row noise of all usable levels, weighted as if there were none.
+    """Return the temporal row noise of all usable levels, with weights as if there were none.
 
-    Weights by the mean squares themselves would favour levels that have little by chance.
+    Weights from the mean squares themselves would favour levels whose row noise is low by chance.
     """
-    usable = apart([point for point in points if not point.why_not])
+    usable = distinct_slots([point for point in points if not point.why_not])
     squares = np.array([point.row.square for point in usable])
     errors = np.array([point.row.error for point in usable])
     lefts = np.array([point.row.left for point in usable])
@@ -289,10 +299,10 @@ def _row_noise(points: Sequence[TransferPoint]) -> Component:
     )
 
 
-def apart(points: Sequence[TransferPoint]) -> list[TransferPoint]:
-    """Return points that share no slot, and so no offset of a row or frame.
+def distinct_slots(points: Sequence[TransferPoint]) -> list[TransferPoint]:
+    """Return the points that share no slots with each other, and so no row or frame offsets.
 
-    Of a tiled map the level with the most reads is read whenever any other is.
+    In a tiled map, the level with the most reads is read in every slot in which another is.
     """
     tiled = [point for point in points if point.moments.level.pixels is not None]
     most = max((point.moments.reads for point in tiled), default=0)

@@ -1,4 +1,4 @@
-"""What no noise profile can be made from, refused with the reason before anything is fitted."""
+"""Checks before the fit: readings that give no noise profile are refused with the reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from focalloop.calibration.fitting.moments import Moments
 from focalloop.calibration.readings import Level, Readings
 
 _MAX_DRIFT = 0.03
-"""Of the light within a level, over its value: six times the flicker of a poor lamp, 0.5 %."""
+"""Largest relative change of light within a level: six times the 0.5 % flicker of a poor lamp."""
 
 _MIN_DRIFT = 0.01
-"""Of the highest code: smaller changes may be frame offsets that few dark reads do not show."""
+"""Smallest change, as a share of the highest code, that counts as drift: smaller ones may be frame
+offsets that a few dark reads do not reveal."""
 
 _MIN_CODES = 8
-"""Distinct codes below which their spacing says nothing of the converter."""
+"""Distinct codes below which their spacing reveals nothing about the ADC."""
 
 
 def check_readings(readings: Readings) -> tuple[Level, ...]:
@@ -28,32 +29,34 @@ def check_readings(readings: Readings) -> tuple[Level, ...]:
     Raises
     ------
     CalibrationError
-        With what is wrong, in which level, and what to do.
+        The text says what is wrong, in which level, and what to do.
     """
     if not readings.levels:
         raise CalibrationError("there is nothing to calibrate from: give dark and flat captures")
     if readings.bits not in range(1, 17):
-        raise CalibrationError(f"a converter has 1 to 16 bits, not {readings.bits}")
+        raise CalibrationError(
+            f"the ADC has 1 to 16 bits, not {readings.bits}: correct the number of bits"
+        )
     full_scale, black = readings.full_scale_dn, readings.black_level_dn
     if full_scale is not None and not (math.isfinite(full_scale) and full_scale > 0):
-        raise CalibrationError(f"the full scale is a number of DN above 0, not {full_scale}")
+        raise CalibrationError(f"the full scale must be a number of DN above 0, not {full_scale}")
     if black is not None and not math.isfinite(black):
-        raise CalibrationError(f"the black level is a number of DN, not {black}")
+        raise CalibrationError(f"the black level must be a number of DN, not {black}")
     for level in readings.levels:
         _check_level(level, readings)
     shapes = {level.reads.shape[1:] for level in readings.levels}
     if len(shapes) > 1:
         sizes = ", ".join(f"{width}x{height}" for height, width in sorted(shapes))
-        raise CalibrationError(f"all levels must be of one size, but there are {sizes}")
+        raise CalibrationError(f"all levels must have the same size, but there are {sizes}")
     repeated = tuple(level for level in readings.levels if len(level.reads) > 1)
     if not repeated:
         raise CalibrationError(
-            "every level has one read only, and noise shows in the difference of two: "
-            "take at least 2 reads of each level, better 4"
+            "every level has only one read, and noise shows in the difference of two: take at "
+            "least 2 reads of each level, better 4"
         )
     if all(level.dark for level in repeated):
         raise CalibrationError(
-            "all levels are dark, and shot noise shows in light only: add flat captures"
+            "all levels are dark, and shot noise shows only in light: add flat captures"
         )
     if not any(level.dark for level in repeated) and black is None:
         raise CalibrationError(
@@ -66,7 +69,7 @@ def _check_level(level: Level, readings: Readings) -> None:
     name = level.name or "a level"
     reads = level.reads
     if reads.ndim != 3 or reads.size == 0:
-        raise CalibrationError(f"{name} must hold reads (R, H, W), not an array {reads.shape}")
+        raise CalibrationError(f"{name} must hold reads of shape (R, H, W), not {reads.shape}")
     if reads.dtype.kind == "f":
         count = int(np.count_nonzero(~np.isfinite(reads)))
         what = f"{count} of its values are not numbers" if count else "its values are floats"
@@ -77,10 +80,10 @@ def _check_level(level: Level, readings: Readings) -> None:
         raise CalibrationError(f"{name} must be uint8 or uint16, not {reads.dtype}")
     for what, value in (("exposure", level.exposure), ("light", level.light)):
         if value is not None and not (math.isfinite(value) and value >= 0):
-            raise CalibrationError(f"the {what} of {name} is a number from 0 up, not {value}")
+            raise CalibrationError(f"the {what} of {name} must be 0 or larger, not {value}")
     if level.pixels is not None and level.pixels.shape != reads.shape[1:]:
         raise CalibrationError(
-            f"the pixels of {name} are {level.pixels.shape}, its reads {reads.shape[1:]}"
+            f"the pixels of {name} have the shape {level.pixels.shape}, its reads {reads.shape[1:]}"
         )
     if readings.bits > 8 and reads.dtype == np.uint8:
         raise CalibrationError(
@@ -90,17 +93,18 @@ def _check_level(level: Level, readings: Readings) -> None:
     if largest >= 1 << readings.bits:
         raise CalibrationError(
             f"{name} has a code {largest}, but {readings.bits} bits end at "
-            f"{(1 << readings.bits) - 1}: declare the bits of the converter"
+            f"{(1 << readings.bits) - 1}: declare the bits of the ADC"
         )
 
 
 def check_codes(measured: list[Moments], bits: int) -> None:
-    """Refuse codes of a converter with other bits than declared.
+    """Refuse codes of an ADC with a different number of bits than declared.
 
     Raises
     ------
     CalibrationError
-        No code needs more than 8 of more bits, or all codes are multiples of a step.
+        If no code needs more than 8 bits though more are declared, or if all codes are multiples
+        of a step.
     """
     histogram: NDArray[np.int64] = np.sum([moments.histogram for moments in measured], axis=0)
     codes = np.flatnonzero(histogram)
@@ -110,12 +114,12 @@ def check_codes(measured: list[Moments], bits: int) -> None:
             "8 bits if this is 8-bit data, or use more light"
         )
     top = (1 << bits) - 1
-    # A converter's last code may be any, such as 4095 of 12 bits in steps of 16.
+    # The last code need not be a multiple: 12 bits in steps of 16 may end at 4095.
     step = int(np.gcd.reduce(np.diff(codes[codes < top])))
     if step > 1 and len(codes) >= _MIN_CODES:
         fewer = bits - int(math.log2(step))
         raise CalibrationError(
-            f"all codes are {step} DN apart, so this is data of {fewer} bits and not of {bits}: "
+            f"all codes are {step} DN apart, so these data have {fewer} bits and not {bits}: "
             f"divide the codes by {step} and declare {fewer} bits"
         )
 
@@ -126,7 +130,7 @@ def check_drift(measured: list[Moments], black_dn: float, bits: int) -> None:
     Raises
     ------
     CalibrationError
-        Frame means of a lit level differ by more than flicker and frame offsets make.
+        If the frame means of a lit level differ by more than flicker and frame offsets explain.
     """
     allowance = max(3 * _largest_offset(measured), _MIN_DRIFT * ((1 << bits) - 1))
     for moments in measured:
@@ -142,7 +146,7 @@ def check_drift(measured: list[Moments], black_dn: float, bits: int) -> None:
 
 
 def _largest_offset(measured: list[Moments]) -> float:
-    """95 % upper limit of the frame offset in the dark, DN."""
+    """Return the 95 % upper limit of the frame offset in the dark, DN."""
     dark = [moments for moments in measured if moments.level.dark]
     dof = sum(moments.reads - 1 for moments in dark)
     if dof == 0:

@@ -1,4 +1,4 @@
-"""Estimates with their intervals, and the noise profile, of an analysis."""
+"""Estimates with their intervals, and the noise profile, from an analysis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis, apart
+from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis, distinct_slots
 from focalloop.calibration.fitting.intervals import Component, normal, scaled
 from focalloop.calibration.fitting.nonuniformity import Parts
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
@@ -17,7 +17,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 
 
 def estimates_of(analysis: Analysis) -> dict[str, Estimate]:
-    """Return every figure that the levels tell, by the names of the noise profile file."""
+    """Return everything that the levels determine, by the names in the noise profile file."""
     found = {
         **_noise(analysis),
         **_black(analysis),
@@ -36,12 +36,12 @@ def estimates_of(analysis: Analysis) -> dict[str, Estimate]:
 
 
 def read_noise_variance(analysis: Analysis) -> tuple[float, tuple[float, float]]:
-    """Variance of the read noise without row noise, DN^2, and its 95 % limits."""
+    """Return the variance of the read noise without row noise, DN^2, and its 95 % limits."""
     line = analysis.line
     low, high = line.offset_ci95
     if analysis.protocol == "weighted":
         return line.offset, (low, high)
-    # The variance of EMVA 1288 has the row noise in it.
+    # The variance of EMVA 1288 includes row noise.
     rows = max(analysis.row.variance, 0.0)
     half = NORMAL_95 * analysis.row.error
     value = max(line.offset - rows, 0.0)
@@ -50,7 +50,7 @@ def read_noise_variance(analysis: Analysis) -> tuple[float, tuple[float, float]]
 
 
 def signal_covariance(analysis: Analysis) -> NDArray[np.float64]:
-    """Covariance of (s_ss, s_r), by the delta method; 0 for one that is 0."""
+    """Return the covariance (2, 2) of (s_ss, s_r) by the delta method; 0 for one that is 0."""
     full_scale = analysis.full_scale_dn
     variance, _ = read_noise_variance(analysis)
     gain = analysis.line.gain
@@ -91,7 +91,7 @@ def _dark_noise(analysis: Analysis) -> Estimate:
         variance, dof = darkest.moments.total_variance, darkest.moments.total_dof
         if analysis.protocol == "emva":
             variance, dof = darkest.variance, darkest.dof
-        # Row noise repeats along a row, so that it has the rows' few degrees of freedom.
+        # Pixels of a row share its row noise, which so has the few degrees of freedom of rows.
         error = math.hypot(variance * math.sqrt(2 / dof), darkest.row.error)
         return Component(variance, error).root("DN")
     variance, limits = read_noise_variance(analysis)
@@ -135,8 +135,8 @@ def _pattern(analysis: Analysis) -> dict[str, Estimate]:
 def _pattern_of_codes(
     point: TransferPoint, offset: tuple[Pattern, Parts] | None
 ) -> dict[str, Estimate]:
-    """DSNU of a level whose codes are clipped or coarse, where means of codes mislead."""
-    # N offsets, each known to the read noise over R reads.
+    """Return the DSNU of a level with clipped or coarse codes, whose mean codes are biased."""
+    # Each of the N offsets is known up to the read noise of R reads.
     left = point.variance / point.moments.reads
     square = (point.pattern_variance or 0.0) + left
     error = square * math.sqrt(2 / point.moments.count)
@@ -148,7 +148,7 @@ def _pattern_of_codes(
 
 
 def _offsets(analysis: Analysis) -> dict[str, Estimate]:
-    """Temporal offsets of rows and of frames, and the light's flicker."""
+    """Return the temporal offsets of rows and frames, and the flicker of the light."""
     found = {"row_noise_dn": analysis.row.root("DN")}
     frame = None
     if analysis.dark:
@@ -156,10 +156,10 @@ def _offsets(analysis: Analysis) -> dict[str, Estimate]:
         found["frame_offset_dn"] = frame.root("DN")
     lit = [point for point in analysis.used if not point.moments.level.dark]
     means = np.array([point.mean - analysis.black.level_dn for point in lit])
-    turns = np.array([point.moments.reads - 1 for point in lit])
+    dofs = np.array([point.moments.reads - 1 for point in lit])
     variances = np.array([point.moments.frame_variance for point in lit])
-    weights = turns * means**2 / float(turns @ means**4)
-    square, error = float(weights @ variances), weights * variances * np.sqrt(2 / turns)
+    weights = dofs * means**2 / float(dofs @ means**4)
+    square, error = float(weights @ variances), weights * variances * np.sqrt(2 / dofs)
     left = 0.0 if frame is None else max(frame.variance, 0.0) * float(weights.sum())
     flicker = Component(square, float(np.linalg.norm(error)), left)
     found["light_flicker"] = flicker.root("")
@@ -167,19 +167,19 @@ def _offsets(analysis: Analysis) -> dict[str, Estimate]:
 
 
 def _frame_offset(dark: list[TransferPoint], row_variance: float) -> Component:
-    """Variance of the frame offset in the dark, DN^2."""
-    dark = apart(dark)
-    turns = np.array([point.moments.reads - 1 for point in dark])
+    """Return the variance of the frame offset in the dark, DN^2."""
+    dark = distinct_slots(dark)
+    dofs = np.array([point.moments.reads - 1 for point in dark])
     variances = np.array([point.moments.frame_variance for point in dark])
-    pooled = float(variances @ turns / turns.sum())
+    pooled = float(variances @ dofs / dofs.sum())
     noise = np.array([point.moments.total_variance / point.moments.count for point in dark])
     lines = np.count_nonzero(dark[0].moments.pixels.any(1))
     left = float(noise.mean()) + row_variance / lines
-    return Component(pooled, pooled * math.sqrt(2 / turns.sum()), left)
+    return Component(pooled, pooled * math.sqrt(2 / dofs.sum()), left)
 
 
 def _range(analysis: Analysis) -> dict[str, Estimate]:
-    """Saturation, full well and dynamic range, EMVA 1288 Release 4 sections 2.4 and 6.6."""
+    """Return saturation, full well and dynamic range: EMVA 1288 Release 4 sections 2.4 and 6.6."""
     found = {}
     black, gain = analysis.black.level_dn, analysis.line.gain
     relative = analysis.readings.full_scale_relative_error
@@ -208,7 +208,7 @@ def _range(analysis: Analysis) -> dict[str, Estimate]:
 
 
 def _quantum_efficiency(analysis: Analysis, gain: Estimate) -> dict[str, Estimate]:
-    """Electrons a photon, where the light is known in photons: EMVA 1288 Release 4 section 6.6."""
+    """Return electrons per photon if the light is in photons: EMVA 1288 Release 4 section 6.6."""
     linearity = analysis.linearity
     lights = [point.moments.level.light for point in analysis.used if not point.moments.level.dark]
     if analysis.readings.exposure_unit != "s" or None in lights or linearity is None:
@@ -222,10 +222,10 @@ def _quantum_efficiency(analysis: Analysis, gain: Estimate) -> dict[str, Estimat
 
 
 def profile_of(analysis: Analysis, name: str, found: dict[str, Estimate]) -> NoiseProfile:
-    """Return what the emulator runs with; a term that does not stand out from chance is off."""
+    """Return the profile for the emulator; a term whose interval reaches 0 is switched off."""
 
     def signal(key: str) -> float:
-        """Of a standard deviation in DN, 0 where its interval reaches 0."""
+        """Return a standard deviation in signal units, 0 where its interval reaches 0."""
         estimate = found.get(key)
         if estimate is None or estimate.ci95[0] <= 0:
             return 0.0

@@ -1,4 +1,4 @@
-"""Data that no profile can be made from: one clear sentence each."""
+"""Readings that give no profile are refused, each with one clear sentence."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def with_nan(reads):
     ("readings", "words"),
     [
         (replace(make_readings(1), levels=()), "nothing to calibrate from"),
-        (make_readings(1, reads=1), "one read only"),
+        (make_readings(1, reads=1), "only one read"),
         (make_readings(1, (0.5,)), "only one level can be used"),
         (make_readings(1, (0.5, 0.5)), "no two levels of different light"),
         (make_readings(1, (0.0, 0.0)), "all levels are dark"),
@@ -47,8 +47,8 @@ def with_nan(reads):
         (with_reads(lambda reads: reads[:, :2]), "too few"),
         (with_reads(drift), "drifts: its reads differ by"),
         (with_reads(lambda reads: reads, bits=17), "1 to 16 bits, not 17"),
-        (replace(make_readings(1), full_scale_dn=0.0), "full scale is a number of DN above 0"),
-        (replace(make_readings(1), black_level_dn=float("nan")), "black level is a number"),
+        (replace(make_readings(1), full_scale_dn=0.0), "full scale must be a number of DN above 0"),
+        (replace(make_readings(1), black_level_dn=float("nan")), "black level must be a number"),
     ],
 )
 def test_bad_data_is_refused_with_the_reason(readings, words):
@@ -64,7 +64,7 @@ def test_levels_of_two_sizes_are_refused():
 
 
 @pytest.mark.parametrize(("field", "value"), [("exposure", -1.0), ("light", float("inf"))])
-def test_a_level_declares_sense(field, value):
+def test_an_impossible_declaration_of_a_level_is_refused(field, value):
     readings = make_readings(1)
     level = replace(readings.levels[2], **{field: value})
     with pytest.raises(CalibrationError, match=f"{field} of signal 0.1125"):
@@ -78,6 +78,6 @@ def test_emva_needs_dark_and_levels_below_saturation():
         calibrate(make_readings(1, (0.0, 0.95)), Settings(protocol="emva"))
 
 
-def test_a_flickering_lamp_and_offset_frames_are_no_drift():
+def test_flicker_and_frame_offsets_are_not_taken_for_drift():
     for seed in range(30):
         calibrate(make_readings(seed, shape=(24, 24), flicker=0.005, frame_offset_dn=0.39))

@@ -280,7 +280,7 @@ def test_one_read_a_level(refused, tmp_path):
     descriptor = export(tmp_path / "set", MEANS, count=2)
     kept = [line for line in descriptor.read_text().splitlines() if "snap_001" not in line]
     descriptor.write_text("\n".join(kept))
-    assert "one read only" in refused(descriptor)
+    assert "only one read" in refused(descriptor)
 
 
 def test_not_a_number(refused, tmp_path):
