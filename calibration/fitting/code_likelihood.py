@@ -1,9 +1,9 @@
-"""Read noise of codes that are clipped at 0 or coarser than the noise: a likelihood, not moments.
+"""Read noise from codes that are clipped at 0 or coarser than the noise: a maximum likelihood.
 
 Each pixel has an offset ``a ~ N(mean, pattern**2)``; its reads are ``a + frame[r] + noise``,
 rounded to the nearest code, with the lowest and the highest code open-ended. The probability of
-the codes that one pixel gave in a group of reads is the integral over ``a`` of the product of the
-probabilities of each, and for two reads that of a rectangle under a bivariate normal
+the codes of a pixel in a group of reads is the integral over ``a`` of the product of their
+probabilities; for two reads, that is a rectangle under a bivariate normal distribution
 (``docs/calibration-math.md``, "Clipped and coarse codes").
 """
 
@@ -22,16 +22,16 @@ from scipy.special import ndtr
 from focalloop.calibration.fitting.moments import Moments
 
 _GROUP = 4
-"""Reads whose joint histogram is taken: more would make every pixel's codes unique."""
+"""Reads in a joint histogram: with more, the codes of almost every pixel would be unique."""
 
 _PATTERN_REACH = 5.5
-"""Of the integral over a pixel's offset, standard deviations."""
+"""Limits of the integral over a pixel's offset, in standard deviations."""
 
 _MIN_DEVIATION_DN = 1e-3
-"""Standard deviation below which noise or pattern is none, DN: no histogram tells it from 0."""
+"""Lower bound of noise and pattern in the fit, DN: no histogram tells less from 0."""
 
 _STEP = 2e-3
-"""Of second differences, in units of the spread and in logarithms."""
+"""Step of the second differences, in units of the spread and in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ class CodeFit:
     Attributes
     ----------
     mean : float
-        Before rounding and clipping, DN; below 0 where most of the distribution is cut.
+        Mean before rounding and clipping, DN; negative where most of the distribution is clipped.
     variance, variance_error : float
-        Temporal, row noise included and quantisation not, DN^2; its standard error from the
-        observed information, infinite where the codes do not tell.
+        Temporal variance with row noise and without quantisation, DN^2, and its standard error
+        from the observed information, infinite where the codes do not determine it.
     pattern_variance : float
-        Of the pixels' fixed offsets, DN^2.
+        Variance of the pixels' fixed offsets, DN^2.
     slope : float
-        By how much the mean code rises with the mean: the share of the distribution not cut off.
+        Derivative of the mean code with respect to `mean`: the share of the distribution that is
+        not clipped.
     """
 
     mean: float
@@ -60,7 +61,10 @@ class CodeFit:
 
 @dataclass(frozen=True, eq=False)
 class _Tuples:
-    """Distinct code tuples (U, G) of one group of reads, how many pixels gave each, its offsets."""
+    """Distinct code tuples (U, G) of a group of G reads.
+
+    `counts` (U,) are the pixels with each, `deviations` (G,) those of the frame means.
+    """
 
     codes: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -73,14 +77,14 @@ def fit_codes(moments: Moments, bits: int) -> CodeFit:
     Parameters
     ----------
     moments : Moments
-        Of the level; its reads are walked once more.
+        Moments of the level, whose reads are gone through once more.
     bits : int
-        Of the converter: codes 0 and ``2**bits - 1`` are open-ended.
+        Resolution of the ADC: codes 0 and ``2**bits - 1`` are open-ended.
 
     Returns
     -------
     CodeFit
-        With an infinite error where the codes hold no information on the noise.
+        Its error is infinite where the codes hold no information about the noise.
     """
     top = (1 << bits) - 1
     groups = _tuples_of(moments)
@@ -139,7 +143,7 @@ def _loss(parameters: NDArray[np.float64], spread: float, groups: list[_Tuples],
     total = 0.0
     for group in groups:
         reads = group.codes.shape[1]
-        # A trapezoid finer than the likelihood of one pixel's offset is exact for normal curves.
+        # For normal curves, a trapezoid sum finer than the likelihood of one offset is exact.
         steps = math.ceil(2 * _PATTERN_REACH * pattern * math.sqrt(reads) / noise)
         nodes = np.linspace(-_PATTERN_REACH, _PATTERN_REACH, min(max(steps, 17), 400))
         weights = np.exp(-0.5 * nodes**2)
@@ -155,7 +159,7 @@ def _loss(parameters: NDArray[np.float64], spread: float, groups: list[_Tuples],
             centres = offsets + group.deviations[index] / slope
             below = ndtr((edges[:, None] - centres) / noise)
             above = ndtr((centres - edges[:, None]) / noise)
-            # The difference of the smaller tails loses no digits far from the centre.
+            # Differences of the smaller tail keep their digits far from the centre.
             inside = np.maximum(np.diff(below, axis=0), -np.diff(above, axis=0))
             log_joint += np.log(np.maximum(inside, 1e-280))[group.codes[:, index] - lowest]
         peak = log_joint.max(1)
@@ -175,7 +179,7 @@ def _slope(mean: float, spread: float, top: int) -> float:
 def _hessian(
     loss: Callable[[NDArray[np.float64]], float], at: NDArray[np.float64], free: list[int]
 ) -> NDArray[np.float64]:
-    """Second differences of `loss` at its minimum, of the `free` parameters."""
+    """Return the second differences of `loss` at its minimum for the `free` parameters."""
     steps = np.eye(len(at))[free] * _STEP
     hessian = np.empty((len(free), len(free)))
     for i, j in combinations_with_replacement(range(len(free)), 2):

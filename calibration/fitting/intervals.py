@@ -1,4 +1,7 @@
-"""Variances that are differences of mean squares, and estimates with intervals that hold near 0."""
+"""Confidence intervals: of variances that are differences of mean squares, valid near 0 too.
+
+The interval of the photon transfer line is the profile likelihood's, in `photon_transfer`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from scipy.stats import chi2
 from focalloop.calibration.result import NORMAL_95, Estimate
 
 STANDS_OUT = 4.0
-"""Standard errors above which a variance is taken to be there, and not chance."""
+"""Standard errors above which a variance counts as real and not as chance."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,9 @@ class Component:
     Attributes
     ----------
     square, error : float
-        Mean square and its standard error, which tells its degrees of freedom.
+        Mean square and its standard error, which gives its degrees of freedom.
     left : float
-        What other noise leaves in it, known far better.
+        Contribution of other noise to it, which is known far better.
     """
 
     square: float
@@ -31,29 +34,29 @@ class Component:
 
     @property
     def variance(self) -> float:
-        """The part itself; below 0 by chance where there is none."""
+        """The variance itself; may be negative by chance where there is none."""
         return self.square - self.left
 
     @property
     def significance(self) -> float:
-        """How far it stands out, in standard errors of a mean square of other noise alone."""
+        """The variance in standard errors of a mean square of the other noise alone."""
         if self.left <= 0 or self.error == 0:
             return math.inf if self.variance > 0 else 0.0
         return self.variance * self.square / (self.left * self.error)
 
     @property
     def stands_out(self) -> bool:
-        """Whether it is more than chance makes."""
+        """Whether the variance is more than chance makes."""
         return self.significance > STANDS_OUT
 
     def __add__(self, other: Component) -> Component:
-        """Sum of two independent parts."""
+        """Return the sum of two independent variances."""
         return Component(
             self.square + other.square, math.hypot(self.error, other.error), self.left + other.left
         )
 
     def root(self, unit: str) -> Estimate:
-        """Estimate the standard deviation, with the interval of a chi-square mean square."""
+        """Return the standard deviation, with the interval of a chi-square mean square."""
         value = math.sqrt(max(self.variance, 0.0))
         if self.error == 0 or self.square <= 0:
             return Estimate(value, (value, value), unit)
@@ -66,12 +69,12 @@ class Component:
 
 
 def normal(value: float, error: float, unit: str) -> Estimate:
-    """Estimate with a normal interval of standard error `error`."""
+    """Return an estimate with the normal interval of standard error `error`."""
     return Estimate(value, (value - NORMAL_95 * error, value + NORMAL_95 * error), unit)
 
 
 def scaled(estimate: Estimate, factor: float, relative_error: float, unit: str) -> Estimate:
-    """Multiply an estimate by a factor known to `relative_error` (one sigma)."""
+    """Multiply an estimate by a factor whose relative standard error is `relative_error`."""
     value = estimate.value * factor
     extra = NORMAL_95 * relative_error * value
     low, high = (

@@ -1,7 +1,7 @@
-"""The reads of a level: temporal variance by its sources, with exact degrees of freedom.
+"""Moments of a level: its temporal variance by source, with exact degrees of freedom.
 
-A read is taken as ``pattern[p] + frame[r] + row[r, y] + noise[r, p]`` and the pattern's own flicker
-``flicker[r] * pattern[p]``; ``docs/calibration-math.md`` derives the mean squares.
+The model of read ``r`` at pixel ``p`` in row ``y`` is ``pattern[p] + frame[r] + row[r, y] +
+flicker[r] * pattern[p] + noise[r, p]``; ``docs/calibration-math.md`` derives the mean squares.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from focalloop.calibration.readings import Level
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What the moments of one level say; variances in DN^2, quantisation included.
+    """Moments of one level; variances in DN^2, quantisation included.
 
     Attributes
     ----------
     level : Level
-        What they are of.
-    pixels : bool (H, W)
-        Pixels measured, N of them.
-    pixel_means : float64 (H, W)
-        Mean over reads; 0 where not measured.
-    frame_means : float64 (R,)
-        Mean of each read.
+        The level itself.
+    pixels : ndarray of bool, shape (H, W)
+        The N pixels measured.
+    pixel_means : ndarray of float64, shape (H, W)
+        Mean of each pixel over the reads, DN; 0 where not measured.
+    frame_means : ndarray of float64, shape (R,)
+        Mean of each read, DN.
     mean : float
-        Of all codes.
+        Mean of all codes, DN.
     variance, dof : float
-        Temporal variance of a pixel free of frame offsets, flicker and row noise, and its exact
+        Temporal variance per pixel without frame offsets, flicker and row noise, and its exact
         degrees of freedom.
     total_variance, total_dof : float
-        The same with row noise and flicker of the pattern in it: EMVA 1288 Release 4 section
-        6.6 for two reads.
+        The same with row noise and flicker of the pattern: for two reads, the temporal variance
+        of EMVA 1288 Release 4 section 6.6 (photon transfer method).
     row, column : Component
-        Temporal variance of the offset that a row's pixels share, or a column's.
+        Temporal variance of the offset common to the pixels of a row, and of a column.
     frame_variance : float
-        Of the frame means, R - 1 degrees of freedom: offsets and the light's flicker.
-    histogram : int64 (codes,)
-        How often each code occurs.
+        Variance of the frame means with R - 1 degrees of freedom: frame offsets and flicker of
+        the light.
+    histogram : ndarray of int64, shape (2**bits,)
+        Number of occurrences of each code.
     """
 
     level: Level
@@ -62,38 +63,38 @@ class Moments:
 
     @property
     def reads(self) -> int:
-        """R, reads of each pixel."""
+        """Reads per pixel R."""
         return len(self.frame_means)
 
     @property
     def count(self) -> int:
-        """N, pixels measured."""
+        """Pixels measured N."""
         return int(self.pixels.sum())
 
     def fraction_at(self, code: int) -> float:
-        """Share of all codes that are `code`."""
+        """Return the share of all codes that are `code`."""
         return float(self.histogram[code] / self.histogram.sum())
 
     def spatial_variance(self) -> float:
-        """Variance over pixels of their means, less the temporal noise left in them; DN^2."""
+        """Return the variance of the pixel means, minus the temporal noise left in them; DN^2."""
         variance = self.pixel_means[self.pixels].var(ddof=1) - self.total_variance / self.reads
         return max(float(variance), 0.0)
 
 
 def moments_of(level: Level, bits: int) -> Moments:
-    """Measure the moments of one level in two walks over its reads.
+    """Measure the moments of one level in two passes over its reads.
 
     Parameters
     ----------
     level : Level
-        Two reads or more, codes below ``2**bits``.
+        A level of two reads or more, with codes below ``2**bits``.
     bits : int
-        Of the converter.
+        Resolution of the ADC.
 
     Raises
     ------
     CalibrationError
-        Fewer than three rows of two pixels, or than three columns, were measured.
+        If fewer than three rows with two pixels, or fewer than three columns, were measured.
     """
     count_of_reads = len(level.reads)
     shape = level.reads.shape[1:]
@@ -103,7 +104,7 @@ def moments_of(level: Level, bits: int) -> Moments:
     if np.count_nonzero(row_counts > 1) < 3 or np.count_nonzero(column_counts) < 3:
         raise CalibrationError(
             f"{level.name or 'a level'} measures {count} pixels, which is too few: "
-            "noise needs three rows and columns or more"
+            "noise needs at least three rows and columns"
         )
     histogram = np.zeros(1 << bits, np.int64)
     sums = np.zeros(shape, np.int64)
@@ -131,15 +132,15 @@ def moments_of(level: Level, bits: int) -> Moments:
     pattern = np.where(pixels, pixel_means - np.nan_to_num(row_means.mean(0))[:, None], 0.0)
     flicker_sum = _flicker_sum(level, pattern)
 
-    turns = count_of_reads - 1
-    flicker_turns = turns if flicker_sum > 0 else 0
-    dof = turns * (count - np.count_nonzero(rows)) - flicker_turns
+    read_dof = count_of_reads - 1
+    flicker_dof = read_dof if flicker_sum > 0 else 0
+    dof = read_dof * (count - np.count_nonzero(rows)) - flicker_dof
     variance = max(within - row_sum - flicker_sum, 0.0) / dof
-    total_dof = turns * (count - 1)
+    total_dof = read_dof * (count - 1)
     row = _offset_variance(row_means[:, rows], row_counts[rows], variance)
     columns = column_counts > 0
-    # Pixels of a tiled map lie in different rows from column to column, so that row noise
-    # reaches the column means too.
+    # In a tiled map, different columns have pixels in different rows, so row noise reaches the
+    # column means too.
     leak = 0.0 if level.pixels is None else max(row.variance, 0.0)
     column = _offset_variance(column_means[:, columns], column_counts[columns], variance + leak)
     return Moments(
@@ -160,10 +161,11 @@ def moments_of(level: Level, bits: int) -> Moments:
 
 
 def _flicker_sum(level: Level, pattern: NDArray[np.float64]) -> float:
-    """Sum of squares that a pattern brighter in one read than in another accounts for.
+    """Return the sum of squares due to the pattern being brighter in one read than in another.
 
-    Tukey's degree of freedom for non-additivity, one a read; pattern and noise are independent,
-    so it takes exactly R - 1 degrees of freedom from the noise.
+    Tukey's degree of freedom for non-additivity, one per read ("One degree of freedom for
+    non-additivity", Biometrics 5, 1949). Pattern and noise are independent, so it takes exactly
+    R - 1 degrees of freedom from the noise.
     """
     size = float(np.sum(pattern**2))
     if size == 0.0:
@@ -180,9 +182,9 @@ def _about_mean(means: NDArray[np.float64]) -> NDArray[np.float64]:
 def _offset_variance(
     means: NDArray[np.float64], counts: NDArray[np.int_], variance: float
 ) -> Component:
-    """Variance of the offsets that lines (R, lines) share.
+    """Return the temporal variance of the offsets of lines, from their means (R, lines).
 
-    The flicker of the lines' own pattern is projected out, as it is no offset.
+    Flicker of the pattern of the lines is not an offset and is projected out.
     """
     reads, lines = means.shape
     residuals = _about_mean(means)

@@ -1,4 +1,7 @@
-"""Fixed pattern: DSNU and PRNU in row, column and pixel parts, EMVA 1288 Release 4 section 8."""
+"""Fixed pattern: DSNU and PRNU and their row, column and pixel parts.
+
+As in EMVA 1288 Release 4 section 8 (spatial nonuniformity).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,14 @@ _Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parts:
-    """Variances of a fixed pattern, free of temporal noise.
+    """Variances of a fixed pattern without temporal noise: in DN^2 for offsets, relative for gains.
 
-    In DN^2 for offsets, relative squared for gains. `shading` is the standard deviation of the
-    smooth surface that was taken off first.
+    Attributes
+    ----------
+    pixel, row, column : Component
+        Variance over pixels without rows and columns, over rows, and over columns.
+    shading : float
+        Standard deviation of the smooth surface that was subtracted first; 0 for offsets.
     """
 
     pixel: Component
@@ -37,7 +44,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class FixedPattern:
-    """Offset and gain of each pixel, each with its parts; None where the levels do not tell."""
+    """Offset and gain of each pixel with their parts; None where the levels hold neither."""
 
     offset: tuple[Pattern, Parts] | None
     gain: tuple[Pattern, Parts] | None
@@ -48,18 +55,18 @@ def fixed_pattern(
 ) -> FixedPattern:
     """Measure the fixed pattern from levels that are not clipped.
 
-    Offsets are those of the dark levels where there are any, as the standard has it; gains are
-    each pixel's slope over all levels, weighted by their temporal noise. Parts are corrected for
-    the temporal noise left in the mean of the reads (EMVA 1288 Release 4 section 8).
+    Offsets come from the dark levels, as in EMVA 1288 Release 4 section 8; gains are each pixel's
+    slope over all levels, weighted by their temporal noise, where the standard uses one level.
+    All parts are corrected for the temporal noise left in the mean of the reads.
 
     Parameters
     ----------
     points : sequence of TransferPoint
-        Usable ones, not clipped.
+        Usable points that are not clipped.
     black_dn : float
-        Black level.
+        Black level, DN.
     row_variance : float
-        Temporal row noise, which is left in the mean of the reads too; DN^2.
+        Variance of the temporal row noise, which is left in the mean of the reads too; DN^2.
     """
     dark = [point for point in points if point.moments.level.dark]
     offset = None
@@ -70,7 +77,7 @@ def fixed_pattern(
 
 
 def _offsets(dark: Sequence[TransferPoint], row_variance: float) -> tuple[_Array, float, float]:
-    """Offset of each pixel in DN, NaN where not measured, and pixel and row noise left in it."""
+    """Return the offset (H, W) of each pixel in DN, and pixel and row noise left in it, DN^2."""
     shape = dark[0].moments.pixels.shape
     weight, total = np.zeros(shape), np.zeros(shape)
     for point in dark:
@@ -87,7 +94,7 @@ def _offsets(dark: Sequence[TransferPoint], row_variance: float) -> tuple[_Array
 def _slopes(
     points: Sequence[TransferPoint], black_dn: float, row_variance: float
 ) -> tuple[_Array, float, float] | None:
-    """Relative gain of each pixel less 1, and pixel and row noise left in it."""
+    """Return the relative gain (H, W) of each pixel minus 1, and pixel and row noise left in it."""
     if len(points) < 2:
         return None
     shape = points[0].moments.pixels.shape
@@ -110,7 +117,7 @@ def _slopes(
     values = np.divide(ones * xy - x * y, determinant, out=nothing, where=measured)
     noise = float(np.mean(ones[measured] / determinant[measured]))
     brightest = max(points, key=lambda point: point.mean)
-    # The brightest level has most of the weight, so that the ratio of its noises is theirs.
+    # The brightest level has most of the weight, so the ratio of its noises holds for the slopes.
     return values, noise, noise * row_variance / brightest.variance
 
 
@@ -119,7 +126,7 @@ def _parted(
 ) -> tuple[Pattern, Parts]:
     """Split a pattern (H, W) by analysis of variance.
 
-    `noise` is in every value, and `row_noise` common to those of a row.
+    The temporal variance `noise` is in every value, and `row_noise` is common to those of a row.
     """
     values = values - np.nanmean(values)
     shading = 0.0
@@ -134,7 +141,7 @@ def _parted(
     residual = (values - rows[:, None] - columns)[measured]
     dof = count - np.count_nonzero(row_counts) - np.count_nonzero(column_counts) + 1
     square = float(residual @ residual) / dof
-    # Hot pixels and the like give patterns tails, and the variance a larger error.
+    # Hot pixels give the pattern heavy tails, and so its variance a larger error.
     fourth = float(np.mean(residual**4))
     parts = Parts(
         pixel=Component(square, math.sqrt(max(fourth - square**2, square**2) / count), noise),
@@ -163,7 +170,7 @@ def _line_variance(
 
 
 def _quadratic(values: _Array) -> _Array:
-    """Least-squares surface of second order: uneven light, which is not the sensor's."""
+    """Return the least-squares surface of second order: uneven light, not part of the sensor."""
     height, width = values.shape
     v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     terms = np.stack([np.ones_like(u), u, v, u * v, u * u, v * v], axis=-1)

@@ -1,8 +1,8 @@
-"""The photon transfer line ``variance = offset + gain * mean``: two fits, with their intervals.
+"""The photon transfer fit: the line ``variance = offset + gain * mean`` and its intervals.
 
-`fit_weighted` is the maximum of the Gamma likelihood that sample variances have; `fit_emva` is the
-line of EMVA 1288 Release 4 section 6.6. Everything here is in DN; ``docs/calibration-math.md``
-derives it.
+`fit_weighted` maximises the Gamma likelihood of sample variances; `fit_emva` is the line of EMVA
+1288 Release 4 section 6.6 (photon transfer method). Everything here is in DN;
+``docs/calibration-math.md`` derives it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.stats import chi2
 from focalloop.calibration.result import NORMAL_95, Fit
 
 MISFIT_P = 0.01
-"""p-value below which the two-parameter model is said not to hold, and intervals are widened."""
+"""p-value below which the two-parameter model counts as violated, and intervals are widened."""
 
 _THRESHOLD = float(chi2.ppf(0.95, 1))
 _Array = NDArray[np.float64]
@@ -26,15 +26,20 @@ _Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points of the photon transfer curve, K of them; float64 (K,) each.
+    """K points of the photon transfer curve.
 
     Attributes
     ----------
-    means : DN above black.
-    mean_errors : standard errors of `means`, DN.
-    variances : DN^2, with what `quantisation` says in them.
-    dofs : degrees of freedom of `variances`.
-    quantisation : DN^2, the part of `variances` that the converter adds.
+    means : ndarray of float64, shape (K,)
+        Mean codes above black, DN.
+    mean_errors : ndarray of float64, shape (K,)
+        Standard errors of `means`, DN.
+    variances : ndarray of float64, shape (K,)
+        Temporal variances, including `quantisation`; DN^2.
+    dofs : ndarray of float64, shape (K,)
+        Degrees of freedom of `variances`.
+    quantisation : ndarray of float64, shape (K,)
+        Part of `variances` that rounding to codes adds, DN^2.
     """
 
     means: _Array
@@ -44,7 +49,7 @@ class Points:
     quantisation: _Array
 
     def part(self, which: NDArray[np.bool_]) -> Points:
-        """Return the points that are true in `which` (K,)."""
+        """Return the points where `which` (K,) is true."""
         return Points(
             self.means[which],
             self.mean_errors[which],
@@ -56,10 +61,22 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class TransferLine:
-    """Fitted line: `offset` DN^2 (read noise squared) and `gain` DN per electron, both >= 0.
+    """The fitted line.
 
-    `covariance` (2, 2) is of (offset, gain), widened where the fit's p-value is below `MISFIT_P`,
-    as the intervals are.
+    Covariance and intervals are widened where the p-value of the fit is below `MISFIT_P`.
+
+    Attributes
+    ----------
+    offset : float
+        Variance at no light, the square of the read noise; 0 or more, DN^2.
+    gain : float
+        Slope, the system gain K; 0 or more, DN per electron.
+    covariance : ndarray of float64, shape (2, 2)
+        Covariance of (offset, gain).
+    offset_ci95, gain_ci95 : tuple of float
+        Limits of the 95 % intervals.
+    fit : Fit
+        Goodness of the fit.
     """
 
     offset: float
@@ -70,22 +87,24 @@ class TransferLine:
     fit: Fit
 
     def variance_at(self, means: _Array) -> _Array:
-        """Variance in DN^2, without quantisation, at `means` DN above black."""
+        """Return the variance without quantisation, DN^2, at `means` above black, DN."""
         return self.offset + self.gain * np.maximum(means, 0.0)
 
 
 def fit_weighted(points: Points) -> TransferLine:
-    """Fit by Gamma likelihood: iterated weighted least squares, both parameters >= 0.
+    """Fit by Gamma likelihood: iterated weighted least squares, both parameters 0 or more.
 
-    A sample variance with ``dof`` degrees of freedom is the model's variance times chi-square over
-    dof, so the deviance is ``sum(dof * (v/m - 1 - ln(v/m)))``. Errors of the means lower the
-    degrees of freedom. Intervals are where the profile deviance rises by the 95 % quantile of
-    chi-square with one degree of freedom, times the reduced chi-square of a fit that failed.
+    A sample variance ``v`` with ``dof`` degrees of freedom is the model's variance ``m`` times
+    chi-square over dof, so the deviance is ``sum(dof * (v/m - 1 - ln(v/m)))``, that of a Gamma
+    model with identity link (McCullagh and Nelder, Generalized Linear Models, chapter 8). Errors
+    of the means lower the degrees of freedom. The intervals end where the profile deviance has
+    risen by the 95 % quantile of chi-square with one degree of freedom, times the reduced
+    chi-square if the fit failed.
 
     Parameters
     ----------
     points : Points
-        Two or more, of two different means.
+        At least two points with two different means.
     """
     design = np.column_stack([np.ones_like(points.means), np.maximum(points.means, 0.0)])
     theta = _scored(points, design, points.dofs)
@@ -110,16 +129,16 @@ def fit_weighted(points: Points) -> TransferLine:
 
 
 def fit_emva(points: Points, dark: Points, shortest: Points) -> TransferLine:
-    """Fit as EMVA 1288 Release 4 section 6.6: unweighted, through the dark point.
+    """Fit as in EMVA 1288 Release 4 section 6.6: unweighted, through the dark point.
 
     Parameters
     ----------
     points : Points
-        Bright levels in the range of the fit: 0 to 70 % of saturation.
+        Bright levels in the range of the fit, 0 to 70 % of saturation; K of them.
     dark : Points
-        For each of them the dark level of its exposure; `means` as of `points`.
+        The dark level of the exposure of each of them; K as well.
     shortest : Points
-        The one dark level of the shortest exposure, which gives the read noise.
+        The dark level of the shortest exposure alone, which gives the read noise.
     """
     x = points.means - dark.means
     y = points.variances - dark.variances
@@ -147,7 +166,7 @@ def _normal_interval(value: float, variance: float) -> tuple[float, float]:
 
 
 def _scored(points: Points, design: _Array, dofs: _Array) -> _Array:
-    """Fisher scoring from the variances themselves."""
+    """Return (offset, gain) by Fisher scoring, starting from the variances themselves."""
     target = points.variances - points.quantisation
     model = points.variances
     theta = np.zeros(2)
@@ -161,21 +180,21 @@ def _scored(points: Points, design: _Array, dofs: _Array) -> _Array:
 
 
 def _not_negative(design: _Array, target: _Array, weights: _Array) -> _Array:
-    """Weighted least squares of two parameters >= 0."""
+    """Return weighted least squares for two parameters that are 0 or more."""
     normal = (design * weights[:, None]).T @ design
     right = (design * weights[:, None]).T @ target
     theta: _Array = np.asarray(np.linalg.solve(normal, right), np.float64)
     if theta.min() >= 0:
         return theta
     alone = np.maximum(right / np.diag(normal), 0.0)
-    # With one at 0, the better of the two fits with the other alone.
+    # One of them is 0: take the better of the two fits with the other alone.
     gains = alone * (2 * right - np.diag(normal) * alone)
     keep = int(np.argmax(gains))
     return np.where(np.arange(2) == keep, alone, 0.0)
 
 
 def _goodness(values: _Array, model: _Array, errors: _Array, parameters: int) -> Fit:
-    """Pearson's chi-square of `values` about `model`, with variances `errors`."""
+    """Return Pearson's chi-square of `values` about `model`, whose variances are `errors`."""
     dof = len(values) - parameters
     if dof < 1:
         return Fit(1.0, 1.0, 0)
@@ -197,14 +216,14 @@ def _profile_interval(
     scale: float,
     which: int,
 ) -> tuple[float, float]:
-    """Where the deviance, least over the other parameter, rises by the threshold times `scale`.
+    """Return where the deviance, minimised over the other parameter, reaches the threshold.
 
-    `covariance` tells where to look.
+    The threshold is multiplied by `scale`; `covariance` gives the range to search.
     """
     other = 1 - which
     column, held = design[:, other], design[:, which]
     value, half = float(theta[which]), NORMAL_95 * math.sqrt(covariance[which, which])
-    least = _deviance(points, design, dofs, theta)
+    lowest = _deviance(points, design, dofs, theta)
     threshold = _THRESHOLD * scale
     follow = float(covariance[other, which] / covariance[which, which])
 
@@ -218,10 +237,10 @@ def _profile_interval(
             residual = points.variances - points.quantisation - tried * held
             before = at[other]
             at[other] = max(float(weighted @ residual / (weighted @ column)), 0.0)
-            # The deviance is flat there: half the digits of the place give all of its own.
+            # The deviance is flat at its minimum: half the digits here give all digits there.
             if abs(at[other] - before) <= 1e-6 * at[other]:
                 break
-        return _deviance(points, design, dofs, at) - least - threshold
+        return _deviance(points, design, dofs, at) - lowest - threshold
 
     low = 0.0
     if value > 0 and excess(0.0) > 0:
@@ -234,6 +253,6 @@ def _profile_interval(
 
 
 def _weights(points: Points, design: _Array, dofs: _Array, theta: _Array) -> _Array:
-    """Inverse variances of the sample variances under the model."""
+    """Return the inverse variances of the sample variances under the model."""
     model = np.maximum(design @ theta + points.quantisation, 1e-12)
     return np.asarray(dofs / (2 * model**2))

@@ -1,4 +1,4 @@
-"""Mean response to light: black level, dark signal, saturation, linearity (EMVA 1288 R4)."""
+"""Response to light: black level, dark signal, saturation and linearity, as in EMVA 1288."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ from focalloop.calibration.fitting.transfer_points import TransferPoint
 from focalloop.calibration.result import LinearityPoint
 
 _LINEAR_RANGE = (0.05, 0.95)
-"""Of saturation, in which linearity is judged: EMVA 1288 Release 4 section 6.7."""
+"""Range of linearity as shares of saturation: EMVA 1288 Release 4 section 6.7 (linearity)."""
 
 _VARIANCE_DROP = 0.9
-"""Of the largest variance: a brighter level below it is saturated."""
+"""Share of the largest variance below which a brighter level is saturated."""
 
 
 @dataclass(frozen=True)
 class Black:
-    """Level without light, DN, and what a unit of exposure adds to it; half-widths of 95 %.
+    """Black level and dark signal.
 
-    `dark_rate` is None where all dark levels have one exposure.
+    Attributes
+    ----------
+    level_dn, level_half : float
+        Mean code without light and exposure, and half its 95 % interval; DN.
+    dark_rate : float or None
+        Dark signal per unit of exposure, DN; None where all dark levels have the same exposure.
+    dark_rate_half : float
+        Half its 95 % interval.
     """
 
     level_dn: float
@@ -36,26 +43,27 @@ class Black:
     dark_rate_half: float
 
     def dark_dn(self, exposure: float) -> float:
-        """Dark signal that an exposure collects, DN."""
+        """Return the dark signal of an exposure, DN."""
         return 0.0 if self.dark_rate is None else max(self.dark_rate, 0.0) * exposure
 
 
 def black_of(points: Sequence[TransferPoint], declared_dn: float | None) -> Black:
-    """Fit the line of the dark levels' means over exposure, EMVA 1288 Release 4 section 7.
+    """Fit a line to the means of the dark levels over exposure.
 
-    With one exposure its mean is the black level; with no usable dark level the declared one.
-    The scatter of frame means gives the errors.
+    As in EMVA 1288 Release 4 section 7 (dark current); the scatter of the frame means gives the
+    errors. If all exposures are equal, their mean is the black level; without a usable dark level
+    it is the declared one.
 
     Raises
     ------
     CalibrationError
-        There is neither.
+        If there is neither a usable dark level nor a declared black level.
     """
     dark = [point for point in points if point.moments.level.dark and not point.why_not]
     if not dark:
         if declared_dn is None:
             raise CalibrationError(
-                "no dark level can be used and no black level is declared: "
+                "no dark level can be used, and no black level is declared: "
                 + "; ".join(
                     f"{point.moments.level.name or 'a dark level'}: {point.why_not}"
                     for point in points
@@ -65,11 +73,11 @@ def black_of(points: Sequence[TransferPoint], declared_dn: float | None) -> Blac
         return Black(declared_dn, 0.0, None, 0.0)
     means = np.array([point.mean for point in dark])
     exposures = np.array([point.moments.level.exposure for point in dark])
-    turns = np.array([point.moments.reads - 1 for point in dark])
+    dofs = np.array([point.moments.reads - 1 for point in dark])
     frame = np.array([point.moments.frame_variance for point in dark])
-    reads = turns + 1
-    variance = float(frame @ turns / turns.sum())
-    half = float(student.ppf(0.975, turns.sum()))
+    reads = dofs + 1
+    variance = float(frame @ dofs / dofs.sum())
+    half = float(student.ppf(0.975, dofs.sum()))
     if np.ptp(exposures) == 0:
         error = math.sqrt(variance / reads.sum())
         return Black(float(means @ reads / reads.sum()), half * error, None, 0.0)
@@ -90,13 +98,13 @@ class Saturation:
     Attributes
     ----------
     level_dn : float
-        Mean of the level of largest variance, EMVA 1288 Release 4 section 6.6.
+        Mean of the level of largest variance, DN: saturation in EMVA 1288 Release 4 section 6.6.
     next_dn : float
-        Mean of the next brighter level: saturation lies before it.
+        Mean of the next brighter level, which is beyond saturation, DN.
     plateau_dn : float
-        Mean code of the brightest level.
+        Mean code of the brightest level, DN.
     analog : bool
-        Whether the pixels saturate before the converter ends.
+        Whether the pixels saturate below the highest code of the ADC.
     """
 
     level_dn: float
@@ -106,7 +114,7 @@ class Saturation:
 
 
 def saturation_of(points: Sequence[TransferPoint], bits: int) -> Saturation | None:
-    """Find saturation among the lit levels; None where none is bright enough."""
+    """Find saturation among the lit levels; None if none is bright enough."""
     lit = sorted(
         (point for point in points if not point.moments.level.dark),
         key=lambda point: point.moments.mean,
@@ -132,15 +140,14 @@ class Linearity:
     Attributes
     ----------
     points : tuple of LinearityPoint
+        In order of exposure.
     error : float
-        Mean relative deviation in 5 to 95 % of saturation, EMVA 1288 Release 4 section 6.7.
+        Mean relative deviation from 5 to 95 % of saturation: EMVA 1288 Release 4 section 6.7.
     bend, bend_error : float
-        By how much of itself the response at full scale deviates from the straight line that it
-        starts on, and the standard error of that.
-    responsivity : float
-        Slope: DN per unit of abscissa.
-    responsivity_error : float
-        Its standard error.
+        Relative deviation of the response at full scale from its initial straight line, and its
+        standard error.
+    responsivity, responsivity_error : float
+        Slope in DN per unit of abscissa, and its standard error.
     """
 
     points: tuple[LinearityPoint, ...]
@@ -152,7 +159,7 @@ class Linearity:
 
     @property
     def bent(self) -> bool:
-        """Whether the bend stands out from chance and matters."""
+        """Whether the bend is more than chance, and large enough to matter."""
         return abs(self.bend) > 0.005 and 2 * norm.sf(abs(self.bend) / self.bend_error) < 1e-3
 
 
@@ -163,10 +170,10 @@ def linearity_of(
     saturation_dn: float,
     full_scale_dn: float,
 ) -> Linearity | None:
-    """Test the lit levels that can be used against a straight line; None for fewer than three.
+    """Test the usable lit levels against a straight line; None for fewer than three.
 
-    Means over light are weighted by their relative error: the flicker and offset of the frame
-    means, and more if they scatter more.
+    The ratios of mean to light are weighted by their relative errors, which come from flicker and
+    offsets of the frame means and are widened if the ratios scatter more.
     """
     lit = [point for point in points if not point.moments.level.dark and not point.why_not]
     light = _abscissa(lit, exposure_unit)
@@ -182,7 +189,7 @@ def linearity_of(
     light, means, used = light[order], means[order], used[order]
     reads = np.array([point.moments.reads for point in lit])[order]
     frame = np.array([point.moments.frame_variance for point in lit])[order]
-    # Flicker of one lamp is one figure, which all levels together tell better than each.
+    # All levels share the flicker of the lamp, so they determine it better together.
     flicker = float(np.sum((frame / means**2)[used] * (reads - 1)[used]) / (reads - 1)[used].sum())
     errors = means * np.sqrt(np.maximum(flicker, 1e-12) / reads)
 
@@ -211,7 +218,7 @@ def linearity_of(
 def _abscissa(
     lit: Sequence[TransferPoint], exposure_unit: Literal["slots", "s"]
 ) -> NDArray[np.float64] | None:
-    """Light of each level: photons, or exposure times radiance, or exposure at one light."""
+    """Return the light of each level: photons, radiance times exposure, or exposure alone."""
     exposures = np.array([point.moments.level.exposure for point in lit])
     lights = [point.moments.level.light for point in lit]
     known = np.array([np.nan if light is None else light for light in lights])
@@ -223,7 +230,7 @@ def _abscissa(
 def _least_squares(
     design: NDArray[np.float64], y: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted line and its covariance, widened where the residuals are larger than the errors."""
+    """Return weighted least squares and covariance, widened if residuals exceed the errors."""
     weighted, target = design / errors[:, None], y / errors
     covariance = np.linalg.inv(weighted.T @ weighted)
     found = covariance @ weighted.T @ target

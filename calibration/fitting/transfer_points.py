@@ -1,7 +1,7 @@
-"""From levels to points of the photon transfer curve: by which estimator, and whether usable.
+"""Points of the photon transfer curve: mean and variance of a level, and whether it is usable.
 
-Moments where the codes resolve the noise, the likelihood of
-`focalloop.calibration.fitting.code_likelihood` where they are clipped at 0 or too coarse.
+By moments where the codes resolve the noise, and by the likelihood of `code_likelihood` where they
+are clipped at 0 or too coarse.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from focalloop.calibration.fitting.moments import Moments
 from focalloop.calibration.fitting.photon_transfer import Points
 
 ROUNDING_DN2 = 1 / 12
-"""Variance that rounding to a code adds where the noise spreads over several, EMVA 1288 R4 2.2."""
+"""Variance that rounding adds to noise that spreads over several codes, DN^2: EMVA 1288 Release 4
+section 2.2 (noise model)."""
 
-_CLIPPED = 1e-4
-"""Share of clipped codes that moments bear: 1e-4 lowers the variance of a normal by 2e-4."""
+_MAX_CLIPPED = 1e-4
+"""Largest share of clipped codes for moments: it lowers the variance of normal noise by 2e-4."""
 
-_COARSE_DN2 = 0.5
-"""Spread below which rounding adds no certain variance: at 0.7 DN it is off by less than 1e-4."""
+_MIN_SPREAD_DN2 = 0.5
+"""Smallest spread for moments, DN^2: at 0.7 DN the variance that rounding adds is known to 1e-4."""
 
 _MAX_RELATIVE_ERROR = 0.5
-"""Largest relative error of a variance that is used."""
+"""Largest relative standard error of a variance that is used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +38,22 @@ class TransferPoint:
     Attributes
     ----------
     moments : Moments
-        Of its level.
+        Moments of the level.
     mean : float
-        Before clipping, DN.
+        Mean before clipping, DN.
     variance, dof : float
-        Temporal, of a pixel, without flicker and row noise; DN^2, and degrees of freedom.
+        Temporal variance per pixel without flicker and row noise, DN^2, and its degrees of
+        freedom.
     quantisation : float
-        Part of `variance` that rounding added, DN^2; 0 where the likelihood has taken it out.
+        Part of `variance` that rounding added, DN^2; 0 with the likelihood, which excludes it.
     row : Component
-        As of `Moments`, undone of clipping.
+        Temporal row noise as in `Moments`, corrected for clipping.
     pattern_variance : float or None
-        Of the pixels' offsets by the likelihood, DN^2; None where moments were used.
+        Variance of the pixels' offsets by the likelihood, DN^2; None with moments.
     clipped : bool
-        Whether codes at 0 were cut off.
+        Whether the level is clipped at code 0.
     why_not : str
-        Why it cannot be used; "" where it can.
+        Why the point cannot be used; "" where it can.
     """
 
     moments: Moments
@@ -68,7 +70,7 @@ class TransferPoint:
     def pixel_mean_noise(self) -> float:
         """Variance of a pixel's mean over R reads about its true mean, DN^2.
 
-        The part of the rounding error that all reads of a pixel share does not average out.
+        The rounding error that is common to all reads of a pixel does not average out.
         """
         temporal = self.moments.variance
         rounding = temporal - (self.variance - self.quantisation)
@@ -76,21 +78,21 @@ class TransferPoint:
 
     @property
     def mean_error(self) -> float:
-        """Standard error of `mean`, DN: frame offsets, flicker and noise left after R reads."""
+        """Standard error of `mean`, DN: frame offsets, flicker and noise left in R reads."""
         return math.sqrt(self.moments.frame_variance / self.moments.reads)
 
 
 def transfer_point(moments: Moments, bits: int) -> TransferPoint:
-    """Estimate mean and variance of one level, by moments or by likelihood."""
+    """Estimate mean and variance of a level, by moments or by likelihood."""
     top = (1 << bits) - 1
-    clipped = moments.fraction_at(0) > _CLIPPED
-    if moments.fraction_at(top) > _CLIPPED:
+    clipped = moments.fraction_at(0) > _MAX_CLIPPED
+    if moments.fraction_at(top) > _MAX_CLIPPED:
         share = 100 * moments.fraction_at(top)
         return _unusable(moments, clipped, f"{share:.3g} % of its codes are saturated at {top}")
     spread = moments.variance - ROUNDING_DN2 + moments.spatial_variance()
     if moments.total_variance == 0:
         return _unusable(moments, clipped, "all its reads are equal")
-    if not clipped and spread > _COARSE_DN2:
+    if not clipped and spread > _MIN_SPREAD_DN2:
         return _by_moments(moments)
     return _by_likelihood(moments, bits, clipped)
 
@@ -111,14 +113,14 @@ def _by_moments(moments: Moments) -> TransferPoint:
 
 def _by_likelihood(moments: Moments, bits: int, clipped: bool) -> TransferPoint:
     fit = fit_codes(moments, bits)
-    # A row's offset moves the mean code by the slope, to first order (Price's theorem).
-    undone = fit.slope**-2
+    # To first order, the offset of a row moves its mean code by the slope (Price's theorem).
+    unclip = fit.slope**-2
     row = moments.row
-    row = Component(row.square * undone, row.error * undone, row.left * undone)
+    row = Component(row.square * unclip, row.error * unclip, row.left * unclip)
     variance = fit.variance - (row.variance if row.stands_out else 0.0)
     error = math.hypot(fit.variance_error, row.error if row.stands_out else 0.0)
     if variance <= 0 or not error < _MAX_RELATIVE_ERROR * variance:
-        return _unusable(moments, clipped, "its codes do not tell the noise: too few change")
+        return _unusable(moments, clipped, "its codes do not determine the noise: too few change")
     return TransferPoint(
         moments=moments,
         mean=fit.mean,
@@ -147,11 +149,16 @@ def _unusable(moments: Moments, clipped: bool, why_not: str) -> TransferPoint:
 
 
 def rounding_variance(variance: float) -> float:
-    """Variance that rounding adds to reads whose mean code is anywhere between two codes.
+    """Return the variance that rounding adds to reads whose means lie anywhere between codes.
 
-    With noise sigma it is ``1/12 - sum_k exp(-4 pi^2 k^2 sigma^2) / (2 pi^2 k^2)``: the errors of
-    two reads of one pixel are alike where sigma is small, and cancel in their difference. Solved
-    for sigma by iteration; `variance` (DN^2) is with rounding.
+    With noise sigma it is ``1/12 - sum_k exp(-4 pi^2 k^2 sigma^2) / (2 pi^2 k^2)``: where sigma is
+    small, two reads of a pixel have equal rounding errors, which cancel in their difference
+    (``docs/calibration-math.md``, "Clipped and coarse codes").
+
+    Parameters
+    ----------
+    variance : float
+        Temporal variance with rounding, DN^2; sigma is found from it by iteration.
     """
     order = np.arange(1, 40)
     added = ROUNDING_DN2
