@@ -1,20 +1,26 @@
-"""Opening and reading a serial port, with every failure told in one sentence."""
+"""Opening, reading and writing a serial port; what goes wrong is told in one sentence.
+
+The reader of :mod:`focalloop.host.link.io_threads` reads, its writer writes, at the same time. The
+connection opens and closes ports, in the user's thread at first and then in its keeper.
+"""
 
 from __future__ import annotations
 
 import errno
+import importlib
+import importlib.util
 import os
 import select
-
-import serial
+from pathlib import Path
+from types import ModuleType
 
 from focalloop.host.errors import PortError
 
 READ_WAIT_S = 0.05
-"""Longest that a read waits for a byte: how soon a reader notices that it should stop."""
+"""Longest time that a read waits for a byte: how soon a reader notices that it should stop."""
 
 WRITE_TIMEOUT_S = 2.0
-"""Longest that a write waits for a peer to take bytes before the peer counts as gone."""
+"""Longest time that a write waits for a peer to take bytes before the peer counts as gone."""
 
 _READ_BYTES = 64 * 1024
 
@@ -33,21 +39,25 @@ class Port:
     Raises
     ------
     PortError
-        The port is missing, busy, not permitted or not a port; the text says what to do.
+        The port is missing, busy, not permitted or not a port, or pyserial is hidden by a file of
+        the same name; the text says what to do.
     """
 
     def __init__(self, url: str, baud: int) -> None:
+        pyserial = _pyserial()
         try:
-            self._serial = serial.serial_for_url(
+            self._serial = pyserial.serial_for_url(
                 url,
                 baudrate=baud,
                 timeout=0,
                 write_timeout=WRITE_TIMEOUT_S,
                 exclusive=True,  # a second program would steal bytes from this one
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise PortError(_reason(url, error)) from error
-        # A write returns when the driver has taken it all: keep each well below its timeout.
+        self._timeout_error: type[Exception] = pyserial.SerialTimeoutException
+        # A write returns when the device has taken it all: each slice must take far less than
+        # the timeout.
         self._slice_bytes = max(64, baud // 40)
         try:
             self._descriptor: int | None = self._serial.fileno()
@@ -66,7 +76,8 @@ class Port:
         if self._descriptor is None:
             data: bytes = self._serial.read(max(1, self._serial.in_waiting))
             return data
-        # Past pyserial, which waits a second time, and of a socket knows only if there is any.
+        # Not through pyserial, which waits a second time, and which says of a socket only whether
+        # any bytes are there.
         ready, _, _ = select.select([self._descriptor], [], [], READ_WAIT_S)
         if not ready:
             return b""
@@ -80,15 +91,35 @@ class Port:
 
         Raises
         ------
+        TimeoutError
+            The peer took nothing for :data:`WRITE_TIMEOUT_S`.
         OSError
-            The port is gone, or the peer took nothing for :data:`WRITE_TIMEOUT_S`.
+            The port is gone.
         """
-        for start in range(0, len(data), self._slice_bytes):
-            self._serial.write(data[start : start + self._slice_bytes])
+        try:
+            for start in range(0, len(data), self._slice_bytes):
+                self._serial.write(data[start : start + self._slice_bytes])
+        except self._timeout_error as error:
+            raise TimeoutError(str(error)) from error
 
     def close(self) -> None:
         """Close the port; not while another thread reads."""
         self._serial.close()
+
+
+def _pyserial() -> ModuleType:
+    """Return pyserial, unless a file of the user's own has its name.
+
+    Such a file is found without running it, as it may well open a port itself.
+    """
+    found = importlib.util.find_spec("serial")
+    file = Path(found.origin) if found is not None and found.origin else None
+    if file is not None and not file.with_name("serialutil.py").is_file():
+        raise PortError(
+            f"{file} hides the library pyserial, which has the same name and which ports need: "
+            "rename that file, or start the program in another folder"
+        )
+    return importlib.import_module("serial")
 
 
 def _reason(url: str, error: Exception) -> str:
@@ -98,19 +129,19 @@ def _reason(url: str, error: Exception) -> str:
     if errno.ENOENT in numbers or errno.ENXIO in numbers or errno.EIO in numbers:
         return (
             f"there is no port {url}: check the cable and the name; "
-            "`focalloop ports` lists what is there"
+            "`focalloop ports` lists the ports that exist"
         )
     if errno.EACCES in numbers or errno.EPERM in numbers:
         return (
-            f"no permission to open {url}: join the group that owns it (mostly `dialout`: "
+            f"no permission to open {url}: join the group that owns it (usually `dialout`: "
             "`sudo usermod -aG dialout $USER`), then log in again"
         )
     if errno.EBUSY in numbers or errno.EWOULDBLOCK in numbers:
-        return f"the port {url} is in use by another program: close that one, then try again"
+        return f"the port {url} is in use by another program: close that program, then try again"
     if errno.ECONNREFUSED in numbers:
         return f"nothing listens at {url}: start the board there, or check host and port number"
     if errno.ENOTTY in numbers or "Could not configure port" in text:
         return f"{url} is not a serial port: give a device such as /dev/ttyACM0 or a socket:// URL"
     if isinstance(error, ValueError):
-        return f"{url} is no port that can be opened: {text}"
+        return f"{url} is not a port that can be opened: {text}"
     return f"the port {url} could not be opened: {error.__context__ or text}"
