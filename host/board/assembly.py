@@ -1,7 +1,8 @@
-"""Putting readouts together from fragments, and noticing what is missing.
+"""Putting readouts together from descriptors and fragments that are lost, doubled and late.
 
-No I/O and no clock: frames go in, whole readouts come out in the order of their numbers, and
-what has to be asked for again is told to a callback.
+No I/O, no clock and no lock: parts go in, whole readouts come out in the order of their numbers.
+:mod:`focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
+when, is decided in :mod:`focalloop.host.board.repair`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from focalloop.firmware_sim.wire import Fragment, ResendRequest, WindowDescriptor
+from focalloop.host.board.repair import DESCRIPTOR_ONLY, Repairs
 
-AHEAD = 256
-"""Windows beyond the next one that are believed; no board's credit goes that far."""
-
-MOST_REPAIRS = 128
-"""Repairs asked for at a time; what is missing beyond is asked for when the line falls silent."""
-
-NOTHING_OF_IT = 2**32 - 1
-"""Offset beyond any readout: asks for the descriptor alone."""
+MAX_WINDOWS_AHEAD = 256
+"""Windows from the next one on that are accepted; no board's credit goes that far."""
 
 
 class Pieces:
@@ -29,14 +24,14 @@ class Pieces:
     Parameters
     ----------
     limit : int
-        Longest object believed, in bytes; a piece beyond it is ignored.
+        Largest object accepted, in bytes; a piece beyond it is ignored.
 
     Attributes
     ----------
     total : int or None
-        Length of the object, once known.
+        Length of the object in bytes, once known.
     front : int
-        End of the furthest piece that came.
+        End of the furthest piece that has come.
     """
 
     def __init__(self, limit: int) -> None:
@@ -49,7 +44,7 @@ class Pieces:
 
     @property
     def complete(self) -> bool:
-        """Whether every byte is there."""
+        """Whether every byte has come."""
         if self.total is None:
             return False
         return self.total == 0 or (self._starts == [0] and self._stops[0] >= self.total)
@@ -60,7 +55,7 @@ class Pieces:
         return self._data
 
     def expect(self, total: int) -> None:
-        """Say how long the object is."""
+        """Set the length of the object."""
         self.total = total
         if len(self._data) != total:
             kept = self._data[:total]
@@ -68,7 +63,7 @@ class Pieces:
             self._data[: len(kept)] = kept
 
     def put(self, offset: int, data: bytes) -> None:
-        """Take one piece."""
+        """Take a piece."""
         stop = offset + len(data)
         if stop > (self._limit if self.total is None else self.total):
             return
@@ -90,9 +85,9 @@ class Pieces:
         self._stops[first:last] = [stop]
 
     def holes(self, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
-        """Offset and length of every missing range from `start` to `stop`.
+        """Return offset and length of every missing range from `start` to `stop`.
 
-        Without `stop`, to the end where that is known, and else to :attr:`front`.
+        Without `stop`: to the end of the object if that is known, otherwise to :attr:`front`.
         """
         if stop is None:
             stop = self.front if self.total is None else self.total
@@ -102,40 +97,20 @@ class Pieces:
 
 
 class _Window:
-    """A window that is not complete yet."""
+    """A window of which something has come."""
 
     def __init__(self, limit: int) -> None:
         self.descriptor: WindowDescriptor | None = None
         self.pieces = Pieces(limit)
 
 
-@dataclass(eq=False)
-class _Repair:
-    """Something asked for again."""
-
-    request: ResendRequest
-    answered: bool = False
-    """The board sends it before anything new, and before what it answers to later."""
-
-    def brings(self, number: int, offset: int) -> bool:
-        """Whether a fragment is part of it."""
-        start, length = self.request.offset, self.request.length
-        within = start <= offset and (not length or offset < start + length)
-        return within and number == self.request.window
-
-
 class Assembler:
     """Readouts of consecutive windows.
-
-    A line keeps the order of what it does not lose. So a gap shows at once by what comes after it:
-    a later fragment, or a later window. And as a board sends what was asked for again in the order
-    asked, and before anything new, a repair that was lost too shows by what comes after its turn.
-    What is lost at the very end shows by silence, which the owner reports to :meth:`quiet`.
 
     Parameters
     ----------
     limit : int
-        Longest readout believed, in bytes.
+        Largest readout accepted, in bytes.
     resend : callable
         Asks the board for part of a window again; its answer is told to :meth:`answered`.
 
@@ -152,10 +127,8 @@ class Assembler:
         self.next: int | None = None
         self.lost = 0
         self._limit = limit
-        self._resend = resend
+        self._repairs = Repairs(self._missing, resend)
         self._windows: dict[int, _Window] = {}
-        self._edge = (0, 0)  # window and offset: all before has come or been asked for again
-        self._repairs: list[_Repair] = []
         self._ready: deque[tuple[WindowDescriptor, bytearray]] = deque()
 
     def begin(self, first: int) -> list[int]:
@@ -170,18 +143,16 @@ class Assembler:
         lost = [number for number in begun if self._windows.get(number) is not _LOST]
         self.lost += len(lost)
         self._windows.clear()
-        self._repairs.clear()
+        self._repairs.begin(first)
         self.next = first
-        self._edge = (first, 0)
         return lost
 
     def add_descriptor(self, descriptor: WindowDescriptor) -> bool:
-        """Take a window's announcement; whether it was news."""
+        """Take a window's descriptor. Whether it is the first of this window."""
         number = descriptor.window
-        if descriptor.total > self._limit or not self._expected(number):
+        if descriptor.total > self._limit or not self._expects(number):
             return False
-        if number > self._edge[0]:
-            self._reached(number, 0)
+        self._repairs.descriptor_arrived(number)
         window = self._window(number)
         if window is _LOST or window.descriptor is not None:
             return False
@@ -192,21 +163,12 @@ class Assembler:
 
     def add_fragment(self, fragment: Fragment) -> None:
         """Take a part of a readout."""
-        number, offset = fragment.window, fragment.offset
-        if offset + len(fragment.data) > self._limit or not self._expected(number):
+        number, offset, length = fragment.window, fragment.offset, len(fragment.data)
+        if offset + length > self._limit or not self._expects(number):
             return
         window = self._window(number)
-        if (number, offset) >= self._edge:
-            begins = number > self._edge[0] or self._edge[1] == 0
-            self._reached(number, offset)
-            self._edge = (number, offset + len(fragment.data))
-            if begins and window.descriptor is None:
-                self._ask(ResendRequest(number, NOTHING_OF_IT))
-        elif self._repairs:
-            for place, repair in enumerate(self._repairs):
-                if repair.brings(number, offset):
-                    self._ask_late(place)
-                    break
+        described = window.descriptor is not None
+        self._repairs.fragment_arrived(number, offset, length, described)
         if window is _LOST:
             return
         window.pieces.put(offset, fragment.data)
@@ -214,31 +176,25 @@ class Assembler:
             self._hand_out()
 
     def answered(self, request: ResendRequest) -> None:
-        """Note that the board sends next what was asked for, or did not take the request."""
-        for repair in self._repairs:
-            if repair.request is request:
-                repair.answered = True
+        """Note the board's answer to a request: it sends that next, or has refused it."""
+        self._repairs.answered(request)
 
-    def quiet(self, next_window: int) -> None:
-        """Ask again for everything missing, as nothing is on its way any more.
+    def nothing_under_way(self, next_window: int) -> None:
+        """Ask for everything missing, as nothing more will come by itself.
 
         Parameters
         ----------
         next_window : int
             The board has exposed every window below this number.
         """
-        if self.next is None:
-            return
-        stop = min(max(self._begun, next_window), self.next + AHEAD)
-        self._repairs.clear()
-        for number in range(self.next, stop):
-            self._ask_for(number, 0, None)
-        self._edge = max(self._edge, (stop, 0))
+        if self.next is not None:
+            stop = min(max(self._begun, next_window), self.next + MAX_WINDOWS_AHEAD)
+            self._repairs.nothing_under_way(self.next, stop)
 
     def give_up(self, number: int) -> bool:
-        """Mark a window lost: the board does not hold it any more. Whether that is news."""
+        """Mark a window lost, as the board no longer holds it. Whether it was not before."""
         window = self._windows.get(number)
-        if not self._expected(number) or window is _LOST or (window and window.pieces.complete):
+        if not self._expects(number) or window is _LOST or (window and window.pieces.complete):
             return False
         self.lost += 1
         self._windows[number] = _LOST
@@ -246,19 +202,19 @@ class Assembler:
         return True
 
     def take(self) -> list[tuple[WindowDescriptor, bytearray]]:
-        """Complete readouts since the last call, in order of their numbers."""
+        """Return the readouts completed since the last call, in order of their numbers."""
         ready = list(self._ready)
         self._ready.clear()
         return ready
 
     @property
     def _begun(self) -> int:
-        """Windows numbered below this have come, in part at least, or been asked for."""
-        number, offset = self._edge
+        """Windows below this number have come, at least in part, or have been asked for."""
+        number, offset = self._repairs.edge
         return number + (offset > 0 or number in self._windows)
 
-    def _expected(self, number: int) -> bool:
-        return self.next is not None and self.next <= number < self.next + AHEAD
+    def _expects(self, number: int) -> bool:
+        return self.next is not None and self.next <= number < self.next + MAX_WINDOWS_AHEAD
 
     def _window(self, number: int) -> _Window:
         window = self._windows.get(number)
@@ -266,50 +222,17 @@ class Assembler:
             window = self._windows[number] = _Window(self._limit)
         return window
 
-    def _reached(self, number: int, offset: int) -> None:
-        """Something new has come: ask for what lies between, and for repairs that are lost."""
-        self._ask_late(len(self._repairs))
-        assert self.next is not None
-        first, start = max(self._edge, (self.next, 0))
-        for between in range(first, number):
-            self._ask_for(between, start, None)
-            start = 0
-        if offset > start:
-            self._ask(ResendRequest(number, start, offset - start))
-        self._edge = (number, offset)
-
-    def _ask_late(self, count: int) -> None:
-        """Ask anew for what is missing of the first `count` repairs: their turn is over."""
-        if count == 0:
-            return
-        due, later = self._repairs[:count], self._repairs[count:]
-        self._repairs = [repair for repair in due if not repair.answered] + later
-        for repair in due:
-            request = repair.request
-            if repair.answered and self._expected(request.window):
-                stop = request.offset + request.length if request.length else None
-                self._ask_for(request.window, request.offset, stop)
-
-    def _ask_for(self, number: int, start: int, stop: int | None) -> None:
-        """Ask for what is missing of a window, to its end if no `stop` is given."""
-        window = self._window(number)
-        if window is _LOST:
-            return
-        pieces = window.pieces
+    def _missing(self, number: int, start: int, stop: int | None) -> list[ResendRequest]:
+        """Return requests for what has not come of a window, to its end if `stop` is None."""
+        window = self._windows.get(number, _UNSEEN)
+        if window is _LOST or not self._expects(number):
+            return []
+        holes = window.pieces.holes(start, stop)
+        requests = [ResendRequest(number, offset, length) for offset, length in holes]
         if stop is None and window.descriptor is None:
-            if start != NOTHING_OF_IT:
-                for offset, length in pieces.holes(start):
-                    self._ask(ResendRequest(number, offset, length))
-                start = max(start, pieces.front)
-            self._ask(ResendRequest(number, start))
-            return
-        for offset, length in pieces.holes(start, stop):
-            self._ask(ResendRequest(number, offset, length))
-
-    def _ask(self, request: ResendRequest) -> None:
-        if len(self._repairs) < MOST_REPAIRS:
-            self._repairs.append(_Repair(request))
-            self._resend(request)
+            rest = start if start == DESCRIPTOR_ONLY else max(start, window.pieces.front)
+            requests.append(ResendRequest(number, rest))
+        return requests
 
     def _hand_out(self) -> None:
         while self.next is not None:
@@ -324,3 +247,6 @@ class Assembler:
 
 _LOST = _Window(0)
 """Stands for a window that was given up."""
+
+_UNSEEN = _Window(0)
+"""Stands for a window of which nothing has come."""

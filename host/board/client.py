@@ -13,10 +13,8 @@ For example::
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
-from itertools import islice
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,13 +32,11 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     SceneRequest,
     StatusAnswer,
-    TimeSyncRequest,
 )
 from focalloop.host.board.driver import Driver
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
-from focalloop.host.errors import CaptureInterruptedError
 from focalloop.host.link.connection import State
 
 DEFAULT_BAUD = 921600
@@ -188,10 +184,7 @@ class Board:
 
     def time_sync(self) -> float:
         """Compare clocks; return board time minus ``time.monotonic`` in seconds."""
-        sent_s = time.monotonic()
-        request = TimeSyncRequest(int(sent_s * 1e6))
-        answer = self._driver.connection.request(MessageType.TIME_SYNC, request.pack())
-        return self._driver.clock_answered(sent_s, answer)
+        return self._driver.time_sync()
 
     def reset(self) -> None:
         """Restart the board; its ratio map is uploaded again, and a stream goes on."""
@@ -256,10 +249,8 @@ class Board:
         count : int, optional
             Windows wanted in all.
         """
-        driver = self._driver
-        with driver.reception(max(1, min(credit, self.info.held_windows)), count) as reception:
-            driver.start_stream(reception)
-            for readout in islice(driver.take(reception), count):
+        with closing(self._driver.stream(credit, count)) as readouts:
+            for readout in readouts:
                 yield self._window(readout)
 
     def dark_capture(self, level: int, count: int = 1) -> list[Window]:
@@ -313,12 +304,8 @@ class Board:
         windows: list[Window] = []
         while len(windows) < count:
             group = min(count - len(windows), self.info.held_windows)
-            with (
-                driver.reception(group, group) as reception,
-                suppress(CaptureInterruptedError),  # what did not come is taken again
-            ):
-                driver.start(reception, type_, body(group))
-                windows += map(self._window, driver.take(reception, group))
+            with closing(driver.capture(type_, body(group), group)) as readouts:
+                windows += map(self._window, readouts)  # what did not come is taken again
         return windows
 
     def _window(self, readout: Readout) -> Window:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 DRIFT = 1e-4
-"""How far two crystals may drift apart, in seconds a second: an old estimate ages by this."""
+"""How far two crystals may drift apart, in seconds per second: an old estimate ages by this."""
 
 
 class BoardClock:
     """Offset between the board's clock and the host's, from the quickest exchange.
 
-    The board read its clock at some time between sending and answer; taking the middle, the error
-    is at most half the round trip (Cristian, 1989), so the quickest exchange is the one to trust,
-    until drift has eaten its advantage.
+    The board reads its clock at some time between the request and its answer. Taking the middle of
+    the two, the error is at most half the round trip (F. Cristian, "Probabilistic clock
+    synchronization", Distributed Computing 3, 1989). So the quickest exchange counts, until the
+    drift since then outweighs a slower one's error.
 
     Attributes
     ----------
@@ -27,9 +28,17 @@ class BoardClock:
         self._at_s = 0.0
 
     def exchanged(self, sent_s: float, board_s: float, answered_s: float) -> float:
-        """Learn from one TIME_SYNC: host time before, board time, host time after.
+        """Learn from one TIME_SYNC exchange.
 
-        Returns the offset that is believed now.
+        Parameters
+        ----------
+        sent_s, board_s, answered_s : float
+            Host time before it, the board's time, and host time after it.
+
+        Returns
+        -------
+        float
+            The offset that is used from now on.
         """
         error_s = (answered_s - sent_s) / 2
         if self.offset_s is None or error_s <= self.error_s + DRIFT * (answered_s - self._at_s):

@@ -1,27 +1,30 @@
-"""The windows that did not arrive, by their numbers, and the user told of them now and then."""
+"""The windows that did not arrive; the user is told of them at most once per second.
+
+The link's threads add numbers; the consumer's thread reports the last ones when a stream ends.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-TOLD_EVERY_S = 1.0
-"""Least time between two sentences about lost windows."""
+REPORT_INTERVAL_S = 1.0
+"""Shortest time between two sentences about lost windows."""
 
-REMEMBERED = 100
-"""Lost windows that are remembered by their numbers, the latest of them."""
+MAX_NUMBERS_KEPT = 100
+"""Numbers of lost windows that are kept, the latest ones."""
 
-NAMED = 8
+MAX_NUMBERS_NAMED = 8
 """Numbers that one sentence names."""
 
 
 class LostWindows:
-    """What was lost of one board's windows.
+    """The windows of one board that are lost.
 
     Parameters
     ----------
     url : str
-        Of the board, for the sentences.
+        Where the board is, for the sentences.
     tell : callable
         Takes sentences for the user.
     """
@@ -29,13 +32,13 @@ class LostWindows:
     def __init__(self, url: str, tell: Callable[[str], None]) -> None:
         self._url = url
         self._tell = tell
-        self._numbers: deque[int] = deque(maxlen=REMEMBERED)
+        self._numbers: deque[int] = deque(maxlen=MAX_NUMBERS_KEPT)
         self._untold: list[int] = []
         self._told_s = 0.0
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Window numbers, the latest last; of very many only the latest `REMEMBERED`."""
+        """Their numbers, the latest last; of very many only the latest `MAX_NUMBERS_KEPT`."""
         return tuple(self._numbers)
 
     def add(self, numbers: Iterable[int]) -> None:
@@ -44,15 +47,17 @@ class LostWindows:
             self._numbers.append(number)
             self._untold.append(number)
 
-    def tell_in_time(self, now_s: float) -> None:
-        """Tell the user, unless the last sentence is not `TOLD_EVERY_S` old."""
-        if now_s >= self._told_s + TOLD_EVERY_S:
+    def tell_when_due(self, now_s: float) -> None:
+        """Tell the user, unless the last sentence is younger than `REPORT_INTERVAL_S`."""
+        if now_s >= self._told_s + REPORT_INTERVAL_S:
             self.tell(now_s)
 
     def tell(self, now_s: float) -> None:
-        """Tell the user of what was lost since the last sentence, if anything was."""
+        """Tell the user what has been lost since the last sentence, if anything has."""
         numbers, self._untold, self._told_s = self._untold, [], now_s
         if numbers:
-            named = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
+            named = ", ".join(map(str, numbers[:MAX_NUMBERS_NAMED]))
+            if len(numbers) > MAX_NUMBERS_NAMED:
+                named += ", ..."
             what = f"window{'s' * (len(numbers) > 1)} {named}"
-            self._tell(f"lost {what} of {self._url}: the board does not hold what did not arrive")
+            self._tell(f"lost {what} of {self._url}: the board no longer holds what did not arrive")

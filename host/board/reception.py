@@ -1,4 +1,7 @@
-"""Windows on their way from the link's thread, where they arrive, to the consumer's."""
+"""Readouts on their way from the link's threads, where they arrive, to the consumer's thread.
+
+The reader puts frames in and the consumer takes readouts out; one lock guards all of it.
+"""
 
 from __future__ import annotations
 
@@ -25,56 +28,66 @@ from focalloop.host.errors import CaptureError
 
 @dataclass(frozen=True)
 class Readout:
-    """A whole readout as it came off the line."""
+    """A whole readout as it came off the line.
+
+    Attributes
+    ----------
+    descriptor : WindowDescriptor
+        Number, time, map and kind of the window.
+    data : bytearray
+        Packed samples, in the order of the read plan.
+    board : HelloAnswer
+        What the board was when it sent them.
+    """
 
     descriptor: WindowDescriptor
     data: bytearray
     board: HelloAnswer
 
     def codes(self, count: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Return the samples, which are `count` by the read plan.
+        """Return the samples, of which the read plan has `count`.
 
         Raises
         ------
         CaptureError
-            The readout has another length: the two sides do not mean the same plan.
+            The readout has another length, so the two sides do not use the same plan.
         """
         if len(self.data) == count:
             return np.frombuffer(self.data, np.uint8)
         if len(self.data) == 2 * count:
             return np.frombuffer(self.data, "<u2").astype(np.uint16, copy=False)
         raise CaptureError(
-            f"window {self.descriptor.window} has {len(self.data)} bytes and its ratio map asks "
-            f"for {count} samples; board and host disagree, so update the older of the two"
+            f"window {self.descriptor.window} has {len(self.data)} bytes, but its ratio map asks "
+            f"for {count} samples: board and host disagree, so update the older of the two"
         )
 
 
 class Reception:
-    """Windows being received, for one consumer.
+    """One stream or capture being received, for one consumer.
 
-    The link's thread puts frames in, the consumer takes readouts out in order. A stream's credit
-    follows what was taken: never more than `credit` windows are on their way or waiting.
+    Never more than `credit` windows are on their way or waiting: :attr:`limit` grows as readouts
+    are taken.
 
     Parameters
     ----------
-    limit : int
-        Longest readout believed, in bytes.
+    largest : int
+        Largest readout accepted, in bytes.
     resend : callable
-        Asks the board for part of a window again.
+        Asks the board for part of a window again; called under the lock.
     credit : int
-        Windows that may be on their way.
+        Windows that may be on their way or waiting.
     count : int, optional
         Windows wanted in all; without it, no end.
     """
 
     def __init__(
         self,
-        limit: int,
+        largest: int,
         resend: Callable[[ResendRequest], None],
         credit: int,
         count: int | None = None,
     ) -> None:
-        self._assembler = Assembler(limit, resend)
+        self._assembler = Assembler(largest, resend)
         self._credit = credit
         self._left = count
         self._boards: dict[int, HelloAnswer] = {}
@@ -94,17 +107,17 @@ class Reception:
 
     @property
     def credit(self) -> int:
-        """Windows that may be on their way or waiting."""
+        """Windows that may be on their way or waiting, now that some have been taken."""
         return self._credit if self._left is None else min(self._credit, self._left)
 
     @property
     def limit(self) -> int:
-        """Windows numbered below this may be sent."""
+        """The board may send the windows below this number."""
         with self._arrived:
             return (self._assembler.next or 0) - len(self._readouts) + self.credit
 
     def begin(self, first: int) -> list[int]:
-        """Expect windows from number `first` on; return the unfinished ones, which are lost."""
+        """Expect windows from number `first` on; return the numbers that are lost by this."""
         with self._arrived:
             self._boards.clear()
             return self._assembler.begin(first)
@@ -116,7 +129,7 @@ class Reception:
             self._arrived.notify()
 
     def on_frame(self, frame: Frame, board: HelloAnswer) -> None:
-        """Take a WINDOW or READOUT frame from a board with these properties."""
+        """Take a WINDOW or READOUT frame from a board that is now as `board` says."""
         with self._arrived:
             if frame.type == MessageType.WINDOW:
                 descriptor = WindowDescriptor.unpack(frame.body)
@@ -126,18 +139,18 @@ class Reception:
                 self._assembler.add_fragment(Fragment.unpack(frame.body))
             self._collect()
 
-    def on_quiet(self, next_window: int) -> None:
-        """Nothing is on its way; the board has exposed every window below `next_window`."""
+    def on_nothing_under_way(self, next_window: int) -> None:
+        """Ask for all that is missing of the windows below `next_window`: it will not come."""
         with self._arrived:
-            self._assembler.quiet(next_window)
+            self._assembler.nothing_under_way(next_window)
 
     def on_answer(self, request: ResendRequest) -> None:
-        """Note that the board has answered a request to send something again."""
+        """Note that the board has answered a RESEND request."""
         with self._arrived:
             self._assembler.answered(request)
 
     def on_gone(self, number: int) -> bool:
-        """Give up a window: the board does not hold it any more. Whether that is news."""
+        """Give a window up, as the board no longer holds it. Whether it was not before."""
         with self._arrived:
             lost = self._assembler.give_up(number)
             self._collect()

@@ -1,8 +1,12 @@
-"""The scene behind a held window, fetched from an emulator: the truth that a preview shows."""
+"""The scene behind a window that an emulated board holds: the truth beside a preview.
+
+The user's thread fetches; the link's reader brings the fragments.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 
 from focalloop.firmware_sim.wire import Fragment, MessageType, SceneAnswer, SceneRequest
 from focalloop.host.board.assembly import Pieces
@@ -12,56 +16,61 @@ from focalloop.host.link.connection import Connection
 QUIET_S = 0.2
 """Silence after which the rest of a scene will not come."""
 
-ATTEMPTS = 3
-"""Times that a scene is asked for before it counts as undeliverable."""
+MAX_ATTEMPTS = 3
+"""Times that a scene is asked for before this fails."""
 
 
 class SceneFetcher:
-    """Asks for scenes, one at a time, and gathers their fragments."""
+    """Asks for scenes, one at a time, and gathers their fragments.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    connection : Connection
+        To ask over; whoever listens to it hands every fragment of a scene to `on_fragment`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._wanted: tuple[int, Pieces, threading.Condition] | None = None
         self._lock = threading.Lock()
 
-    def fetch(self, connection: Connection, request: SceneRequest, limit: int) -> bytearray:
-        """Return the scene that is asked for.
+    def fetch(self, request: SceneRequest, largest: int) -> bytearray:
+        """Return the scene behind a window.
 
         Parameters
         ----------
-        connection : Connection
-            To ask over; who reads from it hands every fragment of a scene to `on_fragment`.
         request : SceneRequest
-            Names the window.
-        limit : int
-            Most bytes that a scene can have.
+            Names the window and the slots.
+        largest : int
+            Size of the largest possible scene, in bytes.
 
         Raises
         ------
         BoardLostError
-            If it did not arrive whole in `ATTEMPTS` attempts, or the board is gone.
+            The scene did not arrive whole in `MAX_ATTEMPTS` attempts, or the board is gone.
         BoardError
-            If the board refuses.
+            The board refused.
         """
         with self._lock:
-            pieces, arrived = Pieces(limit), threading.Condition()
+            pieces, arrived = Pieces(largest), threading.Condition()
             self._wanted = request.window, pieces, arrived
             try:
-                for _ in range(ATTEMPTS):
-                    answer = connection.request(MessageType.SCENE, request.pack())
+                for _ in range(MAX_ATTEMPTS):
+                    answer = self._connection.request(MessageType.SCENE, request.pack())
                     with arrived:
                         pieces.expect(SceneAnswer.unpack(answer).total)
-                        while not pieces.complete and connection.quiet_s() < QUIET_S:
+                        while not pieces.complete and not self._line_is_quiet():
                             arrived.wait(QUIET_S)
                         if pieces.complete:
                             return pieces.data
             finally:
                 self._wanted = None
         raise BoardLostError(
-            f"the scene of window {request.window} did not arrive whole in {ATTEMPTS} attempts"
+            f"the scene of window {request.window} did not arrive whole in {MAX_ATTEMPTS} attempts"
         )
 
     def on_fragment(self, fragment: Fragment) -> None:
-        """Take a fragment of a scene; those of scenes that nobody waits for are dropped."""
+        """Take a fragment of a scene; it is dropped if nobody waits for that scene."""
         wanted = self._wanted
         if wanted is not None and wanted[0] == fragment.window:
             _, pieces, arrived = wanted
@@ -69,3 +78,6 @@ class SceneFetcher:
                 pieces.put(fragment.offset, fragment.data)
                 if pieces.complete:
                     arrived.notify()
+
+    def _line_is_quiet(self) -> bool:
+        return time.monotonic() - self._connection.last_byte_s >= QUIET_S

@@ -25,7 +25,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.errors import BoardLostError
 
 Submit = Callable[[MessageType, bytes], "Future[bytes]"]
-"""Sends a request without waiting, as :meth:`focalloop.host.link.link.Link.submit`."""
+"""Sends a request without waiting, as :meth:`focalloop.host.link.io_threads.Link.submit`."""
 
 Progress = Callable[[int, int], None]
 """Takes what is done and what there is to do."""

@@ -1,20 +1,28 @@
-"""A connection to one board that comes back by itself after the board vanished."""
+"""A connection to one board that is restored by itself after the board vanished.
+
+Threads. Requests come from any thread. The connection's own thread, the keeper
+(``focalloop-keep``), notices that the link has failed, opens the port again as soon as it can, and
+says HELLO; only the very first opening happens in the user's thread. The link's reader and writer
+(:mod:`focalloop.host.link.io_threads`) tell the listener of frames and time.
+
+Locks. ``_changed`` guards the state and the present link, and is not held during a callback.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, Protocol
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.wire import (
     LARGE_MAX_PAYLOAD,
     PROTOCOL_VERSION,
     ErrorCode,
-    Frame,
     HelloAnswer,
     HelloRequest,
     MessageType,
@@ -27,7 +35,7 @@ from focalloop.host.errors import (
     NotABoardError,
     VersionMismatchError,
 )
-from focalloop.host.link.link import Link
+from focalloop.host.link.io_threads import Link, LinkListener
 from focalloop.host.link.port import Port
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.25
@@ -37,20 +45,46 @@ RETRY_TIMEOUT_S = 1.0
 """Patience with a handshake after a vanished port opened again: the board may be booting."""
 
 SLOW_TIMEOUT_S = 30.0
-"""Patience with requests that a board does much for, such as an emulator opening a video."""
+"""Patience with requests that take a board long, such as opening a video in an emulator."""
+
+HANDOVER_TIMEOUT_S = 5.0
+"""Longest wait for the keeper to notice a failed link, or to agree on another payload."""
 
 State = Literal["connected", "lost", "closed"]
+
+
+class ConnectionListener(LinkListener, Protocol):
+    """What a connection tells its owner, beside what a link does."""
+
+    def on_hello(self, link: Link, hello: HelloAnswer) -> None:
+        """Bring the board, which has just answered HELLO, to the state that the owner wants.
+
+        Called in the keeper (at the first opening in the user's thread) before any other request
+        goes out over `link`: when a port was opened, and after :meth:`Connection.agree`, where
+        HELLO has only stopped what the board was doing. It may wait for answers.
+        """
+
+    def on_lost(self, reason: str) -> None:
+        """Note that the board has vanished. Called in the keeper."""
+
+
+def on_success(answer: Future[bytes], take: Callable[[bytes], object]) -> None:
+    """Have `take` called with the answer's body, in the link's reader, unless the request fails.
+
+    It runs before any frame that follows the answer.
+    """
+    answer.add_done_callback(lambda done: None if done.exception() else take(done.result()))
 
 
 def handshake(
     link: Link, url: str, timeout_s: float, max_payload: int = LARGE_MAX_PAYLOAD
 ) -> HelloAnswer:
-    """Say HELLO over a link, taking bodies of `max_payload` bytes, and return what the board is.
+    """Say HELLO over a link, accepting bodies of `max_payload` bytes; return what the board is.
 
     Raises
     ------
     NotABoardError
-        No answer that makes sense came in `timeout_s`.
+        No valid answer came within `timeout_s`.
     VersionMismatchError
         The board speaks another protocol version.
     """
@@ -64,16 +98,17 @@ def handshake(
             heard = "it is silent; check the board's power and firmware, and that this is its port"
         else:
             heard = (
-                f"it sent {link.bytes_in} bytes that answer nothing; "
+                f"it sent {link.bytes_in} bytes, none of them an answer; "
                 "check the baud rate, and that this is the board's port"
             )
         raise NotABoardError(f"no board answers at {url}: {heard}") from None
     except BoardLostError as error:
         raise NotABoardError(
-            f"{url} hung up before it said hello: {error}; close other programs that use it"
+            f"{url} closed the connection before it answered HELLO: {error}; close other programs "
+            "that use it"
         ) from None
     except WireError as error:
-        raise NotABoardError(f"what answers at {url} is no board: {error}") from error
+        raise NotABoardError(f"what answers at {url} is not a board: {error}") from error
     except BoardError as error:
         if error.code != ErrorCode.VERSION_MISMATCH:
             raise
@@ -91,30 +126,25 @@ def handshake(
 
 
 class Connection:
-    """Requests to a board at a URL, across openings of its port.
-
-    A thread of its own waits for the link to fail, opens the port again as soon as it can, and
-    calls `on_back` before anybody else's request goes out.
+    """Requests to the board at a URL, across openings of its port.
 
     Parameters
     ----------
-    url, baud : str or int
+    url : str
+        As for :class:`focalloop.host.link.port.Port`.
+    baud : int
         As for :class:`focalloop.host.link.port.Port`.
     timeout_s : float
         Patience with the first handshake and with every request.
     reconnect_timeout_s : float
         How long a request waits for a vanished board.
-    on_frame, on_status, on_tick : callable
-        As for :class:`focalloop.host.link.link.Link`.
-    on_lost : callable
-        Called with the reason when the board vanishes.
-    on_back : callable
-        Called with the link and HELLO, to bring the board's state up to date: after it came back,
-        and after :meth:`agree`, where HELLO has only stopped what the board did.
+    listener : ConnectionListener
+        Who is told of frames, of losses and of returns.
 
     Attributes
     ----------
     state : {'connected', 'lost', 'closed'}
+        Whether requests can be sent now, later, or never again.
     reconnects : int
         Times the board came back.
     """
@@ -125,12 +155,7 @@ class Connection:
         baud: int,
         timeout_s: float,
         reconnect_timeout_s: float,
-        *,
-        on_frame: Callable[[Frame, float], None],
-        on_status: Callable[[bytes], None],
-        on_tick: Callable[[float], None],
-        on_lost: Callable[[str], None],
-        on_back: Callable[[Link, HelloAnswer], None],
+        listener: ConnectionListener,
     ) -> None:
         self.state: State = "lost"
         self.reconnects = 0
@@ -138,22 +163,18 @@ class Connection:
         self._baud = baud
         self._timeout_s = timeout_s
         self._reconnect_timeout_s = reconnect_timeout_s
-        self._on_frame = on_frame
-        self._on_status = on_status
-        self._on_tick = on_tick
-        self._on_lost = on_lost
-        self._on_back = on_back
+        self._listener = listener
         self._changed = threading.Condition()
         self._due = threading.Event()  # the keeper has something to do
         self._max_payload = self._agreed_payload = LARGE_MAX_PAYLOAD
-        self._past = dict.fromkeys(_COUNTERS, 0)
+        self._past: Counter[str] = Counter()  # of the links before the present one
         self._link: Link | None = None
         self._lost_s = 0.0
         self._obstacle = ""
         self._keeper = threading.Thread(target=self._keep, name="focalloop-keep", daemon=True)
 
     def open(self) -> None:
-        """Open the port and greet the board; raises what went wrong."""
+        """Open the port and say HELLO; raises what went wrong."""
         self._connect(self._timeout_s)
         self._keeper.start()
 
@@ -168,12 +189,12 @@ class Connection:
         self._drop_link()
 
     def link(self) -> Link:
-        """Return the live link, waiting for a vanished board.
+        """Return the present link, waiting for a vanished board.
 
         Raises
         ------
         BoardLostError
-            It is not back after `reconnect_timeout_s`, or the connection was closed.
+            The board is not back after `reconnect_timeout_s`, or the connection was closed.
         """
         with self._changed:
             while self.state == "lost":
@@ -199,24 +220,30 @@ class Connection:
     ) -> bytes:
         """Send a request and wait for its answer, across a loss of the board.
 
-        `on_answer` takes the answer in the link's thread, before any frame that follows it. The
-        answer to a `slow` request may take :data:`SLOW_TIMEOUT_S`.
+        Parameters
+        ----------
+        type_ : MessageType
+            What is asked for.
+        body : bytes
+            The packed request.
+        on_answer : callable
+            Takes the answer first, in the link's reader: before any frame that follows it.
+        slow : bool
+            Whether the answer may take :data:`SLOW_TIMEOUT_S`.
 
         Raises
         ------
         BoardError
             The board refused.
         BoardLostError
-            The board did not answer, or is not back in time.
+            The board did not answer, or did not come back in time.
         """
         while True:
             link = self.link()
             try:
                 patience_s = SLOW_TIMEOUT_S if slow else self._timeout_s
                 answer = link.submit(type_, body, patience_s=patience_s, slow=slow)
-                answer.add_done_callback(
-                    lambda done: None if done.exception() else on_answer(done.result())
-                )
+                on_success(answer, on_answer)
                 return answer.result()
             except BoardLostError:
                 if not self.await_failure(link):
@@ -228,15 +255,27 @@ class Connection:
         return None if link is None else link.submit(type_, body, patience_s=self._timeout_s)
 
     def await_failure(self, link: Link) -> bool:
-        """Whether a request was lost because `link` failed, so that :meth:`link` has an heir.
+        """Wait until the keeper has noticed that `link` failed, so that :meth:`link` is a new one.
 
-        False where the link stands, and the board just did not answer.
+        Returns
+        -------
+        bool
+            False, at once, where the link works and the board only did not answer.
         """
         if link.failure is None and self._link is link and self.state == "connected":
             return False
         with self._changed:
-            self._changed.wait_for(lambda: self._link is not link or self.state != "connected", 5)
+            self._changed.wait_for(
+                lambda: self._link is not link or self.state != "connected", HANDOVER_TIMEOUT_S
+            )
         return True
+
+    def poll_status(self) -> Future[bytes] | None:
+        """Ask for STATUS now, for :meth:`ConnectionListener.on_status`; None while lost."""
+        answer = self.submit(MessageType.STATUS)
+        if answer is not None:
+            on_success(answer, self._listener.on_status)
+        return answer
 
     def give_up_link(self, reason: str) -> None:
         """Treat the board as lost, as when its boot id shows that it was reset."""
@@ -245,63 +284,62 @@ class Connection:
             link.fail(reason)
 
     def agree(self, max_payload: int) -> None:
-        """Have the board send, and take, bodies of `max_payload` bytes at most, soon.
+        """Have both sides send bodies of `max_payload` bytes at most, from the next HELLO on.
 
-        The keeper says HELLO anew, now and after every loss of the board.
+        The keeper says that HELLO soon, and the same after every loss of the board.
         """
         self._max_payload = max_payload
         self._due.set()
 
     def await_agreement(self) -> None:
-        """Wait until the board has answered to the latest :meth:`agree`, or is lost."""
+        """Wait until the latest :meth:`agree` has taken effect, or the board is lost."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._agreed_payload == self._max_payload or self.state != "connected", 5
+                lambda: self._agreed_payload == self._max_payload or self.state != "connected",
+                HANDOVER_TIMEOUT_S,
             )
 
-    def counters(self) -> dict[str, int]:
-        """Bytes, frames and repeats over every link so far."""
+    def counters(self) -> Counter[str]:
+        """Bytes, frames and repeats, as in :meth:`Link.counters`, over every link so far."""
         with self._changed:
-            totals = dict(self._past)
+            totals = self._past.copy()
             if self._link is not None:
-                _add(totals, self._link)
+                totals.update(self._link.counters())
             return totals
 
+    @property
     def round_trip_s(self) -> float | None:
-        """Smoothed time from a request to its answer on the present link."""
+        """Smoothed time from a request to its answer over the present link."""
         link = self._link
-        return None if link is None else link.session.round_trip_s
+        return None if link is None else link.round_trip_s
 
-    def quiet_s(self) -> float:
-        """Time since the last byte came in; endless while the board is lost."""
+    @property
+    def last_byte_s(self) -> float:
+        """When the last bytes came in over the present link; long ago while the board is lost."""
         link = self._link
-        return float("inf") if link is None else link.session.quiet_s(time.monotonic())
+        return float("-inf") if link is None else link.last_byte_s
 
     def _connect(self, timeout_s: float) -> None:
         with self._changed:
             if self._closed():
                 return
             self._agreed_payload = self._max_payload
-        link = Link(
-            Port(self._url, self._baud),
-            self._baud,
-            on_frame=self._on_frame,
-            on_status=self._on_status,
-            on_tick=self._on_tick,
-            on_failure=self._link_failed,
-        )
+        port = Port(self._url, self._baud)
+        link = Link(port, self._baud, self._listener, self._link_failed)
         try:
-            self._on_back(link, handshake(link, self._url, timeout_s, self._agreed_payload))
+            hello = handshake(link, self._url, timeout_s, self._agreed_payload)
+            self._listener.on_hello(link, hello)
         except BaseException:
             link.close()
             raise
         with self._changed:
-            if self._closed():
-                link.close()
-                return
-            self._link = link
-            self.state = "connected"
-            self._changed.notify_all()
+            closed = self._closed()
+            if not closed:
+                self._link = link
+                self.state = "connected"
+                self._changed.notify_all()
+        if closed:
+            link.close()
 
     def _closed(self) -> bool:
         return self.state == "closed"
@@ -321,7 +359,7 @@ class Connection:
         with self._changed:
             link, self._link = self._link, None
             if link is not None:
-                _add(self._past, link)
+                self._past.update(link.counters())
         if link is not None:
             link.close()
 
@@ -339,18 +377,19 @@ class Connection:
             with self._changed:
                 self._mark_lost()  # a link may fail before it was counted as connected
             self._drop_link()
-            self._on_lost(str((link and link.failure) or "the port failed"))
+            self._listener.on_lost(str((link and link.failure) or "the port failed"))
             self._reopen()
 
     def _greet_again(self, link: Link) -> None:
-        """Agree on another payload over a link that stands."""
+        """Agree on another payload over a link that works."""
         max_payload = self._max_payload
         if max_payload == self._agreed_payload:
             return
         try:
-            self._on_back(link, handshake(link, self._url, self._timeout_s, max_payload))
+            hello = handshake(link, self._url, self._timeout_s, max_payload)
+            self._listener.on_hello(link, hello)
         except FocalloopError as error:
-            link.fail(f"it did not agree on shorter frames ({error})")
+            link.fail(f"it did not agree on another length of frames ({error})")
         with self._changed:
             self._agreed_payload = max_payload
             self._changed.notify_all()
@@ -367,17 +406,3 @@ class Connection:
                 pause_s = min(RETRY_MAX_S, 2 * pause_s)
             else:
                 self.reconnects += 1
-
-
-def _add(totals: dict[str, int], link: Link) -> None:
-    for name, count in _COUNTERS.items():
-        totals[name] += count(link)
-
-
-_COUNTERS: dict[str, Callable[[Link], int]] = {
-    "bytes_in": lambda link: link.bytes_in,
-    "bytes_out": lambda link: link.bytes_out,
-    "frames_good": lambda link: link.session.decoder.good,
-    "frames_bad": lambda link: link.session.decoder.bad,
-    "repeats": lambda link: link.session.repeats,
-}

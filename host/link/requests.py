@@ -1,10 +1,12 @@
-"""Requests and answers over a byte stream, without any I/O: bytes in, bytes out, times given.
+"""The host's half of the request protocol, without any I/O: bytes in, bytes out, times given.
 
-The counterpart of :class:`focalloop.firmware_sim.virtual_board.board.VirtualBoard` on the host's
-side. A request keeps its sequence number and its very bytes however often it is sent, so that a
-board runs it once. A board answers in order, so a request is repeated at once when a later one is
-answered; else after a time that adapts to the round trips seen, as in RFC 6298. It grows slowly:
-what is lost here is lost to noise, not to a queue that wants relief.
+:class:`focalloop.host.link.io_threads.Link` calls everything here, under its lock. The other half
+is :class:`focalloop.firmware_sim.virtual_board.board.VirtualBoard`.
+
+A request keeps its sequence number and its very bytes however often it is sent, so that the board
+runs it once. The board answers in order, so a request is repeated at once when a later one is
+answered. Otherwise it is repeated after a time that adapts to the round trips seen, as in RFC 6298,
+but grows more slowly at each repeat: requests are lost to noise here, not to a congested queue.
 """
 
 from __future__ import annotations
@@ -32,49 +34,49 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.errors import BoardError, BoardLostError, NoAnswerError
 
 REPEAT_MIN_S, REPEAT_MAX_S = 0.1, 1.0
-"""Bounds of the time before a request is repeated: above a USB adapter's 16 ms and a scheduler's
-whims, below the silence after which the board counts as dead."""
+"""Bounds of the time before a request is repeated: longer than the latency of a USB adapter (16 ms)
+plus scheduling, and at most the silence after which the board counts as dead."""
 
 FIRST_REPEAT_S = 0.3
-"""Time before a repeat while no round trip has been seen."""
+"""Time before a repeat until a first round trip has been measured."""
 
 REPEAT_GROWTH = 1.5
-"""Factor on that time at each repeat, as the board may just be slow."""
+"""Factor on that time at each repeat, as the board may only be slow."""
 
 
 @dataclass
 class _Request:
-    """One request on its way."""
+    """A request that is waiting to be sent or to be answered."""
 
     type: MessageType
     sequence: int
-    line: bytes
+    encoded: bytes
     patience_s: float
     slow: bool
     answer: Future[bytes] = field(default_factory=Future)
     first_sent_s: float = 0.0
     turn_s: float = 0.0
-    """When its turn came: it had left, and what was sent before it had been answered."""
+    """When the board could begin on it: it had left, and all before it had been answered."""
     repeat_at_s: float = 0.0
-    sent: int = 0
+    times_sent: int = 0
     first_place: int = 0
     last_place: int = 0
-    """When it was first and last sent, counted in frames."""
+    """Places of its first and its latest copy among all the frames sent."""
 
 
-class Session:
-    """Requests to one board over one opening of the line.
+class RequestProtocol:
+    """Requests to one board over one opening of its port.
 
-    Not thread-safe: :class:`focalloop.host.link.link.Link` holds a lock around every call.
+    Not thread-safe: the caller holds a lock around every call.
 
     Parameters
     ----------
     on_frame : callable
-        Takes each frame that the board sent unasked.
+        Takes each frame that the board sent unasked, and the time.
     on_status : callable
-        Takes the body of each answer to the STATUS requests that an idle session sends by itself.
+        Takes the body of each answer to the STATUS requests that are sent when the line is idle.
     bytes_per_s : float
-        Line rate, from which the time that a request spends on the line is known.
+        Line rate, which tells how long a request takes to leave.
 
     Attributes
     ----------
@@ -83,12 +85,14 @@ class Session:
     repeats : int
         Requests sent again.
     max_in_flight : int
-        Requests sent and unanswered at a time; set from HELLO.
+        Requests that may be sent and unanswered at a time; set from HELLO.
     keep_alive : bool
-        Ask for STATUS when idle, and call the board dead when it stays silent. Off until HELLO has
-        been answered.
+        Whether to ask for STATUS when idle, and to call the board dead when it stays silent. Off
+        until HELLO has been answered.
     round_trip_s : float or None
         Smoothed time from a request to its answer.
+    last_byte_s : float
+        When the last bytes came in; 0 before the first.
     """
 
     def __init__(
@@ -103,21 +107,21 @@ class Session:
         self.max_in_flight = MAX_IN_FLIGHT
         self.keep_alive = False
         self.round_trip_s: float | None = None
+        self.last_byte_s = 0.0
         self._on_frame = on_frame
         self._on_status = on_status
         self._bytes_per_s = bytes_per_s
         self._variation_s = 0.0
         self._repeat_s = FIRST_REPEAT_S
-        # A random start keeps a stale answer of an earlier program from matching a request.
+        # A random start: a late answer to an earlier program's request must not match one of ours.
         self._sequence = random.randrange(0x10000)
         self._waiting: deque[_Request] = deque()
         self._in_flight: dict[int, _Request] = {}
         self._heard_s: float | None = None
-        self._bytes_s = 0.0
         self._place = 0
-        self._line_free_s = 0.0  # when all bytes given to the line have left, by its rate
-        self._asked_s = 0.0  # when the latest new request has left
-        self._noise_bytes = 0
+        self._line_free_s = 0.0  # when all bytes given to the line will have left, by its rate
+        self._asked_s = 0.0  # when the latest new request will have left
+        self._noise_bytes = 0  # since the last good frame
 
     def submit(
         self,
@@ -132,31 +136,32 @@ class Session:
         Parameters
         ----------
         type_ : MessageType
-            What is asked.
+            What is asked for.
         body : bytes
-            Packed request.
+            The packed request.
         patience_s : float
-            Time after which it fails, from its turn on: when it has left, by the line's rate, and
-            what was sent before it is answered.
+            Time after which the request fails, counted from its turn: when it has left, by the
+            line's rate, and everything sent before it has been answered.
         slow : bool
-            The board may be silent until it answers, and is not called dead for it.
+            Whether the board may be silent until it answers, without being called dead.
 
         Returns
         -------
         Future of bytes
-            The answer's body; or :class:`BoardError` for a refusal, :class:`NoAnswerError` after
-            the patience, :class:`BoardLostError` if the session ended.
+            The answer's body; or :class:`BoardError` for a refusal, :class:`NoAnswerError` when
+            the patience is over, :class:`BoardLostError` when the link has failed.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
-        line = Frame(type_, self._sequence, body).encode()
-        answer_s = 2 * DEFAULT_MAX_PAYLOAD / self._bytes_per_s  # it may wait behind a long frame
-        request = _Request(type_, self._sequence, line, patience_s + answer_s, slow)
+        encoded = Frame(type_, self._sequence, body).encode()
+        # The answer may have to wait behind a long frame.
+        answer_s = 2 * DEFAULT_MAX_PAYLOAD / self._bytes_per_s
+        request = _Request(type_, self._sequence, encoded, patience_s + answer_s, slow)
         self._waiting.append(request)
         return request.answer
 
     def receive(self, data: bytes, now_s: float) -> None:
-        """Take bytes off the line; hand out answers and unasked frames."""
-        self._bytes_s = now_s
+        """Take bytes from the line, and hand out the answers and unasked frames in them."""
+        self.last_byte_s = now_s
         self._noise_bytes += len(data)
         for frame in self.decoder.feed(data):
             self._heard_s = now_s
@@ -167,12 +172,12 @@ class Session:
                 self._on_frame(frame, now_s)
 
     def transmit(self, now_s: float) -> bytes:
-        """Bytes of the next frame that is due, or nothing.
+        """Return the bytes of the next frame that is due, or nothing.
 
         Raises
         ------
         BoardLostError
-            If the board has been silent for too long.
+            The board has been silent for too long.
         """
         if self._heard_s is None:
             self._heard_s = now_s
@@ -193,14 +198,14 @@ class Session:
                 continue
             request.first_sent_s = now_s
             self._in_flight[request.sequence] = request
-            line = self._send(request, now_s)
+            encoded = self._send(request, now_s)
             request.first_place = self._place
             self._asked_s = request.turn_s = self._line_free_s
-            return line
+            return encoded
         return b""
 
     def due_s(self) -> float:
-        """Time at which :meth:`transmit` next has something to do, if nothing is received."""
+        """Return when :meth:`transmit` next has something to do, if nothing is received."""
         if self._waiting and len(self._in_flight) < self.max_in_flight:
             return 0.0
         times = [request.repeat_at_s for request in self._in_flight.values()]
@@ -208,12 +213,8 @@ class Session:
             times.append(self._heard_s + STATUS_INTERVAL_S)
         return min(times, default=float("inf"))
 
-    def quiet_s(self, now_s: float) -> float:
-        """Time since the last byte came in."""
-        return now_s - self._bytes_s
-
     def fail(self, error: BoardLostError) -> None:
-        """End the session: every unanswered request fails with `error`."""
+        """Let every unanswered request fail with `error`."""
         unanswered = [*self._in_flight.values(), *self._waiting]
         self._in_flight.clear()
         self._waiting.clear()
@@ -222,25 +223,25 @@ class Session:
 
     def _send(self, request: _Request, now_s: float) -> bytes:
         self._place += 1
-        request.sent += 1
+        request.times_sent += 1
         request.last_place = self._place
-        self._line_free_s = max(self._line_free_s, now_s) + len(request.line) / self._bytes_per_s
+        sending_s = len(request.encoded) / self._bytes_per_s
+        self._line_free_s = max(self._line_free_s, now_s) + sending_s
         request.repeat_at_s = self._line_free_s + self._repeat_s
-        return request.line
+        return request.encoded
 
     def _answer(self, frame: Frame, now_s: float) -> None:
         request = self._in_flight.get(frame.sequence)
         if request is None or request.type != frame.type:
-            return  # the answer to a repeat, after the first answer came
+            return  # a second answer, to a repeat
         del self._in_flight[frame.sequence]
-        for other in self._in_flight.values():  # a board works in order
+        for other in self._in_flight.values():  # the board works in order
             if other.first_place > request.first_place:
                 other.turn_s = max(other.turn_s, now_s)
             elif other.last_place < request.first_place:  # it or its answer was lost
                 other.repeat_at_s = now_s
-        if (
-            request.sent == 1 and not request.slow
-        ):  # Karn: an answer to a repeated request tells no time
+        # An answer to a repeated request tells no round trip (Karn's algorithm).
+        if request.times_sent == 1 and not request.slow:
             self._learn(now_s - request.first_sent_s)
         if not frame.is_error:
             _succeed(request, frame.body)
@@ -264,15 +265,15 @@ class Session:
     def _keep_alive(self, now_s: float) -> None:
         if not self.keep_alive or self._heard_s is None:
             return
-        # Bytes of a long frame on a slow line are life too, but only as many as a frame can have.
+        # The bytes of a long frame on a slow line are signs of life too, up to the longest frame.
         busy = self._noise_bytes <= 2 * encoded_limit(LARGE_MAX_PAYLOAD)
-        alive_s = max(self._heard_s, self._bytes_s) if busy else self._heard_s
+        alive_s = max(self._heard_s, self.last_byte_s) if busy else self._heard_s
         if any(request.slow for request in self._in_flight.values()):
             return
-        # What is still on its way cannot be answered, and a board that is slow is not dead.
+        # A request that is still leaving cannot have been answered, and a slow board is not dead.
         silent_s = now_s - max(alive_s, self._asked_s)
         if silent_s > max(DEAD_AFTER_S, 2 * (self.round_trip_s or 0.0)):
-            raise BoardLostError(f"the board has not been heard for {now_s - alive_s:.1f} s")
+            raise BoardLostError(f"the board has been silent for {now_s - alive_s:.1f} s")
         if now_s - alive_s > STATUS_INTERVAL_S and not self._in_flight and not self._waiting:
             self.submit(MessageType.STATUS).add_done_callback(self._status_answered)
 
@@ -284,15 +285,15 @@ class Session:
 def _no_answer(request: _Request) -> NoAnswerError:
     return NoAnswerError(
         f"the board did not answer {request.type.name} in {request.patience_s:.1f} s "
-        f"(sent {request.sent} times)"
+        f"(sent {request.times_sent} times)"
     )
 
 
 def _succeed(request: _Request, body: bytes) -> None:
-    with suppress(InvalidStateError):  # the asker gave up meanwhile
+    with suppress(InvalidStateError):  # the asker has cancelled it
         request.answer.set_result(body)
 
 
 def _fail(request: _Request, error: Exception) -> None:
-    with suppress(InvalidStateError):  # the asker gave up meanwhile
+    with suppress(InvalidStateError):  # the asker has cancelled it
         request.answer.set_exception(error)

@@ -22,9 +22,10 @@ from focalloop.firmware_sim.wire import (
     WindowKind,
     encoded_limit,
 )
-from focalloop.host.board.assembly import AHEAD, MOST_REPAIRS, Assembler
+from focalloop.host.board.assembly import MAX_WINDOWS_AHEAD, Assembler
+from focalloop.host.board.repair import MAX_REPAIRS
 from focalloop.host.errors import BoardError, BoardLostError
-from focalloop.host.link.requests import Session
+from focalloop.host.link.requests import RequestProtocol
 from tests.support.board_bench import Bench, tile_map
 
 frames = st.builds(
@@ -64,10 +65,10 @@ def test_a_decoder_is_in_step_at_the_next_zero_byte(
 
 
 class Line:
-    """A session and a board in one thread and on one made-up clock, a bad cable between."""
+    """The protocol and a board in one thread and on one made-up clock, a bad cable between."""
 
     def __init__(self, to_board: Direction, to_host: Direction, seed: int) -> None:
-        self.session = Session(lambda frame, now_s: None)
+        self.protocol = RequestProtocol(lambda frame, now_s: None)
         self.board: VirtualBoard = Bench(ratio_map=tile_map()).board
         self.to_board = Pipe(to_board, f"{seed} to-board", Counter())
         self.to_host = Pipe(to_host, f"{seed} to-host", Counter())
@@ -75,11 +76,11 @@ class Line:
 
     def step(self, us: int = 5000) -> None:
         self.now_us += us
-        while data := self.session.transmit(self.now_us * 1e-6):
+        while data := self.protocol.transmit(self.now_us * 1e-6):
             self.to_board.put(data, self.now_us)
         self.board.receive(bytes(self.to_board.take(self.now_us)))
         self.to_host.put(self.board.poll(self.now_us, room=2048), self.now_us)
-        self.session.receive(bytes(self.to_host.take(self.now_us)), self.now_us * 1e-6)
+        self.protocol.receive(bytes(self.to_host.take(self.now_us)), self.now_us * 1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -89,10 +90,10 @@ def test_every_request_ends_on_any_line(
 ) -> None:
     line = Line(to_board, to_host, seed)
     body = HelloRequest(1024, "fuzz").pack()
-    requests = [line.session.submit(MessageType.HELLO, body, patience_s=3)]
+    requests = [line.protocol.submit(MessageType.HELLO, body, patience_s=3)]
     kinds = st.sampled_from([kind for kind in MessageType if kind != MessageType.CONFIGURE])
     for kind, request in data.draw(st.lists(st.tuples(kinds, st.binary(max_size=60)), max_size=12)):
-        requests.append(line.session.submit(kind, request, patience_s=3))
+        requests.append(line.protocol.submit(kind, request, patience_s=3))
     for _ in range(20_000):
         if all(request.done() for request in requests):
             break
@@ -104,14 +105,14 @@ def test_every_request_ends_on_any_line(
 
 @settings(max_examples=60, deadline=None)
 @given(lines, st.integers(0, 2**32))
-def test_a_session_takes_what_is_no_answer(pieces: list[bytes], seed: int) -> None:
+def test_frames_that_are_no_answer_do_no_harm(pieces: list[bytes], seed: int) -> None:
     line = Line(Direction(), Direction(), seed)
-    waiting = line.session.submit(MessageType.STATUS, patience_s=30)
+    waiting = line.protocol.submit(MessageType.STATUS, patience_s=30)
     for piece in pieces:
-        line.session.receive(piece, line.now_us * 1e-6)
-        line.session.transmit(line.now_us * 1e-6)
+        line.protocol.receive(piece, line.now_us * 1e-6)
+        line.protocol.transmit(line.now_us * 1e-6)
         line.now_us += 20_000
-    line.session.receive(b"\0", line.now_us * 1e-6)
+    line.protocol.receive(b"\0", line.now_us * 1e-6)
     # A frame of the fuzz that answers STATUS under the very number is an answer like any other.
     for _ in range(400):
         if waiting.done():
@@ -138,14 +139,14 @@ def test_an_assembler_is_bounded_whatever_windows_come(seed: int, count: int) ->
             case 2:
                 assembler.answered(rng.choice(asked))
             case 3:
-                assembler.quiet(number)
+                assembler.nothing_under_way(number)
             case _:
                 offset = rng.choice([0, rng.randrange(limit), rng.randrange(2**32)])
                 assembler.add_fragment(
                     Fragment(number, offset, rng.randbytes(rng.randrange(1, 99)))
                 )
-        assert len(assembler._windows) <= AHEAD
-        assert len(assembler._repairs) <= MOST_REPAIRS
+        assert len(assembler._windows) <= MAX_WINDOWS_AHEAD
+        assert len(assembler._repairs) <= MAX_REPAIRS
         assert all(len(window.pieces._data) <= limit for window in assembler._windows.values())
     for descriptor, data in assembler.take():
         assert len(data) == descriptor.total

@@ -104,7 +104,7 @@ def test_a_missing_end_shows_when_the_next_window_comes_or_the_line_is_quiet():
             put(assembler, part)
         assert board.asked == []
         if by_silence:
-            assembler.quiet(board.next)
+            assembler.nothing_under_way(board.next)
         else:
             put(assembler, next(iter(board.expose())))
         assert board.asked == [ResendRequest(FIRST, 800, 200)]
@@ -116,7 +116,7 @@ def test_windows_that_never_showed_are_asked_for():
     assembler.begin(FIRST)
     for _ in range(3):
         list(board.expose())
-    assembler.quiet(board.next)
+    assembler.nothing_under_way(board.next)
     assert board.asked == [ResendRequest(5), ResendRequest(6), ResendRequest(7)]
     for part in board.again():
         put(assembler, part)
@@ -188,9 +188,9 @@ def test_every_window_comes_out_exact_and_in_order(seed, total, payload, loss):
         if board.next - (assembler.next or 0) < board.held:
             carry(board.expose())
         carry(board.again(assembler))
-        assembler.quiet(board.next)
+        assembler.nothing_under_way(board.next)
     for _ in range(400):
-        assembler.quiet(board.next)
+        assembler.nothing_under_way(board.next)
         carry(board.again(assembler))
     assert [announced.window for announced, _ in taken] == list(range(FIRST, FIRST + 12))
     check(taken, total)

@@ -21,17 +21,17 @@ from focalloop.firmware_sim.wire import (
     StatusAnswer,
 )
 from focalloop.host.errors import BoardError, BoardLostError, NoAnswerError
-from focalloop.host.link.requests import Session
+from focalloop.host.link.requests import RequestProtocol
 
 HELLO = HelloRequest(1024, "test").pack()
 
 
 class Line:
-    """A session and a board in one thread and on one made-up clock, with a line between."""
+    """The protocol and a board in one thread and on one made-up clock, with a line between."""
 
     def __init__(self, damage=lambda data: data):
         self.unasked = []
-        self.session = Session(lambda frame, now_s: self.unasked.append(frame))
+        self.protocol = RequestProtocol(lambda frame, now_s: self.unasked.append(frame))
         self.board = VirtualBoard(
             SyntheticScene(8, 8), BoardSettings(profile=preset("paper")), new_boot_id=lambda: 7
         )
@@ -40,12 +40,12 @@ class Line:
         self.sent = []
 
     def step(self):
-        while data := self.session.transmit(self.now_s):
+        while data := self.protocol.transmit(self.now_s):
             self.sent.append(data)
             self.board.receive(self.damage(data))
         data = self.board.poll(int(self.now_s * 1e6))
         if data:
-            self.session.receive(self.damage(data), self.now_s)
+            self.protocol.receive(self.damage(data), self.now_s)
         self.now_s += 0.01
 
     def answer(self, request):
@@ -79,23 +79,23 @@ def mangler(seed, rate):
 
 def test_answers_come_back_to_their_requests():
     line = Line()
-    hello = HelloAnswer.unpack(line.answer(line.session.submit(MessageType.HELLO, HELLO)))
+    hello = HelloAnswer.unpack(line.answer(line.protocol.submit(MessageType.HELLO, HELLO)))
     assert hello.shape == (8, 8)
     requests = [
-        line.session.submit(MessageType.RESEND, ResendRequest(number).pack())
+        line.protocol.submit(MessageType.RESEND, ResendRequest(number).pack())
         for number in range(20)
     ]
     for number, request in enumerate(requests):
         with pytest.raises(BoardError, match=f"window {number} is not held"):
             line.answer(request)
-    assert line.session.repeats == 0
+    assert line.protocol.repeats == 0
 
 
 def test_a_refusal_is_an_error_with_code_and_words():
     line = Line()
-    line.answer(line.session.submit(MessageType.HELLO, HELLO))
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
     with pytest.raises(BoardError) as refused:
-        line.answer(line.session.submit(MessageType.ARM))
+        line.answer(line.protocol.submit(MessageType.ARM))
     assert refused.value.code is ErrorCode.NO_MAP
     assert "ARM" in str(refused.value)
     assert refused.value.text in str(refused.value)
@@ -103,16 +103,16 @@ def test_a_refusal_is_an_error_with_code_and_words():
 
 def test_no_more_requests_in_flight_than_the_board_takes():
     line = Line(damage=lambda data: b"")
-    line.session.max_in_flight = 3
+    line.protocol.max_in_flight = 3
     for _ in range(10):
-        line.session.submit(MessageType.STATUS)
+        line.protocol.submit(MessageType.STATUS)
     line.step()
     assert len(line.sent) == 3
 
 
 def test_a_silent_board_is_given_up_after_the_patience():
     line = Line(damage=lambda data: b"")
-    request = line.session.submit(MessageType.STATUS, patience_s=2.0)
+    request = line.protocol.submit(MessageType.STATUS, patience_s=2.0)
     with pytest.raises(NoAnswerError, match="STATUS"):
         line.answer(request)
     assert len(line.sent) > 2
@@ -121,26 +121,26 @@ def test_a_silent_board_is_given_up_after_the_patience():
 
 def test_a_board_that_dies_is_noticed_and_requests_fail():
     line = Line()
-    line.answer(line.session.submit(MessageType.HELLO, HELLO))
-    line.session.keep_alive = True
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
+    line.protocol.keep_alive = True
     for _ in range(300):  # the polls alone keep it alive
         line.step()
     line.damage = lambda data: b""
-    with pytest.raises(BoardLostError, match="not been heard"):  # noqa: PT012
+    with pytest.raises(BoardLostError, match="has been silent"):  # noqa: PT012
         for _ in range(200):
             line.step()
-    waiting = line.session.submit(MessageType.STATUS)
-    line.session.fail(BoardLostError("gone"))
+    waiting = line.protocol.submit(MessageType.STATUS)
+    line.protocol.fail(BoardLostError("gone"))
     with pytest.raises(BoardLostError, match="gone"):
         waiting.result(0)
 
 
 def test_a_board_may_take_its_time_for_a_slow_request():
     line = Line()
-    line.answer(line.session.submit(MessageType.HELLO, HELLO))
-    line.session.keep_alive = True
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
+    line.protocol.keep_alive = True
     poll, line.board.poll = line.board.poll, lambda now_us: b""
-    request = line.session.submit(MessageType.CONFIGURE, b"{}", patience_s=30, slow=True)
+    request = line.protocol.submit(MessageType.CONFIGURE, b"{}", patience_s=30, slow=True)
     for _ in range(500):
         line.step()
     line.board.poll = poll
@@ -149,22 +149,22 @@ def test_a_board_may_take_its_time_for_a_slow_request():
 
 def test_garbage_is_no_sign_of_life():
     line = Line()
-    line.answer(line.session.submit(MessageType.HELLO, HELLO))
-    line.session.keep_alive = True
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
+    line.protocol.keep_alive = True
     noise = random.Random(1)
     line.damage = lambda data: noise.randbytes(4000)
     with pytest.raises(BoardLostError):  # noqa: PT012
         for _ in range(400):
             line.step()
-            line.session.receive(noise.randbytes(2000), line.now_s)
+            line.protocol.receive(noise.randbytes(2000), line.now_s)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.0005, 0.001, 0.002]))
 def test_requests_survive_a_damaged_line(seed, rate):
     line = Line(mangler(seed, rate))
-    line.answer(line.session.submit(MessageType.HELLO, HELLO, patience_s=60))
-    statuses = [line.session.submit(MessageType.STATUS, patience_s=60) for _ in range(20)]
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO, patience_s=60))
+    statuses = [line.protocol.submit(MessageType.STATUS, patience_s=60) for _ in range(20)]
     for status in statuses:
         assert StatusAnswer.unpack(line.answer(status)).boot_id == 7
 
@@ -185,18 +185,18 @@ def test_requests_survive_a_damaged_line(seed, rate):
         max_size=12,
     )
 )
-def test_nothing_a_peer_sends_breaks_a_session(pieces):
+def test_nothing_a_peer_sends_breaks_the_protocol(pieces):
     line = Line()
     for piece in pieces:
-        line.session.receive(piece, line.now_s)
-    line.session.receive(b"\0", line.now_s)
-    answer = line.answer(line.session.submit(MessageType.HELLO, HELLO))
+        line.protocol.receive(piece, line.now_s)
+    line.protocol.receive(b"\0", line.now_s)
+    answer = line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
     assert HelloAnswer.unpack(answer).slots == 16
 
 
 def test_repeats_adapt_to_a_slow_line():
     line = Line()
-    line.answer(line.session.submit(MessageType.HELLO, HELLO))
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
     held = []
 
     def slow(data):
@@ -205,19 +205,19 @@ def test_repeats_adapt_to_a_slow_line():
         held[:] = [(at, late) for at, late in held if at > line.now_s]
         return due
 
-    receive, line.session.receive = line.session.receive, lambda data, now_s: None
+    receive, line.protocol.receive = line.protocol.receive, lambda data, now_s: None
     poll, line.board.poll = line.board.poll, lambda now_us: b""
     for _ in range(20):
-        request = line.session.submit(MessageType.STATUS, patience_s=5)
+        request = line.protocol.submit(MessageType.STATUS, patience_s=5)
         while not request.done():
             line.step()
             receive(slow(poll(int(line.now_s * 1e6))), line.now_s)
-    assert line.session.round_trip_s == pytest.approx(0.3, abs=0.05)
-    assert line.session.repeats <= 3
+    assert line.protocol.round_trip_s == pytest.approx(0.3, abs=0.05)
+    assert line.protocol.repeats <= 3
 
 
 def test_sequences_wrap_around(monkeypatch):
     monkeypatch.setattr(random, "randrange", lambda stop: stop - 1)
     line = Line()
-    line.answer(line.session.submit(MessageType.STATUS))
+    line.answer(line.protocol.submit(MessageType.STATUS))
     assert line.sent[-1] == Frame(MessageType.STATUS, 0).encode()

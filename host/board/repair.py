@@ -1,0 +1,195 @@
+"""When a part of a window is asked for again (RESEND): what has come, and when, decides it here.
+
+A line keeps the order of what it does not lose. So a gap shows at once by what comes after it: a
+later fragment, or a later window (:class:`Repairs`). Only what is lost at the very end does not;
+it shows by silence (:class:`SilenceWatch`).
+
+No I/O, no clock and no lock: :mod:`focalloop.host.board.assembly` calls :class:`Repairs`, under the
+lock of its reception, and :mod:`focalloop.host.board.streaming` calls :class:`SilenceWatch`, in the
+link's threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from focalloop.firmware_sim.wire import ResendRequest
+
+MAX_REPAIRS = 128
+"""Repairs under way at a time; what is missing beyond is asked for when the line falls silent."""
+
+DESCRIPTOR_ONLY = 2**32 - 1
+"""Offset beyond any readout: asks for a window's descriptor without its bytes."""
+
+QUIET_S = 0.05
+"""Silence that counts: it leads to a question at first, and after its answer to repairs."""
+
+
+@dataclass(eq=False)
+class _Repair:
+    """A part of a window that was asked for again and may not have come yet."""
+
+    request: ResendRequest
+    answered: bool = False
+    """The board sends it before anything new, and before what it answers to later."""
+
+    def covers(self, number: int, offset: int) -> bool:
+        """Whether a fragment is part of it."""
+        start, length = self.request.offset, self.request.length
+        within = start <= offset and (not length or offset < start + length)
+        return within and number == self.request.window
+
+
+class Repairs:
+    """Asks for what is missing as soon as something that was sent later arrives.
+
+    A board sends what was asked for again in the order asked, and before anything new. So a repair
+    that was lost itself shows too: by anything that comes after its turn.
+
+    Parameters
+    ----------
+    missing : callable
+        Takes a window's number and two offsets (the second None: the end of the window); returns
+        the requests for what has not arrived between them.
+    resend : callable
+        Sends a request to the board; its answer is told to :meth:`answered`.
+
+    Attributes
+    ----------
+    edge : (int, int)
+        Window and offset: everything before has arrived or has been asked for again.
+    """
+
+    def __init__(
+        self,
+        missing: Callable[[int, int, int | None], list[ResendRequest]],
+        resend: Callable[[ResendRequest], None],
+    ) -> None:
+        self.edge = (0, 0)
+        self._missing = missing
+        self._resend = resend
+        self._under_way: list[_Repair] = []
+
+    def __len__(self) -> int:
+        """Repairs under way."""
+        return len(self._under_way)
+
+    def begin(self, first: int) -> None:
+        """Forget all repairs; window `first` comes next."""
+        self._under_way.clear()
+        self.edge = (first, 0)
+
+    def descriptor_arrived(self, number: int) -> None:
+        """Ask for what should have come before this descriptor."""
+        if number > self.edge[0]:
+            self._advance(number, 0)
+
+    def fragment_arrived(self, number: int, offset: int, length: int, described: bool) -> None:
+        """Ask for what should have come before this fragment.
+
+        Parameters
+        ----------
+        number, offset, length : int
+            Window, place in it and size of the fragment.
+        described : bool
+            Whether the descriptor of its window has arrived.
+        """
+        if (number, offset) >= self.edge:
+            opens_window = number > self.edge[0] or self.edge[1] == 0
+            self._advance(number, offset)
+            self.edge = (number, offset + length)
+            if opens_window and not described:
+                self._ask(ResendRequest(number, DESCRIPTOR_ONLY))
+            return
+        for place, repair in enumerate(self._under_way):
+            if repair.covers(number, offset):
+                self._ask_for_overdue(place)
+                return
+
+    def answered(self, request: ResendRequest) -> None:
+        """Note the board's answer to a request: it sends that next, or has refused it."""
+        for repair in self._under_way:
+            if repair.request is request:
+                repair.answered = True
+
+    def nothing_under_way(self, first: int, stop: int) -> None:
+        """Ask for everything missing of the windows from `first` to below `stop`."""
+        self._under_way.clear()
+        for number in range(first, stop):
+            self._ask_for_missing(number)
+        self.edge = max(self.edge, (stop, 0))
+
+    def _advance(self, number: int, offset: int) -> None:
+        """Something new has come: no repair is under way any more, and what it skips is lost."""
+        self._ask_for_overdue(len(self._under_way))
+        first, start = self.edge
+        for skipped in range(first, number):
+            self._ask_for_missing(skipped, start)
+            start = 0
+        if offset > start:
+            self._ask(ResendRequest(number, start, offset - start))
+        self.edge = (number, offset)
+
+    def _ask_for_overdue(self, count: int) -> None:
+        """Ask anew for what is missing of the first `count` repairs, whose turn is over."""
+        overdue, later = self._under_way[:count], self._under_way[count:]
+        self._under_way = [repair for repair in overdue if not repair.answered] + later
+        for repair in overdue:
+            if repair.answered:
+                offset, length = repair.request.offset, repair.request.length
+                stop = offset + length if length else None
+                self._ask_for_missing(repair.request.window, offset, stop)
+
+    def _ask_for_missing(self, number: int, start: int = 0, stop: int | None = None) -> None:
+        for request in self._missing(number, start, stop):
+            self._ask(request)
+
+    def _ask(self, request: ResendRequest) -> None:
+        if len(self._under_way) < MAX_REPAIRS:
+            self._under_way.append(_Repair(request))
+            self._resend(request)
+
+
+class SilenceWatch:
+    """Finds out whether anything is still on its way, on a line that has fallen silent.
+
+    One silence may be a pause of the board or of this computer, after which everything comes by
+    itself. So the board is asked a question. An answer overtakes nothing: if silence follows it as
+    well, nothing is on its way.
+
+    Parameters
+    ----------
+    ask : callable
+        Asks the board for its status; returns the answer to come, or None if that cannot be now.
+        The answer is told to :meth:`answered`.
+    """
+
+    def __init__(self, ask: Callable[[], Future[Any] | None]) -> None:
+        self._ask = ask
+        self._question: Future[Any] | None = None
+        self._answered_s = 0.0
+
+    def answered(self, now_s: float) -> None:
+        """Note that the board has just answered a request for its status."""
+        self._answered_s = now_s
+
+    def nothing_under_way(self, last_byte_s: float, now_s: float) -> bool:
+        """Whether nothing more will come by itself; may ask the board. Call it repeatedly.
+
+        Parameters
+        ----------
+        last_byte_s : float
+            When the last bytes came in.
+        now_s : float
+            The time now.
+        """
+        if now_s - last_byte_s <= QUIET_S or (self._question and not self._question.done()):
+            return False
+        if last_byte_s <= self._answered_s:
+            self._answered_s = 0.0
+            return True
+        self._question = self._ask()
+        return False
