@@ -1,9 +1,9 @@
-"""What a ratio map's reads ask of converter, link and power, and whether the hardware gives it.
+"""What a ratio map's reads require of converter, link and power supply, and whether that suffices.
 
-A read falls due when its span ends, after a slot, and many fall due together. The value waits in
-its pixel, sampled, until the converter comes to it in the order of the read plan; codes wait in the
-board's memory until their window has ended and the link carries them. The schedule repeats with
-the window, so everything here is of the steady state. ``docs/schedule.md`` derives the figures.
+A read falls due after the slot in which its span ends, and many reads fall due together. The
+sampled value waits in its pixel until the converter reaches it in the order of the read plan; codes
+wait in the board's memory until their window has ended and the link carries them. The schedule
+repeats every window, and all figures describe that steady state. ``docs/schedule.md`` derives them.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from focalloop.firmware_sim.maps.defaults import (
 )
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import read_slots
-from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD, encoded_limit
-from focalloop.firmware_sim.wire.windows import FRAGMENT_OVERHEAD, WindowDescriptor
+from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
+from focalloop.firmware_sim.wire.windows import window_wire_bytes
 
-LEAST, MOST = 1e-15, 1e15
-"""Range of every rate and energy, so that no quotient of them leaves that of floats."""
+MIN_QUANTITY, MAX_QUANTITY = 1e-15, 1e15
+"""Range of every rate and energy, so that their quotients stay within the range of floats."""
 
 _ROUNDING = 1 + 1e-9
-"""What needs exactly the rate there is fits, whichever way the division was rounded."""
+"""Slack in comparisons: a demand equal to the given rate fits, however divisions were rounded."""
 
 
 class FeasibilityError(FocalloopError, ValueError):
-    """A rate, energy or map that no schedule can be judged for; the message says which."""
+    """A rate, energy or map for which no schedule can be computed; the message says which."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the sensor's surroundings can do.
+    """Rates and energy of the hardware around the sensor.
 
     Parameters
     ----------
     slot_rate_hz : float
-        Slots a second.
+        Slots per second.
     adc_rate_hz : float, optional
-        Conversions a second, of all converters together; None gives no verdict on them.
+        Conversions per second, of all converters together; None gives no verdict on them.
     link_rate_bytes_per_s : float, optional
-        Bytes the link carries a second (a baud rate / 10); None gives no verdict on it.
+        Bytes that the link carries per second (a baud rate / 10); None gives no verdict on it.
     bits : int
-        Bits a sample, 1..16; it travels as one byte up to 8, as two above.
+        Bits per sample, 1..16; up to 8 bits a sample travels as one byte, above as two.
     max_payload : int
         Longest frame body on the wire in bytes, 256..65535.
     joules_per_conversion : float
@@ -58,7 +58,7 @@ class Hardware:
     Raises
     ------
     FeasibilityError
-        A value is out of its range: rates and energy are `LEAST` to `MOST`.
+        A value is out of range: rates and energy are `MIN_QUANTITY` to `MAX_QUANTITY`.
     """
 
     slot_rate_hz: float = DEFAULT_SLOT_RATE_HZ
@@ -71,65 +71,49 @@ class Hardware:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not LEAST <= value <= MOST:
+            if value is not None and not MIN_QUANTITY <= value <= MAX_QUANTITY:
                 raise FeasibilityError(
-                    f"{field.name} is a number above 0, from {LEAST:g} to {MOST:g}, not {value:g}"
+                    f"{field.name} must be above 0, from {MIN_QUANTITY:g} to {MAX_QUANTITY:g}, "
+                    f"not {value:g}"
                 )
         if self.bits > 16:
-            raise FeasibilityError(f"a sample has 1 to 16 bits, not {self.bits}")
+            raise FeasibilityError(f"bits per sample must be 1 to 16, not {self.bits}")
         if not MIN_MAX_PAYLOAD <= self.max_payload <= 0xFFFF:
             raise FeasibilityError(
-                f"the longest frame body is {MIN_MAX_PAYLOAD} to 65535 bytes, "
+                f"the longest frame body must be {MIN_MAX_PAYLOAD} to 65535 bytes, "
                 f"not {self.max_payload}"
             )
 
     @property
     def bytes_per_sample(self) -> int:
-        """Bytes that a sample takes in a readout."""
+        """Bytes per sample in a readout."""
         return 1 if self.bits <= 8 else 2
 
 
 @dataclass(frozen=True)
 class Excess:
-    """Reads that a slot has too many: `over` of its `reads` do not get through within a slot."""
+    """A slot with too many reads: `over` of its `reads` are not done within one slot time."""
 
     slot: int
     reads: int
     over: int
 
 
-def wire_bytes(readout_bytes: int, max_payload: int) -> int:
-    """Most bytes on the line for one window: descriptor and fragments, framed and COBS coded.
-
-    COBS takes up to one byte in 254, fewer where the data has zeros. Answers to the host's
-    requests, 14 bytes and more a request, come on top.
-    """
-    data = max_payload - FRAGMENT_OVERHEAD
-    full, rest = divmod(readout_bytes, data)
-    bodies = [WindowDescriptor.LAYOUT.size] + ([rest + FRAGMENT_OVERHEAD] if rest else [])
-    return sum(_frame_bytes(body) for body in bodies) + full * _frame_bytes(max_payload)
-
-
-def _frame_bytes(body: int) -> int:
-    return encoded_limit(body) + 2  # the zero bytes around it
-
-
 @dataclass(frozen=True, eq=False)
 class Feasibility:
-    """The reads of one map, period after period, against one `Hardware`.
+    """The periodic reads of one map, compared with one `Hardware`; build it with `of`.
 
-    Make it with `of`. A verdict or figure that needs a rate not given is None.
+    Verdicts and figures that need a rate that was not given are None.
 
     Attributes
     ----------
     hardware : Hardware
     levels : tuple of int
-        Levels that the map has, ascending, without 0.
+        Levels above 0 that occur in the map, ascending.
     reads : ndarray of int64, shape (levels, T)
         Reads of each level that fall due after each slot.
     latest_phase : int
-        Slots after the window's end until the last read that covers it falls due; 0 unless
-        staggered.
+        Slots from the window's end until its last read falls due; 0 unless staggered.
     """
 
     hardware: Hardware
@@ -141,7 +125,16 @@ class Feasibility:
     def of(
         cls, ratio_map: RatioMap, hardware: Hardware, phases: NDArray[np.uint8] | None = None
     ) -> Feasibility:
-        """Count the reads of `ratio_map`, under `phases` (H, W) of `staggering`.
+        """Count the reads of a map.
+
+        Parameters
+        ----------
+        ratio_map : RatioMap
+            What is read.
+        hardware : Hardware
+            What reads it.
+        phases : ndarray of uint8, shape (H, W), optional
+            Phase of each pixel, from `staggering.stagger`; all 0 by default.
 
         Raises
         ------
@@ -163,8 +156,7 @@ class Feasibility:
                 row += int(count) * read_slots(slots, level, phase)
         return cls(hardware, levels, reads, 0 if phases is None else int(phases.max()))
 
-    # What is asked
-
+    # Demand
     @property
     def slots(self) -> int:
         """Slots in a window (T)."""
@@ -182,27 +174,27 @@ class Feasibility:
 
     @property
     def window_s(self) -> float:
-        """Length of a window, seconds."""
+        """Length of a window in seconds."""
         return self.slots / self.hardware.slot_rate_hz
 
     @property
     def mean_rate_hz(self) -> float:
-        """Reads a second, averaged over the window."""
+        """Reads per second, averaged over the window."""
         return self.reads_per_window / self.window_s
 
     @property
     def peak_rate_hz(self) -> float:
-        """Reads a second while the busiest slot's reads are taken within one slot time."""
+        """Reads per second if the busiest slot's reads are done within one slot time."""
         return int(self.reads_per_slot.max()) * self.hardware.slot_rate_hz
 
     @property
     def energy_j_per_window(self) -> float:
-        """Energy of a window's reads, joules."""
+        """Energy of a window's reads in joules."""
         return self.reads_per_window * self.hardware.joules_per_conversion
 
     @property
     def power_w(self) -> float:
-        """Power of the reads, watts."""
+        """Power of the reads in watts."""
         return self.energy_j_per_window / self.window_s
 
     # The converter
@@ -216,16 +208,16 @@ class Feasibility:
     def fits_adc_holding(self) -> bool | None:
         """Whether each read is converted before the same pixel's next one falls due.
 
-        It is enough where a pixel can hold one value for as long as its next exposure lasts.
+        That suffices if a pixel can hold one value while its next exposure lasts.
         """
         return _at_most(self.holding_rate_hz, self.hardware.adc_rate_hz)
 
     @cached_property
     def holding_rate_hz(self) -> float:
-        """Conversions a second that suffice where pixels hold their value through a span.
+        """Conversions per second that suffice if pixels hold their value for one span.
 
-        The reads of each run of slots must be done before the shortest span after its last slot is
-        over; a slot's reads count as done when all are, as levels are mixed in the read plan.
+        The reads of every run of slots must be done before the shortest span that follows its last
+        slot is over. A slot's reads count as done when all are, since the read plan mixes levels.
         """
         counts = np.tile(self.reads_per_slot, 2)
         need = self.reads_per_window / self.slots
@@ -244,21 +236,21 @@ class Feasibility:
 
     @property
     def slots_over_adc(self) -> list[Excess] | None:
-        """Slots whose reads are not all converted within a slot."""
+        """Slots whose reads are not all converted within one slot time."""
         return self._over(self._adc_per_slot)
 
     @cached_property
     def waiting(self) -> NDArray[np.float64] | None:
-        """Reads not yet converted (T,) as each slot ends, those just due among them.
+        """Unconverted reads (T,) as each slot ends, including those just due.
 
-        None without a converter, or where reads come faster than it ever takes them.
+        None without a converter rate, or if reads come faster than they are converted.
         """
         per_slot = self._adc_per_slot
         if per_slot is None or not _at_most(self.reads_per_window, per_slot * self.slots):
             return None
         waiting = np.zeros(self.slots)
         left = 0.0
-        for _ in range(2):  # as more come off than on in a window, the second is the steady state
+        for _ in range(2):  # reads are no more than conversions, so the second window is steady
             for slot, due in enumerate(self.reads_per_slot):
                 waiting[slot] = left + due
                 left = max(0.0, waiting[slot] - per_slot)
@@ -266,14 +258,14 @@ class Feasibility:
 
     @property
     def most_held_reads(self) -> int | None:
-        """Most reads that wait in their pixels for more than a slot, at one time."""
+        """Largest number of reads that at one time wait in their pixels for over a slot."""
         if self.waiting is None or self._adc_per_slot is None:
             return None
         return max(0, math.ceil(float(self.waiting.max()) / _ROUNDING - self._adc_per_slot))
 
     @property
     def longest_wait_s(self) -> float | None:
-        """Longest time from the end of a span to its read's conversion, seconds."""
+        """Longest time from the end of a span to the conversion of its read, in seconds."""
         if self.waiting is None or self.hardware.adc_rate_hz is None:
             return None
         return float(self.waiting.max()) / self.hardware.adc_rate_hz
@@ -287,53 +279,53 @@ class Feasibility:
 
     @property
     def bytes_per_window(self) -> int:
-        """Samples of one window, bytes."""
+        """Bytes of one window's samples."""
         return self.reads_per_window * self.hardware.bytes_per_sample
 
     @property
     def wire_bytes_per_window(self) -> int:
-        """The same on the line, framed: see `wire_bytes`."""
-        return wire_bytes(self.bytes_per_window, self.hardware.max_payload)
+        """Bytes of one window on the line, framed; see `window_wire_bytes`."""
+        return window_wire_bytes(self.bytes_per_window, self.hardware.max_payload)
 
     @property
     def link_needed_bytes_per_s(self) -> float:
-        """Bytes a second on the line that keep up with the sensor."""
+        """Bytes per second on the line that keep up with the sensor."""
         return self.wire_bytes_per_window / self.window_s
 
     @property
     def link_s(self) -> float | None:
-        """Time one window takes on the link, seconds."""
+        """Time that one window takes on the link, in seconds."""
         rate = self.hardware.link_rate_bytes_per_s
         return None if rate is None else self.wire_bytes_per_window / rate
 
     @property
     def fits_link(self) -> bool | None:
-        """Whether the link carries every window; else the board skips some."""
+        """Whether the link carries every window; otherwise the board skips some."""
         return _at_most(self.link_needed_bytes_per_s, self.hardware.link_rate_bytes_per_s)
 
     @property
     def link_reads_per_slot(self) -> float | None:
-        """Reads that the link carries in one slot time, framing taken off."""
+        """Reads that the link carries in one slot time, after the bytes of framing."""
         if self.link_s is None:
             return None
         return self.reads_per_window / (self.link_s * self.hardware.slot_rate_hz)
 
     @property
     def slots_over_link(self) -> list[Excess] | None:
-        """Slots in which more falls due than the link carries in a slot: those need the buffer."""
+        """Slots with more reads than the link carries in one slot time; they fill the buffer."""
         return self._over(self.link_reads_per_slot)
 
     @property
     def windows_carried(self) -> float | None:
-        """Largest share of the windows that can get through; the board skips the others."""
+        """Largest share of the windows that the link can carry; the board skips the others."""
         return None if self.link_s is None else min(1.0, self.window_s / self.link_s)
 
     @property
     def buffer_bytes(self) -> int | None:
-        """Most bytes of samples in the board's memory; None where the link does not keep up.
+        """Largest number of sample bytes in the board's memory; None if the link is too slow.
 
-        A window is sent when it has ended, as its descriptor tells its end, and the next one's
-        reads come in meanwhile; here as soon as they are due, which no converter is ahead of.
+        A window is sent once it has ended, because its descriptor states its end time. Meanwhile
+        the reads of the next window arrive: as soon as they are due, with the fastest converter.
         """
         carried = self.link_reads_per_slot
         if carried is None or not self.fits_link:
@@ -342,16 +334,16 @@ class Feasibility:
         held = np.cumsum(self.reads_per_slot) + np.maximum(self.reads_per_window - sent, 0)
         return math.ceil(float(held.max()) / _ROUNDING) * self.hardware.bytes_per_sample
 
-    # Both
+    # Converter and link together
 
     @property
     def keeps_up(self) -> bool:
-        """Whether neither converter nor link is known to be too slow, pixels holding values."""
+        """Whether neither the converter, with pixels that hold, nor the link is too slow."""
         return self.fits_adc_holding is not False and self.fits_link is not False
 
     @property
     def converted_after_s(self) -> float | None:
-        """From the end of a window to the conversion of the last read that covers it, seconds."""
+        """Seconds from the end of a window to the conversion of its last read."""
         if self.waiting is None or self.hardware.adc_rate_hz is None:
             return None
         queued = float(self.waiting[self.latest_phase - 1]) / self.hardware.adc_rate_hz
@@ -359,10 +351,10 @@ class Feasibility:
 
     @property
     def arrived_after_s(self) -> float | None:
-        """From the end of a window to its last read's arrival at the host, seconds.
+        """Seconds from the end of a window to the arrival of its last read at the host.
 
-        None without a link that keeps up, or with a converter that does not. An unknown converter
-        takes no time. A staggered window's last reads travel with the window after it.
+        None unless the link keeps up, or if the converter does not. A converter of unknown rate
+        counts as instant. The last reads of a staggered window travel with the next window.
         """
         if self.link_s is None or not self.keeps_up or not self.fits_link:
             return None
@@ -373,9 +365,10 @@ class Feasibility:
 
     @property
     def highest_slot_rate_hz(self) -> dict[str, float | None]:
-        """Highest slot rate for the converter as in `fits_adc`, `fits_adc_holding`, and the link.
+        """Highest slot rate at which each demand is met.
 
-        ``"all"`` is that of the latter two together, as in `keeps_up`.
+        ``"adc"`` as in `fits_adc`, ``"adc_holding"`` as in `fits_adc_holding`, ``"link"`` as in
+        `fits_link`, and ``"all"`` as in `keeps_up`.
         """
         rates = {
             "adc": (self.hardware.adc_rate_hz, self.peak_rate_hz),

@@ -1,7 +1,7 @@
 """Ratio maps as files: ``.npz`` for programs, indexed ``.png`` for people.
 
-Both are read as if an enemy had written them: sizes are checked before memory is taken, nothing
-is unpickled, and whatever is wrong becomes a `RatioMapError` of one sentence.
+Neither file is trusted: sizes are checked before memory is allocated, nothing is unpickled, and
+every defect becomes a `RatioMapError` of one sentence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from focalloop.firmware_sim.maps.ratio_map import (
 )
 
 MAX_FILE_BYTES = 1 << 27
-"""Largest file read; a map of `MAX_PIXELS` compresses to far less."""
+"""Largest file that is read; a map of `MAX_PIXELS` compresses to far less."""
 
 _MAX_ARRAY_BYTES = 1 << 28
 _DAMAGED_ZIP = (
@@ -39,24 +39,24 @@ _DAMAGED_ZIP = (
     struct.error,
     EOFError,
     OSError,
-    ValueError,  # an offset before the start, a name that is no UTF-8
+    ValueError,  # an offset before the start, a name that is not UTF-8
     OverflowError,
-    RuntimeError,  # an encrypted member, or a compression that zipfile does not know
+    RuntimeError,  # an encrypted member, or an unknown compression
 )
-"""What zipfile and the decompressors under it raise on bytes that are not theirs."""
+"""What zipfile and its decompressors raise on damaged data."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def save(ratio_map: RatioMap, path: Path) -> None:
-    """Write `ratio_map` to `path` in the format of its suffix, complete or not at all."""
+    """Write `ratio_map` to `path` in the format of its suffix, whole or not at all."""
     data = encode(ratio_map, path.suffix)
     with written_whole(path) as partial:
         partial.write_bytes(data)
 
 
 def load(path: Path, slots: int, level_set: tuple[int, ...]) -> RatioMap:
-    """Read the map in `path`; `slots` and `level_set` are what a PNG is read as."""
+    """Read the map in `path`; `slots` and `level_set` apply to a PNG."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -69,7 +69,7 @@ def load(path: Path, slots: int, level_set: tuple[int, ...]) -> RatioMap:
 
 
 def encode(ratio_map: RatioMap, suffix: str) -> bytes:
-    """Return the bytes of a file of that `suffix`, ``.npz`` or ``.png``."""
+    """Return the bytes of a file with `suffix` ``.npz`` or ``.png``."""
     match suffix.lower():
         case ".npz":
             return _encode_npz(ratio_map)
@@ -79,9 +79,9 @@ def encode(ratio_map: RatioMap, suffix: str) -> bytes:
 
 
 def decode(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap:
-    """Return the map in the bytes of a ``.npz`` or ``.png`` file, told apart by their content."""
+    """Return the map in a ``.npz`` or ``.png`` file; the content tells which of them it is."""
     if len(data) > MAX_FILE_BYTES:
-        raise RatioMapError(f"the file is above {MAX_FILE_BYTES >> 20} MiB, too large for a map")
+        raise RatioMapError(f"the file exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a map")
     if data.startswith(_PNG_SIGNATURE):
         return _decode_png(data, slots, level_set)
     if data.startswith(b"PK"):
@@ -109,7 +109,7 @@ def _decode_npz(data: bytes) -> RatioMap:
             missing = {"levels.npy", "T.npy"} - members.keys()
             if missing:
                 names = " and ".join(sorted(name.removesuffix(".npy") for name in missing))
-                raise RatioMapError(f"the .npz holds no {names}, which every ratio map has")
+                raise RatioMapError(f"the .npz lacks {names}, which every ratio map has")
             levels = _read_array(archive, members["levels.npy"])
             slots = _read_array(archive, members["T.npy"])
             if slots.size != 1 or slots.dtype.kind not in "iu":
@@ -124,7 +124,7 @@ def _decode_npz(data: bytes) -> RatioMap:
     except _DAMAGED_ZIP as error:
         raise RatioMapError(f"the .npz is truncated or damaged ({error})") from error
     if mask.dtype != np.uint8:
-        raise RatioMapError(f"the mask in the .npz is packed in uint8, not {mask.dtype}")
+        raise RatioMapError(f"the mask in the .npz must be packed in uint8, not {mask.dtype}")
     return ratio_map.with_packed_aperture(mask.tobytes())
 
 
@@ -138,7 +138,7 @@ def _level_set_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> t
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read one ``.npy`` member, believing neither the zip's sizes nor the array's header."""
+    """Read one ``.npy`` member; neither the zip's sizes nor the array's header are trusted."""
     name = member.filename.removesuffix(".npy")
     if member.file_size > _MAX_ARRAY_BYTES:
         raise RatioMapError(f"{name} in the .npz unpacks to {member.file_size} bytes: too large")
@@ -178,12 +178,12 @@ def _encode_png(ratio_map: RatioMap) -> bytes:
 def _decode_png(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap:
     from PIL import Image
 
-    # The signature, then the length and name of the first chunk, then its width and height:
-    # looked at before Pillow is, which only warns of many a decompression bomb.
+    # Width and height come after the signature and the length and name of the first chunk. They
+    # are checked before Pillow decodes, which only warns of some decompression bombs.
     width, height = struct.unpack_from(">II", data.ljust(24, b"\0"), 16)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise RatioMapError(
-            f"the PNG is {width}x{height} pixels, above the limit of {MAX_PIXELS} pixels"
+            f"the PNG has {width}x{height} pixels, above the limit of {MAX_PIXELS} pixels"
         )
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -205,7 +205,7 @@ def _decode_png(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap
         found = colour if alpha == 255 else f"{colour}, not fully opaque"
         wanted = ", ".join(f"{level} is #{bytes(_colour_of(level)).hex()}" for level in level_set)
         raise RatioMapError(
-            f"pixel (x={x}, y={y}) of the PNG has the colour {found}, which is no level's: "
+            f"pixel (x={x}, y={y}) of the PNG has the colour {found}, which is not a level: "
             f"{wanted}; paint without smoothing"
         )
     return RatioMap(levels, slots, level_set)

@@ -1,9 +1,9 @@
 """Ratio maps: how often each pixel of the array is measured in one window.
 
-A *window* is ``T`` frame slots. A pixel of *level* ``n`` is measured ``n`` times in it, back to
-back, each measurement integrating a *span* of ``L = T/n`` slots; level 0 is never measured. The
-map of all levels, and optionally a *coded aperture* that shuts single pixels in single slots, is
-the whole program of the sensor. See ``docs/concepts.md`` for the words and
+A *window* has ``T`` slots. A pixel of *level* ``n`` is measured ``n`` times per window, back to
+back, and each measurement integrates a *span* of ``L = T/n`` slots; level 0 is never measured. The
+levels of all pixels, and optionally a *coded aperture* that shuts single pixels in single slots,
+are the whole program of the sensor. See ``docs/concepts.md`` for the terms and
 ``docs/file-formats.md`` for the files and the packed form.
 """
 
@@ -31,9 +31,9 @@ from focalloop.firmware_sim.maps.tiles import continues, repeat, tile_of
 from focalloop.firmware_sim.pictures import png
 
 MAX_SIDE = 65535
-"""Largest height or width: both are sent as 16 bit."""
+"""Largest height or width: both are sent with 16 bits."""
 MAX_PIXELS = 1 << 26
-"""Largest map in pixels, so that a few hostile bytes cannot fill the memory."""
+"""Largest map in pixels: a few hostile bytes must not fill the memory."""
 LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
     0: (32, 32, 36),
     1: (62, 74, 137),
@@ -44,14 +44,14 @@ LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
 }
 """sRGB colour of each level in PNG files, on the page and in plots.
 
-Lightness rises with the level and no two are told apart by red against green alone.
+Lightness rises with the level, and no two levels differ only in red against green.
 """
 
 _PACKED_SHAPE = struct.Struct("<HHHH")
 
 
 class RatioMapError(FocalloopError, ValueError):
-    """A ratio map, its file or its packed form is not valid; the message says where and why."""
+    """A ratio map, its file or its packed form is invalid; the message says where and why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +61,19 @@ class RatioMap:
     Parameters
     ----------
     levels : array_like of int, shape (H, W)
-        Measurements a window of each pixel, all in `level_set`; H and W in 1..65535, at most
-        `MAX_PIXELS` in all. Kept as a read-only ``uint8`` copy.
+        Measurements per window of each pixel, all in `level_set`; H and W are 1..65535, with at
+        most `MAX_PIXELS` pixels. Kept as a read-only ``uint8`` copy.
     slots : int
-        Frame slots in a window (T), 1..255.
+        Slots per window (T), 1..255.
     level_set : tuple of int
-        Levels the sensor can run, ascending, at most 16, each above 0 a divisor of `slots`.
+        Levels that the sensor can run: ascending, at most 16, each above 0 a divisor of `slots`.
     aperture : array_like of bool, shape (T, H, W), optional
         Coded aperture ``B``: False shuts a pixel in a slot (CRL Eq. 2). None is always open.
 
     Raises
     ------
     RatioMapError
-        Says which of these does not hold, and for which pixel.
+        One of these does not hold; the message says which, and for which pixel.
     """
 
     levels: NDArray[np.uint8]
@@ -128,16 +128,30 @@ class RatioMap:
         slots: int = DEFAULT_SLOTS,
         level_set: Sequence[int] = DEFAULT_LEVEL_SET,
     ) -> RatioMap:
-        """Scatter levels over an array of `shape` (H, W), placed by `seed`.
+        """Scatter levels at random over an array.
 
-        `shares` are the relative numbers of pixels of each level, from 0; every level equally by
-        default. The counts are exact, to the rounding of one pixel.
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width in pixels.
+        shares : mapping of int to float, optional
+            Relative number of pixels of each level, 0 or more; equal by default. The counts are
+            exact up to the rounding of one pixel.
+        seed : int
+            Of the placement.
+        slots, level_set : int or sequence of int
+            As for `RatioMap`.
+
+        Raises
+        ------
+        RatioMapError
+            The shares or the size are invalid.
         """
         shares = dict.fromkeys(level_set, 1.0) if shares is None else shares
         weights = np.array([float(share) for share in shares.values()])
         if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
             raise RatioMapError(
-                f"shares of levels must be numbers from 0 with a positive sum, not {dict(shares)}"
+                f"shares of levels must be 0 or more, with a sum above 0, not {dict(shares)}"
             )
         height, width = _checked_shape(shape)
         bounds = np.rint(np.cumsum(weights) / weights.sum() * height * width).astype(np.int64)
@@ -200,7 +214,7 @@ class RatioMap:
 
     @cached_property
     def mean_level(self) -> float:
-        """Average measurements a pixel and window."""
+        """Average measurements per pixel and window."""
         return float(self.levels.mean(dtype=np.float64))
 
     @property
@@ -210,7 +224,7 @@ class RatioMap:
 
     @cached_property
     def tile(self) -> NDArray[np.uint8]:
-        """Smallest tile (h, w) of levels that repeats over the map; see `tiles`."""
+        """Smallest tile (h, w) of levels that repeats over the map; see `tile_of`."""
         return tile_of(self.levels)
 
     @cached_property
@@ -221,7 +235,7 @@ class RatioMap:
     def tiled_to(self, height: int, width: int) -> RatioMap:
         """Fit the map to an array of another size by repeating its tiles.
 
-        Levels and coded aperture may repeat with different periods; each goes on with its own.
+        Levels and coded aperture may have different periods; each continues with its own.
 
         Raises
         ------
@@ -235,29 +249,29 @@ class RatioMap:
             if tile is not None and not continues(tile.shape[-2:], self.shape, size):
                 raise RatioMapError(
                     f"the ratio map is for {_size(self.shape)} pixels and cannot be fitted to "
-                    f"{_size(size)}: {what} does not repeat a tile; use a map made for that size "
-                    "or a periodic one"
+                    f"{_size(size)}: {what} does not repeat a tile; use a periodic map or one made "
+                    "for that size"
                 )
         fitted = replace(self, levels=repeat(self.tile, *size), aperture=None)
         return fitted if tile is None else fitted.with_aperture_tile(tile)
 
     def with_aperture(self, aperture: ArrayLike | None) -> RatioMap:
-        """Return the same levels under another coded aperture (T, H, W), or under none."""
+        """Return the same levels with another coded aperture (T, H, W), or without one."""
         return replace(self, aperture=None if aperture is None else np.asarray(aperture))
 
     def with_aperture_tile(self, tile: ArrayLike) -> RatioMap:
-        """Return the same levels under `tile` (T, h, w), repeated from the top left corner."""
+        """Return the same levels with the aperture tile (T, h, w), repeated over the array."""
         array = np.asarray(tile)
         sides = _checked_shape((1, *array.shape)[-2:])
         checked = _checked_aperture(array, (self.slots, *sides))
         return self.with_aperture(repeat(checked, *self.shape))
 
     def with_packed_aperture(self, data: bytes) -> RatioMap:
-        """Return the same levels under the aperture that `pack_aperture` packed."""
+        """Return the same levels with the aperture that `pack_aperture` packed."""
         bits = self.slots * self.levels.size
         if len(data) != (bits + 7) // 8:
             raise RatioMapError(
-                f"a packed aperture of {self.slots} slots of {_size(self.shape)} pixels has "
+                f"a packed aperture of {self.slots} slots and {_size(self.shape)} pixels has "
                 f"{(bits + 7) // 8} bytes, not {len(data)}"
             )
         flat = np.unpackbits(np.frombuffer(data, np.uint8), count=bits, bitorder="little")
@@ -266,8 +280,8 @@ class RatioMap:
     def pack(self) -> bytes:
         """Pack the levels as the wire's map object (``docs/file-formats.md``, "Packed form").
 
-        ``<BB`` T and level count, the level set, ``<HHHH`` H, W, tile height and width, then the
-        tile's level *indices* row-major at 4 bits each, low nibble first.
+        ``<BB`` T and number of levels, the level set, ``<HHHH`` H, W, tile height and width, then
+        the tile's level *indices*, row-major with 4 bits each, low nibble first.
         """
         tile = self.tile
         index_of = np.zeros(256, dtype=np.uint8)
@@ -279,15 +293,15 @@ class RatioMap:
 
     @classmethod
     def unpack(cls, data: bytes, packed_aperture: bytes | None = None) -> RatioMap:
-        """Rebuild a map from `pack` and, if it has one, its aperture from `pack_aperture`.
+        """Rebuild a map from the bytes of `pack` and, optionally, of `pack_aperture`.
 
         Raises
         ------
         RatioMapError
-            `data` is truncated, has bytes left over, or describes no valid map.
+            `data` is truncated, too long, or does not describe a valid map.
         """
         if len(data) < 2 or len(data) < 2 + data[1] + _PACKED_SHAPE.size:
-            raise RatioMapError(f"a packed ratio map ends early, after {len(data)} bytes")
+            raise RatioMapError(f"a packed ratio map is truncated after {len(data)} bytes")
         slots, count = data[0], data[1]
         level_set = tuple(data[2 : 2 + count])
         _check_level_set(slots, level_set)
@@ -319,7 +333,7 @@ class RatioMap:
         return unpacked.with_packed_aperture(packed_aperture)
 
     def pack_aperture(self) -> bytes:
-        """Pack the coded aperture as the wire's mask object: (T, H, W) flat, 1 bit, LSB first.
+        """Pack the coded aperture as the wire's mask object: (T, H, W) flat, 1 bit each, LSB first.
 
         Raises
         ------
@@ -331,10 +345,10 @@ class RatioMap:
         return np.packbits(self.aperture.reshape(-1), bitorder="little").tobytes()
 
     def hash(self) -> bytes:
-        """SHA-256 (32 bytes) that names this map on both ends of a wire.
+        """Return the SHA-256 (32 bytes) that identifies this map on both ends of a wire.
 
-        Over T, level count, level set, ``<HH`` H and W, the full levels row-major one byte each,
-        then 0x00, or 0x01 and the packed aperture.
+        It covers T, the number of levels, the level set, ``<HH`` H and W, the levels of all pixels
+        row-major with one byte each, then 0x00, or 0x01 and the packed aperture.
         """
         digest = hashlib.sha256(self._packed_level_set())
         digest.update(struct.pack("<HH", *self.shape))
@@ -348,16 +362,18 @@ class RatioMap:
         return self.hash().hex()
 
     def save(self, path: str | Path) -> None:
-        """Write a ``.npz`` or ``.png`` file, by suffix, under a temporary name first.
+        """Write a ``.npz`` or ``.png`` file, by suffix, whole or not at all.
 
         Raises
         ------
         RatioMapError
-            Another suffix, or a PNG asked of a map that it cannot hold.
+            The suffix is another, or a PNG cannot hold this map.
+        WriteError
+            The file cannot be written.
         """
-        from focalloop.firmware_sim.maps import map_files as ratio_map_files
+        from focalloop.firmware_sim.maps import map_files
 
-        ratio_map_files.save(self, Path(path))
+        map_files.save(self, Path(path))
 
     @classmethod
     def load(
@@ -388,7 +404,7 @@ class RatioMap:
             There is no such map, the file is unreadable, too large or not a valid map, or the map
             cannot be fitted to `shape`.
         """
-        from focalloop.firmware_sim.maps import map_files as ratio_map_files
+        from focalloop.firmware_sim.maps import map_files
 
         if str(name_or_path) in NAMED_TILES:
             return cls.from_tile(NAMED_TILES[str(name_or_path)], shape or DEFAULT_SHAPE)
@@ -397,7 +413,7 @@ class RatioMap:
                 f"there is no ratio map {str(name_or_path)!r}: give a .npz or .png file, a named "
                 f"tile ({', '.join(NAMED_TILES)}), or take a bundle's: Bundle.load(name).ratio_map"
             )
-        loaded = ratio_map_files.load(Path(name_or_path), slots, tuple(level_set))
+        loaded = map_files.load(Path(name_or_path), slots, tuple(level_set))
         return loaded if shape is None else loaded.tiled_to(*shape)
 
     def _packed_level_set(self) -> bytes:
@@ -426,7 +442,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int]:
         )
     if height * width > MAX_PIXELS:
         size = _size((height, width))
-        raise RatioMapError(f"a ratio map of {size} is above the limit of {MAX_PIXELS} pixels")
+        raise RatioMapError(f"a ratio map of {size} exceeds the limit of {MAX_PIXELS} pixels")
     return height, width
 
 
@@ -442,7 +458,7 @@ def _checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np
         y, x = np.unravel_index(int(wrong.argmax()), array.shape)
         raise RatioMapError(
             f"pixel (x={x}, y={y}) of the ratio map has level {array[y, x]}; "
-            f"levels here are {', '.join(map(str, level_set))}"
+            f"the level set is {', '.join(map(str, level_set))}"
         )
     kept = np.array(array, dtype=np.uint8, order="C")
     kept.flags.writeable = False
@@ -457,12 +473,12 @@ def _checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np
             f"{shape}, not {array.shape}"
         )
     if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
-        raise RatioMapError("a coded aperture holds 0 (shut) and 1 (open) alone")
+        raise RatioMapError("a coded aperture may contain only 0 (shut) and 1 (open)")
     kept = np.array(array, dtype=np.bool_, order="C")
     kept.flags.writeable = False
     return kept
 
 
 def _size(shape: Sequence[int]) -> str:
-    """Width x height, as people name picture sizes."""
+    """Width x height, as picture sizes are written."""
     return f"{shape[1]}x{shape[0]}"

@@ -1,8 +1,8 @@
 """The read plan: which pixels are read after which slot, and in which order.
 
 Sensor and host both derive it from the ratio map, so a readout carries no addresses. After slot
-``t`` the pixels whose span ends there are read row by row, left to right; a readout is these
-reads, slot after slot.
+``t`` the pixels whose span ends there are read row by row, from left to right; a readout consists
+of these reads, slot after slot.
 """
 
 from __future__ import annotations
@@ -20,11 +20,21 @@ Sample = TypeVar("Sample", bound=np.generic)
 
 
 def read_slots(slots: int, level: int, phase: int = 0) -> NDArray[np.bool_]:
-    """After which slots (T,) a pixel of `level` above 0 is read: where one of its spans ends.
+    """Return after which slots a pixel is read: those in which one of its spans ends.
 
-    `phase`, 0..T/level - 1, is how many slots late its spans begin
-    (`focalloop.firmware_sim.maps.staggering`). Windows follow one another without pause, so the
-    span that a phase pushes over the end of the window is read early in the next one.
+    Parameters
+    ----------
+    slots : int
+        Slots per window (T).
+    level : int
+        Level of the pixel, above 0.
+    phase : int
+        Slots by which its spans begin late, 0..T/level - 1 (see the module `staggering`). A span
+        that thereby crosses the end of the window is read early in the next one.
+
+    Returns
+    -------
+    ndarray of bool, shape (T,)
     """
     ends: NDArray[np.bool_] = (np.arange(1, slots + 1) - phase) % (slots // level) == 0
     return ends
@@ -32,20 +42,20 @@ def read_slots(slots: int, level: int, phase: int = 0) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class ReadPlan:
-    """Order of the reads of one window; build it with `ReadPlan.of`.
+    """Order of the reads in one window; build it with `ReadPlan.of`.
 
     Attributes
     ----------
     shape : tuple of int
         Height and width of the array.
     slots : int
-        Frame slots in a window (T).
+        Slots per window (T).
     max_reads : int
-        Largest number of measurements a pixel can have: the largest level of the level set.
+        Largest number of measurements that a pixel can have: the largest level of the level set.
     slot_offsets : ndarray of int64, shape (T + 1,)
         The reads after slot ``t`` are ``slot_offsets[t]:slot_offsets[t + 1]``.
     pixel : ndarray of int32, shape (count,)
-        Flat index ``y * W + x`` of the pixel of each read, ascending inside a slot.
+        Flat index ``y * W + x`` of the pixel of each read, ascending within a slot.
     read : ndarray of uint8, shape (count,)
         Which of its pixel's measurements each read is, from 0.
     """
@@ -94,11 +104,11 @@ class ReadPlan:
 
     @property
     def reads_per_slot(self) -> NDArray[np.int64]:
-        """Reads after each slot (T,): what the link has to carry, and when."""
+        """Number of reads after each slot (T,)."""
         return np.diff(self.slot_offsets)
 
     def planes(self, readout: NDArray[Sample]) -> NDArray[Sample]:
-        """Sort readouts into one plane per measurement, zero where a pixel has fewer.
+        """Sort readouts into one plane per measurement; pixels with fewer measurements get zeros.
 
         Parameters
         ----------
@@ -113,11 +123,11 @@ class ReadPlan:
         Raises
         ------
         ValueError
-            The last axis has not `count` samples.
+            The last axis does not have `count` samples.
         """
         if readout.shape[-1:] != (self.count,):
             raise ValueError(
-                f"a readout of this plan has {self.count} samples, not {readout.shape[-1:]}"
+                f"a readout of this plan has {self.count} samples, not shape {readout.shape}"
             )
         height, width = self.shape
         planes = np.zeros((*readout.shape[:-1], self.max_reads * height * width), readout.dtype)
@@ -134,7 +144,9 @@ class ReadPlan:
         """
         expected = (self.max_reads, *self.shape)
         if planes.shape[-3:] != expected:
-            raise ValueError(f"planes of this plan end in {expected}, not {planes.shape[-3:]}")
+            raise ValueError(
+                f"planes of this plan have a shape that ends in {expected}, not {planes.shape}"
+            )
         flat: NDArray[Any] = planes.reshape(*planes.shape[:-3], -1)
         return flat[..., self._address]
 

@@ -1,11 +1,12 @@
-"""Staggered phases: pixels begin their spans in different slots, which flattens the reads.
+"""Staggered phases: pixels begin their spans in different slots, which spreads the reads.
 
-A pixel of *phase* ``s`` has spans ``s .. s + L - 1``, ``s + L .. s + 2L - 1`` and so on, each of
-its level's ``L = T/n`` slots, and is read after each. Only ``s < L`` differ. Exposures are back to
-back and windows follow one another, so the schedule stays periodic: as many reads a window, every
-slot in one span of the pixel, and, where ``s > 0``, a span over every window's end.
+A pixel of *phase* ``s`` has the spans ``s .. s + L - 1``, ``s + L .. s + 2L - 1`` and so on, each
+of its level's ``L = T/n`` slots, and is read after each. Only phases ``s < L`` differ. Exposures
+are back to back and windows follow one another, so the schedule stays periodic: there are as many
+reads per window as without phases, every slot lies in one span of the pixel, and, if ``s > 0``,
+one span crosses the end of every window.
 
-This is for planning: the wire protocol and the emulator know phase 0 alone. See
+This is for planning: the wire protocol and the emulator know only phase 0. See
 ``docs/schedule.md``.
 """
 
@@ -23,14 +24,19 @@ from focalloop.firmware_sim.maps.tiles import repeat
 
 
 def stagger(ratio_map: RatioMap) -> NDArray[np.uint8]:
-    """Choose the phase of every pixel so that the busiest slot has as few reads as can be.
+    """Choose the phase of every pixel so that the busiest slot has as few reads as possible.
 
     Phases repeat with a tile: that of the levels, repeated until no side is shorter than
-    ``sqrt(T)`` pixels, so that even a single level can spread over all slots. In it, pixel by pixel
-    from the shortest span to the longest, each takes the phase with the fewest reads so far in the
-    busiest of its slots, then the fewest in all of them. Where each span divides the next longer
-    one, as for levels that are powers of two, no choice of phases has a lower peak on whole tiles:
-    the slots' reads differ by one read of the tile at most.
+    ``sqrt(T)`` pixels, so that even a single level can spread over all slots. In that tile the
+    pixels choose one by one, from the shortest span to the longest: each takes the phase with the
+    fewest reads so far in the busiest of its slots, then the fewest in all of them. If each span
+    divides the next longer one, as for levels that are powers of two, no choice of phases has a
+    lower peak on whole tiles: the reads of any two slots differ by at most one read of the tile.
+
+    Parameters
+    ----------
+    ratio_map : RatioMap
+        Map whose reads are spread.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def stagger(ratio_map: RatioMap) -> NDArray[np.uint8]:
     for level in sorted(set(ratio_map.level_set) - {0}, reverse=True):
         span = slots // level
         by_phase = [read_slots(slots, level, phase) for phase in range(span)]
-        # A read under one phase adds nothing to the slots of another, so a heap holds the order.
+        # Phases of one level share no slots: a choice changes only its own entry of the heap.
         heap = [
             (int(load[after].max()), int(load[after].sum()), phase)
             for phase, after in enumerate(by_phase)
@@ -60,11 +66,11 @@ def stagger(ratio_map: RatioMap) -> NDArray[np.uint8]:
 
 
 def _phase_tile(ratio_map: RatioMap) -> NDArray[np.uint8]:
-    """Levels of the tile that phases repeat with."""
+    """Return the levels (h, w) of the tile with which the phases repeat."""
     tile = ratio_map.tile
-    least = isqrt(ratio_map.slots - 1) + 1  # sqrt(T), rounded up
+    min_side = isqrt(ratio_map.slots - 1) + 1  # sqrt(T), rounded up
     sides = (
-        min(size, side * ceil(least / side))
+        min(size, side * ceil(min_side / side))
         for side, size in zip(tile.shape, ratio_map.shape, strict=True)
     )
     return repeat(tile, *sides)

@@ -1,4 +1,4 @@
-"""Tiles: small patterns of levels or shutters that repeat over an array, and how to find them."""
+"""Tiles: small patterns of levels or open pixels that repeat over an array, and finding them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _OPEN = """
 """
 
 APERTURE_TILE: NDArray[np.bool_] = np.array(list("".join(_OPEN.split()))).reshape(16, 4, 4) == "1"
-"""Coded aperture ``(T, h, w)`` that repeats over an array; above, a line a slot, a group a row.
+"""Coded aperture ``(T, h, w)`` that repeats over an array.
 
-These are the draws below 1/2 of ``numpy.random.default_rng(seed).random((16, 4, 4))``, for the
-first seed from 0 on that opens every pixel in at least 4 slots and, in every slot, at least 4
-pixels; it is 0.
+Above, each line is a slot and each group a row. A pixel is open where
+``numpy.random.default_rng(0).random((16, 4, 4))`` is below 1/2; 0 is the first seed that opens
+every pixel in at least 4 slots and at least 4 pixels in every slot.
 """
 APERTURE_TILE.flags.writeable = False
 
@@ -42,8 +42,8 @@ APERTURE_TILE.flags.writeable = False
 def tile_of(planes: Planes) -> Planes:
     """Return the smallest tile ``(..., h, w)`` that repeats over `planes` ``(..., H, W)``.
 
-    It is anchored in the top left corner. A side without at least two whole periods counts as not
-    periodic: the tile has the planes' own size there.
+    It starts in the top left corner. A side without at least two whole periods counts as not
+    periodic: there the tile has the size of the planes.
     """
     height, width = planes.shape[-2:]
     tile_height = _smallest_period([planes[..., y, :].tobytes() for y in range(height)])
@@ -52,9 +52,9 @@ def tile_of(planes: Planes) -> Planes:
 
 
 def continues(tile: Sequence[int], shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether planes of `shape` (H, W), whose `tile_of` is of shape `tile`, can be of `wanted` too.
+    """Whether planes of `shape` (H, W), whose `tile_of` has the shape `tile`, fit `wanted` as well.
 
-    They can if they have a period along each side that differs.
+    They do if they are periodic along each side that differs.
     """
     sides = zip(tile, shape, wanted, strict=True)
     return all(new == own or period < own for period, own, new in sides)
@@ -67,7 +67,7 @@ def repeat(tile: Planes, height: int, width: int) -> Planes:
 
 
 def _smallest_period(lines: Sequence[bytes]) -> int:
-    """Return the smallest period of `lines`, or their number where less than two periods fit.
+    """Return the smallest period of `lines`, or their number if fewer than two periods fit.
 
     The borders are found as in Knuth, Morris and Pratt's string search, in linear time.
     """

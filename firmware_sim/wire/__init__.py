@@ -97,6 +97,7 @@ from focalloop.firmware_sim.wire.windows import (
     StreamStartRequest,
     WindowDescriptor,
     WindowNumber,
+    window_wire_bytes,
 )
 
 __all__ = [
@@ -155,4 +156,5 @@ __all__ = [
     "WireError",
     "decode_frame",
     "encoded_limit",
+    "window_wire_bytes",
 ]

@@ -1,4 +1,4 @@
-"""Messages that ask for windows, and that carry them."""
+"""Messages that request windows, and messages that carry them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from struct import Struct
 from typing import ClassVar, Self
 
 from focalloop.firmware_sim.wire.constants import MAP_HASH_PREFIX_BYTES, WindowKind
-from focalloop.firmware_sim.wire.framing import WireError
-from focalloop.firmware_sim.wire.layout import FixedBody, check_least, member, pack
+from focalloop.firmware_sim.wire.framing import WireError, encoded_limit
+from focalloop.firmware_sim.wire.layout import FixedBody, check_min_length, member, pack
 
 _FRAGMENT = Struct("<II")
 FRAGMENT_OVERHEAD = _FRAGMENT.size
@@ -32,12 +32,12 @@ class CaptureRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class StreamStartRequest(FixedBody):
-    """Send windows without end, as far as the credit goes.
+    """Send windows until stopped, as far as the credit goes.
 
     Attributes
     ----------
     credit : int
-        Windows that may be sent before the first STREAM_CREDIT: the stream's limit becomes the
+        Windows that may be sent before the first STREAM_CREDIT: the stream's limit starts as the
         first window's number plus this.
     """
 
@@ -48,7 +48,7 @@ class StreamStartRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class StreamCreditRequest(FixedBody):
-    """Raise the stream's limit; a lower one than before changes nothing.
+    """Raise the stream's limit; a limit lower than before changes nothing.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class WindowNumber(FixedBody):
     Attributes
     ----------
     window : int
-        Its number. Numbers start at 0 with every boot and grow by one a window sent.
+        Its number. Numbers start at 0 with every boot and grow by one per window read out.
     """
 
     window: int
@@ -87,8 +87,8 @@ class ResendRequest(FixedBody):
     offset : int
         First byte of the readout wanted.
     length : int
-        Bytes wanted; 0 asks for the descriptor and the readout from `offset` to its end, of which
-        nothing is left where `offset` is at the end or beyond.
+        Bytes wanted; 0 asks for the descriptor and the readout from `offset` to its end, which is
+        empty if `offset` is at the end or beyond.
     """
 
     window: int
@@ -113,11 +113,11 @@ class WindowDescriptor(FixedBody):
     kind : WindowKind
         What it was exposed to.
     level : int
-        Level of every pixel in dark and calibration captures, else 0: the active map holds.
+        Level of every pixel in dark and calibration captures; 0 under an uploaded map.
     map_hash : bytes
         First 8 bytes of the hash of the ratio map it was read under.
     skipped : int
-        Windows exposed and not read out, since the board started.
+        Windows that were exposed and not read out since the board started.
     """
 
     window: int
@@ -145,7 +145,7 @@ class Fragment:
     window : int
         Number of the window.
     offset : int
-        Where the data starts in the whole, in bytes.
+        Where the data starts in the readout or scene, in bytes.
     data : bytes
         One byte or more.
     """
@@ -161,19 +161,19 @@ class Fragment:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes."""
-        check_least(cls, body, _FRAGMENT.size + 1)
+        check_min_length(cls, body, _FRAGMENT.size + 1)
         window, offset = _FRAGMENT.unpack_from(body)
         return cls(window, offset, body[_FRAGMENT.size :])
 
 
 @dataclass(frozen=True, slots=True)
 class DarkCaptureRequest(FixedBody):
-    """Expose windows to no light, every pixel at one level.
+    """Expose windows to no light, with every pixel at one level.
 
     Attributes
     ----------
     level : int
-        Measurements a window, from the board's level set, not 0.
+        Measurements per window, from the board's level set, not 0.
     windows : int
         How many, 1..65535.
     """
@@ -186,12 +186,12 @@ class DarkCaptureRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class CalibrationCaptureRequest(FixedBody):
-    """Expose windows to even light, every pixel at one level.
+    """Expose windows to even light, with every pixel at one level.
 
     Attributes
     ----------
     level : int
-        Measurements a window, from the board's level set, not 0.
+        Measurements per window, from the board's level set, not 0.
     windows : int
         How many, 1..65535.
     light : float
@@ -207,7 +207,7 @@ class CalibrationCaptureRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class SceneRequest(FixedBody):
-    """Ask for the scene behind a held window (feature SCENE), some slots of it or all.
+    """Ask for some or all slots of the scene behind a held window (feature SCENE).
 
     Attributes
     ----------
@@ -216,7 +216,7 @@ class SceneRequest(FixedBody):
     first_slot : int
         First slot wanted.
     step : int
-        Slots from one wanted to the next, 1 or more.
+        Slots from one wanted slot to the next, 1 or more.
     """
 
     window: int
@@ -233,9 +233,22 @@ class SceneAnswer(FixedBody):
     Attributes
     ----------
     total : int
-        Bytes of it: ``(wanted slots, H, W)`` planes of one byte a pixel.
+        Bytes that follow: ``(wanted slots, H, W)`` planes of one byte per pixel.
     """
 
     total: int
 
     LAYOUT: ClassVar[Struct] = Struct("<I")
+
+
+def window_wire_bytes(readout_bytes: int, max_payload: int) -> int:
+    """Bound the bytes of one window on the line: descriptor and fragments, framed and encoded.
+
+    COBS takes at most one byte in 254, and fewer where the data has zeros. Answers to the host's
+    requests, at least 14 bytes each, are not included.
+    """
+    full, rest = divmod(readout_bytes, max_payload - FRAGMENT_OVERHEAD)
+    bodies = [WindowDescriptor.LAYOUT.size] + ([rest + FRAGMENT_OVERHEAD] if rest else [])
+    zeros = 2  # around each frame
+    bound = full * (encoded_limit(max_payload) + zeros)
+    return bound + sum(encoded_limit(body) + zeros for body in bodies)

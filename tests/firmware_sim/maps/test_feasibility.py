@@ -14,7 +14,6 @@ from focalloop.firmware_sim.maps.feasibility import (
     Feasibility,
     FeasibilityError,
     Hardware,
-    wire_bytes,
 )
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
@@ -204,7 +203,7 @@ def test_no_readout_takes_more_on_the_wire(length, payload):
         data = b"\xff" * min(payload - 8, length - offset)  # without zeros COBS is longest
         bodies.append(wire.Fragment(2**32 - 1, offset, data).pack())
     sent = sum(len(wire.Frame(wire.MessageType.READOUT, 65535, body).encode()) for body in bodies)
-    assert sent <= wire_bytes(length, payload) <= sent + len(bodies)
+    assert sent <= wire.window_wire_bytes(length, payload) <= sent + len(bodies)
 
 
 def test_the_memory_for_readouts_is_that_of_a_board_that_sends_whole_windows():

@@ -77,7 +77,7 @@ def test_a_wrong_colour_is_named_with_its_pixel(tmp_path):
 
 def test_a_colour_of_a_level_that_the_sensor_lacks_is_wrong(tmp_path):
     RatioMap.uniform(8, (2, 2)).save(tmp_path / "map.png")
-    with pytest.raises(RatioMapError, match="no level's"):
+    with pytest.raises(RatioMapError, match="not a level"):
         RatioMap.load(tmp_path / "map.png", slots=12, level_set=(0, 1, 2, 4))
 
 
@@ -164,8 +164,8 @@ ONE = np.ones((2, 2), np.uint8)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (npz(levels=ONE), "holds no T"),
-        (npz(T=16), "holds no levels"),
+        (npz(levels=ONE), "lacks T"),
+        (npz(T=16), "lacks levels"),
         (npz(levels=ONE, T=np.array([16, 16])), "T in the .npz is not one integer"),
         (npz(levels=ONE, T=16.0), "not integers"),
         (npz(levels=ONE.astype(float), T=16), "not integers"),

@@ -256,8 +256,8 @@ def test_damaged_packed_maps_are_refused_or_valid(ratio_map, data):
 @pytest.mark.parametrize(
     ("packed", "said"),
     [
-        (b"", "ends early"),
-        (b"\x10\x05\x00\x01", "ends early"),
+        (b"", "is truncated"),
+        (b"\x10\x05\x00\x01", "is truncated"),
         (bytes.fromhex("1001 01 ffff ffff 0100 0100 00"), "limit"),
         (bytes.fromhex("1001 01 0000 0100 0100 0100 00"), "1 to 65535"),
         (bytes.fromhex("1001 01 0100 0100 0200 0100 00"), "tile of 1x2"),
