@@ -103,9 +103,9 @@ class NoiseProfile:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise NoiseProfileError(f"{name} of a noise profile is a number, not {value!r}")
-            if not 0 <= value <= _LARGEST:
+            if not 0 <= value <= _MAX_PARAMETER:
                 raise NoiseProfileError(
-                    f"{name} of a noise profile is 0 to {_LARGEST:g}, not {value}"
+                    f"{name} of a noise profile is 0 to {_MAX_PARAMETER:g}, not {value}"
                 )
             object.__setattr__(self, name, float(value))
         if self.full_scale_dn == 0 or self.full_well == 0:
@@ -255,7 +255,7 @@ class NoiseProfile:
             raise NoiseProfileError(f"{path} is not a JSON noise profile ({error})") from error
 
 
-_LARGEST = 1e9
+_MAX_PARAMETER = 1e9
 """Of any parameter: far above sense, and its square is still a float32."""
 
 _NUMBERS = (

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from focalloop.firmware_sim.errors import FocalloopError
 
-MOST_PER_S = 1000.0
+MAX_TIMES_PER_S = 1000.0
 """Most often that something may happen; a finer grain than a line's pauses means nothing."""
 
 _UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
@@ -28,7 +28,7 @@ class Times:
     Attributes
     ----------
     per_s : float
-        How often, a second in the mean; above 0 and at most `MOST_PER_S`.
+        How often, a second in the mean; above 0 and at most `MAX_TIMES_PER_S`.
     even : bool
         Every ``1 / per_s`` seconds; else independently of one another (a Poisson process).
     """
@@ -37,9 +37,9 @@ class Times:
     even: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.per_s <= MOST_PER_S:
+        if not 0 < self.per_s <= MAX_TIMES_PER_S:
             raise FaultsError(
-                f"something happens more than 0 and at most {MOST_PER_S:g} times a second, "
+                f"something happens more than 0 and at most {MAX_TIMES_PER_S:g} times a second, "
                 f"not {self.per_s:g}"
             )
 

@@ -27,11 +27,11 @@ from focalloop.firmware_sim.scamp5.instructions import FREE_MASKS, Areg, Dreg, O
 from focalloop.firmware_sim.scamp5.machine import Machine
 from focalloop.firmware_sim.scamp5.program import Call, Program
 from focalloop.firmware_sim.scamp5.readout import Grid, Timing
-from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, LOWEST, Mode
+from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, MIN_LSB, Mode
 
 FULL_SCALE_LSB = 127
 """LSB of a full-window exposure of white: the half range that PIX has above its reset level."""
-MOST_GRIDS = 64
+MAX_TILE_CELLS = 64
 """Cells of the largest tile whose elements are scanned cell by cell instead of all."""
 
 _START_LEVEL, _LIGHT = Areg.A, Areg.B
@@ -160,7 +160,7 @@ class Exposure:
             for number, read in enumerate(self.reads)
         ]
         codes = np.concatenate(picked, axis=-1)
-        return (codes.astype(np.float32 if codes.dtype == np.float32 else np.int16)) + LOWEST
+        return (codes.astype(np.float32 if codes.dtype == np.float32 else np.int16)) + MIN_LSB
 
     def gain(self, dtype: DTypeLike) -> float:
         """LSB that one unit of a scene of `dtype` adds to PIX in one slot."""
@@ -244,7 +244,7 @@ def _grids(ratio_map: RatioMap, due: tuple[int, ...]) -> tuple[Grid, ...]:
     """Scan the elements due by the cells of the map's tile, or all where there is no small one."""
     height, width = ratio_map.shape
     tile = ratio_map.tile
-    if tile.size > MOST_GRIDS or np.isin(tile, due).all():
+    if tile.size > MAX_TILE_CELLS or np.isin(tile, due).all():
         return (Grid(0, 0, height - 1, width - 1),)
     rows, columns = np.nonzero(np.isin(tile, due))
     # Columns count from the right on the chip: the first of a cell's columns there is its last.

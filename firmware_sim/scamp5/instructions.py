@@ -135,8 +135,8 @@ _ANALOG = (Op.BUS, Op.WHERE, Op.SCAN)
 _WITH_TARGET = (Op.BUS, Op.OR, Op.NOR, Op.DNEWS, Op.REFRESH)
 _WITH_SOURCE = (Op.WHERE, Op.WHERE_DIGITAL, Op.DNEWS, Op.SCAN)
 _TWO_WORDS = (Op.PROP, Op.REFRESH)
-_MOST_SOURCES = {Op.BUS: 4, Op.WHERE: 3, Op.WHERE_DIGITAL: 3, Op.OR: 4, Op.NOR: 4}
-_MOST_TARGETS = {Op.BUS: 3, Op.OR: 4, Op.NOR: 4}
+_MAX_SOURCES = {Op.BUS: 4, Op.WHERE: 3, Op.WHERE_DIGITAL: 3, Op.OR: 4, Op.NOR: 4}
+_MAX_TARGETS = {Op.BUS: 3, Op.OR: 4, Op.NOR: 4}
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Instruction:
         without_target = self.op in _WITH_TARGET and not self.targets
         if without_target or (self.op in _WITH_SOURCE and not self.sources):
             raise Scamp5Error(f"{self} needs more registers")
-        for registers, most in ((self.targets, _MOST_TARGETS), (self.sources, _MOST_SOURCES)):
+        for registers, most in ((self.targets, _MAX_TARGETS), (self.sources, _MAX_SOURCES)):
             if len(registers) > most.get(self.op, 1):
                 raise Scamp5Error(f"{self} has more registers than one instruction can name")
             twice = [one.name for one in registers if registers.count(one) > 1]

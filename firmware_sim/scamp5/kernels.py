@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.scamp5.instructions import Areg, Dreg
-from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, HIGHEST, LOWEST, RESET_LEVEL
+from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, MAX_LSB, MIN_LSB, RESET_LEVEL
 
 i8, i16, i32 = np.int8, np.int16, np.int32
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
@@ -69,8 +69,8 @@ _kernel = numba.njit(nogil=True, cache=True)
 @_inner
 def _saturated(value: Any) -> Any:  # noqa: ANN401
     """Clip an int16 to int8."""
-    value = value if value < i16(HIGHEST) else i16(HIGHEST)
-    return i8(value if value > i16(LOWEST) else i16(LOWEST))
+    value = value if value < i16(MAX_LSB) else i16(MAX_LSB)
+    return i8(value if value > i16(MIN_LSB) else i16(MIN_LSB))
 
 
 @_inner
@@ -208,7 +208,7 @@ def _sample(
     for i in range(a, b):
         lit = charge[i] if charge[i] < top else top
         value = i16(i16(u32(u32(u32(lit) * gain + half) >> u32(GAIN_BITS))) + i16(RESET_LEVEL))
-        planes[_PIX, i] = i8(value if value < i16(HIGHEST) else i16(HIGHEST))
+        planes[_PIX, i] = i8(value if value < i16(MAX_LSB) else i16(MAX_LSB))
 
 
 @_inner
@@ -222,7 +222,7 @@ def _scan(
     b: np.uint64,
 ) -> None:
     for i in range(a, b):
-        scans[window, number, i] = u8(i16(planes[s, i]) - i16(LOWEST))
+        scans[window, number, i] = u8(i16(planes[s, i]) - i16(MIN_LSB))
 
 
 @_inner

@@ -21,8 +21,8 @@ from focalloop.firmware_sim.scamp5.instructions import (
 from focalloop.firmware_sim.scamp5.program import Program
 from focalloop.firmware_sim.scamp5.readout import Timing
 from focalloop.firmware_sim.scamp5.reference import (
-    HIGHEST,
-    LOWEST,
+    MAX_LSB,
+    MIN_LSB,
     Mode,
     ReferenceArray,
     TransferNoise,
@@ -119,10 +119,10 @@ class Machine:
         if register in (*SOURCES_ONLY, *NEIGHBOURS):
             raise Scamp5Error(f"{register.name} is a source and cannot be loaded")
         whole = self.mode is not Mode.INTEGER or not (values % 1).any()
-        bounded = self.mode is Mode.IDEAL or (values.min() >= LOWEST and values.max() <= HIGHEST)
+        bounded = self.mode is Mode.IDEAL or (values.min() >= MIN_LSB and values.max() <= MAX_LSB)
         if not (whole and bounded):
             raise Scamp5Error(
-                f"{register.name} holds {LOWEST} to {HIGHEST}, in integer mode whole; the plane "
+                f"{register.name} holds {MIN_LSB} to {MAX_LSB}, in integer mode whole; the plane "
                 f"has {values.min():g} to {values.max():g}"
             )
         self._array.analog[register.value] = values

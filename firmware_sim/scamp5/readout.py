@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.scamp5.instructions import Scamp5Error
 
-MOST_EVENTS = 4000
+MAX_EVENTS = 4000
 """Address events that one scan can give."""
 BLOCKS = 8
 """Blocks a side of the block means."""
@@ -126,8 +126,8 @@ def scan_events(
         Column and row of each, column by column; after the last one zeros, so that an event at
         (0, 0) looks like the end.
     """
-    if not 1 <= most <= MOST_EVENTS:
-        raise Scamp5Error(f"a scan gives 1 to {MOST_EVENTS} events, not {most}")
+    if not 1 <= most <= MAX_EVENTS:
+        raise Scamp5Error(f"a scan gives 1 to {MAX_EVENTS} events, not {most}")
     height, width = plane.shape
     if max(height, width) > 256:
         raise Scamp5Error(f"events have addresses of a byte, too short for {height}x{width}")

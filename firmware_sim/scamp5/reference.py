@@ -30,7 +30,7 @@ from focalloop.firmware_sim.scamp5.instructions import (
     Scamp5Error,
 )
 
-LOWEST, HIGHEST = -128, 127
+MIN_LSB, MAX_LSB = -128, 127
 """Range of an analog register, LSB of the 8-bit read-out."""
 RESET_LEVEL = -127
 """Of PIX, LSB: the lowest level that its negative copy in NEWS can hold."""
@@ -190,7 +190,7 @@ class ReferenceArray:
 
         float32 and exact in ideal mode, else uint8.
         """
-        value: NDArray[Any] = self.analog[areg.value] - LOWEST
+        value: NDArray[Any] = self.analog[areg.value] - MIN_LSB
         if self._mode is Mode.IDEAL:
             return value
         if self._mode is Mode.NOISY:
@@ -243,7 +243,7 @@ class ReferenceArray:
         value: NDArray[Any]
         if self._mode is Mode.INTEGER:
             value = np.sign(total) * ((2 * np.abs(total) + shares) // (2 * shares))
-            return value.clip(LOWEST, HIGHEST)
+            return value.clip(MIN_LSB, MAX_LSB)
         value = total / np.float32(shares)
         if self._mode is Mode.IDEAL:
             return value
@@ -252,7 +252,7 @@ class ReferenceArray:
         value += self._normals(Purpose.TRANSFER, self._transfers) * np.float32(noise.noise_lsb)
         value += np.float32(noise.share_lsb) if shares > 1 else np.float32(0)
         self._transfers += 1
-        return value.clip(LOWEST, HIGHEST)
+        return value.clip(MIN_LSB, MAX_LSB)
 
     def _write(self, targets: tuple[Register, ...], value: NDArray[np.bool_]) -> None:
         before = self.digital[Dreg.R0.value].copy()
@@ -284,13 +284,13 @@ class ReferenceArray:
             scaled, top = integer_gain(gain)
             lit = np.minimum(self.charge, top).astype(np.int64)
             pix[:] = np.minimum(
-                RESET_LEVEL + ((lit * scaled + (1 << (GAIN_BITS - 1))) >> GAIN_BITS), HIGHEST
+                RESET_LEVEL + ((lit * scaled + (1 << (GAIN_BITS - 1))) >> GAIN_BITS), MAX_LSB
             )
             return
         self.charge += light.astype(np.float32) * np.float32(gain)
         pix[:] = np.float32(RESET_LEVEL) + self.charge
         if self._mode is Mode.NOISY:
-            np.clip(pix, LOWEST, HIGHEST, out=pix)
+            np.clip(pix, MIN_LSB, MAX_LSB, out=pix)
 
     def _normals(self, purpose: Purpose, number: int) -> NDArray[np.float32]:
         drawn = np.empty(self.charge.size, np.float32)
@@ -308,7 +308,7 @@ _OPPOSITE = {
 
 def integer_gain(gain: float) -> tuple[int, int]:
     """Return the gain in `GAIN_BITS` binary places, and the charge from which PIX is full."""
-    return round(gain * 2**GAIN_BITS), min(65535, math.ceil((HIGHEST - LOWEST) / gain))
+    return round(gain * 2**GAIN_BITS), min(65535, math.ceil((MAX_LSB - MIN_LSB) / gain))
 
 
 def selected(pattern: int, shape: tuple[int, int]) -> NDArray[np.bool_]:

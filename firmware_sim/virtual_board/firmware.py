@@ -26,7 +26,7 @@ from focalloop.firmware_sim.wire import ErrorCode, MessageType
 FIRMWARE = "focalloop virtual board 0.1"
 """Firmware text in HELLO."""
 
-MAX_OBJECT = 16 << 20
+MAX_OBJECT_BYTES = 16 << 20
 """Longest upload in bytes: the aperture of a 2896x2896 array at 16 slots."""
 
 
@@ -71,7 +71,7 @@ class VirtualFirmware:
         self._settings = settings
         self._start_scene = scene
         self._open_scene = open_scene
-        self._uploads = UploadStore(MAX_OBJECT)
+        self._uploads = UploadStore(MAX_OBJECT_BYTES)
         self._logs: deque[wire.Log] = deque(maxlen=16)
         self._windows = WindowRequests(self.sensor, settings.level_set, self.payload)
         self._actions: dict[int, Callable[[bytes], bytes]] = {
@@ -166,7 +166,7 @@ class VirtualFirmware:
             level_set=settings.level_set,
             max_in_flight=wire.MAX_IN_FLIGHT,
             held_windows=wire.HELD_WINDOWS,
-            max_object=MAX_OBJECT,
+            max_object=MAX_OBJECT_BYTES,
             features=features,
             slot_rate_hz=settings.slot_rate_hz,
             name=settings.name,

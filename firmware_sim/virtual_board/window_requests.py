@@ -17,7 +17,7 @@ from focalloop.firmware_sim.wire import BoardState, ErrorCode, MessageType, Wind
 WINDOW_BUFFERS = 2
 """Windows read out and not yet sent: one on the line, one behind it."""
 
-LAST_WINDOW = 2**32 - 1
+MAX_WINDOW_NUMBER = 2**32 - 1
 """Window numbers stay below; a board that ran this long must be reset."""
 
 Message = tuple[MessageType, bytes]
@@ -138,7 +138,7 @@ class WindowRequests:
         credit = wire.StreamStartRequest.unpack(body).credit
         self._check_idle()
         self._active_map()
-        limit = min(self._sensor.next_window + credit, LAST_WINDOW)
+        limit = min(self._sensor.next_window + credit, MAX_WINDOW_NUMBER)
         return self._start(Run(limit, endless=True))
 
     def _stream_credit(self, body: bytes) -> bytes:
@@ -235,7 +235,7 @@ class WindowRequests:
 
     def _limit(self, count: int) -> int:
         limit = self._sensor.next_window + count
-        if count == 0 or limit > LAST_WINDOW:
+        if count == 0 or limit > MAX_WINDOW_NUMBER:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
                 f"{count} windows cannot be captured: ask for 1 to 65535"

@@ -17,8 +17,8 @@ from focalloop.firmware_sim.wire.constants import (
 from focalloop.firmware_sim.wire.framing import PROTOCOL_VERSION, WireError
 from focalloop.firmware_sim.wire.layout import (
     FixedBody,
-    check_least,
     check_length,
+    check_min_length,
     decode_text,
     member,
     pack,
@@ -55,7 +55,7 @@ class HelloRequest:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes."""
-        check_least(cls, body, cls.LAYOUT.size)
+        check_min_length(cls, body, cls.LAYOUT.size)
         protocol, max_payload = cls.LAYOUT.unpack_from(body)
         host, end = take_short(cls, body, cls.LAYOUT.size)
         check_length(cls, body, end)
@@ -161,12 +161,12 @@ class HelloAnswer:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes."""
-        check_least(cls, body, cls.HEAD.size)
+        check_min_length(cls, body, cls.HEAD.size)
         protocol, boot_id, payload, height, width, slots, bits, black, full = cls.HEAD.unpack_from(
             body
         )
         levels, at = take_short(cls, body, cls.HEAD.size)
-        check_least(cls, body, at + cls.TAIL.size)
+        check_min_length(cls, body, at + cls.TAIL.size)
         in_flight, held, max_object, features, rate = cls.TAIL.unpack_from(body, at)
         at += cls.TAIL.size
         texts = []
@@ -315,7 +315,7 @@ class Log:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes; bytes that are no UTF-8 are replaced, not refused."""
-        check_least(cls, body, 1)
+        check_min_length(cls, body, 1)
         return cls(member(LogLevel, body[0]), body[1:].decode(errors="replace"))
 
 
@@ -373,7 +373,7 @@ class ErrorAnswer:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes; bytes that are no UTF-8 are replaced, not refused."""
-        check_least(cls, body, cls.LAYOUT.size)
+        check_min_length(cls, body, cls.LAYOUT.size)
         (code,) = cls.LAYOUT.unpack_from(body)
         known = ErrorCode(code) if code in ErrorCode._value2member_map_ else code
         return cls(known, body[cls.LAYOUT.size :].decode(errors="replace"))

@@ -27,7 +27,7 @@ def check_length(kind: type, body: bytes, size: int) -> None:
         raise WireError(f"a {kind.__name__} of {len(body)} bytes should have {size}")
 
 
-def check_least(kind: type, body: bytes, size: int) -> None:
+def check_min_length(kind: type, body: bytes, size: int) -> None:
     """WireError unless `body` has `size` bytes or more."""
     if len(body) < size:
         raise WireError(f"a {kind.__name__} of {len(body)} bytes should have {size} or more")

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from focalloop.firmware_sim.wire.constants import HASH_BYTES, UploadKind
 from focalloop.firmware_sim.wire.framing import WireError
-from focalloop.firmware_sim.wire.layout import FixedBody, check_least, pack
+from focalloop.firmware_sim.wire.layout import FixedBody, check_min_length, pack
 
 _CHUNK = Struct("<BI")
 UPLOAD_CHUNK_OVERHEAD = _CHUNK.size
@@ -91,7 +91,7 @@ class UploadChunkRequest:
     @classmethod
     def unpack(cls, body: bytes) -> Self:
         """Body from its bytes."""
-        check_least(cls, body, _CHUNK.size)
+        check_min_length(cls, body, _CHUNK.size)
         kind, offset = _CHUNK.unpack_from(body)
         return cls(UploadKind(kind), offset, body[_CHUNK.size :])
 

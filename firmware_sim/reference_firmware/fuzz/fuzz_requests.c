@@ -24,7 +24,7 @@
 #include "fl_sha256.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
-enum { MOST_POLLS = 120 };
+enum { MAX_POLLS = 120 };
 
 static const uint8_t level_set[] = {0, 1, 2, 4, 8};
 static struct fl_identity identity = {
@@ -128,7 +128,7 @@ static void live(const uint8_t *bytes, size_t count)
 {
     line = bytes;
     line_length = count;
-    for (unsigned i = 0; i < MOST_POLLS && (fl_poll() || line_length > 0); i++)
+    for (unsigned i = 0; i < MAX_POLLS && (fl_poll() || line_length > 0); i++)
         ;
     line_length = 0;
 }

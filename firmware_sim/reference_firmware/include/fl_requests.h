@@ -8,12 +8,12 @@
 #include "fl_refusal.h"
 
 /* Longest text of HELLO. */
-enum { FL_LONGEST_NAME = 60 };
+enum { FL_MAX_NAME_BYTES = 60 };
 
 /* Longest HELLO answer: header, level set, tail, three texts with their lengths. */
 enum {
     FL_HELLO_BYTES = FL_HELLO_ANSWER_SIZE + 1 + FL_MAX_LEVELS + FL_HELLO_ANSWER_TAIL_SIZE
-                     + 3 * (1 + FL_LONGEST_NAME)
+                     + 3 * (1 + FL_MAX_NAME_BYTES)
 };
 
 void fl_requests_start(const struct fl_identity *board);

@@ -25,7 +25,7 @@ void fl_commit_begin(const uint8_t *body);
 bool fl_commit_step(fl_refusal *refusal, uint8_t *answer, uint32_t *length);
 
 /* Longest object taken, in bytes. */
-uint32_t fl_longest_upload(void);
+uint32_t fl_max_upload_bytes(void);
 
 /* Kind of the upload begun last and not committed, 0 where there is none, and its next byte. */
 unsigned fl_upload_latest(uint32_t *next_offset);

@@ -50,7 +50,7 @@ static uint16_t unasked;         /* sequence number of the next frame that answe
 
 static bool is_name(const char *text)
 {
-    return fl_length(text) <= FL_LONGEST_NAME;
+    return fl_length(text) <= FL_MAX_NAME_BYTES;
 }
 
 static bool fits(const struct fl_identity *identity)

@@ -68,7 +68,7 @@ static uint32_t put_identity(uint8_t *body)
     at += board->level_count;
     at[FL_HELLO_ANSWER_TAIL_MAX_IN_FLIGHT] = FL_IN_FLIGHT;
     at[FL_HELLO_ANSWER_TAIL_HELD_WINDOWS] = FL_HELD_WINDOWS;
-    fl_put32(at + FL_HELLO_ANSWER_TAIL_MAX_OBJECT, fl_longest_upload());
+    fl_put32(at + FL_HELLO_ANSWER_TAIL_MAX_OBJECT, fl_max_upload_bytes());
     fl_put32(at + FL_HELLO_ANSWER_TAIL_FEATURES, board->features);
     fl_put_float(at + FL_HELLO_ANSWER_TAIL_SLOT_RATE_HZ, (float)board->slot_rate_hz);
     at = put_text(at + FL_HELLO_ANSWER_TAIL_SIZE, board->name);

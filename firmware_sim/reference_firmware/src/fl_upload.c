@@ -4,9 +4,9 @@
 #include "fl_maps.h"
 
 /* Chunks fill the payload, and no payload is below FL_MIN_MAX_PAYLOAD. */
-enum { SMALLEST_CHUNK = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
-#define MOST_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
-#define MOST_CHUNKS ((MOST_BYTES + SMALLEST_CHUNK - 1) / SMALLEST_CHUNK)
+enum { MIN_CHUNK_BYTES = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
+#define MAX_OBJECT_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
+#define MAX_CHUNKS ((MAX_OBJECT_BYTES + MIN_CHUNK_BYTES - 1) / MIN_CHUNK_BYTES)
 
 struct upload {
     bool begun;
@@ -14,7 +14,7 @@ struct upload {
     uint32_t total, chunk_size, chunks;
     uint32_t first_missing; /* chunk */
     struct fl_sha256 hash;  /* of the chunks before it, so that a commit need not wait for it */
-    uint8_t held[(MOST_CHUNKS + 7) / 8];
+    uint8_t held[(MAX_CHUNKS + 7) / 8];
     uint8_t *data;
 };
 
@@ -94,9 +94,9 @@ static bool has_aperture(void)
     return (board->features & FL_FEATURE_APERTURE) != 0;
 }
 
-uint32_t fl_longest_upload(void)
+uint32_t fl_max_upload_bytes(void)
 {
-    return has_aperture() ? MOST_BYTES : FL_MAP_BYTES;
+    return has_aperture() ? MAX_OBJECT_BYTES : FL_MAP_BYTES;
 }
 
 fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *answer,

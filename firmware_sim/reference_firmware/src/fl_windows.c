@@ -6,7 +6,7 @@
 #include "fl_readouts.h"
 
 /* Window numbers stay below; a board that ran this long must be reset. */
-#define LAST_WINDOW 0xffffffffu
+#define MAX_WINDOW_NUMBER 0xffffffffu
 
 static const struct fl_identity *board;
 static uint32_t skipped;
@@ -82,7 +82,7 @@ static fl_refusal check_map(void)
 
 static fl_refusal check_count(uint32_t count)
 {
-    if (count > 0 && count < LAST_WINDOW - fl_next_window())
+    if (count > 0 && count < MAX_WINDOW_NUMBER - fl_next_window())
         return 0;
     return fl_refuse(FL_ERR_BAD_ARGUMENT,
                      "% windows cannot be captured: ask for 1 to 65535, or reset the board", count,
@@ -94,7 +94,7 @@ static void start_run(bool endless, uint32_t count, unsigned kind, uint64_t now_
     *first = fl_next_window();
     run.on = true;
     run.endless = endless;
-    run.limit = *first + fl_min(count, LAST_WINDOW - *first);
+    run.limit = *first + fl_min(count, MAX_WINDOW_NUMBER - *first);
     run.kind = kind;
     run.level = 0;
     armed = false;

@@ -16,8 +16,8 @@ from focalloop.firmware_sim.maps.defaults import (
     NAMED_TILES,
 )
 from focalloop.firmware_sim.maps.feasibility import (
-    LEAST,
-    MOST,
+    MAX_QUANTITY,
+    MIN_QUANTITY,
     Feasibility,
     FeasibilityError,
     Hardware,
@@ -96,8 +96,10 @@ def convert(
 
 
 def _above_zero(value: float | None) -> float | None:
-    if value is not None and not LEAST <= value <= MOST:
-        raise typer.BadParameter(f"{value:g} is not a number above 0, from {LEAST:g} to {MOST:g}")
+    if value is not None and not MIN_QUANTITY <= value <= MAX_QUANTITY:
+        raise typer.BadParameter(
+            f"{value:g} is not a number above 0, from {MIN_QUANTITY:g} to {MAX_QUANTITY:g}"
+        )
     return value
 
 

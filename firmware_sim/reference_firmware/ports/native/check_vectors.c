@@ -13,15 +13,15 @@
 #include "fl_map.h"
 #include "fl_wire.h"
 
-enum { MOST_WORDS = 8, MOST_BYTES = 1 << 16 };
+enum { MAX_WORDS = 8, MAX_BYTES = 1 << 16 };
 
-static char text[4 * MOST_BYTES];
+static char text[4 * MAX_BYTES];
 
 static uint32_t unhex(const char *digits, uint8_t *bytes)
 {
     uint32_t count = 0;
     unsigned byte;
-    while (count < MOST_BYTES && sscanf(digits + 2 * count, "%2x", &byte) == 1)
+    while (count < MAX_BYTES && sscanf(digits + 2 * count, "%2x", &byte) == 1)
         bytes[count++] = (uint8_t)byte;
     return count;
 }
@@ -35,7 +35,7 @@ static void hex(const uint8_t *bytes, uint32_t count)
 static void encode(char **words)
 {
     static struct fl_sender sender;
-    static uint8_t body[MOST_BYTES];
+    static uint8_t body[MAX_BYTES];
     uint32_t length = unhex(words[4], body);
     fl_frame_begin(&sender, (unsigned)atoi(words[1]), (unsigned)atoi(words[2]),
                    (unsigned)atoi(words[3]), length);
@@ -48,7 +48,7 @@ static void encode(char **words)
 static void decode(char **words)
 {
     static struct fl_receiver receiver;
-    static uint8_t line[MOST_BYTES];
+    static uint8_t line[MAX_BYTES];
     uint32_t length = unhex(words[1], line);
     struct fl_frame frame;
     memset(&receiver, 0, sizeof receiver);
@@ -79,7 +79,7 @@ static void print_plan(const struct fl_map *map, const struct fl_identity *board
 
 static void show_map(char **words)
 {
-    static uint8_t level_set[MOST_BYTES], object[MOST_BYTES], mask[MOST_BYTES];
+    static uint8_t level_set[MAX_BYTES], object[MAX_BYTES], mask[MAX_BYTES];
     struct fl_identity board = {
         .slots = (uint8_t)atoi(words[1]),
         .level_set = level_set,
@@ -114,10 +114,10 @@ static void list_fields(void)
 
 int main(void)
 {
-    char *words[MOST_WORDS];
+    char *words[MAX_WORDS];
     while (fgets(text, sizeof text, stdin)) {
         int count = 0;
-        for (char *word = strtok(text, " \n"); word && count < MOST_WORDS;
+        for (char *word = strtok(text, " \n"); word && count < MAX_WORDS;
              word = strtok(NULL, " \n"))
             words[count++] = word;
         if (count == 5 && strcmp(words[0], "encode") == 0)

@@ -27,7 +27,7 @@
 #include "fl_hal.h"
 #include "test_scene.h"
 
-enum { MOST_BENCH_BYTES = 1 << 20 };
+enum { MAX_BENCH_BYTES = 1 << 20 };
 
 static const uint8_t level_set[] = {0, 1, 2, 4, 8};
 static struct fl_identity identity = {
@@ -48,7 +48,7 @@ static int line = -1;        /* of --tcp and --pty; -1 while nobody is connected
 static bool blocked, hung_up;
 static bool benched;
 static uint64_t bench_now_us;
-static uint8_t bench_in[MOST_BENCH_BYTES], bench_out[MOST_BENCH_BYTES];
+static uint8_t bench_in[MAX_BENCH_BYTES], bench_out[MAX_BENCH_BYTES];
 static size_t in_count, in_next, out_count, out_room;
 static uint32_t given_boot_id;
 static bool has_boot_id;
@@ -128,7 +128,7 @@ static void run_bench(void)
     } record;
     benched = true;
     while (fread(&record, 16, 1, stdin) == 1) {
-        if (record.count > MOST_BENCH_BYTES || record.room > MOST_BENCH_BYTES)
+        if (record.count > MAX_BENCH_BYTES || record.room > MAX_BENCH_BYTES)
             exit(2);
         if (record.count > 0 && fread(bench_in, record.count, 1, stdin) != 1)
             exit(2);
