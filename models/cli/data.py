@@ -75,6 +75,7 @@ def rebuild_test_set(
 
     Example: focalloop data test-set -o test_set.npz
     """
+    from focalloop.models.data.optical_flow import mean_motion
     from focalloop.models.data.packages import default_cache
     from focalloop.models.data.test_set import (
         TEST_SET,
@@ -97,6 +98,7 @@ def rebuild_test_set(
     agreements = compare_by_name(clips, against) if against else []
     save_test_set(output, clips)
     digest = clips_sha256(clips)
+    motion = [round(mean_motion(clip), 2) for clip in clips]
     if digest != TEST_SET_SHA256:
         _notices.print(
             f"[yellow]warning:[/] the clips' SHA-256 is {digest}, not {TEST_SET_SHA256}: the video "
@@ -111,8 +113,13 @@ def rebuild_test_set(
             "sha256": digest,
             "expected_sha256": TEST_SET_SHA256,
             "clips": [
-                {"name": recipe.name, "source": str(recipe.file), "licence": recipe.licence}
-                for recipe in TEST_SET
+                {
+                    "name": recipe.name,
+                    "source": str(recipe.file),
+                    "licence": recipe.licence,
+                    "motion_px_per_frame": speed,
+                }
+                for recipe, speed in zip(TEST_SET, motion, strict=True)
             ],
             "against": [asdict(agreement) for agreement in agreements],
         }
@@ -120,6 +127,8 @@ def rebuild_test_set(
         return
     same = "as published" if digest == TEST_SET_SHA256 else "NOT as published"
     typer.echo(f"{output}: {len(clips)} clips, SHA-256 {digest[:16]}... ({same})")
+    for recipe, speed in zip(TEST_SET, motion, strict=True):
+        typer.echo(f"  {recipe.name:<22} moves by {speed:.2f} pixels per frame on average")
     for agreement in agreements:
         typer.echo(_describe(agreement))
 

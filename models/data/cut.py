@@ -1,7 +1,7 @@
 """Cuts of a video: some frames, made gray, made smaller, cropped.
 
-Everything after the decoder is whole-number arithmetic here, not the media library's conversion,
-so that a cut is the same bits whatever the machine and the library's version.
+Everything after the decoder is integer arithmetic, not the conversion and scaling of FFmpeg or
+OpenCV, whose pixels differ between versions and processors: a cut is the same bits everywhere.
 """
 
 from __future__ import annotations

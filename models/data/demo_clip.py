@@ -16,7 +16,7 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.models.data.cut import SIDE, Cut, CutError, read_cut
 
 DEMO_CUT = Cut(first_frame=88, frames=160, size=(320, 427), top=0, left=104)
-"""Ten windows of a patterned box, turned and carried by hand: up to 3.5 pixels a frame."""
+"""Ten windows of a patterned box, turned and carried by hand."""
 
 _ENCODING = {"crf": "13", "preset": "veryslow"}
 _FULL_RANGE = 2

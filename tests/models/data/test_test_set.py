@@ -282,6 +282,7 @@ class TestFromTheRegistries:
         done = focalloop("data", "test-set", "-o", str(tmp_path / "set.npz"), "--json")
         document = json.loads(done.stdout)
         assert document["sha256"] == document["expected_sha256"]
+        assert all(0.5 < clip["motion_px_per_frame"] < 3 for clip in document["clips"])
         loaded = load_clips(tmp_path / "set.npz")
         assert loaded.names == tuple(recipe.name for recipe in TEST_SET)
         assert clips_sha256(loaded.clips) == document["sha256"]
