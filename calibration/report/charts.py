@@ -1,8 +1,8 @@
-"""Charts as inline SVG, for the calibration report: axes, points, lines, bars and maps.
+"""Charts as inline SVG for the calibration report: axes, points, lines, bars and maps.
 
-No more than that report draws, so that the base install needs no plotting library. Colours are
-those of the page's style sheet, by class name (``data``, ``model``, ``left-out``, ``second``), so
-that one chart reads in light and in dark.
+Only what that report draws, so that the base install needs no plotting library. Colours come from
+the style sheet of the page, by class name (``data``, ``model``, ``left-out``, ``second``), so that
+a chart is legible in light and dark.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 WIDTH, HEIGHT = 560, 330
-"""Size of a chart in its own units; a page scales it to the room there is."""
+"""Size of a chart in its own units; the page scales it to the available space."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 46
 _DOT = 4.0
 _MARGIN = 0.06
-"""Share of an axis left free beyond the outermost values."""
+"""Margin beyond the outermost values, as a share of the axis."""
 
-_TICKS = 6
+_TICK_COUNT = 6
 _MAX_MAP_SIDE = 320
-"""Longest side of an embedded map in pixels; a larger array is averaged in blocks."""
+"""Longest side of an embedded map, pixels; a larger array is averaged in blocks."""
 
 _MAP_STOPS = ((24, 62, 122), (74, 131, 188), (160, 195, 221), (243, 243, 240), (240, 186, 148),
               (208, 106, 70), (134, 34, 36))  # fmt: skip
-"""sRGB from far below the mean over the mean to far above, even in lightness on both sides."""
+"""sRGB from far below the mean to far above, with a lightness that is symmetric about the mean."""
 
 MAP_SCALE = tuple(f"rgb({r} {g} {b})" for r, g, b in _MAP_STOPS)
-"""The colours of a map for a style sheet, from low to high."""
+"""Colours of a map for a style sheet, from low to high."""
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number with that many significant digits, as people write it."""
+    """Return a number with `digits` significant digits, for people to read."""
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0:
@@ -58,16 +58,16 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a chart: what it tells, and the values at its ends.
+    """One axis of a chart: its label, and the values at its ends.
 
     Attributes
     ----------
     label : str
-        With the unit.
+        Label with the unit.
     low, high : float
-        Values at the left or lower and at the right or upper end; they may be in falling order.
+        Values at the left or lower end and at the right or upper end; `low` may be the larger.
     log : bool
-        Logarithmic; both ends are then above 0.
+        Whether the axis is logarithmic; both ends are then above 0.
     """
 
     label: str
@@ -79,9 +79,9 @@ class Axis:
     def around(
         cls, label: str, *values: ArrayLike, log: bool = False, include: Sequence[float] = ()
     ) -> Self:
-        """Return the axis that holds all finite `values` (above 0, where `log`) and some room.
+        """Return an axis that holds all finite `values` (above 0 if `log`) with a margin.
 
-        `include` names values that it reaches, and does not go beyond for their sake.
+        It reaches the values in `include` too, without a margin beyond them.
         """
         parts = [np.asarray(part, np.float64).reshape(-1) for part in values]
         found = np.concatenate([*parts, np.asarray(include, np.float64)])
@@ -90,14 +90,14 @@ class Axis:
             return cls(label, 1.0 if log else 0.0, 10.0 if log else 1.0, log)
         scaled = np.log10(found) if log else found
         low, high = float(scaled.min()), float(scaled.max())
-        room = _MARGIN * (high - low) or _MARGIN * abs(high) or 0.5
+        margin = _MARGIN * (high - low) or _MARGIN * abs(high) or 0.5
         edges = {math.log10(value) if log else value for value in include}
-        low = low if low in edges else low - room
-        high = high if high in edges and high > low else high + room
+        low = low if low in edges else low - margin
+        high = high if high in edges and high > low else high + margin
         return cls(label, 10**low if log else low, 10**high if log else high, log)
 
     def place(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie, 0 at the low end and 1 at the high one; NaN for none."""
+        """Return the places of values: 0 at the low end, 1 at the high end, NaN for none."""
         at = np.asarray(values, np.float64)
         if not self.log:
             return (at - self.low) / (self.high - self.low)
@@ -105,11 +105,11 @@ class Axis:
         return (np.log10(at, out=np.full(at.shape, np.nan), where=at > 0) - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return round values on the axis, and their texts."""
+        """Return round values on the axis, with their texts."""
         low, high = sorted((self.low, self.high))
         if self.log:
             return self._log_ticks(low, high)
-        rough = (high - low) / _TICKS
+        rough = (high - low) / _TICK_COUNT
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step for f in (1, 2, 2.5, 5, 10) if (step := f * power) >= rough * 0.999)
         first = math.ceil(low / step - 1e-9)
@@ -133,14 +133,14 @@ class Axis:
 
 
 class Chart:
-    """A chart under construction: marks go over the grid in the order they are added.
+    """A chart under construction; marks lie over the grid in the order in which they are added.
 
     Parameters
     ----------
     x, y : Axis
-        Its axes.
+        Horizontal and vertical axis.
     about : str
-        What it shows, for those who cannot see it.
+        What the chart shows, for readers who cannot see it.
     """
 
     def __init__(self, x: Axis, y: Axis, about: str) -> None:
@@ -149,7 +149,7 @@ class Chart:
         self._marks: list[str] = []
 
     def line(self, x: ArrayLike, y: ArrayLike, kind: str) -> Self:
-        """Add a line through points; where one is missing the line is broken."""
+        """Add a line through points, interrupted where a point is missing."""
         runs: list[list[str]] = [[]]
         for across, up in zip(*self._at(x, y), strict=True):
             if math.isfinite(across) and math.isfinite(up):
@@ -170,7 +170,7 @@ class Chart:
         high: ArrayLike | None = None,
         names: Sequence[str] = (),
     ) -> Self:
-        """Add dots, with error bars where `low` and `high` are given, and a name for each."""
+        """Add dots, with error bars if `low` and `high` are given, and tooltips from `names`."""
         across, up = self._at(x, y)
         if low is not None and high is not None:
             _, bottom = self._at(x, low)
@@ -191,7 +191,7 @@ class Chart:
         return self
 
     def bars(self, edges: ArrayLike, counts: ArrayLike, kind: str) -> Self:
-        """Add a histogram: `counts` between `edges`, one fewer."""
+        """Add a histogram of `counts` between `edges`, which are one more."""
         floor = self._up(self._y.low)
         heights = np.asarray(counts, np.float64)
         across, _ = self._at(edges, np.full(len(heights) + 1, np.nan))
@@ -205,7 +205,7 @@ class Chart:
         return self
 
     def rule(self, kind: str, *, x: float | None = None, y: float | None = None) -> Self:
-        """Add a straight line across the chart, upright at `x` or level at `y`."""
+        """Add a line across the chart, vertical at `x` or horizontal at `y`."""
         if y is not None and 0 <= self._y.place(y) <= 1:
             self._marks.append(
                 f'<path class="rule {kind}" d="M{_LEFT} {self._up(y):.1f}H{WIDTH - _RIGHT}"/>'
@@ -249,28 +249,28 @@ class Chart:
     def _at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         across = _LEFT + self._x.place(x) * (WIDTH - _LEFT - _RIGHT)
         up = HEIGHT - _BOTTOM - self._y.place(y) * (HEIGHT - _TOP - _BOTTOM)
-        # What lies beyond the axes is drawn at their ends, in the margin.
+        # Values beyond the vertical axis are drawn at its ends, in the margin.
         return across, np.clip(up, _TOP - 6, HEIGHT - _BOTTOM)
 
 
 def map_figure(values: NDArray[np.floating], unit: str, about: str) -> str:
-    """Draw an array around its mean as a map of colours, with its scale.
+    """Draw an array about its mean as a map of colours, with its scale.
 
     Parameters
     ----------
     values : ndarray of float, shape (H, W)
-        NaN where nothing was measured, which stays clear. An array of more than 320 pixels a side
-        is averaged in square blocks.
+        NaN where nothing was measured, which is drawn transparent. An array with a side of more
+        than 320 pixels is averaged in square blocks.
     unit : str
-        Of the values, after the figures of the scale.
+        Unit of the values, for the scale.
     about : str
-        What it shows, for those who cannot see it.
+        What the map shows, for readers who cannot see it.
 
     Returns
     -------
     str
-        An ``img`` with the map as PNG, and a scale from its 0.5 % to its 99.5 % quantile or as far
-        on the other side, whichever is wider.
+        An ``img`` with the map as PNG, and a scale that is symmetric about 0 and reaches the 0.5 %
+        or the 99.5 % quantile, whichever is farther.
     """
     shown = _averaged(np.asarray(values, np.float64))
     known = shown[np.isfinite(shown)]
@@ -291,7 +291,7 @@ def map_figure(values: NDArray[np.floating], unit: str, about: str) -> str:
 
 
 def block_side(shape: tuple[int, ...]) -> int:
-    """Return the side in pixels of the blocks that `map_figure` averages an array in."""
+    """Return the side, in pixels, of the blocks in which `map_figure` averages an array."""
     return -(-max(shape) // _MAX_MAP_SIDE)
 
 

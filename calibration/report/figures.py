@@ -1,8 +1,8 @@
-"""The figures of the calibration report: what each shows, and how it is drawn.
+"""Figures of the calibration report: the data, caption and legend of each.
 
-Each function returns a ``figure`` element, or "" where the calibration has nothing for it. The
-figures are those that EMVA 1288 Release 4 asks for, and the residuals and quantiles that tell
-whether the fit may be believed.
+Each function returns a ``figure`` element, or "" if the calibration has no data for it. The
+figures are those that EMVA 1288 Release 4 requires, and the residuals and quantiles that show
+whether the fit can be trusted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from focalloop.calibration.report.charts import Axis, Chart, block_side, map_figure, number
 from focalloop.calibration.result import NORMAL_95, Calibration, LevelSummary, Pattern
 
-_BINS = 96
+_BIN_COUNT = 96
 _HISTOGRAM_REACH = 8.0
-"""Where a histogram ends on either side, in standard deviations of the bulk of the pixels."""
+"""Ends of a histogram, in standard deviations of the bulk of the pixels."""
 
 
 def photon_transfer(calibration: Calibration) -> str:
-    """Draw temporal variance against mean, the fit, and the levels that it left out."""
+    """Draw temporal variance against mean, the fit, and the levels that it leaves out."""
     levels = calibration.levels
     x, y = _above_black(calibration), _column(levels, "variance_dn2")
     spread = NORMAL_95 * _column(levels, "variance_error_dn2")
@@ -35,19 +35,21 @@ def photon_transfer(calibration: Calibration) -> str:
         f"Photon transfer curve: variance against mean of {len(levels)} levels, with the fit",
     ).line(x[order], model[order], "model")
     _dots(chart, x, y, spread, used, [_name(level) for level in levels])
-    legend = [("data dots", "level, 95 % interval"), ("model", "fit")]
-    if not used.all():
-        legend.insert(1, ("left-out dots", "level left out of the fit"))
+    legend = [
+        ("data dots", "level, 95 % interval"),
+        *_left_out(used, "level left out of the fit"),
+        ("model", "fit"),
+    ]
     return _figure(
         "Photon transfer curve",
-        "Noise against light. Its slope is the shot noise, its height at zero the read noise.",
+        "Variance against light. Its slope is the shot noise, its value at zero the read noise.",
         chart.svg(),
         legend,
     )
 
 
 def residuals(calibration: Calibration) -> str:
-    """Draw how far each level lies from the fit, in standard errors."""
+    """Draw the deviation of each level from the fit, in standard errors."""
     levels = calibration.levels
     x, error = _above_black(calibration), _column(levels, "variance_error_dn2")
     off = _column(levels, "variance_dn2") - _column(levels, "model_variance_dn2")
@@ -66,21 +68,23 @@ def residuals(calibration: Calibration) -> str:
     judged = (
         f"Reduced chi-square {number(fit.chi2_reduced)}, p = {number(fit.p_value, 2)}."
         if fit.dof > 0
-        else "As many levels as parameters: the fit goes through them, and nothing is tested."
+        else "As many levels as parameters: the fit goes through them, and nothing can be tested."
     )
-    legend = [("data dots", "level"), ("left-out dash", "95 % of what chance makes")]
-    if not used.all():
-        legend.insert(1, ("left-out dots", "level left out; beyond the scale at its end"))
+    legend = [
+        ("data dots", "level"),
+        *_left_out(used, "level left out; off the scale at the end"),
+        ("left-out dash", "95 % range of chance"),
+    ]
     return _figure(
         "Residuals of the fit",
-        f"{judged} About 19 of 20 levels lie between the dashed lines where the model holds.",
+        f"{judged} If the model holds, about 19 of 20 levels lie between the dashed lines.",
         chart.svg(),
         legend,
     )
 
 
 def signal_to_noise(calibration: Calibration) -> str:
-    """Draw the signal-to-noise ratio of one read against the signal, and its limit by photons."""
+    """Draw the signal-to-noise ratio of one read against the signal, with the shot noise limit."""
     curve, s_ss = calibration.snr, calibration.profile.s_ss
     if len(curve.x) < 2:
         return ""
@@ -88,24 +92,24 @@ def signal_to_noise(calibration: Calibration) -> str:
     limit = np.sqrt(curve.x) / s_ss if s_ss > 0 else None
     chart = Chart(
         Axis.around("signal, full scale = 1", curve.x, log=True),
-        Axis.around("signal to noise", curve.y, () if limit is None else limit, log=True),
+        Axis.around("signal-to-noise ratio", curve.y, () if limit is None else limit, log=True),
         "Signal-to-noise ratio of one read against the signal",
     )
     if limit is not None:
         chart.line(curve.x, limit, "left-out dash")
         legend.append(("left-out dash", "limit: shot noise alone"))
     chart.rule("second", y=1.0).line(curve.x, curve.y, "data")
-    legend.append(("second", "signal as large as its noise"))
+    legend.append(("second", "signal equal to its noise"))
     return _figure(
-        "Signal to noise",
-        "Of the fitted model, all temporal noise of one read counted (EMVA 1288, section 2.3).",
+        "Signal-to-noise ratio",
+        "By the fitted model, with all temporal noise of one read (EMVA 1288, section 2.3).",
         chart.svg(),
         legend,
     )
 
 
 def linearity(calibration: Calibration) -> str:
-    """Draw the response to light beside a straight line, and its deviation from that."""
+    """Draw the response to light beside a straight line, and its deviation from the line."""
     points = calibration.linearity
     if len(points) < 2:
         return ""
@@ -128,9 +132,11 @@ def linearity(calibration: Calibration) -> str:
     ).rule("model", y=0.0)
     chart.line(x[used], error[used], "data thin")
     _dots(chart, x, error, none, used, names)
-    legend = [("data dots", "level"), ("model", "straight line")]
-    if not used.all():
-        legend.insert(1, ("left-out dots", "outside the range of the fit; far off at the end"))
+    legend = [
+        ("data dots", "level"),
+        *_left_out(used, "outside the range of the fit; off the scale at the end"),
+        ("model", "straight line"),
+    ]
     return _figure(
         "Response",
         "Mean signal against exposure.",
@@ -159,8 +165,8 @@ def read_noise_quantiles(calibration: Calibration) -> str:
     chart.line(ends, ends, "model").points(curve.x, curve.y, "data")
     return _figure(
         "Is the read noise normal?",
-        "Dots on the line: yes. Bent ends: rare large deviations, such as blinking pixels. Steps: "
-        "the codes of the converter.",
+        "If the dots lie on the line, it is. Bent ends mean rare large deviations, such as "
+        "blinking pixels; steps are the codes of the ADC.",
         chart.svg(),
         [("data dots", "darkest level"), ("model", "normal distribution")],
     )
@@ -189,8 +195,8 @@ def _pattern(pattern: Pattern, unit: str, factor: float) -> str:
     averaged = f", averaged in blocks of {side} × {side}" if side > 1 else ""
     drawn_map = _figure(
         "Map",
-        f"{width} × {height} pixels{averaged}; deviation from the mean, temporal noise of the mean "
-        "included.",
+        f"{width} × {height} pixels{averaged}; deviation from the mean, including the temporal "
+        "noise of the mean.",
         map_figure(values, unit, f"Map of the pixels' {what}"),
     )
     return drawn_map + _histogram(values, what, unit) + _profiles(pattern, what, unit, factor)
@@ -204,7 +210,7 @@ def _histogram(values: NDArray[np.float64], what: str, unit: str) -> str:
     sigma = float(right - left) / 2 or float(known.std())
     low = max(float(known.min()), float(middle) - _HISTOGRAM_REACH * sigma)
     high = min(float(known.max()), float(middle) + _HISTOGRAM_REACH * sigma)
-    counts, edges = np.histogram(known.clip(low, high), bins=_BINS, range=(low, high))
+    counts, edges = np.histogram(known.clip(low, high), bins=_BIN_COUNT, range=(low, high))
     at = np.linspace(low, high, 200)
     z = (at - middle) / sigma
     normal = len(known) * (edges[1] - edges[0]) / (sigma * np.sqrt(2 * np.pi)) * np.exp(-z * z / 2)
@@ -218,7 +224,7 @@ def _histogram(values: NDArray[np.float64], what: str, unit: str) -> str:
     chart.line(at, np.where(normal >= 0.6, normal, np.nan), "model")
     return _figure(
         "Histogram",
-        "Logarithmic, so that single deviating pixels show; the outermost bars hold all beyond.",
+        "Logarithmic, so that single deviating pixels show; the outermost bars include all beyond.",
         chart.svg(),
         [("data", "pixels"), ("model", "normal distribution as wide as the bulk")],
     )
@@ -236,6 +242,11 @@ def _profiles(pattern: Pattern, what: str, unit: str, factor: float) -> str:
         ).line(at, values, "data thin")
         drawn += _figure(f"{of.capitalize()}s", f"Mean {what} of each {of}.", chart.svg())
     return drawn
+
+
+def _left_out(used: NDArray[np.bool_], text: str) -> list[tuple[str, str]]:
+    """Return the legend of levels that are left out, if there are any."""
+    return [] if used.all() else [("left-out dots", text)]
 
 
 def _dots(
@@ -266,9 +277,9 @@ def _column(rows: Sequence[object], name: str) -> NDArray[np.float64]:
 
 
 def _name(level: LevelSummary) -> str:
-    said = f"{level.name}: mean {number(level.mean_dn, 5)} DN, variance "
-    said += f"{number(level.variance_dn2, 4)} DN²"
-    return said if level.used else f"{said}; left out: {level.why_not}"
+    text = f"{level.name}: mean {number(level.mean_dn, 5)} DN, variance "
+    text += f"{number(level.variance_dn2, 4)} DN²"
+    return text if level.used else f"{text}; left out: {level.why_not}"
 
 
 def _figure(title: str, caption: str, drawing: str, legend: Sequence[tuple[str, str]] = ()) -> str:

@@ -1,6 +1,6 @@
 """The calibration report: one HTML page that needs no network and no script.
 
-The page is ``report.html``, a template; here its tables are made, and the figures put in.
+``report.html`` is its template; this module fills in the tables and figures.
 """
 
 from __future__ import annotations
@@ -19,40 +19,43 @@ from focalloop.calibration.result import Calibration, Estimate, LevelSummary
 from focalloop.firmware_sim.files import written_whole
 
 _MAX_LEVELS_OPEN = 24
-"""Levels whose table is open at once."""
+"""Most levels whose table is open from the start."""
 
 _KEY_FIGURES = ("s_r", "s_ss", "gain_dn_per_electron", "dark_noise_dn")
 
 MEANINGS = {
     "s_ss": ("Shot noise, s_ss", "standard deviation at full scale, in units of full scale"),
-    "s_r": ("Read noise, s_r", "of one read in the dark, in units of full scale; rows apart"),
-    "gain_dn_per_electron": ("System gain, K", "codes that one electron makes"),
-    "dark_noise_dn": ("Dark noise", "of one read, with row noise and quantisation"),
+    "s_r": (
+        "Read noise, s_r",
+        "of one read in the dark, in units of full scale, without row noise",
+    ),
+    "gain_dn_per_electron": ("System gain, K", "codes per electron"),
+    "dark_noise_dn": ("Dark noise", "of one read in the dark, with row noise and quantisation"),
     "black_level_dn": ("Black level", "mean code without light"),
-    "dsnu_dn": ("DSNU", "spread of the pixels' offsets"),
-    "dsnu_pixel_dn": ("DSNU by pixel", "what is left of it without rows and columns"),
-    "dsnu_row_dn": ("DSNU by row", "spread of whole rows"),
-    "dsnu_column_dn": ("DSNU by column", "spread of whole columns"),
-    "prnu": ("PRNU", "relative spread of the pixels' gains"),
-    "prnu_pixel": ("PRNU by pixel", "what is left of it without rows and columns"),
-    "prnu_row": ("PRNU by row", "spread of whole rows"),
-    "prnu_column": ("PRNU by column", "spread of whole columns"),
+    "dsnu_dn": ("DSNU", "standard deviation of the pixels' offsets"),
+    "dsnu_pixel_dn": ("DSNU, pixels", "the same without the offsets of rows and columns"),
+    "dsnu_row_dn": ("DSNU, rows", "standard deviation of the offsets of rows"),
+    "dsnu_column_dn": ("DSNU, columns", "standard deviation of the offsets of columns"),
+    "prnu": ("PRNU", "relative standard deviation of the pixels' gains"),
+    "prnu_pixel": ("PRNU, pixels", "the same without the gains of rows and columns"),
+    "prnu_row": ("PRNU, rows", "relative standard deviation of the gains of rows"),
+    "prnu_column": ("PRNU, columns", "relative standard deviation of the gains of columns"),
     "row_noise_dn": ("Row noise", "offset of a whole row, new in each read"),
-    "frame_offset_dn": ("Frame offset", "of a whole read, new in each"),
-    "dark_signal": ("Dark signal", "collected without light, in a full window or a second"),
-    "light_flicker": ("Light flicker", "relative spread of the light from read to read"),
-    "full_well": ("Full well", "signal at which a pixel saturates, full scale is 1"),
+    "frame_offset_dn": ("Frame offset", "offset of a whole read, new in each read"),
+    "dark_signal": ("Dark signal", "collected without light, per full window or per second"),
+    "light_flicker": ("Light flicker", "relative standard deviation of the light between reads"),
+    "full_well": ("Full well", "signal at which a pixel saturates, in units of full scale"),
     "saturation_capacity": ("Saturation capacity", "electrons at saturation"),
-    "saturation_dn": ("Saturation", "mean code at which the variance breaks down"),
-    "dynamic_range_db": ("Dynamic range", "saturation over the smallest signal to be seen"),
+    "saturation_dn": ("Saturation", "mean code at which the variance starts to fall"),
+    "dynamic_range_db": ("Dynamic range", "saturation over the smallest detectable signal"),
     "linearity_error": ("Linearity error", "mean deviation from a straight line"),
     "response_bend": (
         "Bend of the response",
-        "relative change of its slope up to full scale",
+        "relative deviation at full scale from the initial slope",
     ),
-    "quantum_efficiency": ("Quantum efficiency", "electrons a photon"),
+    "quantum_efficiency": ("Quantum efficiency", "electrons per photon"),
 }
-"""Name for people, and what it is, of an estimate."""
+"""Title and meaning of each estimate, for people."""
 
 
 def write_report(calibration: Calibration, path: str | Path) -> None:
@@ -89,19 +92,19 @@ def report_html(calibration: Calibration) -> str:
 
 
 def _subject(calibration: Calibration) -> str:
-    """Return the name of the board where it is known, else that of the profile."""
+    """Return the name of the board if known, else that of the profile."""
     board = calibration.origin.get("board")
     name = board.get("name") if isinstance(board, Mapping) else None
     return str(name or calibration.profile.name)
 
 
 def _verdict(calibration: Calibration) -> str:
-    said = verdict(calibration)
-    paragraph = " ".join(escape(sentence) for sentence in said.sentences)
+    judgement = verdict(calibration)
+    paragraph = " ".join(escape(sentence) for sentence in judgement.sentences)
     warnings = "".join(f"<li>{escape(text)}</li>" for text in calibration.warnings)
     listed = f'<ul class="warnings" aria-label="Warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="panel verdict {said.mood}"><h2>{said.headline}</h2>'
+        f'<section class="panel verdict {judgement.mood}"><h2>{judgement.headline}</h2>'
         f"<p>{paragraph}</p></section>{listed}"
     )
 
@@ -125,7 +128,7 @@ def _estimates(estimates: Mapping[str, Estimate]) -> str:
         for title, meaning in [MEANINGS.get(name, (name, ""))]
     )
     return _table(
-        ("Quantity", "Value", "95 % interval", "text What it is", "text In the profile"), rows
+        ("Quantity", "Value", "95 % interval", "text Meaning", "text Name in the file"), rows
     )
 
 
@@ -136,7 +139,7 @@ def _figures(calibration: Calibration) -> str:
         + figures.linearity(calibration)
         + figures.read_noise_quantiles(calibration)
     )
-    sections = [("Noise against light", fit + response), *figures.patterns(calibration)]
+    sections = [("Noise and response", fit + response), *figures.patterns(calibration)]
     return "".join(
         f'<h2>{heading}</h2><div class="charts">{drawn}</div>' for heading, drawn in sections
     )
@@ -147,7 +150,7 @@ def _levels(levels: tuple[LevelSummary, ...]) -> str:
     table = _table(
         (
             "Level", "Light", "Exposure", "Reads × pixels", "Mean, DN", "Variance, DN²", "Fit, DN²",
-            "At 0", "Saturated", "text In the fit",
+            "At code 0", "Saturated", "text In the fit",
         ),
         rows,
         "dense",
@@ -187,7 +190,7 @@ def _facts(origin: Mapping[str, object]) -> str:
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Lay nested JSON values out as pairs of name and text."""
+    """Yield nested JSON values as pairs of name and text."""
     match value:
         case Mapping():
             for key, inner in value.items():

@@ -171,16 +171,16 @@ def test_colours_follow_the_reader_s_choice_of_light_or_dark():
 @pytest.mark.parametrize(
     ("changes", "mood", "says"),
     [
-        ({}, "good", "lies on a straight line, as the model says"),
+        ({}, "good", "lie on a straight line, as the model requires"),
         ({"warnings": ("Light drifts by 2 %.",)}, "warn", "1 warning to read first"),
         ({"warnings": ("One.", "Two.")}, "warn", "2 warnings to read first"),
-        ({"fit": Fit(41.0, 1e-9, 4)}, "warn", "if not to the precision of the data"),
+        ({"fit": Fit(41.0, 1e-9, 4)}, "warn", "but not to the precision of the data"),
         (
             {"fit": Fit(900.0, 1e-99, 4), "levels": tuple(make_level(e, off=20) for e in LIGHTS)},
             "bad",
-            "departs from a straight line by 20 %",
+            "deviate from a straight line by 20 %",
         ),
-        ({"fit": Fit(1.0, 1.0, 0)}, "good", "add levels to know"),
+        ({"fit": Fit(1.0, 1.0, 0)}, "good", "add levels to find out"),
     ],
 )
 def test_the_verdict_comes_first_and_in_words(changes, mood, says):
