@@ -1,4 +1,4 @@
-"""`focalloop` commands that run until they are stopped, as processes of their own."""
+"""`focalloop` commands in processes of their own, above all those that run until stopped."""
 
 import contextlib
 import json
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,12 +18,14 @@ START_TIMEOUT_S = 90  # the first start on a machine compiles kernels
 
 
 class Running:
-    """A process that printed its JSON document and goes on.
+    """A command that has printed its JSON document and goes on running.
 
     Attributes
     ----------
     document : dict
-        What it printed.
+        The document that it printed.
+    complaints : str
+        What it has written to standard error.
     """
 
     def __init__(self, *words):
@@ -56,16 +57,17 @@ class Running:
 
     @property
     def url(self):
+        """Address of its page, with the token."""
         return self.document["url"]
 
     def children(self):
-        """Process ids of what it started."""
+        """Ids of the processes that it started."""
         folder = Path(f"/proc/{self.process.pid}/task")
         found = [(task / "children").read_text().split() for task in folder.iterdir()]
         return [int(pid) for pids in found for pid in pids]
 
     def stop(self, number=signal.SIGINT):
-        """End it as a user does; return its exit code."""
+        """Stop it with a signal, as a user does; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -84,6 +86,7 @@ class Running:
             return refusal.code, refusal.read().decode()
 
     def state(self):
+        """The state of the session that it serves."""
         return json.loads(self.ask("api/state")[1])
 
     def _listen(self):
@@ -92,7 +95,7 @@ class Running:
 
 
 def start(*words):
-    """`focalloop` as a process of its own."""
+    """Start a command; return its process."""
     command = [*FOCALLOOP, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -109,15 +112,9 @@ def fails(*words):
 
 
 def is_running(pid):
+    """Whether a process exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)

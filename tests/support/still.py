@@ -1,4 +1,4 @@
-"""A live session that stands still: what the service shows of it is known exactly."""
+"""A fake live session whose pictures a test puts in, so that all the service shows is known."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ SHAPE = (16, 24)
 
 
 def make_picture(window, ratio_map, *, step=1, truth=True):
-    """Planes that tell window, slot and kind apart."""
+    """A picture whose planes differ by window, slot and kind."""
     rng = np.random.default_rng(window)
     slots = range(0, 16, step)
     planes = rng.integers(0, 256, (3, 16, *SHAPE), np.uint8)[:, ::step]
@@ -37,7 +37,7 @@ def make_picture(window, ratio_map, *, step=1, truth=True):
 
 
 class StillCalibrator:
-    """A `CalibrationSource` that notes what is asked of it."""
+    """A `CalibrationSource` that records what is asked of it."""
 
     def __init__(self):
         self.result, self.asked, self.error = None, [], None
@@ -65,7 +65,7 @@ class StillCalibrator:
 
 
 class Still:
-    """A `LiveSource` whose pictures a test puts in by hand."""
+    """A `LiveSource` that shows the pictures a test gives it, and records what is asked of it."""
 
     def __init__(self):
         self.ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
@@ -80,6 +80,7 @@ class Still:
         self.subscribers = []
 
     def put(self, picture):
+        """Show this picture from now on."""
         self.newest = picture
         for called in list(self.subscribers):
             called()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from tests.support.running import Running, fails, is_running, wait_until
+from tests.support.running import Running, fails, is_running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+from tests.support.waiting import wait_until
 
 LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
 

@@ -23,7 +23,8 @@ from tests.support.looking import (
     saved_by,
     upload,
 )
-from tests.support.running import Running, wait_until
+from tests.support.running import Running
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

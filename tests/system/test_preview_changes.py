@@ -9,8 +9,9 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE
 from tests.support.looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
-from tests.support.running import Running, wait_until
+from tests.support.running import Running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+from tests.support.waiting import wait_until
 
 
 def test_a_lost_service_is_said_and_found_again(browser, tmp_path):

@@ -29,7 +29,8 @@ from focalloop.host.board.client import Board
 from focalloop.host.errors import FocalloopError
 from tests.support.board_bench import CountingScene, SumReader
 from tests.support.c_board import PipedBoard
-from tests.support.served import SHAPE, assert_exact, make_board, make_map, serving, wait_until
+from tests.support.served import SHAPE, assert_exact, make_board, make_map, serving
+from tests.support.waiting import wait_until
 
 QUIET_LIST = "delay=1 ms, to-host.slow=300 kB/s"
 

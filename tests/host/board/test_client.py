@@ -10,7 +10,8 @@ import pytest
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
-from tests.support.served import SHAPE, Scene, assert_exact, make_map, wait_until
+from tests.support.served import SHAPE, Scene, assert_exact, make_map
+from tests.support.waiting import wait_until
 
 
 def test_a_board_says_what_it_is(url):

@@ -12,17 +12,9 @@ import pytest
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardBusyError, BoardLostError
-from tests.support.served import (
-    Damage,
-    Proxy,
-    assert_exact,
-    make_board,
-    make_map,
-    noise,
-    on_pty,
-    on_tcp,
-    wait_until,
-)
+from tests.support.bad_line import Damage, Proxy, noise
+from tests.support.served import assert_exact, make_board, make_map, on_pty, on_tcp
+from tests.support.waiting import wait_until
 
 
 def test_a_stream_ends_with_its_generator_and_leaves_the_board_idle(url):

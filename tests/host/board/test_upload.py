@@ -9,17 +9,9 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from focalloop.host.errors import FocalloopError, UnknownMapError
-from tests.support.served import (
-    SHAPE,
-    Damage,
-    Proxy,
-    assert_exact,
-    make_board,
-    make_map,
-    on_pty,
-    on_tcp,
-    wait_until,
-)
+from tests.support.bad_line import Damage, Proxy
+from tests.support.served import SHAPE, assert_exact, make_board, make_map, on_pty, on_tcp
+from tests.support.waiting import wait_until
 
 
 def test_a_map_that_the_board_runs_is_not_sent_again(url):

@@ -12,8 +12,10 @@ import pytest
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
+from tests.support.bad_line import Proxy
 from tests.support.running import start
-from tests.support.served import SHAPE, Proxy, make_board, make_map, on_pty, on_tcp, wait_until
+from tests.support.served import SHAPE, make_board, make_map, on_pty, on_tcp
+from tests.support.waiting import wait_until
 
 SIZE = f"{SHAPE[1]}x{SHAPE[0]}"
 

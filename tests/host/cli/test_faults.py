@@ -10,7 +10,8 @@ import pytest
 from focalloop.firmware_sim.serving.transport import TcpServer
 from focalloop.host.captures.capture import Capture
 from tests.support.running import start
-from tests.support.served import SHAPE, make_board, serving, wait_until
+from tests.support.served import SHAPE, make_board, serving
+from tests.support.waiting import wait_until
 
 LIST = "flips=1e-5, disconnect=every 2 s for 200 ms, seed=3"
 

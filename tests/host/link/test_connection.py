@@ -21,7 +21,9 @@ from focalloop.firmware_sim.wire import (
 )
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, NotABoardError, PortError, VersionMismatchError
-from tests.support.served import Proxy, noise, on_tcp, wait_until
+from tests.support.bad_line import Proxy, noise
+from tests.support.served import on_tcp
+from tests.support.waiting import wait_until
 
 
 @contextmanager

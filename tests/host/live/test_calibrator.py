@@ -23,7 +23,8 @@ from focalloop.host.live.calibrator import Calibrator, CalibratorError
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.live.telemetry import Telemetry
-from tests.support.served import make_map, on_pty, wait_until
+from tests.support.served import make_map, on_pty
+from tests.support.waiting import wait_until
 
 SHAPE = (32, 48)
 TRUTH = NoiseProfile(

@@ -15,17 +15,10 @@ from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.bundle import UNIVERSAL_BUNDLE, BundleError
 from focalloop.models import zoo
-from tests.support.served import (
-    SHAPE,
-    Proxy,
-    expected_codes,
-    make_board,
-    make_map,
-    on_pty,
-    on_tcp,
-    wait_until,
-)
+from tests.support.bad_line import Proxy
+from tests.support.served import SHAPE, expected_codes, make_board, make_map, on_pty, on_tcp
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+from tests.support.waiting import wait_until
 
 SLOT_RATE_HZ = 800.0
 

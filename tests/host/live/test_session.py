@@ -15,16 +15,9 @@ from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
 from focalloop.models import zoo
-from tests.support.served import (
-    SHAPE,
-    Scene,
-    expected_codes,
-    make_board,
-    make_map,
-    on_pty,
-    wait_until,
-)
+from tests.support.served import SHAPE, Scene, expected_codes, make_board, make_map, on_pty
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
+from tests.support.waiting import wait_until
 
 SLOT_RATE_HZ = 800.0
 

@@ -1,7 +1,6 @@
 """The preview socket: credit, the newest first, and the binary layout of docs/preview.md."""
 
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import pack_picture
 from tests.support.still import SHAPE, Still, make_picture
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -35,13 +35,6 @@ def receive_binary(socket):
 def receive_to_the_end(socket):
     while True:
         socket.receive_json()
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def parse_picture(data):
