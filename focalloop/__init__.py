@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from focalloop.firmware_sim.window import Window as Window
     from focalloop.host.board.client import Board as Board
+    from focalloop.host.captures.calibrate import calibrate as calibrate
     from focalloop.host.captures.capture import Capture as Capture
     from focalloop.host.errors import (
         BoardBusyError as BoardBusyError,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from focalloop.host.reconstruction.bundle import (
         BundleError as BundleError,
     )
+    from focalloop.host.reconstruction.quality import MetricsError as MetricsError
     from focalloop.host.reconstruction.reconstruct import ReconstructError as ReconstructError
     from focalloop.host.reconstruction.video import VideoError as VideoError
 
@@ -86,6 +88,7 @@ _HOME = {
     "Emulator": "firmware_sim.emulator.emulator",
     "Bundle": "host.reconstruction.bundle",
     "Capture": "host.captures.capture",
+    "calibrate": "host.captures.calibrate",
     "BoardBusyError": "host.errors",
     "BoardError": "host.errors",
     "BoardLostError": "host.errors",
@@ -95,6 +98,7 @@ _HOME = {
     "CaptureInterruptedError": "host.errors",
     "EmulatorError": "firmware_sim.emulator.emulator",
     "FocalloopError": "firmware_sim.errors",
+    "MetricsError": "host.reconstruction.quality",
     "NoAnswerError": "host.errors",
     "NoiseProfileError": "firmware_sim.noise",
     "NotABoardError": "host.errors",

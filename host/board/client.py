@@ -121,6 +121,12 @@ class Board:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        height, width = self.info.shape
+        runs = "" if self.ratio_map is None else f"; runs {self.ratio_map.summary}"
+        size = f"{width}x{height}, {self.info.bits} bit"
+        return f"<Board {self.info.name!r} at {self.url}: {size}, {self.state}{runs}>"
+
     @property
     def url(self) -> str:
         """Where the board is."""

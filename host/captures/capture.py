@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,12 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.errors import CaptureError
+
+if TYPE_CHECKING:
+    from focalloop.host.board.client import Board
 
 FORMAT = "focalloop capture"
 SCHEMA_VERSION = 1
@@ -71,16 +76,24 @@ class Series:
     def __len__(self) -> int:
         return len(self.readouts)
 
-    def signal(self, index: int) -> NDArray[np.float32]:
-        """Measurements of one window in plan order (count,), in signal units."""
-        black, scale = np.float32(self.black_level_dn), np.float32(self.full_scale_dn)
-        signal: NDArray[np.float32] = (self.readouts[index].astype(np.float32) - black) / scale
-        return signal
+    def __repr__(self) -> str:
+        kind = self.kind.name.lower()
+        light = "" if self.light is None else f", light {self.light:.3g}"
+        return f"<Series of {len(self)} windows, {kind}{light}; {self.ratio_map.summary}>"
 
-    def reads(self, index: int) -> NDArray[np.float32]:
-        """Measurements of one window as planes (max_reads, H, W), in signal units."""
-        planes: NDArray[np.float32] = self.plan.planes(self.signal(index))
-        return planes
+    def window(self, index: int) -> Window:
+        """Return one window as a board gives it; its codes stay in the file until used."""
+        return Window(
+            number=int(self.numbers[index]),
+            ratio_map=self.ratio_map,
+            plan=self.plan,
+            codes=self.readouts[index],
+            black_level_dn=self.black_level_dn,
+            full_scale_dn=self.full_scale_dn,
+            bits=self.bits,
+            time_s=float(self.times_unix_s[index]) - monotonic_epoch_s(),
+            kind=self.kind,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +135,46 @@ class Capture:
                 f"{folder / MANIFEST} does not describe a capture ({error!r}): take it again"
             ) from error
 
-    def windows(self) -> Iterator[tuple[Series, int]]:
-        """Every window as its series and its place there, in the order they were taken."""
+    @classmethod
+    def take(cls, path: str | Path, board: Board, count: int = 1) -> Self:
+        """Take windows of the scene from a board into a new folder, and open it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder to make; it must not exist yet.
+        board : Board
+            An open one, with a ratio map.
+        count : int
+            Windows wanted.
+
+        Raises
+        ------
+        WriteError
+            The folder exists, or cannot be written.
+        BoardError, BoardLostError
+            The board refused, or vanished; no folder is left.
+        """
+        from focalloop.host.captures.writer import CaptureWriter
+
+        with CaptureWriter(path, board.info) as writer:
+            for window in board.stream(count=count):
+                writer.add(window)
+        return cls.load(path)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.series))
+
+    def __repr__(self) -> str:
+        maps = {series.ratio_map for series in self.series}
+        under = maps.pop().summary if len(maps) == 1 else f"{len(maps)} ratio maps"
+        name = self.board.get("name", "a board")
+        return f"<Capture {str(self.path)!r}: {len(self)} windows of {name!r}; {under}>"
+
+    def windows(self) -> Iterator[Window]:
+        """Every window, in the order they were taken, read from the file as it is used."""
         for series in self.series:
-            for index in range(len(series)):
-                yield series, index
+            yield from map(series.window, range(len(series)))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -204,3 +252,8 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def monotonic_epoch_s() -> float:
+    """Unix time at the start of ``time.monotonic``, on which windows tell their time."""
+    return time.time() - time.monotonic()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +17,13 @@ import numpy as np
 from focalloop.firmware_sim.files import folder_written_whole
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
-from focalloop.host.captures.capture import FORMAT, MANIFEST, SCHEMA_VERSION, sha256_of
+from focalloop.host.captures.capture import (
+    FORMAT,
+    MANIFEST,
+    SCHEMA_VERSION,
+    monotonic_epoch_s,
+    sha256_of,
+)
 
 _NPY_HEADER_BYTES = 128
 
@@ -133,7 +138,7 @@ class _OpenSeries:
         self._dtype = window.codes.dtype
         self._count = window.plan.count
         # A window's time is on the monotonic clock, which means nothing to another program.
-        self._epoch_s = time.time() - time.monotonic()
+        self._epoch_s = monotonic_epoch_s()
         window.ratio_map.save(folder / self._map)
         self._file: BinaryIO = (folder / self._readouts).open("wb")
         self._file.write(bytes(_NPY_HEADER_BYTES))

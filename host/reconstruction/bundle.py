@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
-from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.firmware_sim.window import Window
+from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
+from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
 
 SCHEMA_VERSION = 1
@@ -156,6 +159,38 @@ class Bundle:
                 if isinstance(stated, int | float) and isfinite(stated):
                     return float(stated)
         return None
+
+    def reconstruct(self, window: Window) -> Reconstruction:
+        """Reconstruct the video behind a window.
+
+        Parameters
+        ----------
+        window : Window
+            From a board, a capture or an emulator, taken under a map that suits the bundle.
+
+        Raises
+        ------
+        ReconstructError
+            The network is for another ratio map.
+        """
+        if not self.suits(window.ratio_map):
+            fits = Bundle.load(UNIVERSAL_BUNDLE).suits(window.ratio_map)
+            raise ReconstructError(
+                f"the bundle {self.name} is not for the ratio map of window {window.number} "
+                f"({window.ratio_map.summary}): capture under the bundle's map"
+                + (f", or reconstruct with {UNIVERSAL_BUNDLE}" if fits else "")
+            )
+        video = self._network(window.reads, window.ratio_map)
+        return Reconstruction(video, window, self.name)
+
+    @cached_property
+    def _network(self) -> OnnxReconstructor:
+        return self.reconstructor(threads=2)
+
+    def __repr__(self) -> str:
+        made_for = self.ratio_map.summary if self.reach is None else "any map"
+        psnr = "" if self.psnr_db is None else f"; {self.psnr_db:.2f} dB on {OPEN_TEST_SET}"
+        return f"<Bundle {self.name!r} for {made_for}{psnr}>"
 
     def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
         """Start the network in ONNX Runtime, with `threads` threads inside one reconstruction.

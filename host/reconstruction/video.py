@@ -1,15 +1,20 @@
-"""Write reconstructed video, as a file to watch or as numbers to work with."""
+"""Reconstructed video: as an array, in a notebook, and as a file to watch or to work with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.pictures import gray, png
+from focalloop.firmware_sim.window import Window
+from focalloop.host.reconstruction import quality
 from focalloop.host.reconstruction.reconstruct import Float32
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
@@ -18,6 +23,67 @@ VIDEO_SUFFIXES = (".mp4", ".mkv")
 
 class VideoError(FocalloopError):
     """A video that cannot be written; the text says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """The video of one window; NumPy and matplotlib take it as an array (T, H, W).
+
+    Attributes
+    ----------
+    video : ndarray of float32, shape (T, H, W)
+        1.0 is white; not clipped.
+    window : Window
+        What it was made from.
+    bundle : str
+        Name of the bundle that made it.
+    """
+
+    video: Float32
+    window: Window
+    bundle: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """T, height and width."""
+        return self.video.shape
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
+        if copy:
+            return np.array(self.video, dtype)
+        return np.asarray(self.video, dtype)
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - what NumPy takes and gives
+        return self.video[index]
+
+    def __repr__(self) -> str:
+        frames, height, width = self.shape
+        return (
+            f"<Reconstruction of window {self.window.number}: {frames} frames, {width}x{height}, "
+            f"by {self.bundle!r}>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Play the frames in a notebook."""
+        return png(gray(self.video))
+
+    def psnr(self, scene: NDArray[np.generic]) -> float:
+        """PSNR in dB against the scene (T, H, W), float in [0, 1] or uint8."""
+        return quality.psnr(self.video, scene)
+
+    def ssim(self, scene: NDArray[np.generic]) -> float:
+        """Mean SSIM of the frames against the scene (T, H, W), float in [0, 1] or uint8."""
+        return quality.ssim(self.video, scene)
+
+    def save(self, path: str | Path, *, frames_per_s: float = 30.0) -> None:
+        """Write it as ``.mp4``, ``.mkv`` or ``.npz``; see `write_video`."""
+        name = f"window {self.window.number}"
+        write_video(Path(path), [self.video], [name], frames_per_s=frames_per_s)
 
 
 def check_output(path: Path) -> None:

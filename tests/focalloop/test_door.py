@@ -17,6 +17,7 @@ NAMES = {
     "NoiseProfile",
     "RatioMap",
     "Window",
+    "calibrate",
     "__version__",
 }
 ERRORS = {
@@ -29,6 +30,7 @@ ERRORS = {
     "CaptureInterruptedError",
     "EmulatorError",
     "FocalloopError",
+    "MetricsError",
     "NoAnswerError",
     "NoiseProfileError",
     "NotABoardError",

@@ -6,10 +6,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
-from importlib.metadata import version
 from json import dumps as to_json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,8 +19,8 @@ from rich.table import Table
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import DEFAULT_BAUD, Board
+from focalloop.host.captures.calibrate import kind_of, read_sources
 from focalloop.host.captures.calibration_design import Design, plan
-from focalloop.host.captures.capture import MANIFEST, Capture
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
 from focalloop.host.cli.output import JsonFlag, console, emit_json, progress_bar, stdout
@@ -166,16 +163,7 @@ def calibrate_command(
                 _take(board, folder, design, reads, light, board_sets_light)
             captures = [folder]
         assert captures
-        readings = _read(captures, bits, full_scale)
-        readings = replace(
-            readings,
-            full_scale_relative_error=full_scale_error,
-            origin={
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "software": f"focalloop {version('focalloop')}",
-                **readings.origin,
-            },
-        )
+        readings = _read(captures, bits, full_scale, full_scale_error)
         name = output.stem if output is not None else "calibrated"
         result = _fit(readings, protocol, name)
         if export_emva is not None:
@@ -259,41 +247,23 @@ def _ask_for(light: float, board: Board, bar: Progress) -> None:
     bar.start()
 
 
-def _read(paths: Sequence[Path], bits: int | None, full_scale: float | None) -> Readings:
-    from focalloop.calibration.files.emva import DESCRIPTOR, is_emva, read_emva
-    from focalloop.calibration.files.tiff_stack import TABLE, read_tiff_stack
-    from focalloop.host.captures.calibration_readings import readings_of
-
-    if all((path / MANIFEST).exists() for path in paths):
-        if bits or full_scale:
-            raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")
-        return readings_of([Capture.load(path) for path in paths])
-    if len(paths) > 1:
-        raise CaptureError(
-            "several sources have to be capture folders, of one board: give a descriptor or a "
-            "TIFF stack alone"
-        )
-    path = paths[0]
-    if not path.exists():
-        raise CaptureError(f"there is no {path}: check its name")
-    if (path / DESCRIPTOR).exists():
-        path /= DESCRIPTOR
+def _read(
+    paths: Sequence[Path], bits: int | None, full_scale: float | None, relative_error: float
+) -> Readings:
+    kind = kind_of(paths[0]) if len(paths) == 1 else "capture"  # the only one that may be several
+    if kind == "capture" and (bits or full_scale):
+        raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")
+    if kind == "emva" and bits:
+        raise typer.BadParameter("--bits is for TIFF stacks; a descriptor names its own")
     with progress_bar() as bar:
-        task = bar.add_task("reading", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        if path.suffix.lower() == ".csv" or (path / TABLE).exists():
-            return read_tiff_stack(path, bits=bits, full_scale_dn=full_scale, progress=progress)
-        if is_emva(path):
-            if bits:
-                raise typer.BadParameter("--bits is for TIFF stacks; a descriptor names its own")
-            return replace(read_emva(path, progress), full_scale_dn=full_scale)
-    raise CaptureError(
-        f"{path} is nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "
-        f"{TABLE} (a TIFF stack), or an EMVA 1288 descriptor"
-    )
+        task = bar.add_task("reading", total=None, visible=kind != "capture")
+        return read_sources(
+            *paths,
+            bits=bits,
+            full_scale_dn=full_scale,
+            full_scale_relative_error=relative_error,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
 
 
 def _fit(readings: Readings, protocol: ProtocolName, name: str) -> Calibration:

@@ -238,10 +238,10 @@ def _captured(
 ) -> tuple[_Way, tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]:
     """Find what reconstructs a capture, and its windows of the scene: names, measurements."""
     capture = Capture.load(folder)
-    taken = [place for place in capture.windows() if place[0].kind is WindowKind.SCENE][:limit]
+    taken = [window for window in capture.windows() if window.kind is WindowKind.SCENE][:limit]
     if not taken:
         raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
-    own_map = taken[0][0].ratio_map
+    own_map = taken[0].ratio_map
     shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
     if bundle is None:
         chosen = next((each for each in shipped if each.suits(own_map)), None)
@@ -257,8 +257,10 @@ def _captured(
                 highlight=False,
                 soft_wrap=True,
             )
-    names = tuple(f"{folder.name}[{series.numbers[index]}]" for series, index in taken)
-    return way, names, ((series.reads(index), series.ratio_map) for series, index in taken)
+    names = tuple(f"{folder.name}[{window.number}]" for window in taken)
+    # `reads` of a window stays in memory as long as the window does.
+    windows = (taken.pop(0) for _ in names)
+    return way, names, ((window.reads, window.ratio_map) for window in windows)
 
 
 def _emulated(

@@ -81,8 +81,11 @@ def test_what_was_written_is_read(tmp_path, bits):
     assert series.ratio_map.hash() == make_map().hash()
     for index, each in enumerate(windows):
         np.testing.assert_array_equal(series.readouts[index], each.codes)
-        np.testing.assert_array_equal(series.reads(index), each.reads)
-    assert [index for _, index in capture.windows()] == [0, 1, 2]
+    for found, each in zip(capture.windows(), windows, strict=True):
+        assert (found.number, found.bits, found.ratio_map) == (each.number, bits, each.ratio_map)
+        np.testing.assert_array_equal(found.codes, each.codes)
+        np.testing.assert_array_equal(found.reads, each.reads)
+        assert found.time_s == pytest.approx(each.time_s, abs=1e-3)
 
 
 def test_other_conditions_start_another_series(tmp_path):

@@ -1,0 +1,184 @@
+"""Calibrating from what a user has: captures, a board, EMVA 1288 images or TIFF stacks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from focalloop.host.board.client import Board
+from focalloop.host.captures.capture import MANIFEST, Capture
+from focalloop.host.errors import CaptureError
+
+if TYPE_CHECKING:
+    from focalloop.calibration.readings import Readings
+    from focalloop.calibration.result import Calibration
+
+Source = str | Path | Capture
+"""A capture, or the path of one, of an EMVA 1288 descriptor or of a TIFF stack."""
+
+
+def calibrate(
+    *sources: Source | Board,
+    name: str = "calibrated",
+    protocol: Literal["weighted", "emva"] = "weighted",
+    bits: int | None = None,
+    full_scale_dn: float | None = None,
+    full_scale_relative_error: float = 0.0,
+) -> Calibration:
+    """Estimate a sensor's noise from dark and flat reads, with 95 % intervals.
+
+    Parameters
+    ----------
+    *sources : str, Path, Capture or Board
+        One or more captures of one board, or their folders; or one EMVA 1288 descriptor or TIFF
+        stack; or a board that lights itself, as an emulated one does, from which a capture is
+        taken now.
+    name : str
+        Name of the noise profile.
+    protocol : {"weighted", "emva"}
+        How to fit: by all levels and their weights, or as EMVA 1288 does.
+    bits : int, optional
+        Resolution of the ADC, for a TIFF stack.
+    full_scale_dn : float, optional
+        Codes from black to signal 1.0, for images; to saturation by default.
+    full_scale_relative_error : float
+        Relative standard uncertainty of the full scale.
+
+    Returns
+    -------
+    Calibration
+        Its ``profile`` is what an emulator runs with.
+
+    Raises
+    ------
+    CaptureError
+        A source is missing, of another kind, or not dark or flat reads of one board.
+    CalibrationError
+        The reads carry no information on the noise, or contradict what is declared.
+    """
+    from focalloop.calibration import Settings
+    from focalloop.calibration import calibrate as fit
+
+    with tempfile.TemporaryDirectory() as scratch:
+        captured = [
+            _taken(source, Path(scratch) / f"capture-{number}")
+            if isinstance(source, Board)
+            else source
+            for number, source in enumerate(sources)
+        ]
+        readings = read_sources(
+            *captured,
+            bits=bits,
+            full_scale_dn=full_scale_dn,
+            full_scale_relative_error=full_scale_relative_error,
+        )
+        return fit(readings, Settings(protocol=protocol, name=name))
+
+
+def read_sources(
+    *sources: Source,
+    bits: int | None = None,
+    full_scale_dn: float | None = None,
+    full_scale_relative_error: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Readings:
+    """Read what a calibration is made from; parameters and errors as of `calibrate`.
+
+    `progress` takes images read and images in all.
+    """
+    readings = _read(sources, bits, full_scale_dn, progress)
+    made = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": f"focalloop {version('focalloop')}",
+    }
+    return replace(
+        readings,
+        full_scale_relative_error=full_scale_relative_error,
+        origin={**made, **readings.origin},
+    )
+
+
+def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
+    """Tell captures, TIFF stacks and EMVA 1288 descriptors apart.
+
+    Raises
+    ------
+    CaptureError
+        It is missing, or none of these.
+    """
+    from focalloop.calibration.files.emva import DESCRIPTOR, is_emva
+    from focalloop.calibration.files.tiff_stack import TABLE
+
+    if _is_capture(source):
+        return "capture"
+    assert not isinstance(source, Capture)
+    path = Path(source)
+    if not path.exists():
+        raise CaptureError(f"there is no {path}: check its name")
+    if (path / DESCRIPTOR).exists():
+        return "emva"
+    if path.suffix.lower() == ".csv" or (path / TABLE).exists():
+        return "tiff stack"
+    if is_emva(path):
+        return "emva"
+    raise CaptureError(
+        f"{path} is nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "
+        f"{TABLE} (a TIFF stack), or an EMVA 1288 descriptor"
+    )
+
+
+def _read(
+    sources: tuple[Source, ...],
+    bits: int | None,
+    full_scale_dn: float | None,
+    progress: Callable[[int, int], None] | None,
+) -> Readings:
+    from focalloop.calibration.files.emva import DESCRIPTOR, read_emva
+    from focalloop.calibration.files.tiff_stack import read_tiff_stack
+    from focalloop.host.captures.calibration_readings import readings_of
+
+    if not sources:
+        raise CaptureError("nothing was given to calibrate from: give captures of dark and flat")
+    if len(sources) > 1 and not all(map(_is_capture, sources)):
+        raise CaptureError(
+            "several sources have to be capture folders, of one board: give a descriptor or a "
+            "TIFF stack alone"
+        )
+    kind = kind_of(sources[0])
+    if kind == "capture":
+        if bits or full_scale_dn:
+            raise CaptureError("bits and full scale are for images: a capture names its own")
+        return readings_of([s if isinstance(s, Capture) else Capture.load(s) for s in sources])
+    path = Path(str(sources[0]))
+    if kind == "tiff stack":
+        return read_tiff_stack(path, bits=bits, full_scale_dn=full_scale_dn, progress=progress)
+    if bits:
+        raise CaptureError("bits are for TIFF stacks: a descriptor names its own")
+    descriptor = path / DESCRIPTOR if path.is_dir() else path
+    return replace(read_emva(descriptor, progress), full_scale_dn=full_scale_dn)
+
+
+def _is_capture(source: Source) -> bool:
+    return isinstance(source, Capture) or (Path(source) / MANIFEST).exists()
+
+
+def _taken(board: Board, folder: Path) -> Capture:
+    """Take the default design from a board that darkens and lights itself."""
+    from focalloop.firmware_sim.wire import Feature
+    from focalloop.host.captures.calibration_capture import take
+    from focalloop.host.captures.calibration_design import Design, plan
+    from focalloop.host.captures.writer import CaptureWriter
+
+    if Feature.EMULATOR not in board.info.features:
+        raise CaptureError(
+            f"somebody has to darken and light {board.info.name}: take the captures with "
+            "`focalloop calibrate --port URL --keep DIR`"
+        )
+    with CaptureWriter(folder, board.info) as writer:
+        take(board, plan(board.info, Design.SPANS, reads=4), writer)
+    return Capture.load(folder)
