@@ -1,4 +1,4 @@
-"""Expected failures of the host: each text says what was wrong and what to do."""
+"""Expected failures of the host; each text says what was wrong and what to do."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ class PortError(FocalloopError):
 
 
 class NotABoardError(PortError):
-    """A port opened, and what is behind it does not speak the protocol."""
+    """A port can be opened, but what is behind it does not speak the protocol."""
 
 
 class VersionMismatchError(FocalloopError):
-    """The board speaks another version of the protocol."""
+    """The board speaks another version of the protocol than this program."""
 
 
 class BoardLostError(FocalloopError):
-    """The board vanished and was not back in the time allowed."""
+    """The board has vanished and did not come back in the time allowed."""
 
 
 class CaptureInterruptedError(BoardLostError):
-    """The board vanished while it made windows that it does not make again by itself."""
+    """The board vanished during a capture, which it does not repeat by itself."""
 
 
 class BoardBusyError(FocalloopError):
-    """The board does something else for this program already."""
+    """The board is already streaming or capturing for this program."""
 
 
 class NoAnswerError(BoardLostError):
-    """A request was repeated until its time was over, and no answer came."""
+    """A request was repeated until its time was over, without an answer."""
 
 
 class UnknownMapError(FocalloopError):
-    """The board runs a ratio map that this program was never told."""
+    """The board runs no ratio map, or one that this program does not have."""
 
 
 class BoardError(FocalloopError):
@@ -44,9 +44,9 @@ class BoardError(FocalloopError):
     Attributes
     ----------
     code : ErrorCode or int
-        Kind of refusal; an int where the board named a kind that this version does not know.
+        Kind of refusal; an int where this version does not know the kind.
     text : str
-        The board's own words.
+        The board's explanation.
     """
 
     def __init__(self, request: str, code: int, text: str) -> None:
@@ -57,7 +57,7 @@ class BoardError(FocalloopError):
 
 
 class CaptureError(FocalloopError):
-    """A capture folder is missing, incomplete, damaged or of another kind."""
+    """A capture folder is missing, incomplete, damaged, or not a capture."""
 
 
 def sentence(text: object) -> str:

@@ -1,1 +1,12 @@
-"""One board: the client, and what keeps it true while the board comes and goes."""
+"""One board, as a program uses it, while it comes and goes.
+
+``client``         the door: `Board`
+``driver``         what is known of the board, restored after every loss of it
+``streaming``      streams and captures: start, stop, credit, going on after an outage
+``reception``      one stream or capture, from the link's threads to the consumer's
+``assembly``       readouts from descriptors and fragments
+``repair``         when a part of a window is asked for again
+``upload``         bringing a ratio map to the board
+``scene_fetcher``  the scene behind a window, from an emulated board
+``lost_windows``, ``clock``, ``stats``
+"""

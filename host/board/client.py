@@ -55,9 +55,10 @@ class Board:
     """A programmable sensor at the end of a serial line, or an emulated one.
 
     Open it with :meth:`open` and close it by leaving the ``with`` block, which also stops a
-    stream. If the board vanishes it is opened again as soon as it is there; a stream goes on, a
-    board that was reset gets its ratio map again first, and `on_event` is told. Methods may be
-    called from several threads: a map uploaded while a stream runs takes effect in it.
+    stream. If the board vanishes, it is opened again as soon as it can be reached, and a stream
+    goes on; a board that was reset gets its ratio map again first. `on_event` is told of all this.
+    Methods may be called from several threads: a map uploaded while a stream runs takes effect in
+    that stream.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -84,14 +85,15 @@ class Board:
         baud : int
             Line rate in bit/s, of devices that have one.
         timeout_s : float
-            Patience with every answer.
+            Longest wait for an answer, in seconds.
         reconnect_timeout_s : float
-            How long calls wait for a vanished board; ``math.inf`` for ever.
+            Longest wait for a vanished board, in seconds; ``math.inf`` to wait for ever.
         on_event : callable, optional
-            Takes sentences for the user: the board vanished, came back, was reset. Called in a
-            thread of the board's own. Without it they go to the log ``focalloop.board``.
+            Takes sentences for the user: the board vanished, came back, was reset. It is called
+            in the connection's threads. Without it they go to the log ``focalloop.board``.
         on_log : callable, optional
-            Takes severity and text of the board's own log.
+            Takes severity and text of each line that the board logs. Without it they go to the
+            same log.
 
         Raises
         ------
@@ -153,7 +155,7 @@ class Board:
         return self._driver.stats
 
     def status(self) -> StatusAnswer:
-        """Ask how the board is."""
+        """Ask the board for its state, ratio map and counters."""
         return self._driver.status()
 
     def arm(self) -> None:
@@ -176,7 +178,7 @@ class Board:
         scene : str, optional
             ``camera:N``, ``synthetic``, or a file on the board's machine.
         seed : int, optional
-            Of the emulated noise.
+            Seed of the emulated noise.
 
         Returns
         -------
@@ -189,7 +191,7 @@ class Board:
         return self.info
 
     def time_sync(self) -> float:
-        """Compare clocks; return board time minus ``time.monotonic`` in seconds."""
+        """Compare clocks; return the board's time minus ``time.monotonic``, in seconds."""
         return self._driver.time_sync()
 
     def reset(self) -> None:
@@ -199,7 +201,7 @@ class Board:
     def upload(self, ratio_map: RatioMap, progress: Progress | None = None) -> RatioMap:
         """Make the board run `ratio_map`; the old map stays until the new one is complete.
 
-        Nothing is sent if the board runs it already, and nothing twice if the link drops.
+        Nothing is sent if the board already runs this map, and nothing twice if the link drops.
 
         Parameters
         ----------
@@ -231,6 +233,15 @@ class Board:
             Windows wanted, 1 or more.
         progress : callable, optional
             Takes windows done and windows in all.
+
+        Raises
+        ------
+        UnknownMapError
+            The board runs no map, or one that was not uploaded here.
+        BoardBusyError
+            A stream or capture is running.
+        BoardError, BoardLostError
+            The board refused, or did not come back.
         """
         windows: list[Window] = []
         with closing(self.stream(self.info.held_windows, count)) as stream:
@@ -244,16 +255,21 @@ class Board:
         """Windows of the scene, in order and each whole, without end or until `count` have come.
 
         Closing the generator, or leaving the ``with`` block of the board, stops the stream. A
-        window that the line spoilt and the board does not hold any more is left out and counted
-        in ``stats.lost``; its number is missing.
+        window that was damaged on the line, and that the board no longer holds, is left out: its
+        number is missing, and it is counted in ``stats.lost``.
 
         Parameters
         ----------
         credit : int
-            Windows that may be on their way or waiting here, at most what the board holds. A
-            consumer that is too slow makes the board skip windows, never queue them.
+            Windows that may be on their way or waiting here, at most as many as the board holds. A
+            slow consumer makes the board skip windows; they do not queue up.
         count : int, optional
             Windows wanted in all.
+
+        Raises
+        ------
+        UnknownMapError, BoardBusyError, BoardError, BoardLostError
+            As for :meth:`capture`.
         """
         with closing(self._driver.stream(credit, count)) as readouts:
             for readout in readouts:
@@ -269,7 +285,7 @@ class Board:
         )
 
     def calibration_capture(self, level: int, light: float, count: int = 1) -> list[Window]:
-        """Take `count` windows of even light (radiance in [0, 1]), every pixel at `level`."""
+        """Take `count` windows of uniform light (radiance in [0, 1]), every pixel at `level`."""
         return self._batches(
             level,
             count,
@@ -284,8 +300,10 @@ class Board:
         ----------
         window : int
             Number of the window.
-        first_slot, step : int
-            First slot wanted, and slots from one wanted to the next.
+        first_slot : int
+            First slot wanted, from 0.
+        step : int
+            Distance from one wanted slot to the next.
 
         Returns
         -------
@@ -294,9 +312,9 @@ class Board:
         Raises
         ------
         BoardError
-            WINDOW_GONE where the board holds it no more, UNSUPPORTED where it is a real sensor.
+            WINDOW_GONE if the board no longer holds the window, UNSUPPORTED if it is a real sensor.
         BoardLostError
-            The scene did not come whole.
+            The scene did not arrive whole.
         """
         request = SceneRequest(window, first_slot, step)
         return np.frombuffer(self._driver.scene(request), np.uint8).reshape(-1, *self.info.shape)
@@ -304,14 +322,14 @@ class Board:
     def _batches(
         self, level: int, count: int, type_: MessageType, body: Callable[[int], bytes]
     ) -> list[Window]:
-        """Capture in groups that the board can hold, so that the line can lose none."""
+        """Capture in groups that the board can hold, so that none can be lost on the line."""
         driver = self._driver
         driver.know(RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set))
         windows: list[Window] = []
         while len(windows) < count:
             group = min(count - len(windows), self.info.held_windows)
             with closing(driver.capture(type_, body(group), group)) as readouts:
-                windows += map(self._window, readouts)  # what did not come is taken again
+                windows += map(self._window, readouts)  # what did not arrive is taken again
         return windows
 
     def _window(self, readout: Readout) -> Window:

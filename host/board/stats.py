@@ -11,16 +11,16 @@ RATE_WINDOW_S = 2.0
 
 @dataclass(frozen=True)
 class LinkStats:
-    """Counters of a connection since it was opened, and its present speed.
+    """Counters of a connection since it was opened, over every opening of its port, and its speed.
 
     Attributes
     ----------
     bytes_in, bytes_out : int
-        On the line.
+        Bytes received from the board and sent to it.
     frames_good, frames_bad : int
-        Received whole, and received damaged.
+        Frames received whole, and received damaged.
     repeats : int
-        Requests sent again for want of an answer.
+        Requests sent again because no answer came.
     resends : int
         Times that a part of a window was asked for again.
     windows : int
@@ -32,7 +32,7 @@ class LinkStats:
     reconnects : int
         Times the board came back after it had vanished.
     goodput_bytes_per_s : float
-        Readout bytes a second, of late.
+        Bytes of readouts per second, over the last :data:`RATE_WINDOW_S`.
     frame_bytes : int
         Longest frame body in use: shorter on a line that damages long ones.
     round_trip_s : float or None
@@ -58,26 +58,26 @@ class LinkStats:
 
 
 class RateMeter:
-    """The rate of something that is counted, over the last `RATE_WINDOW_S`.
+    """The rate of something that is counted, over the last :data:`RATE_WINDOW_S`.
 
-    One thread counts; any thread may read.
+    One thread adds; any thread may read.
     """
 
     def __init__(self) -> None:
         self._counts: deque[tuple[float, int]] = deque()
 
     def add(self, count: int, now_s: float) -> None:
-        """Count so many at a moment of ``time.monotonic``."""
+        """Add `count` at `now_s` of ``time.monotonic``."""
         self._counts.append((now_s, count))
         while self._counts[0][0] <= now_s - RATE_WINDOW_S:
             self._counts.popleft()
 
     def per_s(self, now_s: float) -> float:
-        """Return the present rate; 0 after a pause of `RATE_WINDOW_S`."""
+        """Return the present rate per second; 0 after a pause of :data:`RATE_WINDOW_S`."""
         recent = [entry for entry in list(self._counts) if entry[0] > now_s - RATE_WINDOW_S]
         if not recent:
             return 0.0
-        # What came first only marks where the time begins. Two counts in quick succession do not
-        # tell a rate: at least a tenth of the window is averaged over.
+        # The first count only marks where the time begins. Two counts in quick succession say
+        # nothing about a rate: the average is taken over at least a tenth of the window.
         span_s = max(now_s - recent[0][0], RATE_WINDOW_S / 10)
         return sum(count for _, count in recent[1:]) / span_s

@@ -1,4 +1,8 @@
-"""Bringing a ratio map to a board: chunked, several chunks in flight, resumed after a drop."""
+"""Uploading a ratio map: in chunks, several of them in flight, resumed after a loss of the link.
+
+The driver calls this in the user's thread, and in the connection's keeper for a board that was
+reset.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +29,10 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.errors import BoardLostError
 
 Submit = Callable[[MessageType, bytes], "Future[bytes]"]
-"""Sends a request without waiting, as :meth:`focalloop.host.link.io_threads.Link.submit`."""
+"""Sends a request without waiting, like :meth:`focalloop.host.link.io_threads.Link.submit`."""
 
 Progress = Callable[[int, int], None]
-"""Takes what is done and what there is to do."""
+"""Takes how much is done, and how much there is in all."""
 
 
 def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
@@ -37,24 +41,26 @@ def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
     Raises
     ------
     RatioMapError
-        The board cannot run it: another T, a level it does not have, a size that the map does not
-        fit, or a coded aperture where the board has none.
+        The board cannot run it: its T is another, it lacks a level, the map does not fit its size,
+        or the map has a coded aperture and the board has none.
     """
     if ratio_map.slots != board.slots:
         raise RatioMapError(
-            f"the ratio map is for windows of {ratio_map.slots} slots and the board has "
-            f"{board.slots}; use a map made for that"
+            f"the ratio map is for windows of {ratio_map.slots} slots, but this board's have "
+            f"{board.slots}: use a map made for {board.slots} slots"
         )
     used = set(np.unique(ratio_map.levels).tolist())
     if not used <= set(board.level_set):
         raise RatioMapError(
-            f"the ratio map uses the levels {sorted(used)} and the board has only "
-            f"{board.level_set}; use a map made for that"
+            f"the ratio map uses the levels {sorted(used)}, but this board has only "
+            f"{board.level_set}: use a map with these levels"
         )
     if ratio_map.level_set != board.level_set:
         ratio_map = RatioMap(ratio_map.levels, ratio_map.slots, board.level_set, ratio_map.aperture)
     if ratio_map.aperture is not None and Feature.APERTURE not in board.features:
-        raise RatioMapError("the ratio map has a coded aperture, which this board cannot run")
+        raise RatioMapError(
+            "the ratio map has a coded aperture, which this board cannot run: use a map without one"
+        )
     return ratio_map.tiled_to(board.height, board.width)
 
 
@@ -63,15 +69,26 @@ def upload(
 ) -> None:
     """Upload and activate a map that fits the board.
 
-    The board goes on with its old map until the very end, and keeps it if anything goes wrong.
-    What it already holds of the same map, from a transfer that was cut off, is not sent again.
+    The board runs its old map until the very end, and keeps it if anything goes wrong. What it
+    already holds of this map, from an upload that was cut off, is not sent again.
+
+    Parameters
+    ----------
+    submit : callable
+        Sends a request without waiting.
+    ratio_map : RatioMap
+        A map from :func:`fitted`.
+    max_in_flight : int
+        Chunks that may be sent and unanswered at a time.
+    progress : callable, optional
+        Takes bytes done and bytes in all.
 
     Raises
     ------
     BoardError
-        The board refused; among others HASH_MISMATCH, after which a second try may succeed.
+        The board refused, for example with HASH_MISMATCH, after which another attempt may succeed.
     BoardLostError
-        The link failed; calling again goes on where this stopped.
+        The link failed; another call goes on where this one stopped.
     """
     objects = {UploadKind.MAP: ratio_map.pack()}
     if ratio_map.aperture is not None:
@@ -103,7 +120,7 @@ def _send_object(
     begin = UploadBeginRequest(kind, len(data), hashlib.sha256(data).digest())
     start = UploadBeginAnswer.unpack(submit(MessageType.UPLOAD_BEGIN, begin.pack()).result())
     if start.chunk_size == 0:
-        raise BoardLostError("the board asks for upload chunks of no bytes; it is faulty")
+        raise BoardLostError("the board asks for upload chunks of 0 bytes: its firmware is faulty")
     wanted = list(_wanted(start, len(data)))
     advance(len(data) - sum(min(start.chunk_size, len(data) - offset) for offset in wanted))
     offsets = iter(wanted)
@@ -129,7 +146,7 @@ def _send_object(
 
 
 def _wanted(start: UploadBeginAnswer, total: int) -> Iterator[int]:
-    """Offsets of the chunks that the board does not hold."""
+    """Offsets of the chunks that the board does not hold yet."""
     for index, offset in enumerate(range(start.next_offset, total, start.chunk_size)):
         held = 0 < index <= BITMAP_CHUNKS and start.bitmap >> (index - 1) & 1
         if not held:

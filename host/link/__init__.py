@@ -1,1 +1,8 @@
-"""The line to a board: ports, bytes, requests and reconnection."""
+"""The line to a board, from bytes to a connection that restores itself.
+
+``port``        a serial port: open, read, write
+``requests``    requests and answers, without I/O
+``io_threads``  the two threads that move bytes between the two above
+``connection``  opens ports, says HELLO, and does both again after a loss
+``frame_size``  how long frames should be on this line
+"""

@@ -1,7 +1,8 @@
 """How long frames should be on a line that damages some of them.
 
-A damaged bit costs its whole frame. On a good line long frames are cheaper, on a bad one short
-ones; what is best for the line at hand shows in how many frames arrive damaged.
+A wrong bit costs its whole frame. Long frames are cheaper on a good line, short ones on a bad line.
+Which this line is shows in how many frames arrive damaged. The driver calls this, in the link's
+writer and, for an upload that does not get through, in the user's thread.
 """
 
 from __future__ import annotations
@@ -10,34 +11,34 @@ import math
 
 from focalloop.firmware_sim.wire import MIN_MAX_PAYLOAD
 
-TOLERATED = 0.1
+MAX_DAMAGED_SHARE = 0.1
 """Share of the longest frames that may be damaged."""
 
-KEPT = (TOLERATED / 4, TOLERATED * 1.5)
+KEPT_SHARES = (MAX_DAMAGED_SHARE / 4, MAX_DAMAGED_SHARE * 1.5)
 """Shares between which a length is kept: two judgements of the same line differ by chance."""
 
-BAD_TO_JUDGE = 64
-"""Damaged frames after which a line is judged: their number is then right within an eighth."""
+BAD_FRAMES_TO_JUDGE = 64
+"""Damaged frames after which a line is judged: an eighth of that is its standard error."""
 
-BAD_TO_SEE = 8
-"""Damaged frames that are enough where they are more than the whole ones."""
+BAD_FRAMES_IF_MOST = 8
+"""Damaged frames after which a line is judged if fewer arrived whole."""
 
 BYTES_TO_JUDGE = 8 << 20
-"""Bytes after which a line that damages fewer is judged, and longer frames are tried again."""
+"""Bytes after which any line is judged, so that longer frames are tried again."""
 
 
 class FrameSize:
-    """Watches the frames that come, and says how long their bodies should be.
+    """Watches the frames that arrive, and says how long their bodies should be.
 
     Parameters
     ----------
     longest : int
-        Longest body that both sides take, in bytes.
+        Longest body that both sides accept, in bytes.
 
     Attributes
     ----------
     wanted : int
-        Longest body that the line is good for: `longest`, or a smaller power of two.
+        Longest body that suits the line: `longest`, or a smaller power of two.
     """
 
     def __init__(self, longest: int) -> None:
@@ -45,48 +46,50 @@ class FrameSize:
         self._before = (0, 0, 0)
 
     def limit(self, longest: int) -> None:
-        """Take note of what the board at the other end takes."""
+        """Keep to the longest body that the board accepts."""
         self.longest = longest
         self.wanted = min(self.wanted, longest)
 
     def begin(self, received: int, good: int, bad: int) -> None:
-        """Count from here on: frames of the length agreed on come from now."""
+        """Count from these counters on: frames have the length agreed on from now."""
         self._before = received, good, bad
 
     def judge(self, received: int, good: int, bad: int) -> bool:
-        """Look at the counters of a line; return whether `wanted` has changed.
+        """Judge the line by its counters; return whether `wanted` has changed.
 
         Parameters
         ----------
         received : int
-            Bytes so far.
+            Bytes received so far.
         good, bad : int
-            Frames so far that were whole, and damaged.
+            Frames received so far whole, and damaged.
         """
         length, whole, broken = (
             now - then for now, then in zip((received, good, bad), self._before, strict=True)
         )
-        mostly_bad = broken >= BAD_TO_SEE and broken > whole
-        if broken < BAD_TO_JUDGE and not mostly_bad and length < BYTES_TO_JUDGE:
+        mostly_bad = broken >= BAD_FRAMES_IF_MOST and broken > whole
+        if broken < BAD_FRAMES_TO_JUDGE and not mostly_bad and length < BYTES_TO_JUDGE:
             return False
         self.begin(received, good, bad)
         frames = whole + broken
-        share = (broken + 0.5) / (frames + 1)  # never 0 nor 1
+        share = (broken + 0.5) / (frames + 1)  # neither 0 nor 1
         errors_per_byte = -math.log1p(-share) * frames / length
-        fit = min(self.longest, max(MIN_MAX_PAYLOAD, _power_of_two(TOLERATED / errors_per_byte)))
-        if KEPT[0] <= errors_per_byte * self.wanted <= KEPT[1] or fit == self.wanted:
+        fit = min(
+            self.longest, max(MIN_MAX_PAYLOAD, _power_of_two(MAX_DAMAGED_SHARE / errors_per_byte))
+        )
+        if KEPT_SHARES[0] <= errors_per_byte * self.wanted <= KEPT_SHARES[1] or fit == self.wanted:
             return False
         self.wanted = fit
         return True
 
     def shorten(self) -> bool:
-        """Want much shorter frames, as what is long does not come through; False if none are."""
+        """Want much shorter frames, as long ones do not get through. False if there are none."""
         if self.wanted <= MIN_MAX_PAYLOAD:
             return False
         self.wanted = max(MIN_MAX_PAYLOAD, _power_of_two(self.wanted / 4))
         return True
 
 
-def _power_of_two(most: float) -> int:
-    """Greatest power of two that is not above `most`, which is 1 or more."""
-    return 1 << int(math.log2(max(1.0, most)))
+def _power_of_two(limit: float) -> int:
+    """Return the greatest power of two up to `limit`, and at least 1."""
+    return 1 << int(math.log2(max(1.0, limit)))
