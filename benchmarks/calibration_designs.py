@@ -25,7 +25,13 @@ from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
-from focalloop.host.captures.calibration_design import TOP, Design, Step, calibration_map, plan
+from focalloop.host.captures.calibration_design import (
+    TOP_SIGNAL,
+    Design,
+    Step,
+    calibration_map,
+    plan,
+)
 
 SHAPE = (256, 256)
 SEEDS = range(3)
@@ -120,7 +126,7 @@ def windows(steps: tuple[Step, ...]) -> int:
 def interval_rows() -> Iterator[Row]:
     """Half-intervals by reads, and those of dark and top alone."""
     plans = {f"spans, {reads} reads": plan(BOARD, Design.SPANS, reads) for reads in READS}
-    plans["dark and 0.9, 12 reads"] = plan(BOARD, Design.LIGHTS, 12, [TOP])
+    plans["dark and 0.9, 12 reads"] = plan(BOARD, Design.LIGHTS, 12, [TOP_SIGNAL])
     cameras = [camera_plan(reads) for reads in READS]
     for (label, steps), camera in zip(plans.items(), [*cameras, camera_plan(4)], strict=True):
         pairs = zip(half_intervals(steps), half_intervals(camera, once=True), strict=True)
@@ -130,9 +136,9 @@ def interval_rows() -> Iterator[Row]:
 
 def window_rows() -> Iterator[Row]:
     """Windows by design: for all spans at all, and for the intervals of "spans" with 4 reads."""
-    camera = 4 * len(plan(BOARD, Design.SPANS, 4, [TOP]))
+    camera = 4 * len(plan(BOARD, Design.SPANS, 4, [TOP_SIGNAL]))
     for design in (Design.SPANS, Design.TILED):
-        ours = windows(plan(BOARD, design, 4, [TOP]))
+        ours = windows(plan(BOARD, design, 4, [TOP_SIGNAL]))
         yield Row.of(f"all spans, 4 reads, {design}", ours, "windows", "camera", camera)
     wanted = half_intervals(plan(BOARD, Design.SPANS, 4))
     for place, name in enumerate(("s_ss", "s_r")):

@@ -1,1 +1,1 @@
-"""Captures: readouts on disk, and those that a calibration is made from."""
+"""Captures: windows on disk, and the captures that a calibration uses."""

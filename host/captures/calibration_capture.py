@@ -32,32 +32,32 @@ def take(
     Parameters
     ----------
     board : Board
-        Steps that name a level need its feature CALIBRATION. For the others it runs
-        `calibration_map` afterwards, and an emulated one looks at the last light.
+        For steps with a level it needs the feature CALIBRATION. Steps without one leave it with
+        `calibration_map` and, if it is emulated, with the last light as its scene.
     steps : sequence of Step
-        As from `plan`.
+        As returned by `plan`.
     writer : CaptureWriter
-        Takes the windows, as dark or flat ones.
+        Receives the windows, marked as dark or flat.
     lights_known : bool
-        Whether the radiances of the steps are true, and not just wished for.
+        Whether the radiances of the steps are those of the light, rather than a wish.
     set_light : callable, optional
-        Brings about the radiance given, 0 for none, before the steps that need it; without it
-        the board does so itself.
+        Sets the light to the given radiance, 0 for none, before the steps that need it; by default
+        the board sets its light itself.
     advance : callable, optional
-        Takes the number of windows that were taken since it was last called.
+        Receives the number of windows taken since the last call.
 
     Raises
     ------
     CaptureError
-        The board cannot take such captures.
+        If the board cannot take such captures.
     BoardError, BoardLostError
-        The board refused, or vanished.
+        If the board refuses a request, or its connection is lost.
     """
     info = board.info
     if any(step.level is not None for step in steps) and Feature.CALIBRATION not in info.features:
         raise CaptureError(
-            f"the board {info.name} takes no dark and flat captures by itself: use --design tiled, "
-            "which needs none"
+            f"the board {info.name} takes no dark and flat captures by itself: use --design "
+            "tiled, which does not need them"
         )
     for light, group in groupby(steps, key=lambda step: step.light):
         if set_light is not None:
@@ -82,11 +82,11 @@ def _windows(board: Board, step: Step, *, board_sets_light: bool) -> list[Window
 
 
 def _show_even_light(board: Board, light: float) -> None:
-    """Put an even scene before an emulated board, which reads scenes from files."""
+    """Show an even scene to an emulated board, which reads scenes from files."""
     if Feature.EMULATOR not in board.info.features:
         raise CaptureError(
             f"the board {board.info.name} cannot light a map of all spans by itself: set the "
-            "light by hand, without --board-sets-light"
+            "light by hand and leave out --board-sets-light"
         )
     slots, shape = board.info.slots, board.info.shape
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What the captures of a calibration say, level by level: from them to `calibration.Readings`."""
+"""From the captures of a calibration to `calibration.Readings`, level by level."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from focalloop.host.errors import CaptureError
 
 
 def readings_of(captures: Sequence[Capture]) -> Readings:
-    """Tell what dark and flat captures of one board say, level by level.
+    """Return the readings in dark and flat captures of one board.
 
-    Under a map of several levels the pixels of each level are one `Level`; the reads of a uniform
-    map stay where they are, in the file.
+    In a map of several levels, the pixels of each level form a `Level`; the reads of a uniform map
+    stay mapped from the file.
 
     Raises
     ------
     CaptureError
-        A series was exposed to a scene or through a coded aperture, or the captures differ in
-        board, size or converter.
+        If a series was exposed to a scene or through a coded aperture, or the captures differ in
+        board, size or ADC settings.
     """
     first = captures[0]
     if not first.series:
@@ -35,13 +35,13 @@ def readings_of(captures: Sequence[Capture]) -> Readings:
     for capture in captures:
         if _identity(capture) != _identity(first):
             raise CaptureError(
-                f"{capture.path} is of another board than {first.path}: calibrate one at a time"
+                f"{capture.path} is from another board than {first.path}: calibrate one at a time"
             )
         for index, series in enumerate(capture.series):
             name = f"{capture.path.name} series {index}"
             if series.kind is WindowKind.SCENE:
                 raise CaptureError(
-                    f"{name} was exposed to a scene, and a calibration needs dark and flat reads: "
+                    f"{name} was exposed to a scene, but a calibration needs dark and flat reads: "
                     "take them with `focalloop calibrate --port URL --keep DIR`"
                 )
             if series.ratio_map.aperture is not None:
@@ -49,7 +49,7 @@ def readings_of(captures: Sequence[Capture]) -> Readings:
             if _scale(series) != scale:
                 raise CaptureError(
                     f"{name} differs from the first in size, bits, black level, full scale or "
-                    "gain: calibrate one setting of the converter at a time"
+                    "gain: calibrate one setting of the ADC at a time"
                 )
             levels += _levels(series, capture)
     black, full_scale, bits, slots = scale[:4]
@@ -82,14 +82,14 @@ def _identity(capture: Capture) -> str:
 
 
 def _levels(series: Series, capture: Capture) -> Iterator[Level]:
-    """One `Level` for each level of the map that is read at all."""
+    """Yield a `Level` for each level of the map that is read at all."""
     dark = series.kind is WindowKind.DARK
     light = "" if dark or series.light is None else f" and light {series.light:.3g}"
     ratio_map, slots, shape = series.ratio_map, series.ratio_map.slots, series.ratio_map.shape
     found = [int(level) for level in np.unique(ratio_map.levels) if level > 0]
     planes = None if len(found) == 1 and ratio_map.levels.all() else _planes(series)
     for level in found:
-        # Under a uniform map a readout is its planes, one after the other.
+        # With a uniform map, a readout consists of its planes, one after the other.
         stack = series.readouts.reshape(-1, level, *shape) if planes is None else planes[:, :level]
         span = slots // level
         rate_hz = float(capture.board.get("slot_rate_hz") or 0.0)

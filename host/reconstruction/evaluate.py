@@ -1,7 +1,7 @@
-"""Score a ratio map and its reconstruction on clips, through the emulated sensor.
+"""Scores of a ratio map and its reconstruction on clips, through the emulated sensor.
 
-Window ``k`` of the emulator is clip ``k``, so a seed fixes every noisy bit: the same clips, map,
-profile and seed give the same scores on any machine, up to the rounding of the network.
+Window ``k`` of the emulator is clip ``k``, and the seed fixes the noise: the same clips, map,
+profile and seed give the same scores on every machine, up to the rounding of the network.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips
-from focalloop.host.reconstruction import quality as metrics
+from focalloop.host.reconstruction.quality import mse, psnr_of_mean, psnr_of_mse, ssim
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor, initial_reconstruction
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """Quality of one clip: PSNR in dB over its T frames, mean SSIM of its frames."""
+    """Quality of one clip: PSNR in dB and mean squared error over its T frames, and mean SSIM."""
 
     name: str
     psnr: float
@@ -38,11 +38,13 @@ class Evaluation:
     Attributes
     ----------
     bundle : str
-        What reconstructed: a bundle's name, ``network-free`` or ``initial``.
+        Name of the reconstruction: a bundle's, ``network-free`` or ``initial``.
     r_avg : float
-        Average ratio of the map, measurements against full readout.
-    seed, profile : int or str
-        The emulator's seed and noise profile.
+        Average ratio of the map: measurements over those of full readout.
+    seed : int
+        Seed of the emulator.
+    profile : str
+        Name of its noise profile.
     clips : tuple of ClipScore
         Scores in the order of the clips.
     """
@@ -66,10 +68,10 @@ class Evaluation:
     @property
     def psnr_of_mean(self) -> float:
         """PSNR of the mean squared error over all clips, dB."""
-        return metrics.psnr_of_mean([clip.mse for clip in self.clips])
+        return psnr_of_mean([clip.mse for clip in self.clips])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return one entry of ``evaluate --json``; a PSNR of equal videos, infinite, is null."""
+        """Return one entry of ``evaluate --json``; the infinite PSNR of equal videos is None."""
         return {
             "bundle": self.bundle,
             "r_avg": self.r_avg,
@@ -88,32 +90,43 @@ class Evaluation:
 
 
 def initial(reads: Float32, ratio_map: RatioMap) -> Float32:
-    """Reconstruct by CRL Eq. 3 or 5 alone: the baseline of every network."""
+    """Reconstruct by CRL Eq. 3 or Eq. 5 alone: the baseline of every network."""
     return initial_reconstruction(reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture)
 
 
 def capture_clips(
     clips: NDArray[np.uint8], ratio_map: RatioMap, profile: NoiseProfile, *, seed: int = 0
 ) -> Iterator[Float32]:
-    """Capture ``clips (N, T, H, W)`` with the emulator, clip ``k`` as window ``k``.
+    """Capture clips with the emulator, clip ``k`` as window ``k``.
+
+    Parameters
+    ----------
+    clips : ndarray of uint8, shape (N, T, H, W)
+        255 is white.
+    ratio_map : RatioMap
+        Its tile is repeated if the clips have another size.
+    profile : NoiseProfile
+        Noise of the emulated sensor.
+    seed : int, optional
+        Seed of the noise.
 
     Yields
     ------
-    The measurements of each clip, ``(8, H, W)`` in signal units.
+    ndarray of float32, shape (8, H, W)
+        The measurements of each clip, in signal units.
 
     Raises
     ------
     RatioMapError
-        If the map cannot be fitted to the clips' size.
+        If the map cannot be fitted to the size of the clips.
     """
-    from focalloop.firmware_sim.emulator.emulator import (
-        Emulator,  # loads Numba: only those who emulate wait for it
-    )
+    # Loads Numba, which only emulation needs.
+    from focalloop.firmware_sim.emulator.emulator import Emulator
 
     emulator = Emulator(ratio_map.tiled_to(*clips.shape[2:]), profile, seed=seed)
     for number, clip in enumerate(clips):
         signal = profile.signal(emulator.read_out(clip, number))
-        yield emulator.plan.planes(signal)  # after the black level is off: padding is zero signal
+        yield emulator.plan.planes(signal)  # without black level, so that padding is zero signal
 
 
 def evaluate(
@@ -131,13 +144,17 @@ def evaluate(
     Parameters
     ----------
     clips : Clips
-        The truth, ``(N, T, H, W) uint8``.
+        The truth, uint8 of shape (N, T, H, W).
     ratio_map : RatioMap
-        Fitted to the clips' size by repeating its tile where that differs.
+        Its tile is repeated if the clips have another size.
+    reconstructor : Reconstructor
+        Turns the measurements of a clip into its video.
     profile : NoiseProfile
         Noise of the emulated sensor.
     name : str
-        What to call the reconstruction in the result.
+        Name of the reconstruction in the result.
+    seed : int, optional
+        Seed of the noise.
     progress : callable, optional
         Called after each clip.
 
@@ -151,9 +168,8 @@ def evaluate(
     captured = capture_clips(clips.clips, fitted, profile, seed=seed)
     for clip_name, truth, reads in zip(clips.names, clips.clips, captured, strict=True):
         video = reconstructor(reads, fitted)
-        error = metrics.mse(video, truth)
-        quality = metrics.ssim(video, truth)
-        scores.append(ClipScore(clip_name, metrics.psnr_of_mse(error), quality, error))
+        error = mse(video, truth)
+        scores.append(ClipScore(clip_name, psnr_of_mse(error), ssim(video, truth), error))
         progress()
     return Evaluation(name, fitted.ratio, seed, profile.name, tuple(scores))
 

@@ -1,8 +1,9 @@
-"""How near a reconstructed video is to the truth: PSNR and SSIM, defined once.
+"""Quality of a reconstructed video: PSNR and SSIM, defined once.
 
-Both are taken on the video clipped to [0, 1], not rounded, with peak and data range 1. PSNR is of
-a clip's mean squared error over all its T frames; SSIM is per frame, mean over the frames (Wang et
-al. 2004: Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance).
+Both compare the video clipped to [0, 1] and not rounded, with peak and data range 1. PSNR is that
+of the mean squared error over all T frames of a clip; SSIM is the mean over its frames (Wang et
+al., "Image Quality Assessment: From Error Visibility to Structural Similarity", 2004: Gaussian
+window of sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance).
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ from focalloop.firmware_sim.errors import FocalloopError
 SSIM_SIGMA = 1.5
 """Standard deviation of SSIM's Gaussian window, pixels."""
 
-_SSIM_WINDOW = 11  # pixels: the Gaussian cut at 3.5 sigma
+_SSIM_WINDOW = 11
+"""Side of that window in pixels: the Gaussian is truncated at 3.5 sigma."""
 
 
 class MetricsError(FocalloopError, ValueError):
-    """Videos that cannot be compared; the text says why."""
+    """The videos cannot be compared; the text says why."""
 
 
 def mse(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """Mean squared error of `video`, clipped to [0, 1], against `truth`.
+    """Return the mean squared error of `video`, clipped to [0, 1], against `truth`.
 
     Parameters
     ----------
-    video, truth : ndarray of generic
-        Same shape; float in [0, 1], or uint8 where 255 is 1.
+    video, truth : ndarray of float or uint8, same shape
+        1.0 is white in floats, 255 in uint8.
 
     Raises
     ------
@@ -42,37 +44,38 @@ def mse(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
 
 
 def psnr(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """Peak signal-to-noise ratio in dB, peak 1; infinite where the videos are equal.
+    """Return the peak signal-to-noise ratio in dB, peak 1; infinite if the videos are equal.
 
-    Parameters and errors as `mse`.
+    Parameters and errors as in `mse`.
     """
     return psnr_of_mse(mse(video, truth))
 
 
 def psnr_of_mse(value: float) -> float:
-    """PSNR in dB of a mean squared error, peak 1."""
+    """Return the PSNR, in dB, of a mean squared error, peak 1."""
     return float("inf") if value == 0 else float(-10 * np.log10(value))
 
 
 def psnr_of_mean(errors: Sequence[float]) -> float:
-    """PSNR in dB of the mean of several clips' mean squared errors.
+    """Return the PSNR, in dB, of the mean of several clips' mean squared errors.
 
-    Never above the mean of the clips' PSNRs (Jensen), which is the usual figure for a set.
+    By Jensen's inequality it never exceeds the mean of the clips' PSNRs, the usual figure for a
+    set.
     """
     return psnr_of_mse(float(np.mean(errors)))
 
 
 def ssim(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """Mean structural similarity of the frames of ``(T, H, W)`` videos, data range 1.
+    """Return the mean structural similarity of the frames of ``(T, H, W)`` videos, data range 1.
 
-    Parameters and errors as `mse`; frames need 11x11 pixels or more.
+    Parameters and errors as in `mse`; frames need at least 11x11 pixels.
     """
     from skimage.metrics import structural_similarity
 
     restored, reference = _comparable(video, truth)
     if restored.ndim != 3 or min(restored.shape[1:]) < _SSIM_WINDOW:
         raise MetricsError(
-            f"SSIM needs frames of {_SSIM_WINDOW}x{_SSIM_WINDOW} pixels or more in (T, H, W), "
+            f"SSIM needs videos (T, H, W) of at least {_SSIM_WINDOW}x{_SSIM_WINDOW} pixels, "
             f"not {restored.shape}"
         )
     return float(
@@ -96,7 +99,7 @@ def _comparable(
     video: NDArray[np.generic], truth: NDArray[np.generic]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if video.shape != truth.shape or video.size == 0:
-        raise MetricsError(f"a video of shape {video.shape} cannot be compared to {truth.shape}")
+        raise MetricsError(f"a video of shape {video.shape} cannot be compared with {truth.shape}")
     return np.clip(_unit(video), 0, 1), np.clip(_unit(truth), 0, 1)
 
 

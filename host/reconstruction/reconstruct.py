@@ -1,7 +1,8 @@
-"""From a window's measurements to its video: closed form, without a network, and through ONNX.
+"""Reconstructors: from the measurements of a window to its video, without and with a network.
 
-All three take `reads (8, H, W)` in signal units, where 1.0 is a full-window exposure of white,
-and give `video (T, H, W) float32`, where 1.0 is white and nothing is clipped.
+All take ``reads (8, H, W)`` in signal units, where 1.0 is a full-window exposure of white, and
+return ``video (T, H, W) float32``, where 1.0 is white and nothing is clipped. "CRL" is the paper
+cited in ``docs/concepts.md``.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 
 NETWORK_FREE = "network-free"
-"""Name of `NetworkFree` where bundles are chosen by name."""
+"""Name of `NetworkFree` where a bundle is chosen by name."""
 
 
 class ReconstructError(FocalloopError):
-    """A network or measurements that do not fit; the text says what was expected."""
+    """The network or the measurements do not fit; the text says what was expected."""
 
 
 class Reconstructor(Protocol):
-    """Anything that turns the measurements of one window into its video."""
+    """Turns the measurements of one window into its video."""
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
-        """Reconstruct ``reads (8, H, W)`` taken under `ratio_map` to ``(T, H, W)``."""
+        """Reconstruct ``reads (8, H, W)``, taken under `ratio_map`, to ``(T, H, W)``."""
         ...
 
 
@@ -44,39 +45,40 @@ def initial_reconstruction(
     slots: int,
     aperture: NDArray[np.bool_] | None = None,
 ) -> Float32:
-    """Spread each measurement evenly over the slots it covers: least norm, CRL Eq. 3 and Eq. 5.
+    """Spread each measurement evenly over its slots: least norm, CRL Eq. 3 and Eq. 5.
 
-    A pixel of level ``n`` shows ``n * I_i`` in the ``L = T/n`` slots of its measurement ``i``;
-    level 0 shows 0. Under a coded aperture a measurement of ``k > 0`` open slots shows
-    ``T/k * I_i`` in those and 0 in the shut ones.
+    A pixel of level ``n`` gets ``n * I_i`` in the ``L = T/n`` slots of its measurement ``i``; a
+    pixel of level 0 gets 0. With a coded aperture, a measurement of ``k > 0`` open slots gives
+    ``T/k * I_i`` in those and 0 in the closed ones.
 
     Parameters
     ----------
-    reads : Float32
-        ``(..., R, H, W)`` signal units, a pixel's measurements first to last, zero-padded; R is at
-        least the largest level present.
-    levels : ndarray of uint8
-        ``(H, W)``, each 0 or a divisor of `slots`.
+    reads : ndarray of float32, shape (..., R, H, W)
+        Measurements in signal units, a pixel's first to last, padded with zeros; R is at least
+        the largest level present.
+    levels : ndarray of uint8, shape (H, W)
+        Level of each pixel, 0 or a divisor of `slots`.
     slots : int
-        Frame slots T of the window.
-    aperture : ndarray of bool or None, optional
-        Coded aperture ``B (T, H, W)``, if one was used.
+        Frame slots T per window.
+    aperture : ndarray of bool, shape (T, H, W), or None, optional
+        Coded aperture B, if one was used.
 
     Returns
     -------
-    ``(..., T, H, W) float32``, not clipped.
+    ndarray of float32, shape (..., T, H, W)
+        Video, not clipped.
 
     Raises
     ------
     ReconstructError
-        If the shapes do not belong together.
+        If the shapes do not match.
     """
     reads = np.asarray(reads, np.float32)
     present = [int(level) for level in np.unique(levels) if level]
     _check_reads(reads, levels.shape, max(present, default=0))
-    # Every span boundary is a multiple of `step` slots, so only T/step pictures differ.
+    # Every span ends at a multiple of `step` slots, so at most T/step frames differ.
     step = gcd(slots, *(slots // level for level in present)) if present else slots
-    pictures = np.zeros((*reads.shape[:-3], slots // step, *levels.shape), np.float32)
+    frames = np.zeros((*reads.shape[:-3], slots // step, *levels.shape), np.float32)
     shares = {level: (levels == level).astype(np.float32) * np.float32(level) for level in present}
     scratch = np.empty((*reads.shape[:-3], *levels.shape), np.float32)
     for level, share in shares.items():
@@ -84,8 +86,8 @@ def initial_reconstruction(
         for i in range(level):
             np.multiply(reads[..., i, :, :], share, out=scratch)
             for k in range(i * steps_per_span, (i + 1) * steps_per_span):
-                pictures[..., k, :, :] += scratch
-    video = np.repeat(pictures, step, axis=-3) if step > 1 else pictures
+                frames[..., k, :, :] += scratch
+    video = np.repeat(frames, step, axis=-3) if step > 1 else frames
     if aperture is not None:
         video *= _aperture_gain(levels, present, slots, aperture)
     return video
@@ -94,7 +96,7 @@ def initial_reconstruction(
 def _aperture_gain(
     levels: NDArray[np.uint8], present: list[int], slots: int, aperture: NDArray[np.bool_]
 ) -> Float32:
-    """Open slots get ``L/k`` of the even share, shut ones nothing: ``(T, H, W)``, CRL Eq. 5."""
+    """Return the factor (T, H, W) of CRL Eq. 5: ``L/k`` in open slots and 0 in closed ones."""
     gain = np.zeros(aperture.shape, np.float32)
     for level in present:
         span = slots // level
@@ -106,20 +108,20 @@ def _aperture_gain(
 
 
 class NetworkFree:
-    """Initial reconstruction, with pixels that were never measured filled in from near ones.
+    """Initial reconstruction in which unmeasured pixels are filled in from their neighbours.
 
-    A pixel of level 0 takes, slot by slot, the mean of the measured pixels around it, weighted by
-    the inverse square of their distance; those further than half as far again as the nearest do
-    not count. Measured pixels stay exactly as CRL Eq. 3 has them. A map that measures nothing
-    gives zeros. The neighbours are found once for each map.
+    In every slot, a pixel of level 0 gets the mean of the nearest measured pixels, weighted by the
+    inverse square of their distance; those at 1.5 times the distance of the nearest, or more, do
+    not count. Measured pixels stay exactly as in CRL Eq. 3. A map that measures nothing gives
+    zeros. The neighbours are found once per map.
     """
 
     def __init__(self) -> None:
-        # Replaced as a whole, so that threads sharing this object never see half of it.
+        # Replaced as a whole, so that threads that share this object never see half of it.
         self._filling: tuple[NDArray[np.uint8], _Filling | None] | None = None
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
-        """Reconstruct ``reads (..., R, H, W)`` to ``(..., T, H, W) float32``, not clipped."""
+        """Reconstruct ``reads (..., R, H, W)`` to float32 ``(..., T, H, W)``, not clipped."""
         levels = ratio_map.levels
         video = initial_reconstruction(reads, levels, ratio_map.slots, ratio_map.aperture)
         known = self._filling
@@ -134,7 +136,7 @@ class NetworkFree:
 
 @dataclass(frozen=True, eq=False)
 class _Filling:
-    """How the pixels of level 0 follow from the others: ``weights (holes, H * W)``, sparse."""
+    """Sparse ``weights (holes, H * W)`` that give the pixels of level 0 from the others."""
 
     holes: NDArray[np.intp]
     weights: csr_array
@@ -143,7 +145,7 @@ class _Filling:
 
     @classmethod
     def of(cls, levels: NDArray[np.uint8]) -> _Filling | None:
-        """Find the neighbours of every hole; None where there are no holes or nothing else."""
+        """Find the neighbours of every hole; None if there are no holes, or only holes."""
         from scipy.sparse import csr_array
         from scipy.spatial import KDTree
 
@@ -170,16 +172,17 @@ class OnnxReconstructor:
     ----------
     model : bytes
         Contents of ``reconstruct.onnx``: inputs ``reads (N, 8, H, W) float32``, ``levels
-        (N, H, W) uint8`` and, where one is used, ``aperture (N, T, H, W) uint8``; output ``video
-        (N, T, H, W) float32``. H and W are free.
+        (N, H, W) uint8`` and, for a coded aperture, ``aperture (N, T, H, W) uint8``; output
+        ``video (N, T, H, W) float32``. N, H and W are free.
     threads : int, optional
-        Threads inside one reconstruction. One gives the best throughput where several windows are
-        reconstructed at the same time; two the shortest wait for one window on two cores.
+        Threads within one reconstruction. One thread gives the best throughput when several
+        windows are reconstructed at the same time; two give the shortest wait for one window on
+        two cores.
 
     Raises
     ------
     ReconstructError
-        If the model is damaged or its inputs and outputs are others.
+        If the model is damaged or has other inputs or outputs.
     """
 
     def __init__(self, model: bytes, *, threads: int = 1) -> None:
@@ -188,14 +191,14 @@ class OnnxReconstructor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads that spin while they wait take from two cores what everything else needs.
+        # Threads that spin while they wait would take the cores from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # failures come back as exceptions, in our words
+        options.log_severity_level = 4  # failures come as exceptions, which are reworded below
         try:
             self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # ONNX Runtime's exceptions share no other public base
+        except Exception as error:  # the exceptions of ONNX Runtime have no other public base
             raise ReconstructError(
                 f"the network cannot be loaded ({_first_line(error)}): "
                 "fetch the bundle again, or export it anew"
@@ -208,9 +211,9 @@ class OnnxReconstructor:
             expected["aperture"] = "tensor(uint8)"
         if inputs != expected or outputs.get("video") != "tensor(float)":
             raise ReconstructError(
-                "the network is of another kind: it takes "
-                f"{_signature(inputs)} and gives {_signature(outputs)}; a bundle's takes "
-                f"{_signature(expected)} and gives video: tensor(float)"
+                f"the network takes {_signature(inputs)} and gives {_signature(outputs)}, but the "
+                f"network of a bundle takes {_signature(expected)} and gives video: tensor(float): "
+                "export it anew"
             )
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
@@ -230,24 +233,26 @@ class OnnxReconstructor:
         if self.uses_aperture:
             if ratio_map.aperture is None:
                 raise ReconstructError(
-                    "this network needs the coded aperture it was trained with, "
-                    "and the ratio map has none"
+                    "this network needs the coded aperture that it was trained with, but the ratio "
+                    "map has none: use the bundle's own map"
                 )
             feed["aperture"] = _repeated(ratio_map.aperture.view(np.uint8), len(batch))
         elif ratio_map.aperture is not None:
             raise ReconstructError(
-                "this network was trained without a coded aperture, and the ratio map has one"
+                "this network was trained without a coded aperture, but the ratio map has one: use "
+                "a map without"
             )
         try:
             video: Float32 = self._session.run(["video"], feed)[0]
         except Exception as error:  # as above
             raise ReconstructError(
-                f"the network does not take {reads.shape} measurements ({_first_line(error)})"
+                f"the network does not take measurements of shape {reads.shape} "
+                f"({_first_line(error)})"
             ) from None
         if video.shape[1:] != (ratio_map.slots, *ratio_map.shape):
             raise ReconstructError(
-                f"the network gives video of shape {video.shape[1:]} where T={ratio_map.slots} on "
-                f"{ratio_map.shape[0]}x{ratio_map.shape[1]} pixels is needed"
+                f"the network gives video of shape {video.shape[1:]}, but the ratio map has "
+                f"T={ratio_map.slots} and {ratio_map.shape[0]}x{ratio_map.shape[1]} pixels"
             )
         return video if reads.ndim == 4 else video[0]
 
@@ -255,8 +260,8 @@ class OnnxReconstructor:
 def _check_reads(reads: Float32, shape: tuple[int, ...], largest_level: int) -> None:
     if reads.ndim < 3 or reads.shape[-2:] != shape or reads.shape[-3] < largest_level:
         raise ReconstructError(
-            f"measurements of shape {reads.shape} do not belong to a {shape[0]}x{shape[1]} ratio "
-            f"map with up to {largest_level} measurements a pixel"
+            f"measurements of shape {reads.shape} do not match a {shape[0]}x{shape[1]} ratio map "
+            f"with up to {largest_level} measurements per pixel"
         )
 
 

@@ -21,8 +21,8 @@ from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import (
-    SIGNALS,
-    TOP,
+    SIGNAL_COUNT,
+    TOP_SIGNAL,
     Design,
     Step,
     calibration_map,
@@ -53,8 +53,8 @@ def signals(steps):
 @given(reads=st.integers(2, 40))
 def test_a_design_has_five_signals_and_the_reads_asked_for(board, design, reads):
     steps = plan(board, design, reads)
-    assert len(set(signals(steps))) == SIGNALS
-    assert max(signals(steps)) == pytest.approx(TOP)
+    assert len(set(signals(steps))) == SIGNAL_COUNT
+    assert max(signals(steps)) == pytest.approx(TOP_SIGNAL)
     for step in steps:
         assert reads <= step.windows * step.level < reads + step.level
     lights = [step.light for step in steps]
@@ -73,7 +73,7 @@ def test_lights_are_those_asked_for():
 def test_the_brightest_light_stays_within_the_codes():
     short = replace(BOARD, full_scale_dn=400)
     top = max(signals(plan(short, Design.LIGHTS, 2)))
-    assert 20 + top * 400 == pytest.approx(20 + TOP * 235)
+    assert 20 + top * 400 == pytest.approx(20 + TOP_SIGNAL * 235)
 
 
 @pytest.mark.parametrize(("reads", "lights"), [(1, None), (4, [1.2]), (4, [0.5, 0.0])])
@@ -152,7 +152,7 @@ def test_reads_of_a_uniform_map_stay_in_the_file(tmp_path):
 def test_light_by_hand_is_asked_for_once_each_and_noted_only_if_known(tmp_path):
     asked = []
     readings = taken(tmp_path / "night", Design.SPANS, set_light=asked.append, lights_known=False)
-    assert asked == [0.0, TOP, 0.75 * TOP]
+    assert asked == [0.0, TOP_SIGNAL, 0.75 * TOP_SIGNAL]
     assert {level.light for level in readings.levels} == {0.0, None}
     assert [level.dark for level in readings.levels] == [True] * 4 + [False] * 5
     assert readings.levels[0].name == "the dark level of span 16 in night"

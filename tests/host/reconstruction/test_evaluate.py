@@ -11,9 +11,9 @@ from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
-from focalloop.host.reconstruction import quality as metrics
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips, evaluate, initial
+from focalloop.host.reconstruction.quality import psnr_of_mean
 from focalloop.host.reconstruction.reconstruct import NetworkFree
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
@@ -124,4 +124,4 @@ def test_a_perfect_clip_is_null_in_json_not_infinity():
     result = evaluate(black, RatioMap.uniform(2, (16, 16)), initial, preset("ideal"), name="x")
     assert result.psnr == math.inf
     assert result.as_dict()["mean"] == {"psnr": None, "ssim": 1.0, "psnr_of_mean": None}
-    assert metrics.psnr_of_mean([0.0, 0.0]) == math.inf
+    assert psnr_of_mean([0.0, 0.0]) == math.inf

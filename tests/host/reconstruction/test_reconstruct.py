@@ -167,7 +167,7 @@ def test_a_network_of_another_kind_is_told():
 def test_what_does_not_fit_a_network_is_told():
     network = OnnxReconstructor(tiny_network(slots=8))
     ratio_map = RatioMap.uniform(1, (4, 4))
-    with pytest.raises(ReconstructError, match=r"\(8, 4, 4\) where T=16"):
+    with pytest.raises(ReconstructError, match=r"\(8, 4, 4\), but the ratio map has T=16"):
         network(np.zeros((8, 4, 4), np.float32), ratio_map)
     with pytest.raises(ReconstructError, match="does not take"):
         network(np.zeros((4, 4, 4), np.float32), ratio_map)
