@@ -219,8 +219,8 @@ class LiveSession:
         """Return a snapshot of the session."""
         telemetry, board = self._telemetry, self._board
         phase = telemetry.phase
-        if phase is Phase.STREAMING and board is not None and board.state == "lost":
-            phase = Phase.LOST
+        if phase is Phase.STREAMING and board is not None and board.state != "connected":
+            phase = Phase.STOPPED if self._ending.is_set() else Phase.LOST
         selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
         bundle = reconstructed_by = "" if selector is None else selector.name
         if selector is not None and ratio_map is not None:
