@@ -1,101 +1,102 @@
-/** The preview page: connects the link, the player and the panels. */
+/** The preview page: connects the socket, the player and the panels. */
 
-import { Bundles } from "./bundles.js";
-import { Calibration } from "./calibration.js";
-import { DropZone } from "./drop.js";
-import { showDraws, showPhase, showState } from "./figures.js";
-import { Link } from "./link.js";
-import { MapView } from "./mapview.js";
-import { Pictures } from "./pictures.js";
-import { PixelProbe } from "./pixel.js";
-import { Player, SPEEDS } from "./player.js";
-import { RatioMap } from "./ratiomap.js";
-import { Reads } from "./reads.js";
-import { address, ask } from "./service.js";
+import { byId } from "./lib/dom.js";
+import { Player } from "./lib/player.js";
+import { RatioMap } from "./lib/ratio-map.js";
+import { PreviewSocket } from "./net/preview-socket.js";
+import { address, request } from "./net/service.js";
+import { BoardAndLink } from "./panels/board-and-link.js";
+import { BundleChoice } from "./panels/bundle-choice.js";
+import { Calibration } from "./panels/calibration.js";
+import { showKeyFigures } from "./panels/key-figures.js";
+import { MapUpload } from "./panels/map-upload.js";
+import { MapView } from "./panels/map-view.js";
+import { Measurements } from "./panels/measurements.js";
+import { Pictures } from "./panels/pictures.js";
+import { PixelProbe } from "./panels/pixel-probe.js";
+import { Playback } from "./panels/playback.js";
+import { showPhase, showStatus } from "./panels/status.js";
 
+/**
+ * @typedef {import("./net/packets.js").Picture} Picture
+ * @typedef {import("./net/types.js").LiveState} LiveState
+ */
+
+/** In real time measurements are asked for at this period; otherwise with each window. */
 const READS_PERIOD_MS = 500;
 
-/** The page draws fewer slots after so many seconds of less than this share of its pictures. */
-const SLOW_SECONDS = 5;
-const SLOW_SHARE = 0.8;
-
-const byId = (id) => document.getElementById(id);
-
-let state = null;
-let map = null;
+/** @type {LiveState|null} */ let state = null;
+/** @type {RatioMap|null} */ let map = null;
 let mapHash = "";
 let readsAskedMs = -Infinity;
 let shownIndex = 0;
-let draws = 0;
-/** @type {import("./packet.js").Picture|null} */
-let newest = null;
-/** @type {import("./packet.js").Picture|null} The last one on the screen whose measurements came too. */
+/** @type {Picture|null} */ let newest = null;
+/** @type {Picture|null} The last picture on the screen that came with its measurements. */
 let probed = null;
 
-const probe = new PixelProbe();
-// The probe shows one window's measurements and pictures together, even where the screen is ahead.
-const drawProbe = () => probe.draw(probed, probed === player.current ? shownIndex : 0, map, reads);
-const showReads = (picture) => {
-  if (!picture.readout || !state?.board) return;
-  probed = picture;
-  reads.show(picture.readout, state.board);
-  drawProbe();
-};
+/** @param {import("./lib/screen.js").Pixel} pixel @param {boolean} held */
 const pointed = (pixel, held) => {
   if (!probe.point(pixel, held)) return;
   mapView.look(pixel);
   drawProbe();
 };
+const probe = new PixelProbe();
 const pictures = new Pictures(() => player.redraw(), pointed);
 const mapView = new MapView(pointed);
-const reads = new Reads(pointed);
-const drop = new DropZone();
-const bundles = new Bundles();
-const calibration = new Calibration();
+const measurements = new Measurements(pointed);
+const panels = [new MapUpload(), new BundleChoice(), new Calibration(), new BoardAndLink()];
+
+/** Measurements and pictures in the probe are of one window, even if the screen is ahead. */
+function drawProbe() {
+  probe.draw(probed, probed === player.current ? shownIndex : 0, map, measurements);
+}
+
+/** @param {Picture} picture */
+function showMeasurements(picture) {
+  if (!picture.readout || !state?.board) return;
+  probed = picture;
+  measurements.show(picture.readout, state.board);
+  drawProbe();
+}
+
+const slowOrPaused = () => player.paused || player.speed.share < 1;
 
 const player = new Player({
   grant(step) {
     const nowMs = performance.now();
-    const wanted = player.paused || player.speed.share < 1 || nowMs - readsAskedMs > READS_PERIOD_MS;
-    if (wanted) readsAskedMs = nowMs;
-    link.grant(step, wanted);
+    const reads = slowOrPaused() || nowMs - readsAskedMs > READS_PERIOD_MS;
+    if (reads) readsAskedMs = nowMs;
+    socket.grant(step, reads);
   },
   draw(picture, index, fresh) {
     shownIndex = index;
     pictures.draw(picture, index);
-    draws += 1;
+    playback.drawn(picture, index);
     if (fresh) {
-      link.drawn(picture.window);
-      showReads(picture);
-    } else if (picture === probed && (player.paused || player.speed.share < 1)) drawProbe();
-    const slot = picture.slots[index];
-    byId("slot").value = String(slot);
-    byId("slot-label").textContent = `${slot + 1} / ${state?.board?.slots ?? 16}`;
-    byId("window-label").textContent =
-      `window ${picture.window.toLocaleString("en")}${player.holds ? ", held" : ""}`;
+      socket.drawn(picture.window);
+      showMeasurements(picture);
+    } else if (picture === probed && slowOrPaused()) drawProbe();
   },
 });
+const playback = new Playback(player);
 
-const link = new Link({
+const socket = new PreviewSocket({
   picture(picture) {
     newest = picture;
     player.push(picture);
   },
   readout(readout) {
-    // It follows the picture of the same window.
     if (newest?.window !== readout.window) return;
     newest.readout = readout;
-    if (newest === player.current) showReads(newest);
+    if (newest === player.current) showMeasurements(newest);
   },
   state(next) {
     state = next;
-    player.slotRateHz = next.board?.slot_rate_hz || 240;
-    if (next.board) byId("slot").max = String(next.board.slots - 1);
-    showState(next);
-    drop.follow(next);
-    bundles.follow(next);
-    calibration.follow(next);
-    if (next.map && next.map.hash !== mapHash) takeMap(next.map.hash);
+    playback.follow(next);
+    showStatus(next);
+    showKeyFigures(next);
+    for (const panel of panels) panel.follow(next);
+    if (next.map && next.map.hash !== mapHash) fetchMap(next.map.hash);
   },
   connected(yes) {
     if (yes) player.restart();
@@ -104,68 +105,20 @@ const link = new Link({
 });
 
 /** Fetch the map that the board runs now. @param {string} hash */
-async function takeMap(hash) {
+async function fetchMap(hash) {
   mapHash = hash;
   try {
-    map = new RatioMap(await ask("api/map"));
+    map = new RatioMap(await request("api/map"));
   } catch {
-    mapHash = "";
+    mapHash = ""; // the next state asks again
     return;
   }
   mapView.show(map);
-  byId("save-png").hidden = map.aperture; // a picture holds levels alone
-  reads.take(map);
-  if (player.paused) player.setPaused(true);
+  byId("save-png").hidden = map.mask !== null; // a picture holds levels alone
+  measurements.setMap(map);
+  if (player.paused) player.setPaused(true); // asks for a window under the new map
 }
 
-byId("pause").addEventListener("click", () => {
-  player.setPaused(!player.paused);
-  byId("pause").setAttribute("aria-pressed", String(player.paused));
-  byId("pause").textContent = player.paused ? "Play" : "Pause";
-});
-
-byId("slot").addEventListener("input", ({ target }) => {
-  if (!player.paused) byId("pause").click();
-  player.seek(Number(target.value));
-});
-
-for (const suffix of ["npz", "png"]) byId(`save-${suffix}`).href = address(`api/map.${suffix}`);
-
-const speedButtons = SPEEDS.map((speed) => {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.setAttribute("role", "radio");
-  button.textContent = speed.name;
-  button.addEventListener("click", () => chooseSpeed(speed));
-  return button;
-});
-byId("speed").append(...speedButtons);
-chooseSpeed(SPEEDS[0]);
-
-/** @param {typeof SPEEDS[number]} speed */
-function chooseSpeed(speed) {
-  if (speed !== player.speed) player.setSpeed(speed);
-  SPEEDS.forEach((each, i) => speedButtons[i].setAttribute("aria-checked", String(each === speed)));
+for (const suffix of ["npz", "png"]) {
+  byId(`save-${suffix}`, HTMLAnchorElement).href = address(`api/map.${suffix}`);
 }
-
-let slowSeconds = 0;
-
-setInterval(() => {
-  const every = player.step === 1 ? "every slot" : `every ${player.step}th slot`;
-  const idle = player.paused || document.hidden || state?.phase !== "streaming";
-  const slow = !idle && draws < (SLOW_SHARE * player.slotRateHz * player.speed.share) / player.step;
-  slowSeconds = slow ? slowSeconds + 1 : 0;
-  if (slowSeconds === SLOW_SECONDS) player.relax();
-  showDraws(draws, player.paused ? "paused" : `${every}, ${player.speed.name === "live" ? "real time" : `${player.speed.name} speed`}`);
-  draws = 0;
-}, 1000);
-
-document.addEventListener("visibilitychange", () => document.hidden || player.restart());
-
-document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select, button")) return;
-  if (event.code === "Space") {
-    event.preventDefault();
-    byId("pause").click();
-  }
-});

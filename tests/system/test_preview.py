@@ -132,7 +132,7 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
     assert live.state()["map"]["hash"] == ratio_map.hash_hex
     await_map(page, ratio_map)
     page.wait_for_function(
-        "(name) => document.body.innerText.includes(`another map: windows are rebuilt by ${name}`)",
+        "(name) => document.body.innerText.includes(`map: windows are reconstructed by ${name}`)",
         arg=UNIVERSAL_BUNDLE,
     )
     # What is never measured is black, once the windows under way have passed.
@@ -198,7 +198,7 @@ def test_the_network_can_be_left_out(page, live):
     wait_until(lambda: live.state()["bundle"] == DEFAULT_BUNDLE)
 
 
-@pytest.mark.parametrize("width", [1280, 1440, 1600, 800])
+@pytest.mark.parametrize("width", [1280, 1440, 1600, 800, 390])
 def test_the_page_fits_its_window(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width

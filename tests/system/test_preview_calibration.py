@@ -55,8 +55,8 @@ def test_a_calibration_grows_on_the_page_and_the_emulator_runs_with_it(
     page.click("#calibration-start")
     page.wait_for_selector(".phase.calibrating")
     page.wait_for_selector("#calibration-results:visible")
-    assert page.is_hidden("#calibration-keep")  # the fit goes on
-    page.wait_for_selector("#calibration-keep:visible")
+    assert page.is_hidden("#calibration-save")  # the fit goes on
+    page.wait_for_selector("#calibration-save:visible")
     assert page.inner_text("#calibration-note") == "done"
 
     fit = live.state()["calibration"]["fit"]
@@ -100,7 +100,7 @@ def test_a_calibration_grows_on_the_page_and_the_emulator_runs_with_it(
     plays(page)
     assert live.state()["map"]["hash"] == before
     page.click("#calibration-apply")
-    page.wait_for_selector("#calibration-apply:has-text('The emulator runs with it')")
+    page.wait_for_selector("#calibration-apply:has-text('The emulator uses this profile')")
     assert page.is_disabled("#calibration-apply")
     state = live.state()
     assert state["calibration"]["applied"]

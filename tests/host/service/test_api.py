@@ -269,15 +269,36 @@ def test_the_page_brings_everything_itself(client):
     assert page.headers["x-content-type-options"] == "nosniff"
     for name in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         assert client.get(f"/{name}").status_code == 200
-    for file in WEB.iterdir():
+    for file in filter(Path.is_file, WEB.rglob("*")):
         assert not re.search(r"https?://(?!www\.w3\.org)", file.read_text()), file.name
 
 
-def test_every_module_of_the_page_is_there_and_short():
-    scripts = {file.name: file.read_text() for file in WEB.glob("*.js")}
-    for name, text in scripts.items():
-        assert text.count("\n") < 250, name
-        assert {Path(path).name for path in re.findall(r'from "\./([^"]+)"', text)} <= set(scripts)
+def test_every_module_of_the_page_is_served_and_short(client):
+    modules = list(WEB.rglob("*.js"))
+    for module in modules:
+        text = module.read_text()
+        assert text.count("\n") < 250, module
+        for path in re.findall(r'from "(\.[^"]+)"', text):
+            assert (module.parent / path).is_file(), f"{module} imports {path}"
+            served = (module.parent / path).resolve().relative_to(WEB)
+            assert client.get(f"/web/{served.as_posix()}").status_code == 200
+
+
+def typedefs():
+    """Properties of each document that the page's modules declare, by its name."""
+    text = (WEB / "net" / "types.js").read_text()
+    return {
+        name: set(re.findall(r"@property \{.+?\} (\w+)", body))
+        for name, body in re.findall(r"@typedef \{object\} (\w+)(.*?)(?=@typedef|\*/)", text, re.S)
+    }
+
+
+def test_the_page_knows_the_documents_of_the_service(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    declared = typedefs()
+    assert "LiveState" in declared
+    for name, properties in declared.items():
+        assert properties == set(schemas[name]["properties"]), name
 
 
 def test_a_taken_port_is_left_for_the_next_one_unless_it_was_asked_for():

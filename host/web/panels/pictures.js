@@ -1,63 +1,57 @@
-/** The four pictures on top: scene, initial and final reconstruction, and the final one's error. */
+/** The four pictures: scene, initial and final reconstruction, and the error of the final one. */
 
-import { HEAT, Screen, rgb } from "./paint.js";
+import { byId, setText } from "../lib/dom.js";
+import { HEAT, Screen, rgb } from "../lib/screen.js";
+
+/** @typedef {import("../net/packets.js").Picture} Picture */
 
 const ERROR_GAIN = 8;
 const WIPE_LINE = rgb(240, 184, 75);
 
+/** @param {string} id */
+const screen = (id) => new Screen(byId(id, HTMLCanvasElement));
+
 export class Pictures {
-  #screens = Object.fromEntries(
-    ["truth", "initial", "final", "error"].map((name) => [name, new Screen(document.getElementById(name))]),
-  );
+  #screens = { truth: screen("truth"), initial: screen("initial"), final: screen("final"), error: screen("error") };
   #errorPlane = new Uint8Array(0);
   #mixed = new Uint8Array(0);
-  #wipe = document.getElementById("wipe");
+  #wipe = byId("wipe", HTMLInputElement);
   #wipeShare = 0.5;
   #dragging = false;
 
   /**
-   * @param {() => void} redraw Draw the present picture again.
-   * @param {(pixel: {x: number, y: number}, held: boolean) => void} pointed A pixel was pointed at.
+   * @param {() => void} redraw Draws the present picture again.
+   * @param {import("../lib/screen.js").Pointed} pointed
    */
   constructor(redraw, pointed) {
-    document.getElementById("error-scale").textContent = `white = ${Math.round(255 / ERROR_GAIN)} of 255`;
+    setText("error-scale", `white = ${Math.round(255 / ERROR_GAIN)} of 255`);
     this.#wipe.addEventListener("change", redraw);
-    for (const screen of Object.values(this.#screens)) {
-      const point = (event, held) => {
-        const pixel = screen.pixelAt(event);
-        if (pixel) pointed(pixel, held);
-      };
-      screen.canvas.addEventListener("pointermove", (event) => point(event, false));
-      screen.canvas.addEventListener("click", (event) => {
-        if (!(this.#wipe.checked && screen === this.#screens.final)) point(event, true);
-      });
+    for (const each of Object.values(this.#screens)) {
+      each.onPoint(pointed, () => !(this.#wipe.checked && each === this.#screens.final));
     }
     this.#listenForWipe(redraw);
   }
 
-  /**
-   * Show plane `index` of a window.
-   * @param {import("./packet.js").Picture} picture @param {number} index
-   */
+  /** Show plane `index` of a window. @param {Picture} picture @param {number} index */
   draw(picture, index) {
     const { height, width } = picture;
     const initial = picture.initial[index];
     const final = picture.final[index];
     const truth = picture.truth?.[index] ?? null;
-    const { truth: truthScreen, initial: initialScreen, final: finalScreen, error } = this.#screens;
-    initialScreen.show(initial, height, width);
+    const screens = this.#screens;
+    screens.initial.show(initial, height, width);
     if (this.#wipe.checked) this.#showWipe(initial, final, height, width);
-    else finalScreen.show(final, height, width);
+    else screens.final.show(final, height, width);
     if (truth) {
-      truthScreen.show(truth, height, width);
-      error.show(this.#error(final, truth), height, width, HEAT);
+      screens.truth.show(truth, height, width);
+      screens.error.show(this.#error(final, truth), height, width, HEAT);
     } else {
-      truthScreen.clear();
-      error.clear();
+      screens.truth.clear();
+      screens.error.clear();
     }
-    const none = truth ? "" : "A real board does not know the truth.";
-    document.getElementById("truth-empty").textContent = none;
-    document.getElementById("error-empty").textContent = none;
+    const empty = truth ? "" : "This board does not know its scene.";
+    setText("truth-empty", empty);
+    setText("error-empty", empty);
   }
 
   /** @param {Uint8Array} final @param {Uint8Array} truth */
@@ -70,7 +64,10 @@ export class Pictures {
     return out;
   }
 
-  /** Initial left of the line, final right of it. */
+  /**
+   * Show the initial reconstruction left of the line, the final one right of it.
+   * @param {Uint8Array} initial @param {Uint8Array} final @param {number} height @param {number} width
+   */
   #showWipe(initial, final, height, width) {
     if (this.#mixed.length !== final.length) this.#mixed = new Uint8Array(final.length);
     const edge = Math.round(this.#wipeShare * width);
@@ -78,14 +75,16 @@ export class Pictures {
     for (let row = 0; row < height * width; row += width) {
       this.#mixed.set(initial.subarray(row, row + edge), row);
     }
-    const screen = this.#screens.final;
-    screen.show(this.#mixed, height, width);
-    for (let at = Math.min(edge, width - 1); at < height * width; at += width) screen.pixels[at] = WIPE_LINE;
-    screen.flush();
+    const shown = this.#screens.final;
+    shown.show(this.#mixed, height, width);
+    for (let at = Math.min(edge, width - 1); at < height * width; at += width) shown.pixels[at] = WIPE_LINE;
+    shown.flush();
   }
 
+  /** @param {() => void} redraw */
   #listenForWipe(redraw) {
     const { canvas } = this.#screens.final;
+    /** @param {PointerEvent} event */
     const move = (event) => {
       const box = canvas.getBoundingClientRect();
       this.#wipeShare = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));

@@ -1,18 +1,25 @@
 /**
  * Plays windows slot by slot on the screen's own clock. The newest window wins: at most one waits
- * for its turn, and a newer one takes its place.
+ * for its turn, and a newer one replaces it.
  */
 
-/** Every how many slots are drawn in real time where the machine cannot draw more. */
-const RELAXED_STEP = 8;
+/** In real time one slot in so many is drawn where the machine cannot draw more. */
+const SLOW_STEP = 8;
 
-/** A slot is drawn on the frame of the screen nearest to its time, even a little early. */
+/** A slot is drawn on the frame of the screen nearest to its time, even if slightly early. */
 const EARLY_MS = 6;
 
-/** A window that has waited so long goes on the screen before the last slots of the present one. */
-const LONGEST_WAIT_MS = 20;
+/** A window that has waited so long is shown before the last slots of the present one. */
+const MAX_WAIT_MS = 20;
 
-/** Playback speeds, as shares of real time, and every how many slots each one draws. */
+/**
+ * @typedef {object} Speed
+ * @property {string} name
+ * @property {number} share Of real time.
+ * @property {number} step One slot in so many is drawn.
+ */
+
+/** @type {Speed[]} */
 export const SPEEDS = [
   { name: "live", share: 1, step: 4 },
   { name: "1/4", share: 1 / 4, step: 1 },
@@ -20,7 +27,7 @@ export const SPEEDS = [
 ];
 
 /**
- * @typedef {import("./packet.js").Picture} Picture
+ * @typedef {import("../net/packets.js").Picture} Picture
  *
  * @typedef {object} Handlers
  * @property {(picture: Picture, index: number, fresh: boolean) => void} draw
@@ -31,11 +38,11 @@ export const SPEEDS = [
 export class Player {
   speed = SPEEDS[0];
   paused = false;
-  /** Every how many slots are drawn; doubled in real time where the machine draws too slowly. */
+  /** One slot in so many is drawn. */
   step = SPEEDS[0].step;
   slotRateHz = 240;
   /** @type {Picture|null} */ current = null;
-  #next = null;
+  /** @type {Picture|null} */ #next = null;
   #nextMs = 0;
   #index = -1;
   #startMs = 0;
@@ -44,6 +51,7 @@ export class Player {
   /** @param {Handlers} handlers */
   constructor(handlers) {
     this.#handlers = handlers;
+    /** @param {number} nowMs */
     const tick = (nowMs) => {
       this.#tick(nowMs);
       requestAnimationFrame(tick);
@@ -54,19 +62,19 @@ export class Player {
   /** A window arrived. @param {Picture} picture */
   push(picture) {
     if (this.paused) {
-      // One that was on its way before the pause may lack slots.
+      // A window that was under way before the pause may lack slots.
       if (isWhole(picture)) this.#hold(picture);
       return;
     }
     this.#next = picture;
     this.#nextMs = performance.now();
-    // A hidden page draws nothing, so it asks for nothing until it is seen again.
+    // A hidden page draws nothing, so it asks for nothing until it is visible again.
     if (this.speed.share === 1 && !document.hidden) this.#handlers.grant(this.step);
   }
 
-  /** Draw half as many slots from now on, so that each window still comes in time. */
-  relax() {
-    if (this.speed.share === 1) this.step = RELAXED_STEP;
+  /** In real time draw half as many slots from now on, so that each window is still on time. */
+  slowDown() {
+    if (this.speed.share === 1) this.step = SLOW_STEP;
   }
 
   /** Whether the window on the screen stays there, with all of its slots. */
@@ -74,20 +82,20 @@ export class Player {
     return this.paused && this.current !== null && isWhole(this.current);
   }
 
-  /** @param {typeof SPEEDS[number]} speed */
+  /** @param {Speed} speed */
   setSpeed(speed) {
     this.speed = speed;
     this.step = speed.step;
     if (!this.paused) this.#handlers.grant(this.step);
   }
 
-  /** Stop at one window, with all of its slots, or go on. @param {boolean} paused */
+  /** Hold one window with all of its slots, or go on. @param {boolean} paused */
   setPaused(paused) {
     this.paused = paused;
     this.#handlers.grant(paused ? 1 : this.step);
   }
 
-  /** The connection is new, or the page was hidden: ask again for what comes next. */
+  /** Ask again for the next window: the connection is new, or the page was hidden. */
   restart() {
     if (!this.holds) this.#handlers.grant(this.paused ? 1 : this.step);
   }
@@ -97,12 +105,12 @@ export class Player {
     if (!this.current) return;
     const { slots } = this.current;
     const nearest = slots.reduce((best, s, i) => (Math.abs(s - slot) < Math.abs(slots[best] - slot) ? i : best), 0);
-    this.#show(nearest, false);
+    this.#show(this.current, nearest, false);
   }
 
   /** Draw the present picture again, for a changed view of it. */
   redraw() {
-    if (this.current && this.#index >= 0) this.#show(this.#index, false);
+    if (this.current && this.#index >= 0) this.#show(this.current, this.#index, false);
   }
 
   /** @param {Picture} picture */
@@ -117,34 +125,34 @@ export class Player {
   /** @param {number} nowMs */
   #tick(nowMs) {
     if (this.paused) return;
-    const count = this.current?.slots.length ?? 0;
-    const step = count > 1 ? this.current.slots[1] - this.current.slots[0] : 16;
+    const slots = this.current?.slots ?? [];
+    const count = slots.length;
+    const step = count > 1 ? slots[1] - slots[0] : 16;
     const periodMs = (1000 * step) / (this.slotRateHz * this.speed.share);
     const elapsed = Math.floor((nowMs + EARLY_MS - this.#startMs) / periodMs);
-    const waitedMs = nowMs - this.#nextMs;
-    const tooLong = this.speed.share === 1 && waitedMs > LONGEST_WAIT_MS;
-    if (this.#next && (elapsed >= count || tooLong)) {
+    const overdue = this.speed.share === 1 && nowMs - this.#nextMs > MAX_WAIT_MS;
+    if (this.#next && (elapsed >= count || overdue)) {
       this.current = this.#next;
       this.#next = null;
-      // Windows follow each other without a gap where they can, so that no rounding adds up.
+      // Windows follow each other without a gap where they can, so that rounding does not add up.
       const endMs = this.#startMs + count * periodMs;
       this.#startMs = Math.abs(nowMs - endMs) < periodMs ? endMs : nowMs;
-      this.#show(0, true);
+      this.#show(this.current, 0, true);
       return;
     }
-    // The present window may have begun early, up to one picture ahead of its time.
+    // The present window may have begun early, by up to one picture.
     const index = Math.max(0, Math.min(elapsed, count - 1));
-    if (count && index !== this.#index) {
-      this.#show(index, false);
-      // The next window is on its way while the second half of this one plays.
+    if (this.current && index !== this.#index) {
+      this.#show(this.current, index, false);
+      // In slow motion the next window arrives while the second half of this one plays.
       if (index === count >> 1 && this.speed.share < 1) this.#handlers.grant(this.step);
     }
   }
 
-  /** @param {number} index @param {boolean} fresh */
-  #show(index, fresh) {
+  /** @param {Picture} picture @param {number} index @param {boolean} fresh */
+  #show(picture, index, fresh) {
     this.#index = index;
-    this.#handlers.draw(this.current, index, fresh);
+    this.#handlers.draw(picture, index, fresh);
   }
 }
 

@@ -1,23 +1,27 @@
-/** The preview socket: credit out, pictures and states in, connected again whenever it drops. */
+/** The preview socket: credit out, pictures and states in; it reconnects whenever it drops. */
 
-import { parse } from "./packet.js";
+import { parse } from "./packets.js";
 import { socketAddress } from "./service.js";
 
-const FIRST_RETRY_MS = 300;
-const LAST_RETRY_MS = 3000;
-
 /**
+ * @typedef {import("./packets.js").Picture} Picture
+ * @typedef {import("./packets.js").Readout} Readout
+ * @typedef {import("./types.js").LiveState} LiveState
+ *
  * @typedef {object} Handlers
- * @property {(picture: import("./packet.js").Picture) => void} picture
- * @property {(readout: import("./packet.js").Readout) => void} readout
- * @property {(state: any) => void} state
+ * @property {(picture: Picture) => void} picture
+ * @property {(readout: Readout) => void} readout It follows the picture of the same window.
+ * @property {(state: LiveState) => void} state
  * @property {(connected: boolean) => void} connected
  */
 
-export class Link {
-  #socket = null;
+const MIN_RETRY_MS = 300;
+const MAX_RETRY_MS = 3000;
+
+export class PreviewSocket {
+  /** @type {WebSocket|null} */ #socket = null;
   #handlers;
-  #retryMs = FIRST_RETRY_MS;
+  #retryMs = MIN_RETRY_MS;
 
   /** @param {Handlers} handlers */
   constructor(handlers) {
@@ -26,15 +30,15 @@ export class Link {
   }
 
   /**
-   * Let the service send one more window: the newest it has, every `step`-th slot of it.
-   * @param {number} step
+   * Let the service send one more window, the newest that it has.
+   * @param {number} step Every so many slots one is sent.
    * @param {boolean} reads Whether the window's measurements are wanted too.
    */
   grant(step, reads) {
     this.#send({ credit: 1, step, reads });
   }
 
-  /** Tell the service that a window is on the screen, for the latency it reports. @param {number} window */
+  /** Report that a window is on the screen, for the latency. @param {number} window */
   drawn(window) {
     this.#send({ drawn: window });
   }
@@ -48,7 +52,7 @@ export class Link {
     const socket = new WebSocket(socketAddress());
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      this.#retryMs = FIRST_RETRY_MS;
+      this.#retryMs = MIN_RETRY_MS;
       this.#handlers.connected(true);
     };
     socket.onmessage = ({ data }) => {
@@ -63,7 +67,7 @@ export class Link {
     socket.onclose = () => {
       this.#handlers.connected(false);
       setTimeout(() => this.#connect(), this.#retryMs);
-      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
     };
     this.#socket = socket;
   }

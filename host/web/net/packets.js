@@ -1,4 +1,4 @@
-/** The binary messages of the preview socket; docs/preview.md fixes their layout. */
+/** The binary messages of the preview socket, in the layout of docs/preview.md. */
 
 const HEADER_BYTES = 24;
 const PICTURE = 1;
@@ -7,27 +7,27 @@ const VERSION = 1;
 const HAS_TRUTH = 1;
 
 /**
- * @typedef {object} Picture One window's drawn slots.
+ * @typedef {object} Picture The drawn slots of one window.
  * @property {"picture"} kind
  * @property {number} window
  * @property {string} mapHash First 8 bytes of the map's hash, hexadecimal.
  * @property {number} height
  * @property {number} width
  * @property {number[]} slots Slot number of each plane.
- * @property {Uint8Array[]|null} truth
+ * @property {Uint8Array[]|null} truth The scene, where the board knows it; one plane per slot.
  * @property {Uint8Array[]} initial
  * @property {Uint8Array[]} final
- * @property {Readout} [readout] Its measurements, where they were asked for.
+ * @property {Readout} [readout] The window's measurements, if they were asked for.
  *
- * @typedef {object} Readout One window's measurements in DN, in the order of the read plan.
+ * @typedef {object} Readout The measurements of one window.
  * @property {"readout"} kind
  * @property {number} window
  * @property {string} mapHash
- * @property {Uint8Array|Uint16Array} codes
+ * @property {Uint8Array|Uint16Array} codes DN, in the order of the read plan.
  */
 
 /**
- * Take a binary message apart without copying its planes.
+ * Parse a binary message without copying its planes.
  * @param {ArrayBuffer} buffer
  * @returns {Picture|Readout}
  */

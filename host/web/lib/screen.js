@@ -1,0 +1,105 @@
+/** Planes of bytes on a canvas: one 32-bit store per pixel, colours from a table of 256. */
+
+import { context2d } from "./dom.js";
+
+/**
+ * @typedef {{x: number, y: number}} Pixel
+ *
+ * @callback Pointed Called when a pixel is pointed at, or clicked to be held.
+ * @param {Pixel} pixel
+ * @param {boolean} held
+ * @returns {void}
+ */
+
+/** A colour as ImageData stores it, little-endian. @param {number} r @param {number} g @param {number} b */
+export const rgb = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+
+/** Brightness as grey. */
+export const GRAY = Uint32Array.from({ length: 256 }, (_, v) => rgb(v, v, v));
+
+const CLEARED = rgb(6, 9, 13);
+
+/** Stops of a perceptually even scale from black over violet and orange to pale yellow. */
+const HEAT_STOPS = [[4, 5, 12], [46, 16, 84], [116, 28, 110], [184, 48, 94], [234, 92, 58], [252, 164, 36], [250, 250, 176]];
+
+/** Errors from none to large. */
+export const HEAT = Uint32Array.from({ length: 256 }, (_, v) => {
+  const at = (v / 255) * (HEAT_STOPS.length - 1);
+  const low = Math.min(Math.floor(at), HEAT_STOPS.length - 2);
+  const mix = HEAT_STOPS[low].map((c, i) => Math.round(c + (HEAT_STOPS[low + 1][i] - c) * (at - low)));
+  return rgb(mix[0], mix[1], mix[2]);
+});
+
+export class Screen {
+  canvas;
+  /** One colour per pixel, row-major; write here, then call `flush`. */
+  pixels = new Uint32Array(0);
+  #context;
+  /** @type {ImageData|null} */ #image = null;
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.#context = context2d(canvas, { alpha: false });
+  }
+
+  /** @param {number} height @param {number} width */
+  resize(height, width) {
+    if (this.#image?.width === width && this.#image.height === height) return;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.#image = this.#context.createImageData(width, height);
+    this.pixels = new Uint32Array(this.#image.data.buffer);
+  }
+
+  /**
+   * Show a plane through a table of colours.
+   * @param {Uint8Array} plane @param {number} height @param {number} width @param {Uint32Array} table
+   */
+  show(plane, height, width, table = GRAY) {
+    this.resize(height, width);
+    const { pixels } = this;
+    for (let i = 0; i < plane.length; i += 1) pixels[i] = table[plane[i]];
+    this.flush();
+  }
+
+  /** Bring `pixels` onto the canvas. */
+  flush() {
+    if (this.#image) this.#context.putImageData(this.#image, 0, 0);
+  }
+
+  clear() {
+    this.pixels.fill(CLEARED);
+    this.flush();
+  }
+
+  /**
+   * Report each pixel that is pointed at or clicked.
+   * @param {Pointed} pointed
+   * @param {() => boolean} [holds] Whether a click holds the pixel now; by default always.
+   */
+  onPoint(pointed, holds = () => true) {
+    /** @param {MouseEvent} event @param {boolean} held */
+    const report = (event, held) => {
+      const pixel = this.#pixelAt(event);
+      if (pixel) pointed(pixel, held);
+    };
+    this.canvas.addEventListener("pointermove", (event) => report(event, false));
+    this.canvas.addEventListener("click", (event) => {
+      if (holds()) report(event, true);
+    });
+  }
+
+  /**
+   * The pixel under a pointer; null outside.
+   * @param {MouseEvent} event
+   * @returns {Pixel|null}
+   */
+  #pixelAt(event) {
+    const { width, height } = this.canvas;
+    const box = this.canvas.getBoundingClientRect();
+    const x = Math.floor(((event.clientX - box.left) / box.width) * width);
+    const y = Math.floor(((event.clientY - box.top) / box.height) * height);
+    return this.#image && x >= 0 && y >= 0 && x < width && y < height ? { x, y } : null;
+  }
+}

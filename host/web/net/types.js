@@ -1,0 +1,145 @@
+/**
+ * What the service answers, as `/openapi.json` describes it; a test compares the two.
+ *
+ * @typedef {object} LiveState The session, sent over the preview socket four times per second.
+ * @property {"starting"|"connecting"|"uploading"|"streaming"|"calibrating"|"lost"|"stopped"} phase
+ * @property {string} activity
+ * @property {number|null} progress Completed share of the activity.
+ * @property {string} scene
+ * @property {string} profile
+ * @property {string} bundle The selected bundle, or "network-free".
+ * @property {string} reconstructed_by What reconstructs under the board's present map.
+ * @property {BoardIdentity|null} board
+ * @property {MapState|null} map
+ * @property {ScoreState|null} scores
+ * @property {LinkState} link
+ * @property {SpeedState} speed
+ * @property {CalibrationState} calibration
+ * @property {Message[]} messages Oldest first.
+ *
+ * @typedef {object} BoardIdentity
+ * @property {string} url
+ * @property {string} name
+ * @property {string} firmware
+ * @property {string} serial
+ * @property {boolean} simulated
+ * @property {number} height
+ * @property {number} width
+ * @property {number} slots
+ * @property {number} bits
+ * @property {number} black_level_dn
+ * @property {number} full_scale_dn
+ * @property {number} slot_rate_hz
+ *
+ * @typedef {object} MapState
+ * @property {string} hash
+ * @property {number} height
+ * @property {number} width
+ * @property {number} slots
+ * @property {number} tile_height
+ * @property {number} tile_width
+ * @property {Record<string, number>} level_shares Share of pixels at each level.
+ * @property {number} mean_level Measurements per pixel and window.
+ * @property {number} ratio Measurements relative to a full readout.
+ * @property {boolean} aperture
+ *
+ * @typedef {object} MapDocument `GET api/map`: a `MapState` with the map itself.
+ * @property {string} hash
+ * @property {number} height
+ * @property {number} width
+ * @property {number} slots
+ * @property {number} tile_height
+ * @property {number} tile_width
+ * @property {Record<string, number>} level_shares
+ * @property {number} mean_level
+ * @property {number} ratio
+ * @property {boolean} aperture
+ * @property {Record<string, [number, number, number]>} colours sRGB of each level.
+ * @property {string} levels Base64 of one byte per pixel, row-major.
+ * @property {string|null} mask Base64 of the coded aperture, one bit per slot and pixel, lowest bit
+ *   first.
+ *
+ * @typedef {object} ScoreState
+ * @property {number} window
+ * @property {number} psnr_initial_db
+ * @property {number} psnr_final_db
+ * @property {number} ssim_initial
+ * @property {number} ssim_final
+ *
+ * @typedef {object} LinkState
+ * @property {number} rate_bytes_per_s
+ * @property {number} received_bytes
+ * @property {number} bad_frames
+ * @property {number} resends
+ * @property {number} reconnects
+ * @property {number} frame_bytes
+ * @property {number|null} round_trip_ms
+ *
+ * @typedef {object} SpeedState
+ * @property {number} windows_received
+ * @property {number} windows_reconstructed
+ * @property {number} windows_lost
+ * @property {number} windows_dropped_by_host
+ * @property {number} windows_dropped_by_board
+ * @property {number} received_per_s
+ * @property {number} reconstructed_per_s
+ * @property {number|null} reconstruct_ms
+ * @property {number|null} latency_p50_ms
+ * @property {number|null} latency_p95_ms
+ * @property {number|null} first_picture_s
+ *
+ * @typedef {object} Message
+ * @property {number} time_s Since the Unix epoch.
+ * @property {string} level "info", "warning" or "error".
+ * @property {string} text
+ *
+ * @typedef {object} BundleState One of those in `GET api/bundles`.
+ * @property {string} name
+ * @property {string} title
+ * @property {number|null} ratio Of its map; null without a network.
+ * @property {boolean} aperture
+ * @property {boolean} any_map Whether its network reconstructs under any map.
+ * @property {number|null} psnr_db On the open test set.
+ *
+ * @typedef {object} Bundles
+ * @property {BundleState[]} bundles
+ * @property {string} active
+ *
+ * @typedef {object} CalibrationState
+ * @property {"idle"|"running"|"light"|"done"|"cancelled"|"failed"} phase
+ * @property {string} activity
+ * @property {number} windows Captured so far.
+ * @property {number} windows_total
+ * @property {string} error
+ * @property {FitState|null} fit
+ * @property {Record<string, EstimateState>[]} trail `s_ss` and `s_r` after each fit, oldest first.
+ * @property {boolean} can_apply
+ * @property {boolean} applied
+ *
+ * @typedef {object} FitState
+ * @property {number} windows
+ * @property {PointState[]} points
+ * @property {Record<string, EstimateState>} estimates
+ * @property {string[]} warnings
+ * @property {string} mood "good", "warn" or "bad".
+ * @property {string} headline
+ * @property {string[]} sentences
+ *
+ * @typedef {object} PointState A point of the photon transfer curve.
+ * @property {string} name
+ * @property {number|null} signal
+ * @property {number|null} variance_dn2
+ * @property {number|null} error_dn2 Standard error of the variance.
+ * @property {number|null} model_dn2
+ * @property {boolean} used
+ * @property {string} why_not
+ *
+ * @typedef {object} EstimateState An estimate with its 95 % confidence interval.
+ * @property {string} title
+ * @property {number|null} value
+ * @property {number|null} low
+ * @property {number|null} high
+ * @property {string} unit
+ */
+
+export {};

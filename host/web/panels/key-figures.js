@@ -1,0 +1,32 @@
+/** The tiles of key figures: measurements saved, quality, rates, latency and link. */
+
+import { byId, setText } from "../lib/dom.js";
+import { fixed } from "../lib/format.js";
+
+/** @param {import("../net/types.js").LiveState} state */
+export function showKeyFigures({ map, scores, speed, link, reconstructed_by: reconstructedBy }) {
+  setText("saved", map ? `${fixed(100 * (1 - map.ratio), 1)} %` : "–");
+  setText("saved-note", map ? `${fixed(map.mean_level, 2)} of ${map.slots} reads per pixel` : "");
+  setText("psnr-initial", fixed(scores?.psnr_initial_db, 1));
+  setText("psnr-final", fixed(scores?.psnr_final_db, 1));
+  setText("ssim-initial", fixed(scores?.ssim_initial, 3));
+  setText("ssim-final", fixed(scores?.ssim_final, 3));
+  setText("windows", fixed(speed.reconstructed_per_s, 1));
+  setText("windows-note", speed.reconstruct_ms === null ? "" : `network ${fixed(speed.reconstruct_ms, 0)} ms per window`);
+  setText("latency", fixed(speed.latency_p50_ms, 0));
+  setText(
+    "latency-note",
+    speed.latency_p95_ms === null ? "last slot to screen" : `to screen; 95 % within ${fixed(speed.latency_p95_ms, 0)} ms`,
+  );
+  setText("link-rate", fixed(link.rate_bytes_per_s / 1e6, 2));
+  const errors = link.bad_frames + speed.windows_lost;
+  setText("link-note", errors ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
+  byId("link-note").classList.toggle("bad", errors > 0);
+  setText("final-note", reconstructedBy ? `by ${reconstructedBy}` : "");
+}
+
+/** Show how often the page draws. @param {number} perSecond @param {string} note */
+export function showDrawRate(perSecond, note) {
+  setText("draws", perSecond ? perSecond.toFixed(0) : "–");
+  setText("draws-note", note);
+}

@@ -1,0 +1,98 @@
+/** The controls of playback: pause, speed and slot, and how often the page draws. */
+
+import { byId, make, setText } from "../lib/dom.js";
+import { grouped } from "../lib/format.js";
+import { SPEEDS } from "../lib/player.js";
+import { showDrawRate } from "./key-figures.js";
+
+/**
+ * @typedef {import("../lib/player.js").Player} Player
+ * @typedef {import("../net/packets.js").Picture} Picture
+ * @typedef {import("../net/types.js").LiveState} LiveState
+ */
+
+/** The page draws fewer slots after so many seconds at less than this share of its rate. */
+const SLOW_SECONDS = 5;
+const SLOW_SHARE = 0.8;
+
+export class Playback {
+  #player;
+  #pause = byId("pause", HTMLButtonElement);
+  #slot = byId("slot", HTMLInputElement);
+  #slots = 16;
+  #draws = 0;
+  #slowSeconds = 0;
+  #streaming = false;
+
+  /** @param {Player} player */
+  constructor(player) {
+    this.#player = player;
+    this.#pause.addEventListener("click", () => this.#togglePause());
+    this.#slot.addEventListener("input", () => {
+      if (!player.paused) this.#togglePause();
+      player.seek(Number(this.#slot.value));
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.code !== "Space" || (event.target instanceof Element && event.target.matches("input, select, button"))) return;
+      event.preventDefault();
+      this.#togglePause();
+    });
+    document.addEventListener("visibilitychange", () => document.hidden || player.restart());
+    this.#offerSpeeds();
+    setInterval(() => this.#countDraws(), 1000);
+  }
+
+  /** @param {LiveState} state */
+  follow({ phase, board }) {
+    this.#streaming = phase === "streaming";
+    this.#player.slotRateHz = board?.slot_rate_hz || 240;
+    this.#slots = board?.slots ?? 16;
+    this.#slot.max = String(this.#slots - 1);
+  }
+
+  /** A plane was drawn: show which one it is. @param {Picture} picture @param {number} index */
+  drawn(picture, index) {
+    this.#draws += 1;
+    const slot = picture.slots[index];
+    this.#slot.value = String(slot);
+    setText("slot-label", `${slot + 1} / ${this.#slots}`);
+    setText("window-label", `window ${grouped(picture.window)}${this.#player.holds ? ", held" : ""}`);
+  }
+
+  #togglePause() {
+    const paused = !this.#player.paused;
+    this.#player.setPaused(paused);
+    this.#pause.setAttribute("aria-pressed", String(paused));
+    this.#pause.textContent = paused ? "Play" : "Pause";
+  }
+
+  #offerSpeeds() {
+    const buttons = SPEEDS.map((speed) => {
+      const button = make("button", { type: "button" }, speed.name);
+      button.setAttribute("role", "radio");
+      button.addEventListener("click", () => {
+        if (speed !== this.#player.speed) this.#player.setSpeed(speed);
+        check();
+      });
+      return button;
+    });
+    const check = () => buttons.forEach((button, i) => {
+      button.setAttribute("aria-checked", String(SPEEDS[i] === this.#player.speed));
+    });
+    check();
+    byId("speed").append(...buttons);
+  }
+
+  /** Once per second: show the draw rate, and lower it where the machine cannot keep up. */
+  #countDraws() {
+    const { paused, speed, step, slotRateHz } = this.#player;
+    const idle = paused || document.hidden || !this.#streaming;
+    const slow = !idle && this.#draws < (SLOW_SHARE * slotRateHz * speed.share) / step;
+    this.#slowSeconds = slow ? this.#slowSeconds + 1 : 0;
+    if (this.#slowSeconds === SLOW_SECONDS) this.#player.slowDown();
+    const every = step === 1 ? "every slot" : `every ${step}th slot`;
+    const pace = speed.share === 1 ? "real time" : `${speed.name} speed`;
+    showDrawRate(this.#draws, paused ? "paused" : `${every}, ${pace}`);
+    this.#draws = 0;
+  }
+}
