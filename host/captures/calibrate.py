@@ -1,4 +1,4 @@
-"""Calibrating from what a user has: captures, a board, EMVA 1288 images or TIFF stacks."""
+"""Calibration of whatever a user has: captures, a board, EMVA 1288 images or TIFF stacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from focalloop.calibration.result import Calibration
 
 Source = str | Path | Capture
-"""A capture, or the path of one, of an EMVA 1288 descriptor or of a TIFF stack."""
+"""A capture, or the path of a capture, an EMVA 1288 descriptor or a TIFF stack."""
 
 
 def calibrate(
@@ -36,16 +36,16 @@ def calibrate(
     ----------
     *sources : str, Path, Capture or Board
         One or more captures of one board, or their folders; or one EMVA 1288 descriptor or TIFF
-        stack; or a board that lights itself, as an emulated one does, from which a capture is
+        stack; or an emulated board, which sets its light itself, and from which a capture is
         taken now.
     name : str
         Name of the noise profile.
     protocol : {"weighted", "emva"}
-        How to fit: by all levels and their weights, or as EMVA 1288 does.
+        How to fit: all levels with weights, or as in EMVA 1288.
     bits : int, optional
         Resolution of the ADC, for a TIFF stack.
     full_scale_dn : float, optional
-        Codes from black to signal 1.0, for images; to saturation by default.
+        Codes from black to signal 1.0, for images; by default those from black to saturation.
     full_scale_relative_error : float
         Relative standard uncertainty of the full scale.
 
@@ -57,9 +57,9 @@ def calibrate(
     Raises
     ------
     CaptureError
-        A source is missing, of another kind, or not dark or flat reads of one board.
+        If a source is missing or of another kind, or is not dark and flat reads of one board.
     CalibrationError
-        The reads carry no information on the noise, or contradict what is declared.
+        If the reads hold no information about the noise, or contradict their declaration.
     """
     from focalloop.calibration import Settings
     from focalloop.calibration import calibrate as fit
@@ -87,9 +87,9 @@ def read_sources(
     full_scale_relative_error: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Readings:
-    """Read what a calibration is made from; parameters and errors as of `calibrate`.
+    """Read the input of a calibration; parameters and errors as in `calibrate`.
 
-    `progress` takes images read and images in all.
+    `progress` takes the number of images read and in total.
     """
     readings = _read(sources, bits, full_scale_dn, progress)
     made = {
@@ -109,7 +109,7 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
     Raises
     ------
     CaptureError
-        It is missing, or none of these.
+        If it is missing, or none of these.
     """
     from focalloop.calibration.files.emva import DESCRIPTOR, is_emva
     from focalloop.calibration.files.tiff_stack import TABLE
@@ -127,7 +127,7 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
     if is_emva(path):
         return "emva"
     raise CaptureError(
-        f"{path} is nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "
+        f"{path} holds nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "
         f"{TABLE} (a TIFF stack), or an EMVA 1288 descriptor"
     )
 
@@ -143,22 +143,21 @@ def _read(
     from focalloop.host.captures.calibration_readings import readings_of
 
     if not sources:
-        raise CaptureError("nothing was given to calibrate from: give captures of dark and flat")
+        raise CaptureError("there is nothing to calibrate from: give dark and flat captures")
     if len(sources) > 1 and not all(map(_is_capture, sources)):
         raise CaptureError(
-            "several sources have to be capture folders, of one board: give a descriptor or a "
-            "TIFF stack alone"
+            "several sources must be captures of one board: give a descriptor or a TIFF stack alone"
         )
     kind = kind_of(sources[0])
     if kind == "capture":
         if bits or full_scale_dn:
-            raise CaptureError("bits and full scale are for images: a capture names its own")
+            raise CaptureError("bits and full scale are for images: a capture states its own")
         return readings_of([s if isinstance(s, Capture) else Capture.load(s) for s in sources])
     path = Path(str(sources[0]))
     if kind == "tiff stack":
         return read_tiff_stack(path, bits=bits, full_scale_dn=full_scale_dn, progress=progress)
     if bits:
-        raise CaptureError("bits are for TIFF stacks: a descriptor names its own")
+        raise CaptureError("bits are for TIFF stacks: a descriptor states its own")
     descriptor = path / DESCRIPTOR if path.is_dir() else path
     return replace(read_emva(descriptor, progress), full_scale_dn=full_scale_dn)
 
@@ -168,7 +167,7 @@ def _is_capture(source: Source) -> bool:
 
 
 def _taken(board: Board, folder: Path) -> Capture:
-    """Take the default design from a board that darkens and lights itself."""
+    """Take the default design from a board that sets its light itself."""
     from focalloop.firmware_sim.wire import Feature
     from focalloop.host.captures.calibration_capture import take
     from focalloop.host.captures.calibration_design import Design, plan
@@ -176,7 +175,7 @@ def _taken(board: Board, folder: Path) -> Capture:
 
     if Feature.EMULATOR not in board.info.features:
         raise CaptureError(
-            f"somebody has to darken and light {board.info.name}: take the captures with "
+            f"{board.info.name} cannot set its light by itself: take the captures with "
             "`focalloop calibrate --port URL --keep DIR`"
         )
     with CaptureWriter(folder, board.info) as writer:

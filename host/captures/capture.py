@@ -1,7 +1,7 @@
-"""Captures on disk: a folder of packed readouts with the maps that explain them.
+"""Captures on disk: a folder of packed readouts with the ratio maps they were taken under.
 
 ``docs/file-formats.md`` ("Capture") is the specification. A folder holds one or more *series*:
-windows taken one after the other under one ratio map and one light.
+windows taken one after the other under one ratio map and one light; `writer` writes it.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Windows of a capture, all under one map and one light.
+    """Windows of a capture, all taken under one map and one light.
 
     Attributes
     ----------
     ratio_map : RatioMap
-        Map they were read under.
+        Map of the windows.
     plan : ReadPlan
         Order of the reads in a readout.
     readouts : ndarray of uint8 or uint16, shape (N, count)
         ADC codes in plan order, DN; mapped from the file, not loaded.
     bits : int
-        Of the ADC.
+        Resolution of the ADC.
     black_level_dn, full_scale_dn : float
-        Code of no light, and codes from there to signal 1.0.
+        Code without light, and codes from there to signal 1.0.
     kind : WindowKind
-        Exposed to the scene, to no light, or to even light.
+        Whether exposed to the scene, to no light, or to even light.
     light : float or None
-        Radiance of an even light in [0, 1].
+        Radiance of an even light in [0, 1], if known.
     gain, temperature_c : float or None
-        Where known: DN per electron, and degrees Celsius.
+        DN per electron, and degrees Celsius, if known.
     numbers : ndarray of int64, shape (N,)
-        The board's window numbers; a gap is a window that was skipped or lost.
+        Window numbers of the board; a gap is a window that was dropped or lost.
     times_unix_s : ndarray of float64, shape (N,)
-        End of each window's last slot, in seconds since 1970 UTC.
+        End of the last slot of each window, seconds since 1970 UTC.
     """
 
     ratio_map: RatioMap
@@ -82,7 +82,7 @@ class Series:
         return f"<Series of {len(self)} windows, {kind}{light}; {self.ratio_map.summary}>"
 
     def window(self, index: int) -> Window:
-        """Return one window as a board gives it; its codes stay in the file until used."""
+        """Return one window, as from a board; its codes stay in the file until they are used."""
         return Window(
             number=int(self.numbers[index]),
             ratio_map=self.ratio_map,
@@ -107,7 +107,7 @@ class Capture:
     board : dict
         Identity of the board: name, firmware, serial, simulated, height, width, slots, level set.
     series : tuple of Series
-        In the order they were taken.
+        In the order in which they were taken.
     """
 
     path: Path
@@ -121,7 +121,8 @@ class Capture:
         Raises
         ------
         CaptureError
-            It is no capture, or incomplete, damaged, or of a newer format; the text says where.
+            If it is not a capture, or is incomplete, damaged or of a newer format; the text names
+            the file.
         """
         folder = Path(path)
         manifest = _manifest(folder)
@@ -144,16 +145,16 @@ class Capture:
         path : str or Path
             Folder to make; it must not exist yet.
         board : Board
-            An open one, with a ratio map.
+            An open board with a ratio map.
         count : int
-            Windows wanted.
+            Number of windows.
 
         Raises
         ------
         WriteError
-            The folder exists, or cannot be written.
+            If the folder exists, or cannot be written.
         BoardError, BoardLostError
-            The board refused, or vanished; no folder is left.
+            If the board refuses a request, or its connection is lost; no folder is left.
         """
         from focalloop.host.captures.writer import CaptureWriter
 
@@ -172,7 +173,7 @@ class Capture:
         return f"<Capture {str(self.path)!r}: {len(self)} windows of {name!r}; {under}>"
 
     def windows(self) -> Iterator[Window]:
-        """Every window, in the order they were taken, read from the file as it is used."""
+        """Yield the windows in the order in which they were taken."""
         for series in self.series:
             yield from map(series.window, range(len(series)))
 
@@ -182,17 +183,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise CaptureError(
-            f"{folder} is no capture: it is not a folder with a {MANIFEST}"
-        ) from None
+        raise CaptureError(f"{folder} is not a capture: give a folder with a {MANIFEST}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise CaptureError(f"{path} cannot be read ({error}): take the capture again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CaptureError(f'{folder} is no capture: its {MANIFEST} has no "format": "{FORMAT}"')
+        raise CaptureError(f'{folder} is not a capture: its {MANIFEST} has no "format": "{FORMAT}"')
     found = manifest.get("schema_version")
     if found != SCHEMA_VERSION:
         raise CaptureError(
-            f"{folder} has schema version {found} and this program reads {SCHEMA_VERSION}: "
+            f"{folder} has schema version {found}, but this program reads {SCHEMA_VERSION}: "
             "update focalloop"
         )
     return manifest
@@ -212,8 +211,8 @@ def _load_series(folder: Path, entry: dict[str, Any]) -> Series:
     dtype = np.uint8 if int(entry["bits"]) <= 8 else np.uint16
     if readouts.shape != expected or readouts.dtype != dtype or times.shape != numbers.shape:
         raise CaptureError(
-            f"{readouts_file} holds {readouts.dtype} of shape {readouts.shape}, where the map and "
-            f"the manifest say {np.dtype(dtype)} of shape {expected}: take the capture again"
+            f"{readouts_file} holds {readouts.dtype} of shape {readouts.shape}, but map and "
+            f"manifest say {np.dtype(dtype)} of shape {expected}: take the capture again"
         )
     return Series(
         ratio_map=ratio_map,
@@ -255,5 +254,5 @@ def sha256_of(path: Path) -> str:
 
 
 def monotonic_epoch_s() -> float:
-    """Unix time at the start of ``time.monotonic``, on which windows tell their time."""
+    """Return the Unix time at 0 of ``time.monotonic``, the clock of a window's time."""
     return time.time() - time.monotonic()

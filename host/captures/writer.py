@@ -1,4 +1,4 @@
-"""Writing captures: a folder that grows window by window, and appears when it is complete.
+"""Writing captures window by window, into a folder that appears when it is complete.
 
 ``docs/file-formats.md`` ("Capture") is the specification.
 """
@@ -31,19 +31,19 @@ _NPY_HEADER_BYTES = 128
 class CaptureWriter:
     """Writes windows to a capture folder as they come.
 
-    Use it as a context: the folder appears whole at the end, and not at all if the block raises.
+    Use it as a context: the folder appears when the block ends, and not at all if it raises.
 
     Parameters
     ----------
     path : str or Path
         Folder to make; it must not exist yet.
     board : HelloAnswer
-        Where the windows come from.
+        The board that the windows come from.
 
     Raises
     ------
     WriteError
-        On entering or leaving the context: the folder exists, or cannot be written.
+        On entering or leaving the context, if the folder exists or cannot be written.
     """
 
     def __init__(self, path: str | Path, board: HelloAnswer) -> None:
@@ -78,7 +78,7 @@ class CaptureWriter:
         gain: float | None = None,
         temperature_c: float | None = None,
     ) -> None:
-        """Append a window; one taken under other conditions than the last starts a new series."""
+        """Append a window; if it was taken under other conditions than the last, start a series."""
         conditions = {
             "kind": window.kind.name.lower(),
             "map_hash": window.ratio_map.hash_hex,
@@ -137,7 +137,7 @@ class _OpenSeries:
         self._times: list[float] = []
         self._dtype = window.codes.dtype
         self._count = window.plan.count
-        # A window's time is on the monotonic clock, which means nothing to another program.
+        # The time of a window is on the monotonic clock, which other programs cannot read.
         self._epoch_s = monotonic_epoch_s()
         window.ratio_map.save(folder / self._map)
         self._file: BinaryIO = (folder / self._readouts).open("wb")
@@ -164,7 +164,7 @@ class _OpenSeries:
 
 
 def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """Header of a version 1.0 ``.npy`` file, padded so that its length never depends on N."""
+    """Return the header of a version 1.0 ``.npy`` file, padded to a length that N never changes."""
     text = repr({"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape})
     padded = text.ljust(_NPY_HEADER_BYTES - 11) + "\n"
     return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode("latin1")

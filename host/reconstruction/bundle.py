@@ -1,9 +1,8 @@
-"""Bundles: all that deployment needs in one folder, or a zip of it.
+"""Bundles: everything that deployment needs, in one folder or zip.
 
-A bundle holds ``bundle.json``, a ratio map and the network trained for it, or for every map; the
-keys are told in
-``docs/file-formats.md``, "Bundle". Every file is checked against its SHA-256 when the bundle is
-loaded; a zip is read in place and never unpacked to disk.
+A bundle holds ``bundle.json``, a ratio map, and the network trained for it or for any map;
+``docs/file-formats.md`` ("Bundle") describes the keys. Loading checks every file against its
+SHA-256; a zip is read in place and never unpacked to disk.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
 
 SCHEMA_VERSION = 1
-"""Version of ``bundle.json``; another one is refused."""
+"""Version of ``bundle.json``; others are refused."""
 
 DEFAULT_BUNDLE = zoo.DEFAULT
 """Shipped bundle that is used where none is named."""
@@ -41,15 +40,15 @@ UNIVERSAL_BUNDLE = zoo.UNIVERSAL
 """Shipped bundle whose network reconstructs under any map, for maps without one of their own."""
 
 OPEN_TEST_SET = "test_set.npz"
-"""Clips that anybody can rebuild (``docs/test-set.md``); a bundle's score on them is told."""
+"""Clips that anybody can rebuild (``docs/test-set.md``), and on which bundles are compared."""
 
 MANIFEST = "bundle.json"
 
 MAX_FILE_BYTES = 256 << 20
-"""No file of a bundle is larger, unpacked."""
+"""Largest size of a file in a bundle, unpacked."""
 
 MAX_REACH = 256
-"""Pixels; no network looks further for what is measured."""
+"""Largest `Bundle.reach`, pixels."""
 
 _REQUIRED: dict[str, type] = {
     "name": str,
@@ -67,20 +66,20 @@ _REQUIRED: dict[str, type] = {
 
 
 class BundleError(FocalloopError):
-    """A bundle that is missing, damaged or of another version; the text says which and why."""
+    """The bundle is missing, damaged or of another version; the text says which and why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A ratio map and the network that reconstructs what is captured under it.
+    """A ratio map and the network that reconstructs windows captured under it.
 
     Attributes
     ----------
     name : str
         As in ``bundle.json``, e.g. ``edge-learned-2of16``.
     ratio_map : RatioMap
-        The map the network was trained for, or, where that is any map, one to begin with;
-        `RatioMap.tiled_to` fits it to another array.
+        The map that the network was trained for, or, if it was trained for any map, one to begin
+        with; `RatioMap.tiled_to` fits it to another array size.
     network : bytes
         Contents of ``reconstruct.onnx``.
     noise_profile : NoiseProfile
@@ -102,7 +101,7 @@ class Bundle:
         Raises
         ------
         BundleError
-            If there is none, or it is truncated, damaged or of another version.
+            If it does not exist, or is incomplete, damaged or of another version.
         """
         path = _find(name_or_path)
         try:
@@ -114,24 +113,20 @@ class Bundle:
                 return _read(path, lambda name: _read_member(archive, folder + name))
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
             raise BundleError(
-                f"{path} is no folder and no readable zip ({error}), so no bundle: fetch it again"
+                f"{path} is neither a folder nor a readable zip ({error}): fetch the bundle again"
             ) from None
 
     @property
     def reach(self) -> int | None:
-        """Pixels, for a network of any map: how far from each at most one must be measured."""
+        """Pixels within which one must be measured, for a network of any map; None for one map."""
         reach: int | None = self.meta.get("reach")
         return reach
 
     def suits(self, ratio_map: RatioMap) -> bool:
-        """Return whether the network may be trusted under a map.
+        """Return whether the network can be used under a ratio map.
 
-        Parameters
-        ----------
-        ratio_map : RatioMap
-            Of any T, size and aperture; (H, W) levels. It suits if it is the bundle's own fitted to
-            that size, or, with a `reach`, if it has the bundle's T and aperture, no level that is
-            not the bundle's, and something measured within `reach` pixels of each pixel.
+        The bundle's own map, fitted to any size, suits. A bundle with a `reach` suits every map of
+        its T, aperture and levels that measures something within `reach` pixels of each pixel.
         """
         if ratio_map.slots != self.ratio_map.slots:
             return False
@@ -152,7 +147,7 @@ class Bundle:
 
     @property
     def psnr_db(self) -> float | None:
-        """Mean PSNR on the clips of `OPEN_TEST_SET` in dB, where the bundle states it."""
+        """Mean PSNR on the clips of `OPEN_TEST_SET`, dB; None if the bundle does not state it."""
         for score in self.meta["scores"]:
             if isinstance(score, dict) and score.get("set") == OPEN_TEST_SET:
                 stated = score.get("psnr")
@@ -166,12 +161,12 @@ class Bundle:
         Parameters
         ----------
         window : Window
-            From a board, a capture or an emulator, taken under a map that suits the bundle.
+            A window of a board, capture or emulator, taken under a map that suits the bundle.
 
         Raises
         ------
         ReconstructError
-            The network is for another ratio map.
+            If the network is for another ratio map.
         """
         if not self.suits(window.ratio_map):
             fits = Bundle.load(UNIVERSAL_BUNDLE).suits(window.ratio_map)
@@ -193,18 +188,18 @@ class Bundle:
         return f"<Bundle {self.name!r} for {made_for}{psnr}>"
 
     def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
-        """Start the network in ONNX Runtime, with `threads` threads inside one reconstruction.
+        """Load the network into ONNX Runtime, with `threads` threads within one reconstruction.
 
         Raises
         ------
         ReconstructError
-            If the network is not one that takes a bundle's inputs.
+            If the network is damaged, or does not have the inputs and outputs of a bundle's.
         """
         return OnnxReconstructor(self.network, threads=threads)
 
 
 def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether something is measured within `reach` rows and columns of each pixel."""
+    """Return for each pixel whether one within `reach` rows and columns of it is measured."""
     near = np.pad(levels > 0, reach)
     for axis, length in enumerate(levels.shape):
         shifts = [near.take(range(k, k + length), axis) for k in range(2 * reach + 1)]
@@ -213,7 +208,7 @@ def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]
 
 
 def list_bundles() -> list[str]:
-    """Names of the shipped bundles, sorted."""
+    """Return the names of the shipped bundles, sorted."""
     return sorted(zoo.BUNDLES)
 
 
@@ -231,18 +226,20 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
-    """Build a bundle from its files, which `read` gives by name."""
+    """Build a bundle from its files, which `read` returns by name."""
     meta = _parse_manifest(path, read(MANIFEST))
     contents = {}
     for name in (meta["ratio_map"], meta["network"]):
         if Path(name).name != name or "\\" in name:
-            raise BundleError(f"{path}: {name!r} in {MANIFEST} is not the plain name of a file")
+            raise BundleError(
+                f"{path}: {name!r} in {MANIFEST} is not a plain file name: fetch the bundle again"
+            )
         contents[name] = read(name)
         digest = hashlib.sha256(contents[name]).hexdigest()
         stated = meta["sha256"].get(name)
         if digest != stated:
             raise BundleError(
-                f"{path}: {name} is not the file the bundle was made with (SHA-256 {digest[:12]}… "
+                f"{path}: {name} is not the file of this bundle (SHA-256 {digest[:12]}… "
                 f"instead of {str(stated)[:12]}…): fetch the bundle again"
             )
     try:
@@ -271,7 +268,9 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
         )
     reach = meta.get("reach")
     if reach is not None and not (type(reach) is int and 0 <= reach <= MAX_REACH):
-        raise BundleError(f"{path}: {MANIFEST} needs 0 to {MAX_REACH} pixels as 'reach'")
+        raise BundleError(
+            f"{path}: {MANIFEST} needs 0 to {MAX_REACH} pixels as 'reach': export it again"
+        )
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind):
             problem = "lacks" if key not in meta else f"needs {kind.__name__} as"
@@ -285,28 +284,30 @@ def _read_file(path: Path) -> bytes:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise BundleError(
-            f"{path.parent} is no whole bundle: {path.name} cannot be read ({error.strerror})"
+            f"{path.parent} is not a complete bundle: {path.name} cannot be read ({error.strerror})"
         ) from None
     _check_size(path.name, len(data))
     return data
 
 
 def _manifest_in(archive: zipfile.ZipFile) -> str:
-    """Name of ``bundle.json`` in a zip: at its top, or in the one folder that was zipped."""
+    """Return the name of ``bundle.json`` in a zip: at its top, or in the folder that was zipped."""
     found = [name for name in archive.namelist() if name.rpartition("/")[2] == MANIFEST]
     if len(found) != 1 or found[0].count("/") > 1:
-        raise BundleError(f"{archive.filename} is no bundle: it holds no {MANIFEST} at its top")
+        raise BundleError(f"{archive.filename} is not a bundle: it has no {MANIFEST} at its top")
     return found[0]
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         with archive.open(name) as member:
-            # Not `file_size`, which the archive states itself.
+            # Not `file_size`, which a damaged archive may state wrongly.
             data = member.read(MAX_FILE_BYTES + 1)
     except KeyError:
-        raise BundleError(f"{archive.filename} is no whole bundle: it holds no {name}") from None
-    except RuntimeError as error:  # how zipfile says that a member is encrypted
+        raise BundleError(
+            f"{archive.filename} is not a complete bundle: it has no {name}"
+        ) from None
+    except RuntimeError as error:  # raised by zipfile for an encrypted member
         raise BundleError(f"{archive.filename} cannot be read ({error})") from None
     _check_size(name, len(data))
     return data
@@ -314,4 +315,6 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_FILE_BYTES:
-        raise BundleError(f"{name} is above {MAX_FILE_BYTES >> 20} MiB, too large for a bundle")
+        raise BundleError(
+            f"{name} is larger than {MAX_FILE_BYTES >> 20} MiB, too large for a bundle"
+        )

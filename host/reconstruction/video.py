@@ -22,21 +22,21 @@ VIDEO_SUFFIXES = (".mp4", ".mkv")
 
 
 class VideoError(FocalloopError):
-    """A video that cannot be written; the text says why."""
+    """The video cannot be written; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """The video of one window; NumPy and matplotlib take it as an array (T, H, W).
+    """The video of one window; to NumPy and matplotlib, an array (T, H, W).
 
     Attributes
     ----------
     video : ndarray of float32, shape (T, H, W)
         1.0 is white; not clipped.
     window : Window
-        What it was made from.
+        The window that was reconstructed.
     bundle : str
-        Name of the bundle that made it.
+        Name of the bundle that reconstructed it.
     """
 
     video: Float32
@@ -69,25 +69,25 @@ class Reconstruction:
         )
 
     def _repr_png_(self) -> bytes:
-        """Play the frames in a notebook."""
+        """Show the frames, animated, in a notebook."""
         return png(gray(self.video))
 
     def psnr(self, scene: NDArray[np.generic]) -> float:
-        """PSNR in dB against the scene (T, H, W), float in [0, 1] or uint8."""
+        """Return the PSNR against the scene (T, H, W), float in [0, 1] or uint8; dB."""
         return quality.psnr(self.video, scene)
 
     def ssim(self, scene: NDArray[np.generic]) -> float:
-        """Mean SSIM of the frames against the scene (T, H, W), float in [0, 1] or uint8."""
+        """Return the mean SSIM against the scene (T, H, W), float in [0, 1] or uint8."""
         return quality.ssim(self.video, scene)
 
     def save(self, path: str | Path, *, frames_per_s: float = 30.0) -> None:
-        """Write it as ``.mp4``, ``.mkv`` or ``.npz``; see `write_video`."""
+        """Write the video as ``.mp4``, ``.mkv`` or ``.npz``; see `write_video`."""
         name = f"window {self.window.number}"
         write_video(Path(path), [self.video], [name], frames_per_s=frames_per_s)
 
 
 def check_output(path: Path) -> None:
-    """Refuse a path that `write_video` could not write to, before the work is done.
+    """Refuse a path that `write_video` cannot write to, before the work is done.
 
     Raises
     ------
@@ -97,7 +97,9 @@ def check_output(path: Path) -> None:
     if path.suffix.lower() not in (*VIDEO_SUFFIXES, ".npz"):
         raise VideoError(f"video is written as .mp4, .mkv or .npz, not as {path.name!r}")
     if not path.parent.is_dir():
-        raise VideoError(f"there is no folder {path.parent} to write {path.name} to")
+        raise VideoError(
+            f"there is no folder {path.parent}: make it, or write {path.name} elsewhere"
+        )
 
 
 def write_video(
@@ -108,15 +110,15 @@ def write_video(
     Parameters
     ----------
     path : Path
-        ``.mp4`` or ``.mkv``: the windows one after the other in H.264, full-range gray, near
-        lossless. ``.npz``: ``video (N, T, H, W) float32`` as it is, ``clips (N, T, H, W) uint8``
-        clipped and rounded, which every command takes as clips, and ``names (N,)``.
-    windows : sequence of Float32
-        ``(T, H, W)`` each, 1.0 is white.
+        ``.mp4`` or ``.mkv``: the windows one after the other in H.264, full-range gray, nearly
+        lossless. ``.npz``: ``video (N, T, H, W) float32`` as it is; ``clips (N, T, H, W) uint8``,
+        clipped and rounded, which every command takes as clips; and ``names (N,)``.
+    windows : sequence of ndarray of float32, shape (T, H, W)
+        Videos of the windows, 1.0 is white.
     names : sequence of str
-        One for each window.
+        Names of the windows.
     frames_per_s : float, optional
-        Speed at which an ``.mp4`` or ``.mkv`` plays.
+        Frame rate of an ``.mp4`` or ``.mkv``.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:
     import av
     from av.video.reformatter import ColorRange
 
-    # Players want colour planes at half size, which odd sizes do not have.
+    # Players expect colour planes of half the size, which odd sizes do not have.
     even = not (frames.shape[1] % 2 or frames.shape[2] % 2)
     pixels = "yuv420p" if even else "yuv444p"
     full = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.JPEG}

@@ -144,10 +144,10 @@ def test_a_calibration_takes_captures_and_their_paths(board, tmp_path):
 def test_what_cannot_be_calibrated_is_said(board, tmp_path):
     Capture.take(tmp_path / "scene", board)
     for sources, options, said in [
-        ((), {}, "nothing was given"),
+        ((), {}, "nothing to calibrate from"),
         ((tmp_path / "nowhere",), {}, "there is no .*nowhere"),
         ((tmp_path / "scene",), {}, "exposed to a scene"),
-        ((tmp_path / "scene",), {"bits": 8}, "a capture names its own"),
+        ((tmp_path / "scene",), {"bits": 8}, "a capture states its own"),
     ]:
         with pytest.raises(CaptureError, match=said):
             calibrate(*sources, **options)

@@ -157,7 +157,7 @@ def test_damage_is_found_and_named(folder, name, fate):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m: m.update(format="other"), "is no capture"),
+        (lambda m: m.update(format="other"), "is not a capture"),
         (lambda m: m.update(schema_version=2), "update focalloop"),
         (lambda m: m.pop("series"), "does not describe a capture"),
         (lambda m: m["series"][0].update(numbers=[1]), "shape"),
@@ -180,7 +180,7 @@ def test_what_is_no_capture_says_so(tmp_path):
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "file"):
         if path.name == "file":
             path.touch()
-        with pytest.raises(CaptureError, match="is no capture"):
+        with pytest.raises(CaptureError, match="is not a capture"):
             Capture.load(path)
 
 

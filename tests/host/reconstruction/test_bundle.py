@@ -167,8 +167,8 @@ BROKEN = {
     "slots a text": (change(slots="16"), "needs int as 'slots'"),
     "another T": (change(slots=8), "T=16"),
     "other levels": (change(level_set=[0, 1, 2, 4]), "(0, 1, 2, 4, 8)"),
-    "a path outside": (change(network="../../secret"), "plain name"),
-    "a path outside, the other slash": (change(network="..\\secret"), "plain name"),
+    "a path outside": (change(network="../../secret"), "plain file name"),
+    "a path outside, the other slash": (change(network="..\\secret"), "plain file name"),
     "noise of another kind": (change(noise_profile={"s_ss": 1}), "schema_version"),
 }
 
@@ -189,7 +189,7 @@ def test_a_broken_bundle_is_told_in_one_sentence(tmp_path, breakage, told, zippe
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x00" * 5000])
 def test_a_file_that_is_no_zip_is_told(tmp_path, content):
     (tmp_path / "bundle.zip").write_bytes(content)
-    with pytest.raises(BundleError, match=r"bundle\.zip is no folder and no readable zip"):
+    with pytest.raises(BundleError, match=r"bundle\.zip is neither a folder nor a readable zip"):
         Bundle.load(tmp_path / "bundle.zip")
 
 
