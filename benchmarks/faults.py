@@ -79,7 +79,7 @@ def _serve(link: Path, pipe: Connection) -> None:
 
     def obey() -> None:
         while True:
-            server.befall(*pipe.recv())
+            server.inject(*pipe.recv())
 
     with PtyServer(board, baud=BAUD, link=link, on_fault=told) as server:
         threading.Thread(target=obey, daemon=True).start()

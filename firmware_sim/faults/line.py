@@ -1,4 +1,4 @@
-"""Faults done to bytes between a host and a board. No I/O and no clock: times are given."""
+"""Faults applied to the bytes between a host and a board, without I/O; times are arguments."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 from focalloop.firmware_sim.faults.settings import Direction, Faults, Times
 
 AIR_BYTES = 1 << 20
-"""Bytes that a delayed line holds in each direction; a sender waits, or what is beyond is lost."""
+"""Bytes that a delayed line holds per direction; a sender has to wait, or the excess is lost."""
 
 BURST_WAIT_US = 20_000
-"""Time in which a burst of noise meets bytes: on an idle line it is over without harm."""
+"""How long a burst of noise waits for bytes; on an idle line it ends without effect."""
 
 _NEVER = 1 << 62
-"""A place that no stream reaches."""
+"""A position that no stream reaches."""
 
 Event = Literal["disconnect", "stall", "reset"]
 EVENTS: tuple[Event, ...] = ("disconnect", "stall", "reset")
@@ -33,7 +33,7 @@ _NAMES = {
 
 
 class _Hits:
-    """Places at which something happens that has the same probability everywhere."""
+    """Positions in a stream that are hit independently with the same probability."""
 
     def __init__(self, probability: float, rng: random.Random) -> None:
         self._scale = 1 / math.log1p(-probability) if probability else None
@@ -42,7 +42,7 @@ class _Hits:
         self._step(0)
 
     def below(self, stop: int) -> list[int]:
-        """Return the places below `stop` not returned before, ascending."""
+        """Return the positions below `stop` that were not returned before, ascending."""
         places = []
         while self._next < stop:
             places.append(self._next)
@@ -56,7 +56,7 @@ class _Hits:
 
 
 class _Schedule:
-    """Moments at which something happens, from the first time it is asked on."""
+    """Moments at which a fault happens, counted from the first call on."""
 
     def __init__(self, times: Times | None, rng: random.Random) -> None:
         self._times = times
@@ -64,7 +64,7 @@ class _Schedule:
         self.next_us: float | None = None
 
     def due(self, now_us: float) -> float | None:
-        """Return the latest moment that has come since it was last asked, if any."""
+        """Return the latest moment that has passed since the last call, or None."""
         if self._times is None:
             return None
         if self.next_us is None:
@@ -84,17 +84,17 @@ class _Schedule:
 class Pipe:
     """One direction of a line: bytes go in, and come out late and damaged.
 
-    Single bits and bytes are hit by their place in the stream, so that it does not matter in which
-    pieces they come; bursts go by the time.
+    Single bits and bytes are hit by their position in the stream, however it is cut into pieces;
+    bursts happen at their times.
 
     Parameters
     ----------
     faults : Direction
         What goes wrong.
     seed : str
-        Of everything random here.
+        Seed of everything random here.
     hits : Counter
-        Counts what went wrong, by the names of the settings.
+        Counts the faults, by the names of the settings.
     """
 
     def __init__(self, faults: Direction, seed: str, hits: Counter[str]) -> None:
@@ -119,7 +119,7 @@ class Pipe:
 
     @property
     def due_us(self) -> float | None:
-        """When the next bytes come out; None where none are on their way."""
+        """When the next bytes arrive; None if none are on their way."""
         return self._air[0][0] if self._air else None
 
     def put(self, data: bytes | memoryview, now_us: float) -> None:
@@ -130,7 +130,7 @@ class Pipe:
             self._held += len(data)
 
     def take(self, now_us: float) -> bytes | memoryview:
-        """Bytes that have arrived by now."""
+        """Return the bytes that have arrived by now."""
         arrived: list[bytes | memoryview] = []
         while self._air and self._air[0][0] <= now_us:
             arrived.append(self._air.popleft()[1])
@@ -138,7 +138,7 @@ class Pipe:
         return arrived[0] if len(arrived) == 1 else b"".join(arrived)
 
     def clear(self) -> None:
-        """Lose what is on its way, as when the cable is pulled."""
+        """Drop what is on its way, as when the cable is unplugged."""
         self._air.clear()
         self._held = 0
 
@@ -164,14 +164,14 @@ class Pipe:
         for bit in flips:
             out[bit // 8 - start] ^= 1 << bit % 8
         gone = set(drops)
-        for place in sorted(gone | doubles, reverse=True):  # what lies before stays in its place
+        for place in sorted(gone | doubles, reverse=True):  # backwards: earlier places stay valid
             at = place - start
             out[at : at + 1] = out[at : at + 1] * ((place not in gone) + (place in doubles))
         return bytes(out)
 
 
 class FaultyLine:
-    """Both directions of a line, and what befalls the whole of it.
+    """Both directions of a line, and the faults of the whole line.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class FaultyLine:
     ----------
     to_host, to_board : Pipe
     hits : Counter
-        How often each setting has struck.
+        How often each fault has happened.
     """
 
     def __init__(self, faults: Faults) -> None:
@@ -197,13 +197,13 @@ class FaultyLine:
 
     @property
     def next_us(self) -> float | None:
-        """When something is about to happen to the line, or bytes to arrive."""
+        """When the next fault is due or the next bytes arrive."""
         moments = [schedule.next_us for schedule in self._schedules.values()]
         moments += [self.to_host.due_us, self.to_board.due_us]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def events(self, now_us: float) -> list[Event]:
-        """Return what befalls the line now."""
+        """Return the faults of the whole line that are due now."""
         happened = [
             event for event, schedule in self._schedules.items() if schedule.due(now_us) is not None
         ]
@@ -211,11 +211,11 @@ class FaultyLine:
         return happened
 
     def clear(self) -> None:
-        """Lose what is on its way."""
+        """Drop what is on its way, in both directions."""
         self.to_host.clear()
         self.to_board.clear()
 
     def __str__(self) -> str:
-        """Say what has gone wrong so far."""
+        """Return a summary of the faults so far."""
         told = [f"{self.hits[kind]} {name}" for kind, name in _NAMES.items() if self.hits[kind]]
         return ", ".join(told) or "nothing went wrong"

@@ -1,4 +1,4 @@
-"""What goes wrong on a line, and the text in which a user says so."""
+"""The faults of a line, and their notation for users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 from focalloop.firmware_sim.errors import FocalloopError
 
 MAX_TIMES_PER_S = 1000.0
-"""Most often that something may happen; a finer grain than a line's pauses means nothing."""
+"""Highest rate of a fault; faults closer together than a line's pauses mean nothing."""
 
 _UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 _UNITS_BYTES = {"B/s": 1.0, "kB/s": 1e3, "MB/s": 1e6}
@@ -18,19 +18,19 @@ _NUMBER = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
 
 
 class FaultsError(FocalloopError, ValueError):
-    """A line cannot be made bad like this; the message says which setting and why."""
+    """A setting of a line's faults is invalid; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """When something happens: at even distances, or at random ones.
+    """When a fault happens: at regular intervals or at random.
 
     Attributes
     ----------
     per_s : float
-        How often, a second in the mean; above 0 and at most `MAX_TIMES_PER_S`.
+        Average rate per second, above 0 and at most `MAX_TIMES_PER_S`.
     even : bool
-        Every ``1 / per_s`` seconds; else independently of one another (a Poisson process).
+        True: every ``1 / per_s`` seconds. False: a Poisson process of that rate.
     """
 
     per_s: float
@@ -39,7 +39,7 @@ class Times:
     def __post_init__(self) -> None:
         if not 0 < self.per_s <= MAX_TIMES_PER_S:
             raise FaultsError(
-                f"something happens more than 0 and at most {MAX_TIMES_PER_S:g} times a second, "
+                f"a fault happens more than 0 and at most {MAX_TIMES_PER_S:g} times per second, "
                 f"not {self.per_s:g}"
             )
 
@@ -49,7 +49,7 @@ class Times:
 
 @dataclass(frozen=True, kw_only=True)
 class Direction:
-    """What goes wrong with the bytes of one direction.
+    """Faults of the bytes in one direction.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class Direction:
     drops, doubles : float
         Probability that a byte does not arrive, and that it arrives twice.
     bursts : Times or None
-        When noise takes the place of the next `burst_bytes` bytes.
+        When noise replaces the next `burst_bytes` bytes.
     burst_bytes : int
-        1 or more.
+        Length of a burst, 1 or more.
     delay_s : float
         Time that every byte takes to arrive.
     slow_bytes_per_s : float
-        Rate at which the receiving end takes bytes, so that the sender must wait; 0 is no limit.
+        Highest rate at which the receiving end takes bytes; 0 is no limit.
     """
 
     flips: float = 0.0
@@ -87,20 +87,20 @@ class Direction:
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong on a line; nothing, by default.
+    """Faults of a line; none by default.
 
     Attributes
     ----------
     to_host, to_board : Direction
-        Faults of the bytes on their way.
+        Faults of the bytes in each direction.
     disconnect : Times or None
-        When the cable is pulled: the port is gone for `disconnect_s`.
+        When the cable is unplugged: the port disappears for `disconnect_s`.
     stall : Times or None
-        When the board stops, in mid-frame too, for `stall_s`, and then goes on where it was.
+        When the board stops for `stall_s`, even within a frame, and then continues.
     reset : Times or None
-        When the board restarts by itself, leaving the frame it sends unfinished.
+        When the board resets itself, leaving the current frame unfinished.
     disconnect_s, stall_s : float
-        Above 0.
+        Duration in seconds, above 0.
     seed : int
         0 or more. The same seed does the same to the same bytes at the same times.
 
@@ -126,14 +126,14 @@ class Faults:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what a user writes, as ``flips=1e-5, to-host.delay=5 ms, disconnect=every 30 s``.
+        """Parse a list of faults like ``flips=1e-5, to-host.delay=5 ms, disconnect=every 30 s``.
 
-        Items are separated by commas. `docs/link.md` has the list; ``str()`` writes it again.
+        Items are separated by commas; ``docs/link.md`` lists them. ``str()`` is the inverse.
 
         Raises
         ------
         FaultsError
-            What is wrong with which item, and what can be written there.
+            An item is invalid; the message says which, and what can be written instead.
         """
         settings: dict[str, Any] = {}
         ways: dict[str, dict[str, Any]] = {"to-host": {}, "to-board": {}}
@@ -142,13 +142,13 @@ class Faults:
             name, equals, value = (part.strip() for part in item.partition("="))
             way, dot, kind = name.rpartition(".")
             if not equals or (dot and way not in ways) or kind not in _KINDS:
-                raise FaultsError(f"{item!r} is no fault: write NAME=VALUE, {_names()}")
+                raise FaultsError(f"{item!r} is not a fault: write NAME=VALUE, {_names()}")
             kinds = _LINE_KINDS if kind in _LINE_KINDS else _WAY_KINDS
             if dot and kinds is _LINE_KINDS:
-                raise FaultsError(f"{kind} befalls the whole line: write it without {way}")
+                raise FaultsError(f"{kind} affects the whole line: write it without {way}")
             goals = [way] if dot else [""] if kinds is _LINE_KINDS else list(ways)
             if given & {(goal, kind) for goal in goals}:
-                raise FaultsError(f"{item!r} says again what was said before: leave one out")
+                raise FaultsError(f"{item!r} repeats an earlier item: leave one of them out")
             given |= {(goal, kind) for goal in goals}
             found = kinds[kind](kind, value)
             for goal in goals:
@@ -158,11 +158,12 @@ class Faults:
         )
 
     def __str__(self) -> str:
-        """Text that :meth:`parse` reads back; empty where nothing goes wrong."""
-        both = list(_written(self.to_host))
-        if self.to_host != self.to_board:
-            both = [f"to-host.{item}" for item in both]
-            both += [f"to-board.{item}" for item in _written(self.to_board)]
+        """Return the text that :meth:`parse` reads back; empty without faults."""
+        to_host, to_board = list(_written(self.to_host)), list(_written(self.to_board))
+        both = to_host
+        if to_host != to_board:
+            both = [f"to-host.{item}" for item in to_host]
+            both += [f"to-board.{item}" for item in to_board]
         for name, times, seconds in (
             ("disconnect", self.disconnect, self.disconnect_s),
             ("stall", self.stall, self.stall_s),
@@ -175,7 +176,7 @@ class Faults:
 
     @property
     def active(self) -> bool:
-        """Whether anything goes wrong at all."""
+        """Whether there are any faults."""
         return str(self) != ""
 
 
@@ -199,7 +200,7 @@ def _check(name: str, rule: str, value: float, holds: bool) -> None:
 def _match(kind: str, pattern: str, value: str, example: str) -> re.Match[str]:
     found = re.fullmatch(pattern, value)
     if found is None:
-        raise FaultsError(f"{value!r} does not say {kind}: write {kind}={example}")
+        raise FaultsError(f"{value!r} is not a value of {kind}: write {kind}={example}")
     return found
 
 
@@ -276,6 +277,6 @@ _KINDS = {**_WAY_KINDS, **_LINE_KINDS}
 
 def _names() -> str:
     return (
-        f"where NAME is {', '.join(_KINDS)}, the first {len(_WAY_KINDS)} also with to-host. or "
-        "to-board. before it"
+        f"where NAME is {', '.join(_KINDS)}; the first {len(_WAY_KINDS)} may have to-host. or "
+        "to-board. before them"
     )

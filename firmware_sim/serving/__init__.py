@@ -1,1 +1,6 @@
-"""Serving an emulated board on a pseudo-terminal or a TCP port."""
+"""Serving an emulated board on a pseudo-terminal or a TCP port.
+
+- `transport`: `PtyServer` and `TcpServer`, which a host opens by their URL.
+- `server`: the loop under both, which moves bytes between board and line.
+- `pacer`: the pace of a serial line.
+"""

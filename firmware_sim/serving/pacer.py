@@ -1,4 +1,4 @@
-"""The pace of a serial line, where nothing but a program keeps it."""
+"""The pace of a serial line, on lines that have no pace of their own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ BITS_PER_BYTE = 10
 """On a UART: one start bit, eight data bits, one stop bit."""
 
 STEP_US = 2000
-"""A paced line passes what fits in this time at once, so that it need not wake for every byte."""
+"""Time whose bytes a paced line passes at once, so that it need not wake for every byte."""
 
 
 class Pacer:
-    """Says how many bytes may pass now, so that they pass at a UART's rate, without drift.
+    """Computes how many bytes may pass now, at the rate of a UART and without drift.
 
     Parameters
     ----------
     baud : int
-        Bits a second; 0 lets everything pass.
+        Bits per second; 0 lets everything pass.
     """
 
     def __init__(self, baud: int) -> None:
@@ -25,7 +25,7 @@ class Pacer:
         self._free_us = 0.0
 
     def allowance(self, now_us: float) -> int:
-        """Bytes that may have passed by `now_us` and are not yet counted."""
+        """Return the bytes that may pass by `now_us` beyond those already counted."""
         if not self._byte_us:
             return POLL_BYTES
         return max(0, int((now_us - self._free_us) / self._byte_us))
@@ -35,10 +35,10 @@ class Pacer:
         self._free_us += count * self._byte_us
 
     def idle_until(self, now_us: float) -> None:
-        """Note that the line had nothing to carry: time before `now_us` is not made up for."""
+        """Note that the line was idle: time before `now_us` is not made up for."""
         self._free_us = max(self._free_us, now_us)
 
     def due_us(self, count: int) -> float:
-        """When `count` bytes, or a step's worth if that is fewer, will have passed."""
+        """Return when `count` bytes, or those of one step if fewer, will have passed."""
         step = max(1, int(STEP_US / self._byte_us)) if self._byte_us else count
         return self._free_us + min(count, step) * self._byte_us

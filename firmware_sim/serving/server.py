@@ -1,6 +1,6 @@
-"""The loop that moves bytes between a virtual board and a line, whatever the line is.
+"""The loop that moves bytes between a virtual board and a line of any kind.
 
-Between board and host lies a cable, which `faults` can make bad.
+On their way they pass a cable, which `faults` can make bad.
 `focalloop.firmware_sim.serving.transport` has the lines: a pseudo-terminal and a TCP port.
 """
 
@@ -22,20 +22,20 @@ from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD
 
 READ_BYTES = 64 * 1024
-"""Bytes taken off the line at once."""
+"""Largest number of bytes taken off the line at once."""
 
 AHEAD_BYTES = 16 * 1024
-"""Bytes that the board hands over at once where the line sets no pace: answers wait behind them."""
+"""Bytes that the board hands over at once on a line without pace; answers wait behind them."""
 
 FIFO_US = 20_000
-"""Time on a paced line that buffers bridge while the program is late with the next bytes."""
+"""How late the next bytes may be on a paced line before the line counts as idle."""
 
 NO_FAULTS = Faults()
-"""A line that does what it should."""
+"""A perfect line."""
 
 
 class HungUpError(Exception):
-    """The other end of the line went away."""
+    """The other end of the line closed it."""
 
 
 class BoardServer(ABC):
@@ -44,21 +44,21 @@ class BoardServer(ABC):
     Parameters
     ----------
     board : VirtualBoard
-        What is served; nobody else may use it meanwhile.
+        The board; nothing else may use it meanwhile.
     baud : int
-        Rate of the line in bits a second, both ways; 0 is as fast as the machine goes. On a paced
-        line the board offers bodies of `DEFAULT_MAX_PAYLOAD` bytes at most.
+        Rate of the line in bits per second and direction; 0 is as fast as possible. On a paced
+        line the board offers bodies of at most `DEFAULT_MAX_PAYLOAD` bytes.
     faults : Faults
         What goes wrong on the line.
     on_fault : callable, optional
-        Takes a sentence when something befalls the whole line.
+        Called with a sentence about each fault of the whole line.
 
     Attributes
     ----------
     url : str
-        What a host opens, as pyserial's ``serial_for_url`` takes it.
+        URL for a host to open, as pyserial's ``serial_for_url`` takes it.
     cable : FaultyLine
-        Between the board and the line; counts what went wrong.
+        Between the board and the line; counts the faults.
     """
 
     url: str
@@ -73,8 +73,8 @@ class BoardServer(ABC):
         self.cable = FaultyLine(faults)
         self._board = board
         self._on_fault = on_fault
-        self._asked_for: deque[tuple[Event, float]] = deque()
-        self._stalled_until_us = self._gone_until_us = 0
+        self._injected: deque[tuple[Event, float]] = deque()
+        self._stalled_until_us = self._unplugged_until_us = 0
         self._stopping = False
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
@@ -85,7 +85,7 @@ class BoardServer(ABC):
             Pacer(out_baud),
         )
         self._quiet = True
-        if baud:  # an answer should not wait behind more than one short frame
+        if baud:  # an answer should wait for at most one short frame
             board.limit_payload(DEFAULT_MAX_PAYLOAD)
         self._room = 1 if out_baud else AHEAD_BYTES
         self._unsent = memoryview(b"")
@@ -94,7 +94,7 @@ class BoardServer(ABC):
         self._listening: list[socket.socket] = []
 
     def serve_forever(self) -> None:
-        """Serve until `stop`, sleeping while nothing is to be done."""
+        """Serve until `stop`, sleeping while there is nothing to do."""
         while not self._stopping:
             self._step()
 
@@ -104,22 +104,22 @@ class BoardServer(ABC):
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
-    def befall(self, event: Event, seconds: float = 1.0) -> None:
-        """Have this happen now, for so long; may be called from another thread.
+    def inject(self, event: Event, seconds: float = 1.0) -> None:
+        """Make a fault of the whole line happen now; may be called from another thread.
 
         Parameters
         ----------
         event : {'disconnect', 'stall', 'reset'}
-            As in :class:`focalloop.firmware_sim.faults.Faults`.
+            The fault, as in :class:`focalloop.firmware_sim.faults.Faults`.
         seconds : float
             Length of a disconnection or stall.
         """
-        self._asked_for.append((event, seconds))
+        self._injected.append((event, seconds))
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
     def close(self) -> None:
-        """Give the line back; call it when `serve_forever` has returned."""
+        """Release the line; call it after `serve_forever` has returned."""
         self._wake.close()
         self._waker.close()
 
@@ -131,22 +131,22 @@ class BoardServer(ABC):
 
     @abstractmethod
     def _step(self) -> None:
-        """Wait for something to do, and do it."""
+        """Wait until there is something to do, and do it."""
 
     def _exchange(self, line: int) -> None:
-        """Do what can be done on an open line, then sleep until more can be."""
+        """Move what can be moved on an open line, then sleep until more can be."""
         now_us = clock_us()
-        self._suffer(now_us)
+        self._apply_faults(now_us)
         if now_us < self._stalled_until_us:
             self._pause(self._stalled_until_us)
             return
         self._receive(line, now_us)
         if self._unsent or self._arrived:
             self._board.poll(now_us, room=0)
-            self._drained = False  # what came in meanwhile wants an answer
+            self._drained = False  # what came in meanwhile needs an answer
         else:
-            # Data followed without a pause: make up for a late wake-up, but not for the board's
-            # own time beyond what a FIFO would bridge.
+            # Without a pause in the data, make up for a late wake-up, but only for as much of the
+            # board's own time as a FIFO would bridge.
             bridged_us = 0 if self._drained else FIFO_US
             self._unsent = memoryview(self._board.poll(now_us, self._room))
             self._drained = len(self._unsent) < self._room
@@ -154,41 +154,41 @@ class BoardServer(ABC):
         self._send(line, now_us)
         self._sleep(line, now_us)
 
-    def _suffer(self, now_us: int) -> None:
-        """Do to the board and the line what is due to befall them, and what was asked for."""
+    def _apply_faults(self, now_us: int) -> None:
+        """Apply the faults of the whole line that are due, and those that were injected."""
         faults = self.cable.faults
         lengths = {"disconnect": faults.disconnect_s, "stall": faults.stall_s}
         happening = [(event, lengths.get(event, 0.0)) for event in self.cable.events(now_us)]
-        while self._asked_for:
-            happening.append(self._asked_for.popleft())
+        while self._injected:
+            happening.append(self._injected.popleft())
         for event, seconds in happening:
             until_us = now_us + int(seconds * 1e6)
             match event:
                 case "reset":
-                    self._unsent = memoryview(b"")  # also the rest of a frame half sent
+                    self._unsent = memoryview(b"")  # including the rest of a frame half sent
                     self._board.reset()
-                    self._on_fault("the board restarts by itself")
+                    self._on_fault("the board resets itself")
                 case "stall":
                     self._stalled_until_us = until_us
                     self._on_fault(f"the board stops for {seconds:g} s")
                 case "disconnect":
-                    self._gone_until_us = until_us
+                    self._unplugged_until_us = until_us
                     self._on_fault(f"the cable is pulled for {seconds:g} s")
                     raise HungUpError
 
     def _pause(self, until_us: int) -> None:
-        """Do nothing until then, or until `stop`."""
+        """Sleep until `until_us`, or until `stop`."""
         while not self._stopping and (left_us := until_us - clock_us()) > 0:
             select.select([self._wake], [], [], left_us / 1e6)
-            self._heed()
+            self._clear_wake()
 
-    def _heed(self) -> None:
-        """Take note of a call from another thread: what it asks for is done in the next step."""
+    def _clear_wake(self) -> None:
+        """Clear the wake-up of another thread; the next step does what it asked for."""
         with contextlib.suppress(BlockingIOError):
             self._wake.recv(64)
 
     def _receive(self, line: int, now_us: int) -> None:
-        if self._quiet:  # what is there now came after the last look: its time starts here
+        if self._quiet:  # what is there now arrived after the last read: its time starts here
             self._in.idle_until(now_us)
         allowed = min(self._in.allowance(now_us), READ_BYTES)
         self._quiet = False
@@ -246,7 +246,7 @@ class BoardServer(ABC):
         timeout_s = max(0.0, (min(wake_us) - now_us) / 1e6) if wake_us else None
         ready, _, _ = select.select(readers, writers, [], timeout_s)
         if self._wake in ready:
-            self._heed()
+            self._clear_wake()
 
     def _forget_line(self) -> None:
         self._unsent = self._arrived = memoryview(b"")
@@ -255,11 +255,11 @@ class BoardServer(ABC):
 
 
 def clock_us() -> int:
-    """Time of a clock that never goes back, microseconds."""
+    """Return the time of a monotonic clock in microseconds."""
     return time.monotonic_ns() // 1000
 
 
 def _slower(baud: int, bytes_per_s: float) -> int:
-    """Line rate at which the slower of line and receiver takes bytes; 0 is no limit."""
+    """Return the baud rate of the slower of line and receiver; 0 is no limit."""
     rates = [rate for rate in (baud, int(BITS_PER_BYTE * bytes_per_s)) if rate]
     return min(rates, default=0)

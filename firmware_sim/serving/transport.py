@@ -1,9 +1,9 @@
 """Serving a virtual board where a host can open it: on a pseudo-terminal or a TCP port.
 
-A pseudo-terminal is a real serial device name, but it knows no baud rate and refuses modem lines;
-`baud` therefore paces the bytes here, ten bits a byte each way, as a UART with one start and one
-stop bit does. One loop serves one board, and sleeps while there is nothing to do. Between board and
-host lies a cable, which `faults` can make bad.
+A pseudo-terminal opens like a serial device, but has no baud rate and no modem lines. Therefore
+`baud` paces the bytes here, ten bits per byte in each direction, like a UART with one start and one
+stop bit. One loop serves one board, and sleeps while there is nothing to do. `faults` makes the
+line between board and host bad.
 
     with PtyServer(board) as server:
         print(server.url)
@@ -30,29 +30,29 @@ from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 
 
 class TransportError(FocalloopError):
-    """A pseudo-terminal or port cannot be had; the message says which and what to do."""
+    """A pseudo-terminal or port is not available; the message says which and what to do."""
 
 
 class PtyServer(BoardServer):
     """A board on a pseudo-terminal, which a host opens like any serial port.
 
-    The host may close and open it as often as it likes. A pseudo-terminal does not tell this end
-    when the other closes, so a board streams on as far as its credit goes; HELLO ends that.
+    The host may close and reopen it at any time. A pseudo-terminal does not report that the other
+    end closed it, so the board keeps streaming as far as its credit goes, or until the next HELLO.
 
     Parameters
     ----------
     board, baud : VirtualBoard or int
         As for :class:`BoardServer`.
     link : Path, optional
-        Symbolic link to make to the device, which has another name each time; a link that is
-        there already is replaced.
+        Symbolic link to create to the device, whose name changes each time; an existing link is
+        replaced.
     faults, on_fault : Faults or callable, optional
         As for :class:`BoardServer`.
 
     Raises
     ------
     TransportError
-        If there are no pseudo-terminals here, or the link cannot be made.
+        If this system has no pseudo-terminals, or the link cannot be created.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class PtyServer(BoardServer):
         if faults.disconnect is not None and link is None:
             super().close()
             raise TransportError(
-                "a pseudo-terminal that is disconnected comes back under another name: give it a "
-                "link with a steady one, or serve the board over TCP"
+                "a disconnected pseudo-terminal comes back under another name: create a link to "
+                "it (--link PATH), or serve the board over TCP (--tcp PORT)"
             )
         self._link = link
         self._plugged = False
@@ -86,17 +86,17 @@ class PtyServer(BoardServer):
         super().close()
 
     def _plug(self) -> None:
-        """Make the device and the link to it."""
+        """Create the device and the link to it."""
         try:
             import tty
 
-            # Our own hold on the device's end keeps the line up while no host has it open.
+            # Keeping the device's end open here keeps the line up while no host has it open.
             self._line, self._device = os.openpty()
             self._plugged = True
             tty.setraw(self._device)
         except (ImportError, OSError) as error:
             raise TransportError(
-                f"no pseudo-terminal can be had here ({error}): serve the board over TCP"
+                f"cannot open a pseudo-terminal ({error}): serve the board over TCP"
             ) from error
         os.set_blocking(self._line, False)
         self.device = os.ttyname(self._device)
@@ -120,30 +120,30 @@ class PtyServer(BoardServer):
         except HungUpError:
             self._unplug()
             self._forget_line()
-            self._pause(self._gone_until_us)
+            self._pause(self._unplugged_until_us)
             if not self._stopping:
                 self._plug()
 
 
 class TcpServer(BoardServer):
-    """A board on a TCP port, for one host at a time; a second one is hung up on.
+    """A board on a TCP port, for one host at a time; a second connection is closed.
 
-    When the host leaves, the session ends; the map, unfinished uploads and the held windows stay
-    for the next.
+    When the host disconnects, the session ends; the map, unfinished uploads and the held windows
+    remain for the next.
 
     Parameters
     ----------
     board, baud, faults, on_fault : VirtualBoard or int or Faults or callable
         As for :class:`BoardServer`.
     host : str
-        Address to listen on. The protocol knows no passwords: only loopback is safe.
+        Address to listen on. The protocol has no passwords: only loopback is safe.
     port : int
-        0 takes any free one.
+        Port to listen on; 0 takes any free one.
 
     Raises
     ------
     TransportError
-        If the port is in use or the address is not this machine's.
+        If the port is in use or the address does not belong to this machine.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class TcpServer(BoardServer):
         self._client: socket.socket | None = None
 
     def close(self) -> None:
-        """Hang up and free the port."""
+        """Close the connection and free the port."""
         self._hang_up()
         self._listener.close()
         super().close()
@@ -181,7 +181,7 @@ class TcpServer(BoardServer):
     def _step(self) -> None:
         if self._client is None:
             select.select([self._wake, self._listener], [], [])
-            self._heed()
+            self._clear_wake()
         self._accept()
         if self._client is None:
             return
@@ -195,7 +195,7 @@ class TcpServer(BoardServer):
             client, _ = self._listener.accept()
         except OSError:
             return
-        if self._client is not None or clock_us() < self._gone_until_us:
+        if self._client is not None or clock_us() < self._unplugged_until_us:
             client.close()
             return
         client.setblocking(False)
@@ -212,7 +212,7 @@ class TcpServer(BoardServer):
 
 @contextmanager
 def stop_on_signals(server: BoardServer) -> Iterator[None]:
-    """Have SIGINT and SIGTERM stop the server instead of the program; main thread only."""
+    """Let SIGINT and SIGTERM stop the server instead of the program; main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.stop()
@@ -227,10 +227,10 @@ def stop_on_signals(server: BoardServer) -> Iterator[None]:
 
 def _make_link(link: Path, device: str) -> None:
     if link.exists() and not link.is_symlink():
-        raise TransportError(f"{link} exists and is no symbolic link: choose another path")
+        raise TransportError(f"{link} exists and is not a symbolic link: choose another path")
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     try:
         temporary.symlink_to(device)
         temporary.replace(link)
     except OSError as error:
-        raise TransportError(f"cannot make the link {link}: {error.strerror}") from error
+        raise TransportError(f"cannot create the link {link}: {error.strerror}") from error

@@ -1,13 +1,13 @@
-"""A board that is not there: the whole protocol as a state machine over bytes.
+"""An emulated board: the wire protocol as a state machine over bytes.
 
-It does what a real board does on its side of the line, and nothing of the line itself: bytes go in
-with :meth:`VirtualBoard.receive` and come out of :meth:`VirtualBoard.poll`, which is also told the
-time. :mod:`focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or a TCP port.
+It does what a real board does on its side of the line, without I/O or a clock: bytes go in with
+:meth:`VirtualBoard.receive` and come out of :meth:`VirtualBoard.poll`, which takes the time as an
+argument. :mod:`focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or TCP port.
 
-Not modelled: registers, power, temperature, and the time that converting and computing take beyond
-the slots themselves. Memory is bounded whatever a host does or fails to do: requests beyond
-`REQUEST_QUEUE` are dropped, windows are read out into free buffers only, and an upload is refused
-above the size stated in HELLO.
+Not modelled: registers, power, temperature, and the time that conversion and computation take
+beyond the slots themselves. Memory is bounded whatever a host does: requests beyond
+`MAX_QUEUED_REQUESTS` are dropped, windows are read out only into free buffers, and uploads above
+the size stated in HELLO are refused.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from focalloop.firmware_sim.virtual_board.sensor import MakeReader, make_emulato
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Frame, MessageType
 
-__all__ = ["POLL_BYTES", "REQUEST_QUEUE", "BoardSettings", "VirtualBoard"]
+__all__ = ["MAX_QUEUED_REQUESTS", "POLL_BYTES", "BoardSettings", "VirtualBoard"]
 
-REQUEST_QUEUE = 64
-"""Requests held while the line out is busy; a host has `wire.MAX_IN_FLIGHT` at most."""
+MAX_QUEUED_REQUESTS = 64
+"""Requests queued while the outgoing line is busy; a host has at most `wire.MAX_IN_FLIGHT`."""
 
 POLL_BYTES = 256 * 1024
-"""Bytes after which one poll hands over what it has."""
+"""Bytes that one poll returns by default, to within a frame."""
 
 
 class VirtualBoard:
-    """An emulated board: bytes in, bytes out, time as an argument.
+    """An emulated board: bytes in, bytes out, with the time as an argument.
 
     Parameters
     ----------
     scene : SceneSource
-        What its sensor looks at; gives the array size and the slots of a window.
+        What its sensor looks at; determines the array size and the slots per window.
     settings : BoardSettings
-        All the rest.
+        Everything else.
     open_scene : callable, optional
-        Opens another scene for CONFIGURE, from the text a user gives; None refuses.
+        Opens another scene for CONFIGURE, from the user's text; None refuses.
     make_reader : callable
-        Emulator of the read-out; the default loads Numba when the first window is exposed.
+        Makes the emulator of the readout; the default loads Numba with the first exposure.
     new_boot_id : callable
-        Draws the 32-bit number that tells one boot from the next.
+        Draws the 32-bit number that distinguishes boots.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class VirtualBoard:
         self._boot()
 
     def receive(self, data: bytes) -> None:
-        """Take bytes off the line, whatever they are; the next `poll` acts on them."""
+        """Take any bytes off the line; the next `poll` acts on them."""
         for frame in self._decoder.feed(data):
-            if not frame.is_response and len(self._requests) < REQUEST_QUEUE:
+            if not frame.is_response and len(self._requests) < MAX_QUEUED_REQUESTS:
                 self._requests.append(frame)
 
     def poll(self, now_us: int, room: int = POLL_BYTES) -> bytes:
@@ -81,15 +81,15 @@ class VirtualBoard:
         Parameters
         ----------
         now_us : int
-            Any clock that runs on, in microseconds.
+            Time of any monotonic clock, in microseconds.
         room : int
-            Bytes the line can take now. 0 lets the sensor run and sends nothing; otherwise the
-            last frame may go beyond it.
+            Bytes that the line can take now. 0 lets the sensor run without sending; otherwise the
+            last frame may exceed it.
 
         Returns
         -------
         bytes
-            Whole frames. Fewer than `room`: there is nothing more before input or `next_due_us`.
+            Whole frames. If shorter than `room`, nothing more is due before input or `next_due_us`.
         """
         self._now_us = max(self._now_us, now_us)
         self._firmware.advance(self._uptime_us)
@@ -105,24 +105,24 @@ class VirtualBoard:
 
     @property
     def next_due_us(self) -> int | None:
-        """When `poll` has something to do without input, on its clock; None: not before input."""
+        """Time at which `poll` next has something to do without input; None: not before input."""
         due_us = self._firmware.sensor.next_due_us
         return None if due_us is None else due_us + (self._boot_us or 0)
 
     def disconnect(self) -> None:
-        """End the session, as when the line was closed; the map, uploads and windows stay."""
+        """End the session, as when the line is closed; map, uploads and held windows remain."""
         self._decoder.clear()
         self._requests.clear()
         self._answers.clear()
         self._firmware.end_session()
 
     def reset(self) -> None:
-        """Restart at once, as if the reset button was pressed: nothing volatile is left."""
+        """Restart at once, as after pressing a reset button: everything volatile is lost."""
         self._firmware.close()
         self._boot()
 
     def limit_payload(self, max_payload: int) -> None:
-        """Offer bodies of at most `max_payload` bytes, as on a slow line; boots the board anew."""
+        """Offer bodies of at most `max_payload` bytes, as on a slow line; reboots the board."""
         offered = min(max_payload, self._settings.max_payload)
         self._settings = replace(self._settings, max_payload=offered)
         self._boot()
@@ -130,8 +130,8 @@ class VirtualBoard:
     def warm_up(self) -> None:
         """Have Numba compile the emulator's kernels now, or load them from its cache.
 
-        Compiling takes up to half a minute the first time on a machine, in which a board that is
-        being served would not answer. Call this before serving it.
+        The first compilation on a machine takes up to half a minute, during which a served board
+        would not answer. Call this before serving it.
         """
         self._firmware.sensor.warm_up()
 
@@ -150,7 +150,7 @@ class VirtualBoard:
         return self._now_us - self._boot_us
 
     def _next_frame(self) -> bytes | None:
-        """Next frame to send: answers before all else."""
+        """Return the next frame to send; answers come first."""
         if self._requests:
             return self._answer(self._requests.popleft())
         message = self._firmware.next_message()
@@ -163,7 +163,7 @@ class VirtualBoard:
 
     def _answer(self, request: Frame) -> bytes:
         key = (request.sequence, request.crc)
-        # A HELLO always starts anew: another host may begin with the same number and name.
+        # HELLO always starts a session: another host may begin with the same number and name.
         if key in self._answers and request.type != MessageType.HELLO:
             return self._answers[key]
         self._firmware.good_frames, self._firmware.bad_frames = (

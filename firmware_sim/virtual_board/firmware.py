@@ -1,6 +1,6 @@
-"""What the virtual board does: its sensor, its uploads, and an answer to every request.
+"""The firmware of the virtual board: its sensor, its uploads, and the answer to every request.
 
-Messages, not bytes: :mod:`focalloop.firmware_sim.virtual_board.board` puts them in frames.
+It works with messages; :mod:`focalloop.firmware_sim.virtual_board.board` puts them into frames.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from focalloop.firmware_sim.virtual_board.window_requests import (
 from focalloop.firmware_sim.wire import ErrorCode, MessageType
 
 FIRMWARE = "focalloop virtual board 0.1"
-"""Firmware text in HELLO."""
+"""Firmware name and version in HELLO."""
 
 MAX_OBJECT_BYTES = 16 << 20
-"""Longest upload in bytes: the aperture of a 2896x2896 array at 16 slots."""
+"""Longest upload: the aperture of an array of 2896x2896 pixels and 16 slots."""
 
 
 class VirtualFirmware:
@@ -36,15 +36,15 @@ class VirtualFirmware:
     Parameters
     ----------
     settings : BoardSettings
-        How it starts.
+        What it starts with.
     scene : SceneSource
         What its sensor looks at.
     boot_id : int
-        Tells this boot from others.
+        Distinguishes this boot from others.
     open_scene : callable or None
         Opens another scene for CONFIGURE; None refuses.
     make_reader : callable
-        Emulator of the read-out.
+        Makes the emulator of the readout.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class VirtualFirmware:
         }
 
     def answer(self, type_: int, body: bytes) -> bytes:
-        """Carry out a request and return the body of its answer.
+        """Execute a request and return the body of its answer.
 
         Raises
         ------
         Refusal
-            If it cannot be carried out.
+            If it cannot be executed.
         """
         action = self._actions.get(type_)
         if action is None:
             raise Refusal(
-                ErrorCode.UNKNOWN_TYPE, f"this board knows no request of type 0x{type_:02x}"
+                ErrorCode.UNKNOWN_TYPE, f"this board has no request of type 0x{type_:02x}"
             )
         try:
             return action(body)
@@ -107,7 +107,7 @@ class VirtualFirmware:
             raise Refusal(ErrorCode.INTERNAL, str(error)) from error
 
     def next_message(self) -> Message | None:
-        """Next message to send unasked: logs first, then repairs and windows."""
+        """Return the next unrequested message: logs first, then repairs and windows."""
         if not self._logs:
             try:
                 return self._windows.next_message()
@@ -116,7 +116,7 @@ class VirtualFirmware:
         return MessageType.LOG, self._logs.popleft().pack()
 
     def advance(self, uptime_us: int) -> None:
-        """Let time pass: the sensor exposes what ended by now."""
+        """Let time pass: the sensor reads out the windows that have ended by now."""
         self.uptime_us = self._windows.clock_us = uptime_us
         try:
             self._windows.expose()
@@ -124,26 +124,26 @@ class VirtualFirmware:
             self._fail(error)
 
     def end_session(self) -> None:
-        """Stop exposing, and forget what was still to be sent."""
+        """Stop exposing, and drop everything that was still to be sent."""
         self._windows.clear()
         self._logs.clear()
         self._set_payload(wire.DEFAULT_MAX_PAYLOAD)
 
     def close(self) -> None:
-        """Let go of a scene that CONFIGURE opened."""
+        """Close a scene that CONFIGURE opened."""
         if self.sensor.scene is not self._start_scene:
             self.sensor.scene.close()
 
     # About the board
 
     def _hello(self, body: bytes) -> bytes:
-        if body and body[0] != wire.PROTOCOL_VERSION:  # what follows may have another form
+        if body and body[0] != wire.PROTOCOL_VERSION:  # the rest may have another layout
             raise version_mismatch(body[0])
         request = wire.HelloRequest.unpack(body)
         if request.max_payload < wire.MIN_MAX_PAYLOAD:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"a host accepts bodies of {wire.MIN_MAX_PAYLOAD} bytes or more, "
+                f"a host must accept bodies of at least {wire.MIN_MAX_PAYLOAD} bytes, "
                 f"not {request.max_payload}",
             )
         self.end_session()
@@ -202,7 +202,7 @@ class VirtualFirmware:
             if sensor.run is not None:
                 raise Refusal(
                     ErrorCode.BUSY,
-                    "the noise profile cannot change while windows are exposed: stop first",
+                    "the noise profile cannot change while windows are exposed: stop them first",
                 )
             profile = _profile(request.profile, sensor.slots)
         if request.scene is not None:
@@ -216,7 +216,7 @@ class VirtualFirmware:
 
     def _opened(self, text: str) -> SceneSource:
         if self._open_scene is None:
-            raise Refusal(ErrorCode.UNSUPPORTED, "this board opens no other scene")
+            raise Refusal(ErrorCode.UNSUPPORTED, "this board cannot change its scene")
         try:
             scene = self._open_scene(text)
         except FocalloopError as error:
@@ -225,7 +225,8 @@ class VirtualFirmware:
         if (scene.shape, scene.slots) != (sensor.shape, sensor.slots):
             scene.close()
             raise Refusal(
-                ErrorCode.BAD_ARGUMENT, f"the scene {text} does not fit the array and its slots"
+                ErrorCode.BAD_ARGUMENT,
+                f"the scene {text} does not fit the array size or the slots of this board",
             )
         return scene
 
@@ -255,7 +256,7 @@ class VirtualFirmware:
             self._uploads.drop(request.kinds)
             raise Refusal(
                 ErrorCode.BAD_MAP,
-                f"the map is made for {_describe(*theirs)}; this board has {_describe(*ours)}",
+                f"the map is for {_describe(*theirs)}; this board has {_describe(*ours)}",
             )
         if ratio_map.hash() != request.map_hash:
             raise Refusal(
@@ -282,7 +283,7 @@ class VirtualFirmware:
 
 
 def version_mismatch(version: int) -> Refusal:
-    """Make the refusal of a host that speaks another version of the protocol."""
+    """Return the refusal of a host with another version of the protocol."""
     return Refusal(
         ErrorCode.VERSION_MISMATCH,
         f"this board speaks protocol version {wire.PROTOCOL_VERSION}, the host {version}: "
@@ -291,7 +292,7 @@ def version_mismatch(version: int) -> Refusal:
 
 
 def _reset(body: bytes) -> bytes:
-    """Answer only: whoever holds the firmware starts it anew once the answer is written."""
+    """Answer only: the board restarts once the answer is written."""
     check_empty(body)
     return b""
 

@@ -1,4 +1,4 @@
-"""A request that a board does not carry out."""
+"""The refusal of a request."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from focalloop.firmware_sim.wire import ErrorCode
 
 
 class Refusal(Exception):  # noqa: N818 (an answer to a request, not a fault)
-    """Becomes the error answer to the request being handled; nothing has changed by then.
+    """Becomes the error answer to the current request, which must not have changed anything yet.
 
     Parameters
     ----------
     code : ErrorCode
-        What kind of thing was wrong.
+        Kind of error.
     text : str
         One sentence for a person: what was wrong, with which value, what to do.
     """

@@ -1,8 +1,8 @@
-"""The sensor of the virtual board: slots, windows, exposures, and the windows kept for resending.
+"""The sensor of the virtual board: it exposes windows, and holds those that were read out.
 
-Time is told to it in microseconds and never read from a clock, so a test can run it at any speed.
-With a slot rate the sensor exposes window after window in real time while a run is on, and skips
-(and counts) those that cannot be read out; without one it exposes a window when asked.
+Time is an argument, in microseconds, and never read from a clock, so tests run at any speed. With
+a slot rate the sensor exposes window after window in real time during a run, and skips (and counts)
+those that cannot be read out; without one it exposes a window on request.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from focalloop.firmware_sim.wire import (
 
 
 class WindowReader(Protocol):
-    """What the sensor needs of :class:`focalloop.firmware_sim.emulator.emulator.Emulator`."""
+    """What the sensor uses of :class:`focalloop.firmware_sim.emulator.emulator.Emulator`."""
 
     def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
-        """Read one window out: scene ``(T, H, W)`` to codes in read-plan order."""
+        """Read out one window: scene ``(T, H, W)`` to codes in read-plan order."""
         ...
 
 
@@ -40,7 +40,7 @@ MakeReader = Callable[[RatioMap, NoiseProfile, int], WindowReader]
 
 
 def make_emulator(ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> WindowReader:
-    """Make the Numba emulator, imported only here: a board says hello before Numba is loaded."""
+    """Make the emulator, imported only here: a board answers HELLO before Numba is loaded."""
     from focalloop.firmware_sim.emulator.emulator import Emulator
 
     return Emulator(ratio_map, profile, seed=seed)
@@ -48,20 +48,20 @@ def make_emulator(ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> Wind
 
 @dataclass
 class Run:
-    """Windows to expose, from the request that started them to the last one.
+    """A run of windows, started by one request.
 
     Attributes
     ----------
     limit : int
         Windows numbered below this may be read out.
     endless : bool
-        A stream: at the limit it waits for more credit, where a capture is over.
+        True for a stream, which waits at the limit for more credit; a capture ends there.
     kind : WindowKind
         What the sensor is exposed to.
     ratio_map : RatioMap, optional
-        Runs under this map; None runs under the active one, whichever that is by then.
-    light : ndarray, optional
-        Scene ``(T, H, W)`` of every window; None exposes to the scene in front of the sensor.
+        Map of every window; None uses the map that is active at the time.
+    light : ndarray, shape (T, H, W), optional
+        Scene of every window; None exposes to the scene in front of the sensor.
     level : int
         Level of the uniform map of a dark or flat run, else 0.
     """
@@ -84,8 +84,8 @@ class HeldWindow:
         As it is sent.
     readout : bytes
         Samples in read-plan order.
-    scene : ndarray of uint8, optional
-        What was in front of the sensor, ``(T, H, W)``; None for dark and flat windows.
+    scene : ndarray of uint8, shape (T, H, W), optional
+        What was in front of the sensor; None for dark and flat windows.
     """
 
     descriptor: WindowDescriptor
@@ -103,13 +103,13 @@ class VirtualSensor:
     profile : NoiseProfile
         Its noise and its converter.
     seed : int
-        Of the noise.
+        Seed of the noise.
     slot_rate_hz : float
-        Slots a second; 0 exposes whenever a window can be sent.
+        Slots per second; 0 exposes whenever a window can be sent.
     ratio_map : RatioMap, optional
         Active map; None until one is uploaded.
     make_reader : callable
-        Emulator of the read-out.
+        Makes the emulator of the readout.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class VirtualSensor:
 
     @property
     def slots(self) -> int:
-        """Frame slots T of a window."""
+        """Slots per window (T)."""
         return self.scene.slots
 
     def start(self, run: Run, now_us: int) -> None:
@@ -153,12 +153,12 @@ class VirtualSensor:
         self._exposed = 0
 
     def stop(self) -> None:
-        """Expose no more."""
+        """Stop exposing."""
         self.run = None
 
     @property
     def next_due_us(self) -> int | None:
-        """When the window being exposed ends; None where nothing is or nothing is paced."""
+        """When the current window ends; None without a run or a slot rate."""
         if self.run is None or not self._paced:
             return None
         return self._end_us(self._exposed + 1)
@@ -171,8 +171,8 @@ class VirtualSensor:
         now_us : int
             Board clock.
         buffers : int
-            Windows that can be taken. A paced sensor reads the newest of the windows that ended
-            since it was last asked, and skips what does not fit; an unpaced one exposes one.
+            Windows for which there is room. A paced sensor reads the newest windows that ended
+            since the last call and skips those that do not fit; an unpaced one exposes one window.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class VirtualSensor:
         Raises
         ------
         FocalloopError
-            If the scene fails, as a camera may that was unplugged.
+            If the scene fails, as when a camera is unplugged.
         """
         windows: list[HeldWindow] = []
         if self.run is None:
@@ -201,13 +201,13 @@ class VirtualSensor:
         return windows
 
     def prepare(self, ratio_map: RatioMap) -> None:
-        """Make the reader for a map now, so that the next window does not wait for it."""
+        """Make the reader for a map now, so that the next window need not wait for it."""
         self._reader_for(ratio_map)
 
     def warm_up(self) -> None:
-        """Read small windows out with and without converter, from bytes and from floats.
+        """Read out small windows with and without converter, of uint8 and of float32 scenes.
 
-        Floats are the even light of a calibration; codes of few bits have kernels of their own.
+        Calibrations use float32 light, and codes of up to 8 bits have kernels of their own.
         """
         ratio_map = RatioMap.uniform(1, (8, 8), slots=self.slots, level_set=(1,))
         ideal, paper = (preset(name, self.slots) for name in ("ideal", "paper"))
@@ -217,7 +217,7 @@ class VirtualSensor:
             reader.read_out(np.zeros((self.slots, 8, 8), dtype))
 
     def set_noise(self, profile: NoiseProfile, seed: int) -> None:
-        """Change noise and converter; windows held under another profile are let go."""
+        """Change noise and converter; windows held under another profile are dropped."""
         if profile != self.profile:
             self.held.clear()
         self.profile, self.seed = profile, seed
@@ -228,7 +228,7 @@ class VirtualSensor:
         return max(0, int(since_start / self._window_us) - self._exposed)
 
     def _end_us(self, windows: int) -> int:
-        """Clock by which `windows` windows of the run have ended: rounded up, as `_ended` cuts."""
+        """Return when `windows` windows have ended: rounded up, because `_ended` rounds down."""
         return self._started_us - int(-windows * self._window_us // 1)
 
     def _reader_for(self, ratio_map: RatioMap) -> tuple[bytes, WindowReader]:
@@ -258,5 +258,5 @@ class VirtualSensor:
 
     @property
     def _exposure(self) -> int:
-        """Windows the sensor has been exposed for before this one, read out or not."""
+        """Windows exposed before this one, read out or not."""
         return self.next_window + self.skipped

@@ -11,38 +11,38 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 
 MAX_TEXT_BYTES = 60
-"""Longest name or serial number, so that HELLO's answer fits the smallest payload."""
+"""Longest name or serial number: the answer to HELLO must fit the smallest payload."""
 
 
 class BoardSettingsError(FocalloopError, ValueError):
-    """A virtual board cannot be made like this; the message says which setting and why."""
+    """A setting of a virtual board is invalid; the message says which and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardSettings:
-    """What a virtual board is made with, and goes back to when it is reset.
+    """What a virtual board starts with, and returns to when it is reset.
 
     Raises
     ------
     BoardSettingsError
-        If a text or the payload does not fit HELLO.
+        If a text or the payload does not fit HELLO, or the slot rate is invalid.
 
     Attributes
     ----------
     profile : NoiseProfile
         Noise and converter of its sensor.
     seed : int
-        Of the noise.
+        Seed of the noise.
     slot_rate_hz : float
-        Slots a second in real time; 0 makes windows as fast as they can be sent.
+        Slots per second in real time; 0 exposes windows as fast as they can be sent.
     level_set : tuple of int
-        Measurements a window that a pixel may be given.
+        Measurements per window that a pixel may have.
     ratio_map : RatioMap, optional
-        Map active from the start; without one a capture is refused until a map is uploaded.
+        Map that is active from the start; without one, captures are refused until an upload.
     max_payload : int
-        Longest frame body it accepts, in bytes.
+        Longest frame body that it accepts, in bytes.
     name, serial : str
-        Identity in HELLO, 60 bytes of UTF-8 each at most.
+        Identity in HELLO, at most 60 bytes of UTF-8 each.
     """
 
     profile: NoiseProfile
@@ -58,15 +58,15 @@ class BoardSettings:
         for text in (self.name, self.serial):
             if len(text.encode()) > MAX_TEXT_BYTES:
                 raise BoardSettingsError(
-                    f"a board's name and serial number have {MAX_TEXT_BYTES} bytes at most, "
+                    f"a board's name and serial number have at most {MAX_TEXT_BYTES} bytes, "
                     f"not {text!r}"
                 )
         if not wire.MIN_MAX_PAYLOAD <= self.max_payload <= wire.LARGE_MAX_PAYLOAD:
             raise BoardSettingsError(
-                f"a board takes bodies of {wire.MIN_MAX_PAYLOAD} to {wire.LARGE_MAX_PAYLOAD} "
+                f"a board's longest body is {wire.MIN_MAX_PAYLOAD} to {wire.LARGE_MAX_PAYLOAD} "
                 f"bytes, not {self.max_payload}"
             )
         if not 0 <= self.slot_rate_hz < float("inf"):
             raise BoardSettingsError(
-                f"a slot rate is 0 (as fast as can be) or more, not {self.slot_rate_hz}"
+                f"a slot rate is 0 (as fast as possible) or more, not {self.slot_rate_hz}"
             )

@@ -1,4 +1,4 @@
-"""Objects on their way to a board: chunks in any order, and the one step that puts them to use."""
+"""Uploads to a board: chunks in any order, and the commit that turns them into a ratio map."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Upload:
     total : int
         Its length in bytes, 1 or more.
     sha256 : bytes
-        Of the whole object.
+        Hash of the whole object.
     chunk_size : int
         Bytes of data in each chunk but the last.
     """
@@ -41,27 +41,27 @@ class Upload:
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk is held."""
+        """Whether every chunk has arrived."""
         return self._first_missing == len(self._held)
 
     @property
     def next_offset(self) -> int:
-        """First byte not held; the object's length once it is complete."""
+        """First missing byte; the object's length once it is complete."""
         return min(self._first_missing * self.chunk_size, self.total)
 
     @property
     def bitmap(self) -> int:
-        """Bit ``i`` set: the chunk ``i + 1`` chunks beyond `next_offset` is held."""
+        """Bit ``i`` is set if the chunk ``i + 1`` chunks beyond `next_offset` has arrived."""
         beyond = self._held[self._first_missing + 1 : self._first_missing + 1 + BITMAP_CHUNKS]
         return sum(held << bit for bit, held in enumerate(beyond))
 
     def put(self, offset: int, data: bytes) -> None:
-        """Hold a chunk; one that is held already changes nothing.
+        """Take a chunk; one that has arrived before changes nothing.
 
         Raises
         ------
         Refusal
-            If `offset` starts no chunk or `data` has not that chunk's length.
+            If no chunk starts at `offset`, or `data` does not have that chunk's length.
         """
         index, rest = divmod(offset, self.chunk_size)
         if rest or index >= len(self._held):
@@ -83,18 +83,18 @@ class Upload:
         self._first_missing = len(self._held) if missing < 0 else missing
 
     def content(self) -> bytes | None:
-        """Return the object, or None where it is not the one that was announced."""
+        """Return the object, or None if its hash is not the announced one."""
         data = bytes(self._data)
         return data if hashlib.sha256(data).digest() == self.sha256 else None
 
 
 class UploadStore:
-    """At most one upload of each kind; they outlast sessions, so that a dropped one resumes.
+    """At most one upload of each kind, kept across sessions so that it can be resumed.
 
     Parameters
     ----------
     max_object : int
-        Longest object taken, in bytes.
+        Longest object accepted, in bytes.
     """
 
     def __init__(self, max_object: int) -> None:
@@ -103,20 +103,20 @@ class UploadStore:
 
     @property
     def latest(self) -> tuple[UploadKind, int]:
-        """Kind of the upload begun last and its next offset; zeros where there is none."""
+        """Kind of the upload begun last and its next offset; zeros if there is none."""
         for kind, upload in reversed(self._uploads.items()):
             return kind, upload.next_offset
         return UploadKind(0), 0
 
     def begin(self, request: UploadBeginRequest, max_payload: int) -> UploadBeginAnswer:
-        """Begin an object, or resume it where the same one was begun before.
+        """Begin an upload, or resume it if the same object was begun before.
 
         Parameters
         ----------
         request : UploadBeginRequest
-            The object.
+            Announces the object.
         max_payload : int
-            Longest body of the session, in bytes; the chunks fill it.
+            Longest body of the session, in bytes; chunks fill it.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class UploadStore:
         if request.total > self._max_object:
             raise Refusal(
                 ErrorCode.TOO_LARGE,
-                f"an upload of {request.total} bytes is above this board's limit of "
+                f"an upload of {request.total} bytes exceeds this board's limit of "
                 f"{self._max_object}",
             )
         chunk_size = max_payload - UPLOAD_CHUNK_OVERHEAD
@@ -154,27 +154,27 @@ class UploadStore:
         Raises
         ------
         Refusal
-            If no such upload was begun, or the chunk is none of it.
+            If no such upload was begun, or the chunk does not belong to it.
         """
         upload = self._begun(request.kind)
         upload.put(request.offset, request.data)
         return UploadChunkAnswer(upload.next_offset, upload.bitmap)
 
     def assemble(self, kinds: UploadKind, active: RatioMap | None) -> RatioMap:
-        """Build the ratio map that whole uploads make up; the store stays as it is.
+        """Build the ratio map that complete uploads form; they remain in the store.
 
         Parameters
         ----------
         kinds : UploadKind
             MAP, MASK, or both.
         active : RatioMap or None
-            The map whose levels a MASK alone goes with.
+            Map whose levels are used with a MASK alone.
 
         Raises
         ------
         Refusal
-            If an upload is missing, unfinished, damaged, or no valid map. One that is damaged or
-            not valid is dropped, so that the host starts it anew.
+            If an upload is missing, unfinished, damaged or not a valid map. A damaged or invalid
+            one is dropped, so the host has to start it again.
         """
         if kinds not in (UploadKind.MAP, UploadKind.MASK, UploadKind.MAP | UploadKind.MASK):
             raise Refusal(
@@ -186,7 +186,7 @@ class UploadStore:
             if UploadKind.MAP not in contents:
                 if active is None:
                     raise Refusal(
-                        ErrorCode.NO_MAP, "a mask alone needs an active map: upload a map with it"
+                        ErrorCode.NO_MAP, "a mask alone needs an active map: upload a map too"
                     )
                 return active.with_packed_aperture(contents[UploadKind.MASK])
             return RatioMap.unpack(contents[UploadKind.MAP], contents.get(UploadKind.MASK))
@@ -195,7 +195,7 @@ class UploadStore:
             raise Refusal(ErrorCode.BAD_MAP, str(error)) from error
 
     def drop(self, kinds: UploadKind) -> None:
-        """Forget uploads that were put to use or are of no use."""
+        """Forget uploads that were committed or cannot be used."""
         for kind in UploadKind:
             if kind in kinds:
                 self._uploads.pop(kind, None)
@@ -205,7 +205,7 @@ class UploadStore:
         if upload is None:
             raise Refusal(
                 ErrorCode.UPLOAD_NOT_BEGUN,
-                f"no upload of kind {kind:d} was begun since the board started or committed one",
+                f"no upload of kind {kind:d} was begun since the last boot or commit",
             )
         return upload
 
@@ -214,7 +214,7 @@ class UploadStore:
         if not upload.complete:
             raise Refusal(
                 ErrorCode.UPLOAD_INCOMPLETE,
-                f"the upload of kind {kind:d} still wants byte {upload.next_offset} "
+                f"the upload of kind {kind:d} still lacks byte {upload.next_offset} "
                 f"of {upload.total}",
             )
         content = upload.content()
@@ -222,6 +222,6 @@ class UploadStore:
             self.drop(kind)
             raise Refusal(
                 ErrorCode.HASH_MISMATCH,
-                f"the upload of kind {kind:d} is not what was announced: its SHA-256 differs",
+                f"the upload of kind {kind:d} has another SHA-256 than announced",
             )
         return content

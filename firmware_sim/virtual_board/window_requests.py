@@ -1,4 +1,4 @@
-"""Windows on request: captures, streams and calibration frames, and sending parts of them again."""
+"""Requests for windows: captures, streams and calibration captures, and repairs of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from focalloop.firmware_sim.virtual_board.sensor import HeldWindow, Run, Virtual
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, MessageType, WindowKind
 
 WINDOW_BUFFERS = 2
-"""Windows read out and not yet sent: one on the line, one behind it."""
+"""Windows read out and not yet sent: one on the line, and one behind it."""
 
 MAX_WINDOW_NUMBER = 2**32 - 1
-"""Window numbers stay below; a board that ran this long must be reset."""
+"""Window numbers stay below this; a board that reaches it must be reset."""
 
 Message = tuple[MessageType, bytes]
-"""A type and a packed body."""
+"""Type and packed body."""
 
 
 class WindowRequests:
-    """Starts and stops the sensor, and sends what it reads out as far as buffers and credit go.
+    """Starts and stops the sensor, and sends its windows as far as buffers and credit allow.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class WindowRequests:
     Attributes
     ----------
     clock_us : int
-        Board clock, told before every call.
+        Board clock, to be set before every call.
     payload : int
         Longest body of the session, in bytes.
-    actions : dict
-        What to do for each request: takes its body and returns the answer's.
+    actions : dict of int to callable
+        The action for each message type, from the request's body to the answer's.
     """
 
     def __init__(self, sensor: VirtualSensor, level_set: tuple[int, ...], payload: int) -> None:
@@ -74,7 +74,7 @@ class WindowRequests:
         return BoardState.STREAMING if run.endless else BoardState.CAPTURING
 
     def expose(self, buffers: int = WINDOW_BUFFERS) -> None:
-        """Let the sensor run up to `clock_us`, with `buffers` for windows not sent yet.
+        """Let the sensor run up to `clock_us`, with `buffers` for windows that are not yet sent.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class WindowRequests:
         self._windows.extend(self._sensor.expose(self.clock_us, buffers - len(self._windows)))
 
     def next_message(self) -> Message | None:
-        """Next message to send unasked: repairs first, then windows in order."""
+        """Return the next unrequested message: repairs first, then windows in order."""
         while self._repairs:
             message = next(self._repairs[0], None)
             if message is not None:
@@ -101,19 +101,19 @@ class WindowRequests:
             self._sending = self._window_messages(self._windows.popleft())
 
     def stop(self) -> None:
-        """Stop exposing; windows not sent yet are held, but no longer sent unasked."""
+        """Stop exposing; windows not yet sent are held, and sent only on request."""
         self._sensor.stop()
         self._armed = False
         self._windows.clear()
         self._sending = iter(())
 
     def clear(self) -> None:
-        """Stop, and send nothing more of what was asked for."""
+        """Stop, and send nothing more, not even repairs."""
         self.stop()
         self._repairs.clear()
 
     def disarm(self) -> None:
-        """Take back ARM, as when the map has changed."""
+        """Undo ARM, as when the map has changed."""
         self._armed = False
 
     def _arm(self, body: bytes) -> bytes:
@@ -145,7 +145,7 @@ class WindowRequests:
         limit = wire.StreamCreditRequest.unpack(body).limit
         run = self._sensor.run
         if run is None or not run.endless:
-            raise Refusal(ErrorCode.BAD_ARGUMENT, "no stream runs that could be given credit")
+            raise Refusal(ErrorCode.BAD_ARGUMENT, "there is no stream to give credit to")
         run.limit = max(run.limit, limit)
         return b""
 
@@ -162,21 +162,19 @@ class WindowRequests:
         request = wire.CalibrationCaptureRequest.unpack(body)
         if not 0.0 <= request.light <= 1.0:
             raise Refusal(
-                ErrorCode.BAD_ARGUMENT, f"the light is from 0 to 1, not {request.light:g}"
+                ErrorCode.BAD_ARGUMENT, f"the light must be 0 to 1, not {request.light:g}"
             )
         return self._even_light(WindowKind.FLAT, request.level, request.windows, request.light)
 
     def _even_light(self, kind: WindowKind, level: int, windows: int, light: float) -> bytes:
         levels = [level for level in self._level_set if level > 0]
         if level not in levels:
-            raise Refusal(
-                ErrorCode.BAD_ARGUMENT, f"the level of a capture is one of {levels}, not {level}"
-            )
+            raise Refusal(ErrorCode.BAD_ARGUMENT, f"the level must be one of {levels}, not {level}")
         self._check_idle()
         sensor = self._sensor
         shape = (sensor.slots, *sensor.shape)
         ratio_map = RatioMap.uniform(level, sensor.shape, sensor.slots, self._level_set)
-        # Without a converter only a uint8 scene has codes; float32 would come out as signal.
+        # Without a converter only a uint8 scene gives codes; float32 would give signal.
         scene = (
             np.full(shape, light, np.float32)
             if sensor.profile.adc
@@ -195,8 +193,8 @@ class WindowRequests:
         if request.offset + request.length > total:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"window {request.window} has {total} bytes, so none from {request.offset} to "
-                f"{request.offset + request.length}",
+                f"window {request.window} has {total} bytes, which do not include "
+                f"{request.offset} to {request.offset + request.length}",
             )
         self._repairs.append(
             self._fragments(
@@ -215,13 +213,13 @@ class WindowRequests:
         slots = self._sensor.slots
         if window.scene is None:
             raise Refusal(
-                ErrorCode.BAD_ARGUMENT, f"window {request.window} was not exposed to the scene"
+                ErrorCode.BAD_ARGUMENT, f"window {request.window} was not exposed to a scene"
             )
         if request.first_slot >= slots or request.step == 0:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"slots from {request.first_slot} in steps of {request.step} are none of the "
-                f"{slots} of a window",
+                f"a window has {slots} slots, which do not include slot {request.first_slot} in "
+                f"steps of {request.step}",
             )
         data = window.scene[request.first_slot :: request.step].tobytes()
         self._repairs.append(self._fragments(MessageType.SCENE_DATA, request.window, data, 0))
@@ -238,14 +236,18 @@ class WindowRequests:
         if count == 0 or limit > MAX_WINDOW_NUMBER:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"{count} windows cannot be captured: ask for 1 to 65535"
-                + (", and reset the board, whose numbers run out" if count else ""),
+                f"{count} windows cannot be captured: "
+                + (
+                    "reset the board, whose window numbers run out"
+                    if count
+                    else "ask for 1 to 65535"
+                ),
             )
         return limit
 
     def _check_idle(self) -> None:
         if self._sensor.run is not None:
-            raise Refusal(ErrorCode.BUSY, "windows are being exposed already: stop first")
+            raise Refusal(ErrorCode.BUSY, "windows are already being exposed: stop them first")
 
     def _held(self, number: int) -> HeldWindow:
         window = self._sensor.held.get(number)
@@ -259,11 +261,11 @@ class WindowRequests:
     def _check_repairs(self) -> None:
         if len(self._repairs) >= wire.MAX_IN_FLIGHT:
             raise Refusal(
-                ErrorCode.BUSY, f"{wire.MAX_IN_FLIGHT} repairs wait to be sent: ask again later"
+                ErrorCode.BUSY, f"{wire.MAX_IN_FLIGHT} repairs are waiting: ask again later"
             )
 
     def _window_messages(self, window: HeldWindow, offset: int = 0) -> Iterator[Message]:
-        """Descriptor of a window, and its readout from `offset` on, which may be beyond its end."""
+        """Yield a window's descriptor, and its readout from `offset` on, possibly past its end."""
         yield MessageType.WINDOW, window.descriptor.pack()
         number, rest = window.descriptor.window, window.readout[offset:]
         yield from self._fragments(MessageType.READOUT, number, rest, offset)
@@ -278,6 +280,6 @@ class WindowRequests:
 
 
 def check_empty(body: bytes) -> None:
-    """WireError unless the body of a request without arguments is empty."""
+    """WireError unless the body is empty."""
     if body:
         raise wire.WireError(f"a request without arguments has no body, not {len(body)} bytes")

@@ -1,7 +1,9 @@
-"""The messages between host and board: every constant of the protocol and every body's layout.
+"""The wire protocol between host and board: its constants, and the layout of every message.
 
-``docs/wire-protocol.md`` is the specification; this module is its Python form, used by the host and
-by the virtual board alike. Integers are little-endian, texts UTF-8. Who sends what:
+``docs/wire-protocol.md`` is the specification; this package is its Python form, used by the host
+and by the virtual board alike. Integers are little-endian, texts UTF-8. `constants` has the numbers
+and enumerations, `framing` the frames around the messages, `control`, `uploads` and `windows` the
+messages themselves, and `layout` what their classes share. Requests and answers:
 
 ===================== ============================== =========================
 type                  request body                   answer body
@@ -24,11 +26,11 @@ TIME_SYNC             :class:`TimeSyncRequest`       :class:`TimeSyncAnswer`
 SCENE                 :class:`SceneRequest`          :class:`SceneAnswer`
 ===================== ============================== =========================
 
-A board sends unasked: LOG (:class:`Log`), WINDOW (:class:`WindowDescriptor`), READOUT and
+A board sends unrequested: LOG (:class:`Log`), WINDOW (:class:`WindowDescriptor`), READOUT and
 SCENE_DATA (:class:`Fragment`). Any request may be answered by an :class:`ErrorAnswer` instead.
 
-Every body has ``pack() -> bytes`` and ``unpack(bytes)``; both raise :class:`WireError` on a value
-or a length that the layout cannot hold.
+Every body has ``pack() -> bytes`` and ``unpack(bytes)``; both raise :class:`WireError` for a value
+or length that the layout cannot hold.
 """
 
 from __future__ import annotations

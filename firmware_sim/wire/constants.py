@@ -1,26 +1,26 @@
-"""Numbers that both ends of the wire must agree on."""
+"""Numbers and enumerations on which both ends of the wire must agree."""
 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
 MAX_IN_FLIGHT = 8
-"""Requests a host may have unanswered; HELLO states the board's own figure."""
+"""Requests that a host may have unanswered; HELLO states the board's own figure."""
 
 ANSWER_CACHE = 16
-"""Answers a board keeps, so that a repeated request gets the same answer and is not run twice."""
+"""Answers that a board keeps, to answer a repeated request without executing it twice."""
 
 HELD_WINDOWS = 8
-"""Latest windows a board keeps for RESEND and SCENE; HELLO states the board's own figure."""
+"""Latest windows that a board keeps for RESEND and SCENE; HELLO states the board's own figure."""
 
 STATUS_INTERVAL_S = 0.25
-"""How often a host asks for STATUS while nothing else is under way."""
+"""Interval at which an idle host requests STATUS."""
 
 DEAD_AFTER_S = 1.0
-"""Silence after which a host calls a board dead."""
+"""Silence after which a host considers a board dead."""
 
 BITMAP_CHUNKS = 32
-"""Chunks that an upload answer's bitmap covers."""
+"""Chunks that the bitmap of an upload answer covers."""
 
 HASH_BYTES = 32
 """Length of a SHA-256."""
@@ -59,7 +59,7 @@ class MessageType(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """What kind of thing was wrong with a request."""
+    """Why a request was refused."""
 
     VERSION_MISMATCH = 1
     UNKNOWN_TYPE = 2
@@ -81,9 +81,9 @@ class Feature(IntFlag):
     """What a board can do beyond the common commands (HELLO)."""
 
     EMULATOR = 1
-    """Not a real sensor: CONFIGURE works, and a user must be told SIMULATED."""
+    """Not a real sensor: CONFIGURE works, and users must be shown that it is simulated."""
     SCENE = 2
-    """The scene behind a held window can be asked for (SCENE)."""
+    """The scene behind a held window can be requested (SCENE)."""
     APERTURE = 4
     """A coded aperture can be uploaded (kind MASK)."""
     CALIBRATION = 8
@@ -108,7 +108,7 @@ class WindowKind(IntEnum):
 
 
 class UploadKind(IntFlag):
-    """Objects that can be uploaded; their sum says in a commit which belong together."""
+    """Objects that can be uploaded; a commit adds those that belong together."""
 
     MAP = 1
     MASK = 2

@@ -64,26 +64,26 @@ class HelloRequest:
 
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
-    """What a board is: ``<BIHHHBBff``, level set, ``<BBIIf``, three texts.
+    """Identity and limits of a board: ``<BIHHHBBff``, level set, ``<BBIIf``, three texts.
 
     Attributes
     ----------
     boot_id : int
         Drawn at every start and reset; a change tells the host that everything volatile is lost.
     max_payload : int
-        Longest body the board accepts, in bytes; the smaller of both sides' figures holds.
+        Longest body the board accepts, in bytes; the smaller figure of both sides applies.
     height, width : int
         Pixels of the array.
     slots : int
-        T, frame slots a window.
+        T, slots per window.
     bits : int
-        ADC bits; samples travel as one byte up to 8 bits, else as two.
+        ADC bits; up to 8 bits a sample travels as one byte, above as two.
     black_level_dn, full_scale_dn : float
         Code of no light, and codes from there to signal 1.0 (a full-window exposure of white).
     level_set : tuple of int
-        Measurements a window that a pixel may be given, ascending.
+        Measurements per window that a pixel may have, ascending.
     max_in_flight : int
-        Requests the host may have unanswered.
+        Requests that the host may have unanswered.
     held_windows : int
         Latest windows kept for RESEND.
     max_object : int
@@ -91,9 +91,9 @@ class HelloAnswer:
     features : Feature
         What the board can do beyond the common commands.
     slot_rate_hz : float
-        Slots a second; 0 where windows are made as fast as they can be sent.
+        Slots per second; 0 if windows are exposed as fast as they can be sent.
     name, firmware, serial : str
-        Of the board.
+        Name, firmware version and serial number of the board.
     protocol : int
         Protocol version of the board.
     """
@@ -199,7 +199,7 @@ class HelloAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StatusAnswer(FixedBody):
-    """How a board is.
+    """State of a board.
 
     Attributes
     ----------
@@ -208,23 +208,23 @@ class StatusAnswer(FixedBody):
     state : BoardState
         What it is doing.
     map_hash : bytes
-        Active map, or :data:`NO_HASH`.
+        Hash of the active map, or :data:`NO_HASH`.
     next_window : int
         Number that the next window will have.
     oldest_window : int
-        Oldest window kept for RESEND; equal to `next_window` where none is.
+        Oldest window kept for RESEND; equal to `next_window` if none is kept.
     credit_limit : int
         A stream sends windows numbered below this.
     uptime_us : int
-        Since the board started.
+        Microseconds since the board started.
     good_frames, bad_frames : int
         Received since the board started.
     upload_kind : UploadKind
-        Upload last begun and not yet committed; 0 where none is.
+        The upload begun last and not yet committed; 0 if there is none.
     upload_offset : int
-        First byte of it that is wanted.
+        First byte of it that the board wants.
     skipped : int
-        Windows that the sensor exposed and that were not read out, since the board started.
+        Windows that were exposed and not read out since the board started.
     """
 
     boot_id: int
@@ -249,7 +249,7 @@ class StatusAnswer(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class ConfigureRequest:
-    """Settings of an emulator: a JSON object; what is left out stays as it is.
+    """Settings of an emulator as a JSON object; those left out stay as they are.
 
     Attributes
     ----------
@@ -277,19 +277,19 @@ class ConfigureRequest:
         try:
             settings = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise WireError("a ConfigureRequest holds no JSON text") from error
+            raise WireError("the body of a ConfigureRequest is not JSON") from error
         if not isinstance(settings, dict):
-            raise WireError("a ConfigureRequest holds no JSON object")
+            raise WireError("the body of a ConfigureRequest is not a JSON object")
         unknown = sorted(settings.keys() - {"profile", "scene", "seed"})
         if unknown:
             raise WireError(f"an emulator has no setting {', '.join(unknown)}")
         profile, scene, seed = (settings.get(name) for name in ("profile", "scene", "seed"))
         if not isinstance(profile, str | dict | None):
-            raise WireError("the setting profile is a preset's name or a profile object")
+            raise WireError("the setting profile must be a preset's name or a profile object")
         if not isinstance(scene, str | None):
-            raise WireError("the setting scene is a text")
+            raise WireError("the setting scene must be a text")
         if not (seed is None or (type(seed) is int and 0 <= seed < 2**63)):
-            raise WireError("the setting seed is a whole number from 0 to 2**63 - 1")
+            raise WireError("the setting seed must be a whole number from 0 to 2**63 - 1")
         return cls(profile, scene, seed)
 
 
@@ -314,19 +314,19 @@ class Log:
 
     @classmethod
     def unpack(cls, body: bytes) -> Self:
-        """Body from its bytes; bytes that are no UTF-8 are replaced, not refused."""
+        """Body from its bytes; bytes that are not UTF-8 are replaced."""
         check_min_length(cls, body, 1)
         return cls(member(LogLevel, body[0]), body[1:].decode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSyncRequest(FixedBody):
-    """Ask for the board's clock.
+    """Request the board's clock.
 
     Attributes
     ----------
     host_us : int
-        Host clock at sending, in microseconds; for the board's log only.
+        Host clock at sending, in microseconds; only for the board's log.
     """
 
     host_us: int
@@ -341,7 +341,7 @@ class TimeSyncAnswer(FixedBody):
     Attributes
     ----------
     board_us : int
-        Board clock when it took the request, in microseconds since its start.
+        Board clock when it received the request, in microseconds since its start.
     """
 
     board_us: int
@@ -356,7 +356,7 @@ class ErrorAnswer:
     Attributes
     ----------
     code : ErrorCode or int
-        Kind of error; a plain number where a newer board sent one that is not known here.
+        Kind of error; a plain number if it is not known here, as from a newer board.
     text : str
         One sentence for a person: what was wrong, with which value, and what to do.
     """
@@ -372,7 +372,7 @@ class ErrorAnswer:
 
     @classmethod
     def unpack(cls, body: bytes) -> Self:
-        """Body from its bytes; bytes that are no UTF-8 are replaced, not refused."""
+        """Body from its bytes; bytes that are not UTF-8 are replaced."""
         check_min_length(cls, body, cls.LAYOUT.size)
         (code,) = cls.LAYOUT.unpack_from(body)
         known = ErrorCode(code) if code in ErrorCode._value2member_map_ else code

@@ -2,9 +2,9 @@
 
 A frame on the line is ``00 | COBS(header, body, crc32) | 00`` with ``header`` packed as
 ``<BBBHH``: protocol version, type, flags, sequence, body length. The CRC is zlib's, over header
-and body, little-endian. Because COBS leaves no zero inside a frame, a receiver that loses its place
-finds it again at the next zero byte. The header and the CRC are the same in every protocol version,
-so that a frame of another version can still be told from noise and answered.
+and body, little-endian. COBS leaves no zero inside a frame, so a receiver that lost its place
+resynchronises at the next zero byte. Header and CRC are the same in every protocol version, so a
+frame of another version can still be recognised and answered.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PROTOCOL_VERSION = 1
 """Version in every frame header; raised when a message changes incompatibly."""
 
 DEFAULT_MAX_PAYLOAD = 1024
-"""Longest body, in bytes, that both sides accept before HELLO has agreed on more or less."""
+"""Longest body, in bytes, that both sides accept before HELLO negotiates another limit."""
 
 MIN_MAX_PAYLOAD = 256
-"""Smallest receive limit a side may state in HELLO: every answer without payload data fits."""
+"""Smallest limit that a side may state in HELLO; every answer without payload data fits."""
 
 LARGE_MAX_PAYLOAD = 32 * 1024
-"""Longest body offered where memory is no concern: the emulator and the host on pty and TCP."""
+"""Longest body of the host and of the emulator, where memory is not a concern."""
 
 FLAG_RESPONSE = 0x01
 """The frame answers the request of the same sequence number."""
@@ -42,11 +42,11 @@ FRAME_OVERHEAD = _HEADER.size + _CRC.size
 
 
 class WireError(FocalloopError):
-    """A frame or message body does not follow the protocol, or cannot be written in it."""
+    """A frame or message body violates the protocol, or a value does not fit it."""
 
 
 def encoded_limit(max_payload: int) -> int:
-    """Longest COBS code, without its zero bytes, of a frame whose body has `max_payload` bytes."""
+    """Return the longest COBS code, without zero bytes, of a frame with a body of `max_payload`."""
     raw = max_payload + FRAME_OVERHEAD
     return raw + raw // 254 + 1
 
@@ -58,12 +58,12 @@ class Frame:
     Attributes
     ----------
     type : int
-        A :class:`focalloop.firmware_sim.wire.MessageType`, or any other byte a peer sent.
+        A :class:`focalloop.firmware_sim.wire.MessageType`, or any other byte that a peer sent.
     sequence : int
-        0..65535. A request's own number, repeated by its answer; for frames that a board sends
-        unasked, the board's count of such frames, so that a receiver can tell how many it lost.
+        0..65535. A request's own number, repeated by its answer; in frames that a board sends
+        unrequested, a count of such frames, by which the host can tell how many were lost.
     body : bytes
-        Packed message, at most the negotiated number of bytes.
+        Packed message, no longer than negotiated.
     flags : int
         Sum of ``FLAG_*``.
     version : int
@@ -90,15 +90,15 @@ class Frame:
         return bool(self.flags & FLAG_ERROR)
 
     def encode(self) -> bytes:
-        """Bytes for the line, both zero bytes included.
+        """Return the bytes for the line, including both zero bytes.
 
         Raises
         ------
         WireError
-            If the body is longer than the header can say (65535 bytes).
+            If the body is longer than the header can state (65535 bytes).
         """
         if len(self.body) > 0xFFFF:
-            raise WireError(f"a frame body has 65535 bytes at most, not {len(self.body)}")
+            raise WireError(f"a frame body has at most 65535 bytes, not {len(self.body)}")
         header = _HEADER.pack(self.version, self.type, self.flags, self.sequence, len(self.body))
         content = header + self.body
         code: bytes = cobs.encode(content + _CRC.pack(zlib.crc32(content)))
@@ -106,7 +106,7 @@ class Frame:
 
 
 def decode_frame(code: bytes) -> Frame:
-    """Decode what lay between two zero bytes.
+    """Decode the bytes between two zero bytes.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def decode_frame(code: bytes) -> Frame:
     Raises
     ------
     WireError
-        If COBS, CRC or the length field do not hold.
+        If the COBS code, the CRC or the length field is wrong.
     """
     try:
         content = cobs.decode(code)
@@ -136,11 +136,11 @@ def decode_frame(code: bytes) -> Frame:
 
 
 class FrameDecoder:
-    """Frames out of a byte stream that may hold anything.
+    """Decodes frames from a byte stream that may contain anything.
 
-    Memory is bounded by the longest frame: what runs on without a zero byte is dropped and counted
-    once. A damaged frame costs itself (and its neighbour, where a damaged zero byte joined the two)
-    and nothing else.
+    Memory is bounded by the longest frame: longer data without a zero byte is dropped and counts as
+    one bad frame. A damaged frame costs only itself, or itself and its neighbour if the damage
+    joined the two.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class FrameDecoder:
         self._overrun = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes of the stream and return the frames they completed, in order."""
+        """Take the next bytes of the stream and return the frames they complete, in order."""
         *complete, rest = data.split(b"\0")
         frames = []
         for piece in complete:
@@ -183,7 +183,7 @@ class FrameDecoder:
         return frames
 
     def clear(self) -> None:
-        """Forget an unfinished frame, as after the line was closed and opened again."""
+        """Drop an unfinished frame, as after the line was closed and reopened."""
         self._partial.clear()
         self._overrun = False
 

@@ -1,4 +1,4 @@
-"""How message bodies become bytes: fixed layouts, short byte lists, checked lengths."""
+"""Packing of message bodies: fixed layouts, short byte lists, checked lengths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=IntEnum)
 
 
 def pack(message: object, layout: Struct, *values: object) -> bytes:
-    """Pack `values` of `message`; WireError where one does not fit."""
+    """Pack `values` of `message`; WireError if one does not fit."""
     try:
         return layout.pack(*values)
     except (struct.error, OverflowError) as error:
@@ -49,7 +49,7 @@ def take_short(kind: type, body: bytes, at: int) -> tuple[bytes, int]:
 
 
 def decode_text(kind: type, data: bytes) -> str:
-    """UTF-8 text; WireError where it is none."""
+    """Decode UTF-8 text; WireError if it is invalid."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -57,7 +57,7 @@ def decode_text(kind: type, data: bytes) -> str:
 
 
 def member(kind: type[E], value: int) -> E:
-    """Return the member of `kind` with this value; WireError where there is none."""
+    """Return the member of `kind` with this value; WireError if there is none."""
     try:
         return kind(value)
     except ValueError:
@@ -66,7 +66,7 @@ def member(kind: type[E], value: int) -> E:
 
 @dataclass(frozen=True, slots=True)
 class FixedBody:
-    """A body of fixed length: the dataclass fields in order, as `LAYOUT` says."""
+    """A body of fixed length: the fields of the dataclass in order, packed as `LAYOUT`."""
 
     LAYOUT: ClassVar[Struct]
 
@@ -76,6 +76,6 @@ class FixedBody:
 
     @classmethod
     def unpack(cls, body: bytes) -> Self:
-        """Body from its bytes, exactly as many as the layout has."""
+        """Body from its bytes, whose number must be that of the layout."""
         check_length(cls, body, cls.LAYOUT.size)
         return cls(*cls.LAYOUT.unpack(body))

@@ -1,4 +1,4 @@
-"""Messages that bring a ratio map or a coded aperture to a board."""
+"""Messages that upload a ratio map or a coded aperture."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def _check_hash(message: object, value: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class UploadBeginRequest(FixedBody):
-    """Start an upload, or resume it where the same object was begun before.
+    """Start an upload, or resume it if the same object was begun before.
 
     Attributes
     ----------
     kind : UploadKind
-        One of MAP and MASK.
+        MAP or MASK.
     total : int
         Length of the object in bytes.
     sha256 : bytes
-        Of the whole object.
+        Hash of the whole object.
     """
 
     kind: UploadKind
@@ -47,16 +47,16 @@ class UploadBeginRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class UploadBeginAnswer(FixedBody):
-    """Where an upload stands.
+    """Progress of an upload.
 
     Attributes
     ----------
     next_offset : int
         First byte that the board wants, a multiple of `chunk_size` or the object's length.
     bitmap : int
-        Bit ``i``: the chunk ``i + 1`` chunks beyond `next_offset` is held already.
+        Bit ``i`` is set if the chunk ``i + 1`` chunks beyond `next_offset` has arrived already.
     chunk_size : int
-        Bytes of data in each chunk but the last; chunks start at its multiples.
+        Bytes of data in each chunk but the last; chunks start at multiples of it.
     """
 
     next_offset: int
@@ -77,7 +77,7 @@ class UploadChunkRequest:
     offset : int
         A multiple of the chunk size.
     data : bytes
-        As long as the chunk size, or what remains at the object's end.
+        As long as the chunk size, or shorter at the object's end.
     """
 
     kind: UploadKind
@@ -98,7 +98,7 @@ class UploadChunkRequest:
 
 @dataclass(frozen=True, slots=True)
 class UploadChunkAnswer(FixedBody):
-    """Where an upload stands after a chunk; as in :class:`UploadBeginAnswer`."""
+    """Progress of an upload after a chunk; as in :class:`UploadBeginAnswer`."""
 
     next_offset: int
     bitmap: int
@@ -113,10 +113,10 @@ class UploadCommitRequest(FixedBody):
     Attributes
     ----------
     kinds : UploadKind
-        MAP: a map without aperture. Both: a map with this one. MASK: the active map's levels with
-        this aperture.
+        MAP: a map without aperture. Both: a map with the uploaded aperture. MASK: the active map's
+        levels with the uploaded aperture.
     map_hash : bytes
-        Hash of the ratio map that they make up.
+        Hash of the ratio map that they form.
     """
 
     kinds: UploadKind

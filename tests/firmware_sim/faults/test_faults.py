@@ -78,7 +78,7 @@ def test_what_is_written_is_read_back(made: Faults) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("flip=1e-5", r"'flip=1e-5' is no fault.*flips, drops"),
+        ("flip=1e-5", r"'flip=1e-5' is not a fault.*flips, drops"),
         ("flips", "NAME=VALUE"),
         ("up.flips=1e-5", "to-host. or to-board."),
         ("flips=1.5", "probability below 1, not 1.5"),
@@ -87,11 +87,11 @@ def test_what_is_written_is_read_back(made: Faults) -> None:
         ("delay=1 min", "0 to 10 s, not 60"),
         ("slow=3 B/s", "100 B/s or more, not 3"),
         ("disconnect=30 s", "write disconnect=every 30 s"),
-        ("disconnect=every 0 s", "at most 1000 times a second"),
+        ("disconnect=every 0 s", "at most 1000 times per second"),
         ("stall=1/s for 0 s", "more than 0 s"),
         ("bursts=1/s of 0 B", "1 byte or more, not 0"),
         ("to-host.reset=1/s", "whole line: write it without to-host"),
-        ("flips=1e-5, to-host.flips=1e-4", "leave one out"),
+        ("flips=1e-5, to-host.flips=1e-4", "leave one of them out"),
         ("seed=-1", "write seed=1"),
     ],
 )

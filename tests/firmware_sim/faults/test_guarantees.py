@@ -192,7 +192,7 @@ def test_windows_go_on_after_an_outage(bench: Bench, event: Event) -> None:
         board.upload(make_map())
         with closing(board.stream()) as windows:
             before = take(windows, 10)
-            server.befall(event, 1.3)  # longer than a silence after which a board counts as dead
+            server.inject(event, 1.3)  # longer than a silence after which a board counts as dead
             after = take(windows, 60)
         stats = board.stats
         assert board.status().map_hash == make_map().hash()
@@ -214,7 +214,7 @@ def test_a_short_stall_costs_nothing(bench: Bench) -> None:
         board.upload(make_map())
         with closing(board.stream()) as windows:
             numbers = take(windows, 5)
-            server.befall("stall", 0.4)
+            server.inject("stall", 0.4)
             numbers += take(windows, 40)
         stats = board.stats
     assert numbers == list(range(45))
@@ -236,7 +236,7 @@ def test_an_outage_in_mid_upload_resumes_it(bench: Bench, event: Event) -> None:
         def note(done: int, total: int) -> None:
             if done and not begun.is_set():
                 begun.set()
-                server.befall(event, 0.3)
+                server.inject(event, 0.3)
 
         board.upload(make_map(), note)
         assert begun.is_set()
@@ -256,7 +256,7 @@ def test_windows_that_a_reset_takes_away_are_counted_and_named(tmp_path: Path) -
             before = take(windows, 3)
             so_far = board.stats.bytes_in
             wait_until(lambda: board.stats.bytes_in > so_far + 2000)  # some of the next
-            server.befall("reset")
+            server.inject("reset")
             after = take(windows, 3)
         stats = board.stats
     assert before == [0, 1, 2]
@@ -274,10 +274,10 @@ def test_a_cable_pulled_while_a_reset_board_is_made_ready(tmp_path: Path) -> Non
         board.upload(make_map())
         with closing(board.stream()) as windows:
             take(windows, 12)
-            server.befall("reset")
+            server.inject("reset")
             wait_until(lambda: board.state == "lost")
             time.sleep(0.25)  # the clocks are being compared, or the map is on its way
-            server.befall("disconnect", 0.1)
+            server.inject("disconnect", 0.1)
             assert 0 in take(windows, 20)
 
 
@@ -298,7 +298,7 @@ def test_a_pulled_cable_leaves_the_board_idle(tmp_path: Path) -> None:
             board.upload(make_map())
             windows = board.stream()
             take(windows, 3)
-            server.befall("disconnect", 1.0)
+            server.inject("disconnect", 1.0)
             with pytest.raises(FocalloopError, match="did not come back"):
                 take(windows, 1000)
         wait_until(lambda: opens(server.url))

@@ -218,7 +218,7 @@ def test_a_link_to_the_device(tmp_path: Path) -> None:
             caller.hello()
     assert not link.is_symlink()
     link.write_text("precious")
-    with pytest.raises(TransportError, match="no symbolic link"):
+    with pytest.raises(TransportError, match="not a symbolic link"):
         PtyServer(make_board(), link=link)
     assert link.read_text() == "precious"
 

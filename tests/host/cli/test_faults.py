@@ -43,7 +43,7 @@ def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--faults", "flip=1"), "no fault"),
+        (("--faults", "flip=1"), "not a fault"),
         (("--faults", "flips=2"), "probability below 1"),
         (("--faults", LIST), "--link PATH, or --tcp PORT"),
     ],
@@ -65,7 +65,7 @@ def test_a_cable_that_stays_out_ends_a_capture_in_one_sentence(run, monkeypatch,
 
         def pull_when_it_has_begun():
             wait_until(lambda: list(tmp_path.glob(".a.*/readouts-0.npy")), 60)
-            server.befall("disconnect", 60)
+            server.inject("disconnect", 60)
 
         threading.Thread(target=pull_when_it_has_begun).start()
         ran = run(
