@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a ratio against a named peer or limit measured in the same run."""
+"""Benchmarks: each prints ratios to a named peer, measured in the same run, or to a limit."""

@@ -1,14 +1,15 @@
 """The reference firmware against its limits: ``python -m benchmarks.board [--json]``.
 
-Needs make, gcc, arm-none-eabi-gcc and qemu-system-arm. What the microcontroller executes is
-counted, not timed: QEMU's clock runs by instructions here, so every machine prints the same.
+Needs make, gcc, arm-none-eabi-gcc and qemu-system-arm. The instructions of the microcontroller are
+counted, not timed: QEMU's clock advances with them, so every computer prints the same.
 
-* code and constants, and memory, against the budgets that the linker script checks;
-* instructions that one more measurement costs (exposed, packed, framed and sent), and one more
-  pixel in a slot after which spans end, both without the simulated sensor;
-* the two for a window of 256x256 pixels at two measurements a pixel, against the cycles that a core
-  of 480 MHz has for it at 240 slots a second;
-* readout bytes a second of the native build over TCP, against the emulator's with canned readouts.
+* sizes of code with constants, and of memory, against the budgets that the linker script checks;
+* instructions per measurement (exposed, packed, framed and sent), against those per pixel of a slot
+  after which spans end, both without the simulated sensor;
+* the two for a window of 256x256 pixels with two measurements per pixel, against the cycles that a
+  core of 480 MHz has for it at 240 slots per second;
+* bytes of readouts per second of the native build over TCP, against those of the emulator with
+  canned readouts.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ TILE_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
 CODE_BYTES, RAM_BYTES = 16 << 10, 856 << 10
 """What ``ports/cortex-m3/memory.ld`` allows."""
 
-NS_AN_INSTRUCTION = 32
-"""Of QEMU's counted clock (``-icount shift=5``)."""
+NS_PER_INSTRUCTION = 32
+"""By which QEMU's clock advances (``-icount shift=5``)."""
 
 CORE_HZ, SLOT_HZ = 480e6, 240.0
 SECONDS = 2.0
@@ -76,7 +77,7 @@ def _running(words: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
 
 
 class _Line:
-    """Frames over TCP, without STATUS requests in between, which would be counted too."""
+    """Frames over TCP, without the STATUS requests of a host, which would be counted too."""
 
     def __init__(self, port: int) -> None:
         for _ in range(500):
@@ -97,8 +98,8 @@ class _Line:
         self._socket.sendall(Frame(type_, self._sequence, body).encode())
         next(frame for frame in self.frames() if frame.is_response)
 
-    def instructions_a_window(self, ratio_map: RatioMap) -> float:
-        """From one window's end to the next one's, once both memories are in use."""
+    def instructions_per_window(self, ratio_map: RatioMap) -> float:
+        """From the end of one window to the end of the next, once both memories are in use."""
         data, kind = ratio_map.pack(), wire.UploadKind.MAP
         begin = wire.UploadBeginRequest(kind, len(data), hashlib.sha256(data).digest())
         self.ask(MessageType.UPLOAD_BEGIN, begin.pack())
@@ -110,11 +111,11 @@ class _Line:
         *_, before, after = (
             wire.WindowDescriptor.unpack(body).time_us for body in islice(descriptors, 4)
         )
-        return (after - before) * 1000 / NS_AN_INSTRUCTION
+        return (after - before) * 1000 / NS_PER_INSTRUCTION
 
 
 def _costs(image: Path) -> tuple[float, float]:
-    """Instructions of one more measurement, and of one more pixel in a slot with reads."""
+    """Instructions per measurement, and per pixel of a slot with reads."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
     serial = f"tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on"
@@ -122,16 +123,16 @@ def _costs(image: Path) -> tuple[float, float]:
     with _running([*words, "-monitor", "none", "-serial", serial, "-kernel", image]):
         line = _Line(port)
         line.ask(MessageType.HELLO, wire.HelloRequest(1024, "benchmark").pack())
-        base = line.instructions_a_window(RatioMap.uniform(0, SHAPE))
+        base = line.instructions_per_window(RatioMap.uniform(0, SHAPE))
         sparse_map = RatioMap.from_tile([[0] * (SHAPE[1] - 1) + [8]], SHAPE)
-        sparse = line.instructions_a_window(sparse_map) - base
-        full = line.instructions_a_window(RatioMap.uniform(2, SHAPE)) - base
+        sparse = line.instructions_per_window(sparse_map) - base
+        full = line.instructions_per_window(RatioMap.uniform(2, SHAPE)) - base
     counts = [[8 * SHAPE[0], 8 * PIXELS], [2 * PIXELS, 2 * PIXELS]]
     measurement, pixel = np.linalg.solve(np.array(counts, float), np.array([sparse, full]))
     return float(measurement), float(pixel)
 
 
-def _bytes_a_second(url: str) -> float:
+def _bytes_per_s(url: str) -> float:
     with Board.open(url) as board:
         board.upload(TILE_MAP)
         with closing(board.stream(board.info.held_windows)) as stream:
@@ -151,19 +152,19 @@ def _serve(pipe: Connection) -> None:
         server.serve_forever()
 
 
-def _emulator_bytes_a_second() -> float:
+def _emulator_bytes_per_s() -> float:
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
     try:
-        return _bytes_a_second(ours.recv())
+        return _bytes_per_s(ours.recv())
     finally:
         process.terminate()
         process.join()
 
 
 def measure() -> Iterator[Row]:
-    """Build, count and run."""
+    """Build the firmware, count its instructions and time it."""
     with tempfile.TemporaryDirectory() as folder:
         image = _make(folder, "focal-board.elf")
         size = _sizes(image)
@@ -175,13 +176,13 @@ def measure() -> Iterator[Row]:
         slots_with_reads = 4  # tile-2of16 has no level above 4
         window = 2 * PIXELS * measurement + slots_with_reads * PIXELS * pixel
         cycles = CORE_HZ * TILE_MAP.slots / SLOT_HZ
-        yield Row.of("instructions a measurement", measurement, "", "a pixel and slot", pixel)
-        yield Row.of("instructions a window, tile-2of16", window, "", "480 MHz, 240 Hz", cycles)
+        yield Row.of("instructions per measurement", measurement, "", "per pixel and slot", pixel)
+        yield Row.of("instructions per window, tile-2of16", window, "", "480 MHz, 240 Hz", cycles)
         native = _make(folder, "focal-board", "SANITIZE=-O2")
         with _running([native, "--tcp", "0"]) as process:
             assert process.stdout is not None
-            rate = _bytes_a_second(process.stdout.readline().strip())
-        emulated = _emulator_bytes_a_second()
+            rate = _bytes_per_s(process.stdout.readline().strip())
+        emulated = _emulator_bytes_per_s()
         yield Row.of("native readouts over TCP", rate / 1e6, "MB/s", "emulator", emulated / 1e6)
 
 

@@ -1,4 +1,4 @@
-"""The Cramér-Rao bound of a design: how well any unbiased estimator can do with these captures."""
+"""The Cramér-Rao bound of a capture design: the least error of any unbiased estimator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ _QUANTISATION_DN2 = 1 / 12
 
 @dataclass(frozen=True)
 class Bound:
-    """Least standard deviations of unbiased estimates of `s_ss` and `s_r`, over their values."""
+    """Least standard deviations of unbiased estimates, relative to the true values.
+
+    Attributes
+    ----------
+    s_ss, s_r : float
+        Of shot noise and of read noise.
+    """
 
     s_ss: float
     s_r: float
@@ -30,18 +36,20 @@ def cramer_rao(
 ) -> Bound:
     """Bound the relative error of `s_ss` and `s_r` for a design.
 
-    The codes of a pixel are normal with an unknown mean of its own, and each read has an unknown
-    offset and flicker, so that a level with R reads of N pixels informs on the variance with
-    ``(R - 1) N`` degrees of freedom at most (``docs/calibration-math.md``, "The bound").
+    The codes of each pixel are normal around an unknown mean, and each read has an unknown offset
+    and flicker. So a level with R reads of N pixels tells the variance with at most ``(R - 1) N``
+    degrees of freedom (``docs/calibration-math.md``, "The bound").
 
     Parameters
     ----------
-    signals : (K,)
-        Signal of each level, full-scale units, 0 for dark.
-    reads, pixels : (K,) or one for all
-        R and N of each level.
+    signals : array_like, shape (K,)
+        Signal of each level, in full-scale units; 0 for dark.
+    reads : array_like, shape (K,), or int
+        R of each level, or of all.
+    pixels : array_like, shape (K,), or int
+        N of each level, or of all.
     s_ss, s_r : float
-        True noise.
+        True shot and read noise, in signal units.
     full_scale_dn : float
         Codes from black to signal 1.0, which says how much quantisation adds.
 
@@ -56,6 +64,8 @@ def cramer_rao(
     slopes = np.stack([2 * s_ss * signal, np.full_like(signal, 2 * s_r)])
     information = (slopes * (dof / (2 * variance**2))) @ slopes.T
     if np.linalg.matrix_rank(information) < 2:
-        raise ValueError("a bound needs two levels of different signal with two reads or more")
+        raise ValueError(
+            "a bound needs two levels of different signal, each with two reads or more"
+        )
     errors = np.linalg.inv(information).diagonal()
     return Bound(math.sqrt(errors[0]) / s_ss, math.sqrt(errors[1]) / s_r)

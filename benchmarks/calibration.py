@@ -1,15 +1,16 @@
 """Calibration against its limits: ``python -m benchmarks.calibration [--json] [--trials N]``.
 
 Captures are drawn by the emulator: 8 bit, black 20 DN, 220 DN full scale, the noise of CRL section
-II (s_ss 4.95e-3, s_r 7.25e-3), light 0.9. Trial `k` is the board of seed `k`, from 0. Figures:
+II (s_ss 4.95e-3, s_r 7.25e-3), light 0.9. Trial `k`, from 0, is the board with seed `k`. Parts:
 
 * ``precision``: root mean square error of s_ss and s_r over a tenth of the trials, 256x256, against
   the Cramér-Rao bound, for the default design (dark and five spans, 4 reads each) and for the
-  two-level one (dark and top, 12 reads each); and the error that 95 % of trials stay within;
+  two-level design (dark and top, 12 reads each); and the error within which 95 % of trials stay;
 * ``coverage``: how often the 95 % intervals hold the truth, 48x48 pixels, for Gaussian and Poisson
-  shot noise, and with row noise 0.3 DN, PRNU 1 %, DSNU 1 DN, frame offset 0.39 DN, flicker 0.5 %;
+  shot noise, clean or with row noise 0.3 DN, PRNU 1 %, DSNU 1 DN, frame offset 0.39 DN and flicker
+  0.5 %;
 * ``clipped``: bias of s_r over a tenth of the trials, 128x128, with the dark level clipped at code
-  0 (black level 0), against that of moments;
+  0 (black level 0), against that of the moments of the same reads;
 * ``time``: processor time of a fit of 24 planes of 256x256, in memory and from files;
 * ``emva``: spread of K and sigma_d over a tenth of the trials, 96x96, against PyPI's emva1288 on
   the same descriptor files; ``--emva-python`` names a Python that has it;
@@ -75,10 +76,10 @@ TWO_LEVELS: Design = [(16, 0.0, 12), (16, LIGHT, 12)]
 EMVA_DESIGN: Design = [
     (16, light, 4 if k == 5 else 2) for k in range(1, 11) for light in (0.0, 0.1 * k)
 ]
-"""Ten exposures with a dark each; emva1288 asks for one of more than two reads."""
+"""Ten exposures, each with a dark one; emva1288 needs one with more than two reads."""
 
 _WINDOWS_APART = 1000
-"""Window numbers of two levels differ by this, so that no noise is shared."""
+"""Distance of the window numbers of two levels, so that they share no noise."""
 
 
 @lru_cache
@@ -89,7 +90,7 @@ def _uniform(level: int, shape: tuple[int, int]) -> RatioMap:
 def capture(
     profile: NoiseProfile, design: Design, shape: tuple[int, int], seed: int, flicker: float = 0.0
 ) -> Readings:
-    """Draw the captures of a design from the emulated board of `seed`."""
+    """Draw the captures of a design from the emulated board with this seed."""
     rng = np.random.default_rng(seed)
     levels = []
     for number, (span, light, reads) in enumerate(design):
@@ -127,7 +128,7 @@ def capture(
 
 
 def precision_rows(trials: int) -> Iterator[Row]:
-    """Error of both parameters against the bound of the design."""
+    """Measure the error of both parameters against the bound of the design."""
     for name, design in (("default", DEFAULT_DESIGN), ("two-level", TWO_LEVELS)):
         shape = (256, 256)
         bound = cramer_rao(
@@ -157,7 +158,7 @@ def _relative_errors(found: Calibration) -> tuple[float, float]:
 
 
 def coverage_rows(trials: int) -> Iterator[Row]:
-    """How often the intervals hold the truth, clean and disturbed, Gaussian and Poisson."""
+    """Count how often the intervals hold the truth, clean and disturbed, Gaussian and Poisson."""
     for name, profile, flicker in (
         ("Gaussian", BOARD, 0.0),
         ("Poisson", replace(BOARD, shot="poisson"), 0.0),
@@ -176,7 +177,7 @@ def coverage_rows(trials: int) -> Iterator[Row]:
 
 
 def clipped_rows(trials: int) -> Iterator[Row]:
-    """Bias of s_r with the dark level clipped at 0, against moments of the same reads."""
+    """Measure the bias of s_r with the dark level clipped at 0, against that of moments."""
     board = replace(BOARD, black_level_dn=0.0)
     ours, moments = [], []
     for seed in range(trials):
@@ -189,7 +190,7 @@ def clipped_rows(trials: int) -> Iterator[Row]:
 
 
 def time_rows() -> Iterator[Row]:
-    """Processor time of one fit, in memory and from memory-mapped files; the least of five."""
+    """Measure the processor time of a fit, in memory and from mapped files; the least of five."""
     readings = capture(DISTURBED, DEFAULT_DESIGN, (256, 256), 0, FLICKER)
     seconds = _processor_seconds(lambda: calibrate(readings))
     yield Row.of("fit in memory, processor time", 1e3 * seconds, "ms", "budget", 200.0)
@@ -232,7 +233,7 @@ json.dump(found, sys.stdout)
 
 
 def emva_rows(trials: int, python: str) -> Iterator[Row]:
-    """Spread of K and of the dark noise in electrons over trials, on identical descriptor files."""
+    """Measure the spread of K and of the dark noise in electrons, on identical descriptor files."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"trial-{seed}" for seed in range(trials)]
         for seed, path in enumerate(paths):
@@ -251,7 +252,7 @@ def emva_rows(trials: int, python: str) -> Iterator[Row]:
 
 
 def _as_exposures(readings: Readings) -> Readings:
-    """Tell the same reads as a descriptor does: light grows by exposure, with a dark each."""
+    """Describe the same reads as a descriptor does: light grows by exposure, each with a dark."""
     levels = tuple(
         replace(
             level,
@@ -284,12 +285,16 @@ _PARTS = ("precision", "coverage", "clipped", "time", "emva", "camera")
 
 
 def main() -> None:
-    """Run the parts asked for."""
+    """Run the parts that the options name."""
     parser = argparse.ArgumentParser(description="Calibration against its limits.")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--trials", type=int, default=1000, help="of the coverage; 1000")
-    parser.add_argument("--only", choices=_PARTS, action="append", help="this part; repeatable")
-    parser.add_argument("--emva-python", help="a Python that has emva1288 1.0.2")
+    parser.add_argument(
+        "--trials", type=int, default=1000, help="trials of the coverage; default 1000"
+    )
+    parser.add_argument(
+        "--only", choices=_PARTS, action="append", help="run only this part; repeatable"
+    )
+    parser.add_argument("--emva-python", help="a Python with emva1288 1.0.2 installed")
     parser.add_argument("--emva-set", help="descriptor of EMVA 1288's reference set 001")
     arguments = parser.parse_args()
     few = max(arguments.trials // 10, 2)

@@ -1,13 +1,13 @@
 """What each design of a calibration costs: ``python -m benchmarks.calibration_designs [--json]``.
 
-An emulated 256x256 array of 8 bits with CRL's noise (seeds 0 to 2), calibrated under every design.
-The peer of each is a camera: the levels of the design "spans", but with one read a window.
+An emulated 256x256 array of 8 bits with CRL's noise (seeds 0 to 2) is calibrated under each design.
+The peer of each is a camera: the levels of the design "spans", but with one read per window.
 
-* half the 95 % interval of ``s_ss`` and ``s_r``, by the reads of each level, and for dark and top
-  alone (24 windows, beside the camera's 36 with 4 reads);
-* windows to have every span read four times, dark and lit;
-* windows for the intervals that "spans" has with 4 reads, as intervals shrink with the root of the
-  windows.
+* half the 95 % interval of ``s_ss`` and ``s_r``, for several reads per level, and for dark and top
+  alone (24 windows, against the camera's 36 with 4 reads);
+* windows that it takes to read every span four times, dark and lit;
+* windows that it takes to reach the intervals of "spans" with 4 reads, as intervals shrink with the
+  square root of the windows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ BOARD = HelloAnswer(
 
 
 def readings_of(steps: tuple[Step, ...], seed: int, *, once: bool = False) -> Readings:
-    """Emulate the windows of a plan; with `once`, only the first read of each is used."""
+    """Emulate the windows of a plan; with `once`, use only the first read of each."""
     levels: list[Level] = []
     window = 0
     for step in steps:
@@ -100,13 +100,13 @@ def readings_of(steps: tuple[Step, ...], seed: int, *, once: bool = False) -> Re
 
 
 def camera_plan(reads: int) -> tuple[Step, ...]:
-    """Take the levels of "spans" with one read a window."""
+    """Plan the levels of "spans" with one read per window."""
     return tuple(replace(step, windows=reads) for step in plan(BOARD, Design.SPANS, reads))
 
 
 @cache
 def half_intervals(steps: tuple[Step, ...], *, once: bool = False) -> tuple[float, float]:
-    """Half the 95 % interval of s_ss and s_r in per cent of them, mean over the seeds."""
+    """Return half the 95 % intervals of s_ss and s_r in per cent of them, mean over the seeds."""
     found = []
     for seed in SEEDS:
         estimates = calibrate(readings_of(steps, seed, once=once)).estimates
@@ -119,12 +119,12 @@ def half_intervals(steps: tuple[Step, ...], *, once: bool = False) -> tuple[floa
 
 
 def windows(steps: tuple[Step, ...]) -> int:
-    """Windows of a plan."""
+    """Count the windows of a plan."""
     return sum(step.windows for step in steps)
 
 
 def interval_rows() -> Iterator[Row]:
-    """Half-intervals by reads, and those of dark and top alone."""
+    """Measure half-intervals by reads, and those of dark and top alone."""
     plans = {f"spans, {reads} reads": plan(BOARD, Design.SPANS, reads) for reads in READS}
     plans["dark and 0.9, 12 reads"] = plan(BOARD, Design.LIGHTS, 12, [TOP_SIGNAL])
     cameras = [camera_plan(reads) for reads in READS]
@@ -135,7 +135,7 @@ def interval_rows() -> Iterator[Row]:
 
 
 def window_rows() -> Iterator[Row]:
-    """Windows by design: for all spans at all, and for the intervals of "spans" with 4 reads."""
+    """Count windows by design: to read all spans, and to reach the intervals of "spans"."""
     camera = 4 * len(plan(BOARD, Design.SPANS, 4, [TOP_SIGNAL]))
     for design in (Design.SPANS, Design.TILED):
         ours = windows(plan(BOARD, design, 4, [TOP_SIGNAL]))
@@ -154,7 +154,7 @@ def window_rows() -> Iterator[Row]:
 
 
 def measure() -> Iterator[Row]:
-    """Measure both kinds."""
+    """Measure intervals, then windows."""
     yield from interval_rows()
     yield from window_rows()
 

@@ -1,13 +1,12 @@
 """The emulator against plain forwards and the memory: ``python -m benchmarks.emulator [--json]``.
 
-Windows a second of 16x256x256 uint8 under the 4x4 tile of two measurements a pixel, in batches of
-16. The peers do the least that gives the same measurements, and leave out the order of the
-readout:
+Windows of 16x256x256 uint8 per second under the 4x4 tile of two measurements per pixel, in batches
+of 16. The peers do the least that gives the same measurements, and do not order the readout:
 
-* *NumPy*: integer sums of the uint8 scene, no noise;
+* *NumPy*: integer sums of the uint8 scene, without noise;
 * *torch*: sums of a float32 scene that was converted beforehand; with noise, ``e + randn *
   sqrt(e s_ss^2 + s_r^2)``, scaled, rounded and clipped to 8 bits; on as many threads as the
-  emulator has in that row;
+  emulator uses in that row;
 * *memory copy*: the scene of a window copied once, which reads and writes each byte.
 
 All candidates take turns in one run, and each figure is the median of its turns.
@@ -40,8 +39,7 @@ SLOTS = 16
 BATCH = 16
 TURNS = 9
 TURN_S = 0.15
-"""Long enough that waking the second core for it does not count."""
-
+"""Length of a turn: long enough that waking the second core does not count."""
 
 RATIO_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
 SPANS = [(level, SLOTS // level) for level in (1, 2, 4)]
@@ -66,7 +64,7 @@ def numpy_forward(scene: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def torch_forward(scene: Any, levels: Any, noise: bool) -> Any:  # noqa: ANN401
-    """Do the same with torch tensors of float32, as signal, or with noise as 8-bit codes."""
+    """Do the same with torch tensors of float32: signals, or with noise 8-bit codes."""
     import torch
 
     planes = torch.zeros((4, *SHAPE))
@@ -88,7 +86,7 @@ def every(one: Callable[[Any], object], windows: Any) -> None:  # noqa: ANN401
 
 
 def on_torch_threads(threads: int, run: Candidate) -> None:
-    """Run with torch's own threads set; setting them costs nothing that shows."""
+    """Run with this many threads in torch; setting them takes no measurable time."""
     import torch
 
     torch.set_num_threads(threads)
@@ -96,7 +94,7 @@ def on_torch_threads(threads: int, run: Candidate) -> None:
 
 
 def candidates(scene: NDArray[np.uint8], cores: int) -> dict[str, Candidate]:
-    """Everything that is measured, by name; each does `BATCH` windows a call."""
+    """Return everything that is measured, by name; each call does `BATCH` windows."""
     copied = np.empty_like(scene)
     found: dict[str, Candidate] = {
         "memory copy": partial(np.copyto, copied, scene),
@@ -123,7 +121,7 @@ def candidates(scene: NDArray[np.uint8], cores: int) -> dict[str, Candidate]:
 
 
 def windows_per_second(runs: dict[str, Candidate]) -> dict[str, float]:
-    """Measure all in turns, so that whatever else the machine does falls on each alike."""
+    """Measure all in turns, so that other load of the machine falls on all of them alike."""
     repeats = {}
     for name, run in runs.items():
         run()  # compiles, and touches the memory
@@ -157,13 +155,13 @@ def rows(rates: dict[str, float]) -> list[Row]:
         ("scamp5 2", "scamp5 1"),
     ]
     return [
-        Row.of(_told(ours), rates[ours], "windows/s", _told(peer), rates[peer])
+        Row.of(_label(ours), rates[ours], "windows/s", _label(peer), rates[peer])
         for ours, peer in comparisons
         if ours in rates and peer in rates
     ]
 
 
-def _told(name: str) -> str:
+def _label(name: str) -> str:
     """``ideal 2`` as ``ideal, 2 threads``."""
     what, _, threads = name.rpartition(" ")
     if not threads.isdigit():
@@ -178,4 +176,4 @@ def measure() -> list[Row]:
 
 
 if __name__ == "__main__":
-    report.main("Windows a second of the emulator.", measure)
+    report.main("Windows per second of the emulator.", measure)

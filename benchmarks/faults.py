@@ -1,12 +1,12 @@
 """What a bad line costs, and how soon a board is back: ``python -m benchmarks.faults [--json]``.
 
-A virtual board in a process of its own, on a pseudo-terminal, as in `benchmarks.wire`. Figures:
+A virtual board runs in a process of its own, on a pseudo-terminal, as in `benchmarks.wire`:
 
-* goodput at a bit error rate of 1e-5 in both directions against that of the clean line, at 921600
-  baud and without pacing, both of the same run;
-* time from the moment at which the board can be reached again to the first whole window that was
-  exposed after it, for a pulled cable, a board that stopped in mid-frame and one that was reset, at
-  921600 baud: the median and the longest of `TRIALS`, against the limit of 2 s.
+* goodput at a bit error rate of 1e-5 in both directions, against that of the clean line in the same
+  run, at 921600 baud and without pacing;
+* time from the moment at which the board can be reached again to the arrival of the first whole
+  window exposed after it, at 921600 baud, after a pulled cable, after the board had stopped in
+  mid-frame, and after a reset: the median and the longest of `TRIALS`, against the limit of 2 s.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PACED_WINDOWS = 8
 UNPACED_WINDOWS = 60
 ROUNDS = 5
 WARM_UP_WINDOWS = {BAUD: 1, 0: 30}
-"""Taken before, so that the host has seen what length of frames the line is good for."""
+"""Taken before, so that the host has found the length of frames that suits the line."""
 
 SMALL_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
-"""Its windows take 0.09 s at 921600 baud, so that they do not hide the recovery."""
+"""Its windows take 0.09 s at 921600 baud, which is short beside the recovery."""
 
 TRIALS = 12
-LONGEST_OUTAGE_S = 3.0
+MAX_OUTAGE_S = 3.0
 RECOVERY_LIMIT_S = 2.0
 KINDS: dict[Event, str] = {
     "disconnect": "pulled cable",
@@ -52,13 +52,13 @@ KINDS: dict[Event, str] = {
 
 
 def goodput_rows() -> Iterator[Row]:
-    """Goodput with bit errors, against the clean line's."""
+    """Measure goodput with bit errors, against the clean line's."""
     yield _goodput_row("goodput at 1e-5, 921600 baud", BAUD, PACED_WINDOWS, 1)
     yield _goodput_row("goodput at 1e-5, not paced", 0, UNPACED_WINDOWS, ROUNDS)
 
 
 def _goodput_row(name: str, baud: int, windows: int, rounds: int) -> Row:
-    """Median rates of the two lines, taken in turns: a busy machine is so to both."""
+    """Compare median rates of the two lines, measured in turns so that other load hits both."""
     rates: dict[Faults, list[float]] = {Faults(): [], BAD_LINE: []}
     for _ in range(rounds):
         for faults, measured in rates.items():
@@ -71,17 +71,17 @@ def _goodput_row(name: str, baud: int, windows: int, rounds: int) -> Row:
 
 
 def _serve(link: Path, pipe: Connection) -> None:
-    """Serve a board to which happens what comes through the pipe; say when it did."""
+    """Serve a board with the faults that come through the pipe; answer when each has happened."""
     board = canned_board(BAUD, SMALL_MAP.shape)
 
-    def told(text: str) -> None:
+    def answer(text: str) -> None:
         pipe.send(time.monotonic())
 
     def obey() -> None:
         while True:
             server.inject(*pipe.recv())
 
-    with PtyServer(board, baud=BAUD, link=link, on_fault=told) as server:
+    with PtyServer(board, baud=BAUD, link=link, on_fault=answer) as server:
         threading.Thread(target=obey, daemon=True).start()
         pipe.send(None)
         with stop_on_signals(server):
@@ -89,7 +89,7 @@ def _serve(link: Path, pipe: Connection) -> None:
 
 
 @contextmanager
-def _suffering_board() -> Iterator[tuple[Board, Connection]]:
+def _board_with_faults() -> Iterator[tuple[Board, Connection]]:
     ours, theirs = SPAWN.Pipe()
     with TemporaryDirectory() as folder:
         link = Path(folder) / "board"
@@ -107,7 +107,7 @@ def _suffering_board() -> Iterator[tuple[Board, Connection]]:
 def _recovery_s(
     windows: Iterator[Window], pipe: Connection, event: Event, outage_s: float
 ) -> float:
-    """Time from the end of an outage to the first whole window exposed after it."""
+    """Return the time from the end of an outage to the first whole window exposed after it."""
     next(windows)
     pipe.send((event, outage_s))
     reachable_s: float = pipe.recv() + outage_s
@@ -118,14 +118,14 @@ def _recovery_s(
 
 
 def recovery_rows() -> Iterator[Row]:
-    """How long it takes until windows come again."""
-    with _suffering_board() as (board, pipe):
+    """Measure how long it takes until windows come again."""
+    with _board_with_faults() as (board, pipe):
         board.upload(SMALL_MAP)
         for event, name in KINDS.items():
             times_s = []
             with closing(board.stream()) as windows:
                 for trial in range(TRIALS):
-                    outage_s = 0.0 if event == "reset" else LONGEST_OUTAGE_S * (trial + 1) / TRIALS
+                    outage_s = 0.0 if event == "reset" else MAX_OUTAGE_S * (trial + 1) / TRIALS
                     times_s.append(_recovery_s(windows, pipe, event, outage_s))
             for what, value in (("median", statistics.median(times_s)), ("longest", max(times_s))):
                 row = f"back after a {name}, {what} of {TRIALS}"
@@ -139,4 +139,4 @@ def measure() -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    report.main("A bad line: its goodput, and the way back.", measure)
+    report.main("Goodput and recovery on a bad line.", measure)

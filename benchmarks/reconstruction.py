@@ -1,14 +1,13 @@
-"""The networks against PyTorch, real time and 8 bits: ``python -m benchmarks.reconstruction``.
+"""The networks against PyTorch, real time and float32: ``python -m benchmarks.reconstruction``.
 
-One window of 16x256x256 at a time, from reads in memory to video in memory, through the very class
-that the preview uses. Of both profiles: the default bundle and its float32 form for edge; for paper
-a shipped one, or, where there is none, random weights, which take as long. The peers:
+One window of 16x256x256 at a time, from reads in memory to video in memory, through the same class
+as in the preview. Both profiles are measured: edge as the default bundle and as its float32 form,
+paper as a shipped bundle or, where there is none, with random weights, which take as long. Peers:
 
 * *torch eager*: the same network in PyTorch, float32, on as many threads;
-* *real time*: a window of 16 slots at 240 slots a second lasts 66.7 ms;
-* *float32*: the default bundle before it was brought to 8 bits (`focalloop.models.export.int8`), in
-  time and in
-  PSNR on the demo clip.
+* *real time*: a window of 16 slots at 240 slots per second lasts 66.7 ms;
+* *float32*: the default bundle before its quantisation to 8 bits (`focalloop.models.export.int8`),
+  in time and in PSNR on the demo clip.
 
 All candidates take turns in one run, and each time is the median of its turns.
 """
@@ -57,13 +56,13 @@ class Subject:
     Attributes
     ----------
     name : str
-        Begins the names of its rows.
+        With which the names of its rows begin.
     graph : bytes
-        ONNX.
+        The network in ONNX.
     ratio_map : RatioMap
-        Of `SHAPE`.
+        Its map, of size `SHAPE`.
     network : Network or None
-        The same in PyTorch, if there is any.
+        The same network in PyTorch, if torch is installed.
     """
 
     name: str
@@ -73,12 +72,12 @@ class Subject:
 
     @classmethod
     def shipped(cls, name: str) -> Subject:
-        """Load a bundle, and build its network again; its weights do not matter in PyTorch."""
+        """Load a bundle and build its network again, whose weights do not matter for the time."""
         bundle = Bundle.load(name)
         return cls(name, bundle.network, bundle.ratio_map.tiled_to(*SHAPE), _rebuilt(bundle))
 
     def candidate(self, engine: str, threads: int) -> Candidate | None:
-        """Return one reconstruction by ``"onnx"`` or ``"torch"``; None where there is no such."""
+        """Return one reconstruction by ``"onnx"`` or ``"torch"``; None if it is not available."""
         reads = np.random.default_rng(0).random((8, *SHAPE), np.float32)
         if engine == "onnx":
             reconstruct = OnnxReconstructor(self.graph, threads=threads)
@@ -121,7 +120,7 @@ def _eager(
 
 
 def paper() -> Subject | None:
-    """Return a shipped network of the paper profile, else one with random weights."""
+    """Return a shipped network of the paper profile, or one with random weights."""
     shipped = [name for name in list_bundles() if name.startswith("paper-")]
     if shipped:
         return Subject.shipped(shipped[0])
@@ -138,7 +137,7 @@ def paper() -> Subject | None:
 
 
 def psnr_row(narrow: Subject, wide: Subject) -> Row:
-    """Set the 8-bit form's PSNR on the demo clip beside that of what it was made from."""
+    """Compare the PSNR of the 8-bit form on the demo clip with that of the float32 form."""
     from focalloop.models.export import int8
 
     windows = load_clips(Path(str(files("focalloop.host"))) / "clips" / "box.mp4").clips
@@ -153,7 +152,7 @@ def measure(runs: dict[Any, Candidate | None]) -> dict[Any, float]:
     times: dict[Any, list[float]] = {key: [] for key in present}
     for _ in range(TURNS):
         for key, run in present.items():
-            run()  # wakes its threads, which may have slept or been another number of them
+            run()  # wakes its threads, which may be asleep or another number of them
             for _ in range(RUNS):
                 started = time.perf_counter()
                 run()
@@ -170,7 +169,7 @@ def _name(subject: Subject, threads: int) -> str:
 
 
 def rows() -> Iterator[Row]:
-    """Set each time of ONNX Runtime beside its peers; the ratio is how much faster it is."""
+    """Compare each time of ONNX Runtime with its peers; the ratio is how much faster it is."""
     if find_spec("torch") is None:
         print("torch is not installed: the rows that need it are left out", file=sys.stderr)
     narrow, wide = Subject.shipped(DEFAULT_BUNDLE), Subject.shipped(FLOAT32)
@@ -199,4 +198,4 @@ def rows() -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    report.main("The networks against PyTorch, real time and 8 bits.", rows)
+    report.main("The networks against PyTorch, real time and float32.", rows)

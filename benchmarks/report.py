@@ -1,4 +1,4 @@
-"""What every benchmark prints: a figure, and its ratio to a peer or limit of the same run."""
+"""What every benchmark prints: figures, and the ratio of each to a peer or a limit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ class Row:
 
     Attributes
     ----------
-    name, value, unit : str or float
+    name : str
         What was measured.
-    peer, peer_value : str or float
-        What it is compared with, in the same unit.
+    value : float
+        Its value, in `unit`.
+    unit : str
+        Empty for a number without one.
+    peer : str
+        What it is compared with.
+    peer_value : float
+        The peer's value, in the same unit.
     ratio : float
-        Of the two; a benchmark of times may turn it round, so that more is faster.
+        `value` over `peer_value`; a benchmark of times may invert it, so that more is faster.
     """
 
     name: str
@@ -31,7 +37,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
-        """Return a row whose ratio is the value over the peer's."""
+        """Return a row whose ratio is `value` over `peer_value`."""
         return cls(name, value, unit, peer, peer_value, value / peer_value)
 
 

@@ -1,20 +1,20 @@
 """The SCAMP-5 machine in integer mode: ``python -m benchmarks.scamp5 [--json]``.
 
-Windows of 16 slots of 256x256 a second: the ratio-map program with its light and its scans, in
-batches of 4. One map samples after every slot (levels 0 to 16, about 100 instruction words, as
-many as the windows by which other simulators of the chip were timed); the other is ``tile-2of16``.
+Windows of 16 slots of 256x256 per second: the ratio-map program with its light and its scans, in
+batches of 4. One map samples after every slot (levels 0 to 16, about 100 instruction words, as in
+the windows with which other simulators of the chip were timed); the other is ``tile-2of16``.
 
 The peers of the same run:
 
-* *copies*: of the registers that the first program uses, each once, for windows; of one register,
-  for instructions;
+* *copies*: for windows, each register of the first program copied once; for instructions, one
+  register copied once;
 * *NumPy*: the reference array, one instruction at a time, in integer mode.
 
-Two simulators in C++ stand beside them that are no part of the run; see `APART`.
+Two simulators in C++, which are not part of the run, are compared as well; see `MEASURED_APART`.
 
-All candidates take turns in one run, and each figure is that of the best single run, because what
-else runs on the machine can only slow them. One thread is timed in seconds of processor time, two
-in seconds of the clock; on a machine that does nothing else these are the same.
+All candidates take turns in one run, and each figure is that of the best single run, because other
+load of the machine can only slow them down. One thread is timed in processor time, two in elapsed
+time; on a machine that does nothing else these are the same.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ SLOTS = 16
 BATCH = 4
 TURNS = 10
 TURN_S = 0.15
-"""Time of a turn, in which a candidate runs again and again."""
-COPIES = 20
-"""Copies in one turn, as one alone is too short to time."""
+"""Length of a turn, in which a candidate runs again and again."""
 
-APART = {"cpa-sim": 513.0, "JSS": 230.0}
-"""Windows a second of other simulators of the chip, by Thomas Debrunner and Jamal Mulla: 16 slots,
-94 instructions, 256x256, one thread, on a machine with two cores of an AMD EPYC. Measured once,
-apart from this benchmark."""
+COPIES = 20
+"""Copies that are timed together, as one alone is too short to time."""
+
+MEASURED_APART = {"cpa-sim": 513.0, "JSS": 230.0}
+"""Windows per second of two other simulators of the chip, by Thomas Debrunner and Jamal Mulla: 16
+slots, 94 instructions, 256x256, one thread, on a machine with two cores of an AMD EPYC. Measured
+once, apart from this benchmark."""
 
 EVERY_SLOT = RatioMap.from_tile([[16, 1], [2, 8]], SHAPE, SLOTS, (0, 1, 2, 4, 8, 16))
 TILE = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
@@ -56,7 +57,7 @@ Candidate = Callable[[], object]
 
 
 def machine_run(exposure: Exposure, scene: NDArray[np.uint8], threads: int) -> Candidate:
-    """Return a run of all windows of `scene` on a machine that holds the masks."""
+    """Return a run of all windows of `scene` on a machine with the masks loaded."""
     machine = Machine(SHAPE, threads=threads)
     for dreg in exposure.masks:
         machine.load(dreg, exposure.mask(dreg))
@@ -83,8 +84,8 @@ def used(exposure: Exposure) -> int:
 
 
 def copies(registers: int) -> Candidate:
-    """Return `COPIES` copies of that many registers of int8."""
-    planes = np.ones((registers, *SHAPE), np.int8)  # zeros would all be one page of memory
+    """Return a run that copies this many registers of int8 `COPIES` times."""
+    planes = np.ones((registers, *SHAPE), np.int8)  # zeros would share one page of memory
     copied = np.ones_like(planes)
 
     def run() -> None:
@@ -95,7 +96,7 @@ def copies(registers: int) -> Candidate:
 
 
 def best_rates(runs: dict[str, tuple[Candidate, float]]) -> dict[str, float]:
-    """Measure all in turns; each counts for what stands beside it."""
+    """Measure all in turns; the number beside a candidate is what one run counts for."""
     for run, _ in runs.values():
         run()  # compiles, and touches the memory
     best = dict.fromkeys(runs, 0.0)
@@ -122,25 +123,27 @@ def measure() -> list[Row]:
         copy_one: (copies(1), COPIES),
     }
     threads = ["1 thread", "2 threads"][: os.cpu_count() or 1]
-    for count, told in enumerate(threads, 1):
-        runs[f"every slot, {told}"] = (machine_run(every_slot, scene, count), BATCH)
-        runs[f"tile-2of16, {told}"] = (machine_run(tile, scene, count), BATCH)
+    for count, label in enumerate(threads, 1):
+        runs[f"every slot, {label}"] = (machine_run(every_slot, scene, count), BATCH)
+        runs[f"tile-2of16, {label}"] = (machine_run(tile, scene, count), BATCH)
     rates = best_rates(runs)
 
     rows = []
-    for told in threads:
-        rate, words = rates[f"every slot, {told}"], every_slot.program.cycles
-        name = f"window of {words} words, {told}"
-        tile_name = f"tile-2of16, {tile.program.cycles} words, {told}"
+    for label in threads:
+        rate, words = rates[f"every slot, {label}"], every_slot.program.cycles
+        name = f"window of {words} words, {label}"
+        tile_name = f"tile-2of16, {tile.program.cycles} words, {label}"
         rows += [
             Row.of(name, rate, "windows/s", "NumPy", rates["NumPy"]),
             Row.of(name, rate, "windows/s", copy_all, rates[copy_all]),
-            Row.of(f"words, {told}", rate * words, "words/s", copy_one, rates[copy_one]),
-            Row.of(tile_name, rates[f"tile-2of16, {told}"], "windows/s", copy_all, rates[copy_all]),
+            Row.of(f"words, {label}", rate * words, "words/s", copy_one, rates[copy_one]),
+            Row.of(
+                tile_name, rates[f"tile-2of16, {label}"], "windows/s", copy_all, rates[copy_all]
+            ),
         ]
     rate = rates["every slot, 1 thread"]
     name = f"window of {every_slot.program.cycles} words, 1 thread"
-    apart = [(f"{peer}, measured apart", value) for peer, value in APART.items()]
+    apart = [(f"{peer}, measured apart", value) for peer, value in MEASURED_APART.items()]
     return rows + [Row.of(name, rate, "windows/s", peer, value) for peer, value in apart]
 
 

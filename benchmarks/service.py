@@ -1,14 +1,14 @@
 """The preview as a user runs it, against real time: ``python -m benchmarks.service [--json]``.
 
-Starts ``focalloop live`` as a process of its own, with the shipped bundle, clip and profile: an
-emulated 256x256 board at 240 slots a second behind a pty. Measured are
+``focalloop live`` runs in a process of its own, with the shipped bundle, clip and profile: an
+emulated 256x256 board at 240 slots per second behind a pty.
 
-* the time from the command to the first reconstructed window, with compiled kernels cached,
-  against the 10 s it may take;
-* windows reconstructed a second with no viewer, with a socket that takes every window, and with
-  the page in headless Chromium where there is one, against real time (15);
-* the time from the end of a window's last slot until it is received, and until the page has drawn
-  it, against the 150 ms that 95 % of them may take.
+* time from the command to the first reconstructed window, with compiled kernels cached, against
+  the limit of 10 s;
+* windows reconstructed per second without a viewer, with a socket that takes every window, and with
+  the page in headless Chromium if it is installed, against real time (15);
+* time from the end of a window's last slot until the socket has received it, and until the page has
+  drawn it, against the 150 ms that 95 % of them may take.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks import report
 from benchmarks.report import Row
 
 SETTLE_S = 6.0
-"""Longer than rates and quantiles look back at a low rate of pictures."""
+"""Longer than rates and quantiles look back, even when few pictures come."""
 
 MEASURE_S = 20.0
 REAL_TIME = 240 / 16
@@ -50,17 +50,11 @@ _CHROMIUM_FLAGS = [
 
 @contextmanager
 def _live() -> Iterator[tuple[str, float]]:
-    """Run ``focalloop live``; give its URL and the time to its first reconstructed window."""
+    """Run ``focalloop live``; yield its URL and the time to its first reconstructed window."""
     started_s = time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "focalloop",
-        "live",
-        "--json",
-    ]
+    command = [sys.executable, "-m", "focalloop", "live", "--json", "--no-open"]
     with subprocess.Popen(
-        [*command, "--no-open", "--http-port", "0"],
+        [*command, "--http-port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -85,7 +79,7 @@ def _speed(url: str) -> dict[str, Any]:
 
 
 def _windows_per_s(url: str, meanwhile: Callable[[float], None]) -> tuple[float, dict[str, Any]]:
-    """Windows reconstructed a second while `meanwhile` runs for the time it is given."""
+    """Windows reconstructed per second while `meanwhile` runs, and the state after it."""
     meanwhile(SETTLE_S)
     before, begun_s = _speed(url), time.perf_counter()
     meanwhile(MEASURE_S)
@@ -96,7 +90,7 @@ def _windows_per_s(url: str, meanwhile: Callable[[float], None]) -> tuple[float,
 
 @contextmanager
 def _socket(url: str) -> Iterator[Callable[[float], None]]:
-    """Take every picture, as a page would, and say so at once."""
+    """Take every picture, as a page does, and report it drawn at once."""
     address = url.replace("http", "ws", 1) + "ws/preview"
     with connect(address, max_size=None, compression=None) as socket:
 
@@ -115,7 +109,7 @@ def _socket(url: str) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def _page(url: str, chromium: str) -> Iterator[Callable[[float], None]]:
-    """Open the page as a user does: a tool that steers the browser would be sent every picture."""
+    """Open the page as a user does: a tool that steers the browser would receive every picture."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [chromium, *_CHROMIUM_FLAGS, f"--user-data-dir={profile}", url]
         quiet = subprocess.DEVNULL
@@ -143,7 +137,7 @@ def measure() -> list[Row]:
         rows.append(Row.of("first reconstructed window", first_s, "s", "limit", START_LIMIT_S))
         rows += _rows_of("no viewer", *_windows_per_s(url, time.sleep))
     chromium = shutil.which("chromium")
-    # Each viewer has a session of its own, so that no latency of another one is counted.
+    # Each viewer has a session of its own, so that it counts only its own latencies.
     with _live() as (url, _), _socket(url) as take:
         rows += _rows_of("socket", *_windows_per_s(url, take))
     if chromium is not None:

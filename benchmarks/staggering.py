@@ -1,23 +1,24 @@
 """What staggered phases save and cost: ``python -m benchmarks.staggering [--json]``.
 
-The map of each shipped bundle, under the phases that `focalloop.firmware_sim.maps.staggering`
-chooses and without any. For each, three figures against the unstaggered map: reads of the busiest
-slot, and the PSNR, mean over the scenes of the open test set, of
+The map of a shipped bundle is measured with the phases that
+`focalloop.firmware_sim.maps.staggering` chooses, and without phases. Three figures are compared:
+the reads of the busiest slot, and the PSNR, mean over the scenes of the open test set, of
 
-* *network-free*: each read spread over the span that it covers, wherever that lies (CRL Eq. 3), and
-  unmeasured pixels filled in from their neighbours, slot by slot;
-* *network*: the bundle's, fed with the mean light of the nominal spans in that reconstruction. It
-  was trained on reads without phases, and this is the nearest that staggered reads come to those.
+* *network-free*: each read is spread over the span that it covers, wherever that lies (CRL Eq. 3),
+  and unmeasured pixels are filled in from their neighbours, slot by slot;
+* *network*: the bundle's network gets the mean light of the nominal spans in that reconstruction.
+  It was trained on reads without phases, and these are as close to them as staggered reads can be.
 
-A staggered pixel's spans reach into the windows before and after. So each clip is cut with a window
-on either side, from the sources that ``focalloop data test-set`` keeps, and the one in the middle
-is scored: the test clip itself, but for `balance_cam03_60fps`, which begins too early in its video.
-A sensor whose windows begin with it is a special case: its reads take in nothing of what lies
-around. So without phases each clip is captured 16 times, windows beginning in every slot in turn,
-and its squared errors are averaged; the phases of staggered pixels do that by themselves.
+The spans of a staggered pixel reach into the windows before and after. So each clip is cut with a
+window on either side, from the sources that ``focalloop data test-set`` keeps, and the middle
+window is scored: the test clip itself, except for `balance_cam03_60fps`, which begins too early in
+its video. Windows that begin exactly with the clip are a special case, as their reads contain no
+light from before or after it. So without phases each clip is captured 16 times, with windows that
+begin in each of the slots, and its squared errors are averaged; staggered pixels average over
+phases by themselves.
 
-The sensor is the emulator with `paper` noise, seed 0, which knows phase 0 alone: a pixel of phase s
-is shown its scene s slots early, and what is rebuilt of it is shown s slots late.
+The sensor is the emulator with `paper` noise, seed 0. It has only phase 0: a pixel of phase s sees
+its scene s slots early, and its reconstruction is shown s slots late.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ BUNDLES = (
 )
 PROFILE = preset("paper")
 SCORED = np.arange(SLOTS, 2 * SLOTS)
-"""Slots of a long clip that are scored: the window in the middle of three."""
+"""Slots of a long clip that are scored: the middle window of three."""
 
 Float32 = NDArray[np.float32]
 
@@ -69,14 +70,14 @@ def long_clips() -> Iterator[NDArray[np.uint8]]:
 
 
 class ShiftedSensor:
-    """The emulator, every pixel beginning its windows late by `shifts` (H, W) slots, below T."""
+    """The emulator with windows that begin `shifts` (H, W) slots late, below T, pixel by pixel."""
 
     def __init__(self, emulator: Emulator, shifts: NDArray[np.int64]) -> None:
         self._emulator = emulator
         self._shifts = shifts
 
     def capture(self, clip: NDArray[np.uint8]) -> Float32:
-        """Read out two windows (2, R, H, W), in which the scored slots of a long clip lie."""
+        """Read out the two windows (2, R, H, W) that contain the scored slots of a long clip."""
         slots = np.arange(2 * SLOTS)[:, None, None]
         early = np.take_along_axis(clip, slots + self._shifts, axis=0)
         readouts = self._emulator.read_out(early.reshape(2, SLOTS, *self._shifts.shape))
@@ -89,7 +90,7 @@ class ShiftedSensor:
 
 
 def nominal_reads(initial: Float32, ratio_map: RatioMap) -> Float32:
-    """Mean light of the nominal spans as reads (R, H, W); without phases, the reads themselves."""
+    """Return the mean light of the nominal spans (R, H, W); without phases, the reads."""
     reads = np.zeros((max(ratio_map.level_set), *ratio_map.shape), np.float32)
     for level in set(ratio_map.level_set) - {0}:
         of_spans = initial.reshape(level, -1, *ratio_map.shape).sum(axis=1) / SLOTS
@@ -98,7 +99,7 @@ def nominal_reads(initial: Float32, ratio_map: RatioMap) -> Float32:
 
 
 def filled(initial: Float32, ratio_map: RatioMap) -> Float32:
-    """Fill unmeasured pixels in, each slot by itself: a still picture of one measurement."""
+    """Fill in unmeasured pixels slot by slot, each as a still picture of one measurement."""
     measured = RatioMap((ratio_map.levels > 0).astype(np.uint8), slots=1, level_set=(0, 1))
     return NetworkFree()(initial[:, None], measured)[:, 0]
 
@@ -106,7 +107,7 @@ def filled(initial: Float32, ratio_map: RatioMap) -> Float32:
 def staggered_errors(
     clip: NDArray[np.uint8], emulator: Emulator, network: OnnxReconstructor
 ) -> tuple[float, float]:
-    """Mean squared errors of a clip under staggered phases: network-free, and of the network."""
+    """Return the mean squared errors of a clip with phases: network-free, and of the network."""
     ratio_map = emulator.ratio_map
     sensor = ShiftedSensor(emulator, stagger(ratio_map).astype(np.int64))
     initial = sensor.scored(initial_reconstruction(sensor.capture(clip), ratio_map.levels, SLOTS))
@@ -117,7 +118,7 @@ def staggered_errors(
 def unstaggered_errors(
     clip: NDArray[np.uint8], emulator: Emulator, network: OnnxReconstructor
 ) -> tuple[float, float]:
-    """Mean squared errors without phases, averaged over the slots that windows may begin in."""
+    """Return mean squared errors without phases, averaged over the slots where windows begin."""
     ratio_map = emulator.ratio_map
     free, restored = [], []
     for begin in range(SLOTS):

@@ -1,11 +1,11 @@
 """The serial bridge against the line it runs on: ``python -m benchmarks.wire [--json]``.
 
-A virtual board in a process of its own, on a pseudo-terminal; its readouts are canned, so that
-what is measured is the protocol at both ends and not the emulated sensor. Three figures:
+A virtual board runs in a process of its own, on a pseudo-terminal. Its readouts are canned, so that
+the protocol at both ends is measured and not the emulated sensor:
 
-* goodput of a stream at 921600 baud, against the line rate of baud/10 bytes a second;
-* upload time of a 256x256 map that repeats no tile there, against its bytes at the line rate;
-* readout bytes a second without pacing, against bare bytes through a pty in the same run.
+* goodput of a stream at 921600 baud, against the line rate of baud/10 bytes per second;
+* time to upload a 256x256 map without a tile there, against that of its bytes at the line rate;
+* bytes of readouts per second without pacing, against bare bytes through a pty in the same run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
 from focalloop.host.board.client import Board
 
 BAUD = 921600
-LINE_RATE = BAUD / 10
+LINE_BYTES_PER_S = BAUD / 10
 SHAPE = (256, 256)
 TILE_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
 
@@ -63,7 +63,7 @@ class _BlankScene:
 
 
 class _CannedReader:
-    """Gives the same random codes for every window."""
+    """Reads out the same random codes for every window."""
 
     def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
         count = ReadPlan.of(ratio_map).count
@@ -74,7 +74,7 @@ class _CannedReader:
 
 
 def canned_board(baud: int, shape: tuple[int, int] = SHAPE) -> VirtualBoard:
-    """Make a board with canned readouts for a line of this rate."""
+    """Make a board with canned readouts for a line of `baud` bit/s; 0 for one without pacing."""
     payload = DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD
     settings = BoardSettings(profile=preset("scamp5"), max_payload=payload)
     return VirtualBoard(_BlankScene(shape), settings, make_reader=_CannedReader)
@@ -102,7 +102,7 @@ def served_board(baud: int, faults: Faults = NO_FAULTS) -> Iterator[Board]:
 
 
 def stream_rate(board: Board, windows: int) -> float:
-    """Readout bytes a second, from the end of the first window to the end of the last."""
+    """Return bytes of readouts per second, from the end of the first window to the last one's."""
     stream = board.stream()
     size = next(stream).codes.nbytes
     started_s = time.perf_counter()
@@ -114,21 +114,23 @@ def stream_rate(board: Board, windows: int) -> float:
 
 
 def paced_rows() -> Iterator[Row]:
-    """Goodput and upload time on a line of 921600 baud."""
+    """Measure goodput and upload time on a line of 921600 baud."""
     ratio_map = RatioMap.random(SHAPE)
     with served_board(BAUD) as board:
         started_s = time.perf_counter()
         board.upload(ratio_map)
         seconds = time.perf_counter() - started_s
-        least_s = len(ratio_map.pack()) / LINE_RATE
-        yield Row.of("upload, 256x256 map without a tile", seconds, "s", "line rate", least_s)
+        at_line_rate_s = len(ratio_map.pack()) / LINE_BYTES_PER_S
+        yield Row.of(
+            "upload, 256x256 map without a tile", seconds, "s", "line rate", at_line_rate_s
+        )
         board.upload(TILE_MAP)
         rate = stream_rate(board, PACED_WINDOWS)
-        yield Row.of("goodput at 921600 baud", rate, "B/s", "line rate", LINE_RATE)
+        yield Row.of("goodput at 921600 baud", rate, "B/s", "line rate", LINE_BYTES_PER_S)
 
 
 def unpaced_rows() -> Iterator[Row]:
-    """Throughput of a pty as fast as it goes."""
+    """Measure goodput on a pty without pacing."""
     raw = _raw_pty_rate()
     with served_board(0) as board:
         board.upload(TILE_MAP)
@@ -143,7 +145,7 @@ def _write_raw(line: int, count: int) -> None:
 
 
 def _raw_pty_rate() -> float:
-    """Bytes a second through a pty between two processes that do nothing else."""
+    """Bytes per second through a pty between two processes that do nothing else."""
     line, device = os.openpty()
     tty.setraw(device)
     child = os.fork()
@@ -161,7 +163,7 @@ def _raw_pty_rate() -> float:
 
 
 def measure() -> Iterator[Row]:
-    """Measure the line without and with pacing."""
+    """Measure the line without pacing, then with it."""
     yield from unpaced_rows()
     yield from paced_rows()
 
