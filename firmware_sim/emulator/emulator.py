@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.emulator import kernels
 from focalloop.firmware_sim.emulator.random_keys import Purpose, stream_keys
@@ -95,13 +95,13 @@ class Emulator:
     def __repr__(self) -> str:
         return f"<Emulator {self.ratio_map.summary}; profile {self.profile.name!r}>"
 
-    def capture(self, scene: NDArray[Any], number: int = 0) -> Window:
+    def capture(self, scene: ArrayLike, number: int = 0) -> Window:
         """Expose one window to a scene; what a board with this map and noise would send.
 
         Parameters
         ----------
-        scene : ndarray of uint8 or float32, shape (T, H, W)
-            Radiance in every slot: uint8 with 255 white, or float32 with 1.0 white.
+        scene : array_like of uint8 or float, shape (T, H, W)
+            Radiance in every slot: uint8 with 255 white, or float with 1.0 white.
         number : int
             Number of the window, 0..2**64 - 1, which picks its noise.
 
@@ -112,6 +112,8 @@ class Emulator:
             window is out of range.
         """
         scene = np.asarray(scene)
+        if scene.dtype == np.float64:
+            scene = scene.astype(np.float32)
         if scene.ndim != 3:
             raise EmulatorError(
                 f"one window sees a scene of the shape (slots, height, width), not {scene.shape}"

@@ -28,9 +28,10 @@ class Running:
         What it has written to standard error.
     """
 
-    def __init__(self, *words):
+    def __init__(self, *words, command=FOCALLOOP, cwd=None):
         self.process = subprocess.Popen(
-            [*FOCALLOOP, *words, "--json"],
+            [*command, *words, "--json"],
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
