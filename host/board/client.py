@@ -38,9 +38,7 @@ from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
 from focalloop.host.link.connection import State
-
-DEFAULT_BAUD = 921600
-"""Line rate in bit/s of devices that have one."""
+from focalloop.host.link.port import DEFAULT_BAUD
 
 _log = logging.getLogger("focalloop.board")
 _LOG_LEVELS = {

@@ -1,11 +1,16 @@
-"""What the words of a command line stand for: maps by name or by file."""
+"""What the words on a command line stand for: maps by name or file, array sizes, boards."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import typer
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
+from focalloop.host.board.client import Board
+from focalloop.host.cli.output import print_notice
 from focalloop.host.reconstruction.bundle import Bundle, list_bundles
 
 
@@ -17,7 +22,7 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
     spec : str
         A name in `NAMED_TILES`, the path of a ``.npz`` or ``.png`` map, or a bundle by its shipped
         name or the path of its folder or ``.zip``.
-    shape : tuple of int or None, optional
+    shape : tuple of int, optional
         Array size ``(H, W)`` to fit it to; by default a file's own, `DEFAULT_SHAPE` for a tile.
 
     Raises
@@ -35,3 +40,25 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
         f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
         f"({', '.join(NAMED_TILES)})"
     )
+
+
+def array_shape(size: str) -> tuple[int, int]:
+    """Return the array size ``(H, W)`` that ``WIDTHxHEIGHT`` stands for.
+
+    Raises
+    ------
+    typer.BadParameter
+        `size` is written otherwise.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size)
+    if match is None:
+        raise typer.BadParameter(
+            f"{size!r} is not an array size: write WIDTHxHEIGHT, such as 256x256",
+            param_hint="--size",
+        )
+    return int(match[2]), int(match[1])
+
+
+def open_board(url: str, baud: int) -> Board:
+    """Open the board at a device name or URL; what happens on its line is printed as notices."""
+    return Board.open(url, baud=baud, on_event=print_notice)

@@ -1,6 +1,6 @@
 """The emulated board as a process of its own, behind a real serial device.
 
-The host then reaches it as it reaches any board, and neither can use the other's time or crash
+The host then reaches it as it reaches any board, and neither can take the other's time or crash
 with it. The process ends with its parent, however that ends: it watches its standard input, a
 pipe that only the parent holds open.
 """
@@ -20,13 +20,13 @@ from typing import Any
 from focalloop.firmware_sim.errors import FocalloopError
 
 START_TIMEOUT_S = 60.0
-"""The very first start compiles the emulator's kernels."""
+"""Long enough for the very first start, which compiles the emulator's kernels."""
 
 _STOP_TIMEOUT_S = 3.0
 
 
 class EmulatorProcessError(FocalloopError):
-    """The emulator did not start, or ended before its time."""
+    """The emulator did not start, or ended too early."""
 
 
 class EmulatorProcess:
@@ -43,7 +43,7 @@ class EmulatorProcess:
     def __init__(self, *options: str) -> None:
         self._options = options
         self._process: subprocess.Popen[str] | None = None
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._stderr_lines: deque[str] = deque(maxlen=20)
         self._lock = threading.Lock()
 
     def start(self) -> str:
@@ -52,32 +52,34 @@ class EmulatorProcess:
         Raises
         ------
         EmulatorProcessError
-            The process ended, or was not ready in time; the text has its own words.
+            The process ended, or was not ready in time; the text says what it printed.
         """
         with self._lock:
             self._process = process = self._spawn()
-        self._complaints.clear()
+        self._stderr_lines.clear()
         listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         listener.start()
-        impatience = threading.Timer(START_TIMEOUT_S, process.kill)
-        impatience.start()
+        deadline = threading.Timer(START_TIMEOUT_S, process.kill)
+        deadline.start()
         started_s = time.monotonic()
         try:
             document = _first_document(process)
         finally:
-            impatience.cancel()
+            deadline.cancel()
         if document is not None:
             return str(document["url"])
         if time.monotonic() - started_s >= START_TIMEOUT_S:
             raise EmulatorProcessError(f"the emulator was not ready in {START_TIMEOUT_S:.0f} s")
         process.wait()
         listener.join(_STOP_TIMEOUT_S)
-        told = [line for line in self._complaints if line.startswith("error: ")]
-        words = told[-1].removeprefix("error: ") if told else " ".join(self._complaints)
-        raise EmulatorProcessError(f"the emulated board did not start: {words or 'no word why'}")
+        errors = [line for line in self._stderr_lines if line.startswith("error: ")]
+        reason = errors[-1].removeprefix("error: ") if errors else " ".join(self._stderr_lines)
+        raise EmulatorProcessError(
+            f"the emulated board did not start: {reason or 'it printed nothing'}"
+        )
 
     def stop(self) -> None:
-        """Ask the process to end, and end it if it does not; harmless where none runs."""
+        """Ask the process to end, and kill it if it does not; harmless where none runs."""
         with self._lock:
             process, self._process = self._process, None
         if process is None:
@@ -104,18 +106,18 @@ class EmulatorProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, which stops this one in order
+            start_new_session=True,  # Ctrl-C is for the parent, which then stops this process
         )
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         with process.stderr:
             for line in process.stderr:
-                self._complaints.append(line.strip())
+                self._stderr_lines.append(line.strip())
 
 
 def _first_document(process: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """Read the JSON document that a process prints and goes on; None if it ends before that."""
+    """Read the JSON document that a running process prints; None if it ends before that."""
     assert process.stdout is not None
     text = ""
     for line in process.stdout:
@@ -136,7 +138,7 @@ def _end_with_parent() -> None:
 
 
 def _main() -> None:
-    from focalloop.host.cli import main
+    from focalloop.host.cli.main import main
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     main()

@@ -1,6 +1,7 @@
 """Maps that this user uploaded, so that a later command can read what a board captures under them.
 
-A board says only the hash of the map it runs. Files in the user's cache folder, named by hash.
+A board reports only the hash of its map. The maps are files in the user's cache folder, named by
+hash.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from focalloop.firmware_sim.wire import HelloAnswer
 
 
 def remember(ratio_map: RatioMap) -> None:
-    """Keep a map; without a cache folder to write to, it is just not kept."""
+    """Keep a map; where the cache folder cannot be written, it is not kept."""
     path = _path(ratio_map.hash())
     with suppress(OSError, RatioMapError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +24,7 @@ def remember(ratio_map: RatioMap) -> None:
 
 
 def recall(map_hash: bytes, board: HelloAnswer) -> RatioMap | None:
-    """Return the map of this hash: one that was kept, or a named tile at the board's size."""
+    """Return the map with this hash: one that was kept, or a named tile at the board's size."""
     with suppress(OSError, RatioMapError):
         kept = RatioMap.load(_path(map_hash))
         if kept.hash() == map_hash:

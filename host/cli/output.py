@@ -1,33 +1,48 @@
-"""What every command shares: where it prints, how it shows progress, and its ``--json`` option."""
+"""What every command prints with: results and JSON, notices and errors, and the progress bar."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 console = Console(stderr=True)
-"""Notices, tables' captions, progress and errors: standard error."""
+"""Notices, progress and errors: standard error."""
 
 stdout = Console()
-"""Results for people: standard output."""
-
-JsonFlag = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
-]
+"""Tables and drawings for people: standard output."""
 
 
-def emit_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
+def print_result(text: str) -> None:
+    """Print a result for people on standard output; each of its lines stays one line."""
+    _print(stdout, text)
+
+
+def print_notice(text: str) -> None:
+    """Print on standard error what happens beside the result."""
+    _print(console, text)
+
+
+def print_warning(text: str) -> None:
+    """Print a warning on standard error."""
+    _print(console, text, "[yellow]warning:[/] ")
+
+
+def print_error(text: str) -> None:
+    """Print what failed on standard error."""
+    _print(console, text, "[bold red]error:[/] ")
+
+
+def _print(console: Console, text: str, markup: str = "") -> None:
+    console.print(markup + escape(text), highlight=False, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one JSON document on standard output.
 
     Parameters
@@ -36,17 +51,37 @@ def emit_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
         Any value the standard JSON encoder takes; NaN and infinities are refused, since they are
         not JSON.
     """
-    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    # Not `stdout`, which would colour and wrap it on a terminal.
+    print(json.dumps(document, indent=2, allow_nan=False), flush=True)
 
 
-def progress_bar() -> Progress:
-    """Return a progress bar on standard error that is silent where that is no terminal."""
+def progress_bar(*, percent: bool = False, transient: bool = False) -> Progress:
+    """Return a progress bar on standard error, silent where that is not a terminal.
+
+    Parameters
+    ----------
+    percent : bool, optional
+        Show the share that is done instead of the counts.
+    transient : bool, optional
+        Remove the bar when it ends.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn() if percent else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
+        transient=transient,
     )

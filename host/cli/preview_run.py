@@ -1,4 +1,4 @@
-"""Running a live session with its page: what `live` and `serve` share."""
+"""A live session with its page, from start to Ctrl-C: what `live` and `serve` share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-from focalloop.host.cli.output import console, emit_json
+from focalloop.host.cli.output import print_json, print_notice, progress_bar
 from focalloop.host.live.state import LiveState, Phase
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
 
@@ -26,20 +24,20 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class PageSettings:
-    """Where the page is served, and what the terminal shows.
+    """Where the page is served, and how that is announced.
 
     Attributes
     ----------
     host : str
         Address to bind to.
     port : int or None
-        0 for any free one; None for the default one or the next free.
+        0 for any free one; None for the default one or the next free one.
     token : str or None
-        Bearer token, if one is asked for.
+        Bearer token, if one is required.
     open : bool
         Open a browser.
     json : bool
-        Print one JSON document once the first window has been rebuilt.
+        Print one JSON document once the first window has been reconstructed.
     """
 
     host: str = "127.0.0.1"
@@ -57,7 +55,7 @@ def has_display() -> bool:
 
 
 def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> None:
-    """Serve a live session until Ctrl-C; the page is up before the session has anything to show.
+    """Serve a live session until Ctrl-C; the page answers before the session has a picture.
 
     Raises
     ------
@@ -74,7 +72,7 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
         url = address_of(sock) + (f"?token={quote(page.token)}" if page.token else "")
         app = create_app(session, token=page.token, host_names=host_names(page.host))
         service = Service(app, sock)
-        console.print(f"Page   {url}", highlight=False, soft_wrap=True)
+        print_notice(f"Page   {url}")
         watcher = threading.Thread(target=_watch, args=(session, service.stop, url, page))
         watcher.start()
         if page.open:
@@ -88,15 +86,8 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
 def _watch(
     session: LiveSession, stop_service: Callable[[], None], url: str, page: PageSettings
 ) -> None:
-    """Show how far the start is, then tell what runs; stop the service if the session ends."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
+    """Show how far the start has come, then what runs; stop the service if the session ends."""
+    with progress_bar(percent=True, transient=True) as progress:
         task = progress.add_task("starting", total=None)
         while (state := session.state()).speed.first_picture_s is None:
             if state.phase is Phase.STOPPED:
@@ -109,27 +100,25 @@ def _watch(
                 completed=state.progress or 0.0,
             )
             time.sleep(_POLL_S)
-    _tell(state, url, page)
+    _announce(state, url, page)
     while session.state().phase is not Phase.STOPPED:
         time.sleep(_POLL_S)
     stop_service()
 
 
-def _tell(state: LiveState, url: str, page: PageSettings) -> None:
+def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     board, ratio_map = state.board, state.map
     assert board is not None
     assert ratio_map is not None
     first_s = state.speed.first_picture_s
-    console.print(
+    print_notice(
         f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
-        f"Map    {ratio_map.mean_level:.2f} measurements a pixel, "
-        f"{100 * (1 - ratio_map.ratio):.1f} % saved against a full readout\n"
-        f"First picture after {first_s:.1f} s, rebuilt by {state.bundle}. Ctrl-C ends everything.",
-        highlight=False,
-        soft_wrap=True,
+        f"Map    {ratio_map.mean_level:.2f} measurements per pixel, "
+        f"{100 * (1 - ratio_map.ratio):.1f} % fewer than a full readout\n"
+        f"First picture after {first_s:.1f} s, reconstructed by {state.bundle}. Ctrl-C stops all."
     )
     if page.json:
-        emit_json(
+        print_json(
             {
                 "url": url,
                 "board": {"url": board.url, "name": board.name, "serial": board.serial},

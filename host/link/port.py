@@ -16,6 +16,9 @@ from types import ModuleType
 
 from focalloop.host.errors import PortError
 
+DEFAULT_BAUD = 921600
+"""Line rate in bit/s of devices that have one."""
+
 READ_WAIT_S = 0.05
 """Longest time that a read waits for a byte: how soon a reader notices that it should stop."""
 

@@ -1,1 +1,33 @@
-"""The commands of the package models."""
+"""The commands of this package: an entry point of the group ``focalloop.commands``.
+
+The table holds names and lines of help by panel of the help, as in `focalloop.host.cli.commands`.
+Commands that need the ``train`` extra import it when they run, so that help works without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_DATA = {
+    "build": ("Make training windows from pictures and videos.", f"{__name__}.data_build:build"),
+    "nfs": ("Make training windows from the Need for Speed data set.", f"{__name__}.data_nfs:nfs"),
+    "test-set": (
+        "Rebuild the test set from the packages that contain its videos.",
+        f"{__name__}.data_test_set:rebuild",
+    ),
+    "demo-clip": (
+        "Cut the clip that `focalloop live` shows.",
+        f"{__name__}.data_demo_clip:demo_clip",
+    ),
+}
+
+COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
+    "Training": {
+        "train": (
+            "Train a network for a ratio map, or learn the map first.",
+            f"{__name__}.train:train",
+        ),
+        "export": ("Turn a trained network into a bundle.", f"{__name__}.export:export"),
+        "data": ("Make the test set, the demo clip and training data.", _DATA),
+    }
+}

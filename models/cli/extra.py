@@ -1,17 +1,10 @@
-"""What the commands that need the ``train`` extra share."""
+"""Whether the ``train`` extra is installed."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
-
-import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
-
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
-]
 
 PACKAGES = ("torch", "safetensors", "onnxscript", "matplotlib")
 
@@ -20,7 +13,7 @@ class MissingExtraError(FocalloopError):
     """PyTorch or one of its companions is not installed."""
 
 
-def need_extra() -> None:
+def require_extra() -> None:
     """Check that the extra is installed, without loading it.
 
     Raises

@@ -5,18 +5,18 @@ PyTorch is only imported inside the command, so that its help works in a base in
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.models.cli.extra import JsonOption, need_extra
+from focalloop.host.cli.options import JsonOption, map_option, output_option
+from focalloop.host.cli.output import console, print_json, print_result
+from focalloop.models.cli.extra import require_extra
 from focalloop.models.order import (
     DEFAULT_MAP,
     LARGEST_BUDGET,
@@ -31,46 +31,18 @@ from focalloop.models.order import (
 QUICK_RUN = ".run"
 """Ending of the folder beside the bundle in which a quick training works."""
 
-
-class Credit(StrEnum):
-    """What a cell of the map is paid for, as in `focalloop.models.map_learning.policy`."""
-
-    tile = "tile"
-    neighbourhood = "neighbourhood"
-    own_pixel = "own-pixel"
-
-
-class Profile(StrEnum):
-    """Size of the network."""
-
-    edge = "edge"
-    paper = "paper"
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 WHAT, DATA, LENGTH, HOW = "What to train", "On what", "How long", "How"
 
 
 def train(
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="Folder of this training; with --quick, the bundle to write."
-        ),
+        Path, output_option("Folder of this training; with --quick, the bundle to write.", "DIR")
     ],
     map_: Annotated[
         str | None,
-        typer.Option(
-            "--map",
-            help=f"Train a network for a map file, for one of {', '.join(NAMED_TILES)}, or for "
-            f"{RANDOM_TILES}: a universal network.",
+        map_option(
+            f"Train a network for a map file, for one of {', '.join(NAMED_TILES)}, or for "
+            f"{RANDOM_TILES}, which makes a universal network.",
             show_default=DEFAULT_MAP,
             rich_help_panel=WHAT,
         ),
@@ -87,7 +59,8 @@ def train(
         typer.Option(
             "--price",
             "--lambda",
-            help="Learn a map at this fixed price of a measurement; several for a sweep.",
+            help="Learn a map at this fixed price per measurement; may be given several times, for "
+            "a sweep.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -95,14 +68,15 @@ def train(
         bool,
         typer.Option(
             "--quick",
-            help=f"Map and network for your own footage in {QUICK_MINUTES:g} minutes beside "
-            "preparation, as a bundle.",
+            help="Learn a map and its network for your own footage, as a bundle, in "
+            f"{QUICK_MINUTES:g} minutes and the time to prepare.",
             rich_help_panel=WHAT,
         ),
     ] = False,
     profile: Annotated[
-        Profile, typer.Option(help="Size of the network.", rich_help_panel=WHAT)
-    ] = Profile.edge,
+        Literal["edge", "paper"],
+        typer.Option(help="Size of the network.", rich_help_panel=WHAT),
+    ] = "edge",
     aperture: Annotated[
         bool,
         typer.Option(
@@ -111,35 +85,42 @@ def train(
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="What `focalloop data build` wrote.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="FILE", help="Train on what `focalloop data build` wrote.", rich_help_panel=DATA
+        ),
     ] = None,
     footage: Annotated[
         Path | None,
         typer.Option(
-            help="Instead: your own videos and pictures, a file or a folder.", rich_help_panel=DATA
+            help="Train on your own videos and pictures, a file or a folder.", rich_help_panel=DATA
         ),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            min=0.01, help="Stop, annealed, after this long in all.", rich_help_panel=LENGTH
+            min=0.01, help="Minutes to train in all, annealing included.", rich_help_panel=LENGTH
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop, annealed, after this many.", rich_help_panel=LENGTH),
+        typer.Option(
+            min=1, help="Steps to train in all, annealing included.", rich_help_panel=LENGTH
+        ),
     ] = None,
     map_share: Annotated[
         float,
         typer.Option(
-            help="Part of it for the map, where one is learned with its network.",
+            help="Share of that for the map, where one is learned with its network.",
             show_default="a third",
             rich_help_panel=LENGTH,
         ),
     ] = MAP_SHARE,
     credit: Annotated[
-        Credit, typer.Option(help="What a cell of the map is paid for.", rich_help_panel=HOW)
-    ] = Credit.tile,
+        Literal["tile", "neighbourhood", "own-pixel"],
+        typer.Option(
+            help="Whose error decides the reward of a cell of the map.", rich_help_panel=HOW
+        ),
+    ] = "tile",
     period: Annotated[
         list[int] | None,
         typer.Option(
@@ -154,7 +135,7 @@ def train(
         bool,
         typer.Option(
             "--search/--no-search",
-            help="Let the policy begin at tiles that a search found, for a budget.",
+            help="For a budget, search for tiles that the policy starts from.",
             rich_help_panel=HOW,
         ),
     ] = True,
@@ -166,40 +147,46 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Windows a step.", rich_help_panel=HOW)] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Windows per step.", rich_help_panel=HOW)] = 16,
     crop: Annotated[
         int,
-        typer.Option(min=8, help="Side of the square cut from each, pixels.", rich_help_panel=HOW),
+        typer.Option(
+            min=8, help="Side of the square cut from each window, pixels.", rich_help_panel=HOW
+        ),
     ] = 96,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Of the convolutions at its highest.",
+            help="Highest learning rate of the convolutions.",
             show_default="0.004, or 0.0015 from weights",
             rich_help_panel=HOW,
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Of every random choice.", rich_help_panel=HOW)
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Seed of every random choice.", rich_help_panel=HOW
+        ),
     ] = 0,
     device: Annotated[
-        Device, typer.Option(help="Where to compute.", rich_help_panel=HOW)
-    ] = Device.auto,
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where to compute.", rich_help_panel=HOW),
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads.", rich_help_panel=HOW)
     ] = None,
-    as_json: JsonOption = False,
+    json: JsonOption = False,
 ) -> None:
-    """Train a reconstruction network for a ratio map, or learn the map first.
+    """Train a network for a ratio map, or learn the map first.
 
-    Run again with the same options to go on with an interrupted training. Under torchrun, several
+    Run the same command again to go on with an interrupted training. Under torchrun, several
     processes share each batch.
 
     Example: focalloop train --budget 0.125 --data train.npz -o runs/mine --minutes 90
 
     Example: focalloop train --quick --footage my_videos -o my_bundle
     """
-    need_extra()
+    require_extra()
     if not (map_ or price or budget is not None):
         budget, map_ = (QUICK_BUDGET, None) if quick else (None, DEFAULT_MAP)
     if quick and price:
@@ -221,8 +208,8 @@ def train(
             map_share=map_share,
             periods=tuple(period or ()),
             search=search,
-            credit=credit.value,
-            profile=profile.value,
+            credit=credit,
+            profile=profile,
             aperture=aperture,
             start=start,
             learning_rate=learning_rate,
@@ -233,18 +220,31 @@ def train(
     except OrderError as error:
         raise typer.BadParameter(str(error)) from None
     if quick and output.exists() and not order.folder.exists():
-        raise FocalloopError(f"{output} is there already: give the bundle another name")
+        raise FocalloopError(f"{output} exists already: give the bundle another name")
+    document = _run(order, device, threads)
+    if document is None:
+        return
+    if quick:
+        document |= _export(order, output, footage)
+    if json:
+        print_json(document)
+    else:
+        _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
 
+
+def _run(order: Order, device: str, threads: int | None) -> dict[str, Any] | None:
+    """Train, and return what was made; None in every process but the first of several."""
     import torch
 
     from focalloop.models.cli.train_display import Display
-    from focalloop.models.recipes import carry_out, final_run
+    from focalloop.models.recipes import carry_out
     from focalloop.models.training import processes
 
     if threads:
         torch.set_num_threads(threads)
-    with processes.joined(device.value) as own_device:
+    with processes.joined(device) as own_device:
         first = processes.rank() == 0
+        console.quiet = not first
         try:
             display = Display(shlex.join(["focalloop", *sys.argv[1:]]))
             document = carry_out(order, display, own_device)
@@ -252,21 +252,15 @@ def train(
             if first:
                 raise
             sys.exit(1)  # the first process says why
-    if not first:
-        return
-    if quick:
-        document |= _export(final_run(order), output, footage)
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
+    return document if first else None
 
 
-def _export(run: Path, bundle: Path, footage: Path | None) -> dict[str, Any]:
+def _export(order: Order, bundle: Path, footage: Path | None) -> dict[str, Any]:
     """Make the bundle of a quick training, and say how to see it at work."""
     from focalloop.models.export.bundle import export_run
+    from focalloop.models.recipes import final_run
 
-    export_run(run, bundle)
+    export_run(final_run(order), bundle)
     # A bare name could be that of a shipped bundle.
     place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
     scene = [] if footage is None else ["--scene", str(footage)]
@@ -281,11 +275,11 @@ def _print_summary(document: dict[str, Any], ending: str) -> None:
         validation = run["validation_psnr"]
         quality = "" if validation is None else f", validation {validation:.2f} dB"
         costs = f", r_avg {run['r_avg']:.4f}" if "r_avg" in run else ""
-        typer.echo(f"{run['run']}: step {run['step']}, {run['minutes']:.1f} min{costs}{quality}")
+        print_result(f"{run['run']}: step {run['step']}, {run['minutes']:.1f} min{costs}{quality}")
     if "budget" in document:
-        typer.echo(f"average ratio {document['r_avg']:.4f}, asked for {document['budget']:g}")
+        print_result(f"average ratio {document['r_avg']:.4f}, asked for {document['budget']:g}")
     if "bundle" in document:
-        typer.echo(f"{document['bundle']}: ready. See it at work:  {document['show']}")
+        print_result(f"{document['bundle']} is ready. See it at work:  {document['show']}")
     elif "maps" not in document:
         run = (document.get("network") or document)["run"]
-        typer.echo(f"make use of it:  focalloop export {shlex.quote(run)} -o NAME{ending}")
+        print_result(f"Make use of it:  focalloop export {shlex.quote(run)} -o NAME{ending}")

@@ -1,4 +1,4 @@
-"""How a training run is shown: a bar on a terminal, a line at each report elsewhere."""
+"""How a training is shown: a bar on a terminal, a line per report elsewhere."""
 
 from __future__ import annotations
 
@@ -9,34 +9,30 @@ from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from focalloop.models.training import processes
+from focalloop.host.cli.output import console, print_notice, progress_bar
 from focalloop.models.training.run import Run
 
-REPORTS = 6
-"""Validations and checkpoints in a run over minutes, at least."""
-LEAST_MINUTES, MOST_MINUTES = 1.0, 5.0
+MIN_REPORTS = 6
+"""Validations and checkpoints in a run over minutes."""
+MIN_PAUSE_MINUTES, MAX_PAUSE_MINUTES = 1.0, 5.0
 """Between two of them."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The user asked for an end, and the run has written its checkpoint."""
+    """The user interrupted the training, and the run has written its checkpoint."""
 
 
 class Display:
-    """Trains runs one after the other and shows where they stand, in the first process alone.
+    """Trains runs one after the other and shows how far they are, in the first process alone.
 
     Parameters
     ----------
     command : str
-        That the runs were started with, for their record.
+        What the runs were started with, for their record.
     """
 
     def __init__(self, command: str) -> None:
         self.command = command
-        self.console = Console(stderr=True, quiet=processes.rank() > 0)
 
     def train(self, run: Run, folder: Path, heading: str) -> None:
         """Train `run` in `folder`; Ctrl-C ends it after the step, with a checkpoint.
@@ -47,48 +43,36 @@ class Display:
             After Ctrl-C.
         """
         run.command = self.command
-        minutes = run.settings.minutes or MOST_MINUTES * REPORTS
-        pause = min(MOST_MINUTES, max(LEAST_MINUTES, minutes / REPORTS))
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        terminal = self.console.is_terminal
-        with Progress(*columns, console=self.console, disable=not terminal) as bar:
-            task = bar.add_task(heading, total=1.0, left="")
+        minutes = run.settings.minutes or MAX_PAUSE_MINUTES * MIN_REPORTS
+        pause = min(MAX_PAUSE_MINUTES, max(MIN_PAUSE_MINUTES, minutes / MIN_REPORTS))
+        with progress_bar(percent=True) as bar:
+            task = bar.add_task(heading, total=1.0)
 
             def show(run: Run) -> None:
-                text = f"{heading}  {standing(run)}"
-                bar.update(task, completed=run.spent, description=text, left=left(run))
+                bar.update(task, completed=run.spent, description=f"{heading}  {_figures(run)}")
 
-            def tell(run: Run) -> None:
-                if not terminal:
-                    text = f"{heading}  {standing(run)}, {run.spent:.0%} done, {left(run)}"
-                    self.console.print(text, soft_wrap=True, highlight=False)
+            def report(run: Run) -> None:
+                if not console.is_terminal:
+                    left = _time_left(run)
+                    print_notice(f"{heading}  {_figures(run)}, {run.spent:.0%} done, {left}")
 
             with stopping_on_interrupt(run):
-                run.train(folder, report_minutes=pause, on_step=show, on_report=tell)
+                run.train(folder, report_minutes=pause, on_step=show, on_report=report)
         if run.stop_wanted and run.spent < 1:
-            self.console.print(
-                f"stopped after step {run.progress.step}; the same command goes on from there",
-                soft_wrap=True,
-                highlight=False,
+            print_notice(
+                f"stopped after step {run.progress.step}; the same command goes on from it"
             )
             raise Stopped
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how many of `total` things are done; give what is told their number."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        terminal = self.console.is_terminal
-        with Progress(*columns, console=self.console, disable=not terminal) as bar:
+        """Show how many of `total` things are done; yield what is called with their number."""
+        with progress_bar() as bar:
             task = bar.add_task(what, total=total)
             yield lambda count: bar.update(task, completed=count)
 
 
-def standing(run: Run) -> str:
+def _figures(run: Run) -> str:
     """Say how far a run has come."""
     progress = run.progress
     return (
@@ -97,7 +81,7 @@ def standing(run: Run) -> str:
     )
 
 
-def left(run: Run) -> str:
+def _time_left(run: Run) -> str:
     """Say how much longer a run takes, by the share of its budget that is spent."""
     if not 0 < run.spent < 1:
         return ""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from focalloop.host.cli import main
+from focalloop.host.cli.main import main
 
 
 @pytest.fixture

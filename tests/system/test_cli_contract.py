@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 
-import click
 import numpy as np
 import pytest
 import typer.main
 
-from focalloop.host.cli import app, main
+from focalloop.host.cli.main import app, main
 
 NOT_RUN_HERE = {
     "live": "runs until stopped: tests/system/test_live.py",
@@ -44,18 +43,19 @@ RUNS = {
 """Words of a run of each command that ends by itself; `emulate` is running while these do."""
 
 
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
-    """Map the words of every command that does something to it."""
-    below = getattr(command, "commands", {})
-    if not below:
+def leaves(command, path=()):
+    """Map the words of every command that does something to its entry in the command tree."""
+    if not hasattr(command, "list_commands"):
         return {" ".join(path): command}
-    found: dict[str, click.Command] = {}
-    for name, child in below.items():
-        found |= leaves(child, (*path, name))
+    found = {}
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        found |= leaves(command.get_command(context, name), (*path, name))
     return found
 
 
-COMMANDS = leaves(typer.main.get_command(app))
+ENTRIES = leaves(typer.main.get_command(app))
+COMMANDS = {path: entry.load() for path, entry in ENTRIES.items()}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_help_shows_an_example_that_the_command_takes(path, run):
         own = len(path.split()) + 1
         assert words[:own] == ["focalloop", *path.split()]
         # The parser refuses options it does not know and options that lack their value.
-        parser = command.make_parser(click.Context(command))
+        parser = command.make_parser(typer.Context(command))
         given, _, _ = parser.parse_args(words[own:])
         missing = [p.name for p in command.params if p.required and given.get(p.name) is None]
         assert not missing

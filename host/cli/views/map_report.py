@@ -1,4 +1,4 @@
-"""How maps are told, to people and as JSON."""
+"""How ratio maps are reported, to people and as JSON."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rich.text import Text
 
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
-from focalloop.host.cli.output import emit_json, stdout
+from focalloop.host.cli.output import print_json, print_result
 
 _DRAWN_CELLS = (24, 26)
-"""Rows and columns of the drawing in a terminal."""
+"""Rows and columns of the drawing in a terminal, at most."""
 
 
-def describe(ratio_map: RatioMap) -> dict[str, Any]:
+def map_facts(ratio_map: RatioMap) -> dict[str, Any]:
     """Return what ``map show --json`` prints of a map."""
     counts = {level: int((ratio_map.levels == level).sum()) for level in ratio_map.level_set}
     plan = ReadPlan.of(ratio_map)
@@ -40,24 +40,23 @@ def describe(ratio_map: RatioMap) -> dict[str, Any]:
     }
 
 
-def tell_written(ratio_map: RatioMap, path: Path, json: bool) -> None:
-    """Tell that `ratio_map` was written to `path`."""
+def save_map(ratio_map: RatioMap, path: Path, json: bool) -> None:
+    """Write a map to a file and report it."""
+    ratio_map.save(path)
     if json:
-        emit_json({"output": str(path), **describe(ratio_map)})
+        print_json({"output": str(path), **map_facts(ratio_map)})
         return
     height, width = ratio_map.shape
-    stdout.print(
-        f"wrote {path}: {height}x{width}, {ratio_map.mean_level:.4g} measurements a pixel, "
-        f"r_avg {ratio_map.ratio:.4f}",
-        highlight=False,
-        soft_wrap=True,
+    print_result(
+        f"wrote {path}: {width}x{height} pixels, {ratio_map.mean_level:.4g} measurements per "
+        f"pixel, r_avg {ratio_map.ratio:.4f}"
     )
 
 
 def drawing(ratio_map: RatioMap) -> Text:
-    """Draw the tile in blocks of its levels' colours, or thin a large map out."""
+    """Draw the tile in blocks of its levels' colours; of a large one, some rows and columns."""
     tile = ratio_map.tile
-    rows, columns = (min(have, most) for have, most in zip(tile.shape, _DRAWN_CELLS, strict=True))
+    rows, columns = (min(have, limit) for have, limit in zip(tile.shape, _DRAWN_CELLS, strict=True))
     picked_rows = np.arange(rows) * tile.shape[0] // rows
     picked_columns = np.arange(columns) * tile.shape[1] // columns
     cells: NDArray[np.uint8] = tile[np.ix_(picked_rows, picked_columns)]
@@ -68,8 +67,8 @@ def drawing(ratio_map: RatioMap) -> Text:
         text.append("\n")
     height, width = tile.shape
     kind = "the tile that repeats" if tile.shape != ratio_map.shape else "the whole map"
-    thinned = "" if cells.shape == tile.shape else f", thinned to {rows}x{columns}"
-    text.append(f"{kind}, {height}x{width}{thinned}")
+    thinned = "" if cells.shape == tile.shape else f", thinned to {columns}x{rows}"
+    text.append(f"{kind}, {width}x{height}{thinned}")
     return text
 
 
@@ -79,17 +78,19 @@ def _style(level: int) -> str:
     return f"{'white' if dark else 'black'} on rgb({red},{green},{blue})"
 
 
-def facts_table(facts: dict[str, Any]) -> Table:
-    """Lay out what `describe` gives."""
+def map_table(facts: dict[str, Any]) -> Table:
+    """Lay out what `map_facts` returns."""
     table = two_columns()
-    table.add_row("size", f"{facts['height']}x{facts['width']} pixels, T={facts['slots']}")
-    table.add_row("measurements", f"{facts['mean_level']:.4g} a pixel, r_avg {facts['r_avg']:.4f}")
+    table.add_row("size", f"{facts['width']}x{facts['height']} pixels, T={facts['slots']}")
+    table.add_row(
+        "measurements", f"{facts['mean_level']:.4g} per pixel, r_avg {facts['r_avg']:.4f}"
+    )
     pixels = facts["height"] * facts["width"]
     for level, count in facts["pixels_at_level"].items():
         share = count / pixels
         bar = Text("█" * round(40 * share), style=_style(int(level)).split(" on ")[1])
         table.add_row(f"level {level}", Text(f"{share:7.2%}  ") + bar)
-    table.add_row("reads", f"{facts['reads_per_window']} a window")
+    table.add_row("reads", f"{facts['reads_per_window']} per window")
     table.add_row("by slot", spaced(facts["reads_per_slot"]))
     if facts["open_share"] is not None:
         table.add_row("coded aperture", f"{facts['open_share']:.2%} open")
@@ -98,7 +99,7 @@ def facts_table(facts: dict[str, Any]) -> Table:
 
 
 def two_columns() -> Table:
-    """Return a table without borders for names and what belongs to them."""
+    """Return a table without borders for names and their values."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -106,5 +107,5 @@ def two_columns() -> Table:
 
 
 def spaced(counts: Sequence[int]) -> str:
-    """Return counts with a space between."""
+    """Return counts separated by spaces."""
     return " ".join(str(count) for count in counts)

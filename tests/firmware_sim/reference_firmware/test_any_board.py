@@ -27,8 +27,8 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     UploadKind,
 )
-from focalloop.host.board.client import DEFAULT_BAUD, Board
-from focalloop.host.link.port import Port
+from focalloop.host.board.client import Board
+from focalloop.host.link.port import DEFAULT_BAUD, Port
 from tests.support.c_board import PATIENCE_S, SMALL, native_board, qemu_board
 
 BAUD = int(os.environ.get("FOCALLOOP_BAUD", DEFAULT_BAUD))

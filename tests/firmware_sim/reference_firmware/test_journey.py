@@ -22,7 +22,7 @@ from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import BoardState, Feature, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
-from focalloop.host.cli import main
+from focalloop.host.cli.main import main
 from focalloop.host.errors import BoardError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NetworkFree

@@ -19,7 +19,7 @@ from focalloop.firmware_sim.scamp5 import Grid, Scamp5Error, assemble
 from focalloop.firmware_sim.scamp5.exposure import Exposure
 from focalloop.firmware_sim.scamp5.kit_source import cpp_source, mask_picture
 from focalloop.firmware_sim.scamp5.readout import scan_analog
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 
 SHAPE = (256, 256)
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")

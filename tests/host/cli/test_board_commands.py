@@ -67,8 +67,8 @@ def test_emulate_on_tcp_with_a_map_from_the_start(run):
 def test_words_for_people(run):
     with on_tcp() as server:
         out = run("upload", "tile-2of16", "--port", server.url).out
-        assert "2.00 measurements a pixel" in out
-        assert "ran already" in run("upload", "tile-2of16", "--port", server.url).out
+        assert "2.00 measurements per pixel" in out
+        assert "was already active" in run("upload", "tile-2of16", "--port", server.url).out
         assert "3 windows" in run("capture", "--port", server.url, "-o", "a", "-n", 3).out
         assert "SIMULATED" in run("ports", "--port", server.url).out
 

@@ -23,9 +23,9 @@ from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
-from focalloop.host.cli import main
-from focalloop.host.cli.commands import calibrate_commands
 from focalloop.host.cli.emulator_process import EmulatorProcess
+from focalloop.host.cli.main import main
+from focalloop.host.cli.output import console
 from tests.support.served import on_pty, on_tcp
 
 SHAPE = (96, 96)
@@ -130,7 +130,7 @@ def test_emulate_and_live_run_with_the_profile(run, night):
 
 def test_a_host_for_a_real_board_never_loads_the_emulator(night):
     program = (
-        "import sys; from focalloop.host.cli import app; "
+        "import sys; from focalloop.host.cli.main import app; "
         f"app(['calibrate', {str(night / 'kept')!r}, '--json'], standalone_mode=False); "
         "assert 'focalloop.calibration.estimator' in sys.modules; "
         "assert not {'numba', 'torch'} & set(sys.modules)"
@@ -376,7 +376,7 @@ def test_a_real_board_needs_somebody_at_the_lamp(run, bench, monkeypatch, tmp_pa
 
 def test_a_person_is_told_what_to_do_and_waited_for(run, bench, monkeypatch):
     told = []
-    monkeypatch.setattr(calibrate_commands.console, "_force_terminal", True)
+    monkeypatch.setattr(console, "_force_terminal", True)
     monkeypatch.setattr(sys, "stdin", StringIO("\n" * 3))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda: told.append(sys.stdin.readline()))

@@ -34,9 +34,9 @@ def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
     finally:
         process.terminate()
         _, told = process.communicate(timeout=20)
-    assert f"its line is bad: {board['faults']}" in told
+    assert f"the line is faulty: {board['faults']}" in told
     assert "the board stops for 0.001 s" in told
-    assert "what went wrong:" in told
+    assert "faults in all:" in told
     assert len(Capture.load(tmp_path / "a").series) == 1
 
 
@@ -53,11 +53,11 @@ def test_wrong_faults_are_wrong_usage(run, words, says):
 
 
 def test_a_cable_that_stays_out_ends_a_capture_in_one_sentence(run, monkeypatch, tmp_path):
-    import focalloop.host.cli.commands.board_commands as commands
+    from focalloop.host.board.client import Board
 
-    opened = commands.Board.open
+    opened = Board.open
     monkeypatch.setattr(
-        commands.Board,
+        Board,
         "open",
         lambda *args, **kwargs: opened(*args, **kwargs, reconnect_timeout_s=0.3),
     )

@@ -13,7 +13,7 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from tests.support.tiny_bundle import write_tiny_bundle
 
 
@@ -44,7 +44,7 @@ def test_show_draws_the_tile_and_writes_it_as_a_png(tmp_path):
     drawn = RatioMap.load(tmp_path / "drawn.png")
     np.testing.assert_array_equal(drawn.levels[:4, :4], NAMED_TILES["tile-1of16"])
     height, width = drawn.tile.shape
-    assert f"the tile that repeats, {height}x{width}" in result.stdout
+    assert f"the tile that repeats, {width}x{height}" in result.stdout
 
 
 def test_show_thins_out_a_large_map_and_tells_an_aperture(tmp_path):
@@ -65,7 +65,7 @@ def test_show_takes_a_bundle_for_its_map(tmp_path):
 
 
 def test_a_map_is_made_under_the_coded_aperture(tmp_path):
-    run_json("map", "make", "tile", "4,1/1,2", "--size", "24x40", "--aperture", "-o",
+    run_json("map", "make", "tile", "4,1/1,2", "--size", "40x24", "--aperture", "-o",
              tmp_path / "m.npz")  # fmt: skip
     made = RatioMap.load(tmp_path / "m.npz")
     np.testing.assert_array_equal(made.aperture_tile, APERTURE_TILE)
@@ -86,7 +86,7 @@ MAKES = {
 @pytest.mark.parametrize(("words", "tile"), MAKES.values(), ids=MAKES.keys())
 def test_make_writes_the_map(tmp_path, words, tile, suffix):
     path = tmp_path / f"made{suffix}"
-    facts = run_json("map", "make", *words, "--size", "24x32", "-o", path)
+    facts = run_json("map", "make", *words, "--size", "32x24", "-o", path)
     made = RatioMap.load(path)
     assert made.shape == (24, 32)
     np.testing.assert_array_equal(made.levels, RatioMap.from_tile(tile, (24, 32)).levels)
@@ -96,13 +96,13 @@ def test_make_writes_the_map(tmp_path, words, tile, suffix):
 
 def test_make_random_gives_the_ratio_and_the_histogram_asked_for(tmp_path):
     path = tmp_path / "random.npz"
-    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "-o", path)
+    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "120x100", "-o", path)
     assert RatioMap.load(path).ratio == pytest.approx(0.1, abs=1e-3)
     first = RatioMap.load(path).levels
-    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "-o", path)
+    run_json("map", "make", "random", "--r-avg", "0.1", "--size", "120x100", "-o", path)
     np.testing.assert_array_equal(RatioMap.load(path).levels, first)
     run_json(
-        "map", "make", "random", "--r-avg", "0.1", "--size", "100x120", "--seed", "1", "-o", path
+        "map", "make", "random", "--r-avg", "0.1", "--size", "120x100", "--seed", "1", "-o", path
     )
     assert (RatioMap.load(path).levels != first).any()
     facts = run_json("map", "make", "random", "--shares", "1:3,4:1", "--size", "8x8", "-o", path)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import DEFAULT_JOULES_PER_CONVERSION
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 
 
 def run(*words):

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models import recipes
 from focalloop.models.cli import extra
@@ -188,7 +188,7 @@ def test_quick_turns_footage_into_a_bundle(tmp_path: Path, monkeypatch: pytest.M
     elsewhere = [arguments[0], "--footage", tmp_path, *arguments[3:]]
     assert "was made from" in refused(*elsewhere)
     (tmp_path / "mine.run").rename(tmp_path / "away")
-    assert "there already" in refused(*arguments)
+    assert "exists already" in refused(*arguments)
 
 
 @pytest.mark.parametrize(

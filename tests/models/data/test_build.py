@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from focalloop.models.data import sources
 from focalloop.models.data.build import BuildSettings, build_windows
 from focalloop.models.data.motion import Motion

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from focalloop.models.data import footage, sources
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 

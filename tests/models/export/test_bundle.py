@@ -18,7 +18,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.errors import TrainError
 from focalloop.models.export import bundle as export

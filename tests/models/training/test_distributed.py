@@ -18,7 +18,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.cli import app
+from focalloop.host.cli.main import app
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.learn_map import MapRun
 from focalloop.models.map_learning.policy import PolicySettings

@@ -1,20 +1,18 @@
-"""`focalloop map export`: a ratio map as a program for a programmable sensor's own kit."""
+"""``focalloop map export``: a ratio map as a program for a programmable sensor's own kit."""
 
 from __future__ import annotations
 
-from enum import Enum
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from PIL import Image
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOT_RATE_HZ
-from focalloop.host.cli.arguments import load_map
-from focalloop.host.cli.output import JsonFlag, emit_json, stdout
+from focalloop.host.cli.options import JsonOption, MapArgument, output_option
+from focalloop.host.cli.output import print_json, print_result
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.scamp5.exposure import Exposure
@@ -25,57 +23,46 @@ class ExportError(FocalloopError):
     """The folder of an export cannot be written."""
 
 
-class Target(Enum):
-    """Sensors that a map can be exported for."""
-
-    SCAMP5 = "scamp5"
-
-
 def export(
-    ratio_map: Annotated[
-        str,
-        typer.Argument(metavar="MAP", help="A named tile, a .npz or .png map, or a bundle."),
-    ],
-    target: Annotated[Target, typer.Option(help="The sensor.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
-    ] = None,
+    ratio_map: MapArgument,
+    target: Annotated[Literal["scamp5"], typer.Option(help="Sensor to write a program for.")],
+    output: Annotated[Path | None, output_option("Folder to write.", "DIR")] = None,
     slot_rate: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=1_000_000,
-            help=f"Slots a second; by default what the scans allow, {DEFAULT_SLOT_RATE_HZ:g} "
-            "at most.",
+            help="Slots per second.",
+            show_default=f"what the readout allows, at most {DEFAULT_SLOT_RATE_HZ:g}",
         ),
     ] = None,
     clock: Annotated[
-        float, typer.Option(min=1e3, help="Instruction words the chip executes a second.")
+        float, typer.Option(min=1e3, help="Instruction words that the chip executes per second.")
     ] = 10e6,
-    json: JsonFlag = False,
+    json: JsonOption = False,
 ) -> None:
-    """Write a map as a program for the SCAMP-5d developer kit, with its masks.
+    """Write a map as a program for the SCAMP-5d developer kit.
 
-    Tells the cycles that a window takes and the slot rate that its scans allow; without a folder
-    it tells them alone. The program has not run on a chip.
+    Prints the cycles that a window takes and the slot rate that its readout allows; without
+    --output, only that. The program has not run on a chip.
 
     Example: focalloop map export tile-2of16 --target scamp5 -o scamp5_program
     """
-    # Here, because the machine behind it brings Numba, which other commands start without.
     from focalloop.firmware_sim.scamp5.exposure import Exposure
     from focalloop.firmware_sim.scamp5.machine import SHAPE
     from focalloop.firmware_sim.scamp5.readout import Timing
+    from focalloop.host.cli.arguments import load_map
 
     exposure = Exposure.of(load_map(ratio_map, SHAPE))
     timing = Timing(clock_hz=clock)
     fastest_hz = exposure.slot_rate_hz(timing)
     rate = slot_rate or max(1, int(min(fastest_hz, DEFAULT_SLOT_RATE_HZ)))
     files = [] if output is None else _write(output, exposure, rate, timing)
-    facts = {"target": target.value, "files": files, **_facts(exposure, rate, timing)}
+    facts = {"target": target, "files": files, **_facts(exposure, rate, timing)}
     if json:
-        emit_json(facts)
+        print_json(facts)
     else:
-        _tell(facts)
+        _report(facts)
 
 
 def _facts(exposure: Exposure, slot_rate_hz: int, timing: Timing) -> dict[str, Any]:
@@ -100,26 +87,28 @@ def _facts(exposure: Exposure, slot_rate_hz: int, timing: Timing) -> dict[str, A
     }  # fmt: skip
 
 
-def _tell(facts: dict[str, Any]) -> None:
+def _report(facts: dict[str, Any]) -> None:
     for file in facts["files"]:
-        stdout.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        print_result(f"wrote {file}")
     masks = ", ".join(f"{name} level {level}" for name, level in facts["masks"].items())
     busiest = max(facts["scans"], key=lambda scan: scan["conversions"])
     lines = [
         f"masks      {masks}",
-        f"program    {facts['words_per_window']} instruction words a window, "
+        f"program    {facts['words_per_window']} instruction words per window, "
         f"{facts['program_s'] * 1e6:.3g} us at {facts['clock_hz'] / 1e6:g} MHz",
-        f"scans      {facts['conversions_per_window']:,} conversions a window; the largest after "
+        f"scans      {facts['conversions_per_window']:,} conversions per window; the largest after "
         f"slot {busiest['slot']}: {busiest['conversions']:,} in {busiest['scan_s'] * 1e3:.3g} ms",
-        f"slot rate  the scans allow {facts['fastest_slot_rate_hz']:.1f} slots a second; "
+        f"slot rate  the scans allow {facts['fastest_slot_rate_hz']:.1f} slots per second; "
         f"{facts['slot_rate_hz']} {'keeps up' if facts['keeps_up'] else 'is too fast'}",
-        "It has not run on a chip.",
+        "The program has not run on a chip.",
     ]
-    stdout.print("\n".join(lines), highlight=False, soft_wrap=True)
+    print_result("\n".join(lines))
 
 
 def _write(folder: Path, exposure: Exposure, slot_rate_hz: int, timing: Timing) -> list[str]:
-    """Write the files of an export, each under a temporary name first; return their paths."""
+    """Write the files of an export; return their paths."""
+    from PIL import Image
+
     from focalloop.firmware_sim.scamp5.kit_source import (
         PICTURE_NAME,
         cpp_source,

@@ -1,0 +1,115 @@
+"""Where `focalloop calibrate` gets its readings: taken from a board now, or read from files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.progress import Progress
+
+from focalloop.calibration.readings import Readings
+from focalloop.firmware_sim.wire import Feature
+from focalloop.host.board.client import Board
+from focalloop.host.captures.calibrate import kind_of, read_sources
+from focalloop.host.captures.calibration_capture import take
+from focalloop.host.captures.calibration_design import Design, plan
+from focalloop.host.captures.writer import CaptureWriter
+from focalloop.host.cli import map_memory
+from focalloop.host.cli.output import console, progress_bar
+from focalloop.host.errors import CaptureError
+
+
+def take_captures(
+    board: Board,
+    folder: Path,
+    design: Design,
+    reads: int,
+    lights: Sequence[float] | None,
+    board_sets_light: bool,
+) -> None:
+    """Take the captures of a design into `folder`, and let the board run its old map again.
+
+    A person at the terminal is asked to darken and light the sensor, unless the board does that
+    itself.
+
+    Raises
+    ------
+    CaptureError
+        Somebody has to set the light, and there is no terminal.
+    """
+    steps = plan(board.info, design, reads, lights)
+    by_board = board_sets_light or Feature.EMULATOR in board.info.features
+    if not by_board and not (sys.stdin.isatty() and console.is_terminal):
+        raise CaptureError(
+            "somebody has to darken and light the sensor: run this in a terminal, or give "
+            "--board-sets-light if the board does it"
+        )
+    active = board.status().map_hash
+    with CaptureWriter(folder, board.info) as writer, progress_bar() as bar:
+        task = bar.add_task("capturing", total=sum(step.windows for step in steps))
+        take(
+            board,
+            steps,
+            writer,
+            lights_known=by_board or bool(lights),
+            set_light=None if by_board else lambda light: _ask_for(light, board, bar),
+            advance=lambda windows: bar.advance(task, windows),
+        )
+    if design is Design.TILED:
+        before = map_memory.recall(active, board.info)
+        if before is not None:
+            board.upload(before)
+
+
+def _ask_for(light: float, board: Board, bar: Progress) -> None:
+    """Ask the person at the terminal for a light, and wait for Enter."""
+    info = board.info
+    wanted = (
+        f"Light the sensor evenly, about {light:.3g} of full scale: near "
+        f"{info.black_level_dn + light * info.full_scale_dn:.0f} DN at the longest span"
+        if light
+        else "Darken the sensor completely: lens cap on, lamp and room light off"
+    )
+    bar.stop()
+    console.print(f"{wanted}; then press Enter. ", end="", highlight=False, soft_wrap=True)
+    input()
+    bar.start()
+
+
+def read_files(
+    paths: Sequence[Path], bits: int | None, full_scale: float | None, relative_error: float
+) -> Readings:
+    """Read captures, an EMVA 1288 descriptor, or a TIFF stack.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Several only if all are capture folders.
+    bits : int or None
+        Of the converter, for a TIFF stack.
+    full_scale : float or None
+        Codes from black to signal 1.0, for images; None: to saturation.
+    relative_error : float
+        Relative standard uncertainty of the full scale.
+
+    Raises
+    ------
+    CaptureError, CalibrationError
+        What is there cannot be calibrated from; the text says why.
+    """
+    kind = kind_of(paths[0]) if len(paths) == 1 else "capture"  # the only one that may be several
+    if kind == "capture" and (bits or full_scale):
+        raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")
+    if kind == "emva" and bits:
+        raise typer.BadParameter("--bits is for TIFF stacks; a descriptor names its own")
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None, visible=kind != "capture")
+        return read_sources(
+            *paths,
+            bits=bits,
+            full_scale_dn=full_scale,
+            full_scale_relative_error=relative_error,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )

@@ -1,0 +1,103 @@
+"""Commands that are imported when they run or are asked for their help, not before.
+
+A table names each command, its line in the help, and where its function is; `focalloop --help`
+reads the tables alone. Other packages add commands with an entry point of the group
+``focalloop.commands`` that names such a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from focalloop.host.cli.commands import COMMANDS
+from focalloop.host.cli.output import print_warning
+
+ENTRY_POINTS = "focalloop.commands"
+"""Entry-point group of tables ``{panel of the help: {name: (line of help, target)}}``.
+
+A target is ``"module:function"``, or for a group of commands ``{name: (line of help, target)}``.
+"""
+
+
+class LazyCommand(TyperCommand):
+    """A command by its name and line of help; its function is imported when it is needed.
+
+    Parameters
+    ----------
+    name : str
+        What is typed.
+    help : str
+        Its line in the help of the group, the same as the first of its own help.
+    target : str
+        Its function, ``"module:function"``.
+    panel : str, optional
+        Heading in the help of the group.
+    """
+
+    def __init__(self, name: str, help: str, target: str, panel: str | None = None) -> None:
+        super().__init__(name, help=help, rich_help_panel=panel)
+        self._target = target
+
+    def load(self) -> Any:  # noqa: ANN401 - Click's Command, which Typer keeps to itself
+        """Import the function and return the command with its options."""
+        module, _, function = self._target.partition(":")
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(getattr(import_module(module), function))
+        return typer.main.get_command(alone)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        """Hand over to the command itself: Click calls this to parse, run, help or complete."""
+        return self.load().make_context(*arguments, **options)
+
+
+class CommandTree(TyperGroup):
+    """The commands of `focalloop`, and those of entry points once one of them may be meant."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - as TyperGroup
+        super().__init__(**attributes)
+        self._complete = False
+        self._add(COMMANDS)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Click's Context
+        """Return all names, in the order of the tables."""
+        self._add_entry_points()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """Return a command by name, or None."""
+        if cmd_name not in self.commands:
+            self._add_entry_points()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_entry_points(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        from importlib.metadata import entry_points
+
+        for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+            try:
+                self._add(entry.load())
+            except Exception as error:  # a broken plug-in leaves the other commands usable
+                print_warning(f"the commands of {entry.value} are left out: {error}")
+
+    def _add(self, table: Mapping[str, Mapping[str, Any]]) -> None:
+        for panel, commands in table.items():
+            for name, (help_, target) in commands.items():
+                self.commands.setdefault(name, _command(name, help_, target, panel))
+
+
+def _command(  # Click's Command, which Typer keeps to itself
+    name: str, help_: str, target: str | Mapping[str, Any], panel: str | None = None
+) -> Any:  # noqa: ANN401
+    if isinstance(target, str):
+        return LazyCommand(name, help_, target, panel)
+    commands = {below: _command(below, *entry) for below, entry in target.items()}
+    return TyperGroup(
+        name=name, help=help_, commands=commands, rich_help_panel=panel, no_args_is_help=True
+    )

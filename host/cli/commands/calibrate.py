@@ -1,0 +1,201 @@
+"""``focalloop calibrate``: a noise profile from captures, images, or the board itself."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from focalloop.host.cli.options import JsonOption, output_option
+from focalloop.host.cli.output import console, print_json, print_result
+from focalloop.host.link.port import DEFAULT_BAUD
+
+if TYPE_CHECKING:
+    from focalloop.calibration import Calibration, Readings
+
+NOMINAL_SLOT_S = 1 / 240
+"""Length of a slot, seconds, of a board without a clock, such as an emulator at full speed: CRL's
+frame rate."""
+
+_BOARD = "From a board"
+_IMAGES = "From images"
+
+
+def calibrate(
+    captures: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="CAPTURE",
+            help="Capture folders; or an EMVA 1288 descriptor; or a folder of TIFF stacks.",
+        ),
+    ] = None,
+    output: Annotated[Path | None, output_option("Noise profile to write, JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Report to write, one HTML page.")
+    ] = None,
+    protocol: Annotated[
+        Literal["default", "emva"],
+        typer.Option(help="How to fit: all levels by their weights, or as EMVA 1288 does."),
+    ] = "default",
+    full_scale_error: Annotated[
+        float,
+        typer.Option(min=0, max=0.5, help="Relative standard uncertainty of the full scale."),
+    ] = 0.0,
+    export_emva: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to make: the reads with an EMVA 1288 descriptor."),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Take the captures now, from the board at this device name or URL.",
+            rich_help_panel=_BOARD,
+        ),
+    ] = None,
+    design: Annotated[
+        Literal["spans", "lights", "tiled"],
+        typer.Option(
+            help="What to vary: the span, the light, or the span from pixel to pixel.",
+            rich_help_panel=_BOARD,
+        ),
+    ] = "spans",
+    reads: Annotated[
+        int,
+        typer.Option(min=2, help="Reads of every level, at least.", rich_help_panel=_BOARD),
+    ] = 4,
+    light: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="RADIANCE",
+            help="Light above 0, up to 1, which fills a whole window; may be given several times.",
+            rich_help_panel=_BOARD,
+        ),
+    ] = None,
+    board_sets_light: Annotated[
+        bool,
+        typer.Option(
+            "--board-sets-light",
+            help="The board darkens and lights itself, as an emulated one does: ask nobody.",
+            rich_help_panel=_BOARD,
+        ),
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the captures there.", rich_help_panel=_BOARD),
+    ] = None,
+    baud: Annotated[
+        int,
+        typer.Option(
+            min=50, help="Line rate of a real serial port, bit/s.", rich_help_panel=_BOARD
+        ),
+    ] = DEFAULT_BAUD,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=16, help="Bits of the converter, for TIFF stacks.", rich_help_panel=_IMAGES
+        ),
+    ] = None,
+    full_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DN",
+            min=1,
+            help="Codes from black to signal 1.0, for images.",
+            show_default="up to saturation",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a sensor's noise and write it as a noise profile.
+
+    The captures are dark and flat reads; docs/calibration.md says how to take them. With --port
+    they are taken now. `focalloop emulate --profile FILE` emulates the sensor that was measured.
+
+    Example: focalloop calibrate --port /dev/ttyACM0 -o profile.json --report report.html
+    """
+    if bool(captures) == bool(port):
+        raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
+    if captures and (keep or light or board_sets_light):
+        raise typer.BadParameter("--keep, --light and --board-sets-light go with --port")
+    if port and (bits or full_scale):
+        raise typer.BadParameter("--bits and --full-scale are for images; a board names its own")
+    if port and export_emva and design == "tiled":
+        raise typer.BadParameter("--design tiled takes no whole images, which --export-emva needs")
+    _check_writable(output, report, export_emva)
+
+    from focalloop.host.captures.calibration_design import Design
+    from focalloop.host.cli.arguments import open_board
+    from focalloop.host.cli.calibration_sources import read_files, take_captures
+
+    with tempfile.TemporaryDirectory() as scratch:
+        if port:
+            folder = keep or Path(scratch) / "capture"
+            with open_board(port, baud) as board:
+                take_captures(board, folder, Design(design), reads, light, board_sets_light)
+            captures = [folder]
+        readings = read_files(captures or [], bits, full_scale, full_scale_error)
+        result = _fit(readings, protocol, "calibrated" if output is None else output.stem)
+        if export_emva is not None:
+            _export(export_emva, readings, result)
+    _write(result, output, report)
+    if json:
+        print_json(result.as_dict())
+        return
+    from focalloop.host.cli.views.calibration_report import print_calibration
+
+    print_calibration(result)
+    for path in (output, report, export_emva, keep):
+        if path is not None:
+            print_result(f"wrote {path}")
+
+
+def _check_writable(output: Path | None, report: Path | None, export_emva: Path | None) -> None:
+    """Find out now what would otherwise fail after minutes of captures."""
+    from focalloop.host.errors import CaptureError
+
+    for path in (output, report):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            why = "is a folder" if path.is_dir() else f"is in no folder: make {path.parent} first"
+            raise CaptureError(f"cannot write {path}: it {why}")
+    if export_emva is not None and export_emva.exists():
+        raise CaptureError(f"{export_emva} exists already: choose another folder or remove it")
+
+
+def _fit(readings: Readings, protocol: Literal["default", "emva"], name: str) -> Calibration:
+    from focalloop.calibration import Settings
+    from focalloop.calibration import calibrate as fit
+
+    settings = Settings(protocol="weighted" if protocol == "default" else protocol, name=name)
+    with console.status("fitting"):
+        return fit(readings, settings)
+
+
+def _export(folder: Path, readings: Readings, result: Calibration) -> None:
+    from focalloop.calibration.files.emva import EmvaScale, write_emva
+
+    rate_hz = readings.origin.get("board", {}).get("slot_rate_hz") or 1 / NOMINAL_SLOT_S
+    s_ss = result.profile.s_ss
+    scale = EmvaScale(slot_s=1 / rate_hz, electrons_full_scale=1 / s_ss**2) if s_ss > 0 else None
+    write_emva(folder, readings, scale)
+
+
+def _write(result: Calibration, output: Path | None, report: Path | None) -> None:
+    """Write profile and report, both or neither."""
+    from json import dumps
+
+    from focalloop.firmware_sim.files import written_whole
+
+    with ExitStack() as stack:
+        if output is not None:
+            profile = dumps(result.as_dict(), indent=2, allow_nan=False) + "\n"
+            stack.enter_context(written_whole(output)).write_text(profile, encoding="utf-8")
+        if report is not None:
+            from focalloop.calibration.report.page import report_html
+
+            page = report_html(result)
+            stack.enter_context(written_whole(report)).write_text(page, encoding="utf-8")

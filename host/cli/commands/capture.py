@@ -1,0 +1,107 @@
+"""``focalloop capture``: windows from a board into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from focalloop.host.cli.options import (
+    BaudOption,
+    JsonOption,
+    PortOption,
+    map_option,
+    output_option,
+)
+from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.link.port import DEFAULT_BAUD
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+    from focalloop.host.board.client import Board
+
+
+def capture(
+    port: PortOption,
+    output: Annotated[Path, output_option("Folder to make.", "DIR")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Windows to capture.")] = 1,
+    map_: Annotated[
+        str | None,
+        map_option("Ratio map to upload first: a file, a named tile, or a bundle's."),
+    ] = None,
+    baud: BaudOption = DEFAULT_BAUD,
+    json: JsonOption = False,
+) -> None:
+    """Capture windows from a board into a folder.
+
+    The board runs its own map, or the one given with --map.
+
+    Example: focalloop capture --port /dev/ttyACM0 -o night -n 100
+    """
+    from focalloop.host.captures.writer import CaptureWriter
+    from focalloop.host.cli import map_memory
+    from focalloop.host.cli.arguments import load_map, open_board
+    from focalloop.host.errors import BoardLostError
+
+    wanted = None if map_ is None else load_map(map_)
+    with (
+        open_board(port, baud) as board,
+        CaptureWriter(output, board.info) as writer,
+        progress_bar() as bar,
+    ):
+        active = board.upload(wanted or _active_map(board))
+        map_memory.remember(active)
+        task = bar.add_task("capturing", total=count)
+        try:
+            for window in board.stream(count=count):
+                writer.add(window)
+                bar.advance(task)
+        except BoardLostError as error:
+            came = f"{board.stats.windows} of {count} windows had come, and none is kept"
+            raise BoardLostError(f"{error}; {came}") from error
+        stats = board.stats
+    if json:
+        print_json(
+            {
+                "output": str(output),
+                "windows": count,
+                "lost": stats.lost,
+                "lost_windows": list(stats.lost_windows),
+                "reconnects": stats.reconnects,
+                "map_hash": active.hash_hex,
+                "reads_per_window": window.plan.count,
+                "bits": window.bits,
+                "bad_frames": stats.frames_bad,
+                "goodput_bytes_per_s": stats.goodput_bytes_per_s,
+            }
+        )
+    else:
+        lost = f", {stats.lost} lost on the line" if stats.lost else ""
+        print_result(f"wrote {output}: {count} windows of {window.plan.count} reads{lost}")
+
+
+def _active_map(board: Board) -> RatioMap:
+    """Return the map that the board runs, as it was uploaded from here or by its name.
+
+    Raises
+    ------
+    UnknownMapError
+        It has none, or one that is not known here.
+    """
+    from focalloop.firmware_sim.wire import NO_HASH
+    from focalloop.host.cli import map_memory
+    from focalloop.host.errors import UnknownMapError
+
+    active = board.status().map_hash
+    if active == NO_HASH:
+        raise UnknownMapError(
+            "the board has no ratio map yet: upload one (`focalloop upload`), or give --map"
+        )
+    known = map_memory.recall(active, board.info)
+    if known is None:
+        raise UnknownMapError(
+            f"the board runs a ratio map that is not known here ({active.hex()[:16]}...): give it "
+            "with --map; nothing is sent if it is this one"
+        )
+    return known

@@ -1,0 +1,169 @@
+"""``focalloop emulate``: a virtual board behind a pseudo-terminal or a TCP port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
+from focalloop.host.cli.options import (
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    SizeOption,
+    map_option,
+)
+from focalloop.host.cli.output import console, print_json, print_notice, print_result
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.faults import Faults
+    from focalloop.firmware_sim.serving.server import BoardServer
+    from focalloop.firmware_sim.virtual_board.settings import BoardSettings
+
+
+def emulate(
+    scene: Annotated[
+        str,
+        typer.Option(
+            help="What the sensor sees: synthetic, camera:N, or a clip (a video, a folder, an "
+            ".npz)."
+        ),
+    ] = "synthetic",
+    profile: ProfileOption = "paper",
+    map_: Annotated[
+        str | None,
+        map_option("Ratio map that is active from the start: a file, a named tile, or a bundle's."),
+    ] = None,
+    size: SizeOption = None,
+    seed: SeedOption = 0,
+    slot_rate: Annotated[
+        float, typer.Option(min=0, help="Slots per second; 0 is as fast as possible.")
+    ] = 0.0,
+    baud: Annotated[
+        int, typer.Option(min=0, help="Pace the line like a UART of this rate, bit/s; 0 does not.")
+    ] = 0,
+    tcp: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Serve on this TCP port of the loopback interface; 0 for any free one.",
+        ),
+    ] = None,
+    link: Annotated[
+        Path | None,
+        typer.Option(help="Symbolic link to make to the device, for a name that stays."),
+    ] = None,
+    faults: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Faults of the line, such as 'flips=1e-5, disconnect=every 30 s'; docs/link.md "
+            "lists all.",
+        ),
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Serve a virtual board on a pseudo-terminal or a TCP port.
+
+    With --json, one document with the board's URL is printed as soon as it answers there. With
+    --faults, each fault is reported as it happens, and the totals at the end.
+
+    Example: focalloop emulate --scene clip.mp4 --profile scamp5 --baud 921600
+    """
+    if link is not None and tcp is not None:
+        raise typer.BadParameter("a TCP port has no device to link to", param_hint="--link")
+    line = _faults(faults)
+    if line.disconnect is not None and tcp is None and link is None:
+        raise typer.BadParameter(
+            "a device that is disconnected comes back under another name: give --link PATH, or "
+            "--tcp PORT",
+            param_hint="--faults",
+        )
+    from focalloop.firmware_sim.scenes.scene import open_scene
+
+    settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
+    slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
+    view = open_scene(scene, *shape, slots, seed=seed)
+    try:
+        from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
+        from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+
+        board = VirtualBoard(
+            view, settings, open_scene=lambda text: open_scene(text, *shape, slots)
+        )
+        with console.status("compiling the emulator's kernels (once per machine)"):
+            board.warm_up()
+        server = (
+            PtyServer(board, baud=baud, link=link, faults=line, on_fault=print_notice)
+            if tcp is None
+            else TcpServer(board, port=tcp, baud=baud, faults=line, on_fault=print_notice)
+        )
+        document = {
+            "url": server.url,
+            "height": shape[0],
+            "width": shape[1],
+            "slots": slots,
+            "profile": settings.profile.name,
+            "scene": scene,
+            "faults": str(line),
+        }
+        _serve(server, document, json)
+    finally:
+        view.close()
+
+
+def _faults(text: str) -> Faults:
+    from focalloop.firmware_sim.faults import Faults, FaultsError
+
+    try:
+        return Faults.parse(text)
+    except FaultsError as error:
+        raise typer.BadParameter(str(error), param_hint="--faults") from None
+
+
+def _board_settings(
+    map_spec: str | None, size: str | None, profile: str, seed: int, slot_rate: float, baud: int
+) -> tuple[BoardSettings, tuple[int, int]]:
+    """Return the settings of the virtual board, and the size (H, W) of its array."""
+    from focalloop.firmware_sim.noise import NoiseProfile
+    from focalloop.firmware_sim.virtual_board.settings import BoardSettings
+    from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
+    from focalloop.host.cli.arguments import array_shape, load_map
+
+    shape = None if size is None else array_shape(size)
+    ratio_map = None if map_spec is None else load_map(map_spec, shape)
+    settings = BoardSettings(
+        profile=NoiseProfile.load(profile, DEFAULT_SLOTS if ratio_map is None else ratio_map.slots),
+        seed=seed,
+        slot_rate_hz=slot_rate,
+        ratio_map=ratio_map,
+        level_set=DEFAULT_LEVEL_SET if ratio_map is None else ratio_map.level_set,
+        # On a slow line a long frame would keep every answer waiting.
+        max_payload=DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD,
+    )
+    return settings, shape or (DEFAULT_SHAPE if ratio_map is None else ratio_map.shape)
+
+
+def _serve(server: BoardServer, document: dict[str, object], json: bool) -> None:
+    """Serve until Ctrl-C; say where, and what the line did if it is a faulty one."""
+    from focalloop.firmware_sim.serving.transport import stop_on_signals
+
+    with server, stop_on_signals(server):
+        if json:
+            print_json(document)
+        else:
+            print_result(server.url)
+            print_notice(
+                f"a virtual board of {document['width']}x{document['height']} pixels answers there "
+                "until Ctrl-C"
+            )
+        faulty = server.cable.faults.active
+        if faulty:
+            print_notice(f"the line is faulty: {document['faults']}")
+        server.serve_forever()
+        if faulty:
+            print_notice(f"faults in all: {server.cable}")

@@ -1,0 +1,135 @@
+"""``focalloop live``: the preview page over an emulated board, or a given one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
+from focalloop.host.cli.options import (
+    BundleOption,
+    HttpPortOption,
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    SizeOption,
+    map_option,
+)
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+DEMO_CLIP = "box.mp4"
+
+
+def live(
+    scene: Annotated[
+        str | None,
+        typer.Option(
+            help="What the sensor sees: camera:N, synthetic, or a clip (a video, a folder, an "
+            ".npz).",
+            show_default="a clip that comes with focalloop",
+        ),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Use the board at this device name or URL, not an emulated one."
+        ),
+    ] = None,
+    bundle: BundleOption = None,
+    map_: Annotated[
+        str | None,
+        map_option("Ratio map to upload: a file, a named tile, or a bundle's."),
+    ] = None,
+    profile: ProfileOption = "paper",
+    size: SizeOption = None,
+    seed: SeedOption = 0,
+    slot_rate: Annotated[
+        float, typer.Option(min=0, help="Slots per second of the emulated board; 0 is unpaced.")
+    ] = 240.0,
+    http_port: HttpPortOption = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open", help="Open a browser.", show_default="where there is a display"
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Watch an emulated sensor, reconstructed live in the browser.
+
+    Starts an emulated board as a process of its own behind a serial device, uploads the bundle's
+    ratio map to it, streams windows, reconstructs them, and serves a page on this machine, until
+    Ctrl-C. With --json, one document is printed once the first window has been reconstructed.
+
+    Example: focalloop live --scene camera:0 --profile scamp5
+    """
+    from focalloop.host.cli.arguments import load_map
+    from focalloop.host.cli.emulator_process import EmulatorProcess
+    from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
+    from focalloop.host.live.board_source import BoardAt, BoardSource
+    from focalloop.host.live.session import LiveSession
+    from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+
+    ratio_map = None if map_ is None else load_map(map_)
+    source: BoardSource
+    scene_name = profile_name = ""
+    if port is not None:
+        if scene is not None or size is not None:
+            raise typer.BadParameter(
+                "--scene and --size are for the emulated board, not for --port"
+            )
+        source = BoardAt(port)
+    else:
+        scene = scene or str(_demo_clip())
+        scene_name, profile_name = Path(scene).name, Path(profile).name
+        shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
+        source = EmulatorProcess(
+            f"--scene={scene}",
+            f"--profile={profile}",
+            f"--seed={seed}",
+            f"--slot-rate={slot_rate}",
+            *_array_options(shown_under, size),
+        )
+    run_preview(
+        lambda: LiveSession(
+            source, bundle=bundle, ratio_map=ratio_map, scene=scene_name, profile=profile_name
+        ),
+        PageSettings(port=http_port, open=has_display() if open_ is None else open_, json=json),
+    )
+
+
+def _demo_clip() -> Path:
+    """Return the path of the clip that comes with the package."""
+    from importlib.resources import files
+
+    return Path(str(files("focalloop.host") / "clips" / DEMO_CLIP))
+
+
+def _array_options(map_spec: str | None, size: str | None) -> list[str]:
+    """Return `emulate` options for the array size, T and levels that a map or bundle needs."""
+    from focalloop.host.cli.arguments import load_map
+
+    options = [] if size is None else [f"--size={size}"]
+    if map_spec is None:
+        return options
+    ratio_map = load_map(map_spec)
+    if size is None:
+        height, width = _fitting_shape(ratio_map)
+        options.append(f"--size={width}x{height}")
+    if (ratio_map.slots, ratio_map.level_set) != (DEFAULT_SLOTS, DEFAULT_LEVEL_SET):
+        options.append(f"--map={map_spec}")
+    return options
+
+
+def _fitting_shape(ratio_map: RatioMap) -> tuple[int, int]:
+    """Return the default array size, or the map's own where it does not repeat to that."""
+    from focalloop.firmware_sim.maps.ratio_map import RatioMapError
+
+    try:
+        return ratio_map.tiled_to(*DEFAULT_SHAPE).shape
+    except RatioMapError:
+        return ratio_map.shape

@@ -1,0 +1,152 @@
+"""``focalloop map make``: ratio maps from one level, a tile, chance, or a painted picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, NAMED_TILES
+from focalloop.host.cli.options import JsonOption, SizeOption, output_option
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+OutputOption = Annotated[Path, output_option("File to write: .npz or .png.")]
+SlotsOption = Annotated[int, typer.Option("--slots", help="Frame slots per window (T).")]
+LevelSetOption = Annotated[
+    str, typer.Option("--level-set", help="Levels that the sensor can run, separated by commas.")
+]
+ApertureOption = Annotated[
+    bool, typer.Option("--aperture", help="Add the coded aperture of the shipped bundles.")
+]
+_LEVEL_SET = ",".join(map(str, DEFAULT_LEVEL_SET))
+
+
+def fixed(
+    level: Annotated[int, typer.Argument(help="Measurements per window, of every pixel.")],
+    output: OutputOption,
+    size: SizeOption = None,
+    slots: SlotsOption = DEFAULT_SLOTS,
+    level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give every pixel the same level.
+
+    Example: focalloop map make fixed 2 -o fixed.npz
+    """
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+    made = RatioMap.uniform(level, _shape(size), slots, _levels(level_set))
+    _save(made, aperture, output, json)
+
+
+def tile(
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            metavar="TILE",
+            help="A named tile, or rows of levels: commas between levels, slashes between rows.",
+        ),
+    ],
+    output: OutputOption,
+    size: SizeOption = None,
+    slots: SlotsOption = DEFAULT_SLOTS,
+    level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Repeat a tile over the array.
+
+    Example: focalloop map make tile 4,1/1,2 -o mine.npz
+    """
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
+
+    rows = NAMED_TILES.get(pattern) or tuple(_levels(row) for row in pattern.split("/"))
+    if len({len(row) for row in rows}) != 1:
+        raise RatioMapError(f"the rows of the tile {pattern!r} are of different lengths")
+    made = RatioMap.from_tile(rows, _shape(size), slots, _levels(level_set))
+    _save(made, aperture, output, json)
+
+
+def random(
+    output: OutputOption,
+    r_avg: Annotated[
+        float | None, typer.Option(help="Average ratio, such as 0.125 for 2 of 16.")
+    ] = None,
+    shares: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL:SHARE,...", help="Histogram instead, such as 1:3,4:1."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the placement.")] = 0,
+    size: SizeOption = None,
+    slots: SlotsOption = DEFAULT_SLOTS,
+    level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Scatter levels at random, for an average ratio or a histogram.
+
+    For an average ratio, the levels are mixed as evenly as it allows (maximum entropy).
+
+    Example: focalloop map make random --r-avg 0.125 --seed 1 -o random.npz
+    """
+    from focalloop.firmware_sim.maps.level_shares import shares_for_mean
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+    levels = _levels(level_set)
+    if (r_avg is None) == (shares is None):
+        raise typer.BadParameter("give one of --r-avg and --shares")
+    mixture = shares_for_mean(r_avg * slots, levels) if r_avg is not None else _shares(shares or "")
+    made = RatioMap.random(_shape(size), mixture, seed, slots, levels)
+    _save(made, aperture, output, json)
+
+
+def png(
+    picture: Annotated[
+        Path, typer.Argument(metavar="PNG", help="Image painted in the colours of the levels.")
+    ],
+    output: OutputOption,
+    slots: SlotsOption = DEFAULT_SLOTS,
+    level_set: LevelSetOption = _LEVEL_SET,
+    aperture: ApertureOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Read a map painted in the colours of `focalloop map show`.
+
+    Example: focalloop map make png painted.png -o painted.npz
+    """
+    from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+    _save(RatioMap.load(picture, slots, _levels(level_set)), aperture, output, json)
+
+
+def _save(made: RatioMap, aperture: bool, output: Path, json: bool) -> None:
+    from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+    from focalloop.host.cli.views.map_report import save_map
+
+    save_map(made.with_aperture_tile(APERTURE_TILE) if aperture else made, output, json)
+
+
+def _shape(size: str | None) -> tuple[int, int]:
+    from focalloop.firmware_sim.maps.defaults import DEFAULT_SHAPE
+    from focalloop.host.cli.arguments import array_shape
+
+    return DEFAULT_SHAPE if size is None else array_shape(size)
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of levels, such as 0,1,2,4,8") from None
+
+
+def _shares(text: str) -> dict[int, float]:
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return {int(level): float(share) for level, share in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not LEVEL:SHARE,..., such as 1:3,4:1") from None

@@ -1,0 +1,39 @@
+"""``focalloop map show``: a ratio map in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from focalloop.host.cli.options import JsonOption, MapArgument
+from focalloop.host.cli.output import print_json, stdout
+
+
+def show(
+    ratio_map: MapArgument,
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also draw the map to this PNG, one image pixel per pixel."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw a ratio map, with its average ratio, histogram, reads and hash.
+
+    Example: focalloop map show tile-2of16
+    """
+    from focalloop.host.cli.arguments import load_map
+    from focalloop.host.cli.views.map_report import drawing, map_facts, map_table
+
+    loaded = load_map(ratio_map)
+    if png is not None:
+        loaded.with_aperture(None).save(png.with_suffix(".png"))
+    facts = map_facts(loaded)
+    if json:
+        print_json(facts)
+    else:
+        stdout.print(drawing(loaded))
+        stdout.print(map_table(facts))

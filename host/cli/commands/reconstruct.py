@@ -1,0 +1,104 @@
+"""``focalloop reconstruct``: a video from a capture, or from clips through the emulated sensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from focalloop.host.cli.options import (
+    JsonOption,
+    LimitOption,
+    ProfileOption,
+    SeedOption,
+    ThreadsOption,
+    map_option,
+    output_option,
+)
+from focalloop.host.cli.output import print_json, print_result, progress_bar
+
+
+def reconstruct(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
+        ),
+    ],
+    output: Annotated[Path, output_option("File to write: .mp4, .mkv or .npz.")],
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Shipped name or path of a bundle, or network-free.",
+            show_default="a shipped one that suits the map",
+        ),
+    ] = None,
+    map_: Annotated[
+        str | None,
+        map_option(
+            "Capture clips under this file, named tile or bundle's map, and reconstruct without a "
+            "network, or with a bundle for any map."
+        ),
+    ] = None,
+    profile: ProfileOption = "paper",
+    seed: SeedOption = 0,
+    fps: Annotated[float, typer.Option(min=1, help="Frames per second of the video.")] = 30.0,
+    limit: LimitOption = None,
+    threads: ThreadsOption = 2,
+    json: JsonOption = False,
+) -> None:
+    """Reconstruct a video from a capture or from clips.
+
+    Clips are captured by the emulated sensor first.
+
+    Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
+    """
+    from focalloop.host.captures.capture import MANIFEST
+    from focalloop.host.cli.methods import (
+        captured_windows,
+        emulated_windows,
+        method_for_clips,
+        method_for_map,
+    )
+    from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE
+    from focalloop.host.reconstruction.video import check_output, write_video
+
+    check_output(output)
+    if (source / MANIFEST).is_file():
+        if map_ is not None:
+            raise typer.BadParameter("a capture has its own map: leave out --map")
+        windows, captured_under = captured_windows(source, limit)
+        method = method_for_map(bundle, captured_under, threads)
+    else:
+        method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
+        windows = emulated_windows(source, method.ratio_map, profile, seed, limit)
+    started_s = perf_counter()
+    with progress_bar() as bar:
+        video = [
+            method.reconstruct(reads, ratio_map)
+            for reads, ratio_map in bar.track(
+                windows.reads, len(windows.names), description=method.name
+            )
+        ]
+    write_video(output, video, windows.names, frames_per_s=fps)
+    slots, height, width = video[0].shape
+    if json:
+        print_json(
+            {
+                "output": str(output),
+                "bundle": method.name,
+                "windows": len(video),
+                "slots": slots,
+                "height": height,
+                "width": width,
+                "seconds": perf_counter() - started_s,
+            }
+        )
+    else:
+        print_result(
+            f"wrote {output}: {len(video)} windows of {slots} frames, {width}x{height} pixels, "
+            f"reconstructed by {method.name}"
+        )

@@ -1,0 +1,49 @@
+"""``focalloop serve``: the preview page and the service of one board, for other machines too."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from focalloop.host.cli.options import (
+    BundleOption,
+    HttpPortOption,
+    JsonOption,
+    PortOption,
+    map_option,
+)
+
+
+def serve(
+    port: PortOption,
+    bundle: BundleOption = None,
+    map_: Annotated[
+        str | None,
+        map_option("Ratio map to upload: a file, a named tile, or a bundle's."),
+    ] = None,
+    http_host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    http_port: HttpPortOption = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FOCALLOOP_TOKEN",
+            help="Bearer token; required where --http-host can be reached from other machines.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve the preview page of one board, here or to a network.
+
+    Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
+    """
+    from focalloop.host.cli.arguments import load_map
+    from focalloop.host.cli.preview_run import PageSettings, run_preview
+    from focalloop.host.live.board_source import BoardAt
+    from focalloop.host.live.session import LiveSession
+
+    ratio_map = None if map_ is None else load_map(map_)
+    run_preview(
+        lambda: LiveSession(BoardAt(port), bundle=bundle, ratio_map=ratio_map),
+        PageSettings(host=http_host, port=http_port, token=token, json=json),
+    )

@@ -1,0 +1,162 @@
+"""What reconstructs clips and captures: bundles, each under its map, or no network at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.scenes.clips import Clips, load_clips
+from focalloop.firmware_sim.wire import WindowKind
+from focalloop.host.captures.capture import Capture
+from focalloop.host.cli.arguments import load_map
+from focalloop.host.cli.output import console, print_notice
+from focalloop.host.errors import CaptureError
+from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle
+from focalloop.host.reconstruction.evaluate import capture_clips
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    Float32,
+    NetworkFree,
+    Reconstructor,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A ratio map, and what reconstructs windows that are captured under it.
+
+    Parameters
+    ----------
+    name : str
+        Of the bundle, or `NETWORK_FREE`.
+    ratio_map : RatioMap
+        The map.
+    reconstruct : Reconstructor
+        From reads and their map to a video.
+    """
+
+    name: str
+    ratio_map: RatioMap
+    reconstruct: Reconstructor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows to reconstruct.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Name of each window.
+    reads : iterator of tuple
+        The reads of each window, and their map.
+    """
+
+    names: tuple[str, ...]
+    reads: Iterator[tuple[Float32, RatioMap]]
+
+
+def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[Method]:
+    """Return the bundles named, then the map given without a network; else the default bundle.
+
+    Raises
+    ------
+    SceneError
+        Their maps have different numbers of slots.
+    """
+    given = None if map_spec is None else load_map(map_spec)
+    methods = [_with_bundle(Bundle.load(bundle), given, threads) for bundle in bundles]
+    if given is not None:
+        methods.append(Method(NETWORK_FREE, given, NetworkFree()))
+    methods = methods or [_with_bundle(Bundle.load(), None, threads)]
+    different = sorted({method.ratio_map.slots for method in methods})
+    if len(different) > 1:
+        raise SceneError(
+            f"the maps have windows of {' and '.join(map(str, different))} slots, and a clip has "
+            "one length: evaluate them one by one"
+        )
+    return methods
+
+
+def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
+    """Return the bundle, or where a map is given that it is not for, that map without a network."""
+    if map_spec is not None:
+        given = load_map(map_spec)
+        if bundle != NETWORK_FREE and (loaded := Bundle.load(bundle)).reach is not None:
+            return _with_bundle(loaded, given, threads)
+        return Method(NETWORK_FREE, given, NetworkFree())
+    if bundle == NETWORK_FREE:
+        raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map, to capture under")
+    return _with_bundle(Bundle.load(bundle), None, threads)
+
+
+def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Method:
+    """Return the bundle, or else the first shipped one that suits a capture's map.
+
+    A bundle that was trained for another map is used all the same, with a notice.
+    """
+    shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
+    if bundle is None:
+        chosen = next((each for each in shipped if each.suits(captured)), None)
+    else:
+        chosen = None if bundle == NETWORK_FREE else Bundle.load(bundle)
+    if chosen is None:
+        return Method(NETWORK_FREE, captured, NetworkFree())
+    if not chosen.suits(captured):
+        print_notice(f"note: {chosen.name} was trained for another ratio map than this capture's")
+    return _with_bundle(chosen, None, threads)
+
+
+def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method:
+    """Return a bundle under its own map, or under the one given if it was trained for any map."""
+    ratio_map = bundle.ratio_map
+    if given is not None and bundle.reach is not None:
+        if not bundle.suits(given):
+            raise typer.BadParameter(
+                f"{bundle.name} is for maps of {ratio_map.slots} slots that measure something "
+                f"within {bundle.reach} pixels of each pixel, "
+                f"{'without a' if ratio_map.aperture is None else 'through its'} coded aperture"
+            )
+        ratio_map = given
+    return Method(bundle.name, ratio_map, bundle.reconstructor(threads))
+
+
+def read_clips(clips: Path, ratio_map: RatioMap, limit: int | None) -> Clips:
+    """Load clips of as many frames as the map has slots."""
+    with console.status(f"reading {clips}"):
+        return load_clips(clips, ratio_map.slots, max_clips=limit)
+
+
+def emulated_windows(
+    clips: Path, ratio_map: RatioMap, profile: str, seed: int, limit: int | None
+) -> Windows:
+    """Capture clips with the emulated sensor."""
+    loaded = read_clips(clips, ratio_map, limit)
+    fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
+    reads = capture_clips(loaded.clips, fitted, NoiseProfile.load(profile, fitted.slots), seed=seed)
+    return Windows(loaded.names, ((measured, fitted) for measured in reads))
+
+
+def captured_windows(folder: Path, limit: int | None) -> tuple[Windows, RatioMap]:
+    """Return the windows of a capture that show a scene, and the map of the first.
+
+    Raises
+    ------
+    CaptureError
+        There is none, or the capture cannot be used.
+    """
+    capture = Capture.load(folder)
+    scenes = [window for window in capture.windows() if window.kind is WindowKind.SCENE][:limit]
+    if not scenes:
+        raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
+    captured_under = scenes[0].ratio_map
+    names = tuple(f"{folder.name}[{window.number}]" for window in scenes)
+    # `reads` of a window stays in memory as long as the window does.
+    windows = (scenes.pop(0) for _ in names)
+    return Windows(names, ((each.reads, each.ratio_map) for each in windows)), captured_under

@@ -1,0 +1,85 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
+]
+
+PortOption = Annotated[
+    str,
+    typer.Option(
+        "--port", metavar="URL", help="Board: a device name, or a URL such as socket://HOST:PORT."
+    ),
+]
+BaudOption = Annotated[
+    int, typer.Option("--baud", min=50, help="Line rate of a real serial port, bit/s.")
+]
+
+MapArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MAP",
+        help=f"Ratio map: a .npz or .png file, a bundle, or a named tile: "
+        f"{', '.join(NAMED_TILES)}.",
+    ),
+]
+
+
+def map_option(help: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--map``, which takes what `MapArgument` takes."""
+    return typer.Option("--map", metavar="MAP", help=help, **more)
+
+
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Array size in pixels.", show_default="256x256"),
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile", help="Noise of the emulated sensor: ideal, paper, scamp5, or a JSON file."
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the emulated sensor's noise.")
+]
+
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Use only the first N windows.", show_default="all"),
+]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=1, help="Processor threads of the network.")
+]
+
+BundleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle",
+        help="Bundle to reconstruct with: a shipped name, the path of a folder or .zip, or "
+        "network-free.",
+        show_default="the shipped default bundle",
+    ),
+]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--http-port",
+        min=0,
+        max=65535,
+        help="Port of the page; 0 for any free one.",
+        show_default="8000, or the next free one",
+    ),
+]
+
+
+def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--output``, also ``-o``."""
+    return typer.Option("--output", "-o", metavar=metavar, help=help)
