@@ -1,1 +1,1 @@
-"""The live session: board, reconstruction and pictures, and what the service sees of them."""
+"""The live session: streams windows from a board and reconstructs the newest."""

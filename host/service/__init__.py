@@ -1,1 +1,1 @@
-"""The web service: REST and a preview socket over one live session, and the page's files."""
+"""The web service: REST and the preview socket of one live session, and the files of the page."""

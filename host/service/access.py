@@ -1,8 +1,8 @@
-"""Who may come in: the checks before any route, and the headers on every answer.
+"""Access control: the checks before any route, and the security headers of every answer.
 
-On loopback the danger is a web page elsewhere that makes the user's own browser talk to this
-service: the Host header is checked against DNS rebinding, and Origin against cross-site requests
-and sockets. Beyond loopback a bearer token is needed as well.
+On loopback the threat is a foreign web page that makes the user's own browser talk to this service:
+the Host header is checked against DNS rebinding, and Origin against cross-site requests and
+sockets. Beyond loopback a bearer token is needed as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _OPEN_PATHS = ("/", "/healthz")
 _OPEN_PREFIX = "/web/"
-"""The page's own files hold no secret; everything that tells or does something needs the token."""
+"""The files of the page hold no secret; everything else needs the token."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -34,14 +34,14 @@ _HEADERS = {
 
 
 class AccessControl:
-    """ASGI middleware that turns away who may not come in.
+    """ASGI middleware that refuses requests without access.
 
     Parameters
     ----------
     app : ASGIApp
-        What lies behind.
+        Application behind it.
     token : str or None
-        Bearer token, taken from ``Authorization`` or ``?token=``; None asks for none.
+        Bearer token, expected in ``Authorization`` or ``?token=``; None for no token.
     host_names : iterable of str or None
         Names that the Host header may carry, without port; None allows any.
     """
@@ -54,7 +54,7 @@ class AccessControl:
         self._host_names = None if host_names is None else frozenset(host_names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check, then pass on or answer with one sentence."""
+        """Check a request, then pass it on or refuse it with one sentence."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -76,20 +76,20 @@ class AccessControl:
         host = headers.get("host", "")
         if self._host_names is not None and _host_name(host) not in self._host_names:
             names = " or ".join(sorted(self._host_names))
-            return 421, f"This service answers to {names} alone, not to {host!r}."
+            return 421, f"This service answers only to the names {names}, not to {host!r}."
         origin = headers.get("origin")
         checked = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if checked and origin is not None and urlsplit(origin).netloc != host:
             return (
                 403,
-                f"Requests of the page {origin} are not taken; open this service's own page.",
+                f"Requests from the page {origin} are refused; open the page of this service.",
             )
         if self._token is not None and not self._is_open(scope):
             given = _given_token(headers, scope)
             if given is None or not hmac.compare_digest(given, self._token):
                 return 401, (
-                    "This service needs its token: open the page with ?token=... at the end, or "
-                    "send it as 'Authorization: Bearer ...'."
+                    "This service needs its token: append ?token=... to the address of the page or "
+                    "send the header 'Authorization: Bearer ...'."
                 )
         return None
 
@@ -100,7 +100,7 @@ class AccessControl:
 
 
 def _host_name(host: str) -> str:
-    """Name in a Host header, without its port; IPv6 keeps its brackets."""
+    """Return the name in a Host header without its port; IPv6 keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() else host).lower()
 

@@ -1,4 +1,8 @@
-"""REST routes over a live session: state, map, bundles, board, health and metrics."""
+"""REST routes of a live session: state, map, bundles, board, health and metrics.
+
+Routes are plain functions, which FastAPI runs in its thread pool; the event loop only reads bodies
+and serves the preview socket.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.host.live.state import (
     BoardIdentity,
@@ -32,38 +36,38 @@ from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.refusals import add_refusals, refusals
 
 MAX_MAP_BYTES = 4 << 20
-"""Largest body of a map upload; the largest useful map file is far below."""
+"""Largest body of a map upload; useful map files are far smaller."""
 
 _WEB = Path(__file__).parents[1] / "web"
 
 
 @dataclass(frozen=True)
 class MapDocument(MapState):
-    """The ratio map the board runs, with its levels and the palette they are shown in."""
+    """The ratio map that the board runs, with its levels and their colours."""
 
     colours: dict[int, tuple[int, int, int]]
     """sRGB of each level."""
     levels: str
-    """Base64 of one byte a pixel, row-major."""
+    """Base64 of one byte per pixel, row-major."""
     mask: str | None
-    """Base64 of the coded aperture, (T, H, W) flat at 8 pixels a byte, lowest bit first."""
+    """Base64 of the coded aperture (T, H, W), flattened, 8 pixels per byte, lowest bit first."""
 
 
 class Bundles(BaseModel):
-    """What can reconstruct, and what does."""
+    """The bundles that can be selected, and the selected one."""
 
     bundles: list[BundleState]
     active: str
 
 
 class BundleChoice(BaseModel):
-    """Name of the bundle to run, or ``network-free``."""
+    """The bundle to select, or ``network-free``."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Health(BaseModel):
-    """That the service runs, and how its session stands."""
+    """That the service runs, and the phase of its session."""
 
     status: str
     phase: str
@@ -77,11 +81,11 @@ def create_app(
     Parameters
     ----------
     source : LiveSource
-        Session that is shown and steered.
+        Session to show and control.
     token : str or None, optional
-        Bearer token that every request but the page's own files needs; None asks for none.
+        Bearer token required of every request except for the files of the page; None for no token.
     host_names : tuple of str or None, optional
-        Names the Host header may carry (see `focalloop.host.service.access`); None allows any.
+        Names that the Host header may carry (see `focalloop.host.service.access`); None allows any.
     """
     app = FastAPI(
         title="focalloop",
@@ -105,12 +109,12 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.get("/api/state")
     def get_state() -> LiveState:
-        """Return how the session stands: phase, board, map, scores, speed, link, messages."""
+        """Return a snapshot of the session: phase, board, map, scores, speed, link, messages."""
         return source.state()
 
     @app.get("/api/board", responses=refusals(503))
     def get_board() -> BoardIdentity:
-        """Return who the board is."""
+        """Return what the board says of itself."""
         board = source.state().board
         if board is None:
             raise HTTPException(503, "No board is connected yet; ask again in a moment.")
@@ -118,28 +122,28 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.get("/healthz")
     def get_health() -> Health:
-        """Answer whenever the service runs, whatever the board does."""
+        """Answer while the service runs, whatever the board does."""
         return Health(status="ok", phase=source.state().phase)
 
     @app.get("/metrics", response_class=Response)
     def get_metrics() -> Response:
-        """Return counters and gauges in Prometheus' text format."""
+        """Return counters and gauges in the text format of Prometheus."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/map", responses=refusals(503))
     def get_map() -> MapDocument:
-        """Return the ratio map the board runs."""
+        """Return the ratio map that the board runs."""
         return _document(_present_map(source))
 
     @app.get("/api/map.{suffix}", response_class=Response, responses=refusals(404, 422, 503))
     def get_map_file(suffix: str) -> Response:
-        """Return the ratio map the board runs as a file, ``npz`` or ``png``."""
+        """Return the ratio map that the board runs as a file, ``npz`` or ``png``."""
         types = {"npz": "application/x-npz", "png": "image/png"}
         if suffix not in types:
-            raise HTTPException(404, f"A map comes as .npz or .png, not as .{suffix}.")
-        body = ratio_map_files.encode(_present_map(source), f".{suffix}")
+            raise HTTPException(404, f"A map is available as .npz or .png, not as .{suffix}.")
+        body = map_files.encode(_present_map(source), f".{suffix}")
         return Response(body, media_type=types[suffix])
 
     @app.put(
@@ -158,7 +162,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
     async def put_map(request: Request) -> MapDocument:
         """Upload a map file, ``.npz`` or indexed ``.png``, to the board and run it.
 
-        A periodic map is fitted to the board's array. Answers when the board runs it.
+        A periodic map is tiled to the board's array. Answers once the board runs it.
         """
         body = await _body(request)
         return await run_in_threadpool(_upload, source, body)
@@ -167,15 +171,15 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
 def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/bundles")
     def get_bundles() -> Bundles:
-        """Return what can reconstruct, and what does."""
+        """Return the bundles that can be selected, and the selected one."""
         return Bundles(bundles=source.bundles(), active=source.state().bundle)
 
     @app.put("/api/bundle", responses=refusals(422, 503))
     def put_bundle(choice: BundleChoice) -> Bundles:
-        """Bring a bundle's map onto the board and reconstruct with its network.
+        """Upload the map of a bundle and reconstruct with its network.
 
-        Answers when both run; map and network stay what they were where either is refused.
-        ``network-free`` leaves the network out, and the board keeps its map.
+        Answers once both are in use; if either is refused, nothing changes. ``network-free`` drops
+        the network and keeps the map.
         """
         source.select(choice.name)
         return get_bundles()
@@ -194,7 +198,7 @@ def _add_page(app: FastAPI, source: LiveSource) -> None:
 
 
 async def _body(request: Request) -> bytes:
-    """Read a body up to `MAX_MAP_BYTES`; a longer one is refused as soon as that is known."""
+    """Read a body of at most `MAX_MAP_BYTES`; refuse a longer one as soon as that is known."""
     announced = request.headers.get("content-length", "0")
     body = bytearray()
     if int(announced) <= MAX_MAP_BYTES:
@@ -214,7 +218,7 @@ def _upload(source: LiveSource, body: bytes) -> MapDocument:
     board = source.state().board
     if present is None or board is None:
         raise HTTPException(503, "No board is connected yet; send the map again in a moment.")
-    ratio_map = ratio_map_files.decode(body, present.slots, present.level_set)
+    ratio_map = map_files.decode(body, present.slots, present.level_set)
     source.upload(ratio_map.tiled_to(board.height, board.width))
     return _document(_present_map(source))
 
@@ -222,7 +226,7 @@ def _upload(source: LiveSource, body: bytes) -> MapDocument:
 def _present_map(source: LiveSource) -> RatioMap:
     ratio_map = source.ratio_map
     if ratio_map is None:
-        raise HTTPException(503, "No map is on a board yet; ask again in a moment.")
+        raise HTTPException(503, "No board runs a map yet; ask again in a moment.")
     return ratio_map
 
 

@@ -1,4 +1,4 @@
-"""Where the service answers: an address that is safe to bind to, and a free port there."""
+"""Where the service listens: a safe address to bind to, and a free port there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import socket
 from focalloop.firmware_sim.errors import FocalloopError
 
 DEFAULT_PORT = 8000
-_PORTS_TRIED = 20
+_MAX_PORTS_TRIED = 20
 
 
 class ServiceError(FocalloopError):
-    """The service cannot be started as asked."""
+    """The service cannot be started with these settings."""
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to bind to is reached from this machine alone."""
+    """Return whether an address to bind to can only be reached from this machine."""
     if host == "localhost":
         return True
     try:
@@ -26,21 +26,21 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Open the socket that the service will answer on.
+    """Open the socket on which the service will listen.
 
     Parameters
     ----------
     host : str
         Name or address to bind to.
     port : int or None
-        Port; 0 for any free one; None for `DEFAULT_PORT` or, where that is taken, the next free.
+        Port; 0 for any free one; None for `DEFAULT_PORT` or, if that is taken, the next free one.
 
     Raises
     ------
     ServiceError
-        If the port is taken, not permitted, or the address is not of this machine.
+        If the port is taken or not permitted, or the address is not one of this machine.
     """
-    tried = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED)
+    tried = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + _MAX_PORTS_TRIED)
     taken = OSError("no port was tried")
     for number in tried:
         try:
@@ -65,14 +65,15 @@ def check_exposure(host: str, token: str | None) -> None:
     """
     if not is_loopback(host) and not token:
         raise ServiceError(
-            f"serving on {host} lets others in: give --token SECRET as well, or serve on 127.0.0.1"
+            f"serving on {host} gives other machines access: give --token SECRET as well, or serve "
+            "on 127.0.0.1"
         )
 
 
 def host_names(host: str) -> tuple[str, ...] | None:
-    """Names the Host header may carry where the service binds to `host`; None for any.
+    """Return the names that the Host header may carry if the service binds to `host`; None for any.
 
-    On loopback another name means that a foreign page was made to resolve to this machine.
+    On loopback another name means DNS rebinding: a foreign name that resolves to this machine.
     """
     if not is_loopback(host):
         return None
@@ -81,7 +82,7 @@ def host_names(host: str) -> tuple[str, ...] | None:
 
 
 def address_of(sock: socket.socket) -> str:
-    """URL of the page behind a listening socket."""
+    """Return the URL of the page behind a listening socket."""
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = socket.gethostname()

@@ -1,6 +1,6 @@
-"""REST routes of the calibration: start, go on, cancel, apply, and the files it makes.
+"""REST routes of the calibration: start, continue, cancel, apply, and the resulting files.
 
-How it goes is part of ``GET /api/state``, which the preview socket sends as well.
+Its progress is part of ``GET /api/state``, which the preview socket sends as well.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class CalibrationRequest(BaseModel):
-    """How to calibrate."""
+    """Settings of a calibration."""
 
     model_config = ConfigDict(extra="forbid")
 
     reads: Annotated[int, Field(ge=2, le=MAX_READS, strict=True)] = DEFAULT_READS
-    """Reads of every pixel at every level."""
+    """Reads per pixel at each level."""
 
 
 def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
@@ -35,25 +35,25 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.post("/api/calibration", status_code=202, responses=refusals(409, 422, 503))
     def post_calibration(request: CalibrationRequest) -> CalibrationState:
-        """Begin to calibrate the board: dark and flat reads at every span; the stream waits."""
+        """Start a calibration: dark and flat reads at each span; the stream is paused."""
         calibrator.start(request.reads)
         return calibrator.state()
 
     @app.post("/api/calibration/proceed", responses=refusals(409))
     def post_proceed() -> CalibrationState:
-        """Go on: the light is as the state's activity asked for."""
+        """Continue: the light is as the activity in the state requested."""
         calibrator.proceed()
         return calibrator.state()
 
     @app.delete("/api/calibration")
     def delete_calibration() -> CalibrationState:
-        """Cancel the calibration that runs; the stream goes on."""
+        """Cancel the calibration in progress; the stream continues."""
         calibrator.cancel()
         return calibrator.state()
 
     @app.post("/api/calibration/apply", responses=refusals(409, 422, 503))
     def post_apply() -> CalibrationState:
-        """Have the emulated board run with the calibrated profile; answers when it does."""
+        """Configure the emulated board with the calibrated profile; answers once it uses it."""
         calibrator.apply()
         return calibrator.state()
 
@@ -65,8 +65,8 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.get("/api/calibration/report.html", responses=refusals(404))
     def get_report() -> Response:
-        """Return the report as one page to keep."""
-        from focalloop.calibration.report.page import report_html  # with SciPy, and only now
+        """Return the report as one self-contained page."""
+        from focalloop.calibration.report.page import report_html  # loads SciPy
 
         return _download(report_html(_result(source)), "text/html; charset=utf-8", "report.html")
 
@@ -79,6 +79,6 @@ def _result(source: LiveSource) -> Calibration:
 
 
 def _download(text: str, media_type: str, name: str) -> Response:
-    # Kept and not shown: the service's policy lets no page of its own bring its styles along.
+    # A download, because the service's content security policy forbids the styles in the page.
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type=media_type, headers=disposition)

@@ -1,7 +1,6 @@
 """The binary messages of the preview socket; ``docs/preview.md`` describes them.
 
-A message is a header of 24 bytes and raw planes or samples, so that a page shows it without
-decoding anything.
+A message is a header of 24 bytes and raw planes or samples, which a page can show without decoding.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ VERSION = 1
 HAS_TRUTH = 1
 
 HEADER = struct.Struct("<BBBBBBHHHI8s")
-"""Kind, version, first slot, step, slot count (bytes a sample in a readout), flags, height, width,
-zero, window, first 8 bytes of the map's hash; little-endian."""
+"""Kind, version, first slot, step, slot count (bytes per sample in a readout), flags, height,
+width, zero, window, first 8 bytes of the map's hash; little-endian."""
 
 
 def pack_picture(picture: Picture, step: int) -> bytes:
     """Pack every `step`-th slot of a picture: truth if known, initial and final planes, uint8.
 
-    `step` is a multiple of the picture's own.
+    `step` is a multiple of the picture's own step.
     """
     every = step // picture.slots.step
     slots = picture.slots[::every]
@@ -51,7 +50,7 @@ def pack_picture(picture: Picture, step: int) -> bytes:
 
 
 def pack_readout(picture: Picture) -> bytes:
-    """Pack the measurements a picture was rebuilt from, in DN, in the order of the read plan."""
+    """Pack the measurements behind a picture, in DN, in the order of the read plan."""
     samples = np.ascontiguousarray(picture.readout)
     height, width = picture.final.shape[1:]
     header = HEADER.pack(

@@ -1,7 +1,9 @@
-"""The preview socket: pictures against credit, the newest first and never a queue.
+"""The preview socket: pictures against credit, always the newest and never a queue.
 
-A viewer grants credit for one window at a time and gets the newest there is; what it was too slow
-for is gone. States go out as JSON text beside the binary pictures, a few times a second.
+A viewer grants credit for one window at a time and gets the newest one; windows for which it was
+too slow are not sent. States go out as JSON text beside the binary pictures, four times per second.
+
+All of it runs in the event loop. The session's threads only wake it (`_wake`).
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ from focalloop.host.live.state import LiveSource, Picture
 from focalloop.host.service.packets import pack_picture, pack_readout
 
 STATE_PERIOD_S = 0.25
-LARGEST_STEP = 16
+MAX_STEP = 16
 _PROTOCOL_ERROR = 1003
 
 
 class BadMessageError(ValueError):
-    """A viewer sent something that is no message of the protocol."""
+    """A viewer sent something that is not a message of the protocol."""
 
 
 @dataclass
 class _Viewer:
-    """What one page has asked for and was given."""
+    """What one page has asked for and what it was sent."""
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     credit: int = 0
@@ -47,7 +49,7 @@ async def preview(socket: WebSocket, source: LiveSource) -> None:
     try:
         while True:
             text = await socket.receive_text()
-            _take(text, source, viewer)
+            _handle(text, source, viewer)
     except (BadMessageError, KeyError) as error:
         with suppress(RuntimeError):
             await socket.close(_PROTOCOL_ERROR, str(error)[:120])
@@ -62,12 +64,12 @@ async def preview(socket: WebSocket, source: LiveSource) -> None:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, viewer: _Viewer) -> None:
-    with suppress(RuntimeError):  # the loop ends before the session's threads do
+    with suppress(RuntimeError):  # the loop has ended, and the session's threads have not
         loop.call_soon_threadsafe(viewer.wake.set)
 
 
-def _take(text: str, source: LiveSource, viewer: _Viewer) -> None:
-    """Take one message of a viewer: credit for a window, or a window that it has drawn."""
+def _handle(text: str, source: LiveSource, viewer: _Viewer) -> None:
+    """Handle a message of a viewer: credit for a window, or the report that one was drawn."""
     try:
         message: Any = json.loads(text)
     except ValueError as error:
@@ -76,7 +78,7 @@ def _take(text: str, source: LiveSource, viewer: _Viewer) -> None:
         case {"drawn": int(window)} if 0 <= window < 1 << 32:
             source.drawn(window)
         case {"credit": 0 | 1 as credit, "step": int(step), **rest} if (
-            0 < step <= LARGEST_STEP and not step & (step - 1)
+            0 < step <= MAX_STEP and not step & (step - 1)
         ):
             viewer.credit = int(credit)
             viewer.step = step
@@ -96,9 +98,9 @@ async def _send(socket: WebSocket, source: LiveSource, viewer: _Viewer) -> None:
             await socket.send_text(json.dumps(asdict(source.state()), allow_nan=False))
             state_due_s = loop.time() + STATE_PERIOD_S
         picture = source.picture()
-        if viewer.credit and picture is not None and _is_news(picture, viewer):
+        if viewer.credit and picture is not None and _is_wanted(picture, viewer):
             viewer.credit, viewer.seen = 0, picture
-            source.want(viewer, None)  # until it asks again, what it wants costs nothing
+            source.want(viewer, None)  # costs nothing until the viewer asks again
             reads, viewer.reads = viewer.reads, False
             await socket.send_bytes(pack_picture(picture, viewer.step))
             if reads:
@@ -109,6 +111,6 @@ async def _send(socket: WebSocket, source: LiveSource, viewer: _Viewer) -> None:
         viewer.wake.clear()
 
 
-def _is_news(picture: Picture, viewer: _Viewer) -> bool:
+def _is_wanted(picture: Picture, viewer: _Viewer) -> bool:
     # A picture made before the viewer asked for more slots lacks some of them.
     return picture is not viewer.seen and viewer.step % picture.slots.step == 0

@@ -1,4 +1,4 @@
-"""How the service says no: ``{"detail": sentence}``, and everything stays as it was."""
+"""How the service refuses a request: ``{"detail": sentence}``, and nothing changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
 
 _WRONG_INPUT = (BundleError, ReconstructError, BoardError, CaptureError, ValueError)
-"""The sender is to change something."""
+"""Errors for which the sender has to change the request."""
 
 
 class Refusal(BaseModel):
@@ -26,12 +26,12 @@ class Refusal(BaseModel):
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the statuses with which a route says no, for its OpenAPI document."""
+    """Return the statuses with which a route may refuse, for its OpenAPI document."""
     return {status: {"model": Refusal} for status in statuses}
 
 
 def add_refusals(app: FastAPI) -> None:
-    """Have expected failures and invalid requests answered with their sentence."""
+    """Answer expected errors and invalid requests with a sentence."""
     app.add_exception_handler(FocalloopError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_request)
 
@@ -48,4 +48,4 @@ async def _refuse_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return JSONResponse({"detail": f"The request's {where} is wrong: {first['msg']}."}, 422)
+    return JSONResponse({"detail": f"The request is invalid at {where}: {first['msg']}."}, 422)

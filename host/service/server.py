@@ -1,4 +1,4 @@
-"""Running the service, with an end in order on every signal that asks for one."""
+"""Runs the service, and shuts it down in order on each signal that asks for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-_LARGEST_VIEWER_MESSAGE = 4096
+_MAX_VIEWER_MESSAGE_BYTES = 4096
 
 
 class _Server(uvicorn.Server):
-    """A server that ends in order on SIGINT, SIGTERM and SIGHUP, and lets its caller clean up."""
+    """A server that shuts down in order on SIGINT, SIGTERM and SIGHUP, and then returns."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own version raises the signal again at the end, which kills the process before
-        # the emulator it started is stopped.
-        in_main = threading.current_thread() is threading.main_thread()  # others take no signals
+        # uvicorn's own version raises the signal again at the end, which would kill the process
+        # before it has stopped its emulator.
+        in_main = (
+            threading.current_thread() is threading.main_thread()
+        )  # no other thread receives signals
         asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main else ()
         before = {number: signal.signal(number, self.handle_exit) for number in asked}
         try:
@@ -32,12 +34,12 @@ class _Server(uvicorn.Server):
 
 
 class Service:
-    """An application answering on a socket.
+    """An application that answers on a socket.
 
     Parameters
     ----------
     app : FastAPI
-        From `focalloop.host.service.create_app`.
+        From `focalloop.host.service.api.create_app`.
     sock : socket.socket
         From `focalloop.host.service.binding.listen`.
     """
@@ -50,17 +52,17 @@ class Service:
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
-                ws_per_message_deflate=False,  # planes of a noisy sensor do not shrink
-                ws_max_size=_LARGEST_VIEWER_MESSAGE,
+                ws_per_message_deflate=False,  # planes of a noisy sensor do not compress
+                ws_max_size=_MAX_VIEWER_MESSAGE_BYTES,
                 timeout_graceful_shutdown=1,
                 server_header=False,
             )
         )
 
     def run(self) -> None:
-        """Answer until the process is asked to end, or `stop` is called."""
+        """Answer requests until a signal asks the process to end or `stop` is called."""
         self._server.run(sockets=[self._sock])
 
     def stop(self) -> None:
-        """Let `run` return, from any thread."""
+        """Make `run` return; may be called from any thread."""
         self._server.should_exit = True

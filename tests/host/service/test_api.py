@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focalloop.firmware_sim.maps import map_files as ratio_map_files
+from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.wire import ErrorCode
@@ -39,7 +39,7 @@ def client(session):
 
 
 def map_file(ratio_map, suffix=".npz"):
-    return ratio_map_files.encode(ratio_map, suffix)
+    return map_files.encode(ratio_map, suffix)
 
 
 def test_state_board_health_and_metrics_tell_of_the_session(client):
@@ -83,7 +83,7 @@ def test_a_map_goes_onto_the_board_and_comes_back(client, session, suffix):
     assert [m.hash() for m in session.uploads] == [ratio_map.hash()]
     assert answer.json()["hash"] == ratio_map.hash_hex
     back = client.get(f"/api/map.{suffix}").content
-    assert ratio_map_files.decode(back, 16, ratio_map.level_set).hash() == ratio_map.hash()
+    assert map_files.decode(back, 16, ratio_map.level_set).hash() == ratio_map.hash()
 
 
 def test_a_periodic_map_is_fitted_to_the_board(client, session):

@@ -198,7 +198,7 @@ def test_the_routes_are_described(client):
     paths = client.get("/openapi.json").json()["paths"]
     post = paths["/api/calibration"]["post"]
     assert {"202", "409", "422", "503"} <= set(post["responses"])
-    assert re.search("stream waits", post["description"])
+    assert re.search("stream is paused", post["description"])
 
 
 def test_a_preview_that_calibrates_nothing_never_waits_for_scipy():
