@@ -111,7 +111,7 @@ def test_what_is_on_offer_tells_ratio_aperture_and_score(url):
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("short", RatioMapError, "windows of 8 slots and the board has 16"),
+        ("short", RatioMapError, "windows of 8 slots, but this board"),
         ("stray", RatioMapError, "20x20"),
         ("nowhere", BundleError, "choose one of"),
     ],
