@@ -54,8 +54,15 @@ def show(rows: Iterable[Row], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2))
         return
+    rows = list(rows)
+    width = max((len(row.name) for row in rows), default=0)
     for row in rows:
         print(
-            f"{row.name:<39} {row.value:>9,.5g} {row.unit:<9} "
-            f"{row.ratio:>7.3g} x {row.peer} ({row.peer_value:,.5g})"
+            f"{row.name:<{width}} {_figure(row.value):>9} {row.unit:<9} "
+            f"{row.ratio:>7.3g} x {row.peer} ({_figure(row.peer_value)})"
         )
+
+
+def _figure(value: float) -> str:
+    """Write a number with five significant digits, and never with an exponent if it is large."""
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.5g}"
