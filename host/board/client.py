@@ -8,6 +8,9 @@ For example::
         board.upload(ratio_map)
         for window in board.stream():
             show(window.reads)
+
+Every method runs in the thread of its caller; a board's own threads are those of
+:mod:`focalloop.host.link.connection` and :mod:`focalloop.host.link.io_threads`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The board's clock in terms of the host's."""
+"""The board's clock in terms of the host's.
+
+The link's reader brings the exchanges; the consumer's thread converts the times of windows.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.streaming import StreamControl
 from focalloop.host.board.upload import Progress, fitted, upload
 from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
-from focalloop.host.link.connection import Connection, ConnectionListener, on_success
+from focalloop.host.link.connection import Connection, ConnectionListener
 from focalloop.host.link.frame_size import FrameSize
 from focalloop.host.link.io_threads import Link
 
@@ -289,9 +289,11 @@ class Driver(ConnectionListener):
     def _sync_clock(self, link: Link) -> Future[bytes]:
         sent_s = time.monotonic()
         self._clock_due_s = sent_s + CLOCK_INTERVAL_S
-        answer = link.submit(MessageType.TIME_SYNC, _time_sync(sent_s))
-        on_success(answer, lambda body: self._clock_answered(sent_s, body))
-        return answer
+        return link.submit(
+            MessageType.TIME_SYNC,
+            _time_sync(sent_s),
+            lambda body: self._clock_answered(sent_s, body),
+        )
 
     def _clock_answered(self, sent_s: float, body: bytes) -> float:
         board_s = TimeSyncAnswer.unpack(body).board_us * 1e-6

@@ -1,4 +1,7 @@
-"""How a connection is doing."""
+"""How a connection is doing: its counters, and a meter of rates.
+
+The driver puts the counters together in the thread that asks for them.
+"""
 
 from __future__ import annotations
 

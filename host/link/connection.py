@@ -68,14 +68,6 @@ class ConnectionListener(LinkListener, Protocol):
         """Note that the board has vanished. Called in the keeper."""
 
 
-def on_success(answer: Future[bytes], take: Callable[[bytes], object]) -> None:
-    """Have `take` called with the answer's body, in the link's reader, unless the request fails.
-
-    It runs before any frame that follows the answer.
-    """
-    answer.add_done_callback(lambda done: None if done.exception() else take(done.result()))
-
-
 def handshake(
     link: Link, url: str, timeout_s: float, max_payload: int = LARGE_MAX_PAYLOAD
 ) -> HelloAnswer:
@@ -214,7 +206,7 @@ class Connection:
         self,
         type_: MessageType,
         body: bytes = b"",
-        on_answer: Callable[[bytes], None] = lambda body: None,
+        on_answer: Callable[[bytes], object] | None = None,
         *,
         slow: bool = False,
     ) -> bytes:
@@ -226,8 +218,8 @@ class Connection:
             What is asked for.
         body : bytes
             The packed request.
-        on_answer : callable
-            Takes the answer first, in the link's reader: before any frame that follows it.
+        on_answer : callable, optional
+            Takes the body of the answer first, in the link's reader, before any frame after it.
         slow : bool
             Whether the answer may take :data:`SLOW_TIMEOUT_S`.
 
@@ -242,17 +234,23 @@ class Connection:
             link = self.link()
             try:
                 patience_s = SLOW_TIMEOUT_S if slow else self._timeout_s
-                answer = link.submit(type_, body, patience_s=patience_s, slow=slow)
-                on_success(answer, on_answer)
+                answer = link.submit(type_, body, on_answer, patience_s=patience_s, slow=slow)
                 return answer.result()
             except BoardLostError:
                 if not self.await_failure(link):
                     raise
 
-    def submit(self, type_: MessageType, body: bytes = b"") -> Future[bytes] | None:
-        """Send a request without waiting; None while the board is lost."""
-        link = self._link if self.state == "connected" else None
-        return None if link is None else link.submit(type_, body, patience_s=self._timeout_s)
+    def submit(
+        self,
+        type_: MessageType,
+        body: bytes = b"",
+        on_answer: Callable[[bytes], object] | None = None,
+    ) -> Future[bytes] | None:
+        """Send a request without waiting, as :meth:`Link.submit`; None while the board is lost."""
+        link = self._link
+        if link is None or self.state != "connected":
+            return None
+        return link.submit(type_, body, on_answer, patience_s=self._timeout_s)
 
     def await_failure(self, link: Link) -> bool:
         """Wait until the keeper has noticed that `link` failed, so that :meth:`link` is a new one.
@@ -272,10 +270,7 @@ class Connection:
 
     def poll_status(self) -> Future[bytes] | None:
         """Ask for STATUS now, for :meth:`ConnectionListener.on_status`; None while lost."""
-        answer = self.submit(MessageType.STATUS)
-        if answer is not None:
-            on_success(answer, self._listener.on_status)
-        return answer
+        return self.submit(MessageType.STATUS, b"", self._listener.on_status)
 
     def give_up_link(self, reason: str) -> None:
         """Treat the board as lost, as when its boot id shows that it was reset."""

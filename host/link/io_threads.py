@@ -92,13 +92,26 @@ class Link:
         self,
         type_: MessageType,
         body: bytes = b"",
+        on_answer: Callable[[bytes], object] | None = None,
         *,
         patience_s: float = 2.0,
         slow: bool = False,
     ) -> Future[bytes]:
-        """Send a request without waiting; see :meth:`RequestProtocol.submit`."""
+        """Send a request without waiting.
+
+        Parameters
+        ----------
+        type_, body, patience_s, slow : MessageType, bytes, float, bool
+            As for :meth:`RequestProtocol.submit`, which also says what the result holds.
+        on_answer : callable, optional
+            Takes the body of the answer, in the reader, before any frame that follows it.
+        """
         with self._lock:
             answer = self._protocol.submit(type_, body, patience_s=patience_s, slow=slow)
+            if on_answer is not None:
+                answer.add_done_callback(
+                    lambda done: None if done.exception() else on_answer(done.result())
+                )
             if self._failure is not None or self._closing:
                 self._protocol.fail(self._failure or BoardLostError("the port was closed"))
             self._due.notify()
