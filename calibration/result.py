@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,27 @@ class Calibration:
     snr: Curve
     protocol: str
     origin: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        main = ", ".join(
+            f"{name} {self.estimates[name].value:.3g}"
+            for name in ("s_ss", "s_r")
+            if name in self.estimates
+        )
+        warnings = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"<Calibration {self.profile.name!r}: {main}, {len(self.levels)} levels{warnings}>"
+
+    def _repr_html_(self) -> str:
+        """List the estimates with their intervals, and the warnings, for a notebook."""
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{e.value:.4g} {escape(e.unit)}</td>"
+            f"<td>{e.ci95[0]:.4g} to {e.ci95[1]:.4g}</td></tr>"
+            for name, e in self.estimates.items()
+        )
+        warnings = "".join(f"<p>{escape(text)}</p>" for text in self.warnings)
+        head = "<tr><th></th><th>estimate</th><th>95 % interval</th></tr>"
+        title = f"<caption>{escape(self.profile.name)}</caption>"
+        return f"<table>{title}{head}{rows}</table>{warnings}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON document of a calibrated noise profile as Python values.

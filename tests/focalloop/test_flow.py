@@ -121,6 +121,8 @@ def test_a_calibration_is_made_from_a_board_and_runs_an_emulator(board, tmp_path
     found = calibrate(board, name="bench")
     truth = NoiseProfile.load("scamp5")
     assert found.profile.name == "bench"
+    assert repr(found).startswith("<Calibration 'bench': s_ss 0.00")
+    assert "<tr><th>s_r</th><td>0.00" in found._repr_html_()
     assert found.profile.s_r == pytest.approx(truth.s_r, rel=0.2)
     found.profile.save(tmp_path / "bench.json")
     assert Emulator(MAP, tmp_path / "bench.json").profile == found.profile
