@@ -13,6 +13,7 @@ import os
 import select
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from focalloop.host.errors import PortError
 
@@ -108,6 +109,19 @@ class Port:
     def close(self) -> None:
         """Close the port; not while another thread reads."""
         self._serial.close()
+
+
+def serial_devices() -> list[Any]:
+    """Return the serial devices of this machine, as :func:`serial.tools.list_ports.comports` does.
+
+    Raises
+    ------
+    PortError
+        A file of the user's own hides pyserial.
+    """
+    _pyserial()
+    found: list[Any] = importlib.import_module("serial.tools.list_ports").comports()
+    return found
 
 
 def _pyserial() -> ModuleType:

@@ -9,7 +9,7 @@ import typer
 
 from focalloop.host.cli.options import BaudOption, JsonOption
 from focalloop.host.cli.output import console, print_json, print_result, stdout
-from focalloop.host.link.port import DEFAULT_BAUD
+from focalloop.host.link.port import DEFAULT_BAUD, serial_devices
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,11 +70,9 @@ class _Place:
 
 def _places(urls: list[str]) -> list[_Place]:
     """Return the serial ports of this machine, then the URLs that are not among them."""
-    from serial.tools import list_ports
-
     places = {
         found.device: _Place(found.device, found.description or "", found.vid, found.pid)
-        for found in list_ports.comports()
+        for found in serial_devices()
     }
     return list((places | {url: _Place(url) for url in urls if url not in places}).values())
 

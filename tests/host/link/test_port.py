@@ -51,11 +51,12 @@ def test_a_port_without_permission_says_how_to_get_it(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["serial.py", "serial/__init__.py"])
-def test_a_file_that_hides_pyserial_is_named_and_not_run(tmp_path, name):
+@pytest.mark.parametrize("call", ["Port('/dev/ttyACM0', 921600)", "serial_devices()"])
+def test_a_file_that_hides_pyserial_is_named_and_not_run(tmp_path, name, call):
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_text("raise SystemExit('a script of the user')")
-    program = "from focalloop import Board; Board.open('/dev/ttyACM0')"
+    program = f"from focalloop.host.link.port import *; {call}"
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
