@@ -34,8 +34,10 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, Bundle, list_bundles
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.models import zoo
+from focalloop.models.zoo import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
     from focalloop.models.networks.profiles import Network
@@ -121,7 +123,7 @@ def _eager(
 
 def paper() -> Subject | None:
     """Return a shipped network of the paper profile, or one with random weights."""
-    shipped = [name for name in list_bundles() if name.startswith("paper-")]
+    shipped = [name for name in zoo.BUNDLES if name.startswith("paper-")]
     if shipped:
         return Subject.shipped(shipped[0])
     if find_spec("torch") is None:

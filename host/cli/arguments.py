@@ -11,7 +11,8 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from focalloop.host.cli.output import print_notice
-from focalloop.host.reconstruction.bundle import Bundle, list_bundles
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.models import zoo
 
 
 def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
@@ -33,7 +34,7 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
     path = Path(spec)
     if spec in NAMED_TILES or (path.is_file() and path.suffix != ".zip"):
         return RatioMap.load(spec, shape=shape)
-    if spec in list_bundles() or path.exists():
+    if spec in zoo.BUNDLES or path.exists():
         ratio_map = Bundle.load(spec).ratio_map
         return ratio_map if shape is None else ratio_map.tiled_to(*shape)
     raise RatioMapError(

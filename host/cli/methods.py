@@ -17,7 +17,7 @@ from focalloop.host.captures.capture import Capture
 from focalloop.host.cli.arguments import load_map
 from focalloop.host.cli.output import console, print_notice
 from focalloop.host.errors import CaptureError
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE, Bundle
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -25,6 +25,7 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     Reconstructor,
 )
+from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,7 @@ from weakref import WeakKeyDictionary
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
 from focalloop.host.live.state import BundleState
-from focalloop.host.reconstruction.bundle import (
-    DEFAULT_BUNDLE,
-    UNIVERSAL_BUNDLE,
-    Bundle,
-    BundleError,
-    list_bundles,
-)
+from focalloop.host.reconstruction.bundle import Bundle, BundleError
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -25,6 +19,8 @@ from focalloop.host.reconstruction.reconstruct import (
     ReconstructError,
     Reconstructor,
 )
+from focalloop.models import zoo
+from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
 THREADS = 2
 """Threads inside one reconstruction: the lowest latency per window on two cores."""
@@ -79,7 +75,7 @@ class NetworkSelector:
         self._lock = threading.Lock()
         self._listed: dict[str, BundleState] = {}
         if bundle is None:
-            bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in list_bundles() else NETWORK_FREE
+            bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in zoo.BUNDLES else NETWORK_FREE
         self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
         self._universal: _Candidate | None = None  # loaded once a map needs it
         # The selected candidate first, then that of the map before: windows of both still come.
@@ -132,7 +128,7 @@ class NetworkSelector:
         """
         with self._lock:
             if not self._listed:
-                self._listed = _describe([self.name, *list_bundles()])
+                self._listed = _describe([self.name, *zoo.BUNDLES])
             return list(self._listed.values())
 
     def name_for(self, ratio_map: RatioMap) -> str:

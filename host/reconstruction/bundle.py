@@ -29,15 +29,10 @@ from focalloop.firmware_sim.window import Window
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
+from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; others are refused."""
-
-DEFAULT_BUNDLE = zoo.DEFAULT
-"""Shipped bundle that is used where none is named."""
-
-UNIVERSAL_BUNDLE = zoo.UNIVERSAL
-"""Shipped bundle whose network reconstructs under any map, for maps without one of their own."""
 
 OPEN_TEST_SET = "test_set.npz"
 """Clips that anybody can rebuild (``docs/test-set.md``), and on which bundles are compared."""
@@ -207,11 +202,6 @@ def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]
     return near
 
 
-def list_bundles() -> list[str]:
-    """Return the names of the shipped bundles, sorted."""
-    return sorted(zoo.BUNDLES)
-
-
 def _find(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if text in zoo.BUNDLES:
@@ -219,7 +209,7 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.exists():
         return path
-    shipped = ", ".join(list_bundles()) or "none"
+    shipped = ", ".join(zoo.BUNDLES)
     raise BundleError(
         f"there is no bundle {text!r}: give a folder or zip, or a shipped name ({shipped})"
     )

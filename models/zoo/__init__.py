@@ -23,10 +23,10 @@ BUNDLES: dict[str, str] = {
 }
 """What `Bundle.load` takes by name: ``<network>-<map>-<average measurements per pixel>of16``."""
 
-DEFAULT = "edge-learned-2of16-int8"
-"""Bundle that is used where none is named."""
+DEFAULT_BUNDLE = "edge-learned-2of16-int8"
+"""Bundle that is used if none is named."""
 
-UNIVERSAL = "edge-universal-int8"
+UNIVERSAL_BUNDLE = "edge-universal-int8"
 """Bundle whose network reconstructs under any map that has no network of its own."""
 
 WEIGHTS: dict[str, str] = {

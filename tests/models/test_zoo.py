@@ -15,21 +15,17 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.host.reconstruction.bundle import (
-    MANIFEST,
-    UNIVERSAL_BUNDLE,
-    Bundle,
-    list_bundles,
-)
+from focalloop.host.reconstruction.bundle import MANIFEST, Bundle
 from focalloop.host.reconstruction.quality import psnr
 from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
 from focalloop.models import zoo
+from focalloop.models.zoo import UNIVERSAL_BUNDLE
 
 
 def test_the_table_names_what_the_folder_holds() -> None:
     assert set(zoo.BUNDLES) == {found.parent.name for found in zoo.FOLDER.glob(f"*/{MANIFEST}")}
     assert set(zoo.WEIGHTS) == {found.stem for found in zoo.FOLDER.glob("*.safetensors")}
-    assert {zoo.DEFAULT, zoo.UNIVERSAL} <= set(zoo.BUNDLES)
+    assert {zoo.DEFAULT_BUNDLE, zoo.UNIVERSAL_BUNDLE} <= set(zoo.BUNDLES)
     assert all({**zoo.BUNDLES, **zoo.WEIGHTS}.values())
 
 
@@ -46,7 +42,7 @@ def seen_under(ratio_map: RatioMap) -> tuple[NDArray[np.float32], NDArray[np.flo
     return scene.astype(np.float32) / 255, reads
 
 
-@pytest.mark.parametrize("name", list_bundles())
+@pytest.mark.parametrize("name", zoo.BUNDLES)
 def test_a_shipped_network_beats_the_closed_form_clearly(name: str) -> None:
     bundle = Bundle.load(name)
     ratio_map = bundle.ratio_map.tiled_to(256, 256)
@@ -69,7 +65,7 @@ def test_the_universal_network_is_worth_it_under_any_map(tile: str) -> None:
     assert psnr(network, scene) > psnr(without, scene) + 1
 
 
-@pytest.mark.parametrize("name", list_bundles())
+@pytest.mark.parametrize("name", zoo.BUNDLES)
 def test_a_shipped_bundle_says_where_it_comes_from(name: str) -> None:
     meta = Bundle.load(name).meta
     assert meta["name"] == name

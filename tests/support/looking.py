@@ -7,7 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, Bundle
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.models.zoo import DEFAULT_BUNDLE
 
 DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
 

@@ -12,7 +12,7 @@ import pytest
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.looking import (
     DEFAULT_MAP,
     await_map,

@@ -7,7 +7,7 @@ import numpy as np
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE
 from tests.support.looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
 from tests.support.running import Running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle

@@ -63,8 +63,8 @@ def reconstruct(
         method_for_clips,
         method_for_map,
     )
-    from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE
     from focalloop.host.reconstruction.video import check_output, write_video
+    from focalloop.models.zoo import DEFAULT_BUNDLE
 
     check_output(output)
     if (source / MANIFEST).is_file():

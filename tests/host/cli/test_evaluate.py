@@ -19,7 +19,7 @@ from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli.main import app, main
-from focalloop.host.reconstruction.bundle import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 

@@ -13,8 +13,9 @@ from focalloop.host.errors import BoardLostError
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
-from focalloop.host.reconstruction.bundle import UNIVERSAL_BUNDLE, BundleError
+from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.models import zoo
+from focalloop.models.zoo import UNIVERSAL_BUNDLE
 from tests.support.bad_line import Proxy
 from tests.support.served import SHAPE, expected_codes, make_board, make_map, on_pty, on_tcp
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
