@@ -86,3 +86,13 @@ def test_examples_use_the_door_alone(path):
     assert not re.search(r"(from|import) focalloop\.", text)
     for line in re.findall(r"from focalloop import ([\w, ]+)", text):
         assert set(line.split(", ")) <= set(focalloop.__all__)
+
+
+def test_the_snippets_of_the_python_page(board, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(snippets) > 5
+    known = {}
+    for snippet in snippets:
+        exec(snippet.replace("/dev/ttyACM0", str(board)), known)
