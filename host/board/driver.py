@@ -245,7 +245,8 @@ class Driver(ConnectionListener):
         with suppress(WireError):  # a malformed body is dropped; the gap will show
             match frame.type:
                 case MessageType.READOUT | MessageType.WINDOW:
-                    self._streams.on_frame(frame, self.info, now_s)
+                    if self._boot_id is not None:  # before HELLO: the stream of an earlier host
+                        self._streams.on_frame(frame, self.info, now_s)
                 case MessageType.SCENE_DATA:
                     self._scenes.on_fragment(Fragment.unpack(frame.body))
                 case MessageType.LOG:
