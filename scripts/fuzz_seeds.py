@@ -21,7 +21,7 @@ from focalloop.firmware_sim import wire
 from scripts import generated
 from tests.support import ROOT, VECTORS
 
-FRAME, BYTES, TIME, MAP, MOOD, AGAIN, MASK = 0, 1, 2, 4, 5, 6, 7
+FRAME, BYTES, TIME, MAP, SENSOR, AGAIN, MASK = 0, 1, 2, 4, 5, 6, 7
 """Events in a request seed, by their numbers in ``fuzz_requests.c``."""
 
 CORPUS = ROOT / "firmware_sim" / "reference_firmware" / "build" / "corpus"
@@ -54,7 +54,7 @@ def request_seeds() -> dict[str, bytes]:
     stories = {
         "maps": b"".join([*map_steps, capture, resend, stream, map_steps[0], time * 4, even]),
         "masks": b"".join([map_steps[1], mask, capture, stream, mask[::-1], time, map_steps[1]]),
-        "moods": b"".join([map_steps[0], bytes([MOOD]), stream, bytes([MOOD]), stream, time]),
+        "sensor": b"".join([map_steps[0], bytes([SENSOR]), stream, bytes([SENSOR]), stream, time]),
     }
     vectors = json.loads((VECTORS / "conversations.json").read_text(encoding="utf-8"))
     for conversation in vectors:

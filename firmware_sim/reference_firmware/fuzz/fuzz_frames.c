@@ -1,5 +1,5 @@
-/* Fuzzes the decoder: any bytes in, and what it takes for a frame must encode to one that decodes
- * to the same. */
+/* Fuzzes the decoder: it gets any bytes, and every frame that it accepts must encode to a frame that
+ * decodes to the same. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++)
         if (fl_feed(&receiver, data[i], &frame))
             require_same(&frame);
-    /* A CRC is hard to guess: the input is also taken as a body. */
+    /* A fuzzer rarely guesses a CRC: the input is also used as a body. */
     frame = (struct fl_frame){.type = 1, .body = data};
     frame.length = (uint16_t)(size < FL_MAX_PAYLOAD ? size : FL_MAX_PAYLOAD);
     require_same(&frame);

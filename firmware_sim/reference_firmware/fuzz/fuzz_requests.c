@@ -1,18 +1,17 @@
-/* Fuzzes the whole firmware: the input is a list of things that happen to a board, each a byte that
- * says what and what it needs. Frames get their CRC here, so that the fuzzer reaches what lies
- * behind it.
+/* Fuzzes the whole firmware: the input is a list of events, each one byte and its arguments. Frames
+ * get their CRC here, so that the fuzzer reaches the code behind the CRC check.
  *
- *     0 type flags sequence length(2) body   a frame comes in
- *     1 length bytes                         bytes come in as they are
+ *     0 type flags sequence length(2) body   a frame arrives
+ *     1 length bytes                         bytes arrive as they are
  *     2 time(2)                              time passes, in units of 100 us
  *     3 room                                 the line takes `room` bytes at a time from here on
- *     4 height width cells                   a map is uploaded and committed, tile and all
- *     5                                      the sensor is slow, late, or fails, in turns
- *     6                                      the last frame comes in again
+ *     4 height width cells                   a map with this tile is uploaded and committed
+ *     5                                      the sensor becomes slow, or fails, in turns
+ *     6                                      the last frame arrives again
  *     7 mask(48)                             a mask is uploaded and put over the active map
  *
- * The first byte of the input chooses the board. Sanitizers watch the firmware; what it sends must
- * be whole frames, and what it asks of the sensor must lie on the sensor. */
+ * The first byte of the input selects the board. Sanitizers check the firmware; it must send only
+ * whole frames, and must address only pixels of the sensor. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,10 +40,10 @@ static struct fl_identity identity = {
 };
 
 static uint64_t now_us;
-static const uint8_t *line; /* bytes that come in */
+static const uint8_t *line; /* bytes that arrive */
 static size_t line_length;
 static size_t line_room; /* bytes that the line takes at a time */
-static unsigned sensor_moods, failing, slow;
+static unsigned sensor_events, failing, slow;
 static struct fl_receiver host;
 static struct fl_sender to_board;
 
@@ -111,7 +110,7 @@ enum fl_slot fl_hal_slot(unsigned slot)
 {
     require(slot < identity.slots);
     if (slow > 0 && --slow > 0)
-        return slow > 1 ? FL_SLOT_RUNNING : sensor_moods % 4 == 1 ? FL_SLOT_LATE : FL_SLOT_FAILED;
+        return slow > 1 ? FL_SLOT_RUNNING : sensor_events % 4 == 1 ? FL_SLOT_LATE : FL_SLOT_FAILED;
     return FL_SLOT_OVER;
 }
 
@@ -123,8 +122,8 @@ void fl_hal_read_row(unsigned y, const uint8_t *ends, uint16_t *codes)
             codes[x] = (uint16_t)(y * WIDTH + x);
 }
 
-/* The board lives on for a while, or until it has nothing to do. */
-static void live(const uint8_t *bytes, size_t count)
+/* Poll the board for a while, or until it has nothing to do. */
+static void run(const uint8_t *bytes, size_t count)
 {
     line = bytes;
     line_length = count;
@@ -133,16 +132,16 @@ static void live(const uint8_t *bytes, size_t count)
     line_length = 0;
 }
 
-static void come(unsigned type, unsigned flags, unsigned sequence, const uint8_t *body,
+static void arrive(unsigned type, unsigned flags, unsigned sequence, const uint8_t *body,
                  uint32_t length)
 {
     fl_frame_begin(&to_board, type, flags, sequence, length);
     fl_frame_add(&to_board, body, length);
     fl_frame_end(&to_board);
-    live(to_board.code, to_board.length);
+    run(to_board.code, to_board.length);
 }
 
-/* Upload an object in one chunk, and commit it under the hash of `map`, which it makes. */
+/* Upload an object in one chunk, and commit it with the hash of `map`, which it forms. */
 static void upload(unsigned kind, const uint8_t *object, uint32_t length, struct fl_map *map)
 {
     uint8_t begin[FL_UPLOAD_BEGIN_REQUEST_SIZE] = {(uint8_t)kind};
@@ -160,9 +159,9 @@ static void upload(unsigned kind, const uint8_t *object, uint32_t length, struct
     while (!fl_map_check_step(&check, &identity, &refusal))
         ;
     memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, map->hash, FL_HASH_BYTES);
-    come(FL_MSG_UPLOAD_BEGIN, 0, 1000, begin, sizeof begin);
-    come(FL_MSG_UPLOAD_CHUNK, 0, 1001, chunk, FL_UPLOAD_CHUNK_REQUEST_SIZE + length);
-    come(FL_MSG_UPLOAD_COMMIT, 0, 1002, commit, sizeof commit);
+    arrive(FL_MSG_UPLOAD_BEGIN, 0, 1000, begin, sizeof begin);
+    arrive(FL_MSG_UPLOAD_CHUNK, 0, 1001, chunk, FL_UPLOAD_CHUNK_REQUEST_SIZE + length);
+    arrive(FL_MSG_UPLOAD_COMMIT, 0, 1002, commit, sizeof commit);
 }
 
 static void upload_map(unsigned height, unsigned width, const uint8_t *cells, uint32_t count)
@@ -200,7 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     identity.bits = data[0] & 4 ? 8 : 16;
     identity.features = (data[0] & 8 ? 0 : FL_FEATURE_APERTURE)
                         | (data[0] & 16 ? 0 : FL_FEATURE_CALIBRATION);
-    now_us = failing = slow = sensor_moods = 0;
+    now_us = failing = slow = sensor_events = 0;
     line_room = 4096;
     memset(&host, 0, sizeof host);
     memset(&to_board, 0, sizeof to_board);
@@ -211,31 +210,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t left = (size_t)(end - at), count;
         if (what == 0 && left >= 5) {
             count = fl_min(fl_get16(at + 3), (uint32_t)fl_min((uint32_t)left - 5, FL_MAX_PAYLOAD));
-            come(at[0], at[1], at[2], at + 5, (uint32_t)count);
+            arrive(at[0], at[1], at[2], at + 5, (uint32_t)count);
             at += 5 + count;
         } else if (what == 1 && left >= 1) {
             count = fl_min(at[0], (uint32_t)left - 1);
-            live(at + 1, count);
+            run(at + 1, count);
             at += 1 + count;
         } else if (what == 2 && left >= 2) {
             now_us += 100u * fl_get16(at);
-            live(data, 0);
+            run(data, 0);
             at += 2;
         } else if (what == 3 && left >= 1) {
             line_room = *at++;
-            live(data, 0);
+            run(data, 0);
         } else if (what == 4 && left >= 2) {
             unsigned height = at[0] % (HEIGHT + 1), width = at[1] % (WIDTH + 1);
             count = fl_min((height * width + 1) / 2, (uint32_t)left - 2);
             upload_map(height, width, at + 2, (uint32_t)count);
             at += 2 + count;
         } else if (what == 5) {
-            if (sensor_moods++ % 2 == 0)
+            if (sensor_events++ % 2 == 0)
                 slow = 6;
             else
                 failing = 2;
         } else if (what == 6) {
-            live(to_board.code, to_board.length);
+            run(to_board.code, to_board.length);
         } else if (what == 7 && left >= MASK_BYTES) {
             upload_mask(at);
             at += MASK_BYTES;

@@ -1,11 +1,11 @@
-/* Little-endian numbers in byte strings, and the three functions of the C library that are used. */
+/* Little-endian numbers in byte strings, and the three C library functions that are used. */
 #ifndef FL_BYTES_H
 #define FL_BYTES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Declared here because a bare toolchain brings no <string.h>. */
+/* Declared here because a bare toolchain has no <string.h>. */
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memset(void *at, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);

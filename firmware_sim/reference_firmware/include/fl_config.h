@@ -1,54 +1,54 @@
-/* How much memory the firmware takes. A port changes these with -DFL_...=... on the compiler's
- * command line; docs/porting-a-board.md has the table of what they cost. */
+/* Memory sizes of the firmware. A port changes them with -DFL_...=... on the compiler's command
+ * line; docs/porting-a-board.md lists what they cost. */
 #ifndef FL_CONFIG_H
 #define FL_CONFIG_H
 
 #include "fl_wire.h"
 
-/* Largest array, in pixels: two ratio maps of half a byte a pixel are stored. */
+/* Largest array, in pixels: two ratio maps of half a byte per pixel are stored. */
 #ifndef FL_MAX_PIXELS
 #define FL_MAX_PIXELS (256u * 256u)
 #endif
 
-/* Longest row, in pixels: one row is worked on at a time. */
+/* Longest row, in pixels: rows are processed one at a time. */
 #ifndef FL_MAX_WIDTH
 #define FL_MAX_WIDTH 256u
 #endif
 
-/* Most slots a window. Counts where there is an aperture. */
+/* Largest number of slots per window; relevant only with a coded aperture. */
 #ifndef FL_MAX_SLOTS
 #define FL_MAX_SLOTS 16u
 #endif
 
-/* 1: coded apertures can be uploaded; two are stored, of one bit a pixel and slot. 0: none. */
+/* 1: coded apertures can be uploaded; two are stored, with one bit per pixel and slot. 0: none. */
 #ifndef FL_APERTURE
 #define FL_APERTURE 1
 #endif
 
-/* Longest packed readout of one window, in bytes. A map that reads more is refused. By default
- * two measurements a pixel (r_avg = 1/8) at two bytes each. */
+/* Longest packed readout of one window, in bytes; a map that reads more is refused. By default two
+ * measurements per pixel (r_avg = 1/8) of two bytes each. */
 #ifndef FL_WINDOW_BYTES
 #define FL_WINDOW_BYTES (2u * 2u * FL_MAX_PIXELS)
 #endif
 
-/* Windows whose readouts are stored, 1 to 255: sent again on request until the next ones need the
- * room. With 1 the sensor waits while a readout is on the line. */
+/* Windows whose readouts are stored, 1 to 255; they can be sent again until newer windows need the
+ * memory. With 1 the sensor waits while a readout is being sent. */
 #ifndef FL_HELD_WINDOWS
 #define FL_HELD_WINDOWS 2u
 #endif
 
-/* Longest frame body taken, in bytes, 256 or more. */
+/* Longest frame body accepted, in bytes, 256 or more. */
 #ifndef FL_MAX_PAYLOAD
 #define FL_MAX_PAYLOAD FL_DEFAULT_MAX_PAYLOAD
 #endif
 
-/* Requests that a host may have unanswered, 1 to 255, and repairs that may wait. Few, where the line
- * is so slow that many would queue for longer than a host waits. */
+/* Requests that a host may have unanswered, and repairs that may wait, 1 to 255. Use few on a line
+ * so slow that many would queue for longer than a host waits for answers. */
 #ifndef FL_IN_FLIGHT
 #define FL_IN_FLIGHT FL_MAX_IN_FLIGHT
 #endif
 
-/* What follows from these. */
+/* Sizes that follow from these. */
 #define FL_MAX_LEVELS 16u
 #define FL_MAP_BYTES (10u + FL_MAX_LEVELS + (FL_MAX_PIXELS + 1u) / 2u)
 #define FL_MASK_BYTES ((FL_MAX_SLOTS * FL_MAX_PIXELS + 7u) / 8u)

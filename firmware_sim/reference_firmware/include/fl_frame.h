@@ -1,5 +1,5 @@
-/* Frames on the line: COBS between zero bytes, header, CRC-32. Both ways byte by byte, in the
- * memory of one frame each. */
+/* Frames on the line: COBS between zero bytes, header, CRC-32. Decoding and encoding work byte by
+ * byte and need the memory of one frame each. */
 #ifndef FL_FRAME_H
 #define FL_FRAME_H
 
@@ -14,12 +14,12 @@ struct fl_receiver {
     uint32_t length;                 /* bytes of it */
     uint32_t code_length;            /* bytes since the last zero byte */
     uint8_t left;                    /* bytes left in the COBS block */
-    bool zero_due;                   /* a zero comes before the next block */
+    bool zero_due;                   /* the next block starts with a zero */
     bool overrun;                    /* too long: dropped up to the next zero byte */
-    uint32_t good, bad;              /* frames taken and rejected since boot */
+    uint32_t good, bad;              /* frames accepted and rejected since boot */
 };
 
-/* A frame as received; `body` lies in the receiver and holds until the next byte is fed. */
+/* A received frame; `body` points into the receiver and is valid until the next byte is fed. */
 struct fl_frame {
     uint8_t version, type, flags;
     uint16_t sequence, length;
@@ -27,14 +27,14 @@ struct fl_frame {
     const uint8_t *body;
 };
 
-/* Take a byte of the line; true when it ended a frame that is whole and undamaged. */
+/* Take one byte of the line; true if it completes an undamaged frame. */
 bool fl_feed(struct fl_receiver *receiver, uint8_t byte, struct fl_frame *frame);
 
 struct fl_sender {
     uint8_t code[FL_CODE_BYTES + 2]; /* the frame on its way out, both zero bytes included */
     uint32_t length;                 /* bytes of it */
-    uint32_t sent;                   /* of them, those that the line took */
-    uint32_t block;                  /* where the open COBS block began */
+    uint32_t sent;                   /* bytes that the line has taken */
+    uint32_t block;                  /* start of the open COBS block */
     uint32_t crc;
 };
 

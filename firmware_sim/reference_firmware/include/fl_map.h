@@ -1,4 +1,4 @@
-/* Ratio maps as they lie in memory: the map object that was uploaded, read in place. */
+/* A ratio map in memory: the uploaded map object, read in place. */
 #ifndef FL_MAP_H
 #define FL_MAP_H
 
@@ -11,19 +11,19 @@
 #include "fl_sha256.h"
 
 struct fl_map {
-    const uint8_t *cells;             /* level indices of the tile, two a byte */
+    const uint8_t *cells;             /* level indices of the tile, two per byte */
     uint16_t tile_height, tile_width; /* repeated from the top left corner */
     const uint8_t *mask;              /* coded aperture, slot by slot, or NULL */
-    uint32_t reads;                   /* measurements a window */
+    uint32_t reads;                   /* measurements per window */
     uint8_t hash[FL_HASH_BYTES];
 };
 
-/* Read the head of a map object, and check it against the array. Cells, aperture and hash are the
- * business of fl_map_check. */
+/* Read the head of a map object and check it against the array. Cells, aperture and hash are left
+ * to fl_map_check. */
 fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, const uint8_t *object,
                        uint32_t length);
 
-/* A map of `level_set[index]` everywhere; `cell` is a byte that must stay where it is. */
+/* Make a map of `level_set[index]` everywhere; `cell` is a byte that must stay valid. */
 void fl_map_uniform(struct fl_map *map, uint8_t *cell, unsigned index);
 
 /* Bytes of a packed aperture. */
@@ -33,8 +33,8 @@ uint32_t fl_mask_bytes(const struct fl_identity *board);
 void fl_map_row(const struct fl_map *map, const struct fl_identity *board, unsigned y,
                 uint8_t *indices);
 
-/* Which pixels of row `y` are read: those whose level index has its bit set in `ending` get theirs
- * in `ends`, from bit 0. Returns whether there are any. */
+/* Find the pixels of row `y` that are read: if bit i of `ending` is set, those of level index i get
+ * their bits in `ends`, from bit 0. Returns whether there are any. */
 bool fl_map_ends(const struct fl_map *map, const struct fl_identity *board, unsigned y,
                  unsigned ending, uint8_t *ends);
 
@@ -45,8 +45,8 @@ void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsi
 /* Whether the span of a pixel of level index `index` ends with `slot`. */
 bool fl_span_ends(const struct fl_identity *board, unsigned index, unsigned slot);
 
-/* Goes through a whole map, a little at a time: are all cells levels, how many measurements do
- * they make, what is the map hash? */
+/* Checks a whole map step by step: whether all cells are levels, how many measurements they make,
+ * and what the map hash is. */
 struct fl_map_check {
     struct fl_map *map;
     uint32_t row;  /* next row of levels */
@@ -57,8 +57,8 @@ struct fl_map_check {
 void fl_map_check_start(struct fl_map_check *check, struct fl_map *map,
                         const struct fl_identity *board);
 
-/* One row, or a piece of the aperture. True when done: map->reads and map->hash are there then, or
- * *refusal says what is wrong. */
+/* Check one row, or a piece of the aperture. Returns true when done: map->reads and map->hash are
+ * set, or *refusal says what is wrong. */
 bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *board,
                        fl_refusal *refusal);
 

@@ -1,4 +1,4 @@
-/* Errors as the wire has them: a code, and a sentence with numbers in it for a person. */
+/* Errors as in the wire protocol: a code, and a sentence for a person. */
 #ifndef FL_REFUSAL_H
 #define FL_REFUSAL_H
 
@@ -12,19 +12,19 @@ struct fl_text {
     uint8_t length;
 };
 
-/* Append `format`; each '%' in it becomes the next of the numbers in decimal. What does not fit is
- * cut off. */
+/* Append `format`, with each '%' replaced by the next number in decimal. What does not fit is cut
+ * off. */
 void fl_print(struct fl_text *text, const char *format, uint32_t a, uint32_t b, uint32_t c);
 
-/* The first `count` bytes in hexadecimal. */
+/* Append the first `count` bytes in hexadecimal. */
 void fl_print_hex(struct fl_text *text, const uint8_t *bytes, unsigned count);
 
-/* 0, or why a request is refused: FL_ERR_..., with the sentence in fl_refusal_text. */
+/* 0, or why a request is refused: FL_ERR_..., with its sentence in fl_refusal_text. */
 typedef uint16_t fl_refusal;
 
 extern struct fl_text fl_refusal_text;
 
-/* Write the sentence and return the code. */
+/* Set fl_refusal_text and return the code. */
 fl_refusal fl_refuse(fl_refusal code, const char *format, uint32_t a, uint32_t b, uint32_t c);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a board answers: who it is, how it is, and what became of a request. */
+/* Answers to requests, by their type: the board's identity, its status, and results. */
 #ifndef FL_REQUESTS_H
 #define FL_REQUESTS_H
 
@@ -7,7 +7,7 @@
 #include "fl_frame.h"
 #include "fl_refusal.h"
 
-/* Longest text of HELLO. */
+/* Longest text in HELLO. */
 enum { FL_MAX_NAME_BYTES = 60 };
 
 /* Longest HELLO answer: header, level set, tail, three texts with their lengths. */
@@ -18,18 +18,18 @@ enum {
 
 void fl_requests_start(const struct fl_identity *board);
 
-/* Longest body, as this session's HELLO agreed. */
+/* Longest body, as negotiated by the HELLO of this session. */
 uint32_t fl_payload(void);
 
-/* Start a session. The answer's body goes to `body`, of FL_HELLO_BYTES. */
+/* Start a session. The answer's body goes to `body`, which has FL_HELLO_BYTES. */
 fl_refusal fl_hello(const struct fl_frame *request, uint8_t *body, uint32_t *length);
 
-/* Whether another request is one that this board knows, of the right length. */
+/* Whether this board has such a request, other than HELLO, and its body has the right length. */
 fl_refusal fl_check_request(const struct fl_frame *request);
 
-/* Carry out a request that passed: all but HELLO, UPLOAD_COMMIT and RESET. `now_us` is since boot;
- * the answer's body, no longer than FL_STATUS_ANSWER_SIZE, goes to `body`. */
-fl_refusal fl_carry_out(const struct fl_frame *request, uint64_t now_us,
+/* Execute a request that passed the check, other than HELLO, UPLOAD_COMMIT and RESET. `now_us`
+ * counts from the boot; the answer's body, at most FL_STATUS_ANSWER_SIZE bytes, goes to `body`. */
+fl_refusal fl_execute_request(const struct fl_frame *request, uint64_t now_us,
                         const struct fl_receiver *receiver, uint8_t *body, uint32_t *length);
 
 #endif

@@ -1,4 +1,5 @@
-/* Runs: windows exposed slot by slot and read out row by row, as far as credit and memory go. */
+/* Runs: windows are exposed slot by slot and read out row by row, as far as credit and memory
+ * allow. */
 #ifndef FL_WINDOWS_H
 #define FL_WINDOWS_H
 
@@ -22,11 +23,11 @@ fl_refusal fl_even_light(unsigned kind, unsigned level, uint32_t windows, float 
 /* End the run, and send nothing more of it. */
 void fl_windows_stop(void);
 
-/* A new map is active: nothing is armed. */
+/* Undo ARM, as when another map has become active. */
 void fl_windows_disarm(void);
 
-/* Do a little of what the sensor has to do now; false where there is nothing. *failed is set where
- * the sensor failed: the run has ended then. */
+/* Do one step of the sensor's work; false if there is nothing to do. *failed is set if the sensor
+ * failed, which ends the run. */
 bool fl_windows_step(uint64_t now_us, bool *failed);
 
 /* For STATUS. */

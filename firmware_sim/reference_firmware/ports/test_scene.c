@@ -4,7 +4,7 @@
 #include "fl_config.h"
 #include "fl_hal.h"
 
-/* Stands for the silicon: not part of the firmware's memory. */
+/* Stands in for the silicon, which is not part of the firmware's memory. */
 #ifdef FL_SENSOR_SECTION
 #define SENSOR __attribute__((section(FL_SENSOR_SECTION)))
 #else
@@ -15,7 +15,7 @@ static const struct fl_identity *board;
 static SENSOR uint16_t charge[FL_MAX_PIXELS]; /* what each pixel has integrated, in 1/255 slots */
 static SENSOR uint8_t is_open[FL_MAX_PIXELS];
 static bool has_aperture, is_scene;
-static uint8_t even; /* brightness of every pixel where the scene is not looked at */
+static uint8_t even; /* brightness of every pixel in dark and flat windows */
 static uint32_t seen;
 static uint32_t late_every, fails_at;
 
@@ -57,7 +57,7 @@ enum fl_slot fl_hal_slot(unsigned slot)
 {
     uint32_t pixels = (uint32_t)board->height * board->width;
     uint8_t brightness = (uint8_t)(slot * pixels + seen);
-    uint8_t step = is_scene; /* an even light does not change from pixel to pixel */
+    uint8_t step = is_scene; /* even light is the same for all pixels */
     if (!is_scene)
         brightness = even;
     for (uint32_t i = 0; i < pixels; i++, brightness = (uint8_t)(brightness + step))

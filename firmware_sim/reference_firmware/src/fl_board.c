@@ -11,7 +11,7 @@
 #include "fl_upload.h"
 #include "fl_windows.h"
 
-/* Longest answer that is kept; HELLO's, which is longer, never is. */
+/* Longest answer that is kept; the longer answer to HELLO never is. */
 enum { KEPT_BYTES = FL_ERROR_ANSWER_SIZE + FL_TEXT_BYTES };
 _Static_assert(FL_STATUS_ANSWER_SIZE <= KEPT_BYTES, "STATUS is kept");
 
@@ -29,7 +29,7 @@ struct answer {
 static const struct fl_identity *board;
 static struct fl_receiver receiver;
 static struct fl_sender sender;
-static uint8_t arrived[ARRIVED_BYTES]; /* taken off the line and not yet fed to the receiver */
+static uint8_t arrived[ARRIVED_BYTES]; /* taken off the line, not yet fed to the receiver */
 static uint32_t arrived_count, arrived_next;
 static struct fl_frame request;
 static bool has_request;
@@ -44,7 +44,7 @@ static struct {
 static unsigned first_log, log_count;
 static bool clock_runs;
 static uint64_t boot_us, now_us; /* now_us counts from the boot */
-static uint16_t unasked;         /* sequence number of the next frame that answers nothing */
+static uint16_t unrequested;     /* sequence number of the next frame that is not an answer */
 
 /* ---- Booting ------------------------------------------------------------------------------- */
 
@@ -73,7 +73,7 @@ static bool fits(const struct fl_identity *identity)
            && is_name(identity->firmware) && is_name(identity->serial);
 }
 
-/* All but the frame on its way out, and what came in behind a RESET. */
+/* Reset everything but the outgoing frame and the bytes that arrived after a RESET. */
 static void boot(void)
 {
     memset(&receiver, 0, sizeof receiver);
@@ -81,7 +81,7 @@ static void boot(void)
     has_request = clock_runs = false;
     commit = NO_COMMIT;
     newest = first_log = log_count = 0;
-    unasked = 0;
+    unrequested = 0;
     fl_readouts_start();
     fl_maps_start(board);
     fl_uploads_start(board);
@@ -102,7 +102,7 @@ bool fl_start(const struct fl_identity *identity)
 
 /* ---- Logs ---------------------------------------------------------------------------------- */
 
-/* An empty line of the log to print to; the oldest gives way. */
+/* Return an empty log line to print to; if all are in use, the oldest is dropped. */
 static struct fl_text *add_log(unsigned level)
 {
     if (log_count == LOGS) {
@@ -118,7 +118,7 @@ static struct fl_text *add_log(unsigned level)
 static void send_log(void)
 {
     const struct fl_text *text = &logs[first_log].text;
-    fl_frame_begin(&sender, FL_MSG_LOG, 0, unasked++, FL_LOG_SIZE + text->length);
+    fl_frame_begin(&sender, FL_MSG_LOG, 0, unrequested++, FL_LOG_SIZE + text->length);
     fl_frame_add(&sender, &logs[first_log].level, FL_LOG_SIZE);
     fl_frame_add(&sender, text->bytes, text->length);
     fl_frame_end(&sender);
@@ -141,7 +141,7 @@ static void send_kept(const struct answer *answer)
     send_answer(answer->type, answer->flags, answer->sequence, answer->body, answer->length);
 }
 
-/* Finish an answer: its body, or the refusal in its place. */
+/* Complete an answer with its body or its refusal, and send it. */
 static void finish(struct answer *answer, fl_refusal refusal)
 {
     answer->flags = FL_FLAG_RESPONSE;
@@ -155,7 +155,7 @@ static void finish(struct answer *answer, fl_refusal refusal)
     send_kept(answer);
 }
 
-/* Never answered from the kept ones: another host may begin with the same number. */
+/* HELLO is never answered from the kept answers: another host may use the same number. */
 static void answer_hello(void)
 {
     uint8_t body[FL_HELLO_BYTES];
@@ -179,7 +179,7 @@ static struct answer *find_kept(void)
     return NULL;
 }
 
-/* Answer the request that waits: as before, or by carrying it out. */
+/* Answer the pending request, with its kept answer if it is a repetition. */
 static void answer_request(void)
 {
     has_request = false;
@@ -204,13 +204,13 @@ static void answer_request(void)
     }
     bool reset = !refusal && request.type == FL_MSG_RESET;
     if (!refusal && !reset)
-        refusal = fl_carry_out(&request, now_us, &receiver, answer->body, &answer->length);
+        refusal = fl_execute_request(&request, now_us, &receiver, answer->body, &answer->length);
     finish(answer, refusal);
     if (reset)
         boot();
 }
 
-/* A little more of a commit. */
+/* Do one step of a commit. */
 static void step_commit(void)
 {
     struct answer *answer = &kept[newest];
@@ -230,7 +230,7 @@ static void step_commit(void)
 
 /* ---- Polling ------------------------------------------------------------------------------- */
 
-/* Take bytes until a request is whole. What is no request of a host is passed over. */
+/* Take bytes until a request is complete; frames that are not requests are ignored. */
 static bool receive(void)
 {
     if (has_request)
@@ -247,7 +247,7 @@ static bool receive(void)
     return true;
 }
 
-/* Put the next frame together; answers go ahead of all else. */
+/* Prepare the next frame; answers come first. */
 static bool fill_sender(void)
 {
     if (commit == COMMITTED) {
@@ -257,8 +257,8 @@ static bool fill_sender(void)
         answer_request();
     else if (log_count > 0)
         send_log();
-    else if (fl_readouts_send(&sender, unasked, fl_payload()))
-        unasked++;
+    else if (fl_readouts_send(&sender, unrequested, fl_payload()))
+        unrequested++;
     else
         return false;
     return true;

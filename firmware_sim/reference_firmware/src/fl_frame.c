@@ -7,7 +7,7 @@ _Static_assert(HEADER_BYTES + CRC_BYTES == FL_FRAME_OVERHEAD, "header and CRC");
 
 static uint32_t crc32(uint32_t crc, const uint8_t *data, size_t count)
 {
-    /* Four bits at a time: 64 bytes of table instead of 1024. */
+    /* Four bits at a time: a table of 64 bytes instead of 1024. */
     static const uint32_t table[16] = {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
         0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
@@ -64,7 +64,7 @@ bool fl_feed(struct fl_receiver *receiver, uint8_t byte, struct fl_frame *frame)
         receiver->zero_due = byte < 255;
         return false;
     }
-    if (receiver->code_length == 0) /* two frames have two zero bytes between them */
+    if (receiver->code_length == 0) /* there are two zero bytes between two frames */
         return false;
     receiver->code_length = 0;
     if (!whole(receiver)) {
@@ -92,7 +92,7 @@ static void close_block(struct fl_sender *sender)
 static void encode(struct fl_sender *sender, const uint8_t *data, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (sender->length - sender->block == 255) /* full, and more comes */
+        if (sender->length - sender->block == 255) /* full, and more bytes follow */
             close_block(sender);
         if (data[i] == 0)
             close_block(sender);

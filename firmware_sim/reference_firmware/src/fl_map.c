@@ -11,11 +11,11 @@ fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, cons
     uint32_t sides = 2u + board->level_count;
     if (length < sides + 8 || object[0] != board->slots || object[1] != board->level_count
         || memcmp(object + 2, board->level_set, board->level_count) != 0)
-        return fl_refuse(FL_ERR_BAD_MAP, "the map is not one of % slots and this board's % levels",
+        return fl_refuse(FL_ERR_BAD_MAP, "the map does not have this board's % slots and % levels",
                          board->slots, board->level_count, 0);
     object += sides;
     if (fl_get16(object) != board->height || fl_get16(object + 2) != board->width)
-        return fl_refuse(FL_ERR_BAD_MAP, "the map is not made for this board's %x% pixels",
+        return fl_refuse(FL_ERR_BAD_MAP, "the map is not for this board's %x% pixels",
                          board->width, board->height, 0);
     map->tile_height = fl_get16(object + 4);
     map->tile_width = fl_get16(object + 6);
@@ -23,8 +23,8 @@ fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, cons
     map->mask = NULL;
     if (map->tile_height == 0 || map->tile_height > board->height || map->tile_width == 0
         || map->tile_width > board->width)
-        return fl_refuse(FL_ERR_BAD_MAP, "a tile of %x% pixels fits no array", map->tile_width,
-                         map->tile_height, 0);
+        return fl_refuse(FL_ERR_BAD_MAP, "a tile of %x% pixels does not fit the array",
+                         map->tile_width, map->tile_height, 0);
     uint32_t bytes = ((uint32_t)map->tile_height * map->tile_width + 1) / 2;
     if (length != sides + 8 + bytes)
         return fl_refuse(FL_ERR_BAD_MAP, "the map's tile has % bytes, not %", bytes,
@@ -43,7 +43,7 @@ uint32_t fl_mask_bytes(const struct fl_identity *board)
     return ((uint32_t)board->slots * board->height * board->width + 7) / 8;
 }
 
-/* A walk along a row of the map, whose cells lie two a byte. */
+/* Iterates over the level indices of a row, which are stored two per byte. */
 struct walk {
     const uint8_t *cells;
     uint32_t first, cell, end;
@@ -139,7 +139,7 @@ bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *boa
     if (check->row < board->height) {
         if (check_row(check, board))
             return false;
-        *refusal = fl_refuse(FL_ERR_BAD_MAP, "a pixel of row % has none of the % levels",
+        *refusal = fl_refuse(FL_ERR_BAD_MAP, "a pixel of row % is not one of the % levels",
                              check->row - 1, board->level_count, 0);
         return true;
     }
@@ -156,7 +156,7 @@ bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *boa
     uint32_t bytes = map->reads * (board->bits > 8 ? 2u : 1u);
     if (bytes > FL_WINDOW_BYTES)
         *refusal = fl_refuse(FL_ERR_BAD_MAP,
-                             "the map makes readouts of % bytes; this board stores %", bytes,
+                             "the map makes readouts of % bytes; this board can store %", bytes,
                              FL_WINDOW_BYTES, 0);
     return true;
 }

@@ -8,8 +8,8 @@ struct held {
     uint8_t readout[FL_WINDOW_BYTES];
 };
 
-/* What is to be sent of a held window: the descriptor, unless it went already, then the bytes from
- * `offset` to `end`. */
+/* The part of a held window that is to be sent: the descriptor, unless it has been sent, then the
+ * bytes from `offset` to `end`. */
 struct part {
     uint32_t window, offset, end;
     bool described;
@@ -17,7 +17,7 @@ struct part {
 
 static struct held stored[FL_HELD_WINDOWS];
 static uint32_t next_window, oldest_window;
-static struct part sending; /* of the window after the last one sent whole */
+static struct part sending; /* of the window after the last one that was sent completely */
 static struct part repairs[FL_IN_FLIGHT];
 static unsigned first_repair, repair_count;
 
@@ -81,15 +81,14 @@ fl_refusal fl_resend(uint32_t window, uint32_t offset, uint32_t length)
         return fl_refuse(FL_ERR_WINDOW_GONE, "window % is not held: the oldest is %, the next %",
                          window, oldest_window, next_window);
     if (repair_count == FL_IN_FLIGHT)
-        return fl_refuse(FL_ERR_BUSY, "% repairs wait to be sent: ask again later", repair_count, 0,
-                         0);
+        return fl_refuse(FL_ERR_BUSY, "% repairs are waiting: ask again later", repair_count, 0, 0);
     uint32_t total = place(window)->total;
     struct part part = {window, offset, offset + length, true};
     if (length == 0)
         part = (struct part){window, fl_min(offset, total), total, false};
     else if (offset > total || length > total - offset)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "window % has % bytes, so not % from there", window,
-                         total, length);
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "window % has % bytes, fewer than % from that offset",
+                         window, total, length);
     repairs[(first_repair + repair_count++) % FL_IN_FLIGHT] = part;
     return 0;
 }

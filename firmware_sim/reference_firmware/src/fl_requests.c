@@ -39,7 +39,7 @@ static uint32_t boot_id(void)
 static fl_refusal version_mismatch(unsigned version)
 {
     return fl_refuse(FL_ERR_VERSION_MISMATCH,
-                     "this board speaks protocol version %, the host %: update the older",
+                     "this board speaks protocol version %, the host %: update the older one",
                      FL_PROTOCOL_VERSION, version, 0);
 }
 
@@ -90,7 +90,7 @@ fl_refusal fl_hello(const struct fl_frame *request, uint8_t *body, uint32_t *len
                          request->length, 0, 0);
     uint32_t max_payload = fl_get16(asked + FL_HELLO_REQUEST_MAX_PAYLOAD);
     if (max_payload < FL_MIN_MAX_PAYLOAD)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "a host takes bodies of % bytes or more, not %",
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "a host must accept bodies of % bytes, not %",
                          FL_MIN_MAX_PAYLOAD, max_payload, 0);
     fl_windows_stop();
     fl_readouts_clear();
@@ -122,7 +122,7 @@ static uint32_t put_status(uint8_t *body, uint64_t now_us, const struct fl_recei
 
 /* ---- Requests ------------------------------------------------------------------------------ */
 
-/* Lengths of the bodies of requests. */
+/* Body length of each request. */
 static const struct {
     uint8_t type, size;
     bool or_more;
@@ -148,8 +148,7 @@ fl_refusal fl_check_request(const struct fl_frame *request)
     if (request->version != FL_PROTOCOL_VERSION)
         return version_mismatch(request->version);
     if (request->type == FL_MSG_CONFIGURE || request->type == FL_MSG_SCENE)
-        return fl_refuse(FL_ERR_UNSUPPORTED, "this board is no emulator: it cannot do that", 0, 0,
-                         0);
+        return fl_refuse(FL_ERR_UNSUPPORTED, "only an emulator can do that", 0, 0, 0);
     for (unsigned i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         if (bodies[i].type != request->type)
             continue;
@@ -159,7 +158,7 @@ fl_refusal fl_check_request(const struct fl_frame *request)
         return fl_refuse(FL_ERR_BAD_BODY, "a request of type % has % bytes, not %", request->type,
                          bodies[i].size, request->length);
     }
-    return fl_refuse(FL_ERR_UNKNOWN_TYPE, "this board knows no request of type %", request->type, 0,
+    return fl_refuse(FL_ERR_UNKNOWN_TYPE, "this board has no request of type %", request->type, 0,
                      0);
 }
 
@@ -167,21 +166,21 @@ static fl_refusal even_light(unsigned kind, const uint8_t *body, uint64_t now_us
 {
     uint32_t bits = 0;
     if (!(board->features & FL_FEATURE_CALIBRATION))
-        return fl_refuse(FL_ERR_UNSUPPORTED, "this board captures the scene alone", 0, 0, 0);
+        return fl_refuse(FL_ERR_UNSUPPORTED, "this board can capture only the scene", 0, 0, 0);
     if (kind == FL_KIND_FLAT)
         bits = fl_get32(body + FL_CALIBRATION_CAPTURE_REQUEST_LIGHT);
     float light;
     memcpy(&light, &bits, sizeof light);
     if (!(light >= 0.0f && light <= 1.0f))
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "the light is from 0 to 1", 0, 0, 0);
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "the light must be 0 to 1", 0, 0, 0);
     return fl_even_light(kind, body[FL_DARK_CAPTURE_REQUEST_LEVEL],
                          fl_get16(body + FL_DARK_CAPTURE_REQUEST_WINDOWS), light, now_us, first);
 }
 _Static_assert(FL_DARK_CAPTURE_REQUEST_LEVEL == FL_CALIBRATION_CAPTURE_REQUEST_LEVEL
                    && FL_DARK_CAPTURE_REQUEST_WINDOWS == FL_CALIBRATION_CAPTURE_REQUEST_WINDOWS,
-               "both begin alike");
+               "both requests begin with the same fields");
 
-fl_refusal fl_carry_out(const struct fl_frame *request, uint64_t now_us,
+fl_refusal fl_execute_request(const struct fl_frame *request, uint64_t now_us,
                         const struct fl_receiver *receiver, uint8_t *body, uint32_t *length)
 {
     const uint8_t *asked = request->body;

@@ -3,7 +3,7 @@
 #include "fl_bytes.h"
 #include "fl_maps.h"
 
-/* Chunks fill the payload, and no payload is below FL_MIN_MAX_PAYLOAD. */
+/* Chunks fill the payload, which is never below FL_MIN_MAX_PAYLOAD. */
 enum { MIN_CHUNK_BYTES = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
 #define MAX_OBJECT_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
 #define MAX_CHUNKS ((MAX_OBJECT_BYTES + MIN_CHUNK_BYTES - 1) / MIN_CHUNK_BYTES)
@@ -13,7 +13,7 @@ struct upload {
     uint8_t sha256[FL_HASH_BYTES];
     uint32_t total, chunk_size, chunks;
     uint32_t first_missing; /* chunk */
-    struct fl_sha256 hash;  /* of the chunks before it, so that a commit need not wait for it */
+    struct fl_sha256 hash;  /* of the chunks before it, so that a commit is quick */
     uint8_t held[(MAX_CHUNKS + 7) / 8];
     uint8_t *data;
 };
@@ -24,11 +24,11 @@ static uint8_t map_memory[2][FL_MAP_BYTES];
 static uint8_t mask_memory[2][FL_MASK_BYTES];
 #endif
 static struct upload uploads[2]; /* the map's, the mask's */
-static unsigned latest;          /* kind begun last */
+static unsigned latest;          /* kind that was begun last */
 
 static struct {
     uint8_t kinds, map_hash[FL_HASH_BYTES];
-    bool opened; /* the map that the objects make is being checked */
+    bool opened; /* the map that the objects form is being checked */
     struct fl_map_check check;
 } commit;
 
@@ -114,12 +114,12 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
     if (total == 0)
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "an upload has at least one byte", 0, 0, 0);
     if (total > room_for(kind))
-        return fl_refuse(FL_ERR_TOO_LARGE, "an upload of % bytes is above this board's limit of %",
+        return fl_refuse(FL_ERR_TOO_LARGE, "an upload of % bytes exceeds this board's limit of %",
                          total, room_for(kind), 0);
     struct upload *upload = upload_of(kind);
     if (!upload->begun || upload->total != total || upload->chunk_size != chunk_size
         || memcmp(upload->sha256, sha256, FL_HASH_BYTES) != 0) {
-        fl_next_map(); /* a window that still reads the memory of this object must end */
+        fl_next_map(); /* a window that still uses the memory of this object loses it */
         memcpy(upload->sha256, sha256, FL_HASH_BYTES);
         memset(upload->held, 0, sizeof upload->held);
         upload->begun = true;
@@ -180,7 +180,7 @@ void fl_commit_begin(const uint8_t *body)
     commit.opened = false;
 }
 
-/* Is the object of `kind`, where the commit is of it, whole, and what was announced? */
+/* If the commit includes `kind`: is its object complete, and the announced one? */
 static fl_refusal check_object(unsigned kind)
 {
     if (!(commit.kinds & kind))
@@ -190,7 +190,7 @@ static fl_refusal check_object(unsigned kind)
         return refusal;
     const struct upload *upload = upload_of(kind);
     if (upload->first_missing < upload->chunks)
-        return fl_refuse(FL_ERR_UPLOAD_INCOMPLETE, "the upload of kind % still wants byte % of %",
+        return fl_refuse(FL_ERR_UPLOAD_INCOMPLETE, "the upload of kind % still lacks byte % of %",
                          kind, upload->first_missing * upload->chunk_size, upload->total);
     struct fl_sha256 hash = upload->hash;
     uint8_t digest[FL_HASH_BYTES];
@@ -198,11 +198,11 @@ static fl_refusal check_object(unsigned kind)
     if (memcmp(digest, upload->sha256, FL_HASH_BYTES) == 0)
         return 0;
     drop(kind);
-    return fl_refuse(FL_ERR_HASH_MISMATCH, "the upload of kind % is not what was announced", kind,
-                     0, 0);
+    return fl_refuse(FL_ERR_HASH_MISMATCH, "the upload of kind % has another SHA-256 than announced",
+                     kind, 0, 0);
 }
 
-/* Put the map together that the objects make, and begin to check it. */
+/* Form the map from its objects, and begin to check it. */
 static fl_refusal open_map(void)
 {
     if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_MASK))
@@ -213,8 +213,8 @@ static fl_refusal open_map(void)
     if (!refusal)
         refusal = check_object(FL_UPLOAD_MASK);
     if (!refusal && commit.kinds == FL_UPLOAD_MASK && !fl_active_map())
-        refusal = fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map with it",
-                            0, 0, 0);
+        refusal = fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map too", 0,
+                            0, 0);
     if (refusal)
         return refusal;
     struct fl_map *map = fl_next_map();
@@ -224,7 +224,7 @@ static fl_refusal open_map(void)
         *map = *fl_active_map();
     map->mask = commit.kinds & FL_UPLOAD_MASK ? uploads[1].data : NULL;
     if (!refusal && map->mask && uploads[1].total != fl_mask_bytes(board))
-        refusal = fl_refuse(FL_ERR_BAD_MAP, "the mask of this board has % bytes, not %",
+        refusal = fl_refuse(FL_ERR_BAD_MAP, "a mask of this board has % bytes, not %",
                             fl_mask_bytes(board), uploads[1].total, 0);
     if (refusal)
         drop(commit.kinds);
@@ -233,7 +233,7 @@ static fl_refusal open_map(void)
     return refusal;
 }
 
-/* The step that nothing can come between: the other map runs, the other memory receives. */
+/* In one step, the next map becomes active and the other memory receives. */
 static void activate(void)
 {
     fl_activate_next_map();
@@ -251,12 +251,12 @@ static bool is_active(void)
     return map && memcmp(map->hash, commit.map_hash, FL_HASH_BYTES) == 0;
 }
 
-/* The map is checked: is it the one that was named? */
+/* The map is valid: is it the one that the commit named? */
 static fl_refusal finish_commit(void)
 {
     if (memcmp(commit.check.map->hash, commit.map_hash, FL_HASH_BYTES) != 0)
         return fl_refuse(FL_ERR_HASH_MISMATCH,
-                         "the uploaded objects make another map than the one named", 0, 0, 0);
+                         "the uploaded objects form another map than the one named", 0, 0, 0);
     activate();
     return 0;
 }

@@ -5,7 +5,7 @@
 #include "fl_maps.h"
 #include "fl_readouts.h"
 
-/* Window numbers stay below; a board that ran this long must be reset. */
+/* Window numbers stay below this; a board that reaches it must be reset. */
 #define MAX_WINDOW_NUMBER 0xffffffffu
 
 static const struct fl_identity *board;
@@ -13,25 +13,25 @@ static uint32_t skipped;
 static bool armed;
 static struct {
     bool on, endless;
-    uint32_t limit; /* windows numbered below may be read out */
+    uint32_t limit; /* windows numbered below this may be read out */
     unsigned kind, level;
     float light;
 } run;
 
 static struct fl_map even; /* the map of dark and flat windows */
 static uint8_t even_cell;
-static unsigned even_level; /* whose map `even` is; 0 = none */
+static unsigned even_level; /* the level of `even`; 0 = none yet */
 
 /* The window being exposed. */
 static enum { BETWEEN, OPENING, EXPOSING, READING } phase;
 static const struct fl_map *map;
-static uint8_t *readout;  /* where its samples go; NULL until it is decided that they go anywhere */
+static uint8_t *readout;  /* memory for its samples; NULL until it is decided to read it out */
 static uint32_t filled;   /* bytes of it */
-static bool skipping;     /* it is not read out */
+static bool skipping;     /* it will not be read out */
 static unsigned slot, row;
 static unsigned ending; /* bit i: pixels of level index i are read after this slot */
-static uint64_t slot_end_us;   /* of a paced sensor: end of the slot, rounded down, */
-static uint32_t slot_end_rest; /* and what was cut off, in units of 1/slot_rate_hz us */
+static uint64_t slot_end_us;   /* of a paced sensor: end of the slot, rounded down */
+static uint32_t slot_end_rest; /* the rest of it, in units of 1/slot_rate_hz us */
 
 void fl_windows_start(const struct fl_identity *identity)
 {
@@ -69,7 +69,7 @@ static fl_refusal check_idle(void)
 {
     if (!run.on)
         return 0;
-    return fl_refuse(FL_ERR_BUSY, "windows are being exposed already: stop first", 0, 0, 0);
+    return fl_refuse(FL_ERR_BUSY, "windows are already being exposed: stop them first", 0, 0, 0);
 }
 
 static fl_refusal check_map(void)
@@ -131,7 +131,7 @@ fl_refusal fl_stream_start(uint32_t credit, uint64_t now_us, uint32_t *first)
 fl_refusal fl_stream_credit(uint32_t limit)
 {
     if (!run.on || !run.endless)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "no stream runs that could be given credit", 0, 0, 0);
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "there is no stream to give credit to", 0, 0, 0);
     if (limit > run.limit)
         run.limit = limit;
     return 0;
@@ -146,7 +146,7 @@ static fl_refusal prepare_even(unsigned level)
     while (index < board->level_count && board->level_set[index] != level)
         index++;
     if (level == 0 || index == board->level_count)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "this board captures at no level %", level, 0, 0);
+        return fl_refuse(FL_ERR_BAD_ARGUMENT, "this board cannot capture at level %", level, 0, 0);
     if (level == even_level)
         return 0;
     fl_map_uniform(&even, &even_cell, index);
@@ -154,7 +154,7 @@ static fl_refusal prepare_even(unsigned level)
     while (!fl_map_check_step(&check, board, &refusal))
         ;
     even_level = refusal ? 0 : level;
-    return refusal ? FL_ERR_BAD_ARGUMENT : 0; /* it is the level, not a map, that is too much */
+    return refusal ? FL_ERR_BAD_ARGUMENT : 0; /* the fault is the level, not an uploaded map */
 }
 
 fl_refusal fl_even_light(unsigned kind, unsigned level, uint32_t windows, float light,
@@ -288,7 +288,7 @@ static bool expose(uint64_t now_us, bool *failed)
 {
     if (is_paced() && now_us < slot_end_us + (slot_end_rest > 0))
         return false;
-    if (skipping && !is_paced()) { /* no beat to keep: on with the next */
+    if (skipping && !is_paced()) { /* no slot rate to keep: begin the next window */
         end_window(now_us);
         return true;
     }
@@ -303,7 +303,7 @@ static bool expose(uint64_t now_us, bool *failed)
             skipping = true;
             break;
         case FL_SLOT_OVER:
-            if (readout) /* decided: by a paced sensor, when the first slot has ended */
+            if (readout) /* a paced sensor decides this when the first slot has ended */
                 break;
             if (may_read_out())
                 claim();
@@ -358,7 +358,7 @@ bool fl_windows_step(uint64_t now_us, bool *failed)
         skipping = true;
     if (phase == EXPOSING)
         return expose(now_us, failed);
-    if (skipping) { /* its map was taken from it in the middle of a slot */
+    if (skipping) { /* the window lost its map in the middle of a slot */
         if (phase == READING)
             end_slot(now_us);
         else

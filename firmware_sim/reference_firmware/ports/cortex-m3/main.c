@@ -17,7 +17,7 @@
 #endif
 
 enum { CORE_HZ = 25000000, BAUD = 921600, RING_BYTES = 2048 };
-enum { TICK_HZ = BOARD_SLOT_RATE_HZ ? 1000 : 100 }; /* wakes from sleep, so that no slot ends unseen */
+enum { TICK_HZ = BOARD_SLOT_RATE_HZ ? 1000 : 100 }; /* wakes the core in time for the end of a slot */
 
 /* CMSDK APB UART 0 (Arm DDI 0479, 4.3). */
 struct uart {
@@ -55,17 +55,17 @@ static volatile uint64_t ticks;
 
 struct ring {
     uint8_t bytes[RING_BYTES];
-    volatile uint32_t in, out; /* counts of bytes; each is written by one side alone */
+    volatile uint32_t in, out; /* counts of bytes; each is written by only one side */
 };
 static struct ring came, going;
-static uint32_t boots __attribute__((section(".noinit"))); /* outlasts a reset */
+static uint32_t boots __attribute__((section(".noinit"))); /* survives a reset */
 
 void tick(void)
 {
     ticks++;
 }
 
-/* Bytes in a ring are seen by the other side before the count that tells of them. */
+/* The memory clobbers order the bytes of a ring before the count that publishes them. */
 static void interrupts_off(void)
 {
     __asm__ volatile("cpsid i" ::: "memory");
@@ -81,7 +81,7 @@ void byte_came(void)
     uint32_t in = came.in;
     UART->interrupt = RX_PENDING;
     while (UART->state & RX_FULL) {
-        if (in - came.out == RING_BYTES) { /* let the UART hold back until there is room */
+        if (in - came.out == RING_BYTES) { /* leave the bytes in the UART until there is room */
             UART->control = DEAF;
             break;
         }
@@ -107,7 +107,7 @@ size_t fl_hal_receive(uint8_t *data, size_t room)
         data[i] = came.bytes[out++ % RING_BYTES];
     interrupts_off();
     came.out = out;
-    if (UART->control == DEAF) { /* take what the UART held back, and go on */
+    if (UART->control == DEAF) { /* take the bytes left in the UART, and continue */
         UART->control = LISTENING;
         byte_came();
     }
@@ -123,7 +123,7 @@ size_t fl_hal_send(const uint8_t *data, size_t length)
         going.bytes[in++ % RING_BYTES] = data[i];
     interrupts_off();
     going.in = in;
-    byte_went(); /* the first byte; the others follow by themselves */
+    byte_went(); /* starts with the first byte; interrupts send the others */
     interrupts_on();
     return count;
 }
@@ -146,7 +146,7 @@ uint64_t fl_hal_now_us(void)
 
 uint32_t fl_hal_boot_id(void)
 {
-    /* No random source here: the moment at which a host first speaks, and a count of boots. */
+    /* Without a random source: the moment of a host's first request, and a count of boots. */
     uint32_t id = (uint32_t)ticks * 0x9e3779b9u ^ SYSTICK_VALUE << 12 ^ ++boots;
     id ^= id >> 16;
     id *= 0x21f0aaadu;
@@ -167,7 +167,7 @@ int main(void)
     for (;;) {
         if (fl_poll())
             continue;
-        interrupts_off(); /* a byte between the test and the sleep wakes it all the same */
+        interrupts_off(); /* a byte that arrives between the test and wfi still wakes the core */
         if (came.in == came.out)
             __asm__ volatile("wfi");
         interrupts_on();

@@ -1,4 +1,4 @@
-/* Vectors, memory, and what a compiler without a library calls. */
+/* Vectors, memory, and the functions that a compiler calls without a C library. */
 #include "fl_bytes.h"
 
 extern uint8_t bss_start[], bss_end[], stack_top[];
@@ -10,7 +10,7 @@ void reset(void);
 
 static void fault(void)
 {
-    *(volatile uint32_t *)0xe000ed0c = 0x05fa0004; /* system reset: a fault must not hang a board */
+    *(volatile uint32_t *)0xe000ed0c = 0x05fa0004; /* system reset: a fault must not hang the board */
     for (;;)
         ;
 }

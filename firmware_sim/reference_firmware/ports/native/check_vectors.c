@@ -1,9 +1,9 @@
-/* Runs the test vectors (tests/vectors) through the modules of the firmware: one command a line on
- * standard input, its results on standard output, byte strings in hexadecimal ("-" is none).
+/* Runs the test vectors (tests/vectors) through the modules of the firmware: one command per line of
+ * standard input, results on standard output, byte strings in hexadecimal ("-" is none).
  *
- *     encode TYPE FLAGS SEQUENCE BODY          line of the frame
- *     decode LINE                              a line for each frame, and one of bad frames
- *     map SLOTS LEVEL_SET HEIGHT WIDTH OBJECT MASK   hash and reads, and the plan, slot by slot
+ *     encode TYPE FLAGS SEQUENCE BODY          the frame's bytes on the line
+ *     decode LINE                              one line per frame, then the number of bad frames
+ *     map SLOTS LEVEL_SET HEIGHT WIDTH OBJECT MASK   hash and reads, then the plan, slot by slot
  *     fields                                   fields of bodies: message, name, offset, size */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
-/* The firmware as a program: for tests, for sanitizers, and to try a host without hardware.
+/* The firmware as a program, for tests, for sanitizers, and for trying a host without hardware.
  *
  *     focal-board --tcp 7000        a board at socket://127.0.0.1:7000 (0 picks a free port)
  *     focal-board --pty             a board at a pseudo-terminal, whose name is printed
- *     focal-board --bench           a board on standard input and output whose clock is told
+ *     focal-board --bench           a board on standard input and output, with a simulated clock
  *
- * The bench takes records of now (8 bytes, microseconds), room (4), count (4) and so many bytes of
- * the line, all little-endian, and answers each with a count (4) and what the board sent, at most
- * `room` bytes. */
+ * The bench reads records of now (8 bytes, microseconds), room (4), count (4) and `count` bytes of
+ * the line, all little-endian, and answers each with a count (4) and the bytes that the board sent,
+ * at most `room`. */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,7 @@ static struct fl_identity identity = {
     .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION,
 };
 
-static int line = -1;        /* of --tcp and --pty; -1 while nobody is connected */
+static int line = -1;        /* of --tcp and --pty; -1 while no host is connected */
 static bool blocked, hung_up;
 static bool benched;
 static uint64_t bench_now_us;
@@ -59,7 +59,7 @@ static _Noreturn void die(const char *what)
     exit(1);
 }
 
-/* ---- What the firmware asks for ------------------------------------------------------------ */
+/* ---- What the firmware calls --------------------------------------------------------------- */
 
 size_t fl_hal_receive(uint8_t *data, size_t room)
 {
@@ -85,7 +85,7 @@ size_t fl_hal_send(const uint8_t *data, size_t length)
         out_count += count;
         return count;
     }
-    if (line < 0) /* a UART without a listener sends all the same */
+    if (line < 0) /* a UART sends even if nobody listens */
         return length;
     ssize_t count = write(line, data, length);
     blocked = count < 0 && errno == EAGAIN;
@@ -108,7 +108,7 @@ uint32_t fl_hal_boot_id(void)
     uint32_t id;
     if (has_boot_id) {
         id = given_boot_id;
-        given_boot_id += 0x04040404; /* the test vectors' second boot is as far from the first */
+        given_boot_id += 0x04040404; /* the distance of the two boot ids in the test vectors */
         return id;
     }
     FILE *random = fopen("/dev/urandom", "rb");
@@ -187,7 +187,7 @@ static void run_pty(void)
     line = posix_openpt(O_RDWR | O_NOCTTY);
     if (line < 0 || grantpt(line) < 0 || unlockpt(line) < 0)
         die("pty");
-    int device = open(ptsname(line), O_RDWR | O_NOCTTY); /* kept open: hosts come and go */
+    int device = open(ptsname(line), O_RDWR | O_NOCTTY); /* kept open while hosts come and go */
     if (device < 0 || tcgetattr(device, &raw) < 0)
         die("pty");
     raw.c_iflag = raw.c_oflag = raw.c_lflag = 0;
@@ -210,7 +210,7 @@ static _Noreturn void usage(void)
     exit(2);
 }
 
-/* A map object as it is uploaded. */
+/* Read a map object, in the form in which it is uploaded. */
 static void read_map(const char *path)
 {
     static uint8_t object[1 << 16];
@@ -260,11 +260,11 @@ int main(int count, char **words)
         }
         i++;
     }
-    signal(SIGPIPE, SIG_IGN); /* a host that goes away is told by write() */
+    signal(SIGPIPE, SIG_IGN); /* write() reports a host that disconnects */
     fl_scene_start(&identity);
     fl_scene_misbehave(late_every, fails_at);
     if (!fl_start(&identity)) {
-        fprintf(stderr, "such a board does not fit the memory of fl_config.h\n");
+        fprintf(stderr, "this board does not fit the memory configured in fl_config.h\n");
         return 2;
     }
     if (strcmp(mode, "--tcp") == 0)
