@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -45,9 +46,13 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> Any:  # noqa: ANN401 - Click's Command, which Typer keeps to itself
         """Import the function and return the command with its options."""
-        module, _, function = self._target.partition(":")
+        module, _, name = self._target.partition(":")
+        function = getattr(import_module(module), name)
+        # Typer would keep the line breaks of the docstring.
+        paragraphs = cleandoc(function.__doc__ or "").split("\n\n")
+        help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
         alone = typer.Typer(add_completion=False)
-        alone.command(self.name)(getattr(import_module(module), function))
+        alone.command(self.name, help=help)(function)
         return typer.main.get_command(alone)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401

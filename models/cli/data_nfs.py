@@ -16,6 +16,7 @@ def nfs(
     folder: Annotated[
         Path,
         typer.Argument(
+            metavar="FOLDER",
             exists=True,
             file_okay=False,
             help="Folder of the unpacked archives, with VIDEO/240/VIDEO/00001.jpg and so on.",
@@ -23,26 +24,30 @@ def nfs(
     ],
     output: Annotated[Path, output_option("The .npz file to write.")] = Path("nfs.npz"),
     segments: Annotated[
-        int, typer.Option(min=1, help="Segments of 16 frames to cut from each video.")
+        int, typer.Option(metavar="N", min=1, help="Segments of 16 frames to cut from each video.")
     ] = 80,
     held_out_segments: Annotated[
-        int, typer.Option(min=1, help="Segments from each video that is held out for validation.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Segments from each video that is held out for validation."
+        ),
     ] = 5,
-    size: Annotated[int, typer.Option(min=16, help="Height and width, pixels.")] = 256,
+    size: Annotated[int, typer.Option(metavar="N", min=16, help="Height and width, pixels.")] = 256,
     fit: Annotated[
         Literal["crop", "resize"],
         typer.Option(help="Cut a square of the frame's height, or squeeze the whole frame to one."),
     ] = "crop",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of every segment.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Seed of the split and of every segment.")
+    ] = 0,
     processes: ProcessesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make training windows from the Need for Speed data set.
 
-    The data set is 100 videos at 240 frames per second.
-
-    Get the data set from its publishers and unpack the archives into one folder. A fifth of the
-    videos is held out. The file takes 1 MB per segment; memory use does not grow with it.
+    The data set has 100 videos at 240 frames per second. Get it from its publishers and unpack the
+    archives into one folder. A fifth of the videos is held out. The file takes 1 MB per segment;
+    memory use does not grow with it.
 
     Example: focalloop data nfs NfS -o nfs.npz
     """

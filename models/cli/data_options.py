@@ -11,6 +11,7 @@ SourcesOption = Annotated[
     Path | None,
     typer.Option(
         "--sources",
+        metavar="DIR",
         exists=True,
         file_okay=False,
         help="Take the packages' files from anywhere below this folder, by name, and download "
@@ -20,10 +21,15 @@ SourcesOption = Annotated[
 CacheOption = Annotated[
     Path | None,
     typer.Option(
-        "--cache", help="Folder to keep downloads in.", show_default="the user's cache folder"
+        "--cache",
+        metavar="DIR",
+        help="Folder to keep downloads in.",
+        show_default="the user's cache folder",
     ),
 ]
 ProcessesOption = Annotated[
     int | None,
-    typer.Option("--processes", min=1, help="Processes to use.", show_default="all processors"),
+    typer.Option(
+        "--processes", metavar="N", min=1, help="Processes to use.", show_default="all processors"
+    ),
 ]

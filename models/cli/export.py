@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a `focalloop train`.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that `focalloop train` wrote.")
+    ],
     output: Annotated[
         Path,
         output_option(

@@ -50,6 +50,7 @@ def train(
     budget: Annotated[
         float | None,
         typer.Option(
+            metavar="RATIO",
             help=f"Learn a map of this average ratio, up to {LARGEST_BUDGET:g}, then its network.",
             rich_help_panel=WHAT,
         ),
@@ -59,6 +60,7 @@ def train(
         typer.Option(
             "--price",
             "--lambda",
+            metavar="PRICE",
             help="Learn a map at this fixed price per measurement; may be given several times, for "
             "a sweep.",
             rich_help_panel=WHAT,
@@ -69,7 +71,7 @@ def train(
         typer.Option(
             "--quick",
             help="Learn a map and its network for your own footage, as a bundle, in "
-            f"{QUICK_MINUTES:g} minutes and the time to prepare.",
+            f"{QUICK_MINUTES:g} minutes, preparation not included.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -92,24 +94,33 @@ def train(
     footage: Annotated[
         Path | None,
         typer.Option(
-            help="Train on your own videos and pictures, a file or a folder.", rich_help_panel=DATA
+            metavar="PATH",
+            help="Train on your own videos and pictures, a file or a folder.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            min=0.01, help="Minutes to train in all, annealing included.", rich_help_panel=LENGTH
+            min=0.01,
+            metavar="N",
+            help="Minutes to train in all, annealing included.",
+            rich_help_panel=LENGTH,
         ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Steps to train in all, annealing included.", rich_help_panel=LENGTH
+            min=1,
+            metavar="N",
+            help="Steps to train in all, annealing included.",
+            rich_help_panel=LENGTH,
         ),
     ] = None,
     map_share: Annotated[
         float,
         typer.Option(
+            metavar="SHARE",
             help="Share of that for the map, where one is learned with its network.",
             show_default="a third",
             rich_help_panel=LENGTH,
@@ -125,6 +136,7 @@ def train(
         list[int] | None,
         typer.Option(
             min=1,
+            metavar="N",
             help="Side of the learned tile, pixels; several, each a multiple of the one before, "
             "are learned in turn.",
             show_default="8 after a search, else 4 and then 8",
@@ -142,21 +154,28 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
+            metavar="WEIGHTS",
             help="Weights to start from: a shipped name, a file, or none.",
             show_default="the universal ones of the profile",
             rich_help_panel=HOW,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Windows per step.", rich_help_panel=HOW)] = 16,
+    batch: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Windows per step.", rich_help_panel=HOW)
+    ] = 16,
     crop: Annotated[
         int,
         typer.Option(
-            min=8, help="Side of the square cut from each window, pixels.", rich_help_panel=HOW
+            min=8,
+            metavar="N",
+            help="Side of the square cut from each window, pixels.",
+            rich_help_panel=HOW,
         ),
     ] = 96,
     learning_rate: Annotated[
         float | None,
         typer.Option(
+            metavar="RATE",
             help="Highest learning rate of the convolutions.",
             show_default="0.004, or 0.0015 from weights",
             rich_help_panel=HOW,
@@ -165,7 +184,11 @@ def train(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, max=2**31 - 1, help="Seed of every random choice.", rich_help_panel=HOW
+            min=0,
+            max=2**31 - 1,
+            metavar="N",
+            help="Seed of every random choice.",
+            rich_help_panel=HOW,
         ),
     ] = 0,
     device: Annotated[
@@ -173,7 +196,7 @@ def train(
         typer.Option(help="Where to compute.", rich_help_panel=HOW),
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Processor threads.", rich_help_panel=HOW)
+        int | None, typer.Option(min=1, metavar="N", help="Processor threads.", rich_help_panel=HOW)
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -42,11 +42,15 @@ def calibrate(
     ] = "default",
     full_scale_error: Annotated[
         float,
-        typer.Option(min=0, max=0.5, help="Relative standard uncertainty of the full scale."),
+        typer.Option(
+            metavar="SHARE", min=0, max=0.5, help="Relative standard uncertainty of the full scale."
+        ),
     ] = 0.0,
     export_emva: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder to make: the reads with an EMVA 1288 descriptor."),
+        typer.Option(
+            metavar="DIR", help="New folder to write: the reads with an EMVA 1288 descriptor."
+        ),
     ] = None,
     port: Annotated[
         str | None,
@@ -65,7 +69,9 @@ def calibrate(
     ] = "spans",
     reads: Annotated[
         int,
-        typer.Option(min=2, help="Reads of every level, at least.", rich_help_panel=_BOARD),
+        typer.Option(
+            metavar="N", min=2, help="Reads of every level, at least.", rich_help_panel=_BOARD
+        ),
     ] = 4,
     light: Annotated[
         list[float] | None,
@@ -90,13 +96,20 @@ def calibrate(
     baud: Annotated[
         int,
         typer.Option(
-            min=50, help="Line rate of a real serial port, bit/s.", rich_help_panel=_BOARD
+            metavar="RATE",
+            min=50,
+            help="Line rate of a real serial port, bit/s.",
+            rich_help_panel=_BOARD,
         ),
     ] = DEFAULT_BAUD,
     bits: Annotated[
         int | None,
         typer.Option(
-            min=1, max=16, help="Bits of the converter, for TIFF stacks.", rich_help_panel=_IMAGES
+            metavar="N",
+            min=1,
+            max=16,
+            help="Bits of the converter, for TIFF stacks.",
+            rich_help_panel=_IMAGES,
         ),
     ] = None,
     full_scale: Annotated[

@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 
 def capture(
     port: PortOption,
-    output: Annotated[Path, output_option("Folder to make.", "DIR")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Windows to capture.")] = 1,
+    output: Annotated[Path, output_option("New folder to write.", "DIR")],
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, help="Windows to capture.")
+    ] = 1,
     map_: Annotated[
         str | None,
-        map_option("Ratio map to upload first: a file, a named tile, or a bundle's."),
+        map_option(
+            "Ratio map to upload first: a file, a named tile, or a bundle's.",
+            show_default="the board's own",
+        ),
     ] = None,
     baud: BaudOption = DEFAULT_BAUD,
     json: JsonOption = False,
 ) -> None:
     """Capture windows from a board into a folder.
-
-    The board runs its own map, or the one given with --map.
 
     Example: focalloop capture --port /dev/ttyACM0 -o night -n 100
     """

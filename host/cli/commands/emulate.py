@@ -27,8 +27,9 @@ def emulate(
     scene: Annotated[
         str,
         typer.Option(
+            metavar="SCENE",
             help="What the sensor sees: synthetic, camera:N, or a clip (a video, a folder, an "
-            ".npz)."
+            ".npz).",
         ),
     ] = "synthetic",
     profile: ProfileOption = "paper",
@@ -39,10 +40,13 @@ def emulate(
     size: SizeOption = None,
     seed: SeedOption = 0,
     slot_rate: Annotated[
-        float, typer.Option(min=0, help="Slots per second; 0 is as fast as possible.")
+        float, typer.Option(metavar="HZ", min=0, help="Slots per second; 0 is as fast as possible.")
     ] = 0.0,
     baud: Annotated[
-        int, typer.Option(min=0, help="Pace the line like a UART of this rate, bit/s; 0 does not.")
+        int,
+        typer.Option(
+            metavar="RATE", min=0, help="Pace the line like a UART of this rate, bit/s; 0 does not."
+        ),
     ] = 0,
     tcp: Annotated[
         int | None,
@@ -55,7 +59,9 @@ def emulate(
     ] = None,
     link: Annotated[
         Path | None,
-        typer.Option(help="Symbolic link to make to the device, for a name that stays."),
+        typer.Option(
+            metavar="PATH", help="Symbolic link to make to the device, for a name that stays."
+        ),
     ] = None,
     faults: Annotated[
         str,

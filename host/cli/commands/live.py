@@ -28,6 +28,7 @@ def live(
     scene: Annotated[
         str | None,
         typer.Option(
+            metavar="SCENE",
             help="What the sensor sees: camera:N, synthetic, or a clip (a video, a folder, an "
             ".npz).",
             show_default="a clip that comes with focalloop",
@@ -42,13 +43,19 @@ def live(
     bundle: BundleOption = None,
     map_: Annotated[
         str | None,
-        map_option("Ratio map to upload: a file, a named tile, or a bundle's."),
+        map_option(
+            "Ratio map to upload: a file, a named tile, or a bundle's.",
+            show_default="the bundle's",
+        ),
     ] = None,
     profile: ProfileOption = "paper",
     size: SizeOption = None,
     seed: SeedOption = 0,
     slot_rate: Annotated[
-        float, typer.Option(min=0, help="Slots per second of the emulated board; 0 is unpaced.")
+        float,
+        typer.Option(
+            metavar="HZ", min=0, help="Slots per second of the emulated board; 0 is unpaced."
+        ),
     ] = 240.0,
     http_port: HttpPortOption = None,
     open_: Annotated[

@@ -45,14 +45,16 @@ def reconstruct(
     ] = None,
     profile: ProfileOption = "paper",
     seed: SeedOption = 0,
-    fps: Annotated[float, typer.Option(min=1, help="Frames per second of the video.")] = 30.0,
+    fps: Annotated[
+        float, typer.Option(metavar="N", min=1, help="Frames per second of the video.")
+    ] = 30.0,
     limit: LimitOption = None,
     threads: ThreadsOption = 2,
     json: JsonOption = False,
 ) -> None:
     """Reconstruct a video from a capture or from clips.
 
-    Clips are captured by the emulated sensor first.
+    Clips are first captured by the emulated sensor.
 
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """

@@ -20,13 +20,19 @@ def serve(
     bundle: BundleOption = None,
     map_: Annotated[
         str | None,
-        map_option("Ratio map to upload: a file, a named tile, or a bundle's."),
+        map_option(
+            "Ratio map to upload: a file, a named tile, or a bundle's.",
+            show_default="the bundle's",
+        ),
     ] = None,
-    http_host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    http_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
+    ] = "127.0.0.1",
     http_port: HttpPortOption = None,
     token: Annotated[
         str | None,
         typer.Option(
+            metavar="TEXT",
             envvar="FOCALLOOP_TOKEN",
             help="Bearer token; required where --http-host can be reached from other machines.",
         ),

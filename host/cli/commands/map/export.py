@@ -30,6 +30,7 @@ def export(
     slot_rate: Annotated[
         int | None,
         typer.Option(
+            metavar="HZ",
             min=1,
             max=1_000_000,
             help="Slots per second.",
@@ -37,7 +38,10 @@ def export(
         ),
     ] = None,
     clock: Annotated[
-        float, typer.Option(min=1e3, help="Instruction words that the chip executes per second.")
+        float,
+        typer.Option(
+            metavar="HZ", min=1e3, help="Instruction words that the chip executes per second."
+        ),
     ] = 10e6,
     json: JsonOption = False,
 ) -> None:

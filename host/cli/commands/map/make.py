@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
 OutputOption = Annotated[Path, output_option("File to write: .npz or .png.")]
-SlotsOption = Annotated[int, typer.Option("--slots", help="Frame slots per window (T).")]
+SlotsOption = Annotated[
+    int, typer.Option("--slots", metavar="N", help="Frame slots per window (T).")
+]
 LevelSetOption = Annotated[
-    str, typer.Option("--level-set", help="Levels that the sensor can run, separated by commas.")
+    str,
+    typer.Option(
+        "--level-set",
+        metavar="N,N,...",
+        help="Levels that the sensor can run, separated by commas.",
+    ),
 ]
 ApertureOption = Annotated[
     bool, typer.Option("--aperture", help="Add the coded aperture of the shipped bundles.")
@@ -74,13 +81,14 @@ def tile(
 def random(
     output: OutputOption,
     r_avg: Annotated[
-        float | None, typer.Option(help="Average ratio, such as 0.125 for 2 of 16.")
+        float | None,
+        typer.Option(metavar="RATIO", help="Average ratio, such as 0.125 for 2 of 16."),
     ] = None,
     shares: Annotated[
         str | None,
         typer.Option(metavar="LEVEL:SHARE,...", help="Histogram instead, such as 1:3,4:1."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the placement.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the placement.")] = 0,
     size: SizeOption = None,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,

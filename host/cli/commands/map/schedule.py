@@ -32,12 +32,13 @@ def _above_zero(value: float | None) -> float | None:
 def schedule(
     ratio_map: MapArgument,
     slot_rate: Annotated[
-        float, typer.Option(callback=_above_zero, help="Slots per second.")
+        float, typer.Option(metavar="HZ", callback=_above_zero, help="Slots per second.")
     ] = DEFAULT_SLOT_RATE_HZ,
-    bits: Annotated[int, typer.Option(min=1, max=16, help="Bits per sample.")] = 8,
+    bits: Annotated[int, typer.Option(metavar="N", min=1, max=16, help="Bits per sample.")] = 8,
     adc_rate: Annotated[
         float | None,
         typer.Option(
+            metavar="HZ",
             callback=_above_zero,
             help="Conversions per second, of all converters together.",
             show_default="no verdict",
@@ -46,6 +47,7 @@ def schedule(
     link_rate: Annotated[
         float | None,
         typer.Option(
+            metavar="RATE",
             callback=_above_zero,
             help="Bytes per second that the link carries: a baud rate / 10.",
             show_default="no verdict",
@@ -53,11 +55,17 @@ def schedule(
     ] = None,
     payload: Annotated[
         int,
-        typer.Option(min=MIN_MAX_PAYLOAD, max=65535, help="Longest frame body on the wire, bytes."),
+        typer.Option(
+            metavar="N",
+            min=MIN_MAX_PAYLOAD,
+            max=65535,
+            help="Longest frame body on the wire, bytes.",
+        ),
     ] = DEFAULT_MAX_PAYLOAD,
     joules_per_conversion: Annotated[
         float,
         typer.Option(
+            metavar="J",
             callback=_above_zero,
             help="Energy of one read, joules; the default is that of a low-power VGA sensor "
             "(Park et al., IEEE JSSC 2021).",
@@ -79,9 +87,8 @@ def schedule(
 ) -> None:
     """Show what a map's reads demand of ADC, link and power.
 
-    It also says whether ADC and link keep up, where their rates are given.
-
-    The exit code is 0 whether they keep up or not; with --check it is 1 if one is too slow.
+    Where the rates of ADC and link are given, it also says whether they keep up. The exit code is
+    0 in either case; with --check it is 1 if one is too slow.
 
     Example: focalloop map schedule tile-2of16 --adc-rate 4e6 --link-rate 3e6 -o schedule.png
     """

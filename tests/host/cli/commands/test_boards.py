@@ -125,11 +125,6 @@ def test_wrong_usage_is_exit_code_2(run, words):
     run(*words, code=2)
 
 
-@pytest.mark.parametrize("name", ["emulate", "ports", "upload", "capture"])
-def test_help_has_an_example(run, name):
-    assert f"Example: focalloop {name}" in " ".join(run(name, "--help").out.split())
-
-
 def test_ctrl_c_leaves_the_board_idle_and_no_half_capture(run, tmp_path):
     with on_pty(make_board(slot_rate_hz=160)) as server:
         capture = start(

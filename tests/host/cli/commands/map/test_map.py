@@ -4,14 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.firmware_sim.maps.level_shares import shares_for_mean
-from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.cli.main import app
 from tests.support.tiny_bundle import write_tiny_bundle
@@ -129,22 +126,6 @@ def test_convert_goes_to_png_and_back(tmp_path):
         assert RatioMap.load(tmp_path / name).hash() == made.hash()
 
 
-@given(st.floats(0, 8))
-def test_shares_have_the_mean_asked_for(mean_level):
-    shares = shares_for_mean(mean_level)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert sum(level * share for level, share in shares.items()) == pytest.approx(
-        mean_level, abs=1e-9
-    )
-    assert min(shares.values()) >= 0
-
-
-def test_shares_are_the_most_even_ones():
-    assert shares_for_mean(3, (0, 1, 2, 4, 8)) == pytest.approx(dict.fromkeys((0, 1, 2, 4, 8), 0.2))
-    with pytest.raises(RatioMapError, match="ask for 1 to 4"):
-        shares_for_mean(0.5, (1, 2, 4))
-
-
 BAD = {
     "no such map": (["map", "show", "tile-9of16"], "tile-2of16"),
     "level off the set": (["map", "make", "fixed", "3", "-o", "OUT"], "level 3"),
@@ -187,16 +168,3 @@ def test_wrong_use_exits_with_2(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(*words).exit_code == 2
     assert not list(tmp_path.iterdir())
-
-
-COMMANDS = ["show", "convert", "schedule", "make fixed", "make tile", "make random", "make png"]
-
-
-@pytest.mark.parametrize("words", COMMANDS)
-def test_help_gives_an_example(words):
-    assert f"Example: focalloop map {words}" in run("map", *words.split(), "--help").stdout
-
-
-def test_colours_of_levels_are_told_apart():
-    colours = list(LEVEL_COLOURS.values())
-    assert len(set(colours)) == len(colours)

@@ -269,8 +269,3 @@ def test_an_error_is_one_line_on_standard_error_and_exit_code_1(clips, monkeypat
 )
 def test_wrong_use_exits_with_2(words):
     assert run(*words).exit_code == 2
-
-
-@pytest.mark.parametrize("command", ["evaluate", "reconstruct"])
-def test_help_gives_an_example(command):
-    assert f"Example: focalloop {command} clips.npz" in run(command, "--help").stdout
