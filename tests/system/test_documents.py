@@ -3,6 +3,7 @@
 import re
 import tomllib
 from importlib.util import find_spec
+from pkgutil import resolve_name
 
 import pytest
 
@@ -37,6 +38,19 @@ def test_named_files_exist(document):
     words = {word for span in SPAN.findall(prose(document)) for word in span.split()}
     paths = {word.rstrip(",.:;/") for word in words if PATH.fullmatch(word)}
     assert [path for path in sorted(paths) if not any(ROOT.glob(path))] == []
+
+
+def test_named_modules_and_names_exist(document):
+    dotted = re.findall(r"`(focalloop(?:\.\w+)+)", prose(document))
+    assert [name for name in sorted(set(dotted)) if not resolves(name)] == []
+
+
+def resolves(name):
+    try:
+        resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_the_reference_lists_what_is_exported():
