@@ -5,12 +5,12 @@ Usage: python capture_to_disk.py URL FOLDER
 
 import sys
 
-from focalloop import Board, Capture, RatioMap
+from focalloop import Board, Capture
 
 url, folder = sys.argv[1:]
 
 with Board.open(url) as board:
-    board.upload(RatioMap.load("tile-2of16"))
+    board.upload("tile-2of16")
     capture = Capture.take(folder, board, count=5)
     print(capture)
     print(f"{board.stats.lost} windows were lost on the line")

@@ -230,6 +230,11 @@ class NoiseProfile:
         NoiseProfileError
             There is no such profile, or the file is no JSON or not a valid profile.
         """
+        if not isinstance(name_or_path, str | Path):
+            raise NoiseProfileError(
+                f"a noise profile is loaded by the name of a preset or file, not from "
+                f"{name_or_path!r}"
+            )
         if str(name_or_path) in PRESETS:
             return preset(str(name_or_path), slots)
         path = Path(name_or_path)

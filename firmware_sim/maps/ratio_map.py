@@ -406,6 +406,10 @@ class RatioMap:
         """
         from focalloop.firmware_sim.maps import map_files
 
+        if not isinstance(name_or_path, str | Path):
+            raise RatioMapError(
+                f"a ratio map is loaded by the name of a tile or file, not from {name_or_path!r}"
+            )
         if str(name_or_path) in NAMED_TILES:
             return cls.from_tile(NAMED_TILES[str(name_or_path)], shape or DEFAULT_SHAPE)
         if not Path(name_or_path).exists():
@@ -447,7 +451,10 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.uint8]:
-    array: NDArray[Any] = np.asarray(levels)
+    try:
+        array: NDArray[Any] = np.asarray(levels)
+    except ValueError:
+        raise RatioMapError("the rows of a ratio map are of different lengths") from None
     if array.ndim != 2:
         raise RatioMapError(f"a ratio map has two dimensions, not the shape {array.shape}")
     _checked_shape(array.shape)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -199,15 +200,18 @@ class Board:
         """Restart the board; its ratio map is uploaded again, and a stream goes on."""
         self._driver.reset()
 
-    def upload(self, ratio_map: RatioMap, progress: Progress | None = None) -> RatioMap:
+    def upload(
+        self, ratio_map: RatioMap | str | Path, progress: Progress | None = None
+    ) -> RatioMap:
         """Make the board run `ratio_map`; the old map stays until the new one is complete.
 
         Nothing is sent if the board already runs this map, and nothing twice if the link drops.
 
         Parameters
         ----------
-        ratio_map : RatioMap
-            A map of the board's size, or a periodic one, which is repeated to that size.
+        ratio_map : RatioMap, str or Path
+            A map of the board's size, or a periodic one, which is repeated to that size; or the
+            name or file of one, as `RatioMap.load` takes it.
         progress : callable, optional
             Takes bytes done and bytes in all.
 
@@ -219,10 +223,12 @@ class Board:
         Raises
         ------
         RatioMapError
-            The board cannot run this map.
+            There is no such map, or the board cannot run it.
         BoardError, BoardLostError
             The board refused it, or did not come back; it keeps the old map.
         """
+        if not isinstance(ratio_map, RatioMap):
+            ratio_map = RatioMap.load(ratio_map, self.info.slots, self.info.level_set)
         return self._driver.upload(ratio_map, progress)
 
     def capture(self, count: int = 1, progress: Progress | None = None) -> list[Window]:

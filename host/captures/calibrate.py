@@ -61,6 +61,12 @@ def calibrate(
     CalibrationError
         If the reads hold no information about the noise, or contradict their declaration.
     """
+    for source in sources:
+        if not isinstance(source, str | Path | Capture | Board):
+            raise CaptureError(
+                f"calibrate takes captures, their folders or a board, one after the other, not a "
+                f"{type(source).__name__}"
+            )
     from focalloop.calibration import Settings
     from focalloop.calibration import calibrate as fit
 

@@ -87,7 +87,7 @@ class Series:
             number=int(self.numbers[index]),
             ratio_map=self.ratio_map,
             plan=self.plan,
-            codes=self.readouts[index],
+            codes=np.asarray(self.readouts[index]),
             black_level_dn=self.black_level_dn,
             full_scale_dn=self.full_scale_dn,
             bits=self.bits,

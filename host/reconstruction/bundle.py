@@ -163,6 +163,10 @@ class Bundle:
         ReconstructError
             If the network is for another ratio map.
         """
+        if not isinstance(window, Window):
+            raise ReconstructError(
+                f"a bundle reconstructs one Window at a time, not a {type(window).__name__}"
+            )
         if not self.suits(window.ratio_map):
             fits = Bundle.load(UNIVERSAL_BUNDLE).suits(window.ratio_map)
             raise ReconstructError(

@@ -15,6 +15,7 @@ from focalloop import (
     Emulator,
     NoiseProfile,
     RatioMap,
+    RatioMapError,
     ReconstructError,
     WriteError,
     calibrate,
@@ -110,6 +111,20 @@ def test_a_bundle_for_another_map_says_which_one_suits():
         Bundle.load("edge-tile-2of16").reconstruct(window)
 
 
+def test_a_bundle_takes_one_window(board):
+    with pytest.raises(ReconstructError, match="one Window at a time, not a list"):
+        Bundle.load().reconstruct(board.capture())
+
+
+def test_a_board_takes_maps_by_name(board):
+    assert board.upload("fixed-4of16") == RatioMap.uniform(4, SHAPE)
+    assert board.capture()[0].ratio_map.mean_level == 4
+    with pytest.raises(RatioMapError, match=r"no ratio map 'fixed-3of16'.*Bundle\.load"):
+        board.upload("fixed-3of16")
+    with pytest.raises(RatioMapError, match="not from <Bundle 'edge-tile-2of16' for "):
+        board.upload(Bundle.load("edge-tile-2of16"))
+
+
 def test_bundles_say_what_they_are_for():
     assert repr(Bundle.load("edge-tile-2of16")).startswith("<Bundle 'edge-tile-2of16' for ")
     assert repr(Bundle.load("edge-universal-int8")).startswith(
@@ -150,6 +165,7 @@ def test_what_cannot_be_calibrated_is_said(board, tmp_path):
         ((tmp_path / "nowhere",), {}, "there is no .*nowhere"),
         ((tmp_path / "scene",), {}, "exposed to a scene"),
         ((tmp_path / "scene",), {"bits": 8}, "a capture states its own"),
+        (([tmp_path / "scene"],), {}, "one after the other, not a list"),
     ]:
         with pytest.raises(CaptureError, match=said):
             calibrate(*sources, **options)

@@ -130,6 +130,10 @@ def test_an_emulator_refuses_what_it_cannot_mean():
         Emulator("tile", "paper")
     with pytest.raises(NoiseProfileError, match="no noise profile 'loud'"):
         Emulator(TILE, "loud")
+    with pytest.raises(NoiseProfileError, match="not from 5"):
+        Emulator(TILE, 5)
+    with pytest.raises(RatioMapError, match="of different lengths"):
+        RatioMap([[1, 2], [4]])
     emulator = Emulator(TILE, "paper")
     with pytest.raises(EmulatorError, match=r"\(slots, height, width\)"):
         emulator.capture(SCENE[0])
