@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focalloop.firmware_sim.files import WriteError
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.read_plan import ReadPlan
-from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError
-from tests.support.served import SHAPE, expected_codes, make_map
-
-BOARD = HelloAnswer(
-    1,
-    1024,
-    *SHAPE,
-    16,
-    8,
-    20,
-    220,
-    (0, 1, 2, 4, 8),
-    8,
-    8,
-    10**6,
-    Feature.EMULATOR,
-    0,
-    "b",
-    "f",
-    "s",
-)
-
-
-def window(number, ratio_map, bits=8, **changes):
-    made = Window(
-        number=number,
-        ratio_map=ratio_map,
-        plan=ReadPlan.of(ratio_map),
-        codes=expected_codes(ratio_map, number, bits),
-        black_level_dn=20.0,
-        full_scale_dn=220.0,
-        bits=bits,
-        time_s=number / 15,
-    )
-    return replace(made, **changes)
+from tests.support.made_windows import BOARD, make_window
+from tests.support.served import make_map
 
 
 @pytest.fixture
@@ -61,13 +21,13 @@ def folder(tmp_path):
     path = tmp_path / "capture"
     with CaptureWriter(path, BOARD) as writer:
         for number in (3, 4, 7):
-            writer.add(window(number, make_map()))
+            writer.add(make_window(number, make_map()))
     return path
 
 
 @pytest.mark.parametrize("bits", [8, 12])
 def test_what_was_written_is_read(tmp_path, bits):
-    windows = [window(number, make_map(), bits) for number in (3, 4, 7)]
+    windows = [make_window(number, make_map(), bits) for number in (3, 4, 7)]
     with CaptureWriter(tmp_path / "capture", BOARD) as writer:
         for each in windows:
             writer.add(each)
@@ -86,56 +46,6 @@ def test_what_was_written_is_read(tmp_path, bits):
         np.testing.assert_array_equal(found.codes, each.codes)
         np.testing.assert_array_equal(found.reads, each.reads)
         assert found.time_s == pytest.approx(each.time_s, abs=1e-3)
-
-
-def test_other_conditions_start_another_series(tmp_path):
-    flat = RatioMap.uniform(4, SHAPE)
-    with CaptureWriter(tmp_path / "capture", BOARD) as writer:
-        writer.add(window(0, make_map()))
-        writer.add(window(1, flat, kind=WindowKind.DARK), gain=0.5, temperature_c=21.5)
-        for number, light in ((2, 0.25), (3, 0.25), (4, 0.5)):
-            writer.add(window(number, flat, kind=WindowKind.FLAT), light=light)
-    series = Capture.load(tmp_path / "capture").series
-    assert [(each.kind.name, each.light, len(each)) for each in series] == [
-        ("SCENE", None, 1),
-        ("DARK", None, 1),
-        ("FLAT", 0.25, 2),
-        ("FLAT", 0.5, 1),
-    ]
-    assert (series[1].gain, series[1].temperature_c) == (0.5, 21.5)
-
-
-def test_a_capture_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), CaptureWriter(tmp_path / "capture", BOARD) as writer:  # noqa: PT012
-        writer.add(window(0, make_map()))
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch):
-    def full(path, *_args, **_options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with (
-        pytest.raises(WriteError, match="No space left"),
-        CaptureWriter(tmp_path / "capture", BOARD) as writer,
-    ):
-        writer.add(window(0, make_map()))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_exists_is_left_alone(folder):
-    before = sorted(path.read_bytes() for path in folder.iterdir())
-    with pytest.raises(WriteError, match="exists already"):
-        CaptureWriter(folder, BOARD).__enter__()
-    assert sorted(path.read_bytes() for path in folder.iterdir()) == before
-
-
-def test_a_place_that_cannot_be_written_says_so(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match="choose another place"):
-        CaptureWriter(tmp_path / "file" / "capture", BOARD).__enter__()
 
 
 @pytest.mark.parametrize("name", ["readouts-0.npy", "map-0.npz", "manifest.json"])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -15,11 +16,11 @@ from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
-from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import Feature, HelloAnswer, WindowKind
+from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli.main import app, main
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from tests.support.made_windows import BOARD, make_window
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 
@@ -149,29 +150,21 @@ def capture(clips, tmp_path):
     ratio_map = RatioMap.from_tile([[8, 2], [0, 4]], (24, 32))
     profile = preset("paper")
     emulator = Emulator(ratio_map, profile, seed=5)
-    board = HelloAnswer(
-        boot_id=1, max_payload=1024, height=24, width=32, slots=16, bits=16,
-        black_level_dn=profile.black_level_dn, full_scale_dn=profile.full_scale_dn,
-        level_set=(0, 1, 2, 4, 8), max_in_flight=8, held_windows=8, max_object=1 << 20,
-        features=Feature(0), slot_rate_hz=240.0, name="test", firmware="test", serial="1",
-    )  # fmt: skip
+    board = replace(BOARD, height=24, width=32, bits=16)
     with CaptureWriter(tmp_path / "taken", board) as writer:
         for number, scene in enumerate(
             [*load_clips(clips).clips, np.zeros((16, 24, 32), np.uint8)]
         ):
-            writer.add(
-                Window(
-                    number=number,
-                    ratio_map=ratio_map,
-                    plan=emulator.plan,
-                    codes=emulator.read_out(scene, number),
-                    black_level_dn=profile.black_level_dn,
-                    full_scale_dn=profile.full_scale_dn,
-                    bits=16,
-                    time_s=number / 15,
-                    kind=WindowKind.SCENE if number < 2 else WindowKind.DARK,
-                )
+            window = make_window(
+                number,
+                ratio_map,
+                bits=16,
+                codes=emulator.read_out(scene, number),
+                black_level_dn=profile.black_level_dn,
+                full_scale_dn=profile.full_scale_dn,
+                kind=WindowKind.SCENE if number < 2 else WindowKind.DARK,
             )
+            writer.add(window)
     ratio_map.save(tmp_path / "same.npz")
     return tmp_path / "taken"
 
