@@ -132,7 +132,7 @@ def test_the_emulator_s_own_captures_give_its_profile_back():
     assert found.profile.dark_signal == found.estimates["dark_signal"].value
 
 
-def test_tiled_spans_tell_as_much_as_whole_frames():
+def test_tiled_spans_give_the_same_estimates_as_whole_frames():
     whole = make_readings(5, shape=(96, 96), prnu=0.01)
     quadrant = (np.arange(96)[:, None] % 2) * 2 + np.arange(96) % 2
     tiled = tuple(
@@ -237,7 +237,7 @@ def test_quantum_efficiency_needs_photons():
     assert abs(scores([found], "quantum_efficiency", 0.6)[0]) < 2.5
 
 
-def test_what_is_drawn_is_what_was_measured(disturbed):
+def test_the_curves_to_draw_are_those_that_were_measured(disturbed):
     one = disturbed[0]
     quantiles = one.read_noise_quantiles
     inner = np.abs(quantiles.x) < 2

@@ -1,4 +1,4 @@
-"""A calibration made by hand: what the report shows of it is known exactly."""
+"""A calibration made by hand, so that what the report must show is known exactly."""
 
 from dataclasses import replace
 

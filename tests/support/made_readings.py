@@ -1,4 +1,4 @@
-"""Captures drawn in NumPy from the forward model, with every disturbance of it under control."""
+"""Readings drawn from the forward model in NumPy, with every disturbance under control."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def make_readings(
     spans=None,
     **declared,
 ):
-    """Readings of one even light of which each level takes the span that gives its signal."""
+    """Readings under one even light, where each level has the span that gives its signal."""
     rng = np.random.default_rng(seed)
     height, width = shape
     gain = 1 + prnu * rng.standard_normal(shape)

@@ -1,4 +1,4 @@
-"""A whole bundle with a network of a few nodes, for tests."""
+"""A complete bundle with a network of a few nodes, for tests."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from focalloop.firmware_sim.noise import preset
 
 
 def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8):
-    """A network of the bundle's interface: the sum of the reads, in every slot, plus levels."""
+    """A network with a bundle's interface: in every slot, the sum of the reads plus the level."""
     free = ["N", None, "H", "W"]
     inputs = [
         helper.make_tensor_value_info("reads", TensorProto.FLOAT, ["N", 8, "H", "W"]),

@@ -1,4 +1,4 @@
-"""EMVA 1288 descriptors: what was written is what is read, and what is wrong is said."""
+"""EMVA 1288 descriptors: what is written is read back, and invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_descriptor_of_an_older_program_is_read(descriptor):
         ("b1.png", "none.png", "none.png cannot be read"),
     ],
 )
-def test_what_is_wrong_is_said(descriptor, old, new, words):
+def test_an_invalid_descriptor_is_refused_with_its_line(descriptor, old, new, words):
     descriptor.write_text(TEXT.replace(old, new), encoding="utf-8")
     with pytest.raises(CalibrationError) as error:
         read_emva(descriptor)
@@ -128,7 +128,7 @@ def test_any_other_text_is_read_or_refused(descriptor, before, after):
         assert read_emva(descriptor).bits == 12
 
 
-def test_a_missing_descriptor_is_said(tmp_path):
+def test_a_missing_descriptor_is_refused(tmp_path):
     with pytest.raises(CalibrationError, match="nowhere"):
         read_emva(tmp_path / "nowhere.txt")
     assert not is_emva(tmp_path / "nowhere.txt")
@@ -164,7 +164,7 @@ def test_eight_and_sixteen_bits_do_not_mix(descriptor, tmp_path):
 
 
 def made(bits, counts, unit="s"):
-    """Readings of random codes: a dark and a bright level an entry of `counts`, reads of each."""
+    """Readings of random codes: a dark and a bright level per entry of `counts`, its reads."""
     rng = np.random.default_rng(bits)
     dtype = np.uint8 if bits <= 8 else np.uint16
     levels = []
@@ -219,7 +219,7 @@ def test_slots_become_nanoseconds_and_light_electrons(tmp_path):
     assert [level.light for level in bright] == pytest.approx([50.0, 100.0])
 
 
-def test_what_has_no_form_as_a_descriptor_is_refused(tmp_path):
+def test_readings_that_a_descriptor_cannot_express_are_refused(tmp_path):
     tiled = Level(np.zeros((2, *SHAPE), np.uint8), False, 1.0, 0.5, np.ones(SHAPE, np.bool_))
     with pytest.raises(CalibrationError, match="uniform spans"):
         write_emva(tmp_path / "a", Readings((tiled,), 8, None, None, None, "s", {}))

@@ -1,4 +1,4 @@
-"""TIFF stacks: images and their table become readings, and what is wrong is said."""
+"""TIFF stacks: images and their table become readings, and invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_eight_bit_images_need_no_bits(stack):
         ("0.01,1200", ",1200", "no exposure_s"),
     ],
 )
-def test_what_is_wrong_with_the_table_is_said(stack, old, new, words):
+def test_an_invalid_table_is_refused_with_its_line(stack, old, new, words):
     (stack / "levels.csv").write_text(TABLE.replace(old, new))
     with pytest.raises(CalibrationError) as error:
         read_tiff_stack(stack, bits=10)
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_the_table_is_said(stack, old, new, words):
     assert "\n" not in str(error.value)
 
 
-def test_images_that_are_no_codes_are_refused(stack):
+def test_images_that_do_not_hold_codes_are_refused(stack):
     (stack / "levels.csv").rename(stack / "kept.csv")
     with pytest.raises(CalibrationError, match=r"levels\.csv cannot be read"):
         read_tiff_stack(stack)

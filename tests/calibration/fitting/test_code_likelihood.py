@@ -56,7 +56,7 @@ def test_clipped_and_coarse_codes_give_the_noise_without_bias(mean, noise, patte
     assert np.mean([f.variance for f in fits]) == pytest.approx(noise**2, rel=0.03)
 
 
-def test_codes_that_hardly_change_are_known_to_tell_nothing():
+def test_codes_that_hardly_change_give_no_precise_variance():
     moments = draw(5, 10.0, 0.05, 0.0)
     assert moments.variance == 0
     few = draw(5, 10.0, 0.12, 0.0, shape=(32, 32))

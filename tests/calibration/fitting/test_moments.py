@@ -1,4 +1,4 @@
-"""Moments of a level, against least squares on every term of the model written out."""
+"""Moments of a level, against least squares on every term of the model."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def draw(seed, row=0.0, column=0.0, flicker=0.0, reads=4, shape=(96, 96)):
     return Level(np.clip(np.round(codes), 0, 255).astype(np.uint8), False, 1.0)
 
 
-def test_flicker_of_an_uneven_scene_is_no_noise():
+def test_flicker_of_an_uneven_scene_is_not_noise():
     found = [moments_of(draw(seed, flicker=0.03), 8) for seed in range(10)]
     error = 4.083 * np.sqrt(2 / (10 * found[0].dof))
     assert np.mean([m.variance for m in found]) == pytest.approx(4 + 1 / 12, abs=4 * error)
@@ -76,7 +76,7 @@ def test_flicker_of_an_uneven_scene_is_no_noise():
 
 
 @pytest.mark.parametrize("noisy", ["row", "column"])
-def test_noise_of_lines_is_told_from_that_of_pixels(noisy):
+def test_noise_of_rows_and_columns_is_separated_from_that_of_pixels(noisy):
     found = [moments_of(draw(seed, **{noisy: 0.5}), 8) for seed in range(10)]
     quiet = "column" if noisy == "row" else "row"
     variances = [getattr(m, noisy).variance for m in found]

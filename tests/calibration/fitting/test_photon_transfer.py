@@ -56,7 +56,7 @@ def test_intervals_cover_the_truth(dof):
     assert (np.abs(hits / trials - 0.95) < 0.062 + 0.15 / dof).all()
 
 
-def test_a_curve_is_no_line_and_widens_the_intervals():
+def test_a_curve_that_is_not_a_line_widens_the_intervals():
     means = np.linspace(0, 200, 8)
     bent = fit_weighted(make_points(means, 2 + 0.02 * means - 2e-5 * means**2, 1e5))
     straight = fit_weighted(make_points(means, 2 + 0.02 * means, 1e5))

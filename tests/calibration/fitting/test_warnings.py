@@ -29,7 +29,7 @@ def test_a_clean_sensor_gets_no_warning():
         ({"shading": 0.4}, "light is uneven over the array by 2[0-9] %"),
     ],
 )
-def test_a_disturbance_is_named_with_its_size(sensor, words):
+def test_a_disturbance_is_reported_with_its_size(sensor, words):
     readings = (
         make_readings(3, **sensor)
         if "shading" not in sensor
@@ -38,18 +38,18 @@ def test_a_disturbance_is_named_with_its_size(sensor, words):
     assert re.search(words, said(readings))
 
 
-def test_saturation_inside_the_range_is_named():
+def test_saturation_within_the_range_is_reported():
     readings = make_readings(3, (0.0, 0.1, 0.3, 0.5, 0.7, 0.95), full_well=0.9)
     found = calibrate(readings)
     assert not found.levels[-1].used
     assert "saturation" in found.levels[-1].why_not
 
 
-def test_a_black_level_other_than_declared_is_named():
+def test_a_black_level_other_than_declared_is_reported():
     assert "declares 17" in said(make_readings(3, black_level_dn=17.0))
 
 
-def test_a_steady_drift_of_the_light_is_named():
+def test_a_steady_drift_of_the_light_is_reported():
     readings = make_readings(3, reads=8)
     top = readings.levels[-1]
     ramp = np.arange(8, dtype=np.uint8)[:, None, None] // 2
@@ -58,7 +58,7 @@ def test_a_steady_drift_of_the_light_is_named():
     assert "light drifts steadily in signal 0.9" in text
 
 
-def test_a_change_of_temperature_is_named():
+def test_a_change_of_temperature_is_reported():
     readings = make_readings(3)
     levels = tuple(
         replace(level, temperature_c=20.0 + index) for index, level in enumerate(readings.levels)

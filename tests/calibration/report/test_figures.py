@@ -33,7 +33,7 @@ def test_the_photon_transfer_curve_has_its_levels_where_they_belong():
     assert "a quarter of its codes are saturated" in drawn
 
 
-def test_the_line_of_the_fit_goes_through_what_the_model_says():
+def test_the_line_of_the_fit_goes_through_the_variances_of_the_model():
     drawn = figure(report_html(make_calibration()), "Photon transfer curve")
     path = re.search(r'<path class="line model" d="M([^"]+)"', drawn).group(1)
     line = np.array([point.split() for point in path.split("L")], float)
@@ -53,7 +53,7 @@ def test_residuals_are_in_standard_errors():
     assert "Reduced chi-square 0.720, p = 0.58" in drawn
 
 
-def test_no_shot_noise_is_told_and_drawn_without_its_limit():
+def test_without_shot_noise_the_report_says_so_and_draws_no_limit():
     text = report_html(make_calibration(profile=replace(PROFILE, shot="off", s_ss=0.0)))
     assert "No shot noise was found" in text
     assert "shot noise alone" not in text
@@ -83,7 +83,7 @@ def test_a_map_is_blue_below_the_mean_and_red_above():
     assert redness[high].min() > 0 > redness[low].max()
 
 
-def test_a_large_array_is_averaged_for_the_map_and_said_so():
+def test_a_large_array_is_averaged_for_the_map_and_the_caption_says_so():
     values = np.random.default_rng(0).normal(size=(650, 1300)).astype(np.float32)
     pattern = Pattern(values, values.mean(1, dtype=float), values.mean(0, dtype=float))
     text = report_html(make_calibration(offset=pattern, gain=None))

@@ -22,7 +22,7 @@ from tests.support.made_calibration import (
 from tests.support.parsed_report import Page, page_of
 
 
-def test_every_estimate_is_told_with_its_interval_and_unit():
+def test_every_estimate_is_listed_with_its_interval_and_unit():
     rows = page_of().rows()
     for name, value, interval in (
         ("s_ss", "0.004950", "0.004900 … 0.005000"),
@@ -36,12 +36,12 @@ def test_every_estimate_is_told_with_its_interval_and_unit():
         assert interval in row
 
 
-def test_an_estimate_that_the_report_does_not_know_is_told_by_its_name():
+def test_an_unknown_estimate_is_listed_by_its_name():
     estimates = {"blinking": Estimate(0.556, (0.55, 0.562), "")}
     assert any("blinking0.5560" in row for row in page_of(estimates=estimates).rows())
 
 
-def test_the_page_needs_nothing_but_itself():
+def test_the_page_is_self_contained():
     text = report_html(make_calibration())
     assert not re.search(r"https?:", text)
     assert not re.search(r"url\(|@import|javascript:", text)
@@ -53,25 +53,25 @@ def test_the_page_needs_nothing_but_itself():
         assert not any(name.startswith("on") for name in attributes)
 
 
-def test_it_is_headed_by_the_board_or_else_by_the_name_of_the_profile():
+def test_the_heading_names_the_board_or_else_the_profile():
     assert page_of().all("h1")[0][1] == "Calibration of bench camera"
     assert page_of(origin={}).all("h1")[0][1] == "Calibration of bench"
 
 
-def test_every_drawing_is_named_for_those_who_do_not_see_it():
+def test_every_drawing_has_a_description_for_readers_who_cannot_see_it():
     page = page_of()
     assert len(page.all("svg")) == 12
     assert all(len(attrs["aria-label"]) > 10 for attrs, _ in page.all("svg", role="img"))
     assert all(len(attrs["alt"]) > 10 for attrs, _ in page.all("img"))
 
 
-def test_colours_follow_the_reader_s_choice_of_light_or_dark():
+def test_colours_follow_the_choice_of_light_or_dark():
     text = report_html(make_calibration())
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r'(fill|stroke)="#', text)
 
 
-def test_parts_that_a_calibration_lacks_are_left_out():
+def test_figures_without_data_are_left_out():
     text = report_html(
         make_calibration(
             offset=None,
@@ -89,7 +89,7 @@ def test_parts_that_a_calibration_lacks_are_left_out():
     assert "Nothing was recorded." in text
 
 
-def test_a_hundred_levels_do_not_bury_the_rest():
+def test_a_table_of_a_hundred_levels_is_folded():
     page = page_of(levels=tuple(make_level(k / 100) for k in range(100)))
     assert page.all("summary")[0][1] == "All 100 levels"
     assert sum("series 0.9" in row for row in page.rows()) == 10

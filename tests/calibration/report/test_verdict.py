@@ -41,7 +41,7 @@ def test_the_verdict_comes_first_and_in_words(changes, mood, says):
     assert "".join(warnings) == "".join(changes.get("warnings", ()))
 
 
-def test_more_shot_than_read_noise_is_told_with_its_limit():
+def test_the_signal_above_which_shot_noise_dominates_is_stated():
     quiet = replace(PROFILE, s_r=1e-3)
     (_, text), *_ = page_of(profile=quiet).all("section")
     assert "Below 4.1 % of full scale the read noise dominates" in text

@@ -87,7 +87,7 @@ def test_light_by_hand_is_asked_for_once_each_and_noted_only_if_known(tmp_path):
     assert readings.levels[5].name == "the level of span 8 in night"
 
 
-def test_a_board_without_calibration_captures_is_told_what_it_can_do(tmp_path):
+def test_a_board_without_calibration_captures_is_refused_with_advice(tmp_path):
     class Bench:
         info = replace(BENCH, features=Feature(0))
 

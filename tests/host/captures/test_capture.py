@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [8, 12])
-def test_what_was_written_is_read(tmp_path, bits):
+def test_what_was_written_is_read_back(tmp_path, bits):
     windows = [make_window(number, make_map(), bits) for number in (3, 4, 7)]
     with CaptureWriter(tmp_path / "capture", BOARD) as writer:
         for each in windows:
@@ -50,7 +50,7 @@ def test_what_was_written_is_read(tmp_path, bits):
 
 @pytest.mark.parametrize("name", ["readouts-0.npy", "map-0.npz", "manifest.json"])
 @pytest.mark.parametrize("fate", ["missing", "truncated", "flipped"])
-def test_damage_is_found_and_named(folder, name, fate):
+def test_a_damaged_file_is_found_and_named(folder, name, fate):
     path = folder / name
     data = bytearray(path.read_bytes())
     if fate == "missing":
@@ -86,7 +86,7 @@ def test_a_manifest_that_does_not_hold_is_refused(folder, change, words):
         Capture.load(folder)
 
 
-def test_what_is_no_capture_says_so(tmp_path):
+def test_a_folder_that_is_not_a_capture_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "file"):
         if path.name == "file":
             path.touch()

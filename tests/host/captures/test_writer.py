@@ -63,7 +63,7 @@ def test_a_folder_that_exists_is_left_alone(tmp_path):
     assert sorted(path.read_bytes() for path in folder.iterdir()) == before
 
 
-def test_a_place_that_cannot_be_written_says_so(tmp_path):
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="choose another place"):
         CaptureWriter(tmp_path / "file" / "capture", BOARD).__enter__()

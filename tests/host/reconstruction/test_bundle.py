@@ -1,4 +1,4 @@
-"""Bundles from folders, zips and the zoo; and every way in which one can be broken."""
+"""Bundles from folders, zips and the zoo, and every way in which one can be broken."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def test_a_bundle_loads_and_reconstructs(tmp_path, form):
         ([{"set": "test_set.npz", "psnr": "high"}, "none", {"set": "test_set.npz"}], None),
     ],
 )
-def test_the_score_told_is_of_the_open_test_set(tmp_path, scores, psnr_db):
+def test_the_psnr_of_a_bundle_is_that_on_the_open_test_set(tmp_path, scores, psnr_db):
     assert Bundle.load(write_tiny_bundle(tmp_path / "tiny", scores=scores)).psnr_db == psnr_db
 
 
@@ -98,7 +98,7 @@ def test_a_network_is_for_its_map_or_for_any_that_leaves_no_wide_gaps(
 
 
 @pytest.mark.parametrize("reach", [-1, 257, 1.5, "3", True])
-def test_a_reach_that_is_none_is_refused(tmp_path, reach):
+def test_an_invalid_reach_is_refused(tmp_path, reach):
     with pytest.raises(BundleError, match="'reach'"):
         Bundle.load(write_tiny_bundle(tmp_path / "tiny", reach=reach))
 
@@ -178,7 +178,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize(("breakage", "told"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_bundle_is_told_in_one_sentence(tmp_path, breakage, told, zipped):
+def test_a_broken_bundle_is_refused_with_one_sentence(tmp_path, breakage, told, zipped):
     path = write_tiny_bundle(tmp_path / "tiny")
     breakage(path)
     if zipped:
@@ -190,7 +190,7 @@ def test_a_broken_bundle_is_told_in_one_sentence(tmp_path, breakage, told, zippe
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x00" * 5000])
-def test_a_file_that_is_no_zip_is_told(tmp_path, content):
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path, content):
     (tmp_path / "bundle.zip").write_bytes(content)
     with pytest.raises(BundleError, match=r"bundle\.zip is neither a folder nor a readable zip"):
         Bundle.load(tmp_path / "bundle.zip")
@@ -228,7 +228,7 @@ def test_a_map_that_is_a_png_loads(tmp_path):
     assert Bundle.load(path).ratio_map.mean_level == 4
 
 
-def test_a_whole_bundle_with_a_network_of_another_kind_is_told_when_it_starts(tmp_path):
+def test_a_network_of_another_kind_is_refused_when_it_is_loaded(tmp_path):
     bundle = Bundle.load(write_tiny_bundle(tmp_path / "tiny", network=b"no network"))
     with pytest.raises(ReconstructError, match="cannot be loaded"):
         bundle.reconstructor()

@@ -1,4 +1,4 @@
-"""Evaluation end to end through the emulator, against scores worked out from the equations."""
+"""Evaluation end to end through the emulator, against scores computed from the equations."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_without_noise_the_score_is_that_of_averaging_over_spans(clips):
     assert result.r_avg == 0.25
 
 
-def test_noise_costs_what_it_must(clips):
+def test_noise_costs_what_the_model_predicts(clips):
     """At level 8 a slot shows 8 e, so the noise's variance is 64 (e s_ss^2 + s_r^2)."""
     still = Clips(np.repeat(clips.clips[:1, :1], 16, axis=1), ("still",))
     ratio_map = RatioMap.uniform(8, (32, 40))
@@ -104,7 +104,7 @@ def test_a_bundle_with_an_aperture_rebuilds_the_light_that_it_lets_in(clips, tmp
     assert closed_form.clips[0].mse == pytest.approx(error, rel=1e-5)
 
 
-def test_a_map_that_does_not_fit_is_told(clips):
+def test_a_map_that_does_not_fit_is_refused(clips):
     with pytest.raises(RatioMapError, match="cannot be fitted"):
         evaluate(clips, RatioMap.random((16, 16)), initial, preset("paper"), name="x")
 

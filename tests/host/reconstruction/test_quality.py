@@ -1,4 +1,4 @@
-"""PSNR and SSIM against values worked out by hand and against a plain SSIM."""
+"""PSNR and SSIM against values computed by hand and against a plain SSIM."""
 
 import math
 
@@ -73,7 +73,7 @@ def test_ssim_is_wangs_with_a_gaussian_window():
     assert ssim(truth, truth) == pytest.approx(1)
 
 
-def test_what_cannot_be_compared_is_told():
+def test_videos_that_cannot_be_compared_are_refused():
     with pytest.raises(MetricsError, match=r"\(1, 2, 2\).*\(1, 2, 3\)"):
         psnr(np.zeros((1, 2, 2)), np.zeros((1, 2, 3)))
     with pytest.raises(MetricsError, match="11x11"):

@@ -1,4 +1,4 @@
-"""Closed form against the equations, filling against its promises, ONNX against bad models."""
+"""The closed form against its equations, filling against its bounds, ONNX against bad models."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_a_batch_is_its_windows():
             np.testing.assert_allclose(reconstruct(window), video, rtol=1e-6)
 
 
-def test_reads_of_another_shape_are_told():
+def test_reads_of_another_shape_are_refused():
     levels = np.full((4, 4), 4, np.uint8)
     with pytest.raises(ReconstructError, match=r"\(8, 4, 5\).*4x4"):
         initial_reconstruction(np.zeros((8, 4, 5), np.float32), levels, 16)
@@ -152,19 +152,19 @@ def test_a_network_gets_the_aperture_it_asks_for_and_only_that():
 
 
 @pytest.mark.parametrize("model", [b"", b"no model at all", tiny_network()[:200]])
-def test_a_damaged_network_is_told_in_one_sentence(model):
+def test_a_damaged_network_is_refused_with_one_sentence(model):
     with pytest.raises(ReconstructError) as caught:
         OnnxReconstructor(model)
     assert "cannot be loaded" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_of_another_kind_is_told():
+def test_a_network_of_another_kind_is_refused():
     with pytest.raises(ReconstructError, match=r"levels: tensor\(float\)"):
         OnnxReconstructor(tiny_network(levels_type=TensorProto.FLOAT))
 
 
-def test_what_does_not_fit_a_network_is_told():
+def test_measurements_that_do_not_fit_the_network_are_refused():
     network = OnnxReconstructor(tiny_network(slots=8))
     ratio_map = RatioMap.uniform(1, (4, 4))
     with pytest.raises(ReconstructError, match=r"\(8, 4, 4\), but the ratio map has T=16"):

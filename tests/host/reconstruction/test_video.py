@@ -57,6 +57,6 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "told"), [("out.avi", "out.avi"), ("no/out.mp4", "no folder")])
-def test_a_path_that_cannot_be_written_is_told(tmp_path, name, told):
+def test_a_path_that_cannot_be_written_is_refused(tmp_path, name, told):
     with pytest.raises(VideoError, match=told):
         write_video(tmp_path / name, windows(), ["a", "b"])
