@@ -2,8 +2,18 @@
 
 import js from "@eslint/js";
 
+/** A room of the page that may not import from the others named, as a block of the configuration. */
+const room = (name, ...forbidden) => ({
+  files: [`host/web/${name}/*.js`],
+  rules: {
+    "no-restricted-imports": ["error", { patterns: forbidden.map((other) => `../${other}/*`) }],
+  },
+});
+
 export default [
   js.configs.recommended,
+  room("lib", "net", "panels"),
+  room("net", "lib", "panels"),
   {
     rules: {
       "no-undef": "off",

@@ -13,7 +13,7 @@ import pytest
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
-from tests.support.looking import (
+from tests.support.preview_page import (
     DEFAULT_MAP,
     await_map,
     canvas,
@@ -41,7 +41,7 @@ def test_pictures_play_side_by_side_with_the_truth(page, live):
     assert truth.shape == initial.shape == final.shape == (256, 256)
     assert truth.std() > 10  # a clip, not an empty plane
     error = final.astype(float) - truth
-    assert np.sqrt((error**2).mean()) < truth.std()  # the same moment, not another
+    assert np.sqrt((error**2).mean()) < truth.std()  # of the same moment
     assert np.abs(final.astype(float) - truth).mean() < np.abs(initial.astype(float) - truth).mean()
     assert page.inner_text("#badge") == "SIMULATED"
     assert page.inner_text("#saved") == saved_by(DEFAULT_MAP)
@@ -89,7 +89,7 @@ def test_slow_motion_draws_every_slot(page):
     wait_until(lambda: labels.add(page.inner_text("#slot-label")) or len(labels) > 8)
 
 
-def test_measurements_are_shown_and_what_was_not_measured_is_hatched(page):
+def test_measurements_are_shown_and_unmeasured_pixels_are_hatched(page):
     pause(page)
     page.wait_for_function("() => /\\d/.test(document.getElementById('reads-note').textContent)")
     levels = DEFAULT_MAP.levels
@@ -104,7 +104,7 @@ def test_measurements_are_shown_and_what_was_not_measured_is_hatched(page):
     assert len(np.unique(reads[levels == highest])) > 20
 
 
-def test_the_probe_tells_a_pixel_in_dn_and_signal(page):
+def test_the_probe_shows_a_pixel_in_dn_and_signal(page):
     pause(page)
     page.wait_for_function("() => /\\d/.test(document.getElementById('reads-note').textContent)")
     box = page.locator("#final").bounding_box()
@@ -124,7 +124,7 @@ def test_the_probe_tells_a_pixel_in_dn_and_signal(page):
     assert truth == pytest.approx(canvas(page, "truth")[y, x] / 255, abs=1e-3)
 
 
-def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_path):
+def test_a_map_file_is_uploaded_and_the_picture_changes(page, live, tmp_path):
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-1of16"], (256, 256))
     ratio_map.save(tmp_path / "sparse.png")
     upload(page, tmp_path / "sparse.png")
@@ -135,7 +135,7 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
         "(name) => document.body.innerText.includes(`map: windows are reconstructed by ${name}`)",
         arg=UNIVERSAL_BUNDLE,
     )
-    # What is never measured is black, once the windows under way have passed.
+    # Unmeasured pixels are black once the windows under way have passed.
     wait_until(lambda: not canvas(page, "initial")[ratio_map.levels == 0].any())
     assert canvas(page, "initial")[ratio_map.levels > 0].any()
     shown = page.evaluate("() => document.getElementById('legend').innerText")
@@ -146,13 +146,13 @@ def test_a_map_file_goes_onto_the_board_and_the_picture_changes(page, live, tmp_
     upload(page, tmp_path / "small.npz")
     await_map(page, small)
 
-    page.click("#own-map")  # of the bundle, in whose stead the others ran
+    page.click("#own-map")  # that of the selected bundle
     await_map(page, DEFAULT_MAP)
     page.wait_for_selector("#notice", state="hidden")
     assert live.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
 
 
-def test_a_file_that_is_no_map_is_told_in_a_sentence_and_changes_nothing(page, live, tmp_path):
+def test_a_file_that_is_not_a_map_is_refused_and_changes_nothing(page, live, tmp_path):
     before = live.state()["map"]["hash"]
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     RatioMap.random((32, 32)).save(tmp_path / "small.npz")
@@ -190,7 +190,7 @@ def test_a_dropped_file_is_uploaded(page, live):
     assert live.state()["map"]["height"] * live.state()["map"]["width"] == levels
 
 
-def test_the_network_can_be_left_out(page, live):
+def test_no_network_can_be_selected(page, live):
     choose(page, "network-free")
     wait_until(lambda: live.state()["bundle"] == "network-free")
     assert live.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
@@ -204,7 +204,7 @@ def test_the_page_fits_its_window(page, width):
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
-def test_everything_that_can_be_operated_has_a_name(page):
+def test_every_control_has_a_name(page):
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas")].filter((e) =>
           !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim()

@@ -37,7 +37,7 @@ def digits(page, selector):
 
 
 def plays(page):
-    """The pictures go on after the window on the screen now."""
+    """Wait until later windows than the present one are shown."""
     page.wait_for_selector(".phase.streaming")
     window = digits(page, "#window-label")
     page.wait_for_function(
@@ -47,7 +47,7 @@ def plays(page):
     )
 
 
-def test_a_calibration_grows_on_the_page_and_the_emulator_runs_with_it(
+def test_a_calibration_is_watched_on_the_page_and_applied_to_the_emulator(
     browser, page, live, tmp_path
 ):
     before = live.state()["map"]["hash"]
@@ -55,14 +55,14 @@ def test_a_calibration_grows_on_the_page_and_the_emulator_runs_with_it(
     page.click("#calibration-start")
     page.wait_for_selector(".phase.calibrating")
     page.wait_for_selector("#calibration-results:visible")
-    assert page.is_hidden("#calibration-save")  # the fit goes on
+    assert page.is_hidden("#calibration-save")  # the calibration is still running
     page.wait_for_selector("#calibration-save:visible")
     assert page.inner_text("#calibration-note") == "done"
 
     fit = live.state()["calibration"]["fit"]
     for name, truth in (("s_ss", TRUTH.s_ss), ("s_r", TRUTH.s_r), ("prnu", TRUTH.prnu)):
         estimate = fit["estimates"][name]
-        # Not within the interval itself, which one run in twenty misses: noise is never the same.
+        # Not within the interval itself, which one run in twenty misses.
         assert abs(estimate["value"] - truth) < 1.5 * (estimate["high"] - estimate["low"])
         shown = page.inner_text(f"#calibration-values tr[data-name={name}]").split("\t")
         assert shown[0] == estimate["title"]
@@ -119,7 +119,7 @@ def test_a_calibration_can_be_cancelled(page, live):
     plays(page)
 
 
-def test_what_will_not_do_is_told_in_a_sentence(page, live):
+def test_an_invalid_number_of_reads_is_refused_with_a_sentence(page, live):
     page.fill("#calibration-reads", "1")
     page.click("#calibration-start")
     page.wait_for_selector("#calibration-say.error")

@@ -1,4 +1,4 @@
-"""The page while what is behind it changes: the service goes and comes, bundles are exchanged.
+"""The page while the service stops and comes back, and while bundles are changed.
 
 Each test has a service of its own, and nothing else runs beside it.
 """
@@ -8,13 +8,13 @@ import numpy as np
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.models.zoo import DEFAULT_BUNDLE
-from tests.support.looking import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
+from tests.support.preview_page import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
 from tests.support.running import Running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
 
 
-def test_a_lost_service_is_said_and_found_again(browser, tmp_path):
+def test_the_page_reconnects_to_a_service_that_comes_back(browser, tmp_path):
     words = ("live", "--bundle", "network-free", "--scene", "synthetic", "--no-open")
     running = Running(*words, "--http-port", "0")
     page = browser.new_page()

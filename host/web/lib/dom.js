@@ -43,9 +43,13 @@ export function make(tag, properties = {}, ...content) {
   return element;
 }
 
-/** What draws on a canvas. @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings] */
+/**
+ * The drawing context of a canvas.
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [settings]
+ */
 export function context2d(canvas, settings) {
   const context = canvas.getContext("2d", settings);
-  if (!context) throw new Error("This browser draws on no canvas.");
+  if (!context) throw new Error("This browser cannot draw on a canvas.");
   return context;
 }

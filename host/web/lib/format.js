@@ -1,7 +1,11 @@
 /** Numbers as text. */
 
-/** With a fixed number of decimals; a dash where unknown. @param {number|null|undefined} value @param {number} digits */
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+/**
+ * A value with a fixed number of decimals; a dash where it is unknown.
+ * @param {number|null|undefined} value
+ * @param {number} digits
+ */
+export const fixed = (value, digits) => value?.toFixed(digits) ?? "–";
 
-/** With thousands separators. @param {number} value */
+/** A value with thousands separators. @param {number} value */
 export const grouped = (value) => value.toLocaleString("en");

@@ -104,7 +104,9 @@ export class Player {
   seek(slot) {
     if (!this.current) return;
     const { slots } = this.current;
-    const nearest = slots.reduce((best, s, i) => (Math.abs(s - slot) < Math.abs(slots[best] - slot) ? i : best), 0);
+    /** @param {number} i */
+    const distance = (i) => Math.abs(slots[i] - slot);
+    const nearest = slots.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0);
     this.#show(this.current, nearest, false);
   }
 

@@ -68,7 +68,10 @@ export class Plot {
     this.#stroke(points.map(([x, y]) => [this.across(x), this.up(y)]), width);
   }
 
-  /** An upright bar with feet, as for an interval. @param {number} x @param {number} low @param {number} high */
+  /**
+   * An upright bar with feet, as for an interval.
+   * @param {number} x @param {number} low @param {number} high
+   */
   bar(x, low, high) {
     const at = this.across(x);
     const ends = [this.up(low), this.up(high)];

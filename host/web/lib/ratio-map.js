@@ -104,7 +104,10 @@ export class RatioMap {
   /** `gain` of a read for each pixel that has it. @param {number} read @returns {ArrayLike<number>} */
   gains(read) {
     if (this.mask === null) return this.levels;
-    this.#gains[read] ??= Float32Array.from(this.levels, (level, pixel) => (level > read ? this.gain(pixel, read) : 0));
+    this.#gains[read] ??= Float32Array.from(
+      this.levels,
+      (level, pixel) => (level > read ? this.gain(pixel, read) : 0),
+    );
     return this.#gains[read];
   }
 

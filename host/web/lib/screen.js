@@ -20,7 +20,9 @@ export const GRAY = Uint32Array.from({ length: 256 }, (_, v) => rgb(v, v, v));
 const CLEARED = rgb(6, 9, 13);
 
 /** Stops of a perceptually even scale from black over violet and orange to pale yellow. */
-const HEAT_STOPS = [[4, 5, 12], [46, 16, 84], [116, 28, 110], [184, 48, 94], [234, 92, 58], [252, 164, 36], [250, 250, 176]];
+const HEAT_STOPS = [
+  [4, 5, 12], [46, 16, 84], [116, 28, 110], [184, 48, 94], [234, 92, 58], [252, 164, 36], [250, 250, 176],
+];
 
 /** Errors from none to large. */
 export const HEAT = Uint32Array.from({ length: 256 }, (_, v) => {

@@ -21,6 +21,7 @@ export class BoardAndLink {
     badge.hidden = false;
     badge.textContent = board.simulated ? "SIMULATED" : "REAL";
     badge.className = `badge ${board.simulated ? "simulated" : "real"}`;
+    const rate = board.slot_rate_hz;
     const array = `${board.width} × ${board.height}`;
     setText("identity", `${board.name} · ${array} · ${board.bits} bit`);
     setText("link-state", board.url);
@@ -30,7 +31,7 @@ export class BoardAndLink {
       ["Serial number", board.serial || "–"],
       ["Array", `${array}, ${board.bits} bit`],
       ["Black, full scale", `${fixed(board.black_level_dn, 0)}, ${fixed(board.full_scale_dn, 0)} DN`],
-      ["Window", `${board.slots} slots${board.slot_rate_hz ? ` at ${fixed(board.slot_rate_hz, 0)} Hz` : ", not paced"}`],
+      ["Window", `${board.slots} slots${rate ? ` at ${fixed(rate, 0)} Hz` : ", not paced"}`],
       ...(profile ? [/** @type {[string, string]} */ (["Noise, scene", `${profile}, ${scene}`])] : []),
       ["Received", `${grouped(speed.windows_received)}, ${fixed(speed.received_per_s, 1)}/s`],
       ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],

@@ -16,12 +16,15 @@ const HALF_95 = 1.96;
  * @param {HTMLCanvasElement} canvas @param {PointState[]} points
  */
 export function drawTransfer(canvas, points) {
-  const shown = points.flatMap(({ signal, variance_dn2: variance, error_dn2: error, model_dn2: model, used }) => (
-    signal === null || variance === null ? [] : [{ signal, variance, half: HALF_95 * (error ?? 0), model, used }]));
+  const shown = points.flatMap(({ signal, variance_dn2: variance, error_dn2: error, model_dn2: model, used }) => {
+    const half = HALF_95 * (error ?? 0);
+    return signal === null || variance === null ? [] : [{ signal, variance, half, model, used }];
+  });
+  const brightest = Math.max(0.05, ...shown.map(({ signal }) => signal));
   const tops = shown.flatMap(({ variance, half, model }) => [variance + half, model ?? 0]);
   const plot = new Plot(
     canvas,
-    { label: "signal, full scale = 1", low: 0, high: 1.05 * Math.max(0.05, ...shown.map(({ signal }) => signal)) },
+    { label: "signal, full scale = 1", low: 0, high: 1.05 * brightest },
     { label: "variance, DN²", low: 0, high: 1.12 * Math.max(1e-6, ...tops) },
   );
   plot.use("measured");
@@ -47,7 +50,8 @@ export function drawTransfer(canvas, points) {
 export function drawTrail(canvas, name, trail) {
   const shown = trail.flatMap((estimate, i) => {
     const { value = null, low = null, high = null } = estimate ?? {};
-    return value === null ? [] : [{ fit: i + 1, value: 1000 * value, low: low && 1000 * low, high: high && 1000 * high }];
+    if (value === null) return [];
+    return [{ fit: i + 1, value: 1000 * value, low: low && 1000 * low, high: high && 1000 * high }];
   });
   const newest = shown.at(-1);
   // The first intervals may be so wide that the last ones would be invisible beside them.

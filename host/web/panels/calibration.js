@@ -12,6 +12,15 @@ import { drawTrail, drawTransfer } from "./calibration-plots.js";
  * @typedef {import("../net/types.js").LiveState} LiveState
  */
 
+/** @type {Record<CalibrationState["phase"], string>} */
+const PHASES = {
+  idle: "",
+  running: "running",
+  light: "waiting for a change of light",
+  done: "done",
+  cancelled: "cancelled",
+  failed: "failed",
+};
 const INVITATION = "Dark and flat reads at each span of the board; the stream is paused meanwhile.";
 
 /** Estimates that the page has no room for; the report has them. */
@@ -53,7 +62,7 @@ export class Calibration {
 
     const { fit } = calibration;
     const done = calibration.phase === "done";
-    setText("calibration-note", { idle: "", light: "waiting for you" }[/** @type {string} */ (calibration.phase)] ?? calibration.phase);
+    setText("calibration-note", PHASES[calibration.phase]);
     this.#start.hidden = byId("calibration-reads-label").hidden = running;
     this.#start.textContent = calibration.phase === "idle" ? "Calibrate this board" : "Calibrate again";
     this.#cancel.hidden = this.#progress.hidden = !running;
@@ -85,7 +94,10 @@ export class Calibration {
     warnings.replaceChildren(...fit.warnings.map((text) => make("li", {}, text)));
   }
 
-  /** Send a request; a refusal is shown here. @param {string} path @param {string} method @param {object} [body] */
+  /**
+   * Send a request; a refusal is shown in the panel.
+   * @param {string} path @param {string} method @param {object} [body]
+   */
   async #request(path, method, body) {
     if (this.#busy) return;
     this.#busy = true;

@@ -12,15 +12,15 @@ export function showKeyFigures({ map, scores, speed, link, reconstructed_by: rec
   setText("ssim-initial", fixed(scores?.ssim_initial, 3));
   setText("ssim-final", fixed(scores?.ssim_final, 3));
   setText("windows", fixed(speed.reconstructed_per_s, 1));
-  setText("windows-note", speed.reconstruct_ms === null ? "" : `network ${fixed(speed.reconstruct_ms, 0)} ms per window`);
+  const { reconstruct_ms: networkMs, latency_p95_ms: p95Ms } = speed;
+  setText("windows-note", networkMs === null ? "" : `network ${fixed(networkMs, 0)} ms per window`);
   setText("latency", fixed(speed.latency_p50_ms, 0));
-  setText(
-    "latency-note",
-    speed.latency_p95_ms === null ? "last slot to screen" : `to screen; 95 % within ${fixed(speed.latency_p95_ms, 0)} ms`,
-  );
+  setText("latency-note", p95Ms === null ? "last slot to screen" : `to screen; 95 %: ${fixed(p95Ms, 0)} ms`);
   setText("link-rate", fixed(link.rate_bytes_per_s / 1e6, 2));
-  const errors = link.bad_frames + speed.windows_lost;
-  setText("link-note", errors ? `${link.bad_frames} bad frames, ${speed.windows_lost} windows lost` : "no errors");
+  const { bad_frames: badFrames } = link;
+  const { windows_lost: lost } = speed;
+  const errors = badFrames + lost;
+  setText("link-note", errors ? `${badFrames} bad frames, ${lost} windows lost` : "no errors");
   byId("link-note").classList.toggle("bad", errors > 0);
   setText("final-note", reconstructedBy ? `by ${reconstructedBy}` : "");
 }

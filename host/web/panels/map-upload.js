@@ -63,7 +63,8 @@ export class MapUpload {
     this.#say(`Sending ${file.name}`);
     try {
       const map = await request("api/map", "PUT", new Blob([file], { type }));
-      this.#say(`The board runs ${file.name}: ${map.mean_level.toFixed(2)} measurements per pixel.`, "done");
+      const level = map.mean_level.toFixed(2);
+      this.#say(`The board runs ${file.name}: ${level} measurements per pixel.`, "done");
     } catch (error) {
       this.#say(sentenceOf(error), "error");
     }

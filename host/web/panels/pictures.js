@@ -12,7 +12,12 @@ const WIPE_LINE = rgb(240, 184, 75);
 const screen = (id) => new Screen(byId(id, HTMLCanvasElement));
 
 export class Pictures {
-  #screens = { truth: screen("truth"), initial: screen("initial"), final: screen("final"), error: screen("error") };
+  #screens = {
+    truth: screen("truth"),
+    initial: screen("initial"),
+    final: screen("final"),
+    error: screen("error"),
+  };
   #errorPlane = new Uint8Array(0);
   #mixed = new Uint8Array(0);
   #wipe = byId("wipe", HTMLInputElement);

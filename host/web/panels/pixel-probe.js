@@ -46,7 +46,7 @@ export class PixelProbe {
     const level = map.levels[at];
     const dn = measurements.planes.slice(0, level).map((plane) => plane[at]);
     const signals = dn.map((code) => measurements.signal(code));
-    setText("pixel-note", this.#held ? "held; click it again to release it" : "point at a picture; click to hold");
+    setText("pixel-note", this.#held ? "held; click it to release" : "point at a picture; click to hold");
     this.#drawPlot(picture, index, map, at, signals);
 
     /** @param {Uint8Array[]|null} planes */
@@ -94,7 +94,8 @@ export class PixelProbe {
       const planes = picture[name];
       if (!planes) continue;
       plot.use(name);
-      const points = planes.map((plane, i) => /** @type {[number, number]} */ ([picture.slots[i] + 0.5, plane[at] / 255]));
+      /** @type {import("../lib/plot.js").Point[]} */
+      const points = planes.map((plane, i) => [picture.slots[i] + 0.5, plane[at] / 255]);
       plot.line(points, 1.5);
       points.forEach((point, i) => plot.dot(point, { radius: i === index ? 3.5 : 2 }));
     }

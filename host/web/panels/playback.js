@@ -33,7 +33,8 @@ export class Playback {
       player.seek(Number(this.#slot.value));
     });
     document.addEventListener("keydown", (event) => {
-      if (event.code !== "Space" || (event.target instanceof Element && event.target.matches("input, select, button"))) return;
+      const operated = event.target instanceof Element && event.target.matches("input, select, button");
+      if (event.code !== "Space" || operated) return;
       event.preventDefault();
       this.#togglePause();
     });

@@ -46,8 +46,11 @@ function noticeOf({ phase, messages, progress, activity, bundle, reconstructed_b
   }
   if (announced.text && performance.now() < announced.untilMs) return announced;
   if (reconstructedBy === bundle) return { text: "", mood: "" };
-  const instead = reconstructedBy === "network-free" ? "without a network" : `by ${reconstructedBy}, which suits any map`;
-  return { text: `The network of ${bundle} was trained for another map: windows are reconstructed ${instead}.`, mood: "" };
+  const instead = reconstructedBy === "network-free"
+    ? "without a network"
+    : `by ${reconstructedBy}, which suits any map`;
+  const text = `The network of ${bundle} was trained for another map: windows are reconstructed ${instead}.`;
+  return { text, mood: "" };
 }
 
 /** @param {string} text @param {Mood} mood */

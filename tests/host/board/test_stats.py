@@ -3,7 +3,7 @@ import pytest
 from focalloop.host.board.stats import RATE_WINDOW_S, RateMeter
 
 
-def test_a_rate_is_of_late():
+def test_a_rate_forgets_what_is_long_past():
     meter, now_s = RateMeter(), 100.0
     assert meter.per_s(now_s) == 0
     for _ in range(31):
@@ -23,7 +23,7 @@ def test_a_rate_is_right_before_its_time_is_full(elapsed_s):
     assert meter.per_s(arrivals_s[-1]) == pytest.approx(50_000, rel=0.02)
 
 
-def test_a_burst_alone_tells_no_great_rate():
+def test_a_burst_alone_is_not_a_high_rate():
     meter = RateMeter()
     for at_s in (5.0, 5.001):
         meter.add(100, at_s)

@@ -1,4 +1,4 @@
-"""Tasks between two streams: who submitted one learns how it ended, whatever happens."""
+"""Tasks between two streams: every future is completed, whatever happens."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_tasks_run_in_order_and_one_that_fails_stops_no_other():
     assert not tasks.pending
 
 
-def test_a_lost_board_ends_the_rest_too():
+def test_a_lost_board_fails_the_remaining_tasks_too():
     tasks = BoardTasks()
 
     def lose(board):
@@ -33,7 +33,7 @@ def test_a_lost_board_ends_the_rest_too():
         assert isinstance(task.exception(0), BoardLostError)
 
 
-def test_after_the_end_nothing_waits():
+def test_a_closed_queue_fails_every_task():
     tasks = BoardTasks()
     waiting = tasks.submit(lambda board: None)
     tasks.close(BoardLostError("the session has ended"))

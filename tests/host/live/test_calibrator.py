@@ -1,4 +1,4 @@
-"""Calibrating in a live session, over a really served board with the real emulator behind it."""
+"""Calibrating in a live session, over a served board with the real emulator behind it."""
 
 import threading
 import time
@@ -96,8 +96,8 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
         assert state.windows == state.windows_total == state.fit.windows
         for name, truth in (("s_ss", TRUTH.s_ss), ("s_r", TRUTH.s_r), ("black_level_dn", 16.0)):
-            # Not within the interval itself, which one run in twenty misses: the noise of windows
-            # that come after a stream is never the same.
+            # Not within the interval itself, which one run in twenty misses: the noise depends on
+            # the window number, which differs from run to run.
             estimate = state.fit.estimates[name]
             assert abs(estimate.value - truth) < 1.5 * (estimate.high - estimate.low)
         widths = [mark["s_ss"].high - mark["s_ss"].low for mark in state.trail]
@@ -141,7 +141,7 @@ def test_a_cancelled_calibration_leaves_everything_as_it_was():
         assert session.calibrator.state().phase is CalibrationPhase.CANCELLED
 
 
-def test_a_session_ends_in_the_middle_of_a_calibration():
+def test_a_session_can_end_during_a_calibration():
     with streaming(RatioMap.uniform(1, SHAPE)) as session:
         session.calibrator.start(reads=32)
         wait_until(lambda: session.state().phase is Phase.CALIBRATING, 30)
@@ -152,14 +152,14 @@ def test_a_session_ends_in_the_middle_of_a_calibration():
 
 @contextmanager
 def by_hand(lacks=Feature.EMULATOR):
-    """A calibrator over a board that says it is real, and the tasks it leaves."""
+    """A calibrator over a board that says that it is real, its tasks, and the board."""
     with on_pty(make_emulated()) as server, Board.open(server.url) as board:
         board._driver.info = replace(board.info, features=board.info.features & ~lacks)
         tasks, telemetry = BoardTasks(), Telemetry()
         yield Calibrator(tasks, telemetry, lambda: board), tasks, board
 
 
-def test_at_a_real_board_somebody_is_asked_for_the_light():
+def test_a_real_board_asks_the_user_to_change_the_light():
     with by_hand() as (calibrator, tasks, board):
         calibrator.start(reads=2)
         runs = threading.Thread(target=tasks.run_all, args=(board,))
@@ -184,7 +184,7 @@ def test_at_a_real_board_somebody_is_asked_for_the_light():
             calibrator.proceed()
 
 
-def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
+def test_a_board_without_flat_captures_is_read_under_a_map_of_all_spans():
     with by_hand(lacks=Feature.EMULATOR | Feature.CALIBRATION) as (calibrator, tasks, board):
         calibrator.start(reads=2)
         runs = threading.Thread(target=tasks.run_all, args=(board,))
@@ -196,13 +196,13 @@ def test_a_board_that_takes_no_flat_captures_is_read_under_a_map_of_all_spans():
             wait_until(lambda asked=asked: calibrator.state().activity != asked)
         runs.join(30)
         assert board.ratio_map.hash() == calibration_map(board.info).hash()
-        # The scene is dark, whatever was promised.
+        # The scene is dark although light was confirmed.
         assert calibrator.state().phase is CalibrationPhase.FAILED
         assert calibrator.state().windows == 4
         assert calibrator.state().error.endswith(".")
 
 
-def test_who_waits_for_light_can_cancel():
+def test_a_calibration_that_waits_for_light_can_be_cancelled():
     with by_hand() as (calibrator, tasks, board):
         calibrator.start(reads=2)
         runs = threading.Thread(target=tasks.run_all, args=(board,))
@@ -214,7 +214,7 @@ def test_who_waits_for_light_can_cancel():
         assert calibrator.state().windows == 0
 
 
-def test_a_board_that_is_back_runs_with_the_applied_profile_again():
+def test_a_board_that_comes_back_gets_the_applied_profile():
     with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
         calibrator.start(reads=2)
         tasks.run_all(board)
@@ -229,7 +229,7 @@ def test_a_board_that_is_back_runs_with_the_applied_profile_again():
             assert restarted.info.black_level_dn == board.info.black_level_dn != 16.0
 
 
-def test_what_fails_is_told_in_a_sentence_and_can_be_tried_again(monkeypatch):
+def test_a_failure_is_a_sentence_and_the_calibration_can_be_repeated(monkeypatch):
     with by_hand() as (calibrator, tasks, board):
         board._driver.info = replace(board.info, features=Feature.EMULATOR | Feature.CALIBRATION)
 
@@ -247,7 +247,7 @@ def test_what_fails_is_told_in_a_sentence_and_can_be_tried_again(monkeypatch):
         assert calibrator.state().phase is CalibrationPhase.DONE
 
 
-def test_without_a_board_nothing_begins():
+def test_without_a_board_no_calibration_starts():
     calibrator = Calibrator(BoardTasks(), Telemetry(), lambda: None)
     for request in (calibrator.start, calibrator.apply):
         with pytest.raises(BoardLostError, match="try again"):

@@ -1,4 +1,4 @@
-"""Changing bundles in a live session: map and network go over together, and no window is mixed."""
+"""Changing bundles in a live session: map and network change together, for each window."""
 
 import threading
 
@@ -31,7 +31,7 @@ MAPS = {"dense": DENSE, "coded": CODED}
 
 @pytest.fixture(autouse=True)
 def offered(tmp_path, monkeypatch):
-    """Bundles on offer: one without and one with a coded aperture, and two that do not fit."""
+    """Listed bundles: one without and one with a coded aperture, and two that do not fit."""
     folder = tmp_path / "zoo"
     scores = [{"set": "test_set.npz", "psnr": 29.5}]
     write_tiny_bundle(folder / "dense", DENSE, name="dense", scores=scores)
@@ -51,7 +51,7 @@ def url():
 
 
 def by_network(picture, ratio_map):
-    """What the bundle's network makes of the codes that are right for window and map."""
+    """Output of the bundle's network for the codes expected of the window under the map."""
     codes = expected_codes(ratio_map, picture.window)
     reads = ReadPlan.of(ratio_map).planes((codes.astype(np.float32) - 4096) / np.float32(49152))
     video = np.broadcast_to(reads.sum(axis=0) + ratio_map.levels, (16, *SHAPE))
@@ -61,7 +61,7 @@ def by_network(picture, ratio_map):
 
 
 def assert_by_its_network(picture):
-    """Check that the network of the picture's own map rebuilt it; return the map's name."""
+    """Check that a picture was made by the network of its own map; return the map's name."""
     fitted = {name: ratio_map.tiled_to(*SHAPE) for name, ratio_map in MAPS.items()}
     (name,) = (name for name, each in fitted.items() if each.hash() == picture.map_hash)
     np.testing.assert_allclose(picture.final, by_network(picture, fitted[name]), atol=1)
@@ -80,7 +80,7 @@ def picture_of_the_map(session):
     return session.picture()
 
 
-def test_every_window_is_rebuilt_by_the_network_of_its_own_map(url):
+def test_every_window_is_reconstructed_by_the_network_of_its_own_map(url):
     pictures = []
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
@@ -99,7 +99,7 @@ def test_every_window_is_rebuilt_by_the_network_of_its_own_map(url):
     assert not any(message.level == "error" for message in session.state().messages)
 
 
-def test_what_is_on_offer_tells_ratio_aperture_and_score(url):
+def test_listed_bundles_state_ratio_aperture_and_score(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
         offered = {bundle.name: bundle for bundle in session.bundles()}
@@ -128,12 +128,12 @@ def test_a_bundle_that_cannot_run_here_changes_nothing(url, name, error, says):
         assert assert_by_its_network(next_picture(session)) == "coded"
 
 
-def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url):
+def test_another_map_is_reconstructed_without_a_network_until_the_bundle_is_selected_again(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
         session.select("coded")
         picture_of_the_map(session)
-        # A map of one's own, though it is that of the bundle before.
+        # An uploaded map, though it equals that of the bundle before.
         session.upload(DENSE)
         picture = picture_of_the_map(session)
         np.testing.assert_array_equal(picture.final, picture.initial)  # all pixels are measured
@@ -146,7 +146,7 @@ def test_another_map_leaves_the_network_out_until_the_bundle_is_chosen_again(url
         assert assert_by_its_network(picture_of_the_map(session)) == "coded"
 
 
-def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gaps(url, offered):
+def test_another_map_without_wide_gaps_is_reconstructed_by_the_universal_network(url, offered):
     write_tiny_bundle(offered / UNIVERSAL_BUNDLE, DENSE, name=UNIVERSAL_BUNDLE, reach=2)
     zoo.BUNDLES[UNIVERSAL_BUNDLE] = ""
     with LiveSession(BoardAt(url), bundle="coded") as session:
@@ -164,7 +164,7 @@ def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gap
         assert session.state().reconstructed_by == "network-free"
         session.upload(ratio_map)
         picture_of_the_map(session)
-        session.select("network-free")  # is what is asked for, whatever suits
+        session.select("network-free")  # even if another network suits
         picture = next_picture(session)
         wait_until(lambda: session.state().reconstructed_by == "network-free")
         session.select(UNIVERSAL_BUNDLE)
@@ -174,7 +174,7 @@ def test_another_map_is_rebuilt_by_a_network_for_any_where_it_leaves_no_wide_gap
         assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
 
 
-def test_leaving_the_network_out_keeps_the_map(url):
+def test_selecting_no_network_keeps_the_map(url):
     with LiveSession(BoardAt(url), bundle="coded") as session:
         next_picture(session)
         before = session.ratio_map
@@ -187,7 +187,7 @@ def test_leaving_the_network_out_keeps_the_map(url):
         np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
 
 
-def test_changes_asked_for_at_once_come_one_after_the_other(url):
+def test_concurrent_changes_are_made_one_after_the_other(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
         work = [
@@ -208,7 +208,7 @@ def test_changes_asked_for_at_once_come_one_after_the_other(url):
         assert runs == make_map().hash() or suited
 
 
-def test_a_line_that_drops_in_mid_change_resumes_it():
+def test_a_change_resumes_after_the_line_dropped():
     with (
         on_tcp(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server,
         Proxy(server.address) as proxy,
@@ -220,7 +220,7 @@ def test_a_line_that_drops_in_mid_change_resumes_it():
         assert assert_by_its_network(picture_of_the_map(session)) == "coded"
 
 
-def test_a_board_that_vanishes_in_mid_change_keeps_map_and_network(monkeypatch):
+def test_a_board_that_vanishes_during_a_change_keeps_map_and_network(monkeypatch):
     monkeypatch.setattr("focalloop.host.live.session.RECONNECT_TIMEOUT_S", 0.2)
     with (
         on_tcp(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server,
@@ -233,7 +233,7 @@ def test_a_board_that_vanishes_in_mid_change_keeps_map_and_network(monkeypatch):
             session.select("coded")
         wait_until(lambda: session.state().phase is not Phase.STREAMING)
         assert session.state().bundle == "dense"
-        # From here on a pause of a busy machine must not end the session's patience again.
+        # From here on a pause of a busy machine must not look like a lost board.
         monkeypatch.setattr("focalloop.host.live.session.RECONNECT_TIMEOUT_S", 10.0)
         proxy.up()
         wait_until(lambda: session.state().phase is Phase.STREAMING)
@@ -241,7 +241,7 @@ def test_a_board_that_vanishes_in_mid_change_keeps_map_and_network(monkeypatch):
         assert assert_by_its_network(picture) == "dense"
 
 
-def test_without_a_board_no_bundle_is_chosen(url):
+def test_without_a_board_no_bundle_is_selected(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
     with pytest.raises(BoardLostError, match="no board is connected"):

@@ -17,7 +17,7 @@ def test_the_newest_item_wins_and_none_is_taken_twice(items):
     assert box.take() is None
 
 
-def test_closing_ends_a_wait():
+def test_closing_ends_a_waiting_take():
     box, taken = Mailbox(), []
     waiting = threading.Thread(target=lambda: taken.append(box.take()))
     waiting.start()

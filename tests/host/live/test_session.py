@@ -1,4 +1,4 @@
-"""The live session over a really served board: pictures, uploads, a board that goes and comes."""
+"""The live session over a served board: pictures, uploads, a board that vanishes and comes back."""
 
 import threading
 
@@ -39,7 +39,7 @@ def reads_of(picture, ratio_map):
 
 
 def was_seen_at(picture):
-    """Whether the truth is of the exposure the window was read from, or of one skipped before."""
+    """Whether the truth is that of the window's exposure, or of one skipped before it."""
     exposures = range(picture.window, picture.window + 500)
     return any(
         np.array_equal(picture.truth, Scene().window(index)[:: picture.slots.step])
@@ -48,7 +48,7 @@ def was_seen_at(picture):
 
 
 def by_tiny_network(picture, ratio_map):
-    """What the network of `tiny_bundle` makes of every slot: sum of the reads plus level."""
+    """Output of the network of `tiny_bundle` in each slot: sum of the reads plus level."""
     plane = reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels
     return np.broadcast_to(as_bytes(plane), picture.final.shape)
 
@@ -59,7 +59,7 @@ def newer_than(session, window):
     return session.picture()
 
 
-def test_a_picture_is_its_window_its_scene_and_its_reconstruction(url):
+def test_a_picture_has_the_window_its_scene_and_its_reconstruction(url):
     ratio_map = make_map()
     with LiveSession(BoardAt(url), bundle="network-free", ratio_map=ratio_map) as session:
         picture = newer_than(session, -1)
@@ -88,7 +88,7 @@ def test_a_bundle_brings_its_map_and_its_network(url, tmp_path):
     np.testing.assert_allclose(picture.final, by_tiny_network(picture, wanted), atol=1)
 
 
-def test_what_a_viewer_wants_is_what_comes(url):
+def test_a_viewer_gets_the_slots_that_it_wants(url):
     with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
         newer_than(session, -1)
         viewer = object()
@@ -122,7 +122,7 @@ def test_a_map_that_does_not_fit_leaves_everything_as_it_was(url):
         newer_than(session, session.picture().window)
 
 
-def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, monkeypatch):
+def test_a_network_is_not_used_under_a_map_other_than_its_own(url, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "BUNDLES", {})  # no network for any map either
     folder = write_tiny_bundle(tmp_path / "tiny")
     with LiveSession(BoardAt(url), bundle=str(folder), ratio_map=make_map()) as session:
@@ -140,7 +140,7 @@ def test_a_network_is_left_out_under_another_map_than_its_own(url, tmp_path, mon
         )
 
 
-def test_the_network_is_changed_while_windows_come(url, tmp_path):
+def test_the_network_is_changed_while_windows_arrive(url, tmp_path):
     folder = write_tiny_bundle(tmp_path / "tiny")
     with LiveSession(BoardAt(url), bundle=str(folder)) as session:
         picture = newer_than(session, -1)
@@ -155,7 +155,7 @@ def test_the_network_is_changed_while_windows_come(url, tmp_path):
         assert session.state().bundle == "network-free"
 
 
-def test_a_network_that_does_not_fit_gives_way_to_none(url, tmp_path):
+def test_a_network_that_fails_is_replaced_by_none(url, tmp_path):
     folder = write_tiny_bundle(tmp_path / "odd", network=tiny_network(slots=8))
     with LiveSession(BoardAt(url), bundle=str(folder)) as session:
         newer_than(session, -1)
@@ -168,22 +168,22 @@ def test_scores_compare_with_the_truth(url):
     with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
         wait_until(lambda: session.state().scores is not None)
         scores = session.state().scores
-    assert 0 < scores.psnr_initial_db < 20  # codes that have nothing to do with the scene
+    assert 0 < scores.psnr_initial_db < 20  # the codes are unrelated to the scene
     assert -1 <= scores.ssim_final < 0.5
 
 
-def test_latency_is_from_the_last_slot_to_what_a_viewer_reports(url):
+def test_latency_runs_from_the_last_slot_to_the_report_of_a_viewer(url):
     with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
         picture = newer_than(session, -1)
         assert session.state().speed.latency_p50_ms is None
-        session.drawn(1 << 31)  # a window that never was
+        session.drawn(1 << 31)  # a window that was never received
         assert session.state().speed.latency_p50_ms is None
         session.drawn(picture.window)
         assert session.state().speed.latency_p50_ms > 0
 
 
 class Coming:
-    """A source whose board is served anew at each start, as an emulator's is."""
+    """A source that serves a new board at each start, as that of the emulator does."""
 
     def __init__(self):
         self.serving, self.starts = None, 0
@@ -225,7 +225,7 @@ def test_a_session_that_cannot_start_ends_with_the_reason():
     assert "/dev/nowhere" in str(session.failure)
 
 
-def test_a_bundle_that_is_none_ends_the_session(url):
+def test_a_missing_bundle_ends_the_session(url):
     with LiveSession(BoardAt(url), bundle="/nowhere") as session:
         wait_until(lambda: session.state().phase is Phase.STOPPED)
     assert "no bundle" in str(session.failure)

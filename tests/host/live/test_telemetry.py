@@ -6,7 +6,7 @@ from focalloop.host.live.telemetry import Durations
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
-def test_quantiles_are_of_what_was_added(values):
+def test_quantiles_are_of_the_added_durations(values):
     durations = Durations()
     assert durations.quantile_ms(0.5) is None
     for value in values:

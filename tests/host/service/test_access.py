@@ -1,4 +1,4 @@
-"""Who may come in: Host, Origin and token, on requests and sockets alike."""
+"""Access control by Host, Origin and token, for requests and sockets alike."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -6,7 +6,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import host_names
-from tests.support.still import Still
+from tests.support.fake_session import FakeSession
 
 LOOPBACK = "http://127.0.0.1:8000"
 
@@ -14,19 +14,19 @@ LOOPBACK = "http://127.0.0.1:8000"
 @pytest.fixture
 def local():
     """The service as it is on loopback."""
-    app = create_app(Still(), host_names=host_names("127.0.0.1"))
+    app = create_app(FakeSession(), host_names=host_names("127.0.0.1"))
     return TestClient(app, base_url=LOOPBACK)
 
 
 @pytest.fixture
 def public():
     """The service as it is on any other address."""
-    app = create_app(Still(), token="a secret", host_names=host_names("0.0.0.0"))
+    app = create_app(FakeSession(), token="a secret", host_names=host_names("0.0.0.0"))
     return TestClient(app, base_url="http://lab.example:8000")
 
 
 def accepts_socket(client, path="/ws/preview", **headers):
-    """Whether the preview socket opens and tells its state; a refusal is by policy, 1008."""
+    """Whether the preview socket opens and sends a state; a refusal has the code 1008."""
     headers = {"Host": client.base_url.netloc.decode()} | headers
     code = None
     try:

@@ -1,4 +1,4 @@
-"""The service's REST routes over a session that stands still."""
+"""The REST routes of the service over a fake session."""
 
 import base64
 import re
@@ -23,14 +23,14 @@ from focalloop.host.service.api import MAX_MAP_BYTES, create_app
 from focalloop.host.service.binding import ServiceError, address_of, check_exposure, listen
 from focalloop.host.service.server import Service
 from tests.support import ROOT
-from tests.support.still import SHAPE, Still
+from tests.support.fake_session import SHAPE, FakeSession
 
 WEB = ROOT / "host" / "web"
 
 
 @pytest.fixture
 def session():
-    return Still()
+    return FakeSession()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def map_file(ratio_map, suffix=".npz"):
     return map_files.encode(ratio_map, suffix)
 
 
-def test_state_board_health_and_metrics_tell_of_the_session(client):
+def test_state_board_health_and_metrics_describe_the_session(client):
     state = client.get("/api/state").json()
     assert state["phase"] == "streaming"
     assert state["map"]["mean_level"] == 2.0
@@ -72,11 +72,11 @@ def test_a_coded_aperture_comes_packed_with_its_map(client, session):
     assert document["aperture"]
     assert base64.b64decode(document["mask"]) == session.ratio_map.pack_aperture()
     assert client.get("/api/map.npz").status_code == 200
-    assert client.get("/api/map.png").status_code == 422  # which holds levels alone
+    assert client.get("/api/map.png").status_code == 422  # which holds only levels
 
 
 @pytest.mark.parametrize("suffix", ["npz", "png"])
-def test_a_map_goes_onto_the_board_and_comes_back(client, session, suffix):
+def test_a_map_is_uploaded_and_downloaded(client, session, suffix):
     ratio_map = RatioMap.random(SHAPE, seed=3)
     answer = client.put("/api/map", content=map_file(ratio_map, f".{suffix}"))
     assert answer.status_code == 200, answer.text
@@ -86,7 +86,7 @@ def test_a_map_goes_onto_the_board_and_comes_back(client, session, suffix):
     assert map_files.decode(back, 16, ratio_map.level_set).hash() == ratio_map.hash()
 
 
-def test_a_periodic_map_is_fitted_to_the_board(client, session):
+def test_a_periodic_map_is_tiled_to_the_board(client, session):
     wanted = RatioMap.from_tile([[4, 0], [0, 4]], SHAPE)
     answer = client.put("/api/map", content=map_file(RatioMap.from_tile([[4, 0], [0, 4]], (8, 8))))
     assert answer.status_code == 200
@@ -107,7 +107,7 @@ def damaged(data):
         (map_file(RatioMap.random((20, 20))), "20x20"),
     ],
 )
-def test_a_map_that_is_none_is_told_in_a_sentence_and_changes_nothing(client, session, body, says):
+def test_an_invalid_map_is_refused_with_a_sentence_and_changes_nothing(client, session, body, says):
     before = session.ratio_map
     answer = client.put("/api/map", content=body)
     assert answer.status_code == 422
@@ -125,7 +125,7 @@ def test_a_map_that_is_none_is_told_in_a_sentence_and_changes_nothing(client, se
         (BoardLostError("the board vanished"), 503),
     ],
 )
-def test_what_the_board_refuses_is_told_in_its_words(client, session, error, status):
+def test_a_refusal_by_the_board_is_passed_on(client, session, error, status):
     def refuse(ratio_map):
         raise error
 
@@ -137,8 +137,8 @@ def test_what_the_board_refuses_is_told_in_its_words(client, session, error, sta
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: b"\x89PNG\r\n\x1a\n" + b))
-def test_no_upload_of_garbage_is_ever_more_than_a_sentence(body):
-    session = Still()
+def test_an_upload_of_garbage_is_refused_with_a_sentence(body):
+    session = FakeSession()
     answer = TestClient(create_app(session)).put("/api/map", content=body)
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
@@ -172,7 +172,7 @@ def test_a_gigabyte_is_refused_before_it_is_sent(session):
     assert not session.uploads
 
 
-def test_without_a_board_nothing_is_taken(client, session):
+def test_without_a_board_every_request_is_refused(client, session):
     session.board = session.ratio_map = None
     for answer in (
         client.get("/api/board"),
@@ -184,7 +184,7 @@ def test_without_a_board_nothing_is_taken(client, session):
         assert "board" in answer.json()["detail"]
 
 
-def test_bundles_are_listed_and_chosen(client, session):
+def test_bundles_are_listed_and_selected(client, session):
     assert client.get("/api/bundles").json() == {
         "bundles": [
             {
@@ -219,7 +219,7 @@ def test_bundles_are_listed_and_chosen(client, session):
         (BoardLostError("the board vanished"), 503),
     ],
 )
-def test_a_bundle_that_cannot_run_is_told_in_a_sentence(client, session, error, status):
+def test_a_bundle_that_cannot_run_is_refused_with_a_sentence(client, session, error, status):
     def refuse(name):
         raise error
 
@@ -231,7 +231,7 @@ def test_a_bundle_that_cannot_run_is_told_in_a_sentence(client, session, error, 
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 3}, [], "x"])
-def test_a_choice_that_names_nothing_is_refused(client, session, body):
+def test_a_choice_without_a_name_is_refused(client, session, body):
     answer = client.put("/api/bundle", json=body)
     assert answer.status_code == 422
     assert answer.json()["detail"].endswith(".")
@@ -260,7 +260,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
     assert set(put_map["requestBody"]["content"]) == {"application/x-npz", "image/png"}
 
 
-def test_the_page_brings_everything_itself(client):
+def test_the_page_loads_nothing_from_elsewhere(client):
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     policy = page.headers["content-security-policy"]
@@ -293,7 +293,7 @@ def typedefs():
     }
 
 
-def test_the_page_knows_the_documents_of_the_service(client):
+def test_the_types_of_the_page_match_the_openapi_document(client):
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     declared = typedefs()
     assert "LiveState" in declared
@@ -301,7 +301,7 @@ def test_the_page_knows_the_documents_of_the_service(client):
         assert properties == set(schemas[name]["properties"]), name
 
 
-def test_a_taken_port_is_left_for_the_next_one_unless_it_was_asked_for():
+def test_the_next_port_is_used_if_one_is_taken_unless_it_was_given():
     with listen("127.0.0.1", None) as first, listen("127.0.0.1", None) as second:
         assert address_of(first) != address_of(second)
         port = first.getsockname()[1]
@@ -310,12 +310,12 @@ def test_a_taken_port_is_left_for_the_next_one_unless_it_was_asked_for():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_others_are_let_in_with_a_token_alone(host):
+def test_serving_beyond_loopback_needs_a_token(host):
     with pytest.raises(ServiceError, match="--token"):
         check_exposure(host, None)
     check_exposure(host, "secret")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
-def test_this_machine_needs_no_token(host):
+def test_serving_on_loopback_needs_no_token(host):
     check_exposure(host, None)

@@ -21,13 +21,13 @@ from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationS
 from focalloop.host.live.calibrator import MAX_READS, CalibratorError
 from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import host_names
+from tests.support.fake_session import FakeSession
 from tests.support.made_calibration import LEVELS, S_SS, make_calibration
-from tests.support.still import Still
 
 
 @pytest.fixture
 def session():
-    return Still()
+    return FakeSession()
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def client(session):
     return TestClient(create_app(session))
 
 
-def test_a_calibration_is_begun_and_steered(client, session):
+def test_a_calibration_is_started_and_controlled(client, session):
     assert client.post("/api/calibration", json={"reads": 8}).status_code == 202
     assert client.post("/api/calibration", json={}).status_code == 202
     assert client.post("/api/calibration/proceed").status_code == 200
@@ -70,7 +70,7 @@ def test_a_calibration_is_begun_and_steered(client, session):
         b'{"reads": 4, "path": "/etc/passwd"}',
     ],
 )
-def test_a_request_that_asks_for_nothing_sensible_is_told_so(client, session, body):
+def test_an_invalid_request_is_refused_with_a_sentence(client, session, body):
     answer = client.post("/api/calibration", content=body)
     assert answer.status_code == 422
     assert answer.json()["detail"].endswith(".")
@@ -79,8 +79,8 @@ def test_a_request_that_asks_for_nothing_sensible_is_told_so(client, session, bo
 
 @settings(max_examples=25, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_no_json_is_ever_more_than_a_sentence(value):
-    session = Still()
+def test_any_json_is_accepted_or_refused_with_a_sentence(value):
+    session = FakeSession()
     answer = TestClient(create_app(session)).post("/api/calibration", json={"reads": value})
     if type(value) is int and 2 <= value <= MAX_READS:
         assert answer.status_code == 202
@@ -98,7 +98,7 @@ def test_no_json_is_ever_more_than_a_sentence(value):
         (BoardLostError("no board is connected: try again in a moment"), 503),
     ],
 )
-def test_what_cannot_be_is_told_in_a_sentence(client, session, error, status):
+def test_an_error_is_answered_with_a_sentence(client, session, error, status):
     session.calibrator.error = error
     for path, body in (("", {"reads": 4}), ("/proceed", None), ("/apply", None)):
         answer = client.post(f"/api/calibration{path}", json=body)
@@ -106,14 +106,14 @@ def test_what_cannot_be_is_told_in_a_sentence(client, session, error, status):
         assert str(error)[1:] in answer.json()["detail"]
 
 
-def test_without_a_result_there_is_nothing_to_keep(client):
+def test_without_a_result_there_is_nothing_to_save(client):
     for name in ("profile.json", "report.html"):
         answer = client.get(f"/api/calibration/{name}")
         assert answer.status_code == 404
         assert answer.json()["detail"] == "There is no calibration yet: run one first."
 
 
-def test_the_result_is_kept_as_profile_and_report(client, session):
+def test_the_result_is_saved_as_profile_and_report(client, session):
     session.calibrator.result = make_calibration()
     profile = client.get("/api/calibration/profile.json")
     assert profile.headers["content-disposition"] == 'attachment; filename="profile.json"'
@@ -125,7 +125,7 @@ def test_the_result_is_kept_as_profile_and_report(client, session):
     assert "Photon transfer curve" in report.text
 
 
-def test_the_state_tells_how_the_fit_stands(client, session):
+def test_the_state_shows_the_fit_so_far(client, session):
     fit = fit_state(make_calibration(warnings=("Row noise.",)), windows=20)
     session.calibrator.now = CalibrationState(
         CalibrationPhase.RUNNING,
@@ -169,11 +169,11 @@ def test_the_state_of_a_whole_calibration_is_small(session):
     fit = fit_state(make_calibration(), 20)
     mark = {name: fit.estimates[name] for name in ("s_ss", "s_r")}
     state = CalibrationState(fit=fit, trail=(mark,) * 9)
-    assert len(json.dumps(asdict(state), allow_nan=False)) < 16_384  # four times a second
+    assert len(json.dumps(asdict(state), allow_nan=False)) < 16_384  # sent four times per second
 
 
-def test_others_calibrate_nothing():
-    session = Still()
+def test_a_foreign_page_cannot_calibrate():
+    session = FakeSession()
     app = create_app(session, token="a secret", host_names=host_names("0.0.0.0"))
     public = TestClient(app, base_url="http://lab.example:8000")
     foreign = {"Origin": "http://evil.example", "Authorization": "Bearer a secret"}
@@ -201,7 +201,7 @@ def test_the_routes_are_described(client):
     assert re.search("stream is paused", post["description"])
 
 
-def test_a_preview_that_calibrates_nothing_never_waits_for_scipy():
+def test_a_preview_without_calibration_loads_no_scipy():
     program = (
         "import sys, focalloop.host.live.session, focalloop.host.service.api; "
         "assert not {'scipy', 'focalloop.calibration.fitting'} & set(sys.modules)"

@@ -10,13 +10,13 @@ from starlette.websockets import WebSocketDisconnect
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import pack_picture
-from tests.support.still import SHAPE, Still, make_picture
+from tests.support.fake_session import SHAPE, FakeSession, make_picture
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def session():
-    return Still()
+    return FakeSession()
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def socket(session):
 
 
 def receive_binary(socket):
-    """Next binary message; states between are passed over."""
+    """Next binary message; states before it are ignored."""
     while (message := socket.receive()).get("bytes") is None:
         assert message["type"] == "websocket.send", message
     return message["bytes"]
@@ -38,7 +38,7 @@ def receive_to_the_end(socket):
 
 
 def parse_picture(data):
-    """Read a picture message by its document alone."""
+    """Parse a picture message as docs/preview.md describes it."""
     kind, version, first, step, count, flags = data[:6]
     height, width, zero, window = struct.unpack_from("<HHHI", data, 6)
     assert (kind, version, zero) == (1, 1, 0)
@@ -54,7 +54,7 @@ def test_nothing_is_sent_without_credit(session, socket):
     assert all(state["phase"] == "streaming" for state in states)
 
 
-def test_one_credit_is_one_window_and_the_newest_one(session, socket):
+def test_one_credit_is_worth_the_newest_window(session, socket):
     for window in (1, 2, 3):
         session.put(make_picture(window, session.ratio_map))
     socket.send_json({"credit": 1, "step": 4})
@@ -89,7 +89,7 @@ def test_a_viewer_gets_the_slots_it_asked_for_or_waits(session, socket):
     session.put(make_picture(2, session.ratio_map, step=1))
     window, _, slots, stacks = parse_picture(receive_binary(socket))
     assert (window, slots) == (2, range(16))
-    assert list(session.wants.values()) == [None]  # what it wants, it wants once
+    assert list(session.wants.values()) == [None]  # a request is for one window
     np.testing.assert_array_equal(stacks[2], make_picture(2, session.ratio_map).final)
 
 
@@ -100,7 +100,7 @@ def test_a_real_board_has_no_truth(session, socket):
     np.testing.assert_array_equal(stacks[0], make_picture(5, session.ratio_map).initial[::8])
 
 
-def test_the_measurements_follow_their_picture_where_they_are_wanted(session, socket):
+def test_the_measurements_follow_their_picture_if_they_are_wanted(session, socket):
     picture = make_picture(9, session.ratio_map)
     session.put(picture)
     socket.send_json({"credit": 1, "step": 16, "reads": True})
@@ -124,12 +124,12 @@ def test_8_bit_measurements_travel_as_bytes(session, socket):
     assert data[24:] == narrow.tobytes()
 
 
-def test_what_was_drawn_is_told_to_the_session(session, socket):
+def test_a_drawn_window_is_reported_to_the_session(session, socket):
     socket.send_json({"drawn": 12})
     wait_until(lambda: session.seen == [12])
 
 
-def test_a_viewer_that_leaves_takes_its_wishes_along(session):
+def test_a_viewer_that_leaves_wants_nothing_more(session):
     with TestClient(create_app(session)).websocket_connect("/ws/preview") as socket:
         socket.send_json({"credit": 1, "step": 1})
         wait_until(lambda: list(session.wants.values()) == [1])
@@ -156,7 +156,7 @@ def test_a_viewer_that_leaves_takes_its_wishes_along(session):
         '{"drawn": 0.5}',
     ],
 )
-def test_what_is_no_message_ends_the_socket(session, socket, text):
+def test_an_invalid_message_closes_the_socket(session, socket, text):
     socket.send_text(text)
     with pytest.raises(WebSocketDisconnect) as refusal:
         receive_to_the_end(socket)
@@ -164,7 +164,7 @@ def test_what_is_no_message_ends_the_socket(session, socket, text):
     assert not session.seen
 
 
-def test_a_binary_message_ends_the_socket(socket):
+def test_a_binary_message_closes_the_socket(socket):
     socket.send_bytes(b"\x00")
     with pytest.raises(WebSocketDisconnect):
         receive_to_the_end(socket)

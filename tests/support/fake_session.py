@@ -36,7 +36,7 @@ def make_picture(window, ratio_map, *, step=1, truth=True):
     )
 
 
-class StillCalibrator:
+class FakeCalibrator:
     """A `CalibrationSource` that records what is asked of it."""
 
     def __init__(self):
@@ -64,7 +64,7 @@ class StillCalibrator:
         self._note("apply")
 
 
-class Still:
+class FakeSession:
     """A `LiveSource` that shows the pictures a test gives it, and records what is asked of it."""
 
     def __init__(self):
@@ -73,7 +73,7 @@ class Still:
             "/dev/pts/9", "board", "1.0", "7", True, *SHAPE, 16, 16, 4096.0, 49152.0, 240.0
         )
         self.bundle = NETWORK_FREE
-        self.calibrator = StillCalibrator()
+        self.calibrator = FakeCalibrator()
         self.uploads, self.selected, self.seen = [], [], []
         self.wants = {}
         self.newest = None

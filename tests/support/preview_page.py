@@ -1,4 +1,4 @@
-"""What a person sees and does on the preview page."""
+"""Reads and operates the preview page as a person does."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ def pause(page):
 
 
 def saved_by(ratio_map):
-    """What the page says that a map saves."""
+    """Text of the measurements saved by a map."""
     return f"{100 * (1 - ratio_map.ratio):.1f} %"
 
 
