@@ -41,7 +41,7 @@ from focalloop.host.board.driver import Driver
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
-from focalloop.host.link.connection import State
+from focalloop.host.link.connection import Connection, State
 from focalloop.host.link.port import DEFAULT_BAUD
 
 _log = logging.getLogger("focalloop.board")
@@ -104,10 +104,9 @@ class Board:
         VersionMismatchError
             The board speaks another protocol version.
         """
-        driver = Driver(
-            url, baud, timeout_s, reconnect_timeout_s, on_event or _log.warning, on_log or _note
-        )
-        driver.connection.open()
+        connection = Connection(url, baud, timeout_s, reconnect_timeout_s)
+        driver = Driver(connection, on_event or _log.warning, on_log or _note)
+        connection.open(driver)
         return cls(driver)
 
     def close(self) -> None:
@@ -134,7 +133,7 @@ class Board:
     @property
     def url(self) -> str:
         """Where the board is."""
-        return self._driver.url
+        return self._driver.connection.url
 
     @property
     def info(self) -> HelloAnswer:

@@ -60,14 +60,8 @@ class Driver(ConnectionListener):
 
     Parameters
     ----------
-    url : str
-        As for :class:`focalloop.host.link.connection.Connection`.
-    baud : int
-        As for :class:`focalloop.host.link.connection.Connection`.
-    timeout_s : float
-        As for :class:`focalloop.host.link.connection.Connection`.
-    reconnect_timeout_s : float
-        As for :class:`focalloop.host.link.connection.Connection`.
+    connection : Connection
+        The way to the board; opened with this driver as its listener.
     tell : callable
         Takes sentences for the user.
     on_log : callable
@@ -75,10 +69,10 @@ class Driver(ConnectionListener):
 
     Attributes
     ----------
+    connection : Connection
+        The way to the board.
     info : HelloAnswer
         What the board is.
-    connection : Connection
-        The way to it.
     clock : BoardClock
         Its clock.
     ratio_map : RatioMap or None
@@ -89,21 +83,17 @@ class Driver(ConnectionListener):
 
     def __init__(
         self,
-        url: str,
-        baud: int,
-        timeout_s: float,
-        reconnect_timeout_s: float,
+        connection: Connection,
         tell: Callable[[str], None],
         on_log: Callable[[LogLevel, str], None],
     ) -> None:
-        self.url = url
+        self.connection = connection
         self.clock = BoardClock()
         self.ratio_map: RatioMap | None = None
-        self.connection = Connection(url, baud, timeout_s, reconnect_timeout_s, self)
         self._tell = tell
         self._on_log = on_log
-        self._streams = StreamControl(self.connection, url, tell)
-        self._scenes = SceneFetcher(self.connection)
+        self._streams = StreamControl(connection, tell)
+        self._scenes = SceneFetcher(connection)
         self._maps: dict[bytes, tuple[RatioMap, ReadPlan]] = {}
         self._frame_size = FrameSize(LARGE_MAX_PAYLOAD)
         self._upload_lock = threading.Lock()
@@ -124,7 +114,7 @@ class Driver(ConnectionListener):
             **self.connection.counters(),
             resends=streams.resends,
             windows=streams.windows,
-            lost=streams.lost,
+            lost=streams.lost_windows.count,
             lost_windows=streams.lost_windows.numbers,
             reconnects=self.connection.reconnects,
             goodput_bytes_per_s=streams.goodput.per_s(time.monotonic()),
@@ -233,12 +223,12 @@ class Driver(ConnectionListener):
         self._streams.resume(link, rebooted)
         if not first_time and (rebooted or new_link):
             what = "was reset; it has its ratio map again" if rebooted else "is back"
-            self._tell(f"the board at {self.url} {what}")
+            self._tell(f"the board at {self.connection.url} {what}")
         self._boot_id = hello.boot_id  # last: a loss before this begins all of it anew
 
     def on_lost(self, reason: str) -> None:
         """Tell the user."""
-        self._tell(f"lost the board at {self.url}: {reason}; trying to reach it again")
+        self._tell(f"lost the board at {self.connection.url}: {reason}; trying to reach it again")
 
     def on_frame(self, frame: Frame, now_s: float) -> None:
         """Pass on what the board sent unasked."""
@@ -284,7 +274,7 @@ class Driver(ConnectionListener):
 
     def _agree_on_frame_size(self) -> None:
         wanted = self._frame_size.wanted
-        self._tell(f"the line to {self.url} now carries frames of up to {wanted} bytes")
+        self._tell(f"the line to {self.connection.url} now carries frames of up to {wanted} bytes")
         self.connection.agree(wanted)
 
     def _sync_clock(self, link: Link) -> Future[bytes]:

@@ -27,9 +27,15 @@ class LostWindows:
         Where the board is, for the sentences.
     tell : callable
         Takes sentences for the user.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
     """
 
     def __init__(self, url: str, tell: Callable[[str], None]) -> None:
+        self.count = 0
         self._url = url
         self._tell = tell
         self._numbers: deque[int] = deque(maxlen=MAX_NUMBERS_KEPT)
@@ -44,6 +50,7 @@ class LostWindows:
     def add(self, numbers: Iterable[int]) -> None:
         """Note that these windows are lost."""
         for number in numbers:
+            self.count += 1
             self._numbers.append(number)
             self._untold.append(number)
 

@@ -49,8 +49,6 @@ class StreamControl:
     ----------
     connection : Connection
         The way to the board.
-    url : str
-        Of the board, for the user.
     tell : callable
         Takes sentences for the user.
 
@@ -63,27 +61,20 @@ class StreamControl:
     goodput : RateMeter
         Of the bytes of readouts.
     lost_windows : LostWindows
-        Numbers of the windows that did not arrive.
+        The windows that did not arrive.
     """
 
-    def __init__(self, connection: Connection, url: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, connection: Connection, tell: Callable[[str], None]) -> None:
         self.windows = 0
         self.resends = 0
         self.goodput = RateMeter()
-        self.lost_windows = LostWindows(url, tell)
+        self.lost_windows = LostWindows(connection.url, tell)
         self._connection = connection
         self._reception: Reception | None = None
         self._streaming = False  # in a stream, credit is given; a capture has a fixed count
         self._next_window = 0  # the board has exposed every window below it
         self._silence = SilenceWatch(connection.poll_status)
         self._resend_over: Link | None = None  # a new link that is not in use yet
-        self._lost = 0
-
-    @property
-    def lost(self) -> int:
-        """Windows given up."""
-        reception = self._reception
-        return self._lost + (0 if reception is None else reception.lost)
 
     def stream(
         self, board: HelloAnswer, credit: int, count: int | None
@@ -135,7 +126,6 @@ class StreamControl:
         reception, self._reception = self._reception, None
         if reception is None:
             return
-        self._lost += reception.lost
         self._streaming = False
         self.lost_windows.tell(time.monotonic())
         if self._connection.state == "connected":
@@ -152,11 +142,17 @@ class StreamControl:
             return
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
         first = WindowNumber.unpack(answer).window
-        if rebooted:
-            self.lost_windows.add(reception.begin(first))
-        else:
+
+        def go_on() -> None:
+            if rebooted:
+                self.lost_windows.add(reception.begin(first))
+                return
             self._next_window = first
-            link.exclusively(lambda: self._ask_for_all_missing(link, reception))
+            self._resend_over = link
+            reception.on_nothing_under_way(first)
+            self._resend_over = None
+
+        link.exclusively(go_on)
         link.request(MessageType.STREAM_CREDIT, StreamCreditRequest(reception.limit).pack())
 
     def on_frame(self, frame: Frame, board: HelloAnswer, now_s: float) -> None:
@@ -194,7 +190,7 @@ class StreamControl:
         """Send a request whose answer is the number of the first window."""
 
         def begin(answer: bytes) -> None:
-            reception.begin(WindowNumber.unpack(answer).window)
+            self.lost_windows.add(reception.begin(WindowNumber.unpack(answer).window))
 
         self._connection.request(type_, body, begin)
 
@@ -215,11 +211,6 @@ class StreamControl:
         if self._streaming:
             request = StreamCreditRequest(reception.limit)
             self._connection.submit(MessageType.STREAM_CREDIT, request.pack())
-
-    def _ask_for_all_missing(self, link: Link, reception: Reception) -> None:
-        self._resend_over = link
-        reception.on_nothing_under_way(self._next_window)
-        self._resend_over = None
 
     def _resend(self, request: ResendRequest) -> None:
         over = self._resend_over or self._connection

@@ -130,32 +130,26 @@ class Connection:
         Patience with the first handshake and with every request.
     reconnect_timeout_s : float
         How long a request waits for a vanished board.
-    listener : ConnectionListener
-        Who is told of frames, of losses and of returns.
 
     Attributes
     ----------
+    url : str
+        Where the board is.
     state : {'connected', 'lost', 'closed'}
         Whether requests can be sent now, later, or never again.
     reconnects : int
         Times the board came back.
     """
 
-    def __init__(
-        self,
-        url: str,
-        baud: int,
-        timeout_s: float,
-        reconnect_timeout_s: float,
-        listener: ConnectionListener,
-    ) -> None:
+    _listener: ConnectionListener
+
+    def __init__(self, url: str, baud: int, timeout_s: float, reconnect_timeout_s: float) -> None:
+        self.url = url
         self.state: State = "lost"
         self.reconnects = 0
-        self._url = url
         self._baud = baud
         self._timeout_s = timeout_s
         self._reconnect_timeout_s = reconnect_timeout_s
-        self._listener = listener
         self._changed = threading.Condition()
         self._due = threading.Event()  # the keeper has something to do
         self._max_payload = self._agreed_payload = LARGE_MAX_PAYLOAD
@@ -165,8 +159,17 @@ class Connection:
         self._obstacle = ""
         self._keeper = threading.Thread(target=self._keep, name="focalloop-keep", daemon=True)
 
-    def open(self) -> None:
-        """Open the port and say HELLO; raises what went wrong."""
+    def open(self, listener: ConnectionListener) -> None:
+        """Open the port and say HELLO; tell `listener` of it, and of all that follows.
+
+        Raises
+        ------
+        PortError
+            The port cannot be opened, or no board is behind it.
+        VersionMismatchError
+            The board speaks another protocol version.
+        """
+        self._listener = listener
         self._connect(self._timeout_s)
         self._keeper.start()
 
@@ -193,13 +196,13 @@ class Connection:
                 left_s = self._lost_s + self._reconnect_timeout_s - time.monotonic()
                 if left_s <= 0:
                     raise BoardLostError(
-                        f"the board at {self._url} vanished and did not come back in "
+                        f"the board at {self.url} vanished and did not come back in "
                         f"{self._reconnect_timeout_s:g} s; check its cable and power "
                         f"(last attempt: {self._obstacle or 'none yet'})"
                     )
                 self._changed.wait(min(left_s, threading.TIMEOUT_MAX))
             if self.state == "closed" or self._link is None:
-                raise BoardLostError(f"the connection to {self._url} is closed")
+                raise BoardLostError(f"the connection to {self.url} is closed")
             return self._link
 
     def request(
@@ -319,10 +322,10 @@ class Connection:
             if self._closed():
                 return
             self._agreed_payload = self._max_payload
-        port = Port(self._url, self._baud)
+        port = Port(self.url, self._baud)
         link = Link(port, self._baud, self._listener, self._link_failed)
         try:
-            hello = handshake(link, self._url, timeout_s, self._agreed_payload)
+            hello = handshake(link, self.url, timeout_s, self._agreed_payload)
             self._listener.on_hello(link, hello)
         except BaseException:
             link.close()
@@ -381,7 +384,7 @@ class Connection:
         if max_payload == self._agreed_payload:
             return
         try:
-            hello = handshake(link, self._url, self._timeout_s, max_payload)
+            hello = handshake(link, self.url, self._timeout_s, max_payload)
             self._listener.on_hello(link, hello)
         except FocalloopError as error:
             link.fail(f"it did not agree on another length of frames ({error})")
