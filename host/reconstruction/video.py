@@ -48,9 +48,7 @@ class Reconstruction:
         """T, height and width."""
         return self.video.shape
 
-    def __array__(
-        self, dtype: DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[np.generic]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy:
             return np.array(self.video, dtype)
         return np.asarray(self.video, dtype)

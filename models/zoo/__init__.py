@@ -13,13 +13,13 @@ BUNDLES: dict[str, str] = {
     "edge-learned-1of16": "learned map, an average of one measurement per pixel",
     "edge-learned-1of16-aperture": "learned map under the coded aperture, an average of one",
     "edge-learned-2of16": "learned map, an average of two, weights in float32",
-    "edge-learned-2of16-int8": "the same in 8 bits, the fastest: the default",
+    "edge-learned-2of16-int8": "the same with weights in 8 bits: the default",
     "edge-learned-2.5of16": "learned map, an average of two and a half measurements per pixel",
-    "edge-learned-4of16": "learned map, an average of four: the best picture",
-    "edge-tile-1of16": "hand-made 4x4 tile, an average of one measurement per pixel",
-    "edge-tile-2of16": "hand-made 4x4 tile, an average of two measurements per pixel",
+    "edge-learned-4of16": "learned map, an average of four measurements per pixel",
+    "edge-tile-1of16": "hand-made tile, an average of one measurement per pixel",
+    "edge-tile-2of16": "hand-made tile, an average of two measurements per pixel",
     "edge-universal-int8": "any map without a coded aperture that leaves no wide gaps",
-    "paper-learned-1of16": "network of the paper's size on the learned map of one: slow",
+    "paper-learned-1of16": "network of the paper's size on the learned map of one: large and slow",
 }
 """What `Bundle.load` takes by name: ``<network>-<map>-<average measurements per pixel>of16``."""
 
