@@ -1,6 +1,6 @@
-"""A surface for diagrams of rectangles, lines and text, written as SVG or as PNG.
+"""A surface for diagrams of rectangles, lines and text, written as SVG or PNG.
 
-The base install has no plotting library, and needs none for these.
+The base install has no plotting library, and these diagrams need none.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import written_whole
 
 Anchor = Literal["start", "middle", "end"]
 """Which point of a text lies at its x; its y is the middle of a line of text."""
 
 _PNG_SCALE = 2
-"""Pixels a unit, so that text is sharp on dense screens."""
+"""Pixels per unit, so that text is sharp on dense screens."""
 
 _DASH = 6.0
 
 
 class PictureError(FocalloopError):
-    """A picture that cannot be written; the message says why."""
+    """A picture cannot be written; the message says why."""
 
 
 class Surface(Protocol):
@@ -36,7 +35,7 @@ class Surface(Protocol):
     def line(
         self, x: float, y: float, to_x: float, to_y: float, colour: str, *, dashed: bool = False
     ) -> None:
-        """Draw a thin level or upright line."""
+        """Draw a thin horizontal or vertical line."""
         ...
 
     def text(
@@ -138,12 +137,12 @@ class PngSurface:
 
 
 def surface_for(path: Path, width: float, height: float) -> Surface:
-    """Return the surface for a file of that suffix.
+    """Return the surface for a file by its suffix.
 
     Raises
     ------
     PictureError
-        It is neither ``.svg`` nor ``.png``.
+        The suffix is neither ``.svg`` nor ``.png``.
     """
     match path.suffix.lower():
         case ".svg":
@@ -151,16 +150,6 @@ def surface_for(path: Path, width: float, height: float) -> Surface:
         case ".png":
             return PngSurface(width, height)
         case other:
-            raise PictureError(f"a picture is written as .png or .svg, not {other or 'no suffix'}")
-
-
-def written(path: Path, data: bytes) -> None:
-    """Write a picture under a temporary name first.
-
-    Raises
-    ------
-    WriteError
-        The folder does not take it.
-    """
-    with written_whole(path) as partial:
-        partial.write_bytes(data)
+            raise PictureError(
+                f"a picture is written as .png or .svg, not as {other or 'no suffix'}"
+            )

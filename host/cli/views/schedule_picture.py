@@ -1,4 +1,4 @@
-"""The picture of a read schedule: reads of every slot as bars, and the spans that they end."""
+"""The picture of a read schedule: reads of every slot as bars, above the spans that they end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.feasibility import Feasibility
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.firmware_sim.maps.read_plan import read_slots
 from focalloop.firmware_sim.maps.tiles import tile_of
-from focalloop.host.cli.views.canvas import Surface, surface_for, written
+from focalloop.host.cli.views.canvas import Surface, surface_for
 
 _WIDTH = 960.0
 _LEFT, _RIGHT = 96.0, 716.0
@@ -20,11 +21,11 @@ _LEFT, _RIGHT = 96.0, 716.0
 _TOP, _BARS = 84.0, 250.0
 """Top and height of the bars."""
 _SIDE = 748.0
-"""Left end of the column beside."""
+"""Left end of the column beside them."""
 _TILE = 176.0
 """Longest side of the tile's drawing."""
-_MOST_CELLS = 16
-"""Rows and columns of the tile that are drawn at most."""
+_MAX_CELLS = 16
+"""Rows and columns of the tile that are drawn."""
 
 _INK, _FAINT, _GRID = "#1f2328", "#6e7781", "#d8dee4"
 _GHOST = "#e6e9ed"
@@ -54,7 +55,9 @@ def draw_schedule(
     Raises
     ------
     PictureError
-        `path` has another suffix or cannot be written.
+        `path` has another suffix.
+    WriteError
+        The folder does not take the file.
     """
     rows = _groups(ratio_map, phases)
     pitch = min(26.0, max(9.0, 380.0 / len(rows)))
@@ -68,11 +71,12 @@ def draw_schedule(
     _spans(surface, rows, planned.slots, spans_top, pitch)
     _legend(surface, ratio_map, planned, unstaggered is not None)
     _tile(surface, ratio_map, phases, tile, spans_top)
-    written(path, surface.encoded())
+    with written_whole(path) as partial:
+        partial.write_bytes(surface.encoded())
 
 
 def _groups(ratio_map: RatioMap, phases: NDArray[np.uint8] | None) -> list[tuple[int, int]]:
-    """Levels above 0 and phases that occur together, from most reads and from phase 0."""
+    """Return each level above 0 with each of its phases, highest level and lowest phase first."""
     phase = np.zeros(ratio_map.shape, np.int64) if phases is None else phases
     keys = np.unique(-256 * ratio_map.levels.astype(np.int64) + phase)
     pairs = [(int(-(key // 256)), int(key % 256)) for key in keys]
@@ -89,8 +93,8 @@ def _bars(surface: Surface, planned: Feasibility, unstaggered: Feasibility | Non
     surface.text(
         _LEFT,
         52,
-        f"{planned.reads_per_window:,} reads a window of {planned.slots} slots, "
-        f"{planned.hardware.slot_rate_hz:,.6g} slots a second",
+        f"{planned.reads_per_window:,} reads per window of {planned.slots} slots, "
+        f"{planned.hardware.slot_rate_hz:,.6g} slots per second",
         12.5,
         _FAINT,
     )
@@ -122,7 +126,7 @@ def _bars(surface: Surface, planned: Feasibility, unstaggered: Feasibility | Non
 
 
 def _limits(planned: Feasibility) -> list[tuple[float, str, str]]:
-    """Return reads a slot of ADC, link and the mean, ascending, with names and colours."""
+    """Return the reads per slot of ADC, link and mean, ascending, with names and colours."""
     hardware = planned.hardware
     limits = [(planned.reads_per_window / planned.slots, "mean", _MEAN)]
     if hardware.adc_rate_hz is not None:
@@ -132,11 +136,11 @@ def _limits(planned: Feasibility) -> list[tuple[float, str, str]]:
     return sorted(limits)
 
 
-def _axis(most: float) -> tuple[float, float]:
-    """Top of an axis from 0 that holds `most`, and the step of its four to eight ticks."""
-    power = 10.0 ** math.floor(math.log10(most / 4))
-    step = next(f * power for f in (1, 2, 2.5, 5, 10) if most / (f * power) <= 6)
-    return step * math.ceil(most / step - 1e-9), step
+def _axis(highest: float) -> tuple[float, float]:
+    """Return the top of an axis from 0 that holds `highest`, and the step of its ticks."""
+    power = 10.0 ** math.floor(math.log10(highest / 4))
+    step = next(f * power for f in (1, 2, 2.5, 5, 10) if highest / (f * power) <= 6)
+    return step * math.ceil(highest / step - 1e-9), step
 
 
 def _spans(
@@ -172,23 +176,23 @@ def _legend(surface: Surface, ratio_map: RatioMap, planned: Feasibility, ghost: 
     ]
     if ghost:
         entries.append((_GHOST, "without phases"))
-    for colour, told in entries:
+    for colour, text in entries:
         y += 24
         surface.rectangle(_SIDE, y - 7, 14, 14, colour)
-        surface.text(_SIDE + 24, y, told, 12.5, _INK)
-    for told, colour in _verdicts(planned):
+        surface.text(_SIDE + 24, y, text, 12.5, _INK)
+    for text, colour in _verdicts(planned):
         y += 24
-        surface.text(_SIDE, y, told, 12.5, colour)
+        surface.text(_SIDE, y, text, 12.5, colour)
 
 
 def _verdicts(planned: Feasibility) -> list[tuple[str, str]]:
-    told = []
+    verdicts = []
     if planned.fits_adc is not None:
         held = "with held reads" if planned.fits_adc_holding else "too slow"
-        told.append((f"ADC: {'keeps up' if planned.fits_adc else held}", _ADC))
+        verdicts.append((f"ADC: {'keeps up' if planned.fits_adc else held}", _ADC))
     if planned.fits_link is not None:
-        told.append((f"link: {'keeps up' if planned.fits_link else 'too slow'}", _LINK))
-    return told
+        verdicts.append((f"link: {'keeps up' if planned.fits_link else 'too slow'}", _LINK))
+    return verdicts
 
 
 def _tile(
@@ -201,8 +205,8 @@ def _tile(
     """Draw the tile that repeats, with its phases below its levels where there are some."""
     rows, columns, cell = _cells(shape)
     what = "map" if shape == ratio_map.shape else f"tile of {shape[0]}x{shape[1]} pixels"
-    told = what if shape == (rows, columns) else f"{what}, its corner"
-    surface.text(_SIDE, top - 14, told, 12.5, _FAINT)
+    title = what if shape == (rows, columns) else f"{what}, its corner"
+    surface.text(_SIDE, top - 14, title, 12.5, _FAINT)
     for y, x in np.ndindex(rows, columns):
         level = int(ratio_map.levels[y, x])
         left, upper = _SIDE + x * cell, top + y * cell
@@ -213,20 +217,20 @@ def _tile(
         centre, middle = left + cell / 2, upper + cell / 2
         if phases is not None and level:
             middle -= 0.16 * cell
-            told = f"+{phases[y, x]}"
-            surface.text(centre, middle + 0.42 * cell, told, 0.24 * cell, ink, "middle")
+            phase = f"+{phases[y, x]}"
+            surface.text(centre, middle + 0.42 * cell, phase, 0.24 * cell, ink, "middle")
         surface.text(centre, middle, str(level), 0.36 * cell, ink, "middle")
 
 
 def _cells(tile: tuple[int, int]) -> tuple[int, int, float]:
-    """Rows and columns of a tile that are drawn, and the side of each cell."""
-    rows, columns = (min(side, _MOST_CELLS) for side in tile)
+    """Return the rows and columns of a tile that are drawn, and the side of each cell."""
+    rows, columns = (min(side, _MAX_CELLS) for side in tile)
     return rows, columns, _TILE / max(rows, columns, 4)
 
 
-def _apart(places: list[float], least: float) -> list[float]:
-    """Move places, in falling order, up or down as little as keeps them `least` apart."""
+def _apart(places: list[float], spacing: float) -> list[float]:
+    """Return places, which fall, moved so that each is at least `spacing` below the one before."""
     moved: list[float] = []
     for place in places:
-        moved.append(min(place, moved[-1] - least) if moved else place)
+        moved.append(min(place, moved[-1] - spacing) if moved else place)
     return moved

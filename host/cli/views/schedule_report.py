@@ -1,4 +1,4 @@
-"""How the schedule of a map's reads is told, to people and as JSON."""
+"""How the schedule of a map's reads is reported, to people and as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from focalloop.firmware_sim.maps.feasibility import Excess, Feasibility
 from focalloop.firmware_sim.maps.tiles import tile_of
 from focalloop.host.cli.views.map_report import spaced, two_columns
 
-_TOLD_SLOTS = 4
-"""Slots with too many reads that are told one by one; ``--json`` has all."""
+_MAX_LISTED_SLOTS = 4
+"""Slots with too many reads that are listed one by one; ``--json`` has all."""
 
 
 def schedule_facts(planned: Feasibility, phases: NDArray[np.uint8] | None) -> dict[str, Any]:
-    """Return what ``map schedule --json`` prints; what needs a rate not given is null."""
+    """Return what ``map schedule --json`` prints; what needs a rate that is not given is null."""
     return {
         "staggered": phases is not None,
         "phase_tile": None if phases is None else tile_of(phases).tolist(),
@@ -71,8 +71,8 @@ def schedule_table(planned: Feasibility, nominal: Feasibility) -> Table:
     table.add_row("reads after each slot", spaced(planned.reads_per_slot.tolist()))
     table.add_row(
         "reads",
-        f"{planned.reads_per_window:,} a window of {planned.window_s * 1e3:.4g} ms: "
-        f"{planned.mean_rate_hz:,.0f} a second, {planned.peak_rate_hz:,.0f} in the busiest slot",
+        f"{planned.reads_per_window:,} per window of {planned.window_s * 1e3:.4g} ms: "
+        f"{planned.mean_rate_hz:,.0f} per second, {planned.peak_rate_hz:,.0f} in the busiest slot",
     )
     if planned is not nominal:
         before, after = nominal.reads_per_slot.max(), planned.reads_per_slot.max()
@@ -84,42 +84,46 @@ def schedule_table(planned: Feasibility, nominal: Feasibility) -> Table:
             table.add_row("", _over("longer than a slot", planned.slots_over_adc))
     table.add_row(
         "link",
-        f"{planned.bytes_per_window:,} bytes a window of {hardware.bits}-bit samples, "
+        f"{planned.bytes_per_window:,} bytes per window of {hardware.bits}-bit samples, "
         f"{planned.wire_bytes_per_window:,} framed: "
-        f"{planned.link_needed_bytes_per_s:,.0f} bytes a second",
+        f"{planned.link_needed_bytes_per_s:,.0f} bytes per second",
     )
     if planned.fits_link is not None:
         table.add_row("", _link_verdict(planned))
         if planned.slots_over_link:
-            table.add_row("", _over("more than the link takes", planned.slots_over_link))
+            table.add_row("", _over("more than the link carries", planned.slots_over_link))
     table.add_row(
         "energy",
-        f"{_si(planned.energy_j_per_window)}J a window at "
-        f"{_si(hardware.joules_per_conversion)}J a conversion: {_si(planned.power_w)}W",
+        f"{_si(planned.energy_j_per_window)}J per window at "
+        f"{_si(hardware.joules_per_conversion)}J per conversion: {_si(planned.power_w)}W",
     )
-    if told := _latency(planned):
-        table.add_row("last read", f"{told} from the window's end")
-    if told := _highest_slot_rates(planned):
-        table.add_row("highest slot rate", f"{told} a second")
+    if latency := _latency(planned):
+        table.add_row("last read", f"{latency} from the window's end")
+    if rates := _highest_slot_rates(planned):
+        table.add_row("highest slot rate", f"{rates} per second")
     return table
 
 
 def _latency(planned: Feasibility) -> str:
     converted, arrived = planned.converted_after_s, planned.arrived_after_s
-    told = [] if converted is None else [f"converted after {_si(converted)}s"]
-    return ", ".join(told + ([] if arrived is None else [f"at the host after {_si(arrived)}s"]))
+    stages = {"converted": converted, "at the host": arrived}
+    return ", ".join(
+        f"{stage} after {_si(delay_s)}s" for stage, delay_s in stages.items() if delay_s is not None
+    )
 
 
 def _highest_slot_rates(planned: Feasibility) -> str:
     names = {"adc": "ADC", "adc_holding": "ADC with held reads", "link": "link"}
     highest = planned.highest_slot_rate_hz
     return ", ".join(
-        f"{told} {rate:,.4g}" for name, told in names.items() if (rate := highest[name]) is not None
+        f"{shown} {rate:,.4g}"
+        for name, shown in names.items()
+        if (rate := highest[name]) is not None
     )
 
 
 def _adc_verdict(planned: Feasibility) -> Text:
-    rate = f"{planned.hardware.adc_rate_hz:,.0f} a second"
+    rate = f"{planned.hardware.adc_rate_hz:,.0f} per second"
     if planned.fits_adc:
         return _good(f"keeps up at {rate}")
     if planned.fits_adc_holding:
@@ -128,12 +132,14 @@ def _adc_verdict(planned: Feasibility) -> Text:
             f"reads wait longer than a slot, up to {_si(planned.longest_wait_s or 0)}s",
             style="yellow",
         )
-    return _bad(f"too slow at {rate}: {planned.holding_rate_hz:,.0f} would do if pixels hold")
+    return _bad(
+        f"too slow at {rate}: {planned.holding_rate_hz:,.0f} would do if pixels hold their value"
+    )
 
 
 def _link_verdict(planned: Feasibility) -> Text:
-    rate = f"{planned.hardware.link_rate_bytes_per_s:,.0f} bytes a second"
-    window = f"{_si(planned.link_s or 0)}s a window"
+    rate = f"{planned.hardware.link_rate_bytes_per_s:,.0f} bytes per second"
+    window = f"{_si(planned.link_s or 0)}s per window"
     if planned.fits_link:
         buffered = f"with {planned.buffer_bytes:,} bytes of memory for readouts"
         return _good(f"keeps up at {rate}: {window}, {buffered}")
@@ -144,10 +150,10 @@ def _link_verdict(planned: Feasibility) -> Text:
 
 
 def _over(what: str, slots: Sequence[Excess]) -> str:
-    if len(slots) > _TOLD_SLOTS:
+    if len(slots) > _MAX_LISTED_SLOTS:
         return f"{what} after {len(slots)} slots, up to {max(e.over for e in slots):,} reads"
-    told = ", ".join(f"{excess.slot} ({excess.over:,} reads)" for excess in slots)
-    return f"{what} after slot{'s' if len(slots) > 1 else ''} {told}"
+    listed = ", ".join(f"{excess.slot} ({excess.over:,} reads)" for excess in slots)
+    return f"{what} after slot{'s' if len(slots) > 1 else ''} {listed}"
 
 
 def _good(text: str) -> Text:
@@ -159,7 +165,7 @@ def _bad(text: str) -> Text:
 
 
 def _si(value: float) -> str:
-    """Return a quantity with four digits and the prefix of its unit."""
+    """Return a quantity with four digits and the SI prefix of its unit."""
     power = 0 if value == 0 else math.floor(math.log10(value) / 3 + 1e-9)
     power = min(max(power, -5), 3)
     prefix = "fpnµm kMG"[power + 5].strip()
