@@ -51,7 +51,7 @@ MEANINGS = {
     "linearity_error": ("Linearity error", "mean deviation from a straight line"),
     "response_bend": (
         "Bend of the response",
-        "relative deviation at full scale from the initial slope",
+        "relative deviation at full scale from the initial straight line",
     ),
     "quantum_efficiency": ("Quantum efficiency", "electrons per photon"),
 }
