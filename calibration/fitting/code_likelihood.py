@@ -28,7 +28,7 @@ _PATTERN_REACH = 5.5
 """Limits of the integral over a pixel's offset, in standard deviations."""
 
 _MIN_DEVIATION_DN = 1e-3
-"""Lower bound of noise and pattern in the fit, DN: no histogram tells less from 0."""
+"""Lower bound of noise and pattern in the fit, DN: no histogram distinguishes less from 0."""
 
 _STEP = 2e-3
 """Step of the second differences, in units of the spread and in logarithms."""

@@ -50,9 +50,9 @@ def _misfit(analysis: Analysis) -> Iterator[str]:
             "it fails."
         )
     if analysis.line.gain_ci95[0] <= 0:
-        yield "Shot noise cannot be told from zero: use brighter levels or more reads."
+        yield "Shot noise cannot be distinguished from zero: use brighter levels or more reads."
     if analysis.line.offset_ci95[0] <= 0:
-        yield "Read noise cannot be told from zero: use dark reads, or more of them."
+        yield "Read noise cannot be distinguished from zero: use dark reads, or more of them."
 
 
 def _bend(analysis: Analysis) -> Iterator[str]:

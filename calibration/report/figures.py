@@ -55,7 +55,7 @@ def residuals(calibration: Calibration) -> str:
     off = _column(levels, "variance_dn2") - _column(levels, "model_variance_dn2")
     off = np.divide(off, error, out=np.full(len(off), np.nan), where=error > 0)
     used = np.array([level.used for level in levels])
-    y_axis = Axis.around("deviation, standard errors", off[used], include=[])
+    y_axis = Axis.around("deviation, standard errors", off[used])
     reach = max(3.0, 1.06 * max(abs(y_axis.low), abs(y_axis.high)))
     chart = Chart(
         Axis.around("mean above black, DN", x, include=[min(0.0, float(x.min()))]),
