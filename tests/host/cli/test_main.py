@@ -145,4 +145,4 @@ def test_started_as_a_module_it_ignores_what_the_users_folder_holds(tmp_path):
     words = ["-m", "focalloop", "upload", "tile-2of16", "--port", "/dev/ttyNONE"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: there is no /dev/ttyNONE")
+    assert done.stderr.startswith("error: there is no port /dev/ttyNONE")
