@@ -18,6 +18,9 @@ PATH = re.compile(
     r"\.?(?:benchmarks|calibration|ci|docs|examples|firmware_sim|github|host|models|scripts|tests)/\S*"
 )
 
+ENTRY_POINTS = {"focalloop.commands"}
+"""Groups of entry points, whose names look like those of modules."""
+
 
 @pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
 def document(request):
@@ -42,7 +45,7 @@ def test_named_files_exist(document):
 
 def test_named_modules_and_names_exist(document):
     dotted = re.findall(r"`(focalloop(?:\.\w+)+)", prose(document))
-    assert [name for name in sorted(set(dotted)) if not resolves(name)] == []
+    assert [name for name in sorted(set(dotted) - ENTRY_POINTS) if not resolves(name)] == []
 
 
 def resolves(name):
