@@ -128,7 +128,7 @@ def paper() -> Subject | None:
         return Subject.shipped(shipped[0])
     if find_spec("torch") is None:
         return None
-    from focalloop.models.export.bundle import to_onnx
+    from focalloop.models.export.onnx_graph import to_onnx
     from focalloop.models.networks.profiles import build_network, default_settings
 
     print("no bundle of the paper profile is shipped: exporting random weights", file=sys.stderr)

@@ -32,13 +32,13 @@ from torch.nn import functional
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.tile_budget import most_probable
+from focalloop.models.map_learning.most_probable_tile import most_probable
 from focalloop.models.networks.edge import EdgeNetwork
 from focalloop.models.networks.sensing import brightness
 from focalloop.models.training.learner import ERROR_FLOOR, Learner, NotFiniteError, below
 from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.network_run import RATIO_MAP, validation_psnr
 from focalloop.models.training.run import Run, RunSettings
-from focalloop.models.training.train import RATIO_MAP, validation_psnr
 from focalloop.models.training.training_data import TrainingData
 
 METHODS = ("straight-through", "gumbel")

@@ -33,12 +33,13 @@ from benchmarks.relaxation import METHODS, RelaxationSettings, RelaxedRun
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.learn_map import MapRun
+from focalloop.models.map_learning.map_run import MapRun
 from focalloop.models.map_learning.policy import CREDITS, PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, scene_psnr, search_tiles
 from focalloop.models.networks.profiles import NetworkSettings, settings_from
+from focalloop.models.training.checkpoint import load_checkpoint
 from focalloop.models.training.learner import Learner, below
-from focalloop.models.training.run import Run, RunSettings, load_checkpoint
+from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights
 

@@ -23,7 +23,7 @@ from focalloop.host.reconstruction.bundle import Bundle
 
 if TYPE_CHECKING:
     from benchmarks.maps.comparison import Comparison
-    from focalloop.models.training.train import NetworkRun
+    from focalloop.models.training.network_run import NetworkRun
 
 app = typer.Typer(
     help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",

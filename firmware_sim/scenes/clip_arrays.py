@@ -31,20 +31,20 @@ _UNREADABLE_NPZ = (
 )
 
 
-def clips_in_npz(path: Path, most_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
+def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
     """Read ``clips (N, T, H, W)`` and, where there are some, ``names (N,)``.
 
     Raises
     ------
     SceneError
-        If the file is damaged, larger than `most_bytes`, or its arrays are no clips.
+        If the file is damaged, larger than `max_bytes`, or its arrays are no clips.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             if "clips.npy" not in archive.namelist():
                 found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
                 raise SceneError(f"{path} has no array `clips` (it has {found})")
-            check_bytes(path, archive.getinfo("clips.npy").file_size, most_bytes)
+            check_bytes(path, archive.getinfo("clips.npy").file_size, max_bytes)
         with np.load(path, allow_pickle=False) as data:
             clips = data["clips"]
             names = [str(name) for name in data["names"]] if "names" in data else None
@@ -62,13 +62,13 @@ def clips_in_npz(path: Path, most_bytes: int) -> tuple[NDArray[np.uint8], list[s
     return _as_uint8(clips, f"`clips` in {path}"), names
 
 
-def frames_in_mat(path: Path, most_bytes: int) -> NDArray[np.uint8]:
+def frames_in_mat(path: Path, max_bytes: int) -> NDArray[np.uint8]:
     """Read the video ``orig (H, W, F)`` of a MATLAB file, as ``(F, H, W) uint8``.
 
     Raises
     ------
     SceneError
-        If the file is damaged, of MATLAB 7.3, larger than `most_bytes`, or has no such video.
+        If the file is damaged, of MATLAB 7.3, larger than `max_bytes`, or has no such video.
     """
     try:
         found = {variable.name: variable for variable in variables(path)}
@@ -79,7 +79,7 @@ def frames_in_mat(path: Path, most_bytes: int) -> NDArray[np.uint8]:
                 f"{path} has no video `{SCI_KEY}` of shape (H, W, frames) "
                 f"(it has {', '.join(listed) or 'nothing'}): save a gray video under that name"
             )
-        check_bytes(path, video.nbytes, most_bytes)
+        check_bytes(path, video.nbytes, max_bytes)
         values = video.read()
     except (MatFileError, OSError, MemoryError) as error:
         raise SceneError(
@@ -105,17 +105,17 @@ def _as_uint8(values: NDArray[Any], what: str) -> NDArray[np.uint8]:
     return np.rint(values * np.float32(scale)).astype(np.uint8, order="C")
 
 
-def check_bytes(path: Path, count: int, most_bytes: int) -> None:
-    """Refuse clips of more than `most_bytes`, before they are decoded.
+def check_bytes(path: Path, count: int, max_bytes: int) -> None:
+    """Refuse clips of more than `max_bytes`, before they are decoded.
 
     Raises
     ------
     SceneError
         If `count` is more.
     """
-    if count > most_bytes:
+    if count > max_bytes:
         raise SceneError(
-            f"{path} needs more than {most_bytes >> 30} GiB of memory as clips: "
+            f"{path} needs more than {max_bytes >> 30} GiB of memory as clips: "
             "give fewer or smaller ones"
         )
 

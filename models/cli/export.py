@@ -10,7 +10,7 @@ import typer
 from focalloop.host.cli.options import JsonOption, map_option, output_option
 from focalloop.host.cli.output import print_json, print_result
 from focalloop.models.cli.extra import require_extra
-from focalloop.models.order import NETWORK
+from focalloop.models.training_options import NETWORK
 
 if TYPE_CHECKING:
     from focalloop.models.export.bundle import Score
@@ -57,10 +57,10 @@ def export(
     """
     require_extra()
     from focalloop.models.export.bundle import export_run, export_weights
-    from focalloop.models.recipes import one_map
-    from focalloop.models.training.run import CHECKPOINT
+    from focalloop.models.training.checkpoint import CHECKPOINT
     from focalloop.models.training.training_data import TrainingData
     from focalloop.models.training.weights import SUFFIX
+    from focalloop.models.training_pipeline import one_map
 
     if not (run / CHECKPOINT).exists() and (run / NETWORK / CHECKPOINT).exists():
         run = run / NETWORK  # a map was learned beside it

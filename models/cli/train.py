@@ -17,15 +17,15 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli.options import JsonOption, map_option, output_option
 from focalloop.host.cli.output import console, print_json, print_result
 from focalloop.models.cli.extra import require_extra
-from focalloop.models.order import (
+from focalloop.models.errors import OptionsError
+from focalloop.models.training_options import (
     DEFAULT_MAP,
-    LARGEST_BUDGET,
     MAP_SHARE,
+    MAX_BUDGET,
     QUICK_BUDGET,
     QUICK_MINUTES,
     RANDOM_TILES,
-    Order,
-    OrderError,
+    TrainingOptions,
 )
 
 QUICK_RUN = ".run"
@@ -51,7 +51,7 @@ def train(
         float | None,
         typer.Option(
             metavar="RATIO",
-            help=f"Learn a map of this average ratio, up to {LARGEST_BUDGET:g}, then its network.",
+            help=f"Learn a map of this average ratio, up to {MAX_BUDGET:g}, then its network.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -219,7 +219,7 @@ def train(
     if quick and minutes is None and steps is None:
         minutes = QUICK_MINUTES
     try:
-        order = Order(
+        options = TrainingOptions(
             folder=output.with_name(output.name + QUICK_RUN) if quick else output,
             data=data,
             footage=footage,
@@ -240,37 +240,37 @@ def train(
             crop=crop,
             seed=seed,
         )
-    except OrderError as error:
+    except OptionsError as error:
         raise typer.BadParameter(str(error)) from None
-    if quick and output.exists() and not order.folder.exists():
+    if quick and output.exists() and not options.folder.exists():
         raise FocalloopError(f"{output} exists already: give the bundle another name")
-    document = _run(order, device, threads)
+    document = _run(options, device, threads)
     if document is None:
         return
     if quick:
-        document |= _export(order, output, footage)
+        document |= _export(options, output, footage)
     if json:
         print_json(document)
     else:
         _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
 
 
-def _run(order: Order, device: str, threads: int | None) -> dict[str, Any] | None:
+def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str, Any] | None:
     """Train, and return what was made; None in every process but the first of several."""
     import torch
 
     from focalloop.models.cli.train_display import Display
-    from focalloop.models.recipes import carry_out
-    from focalloop.models.training import processes
+    from focalloop.models.training import distributed
+    from focalloop.models.training_pipeline import run_training
 
     if threads:
         torch.set_num_threads(threads)
-    with processes.joined(device) as own_device:
-        first = processes.rank() == 0
+    with distributed.joined(device) as own_device:
+        first = distributed.rank() == 0
         console.quiet = not first
         try:
             display = Display(shlex.join(["focalloop", *sys.argv[1:]]))
-            document = carry_out(order, display, own_device)
+            document = run_training(options, display, own_device)
         except FocalloopError:
             if first:
                 raise
@@ -278,12 +278,12 @@ def _run(order: Order, device: str, threads: int | None) -> dict[str, Any] | Non
     return document if first else None
 
 
-def _export(order: Order, bundle: Path, footage: Path | None) -> dict[str, Any]:
+def _export(options: TrainingOptions, bundle: Path, footage: Path | None) -> dict[str, Any]:
     """Make the bundle of a quick training, and say how to see it at work."""
     from focalloop.models.export.bundle import export_run
-    from focalloop.models.recipes import final_run
+    from focalloop.models.training_pipeline import final_run
 
-    export_run(final_run(order), bundle)
+    export_run(final_run(options), bundle)
     # A bare name could be that of a shipped bundle.
     place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
     scene = [] if footage is None else ["--scene", str(footage)]

@@ -33,9 +33,10 @@ from focalloop.firmware_sim.scenes.clips import (
     scaled,
     to_gray,
 )
-from focalloop.models.data.motion import Motion, view, warp, waves
-from focalloop.models.data.sources import Source, SourceError
+from focalloop.models.data.camera_motion import Motion, view, warp, waves
+from focalloop.models.data.sources import Source
 from focalloop.models.data.training_file import RENDERER
+from focalloop.models.errors import SourceError
 
 Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixels than the limit
 

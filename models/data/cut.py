@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.models.errors import CutError
 
 SIDE = 256
 """Rows and columns of every cut."""
@@ -23,10 +23,6 @@ SIDE = 256
 _BT709 = 1
 _FULL_RANGE = 2
 """FFmpeg's numbers for a colour matrix and for luma over 0..255 instead of 16..235."""
-
-
-class CutError(FocalloopError):
-    """A video that cannot be decoded, is too short, or is of a kind that cuts are not made of."""
 
 
 @dataclass(frozen=True)

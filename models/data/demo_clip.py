@@ -13,7 +13,8 @@ import av
 import numpy as np
 
 from focalloop.firmware_sim.files import written_whole
-from focalloop.models.data.cut import SIDE, Cut, CutError, read_cut
+from focalloop.models.data.cut import SIDE, Cut, read_cut
+from focalloop.models.errors import CutError
 
 DEMO_CUT = Cut(first_frame=88, frames=160, size=(320, 427), top=0, left=104)
 """Ten windows of a patterned box, turned and carried by hand."""

@@ -32,7 +32,8 @@ from focalloop.firmware_sim.scenes.clips import (
     numbered_images,
 )
 from focalloop.models.data.build import PAN_MARGIN, BuildSettings, build_windows
-from focalloop.models.data.sources import Source, SourceError, checked_sha256, checked_source
+from focalloop.models.data.sources import Source, checked_sha256, checked_source
+from focalloop.models.errors import SourceError
 
 FOOTAGE_SETTINGS = BuildSettings(windows=800, size=128, validation_share=0.08, video_share=0.5)
 """What a quick training needs: a minute or two to render on two cores."""
@@ -40,7 +41,7 @@ FOOTAGE_SETTINGS = BuildSettings(windows=800, size=128, validation_share=0.08, v
 FINEST = 4
 """Frames are made smaller until their short side is at most this many windows."""
 
-MOST_DECODED_FRAMES = 7200
+MAX_DECODED_FRAMES = 7200
 """Of one video: four minutes at 30 frames a second, half a minute at 240."""
 
 KEPT_BYTES = 1 << 29
@@ -98,7 +99,7 @@ class _Video:
         """Yield number and pixels of the frames in every `every`-th run of RUN_FRAMES."""
         stored: Iterable[Path | VideoFrame] = self.images or decoded_frames(self.path)
         to_gray = GrayConverter(size)
-        for number, frame in enumerate(islice(stored, MOST_DECODED_FRAMES)):
+        for number, frame in enumerate(islice(stored, MAX_DECODED_FRAMES)):
             if number // RUN_FRAMES % every:
                 continue
             if isinstance(frame, Path):
@@ -224,7 +225,7 @@ def _kept_runs(video: _Video, settings: BuildSettings, most_bytes: int) -> list[
     scale = min(1.0, FINEST * settings.size / min(height, width))
     size = (round(height * scale), round(width * scale))
     most = max(4 * settings.slots, most_bytes // (size[0] * size[1]))
-    every = max(1, -(-min(video.length(), MOST_DECODED_FRAMES) // most))
+    every = max(1, -(-min(video.length(), MAX_DECODED_FRAMES) // most))
     runs: list[list[tuple[int, NDArray[np.uint8]]]] = []
     for number, frame in islice(video.frames(size, every), most):
         if not runs or number != runs[-1][-1][0] + 1:

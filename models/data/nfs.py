@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images, scaled
-from focalloop.models.data.sources import SourceError, checked_sha256
+from focalloop.models.data.sources import checked_sha256
 from focalloop.models.data.training_file import RENDERER, write_windows
+from focalloop.models.errors import SourceError
 
 LICENCE = "Need for Speed: terms of its publishers"
 

@@ -20,15 +20,11 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
+from focalloop.models.errors import PackageError
 
 DOWNLOAD_TIMEOUT_S = 1800.0
 """Longest a registry's client may take for one package."""
-
-
-class PackageError(FocalloopError):
-    """A packaged file cannot be had, or is not the file it should be."""
 
 
 @dataclass(frozen=True)

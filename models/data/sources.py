@@ -15,18 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.models.data.packages import Package, PackagedFile, obtain
 from focalloop.models.data.test_set import EXCLUDED_SOURCE_SHA256
+from focalloop.models.errors import SourceError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".gz"})
 
 Role = Literal["photograph", "cutout", "video"]
-
-
-class SourceError(FocalloopError):
-    """A training source that is damaged, unsuitable, or shows the scene of a test clip."""
 
 
 @dataclass(frozen=True)

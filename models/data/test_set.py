@@ -15,19 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
 from focalloop.models.data.cut import SIDE, Cut, read_cut
 from focalloop.models.data.packages import Package, PackagedFile, obtain
+from focalloop.models.errors import TestSetError
 
 SLOTS = 16
 """Frames of a clip: one window."""
-
-
-class TestSetError(FocalloopError):
-    """A file to compare with that cannot be used."""
-
-    __test__ = False  # pytest takes classes named Test... for tests
 
 
 @dataclass(frozen=True)

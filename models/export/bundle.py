@@ -10,62 +10,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-import onnxruntime
-import torch
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
+from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
+from focalloop.models.export.onnx_graph import OPSET, to_onnx
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.profiles import Network, build_network, settings_from
-from focalloop.models.networks.sensing import divisors
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import RandomTiles
-from focalloop.models.training.run import CHECKPOINT, load_checkpoint
-from focalloop.models.training.train import RATIO_MAP
+from focalloop.models.training.network_run import RATIO_MAP
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import SUFFIX, save_weights
 
-OPSET = 20
-"""The first with a GELU of its own, which ONNX Runtime computes in one pass."""
 SCHEMA_VERSION = 1
 NETWORK = "reconstruct.onnx"
 MANIFEST = "bundle.json"
 LICENCE = "Apache-2.0"
 
-PARITY = 1e-4
-"""Largest difference allowed between PyTorch and ONNX Runtime, where 1.0 is white."""
-
-PARITY_SIZES = ((1, 64, 64), (2, 43, 54), (1, 8, 8), (3, 65, 47), (1, 5, 3), (1, 1, 1))
-"""Batch, height and width that parity is checked at: odd, small and several at once."""
-
-MOST_LOSS_DB = 0.2
-"""Of PSNR, that 8-bit arithmetic may cost."""
-
-MAX_READS = 8
-"""Planes of a bundle's ``reads``."""
-
-HALF_FROM_ELEMENTS = 1024
-"""Weights of at least this many elements are stored as float16."""
-
-
-class ExportError(FocalloopError):
-    """A run that cannot become a bundle; the text says why."""
+MAX_INT8_LOSS_DB = 0.2
+"""Limit of the PSNR that 8-bit arithmetic may cost."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +104,7 @@ def export_run(
     ------
     ExportError, TrainError, RatioMapError
         If a file of the run is missing or damaged, ONNX Runtime and PyTorch disagree, or 8-bit
-        arithmetic loses more than `MOST_LOSS_DB`; or something else than a bundle is in the way.
+        arithmetic loses more than `MAX_INT8_LOSS_DB`; or something else than a bundle is in the way.
     """
     _refuse_what_is_no_bundle(bundle)
     metadata, network = _averaged_network(run)
@@ -183,107 +156,17 @@ def export_weights(run: Path, path: Path) -> dict[str, Any]:
     return origin
 
 
-def to_onnx(network: Network) -> tuple[bytes, float]:
-    """Export `network` with any batch, height and width, its large weights rounded to float16.
-
-    The rounded weights are what PyTorch is compared with; ONNX Runtime widens them once, when it
-    loads the graph, and computes in float32.
-
-    Returns
-    -------
-    tuple
-        The graph, and the largest difference between PyTorch and ONNX Runtime on it.
-
-    Raises
-    ------
-    ExportError
-        If ONNX Runtime and PyTorch differ by more than `PARITY`.
-    """
-    network = network.eval().requires_grad_(False)
-    for parameter in network.parameters():
-        if parameter.numel() >= HALF_FROM_ELEMENTS:
-            parameter.copy_(parameter.half().float())
-    inputs = _some_inputs(network, 2, 43, 54)
-    batch, height, width = "batch", "height", "width"
-    sizes = {
-        name: {0: batch, value.ndim - 2: height, value.ndim - 1: width}
-        for name, value in inputs.items()
-    }
-    with warnings.catch_warnings():  # the exporter's, about its own insides
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            network,
-            tuple(torch.from_numpy(value) for value in inputs.values()),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=["video"],
-            dynamic_shapes=tuple(sizes.values()),
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("PyTorch exported nothing")
-    model = program.model_proto
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        value.doc_string = ""
-    for node in model.graph.node:  # stack traces of the exporting machine
-        del node.metadata_props[:]
-        node.doc_string = ""
-    del model.graph.value_info[:]
-    _store_weights_as_half(model)
-    onnx.checker.check_model(model)
-    graph: bytes = model.SerializeToString()
-    difference = parity(network, graph)
-    if not difference <= PARITY:
-        raise ExportError(
-            f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
-        )
-    return graph, difference
-
-
 def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes, float]:
     """Refuse an 8-bit form that is none, or that loses too much."""
     narrow, loss_db = calibrated
     if narrow == graph:
         raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
-    if not loss_db <= MOST_LOSS_DB:
+    if not loss_db <= MAX_INT8_LOSS_DB:
         raise ExportError(
             f"8-bit arithmetic loses {loss_db:.2f} dB on the validation windows, more than "
-            f"{MOST_LOSS_DB:g}: export float32"
+            f"{MAX_INT8_LOSS_DB:g}: export float32"
         )
     return narrow, loss_db
-
-
-def parity(network: Network, graph: bytes) -> float:
-    """Return the largest difference between PyTorch and ONNX Runtime over `PARITY_SIZES`."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    differences = []
-    for size in PARITY_SIZES:
-        inputs = _some_inputs(network, *size)
-        (found,) = session.run(None, inputs)
-        with torch.inference_mode():
-            wanted = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
-        differences.append(np.abs(found - wanted).max())
-    return float(np.max(differences))  # which, unlike max(), does not pass over a NaN
-
-
-def _some_inputs(
-    network: Network, batch: int, height: int, width: int
-) -> dict[str, NDArray[np.generic]]:
-    """Draw inputs of a bundle's network, by name: every level, and apertures with shut spans."""
-    rng = np.random.default_rng(0)
-    slots = network.settings.slots
-    levels = rng.choice([0, *divisors(slots, MAX_READS)], (batch, height, width)).astype(np.uint8)
-    reads = (
-        rng.random((batch, MAX_READS, height, width), np.float32) / np.maximum(levels, 1)[:, None]
-    )
-    reads *= np.arange(MAX_READS)[:, None, None] < levels[:, None]
-    inputs: dict[str, NDArray[np.generic]] = {"reads": reads, "levels": levels}
-    if network.settings.aperture:
-        shape = (batch, slots, height, width)
-        inputs["aperture"] = rng.integers(0, 2, shape, np.uint8)
-    return inputs
 
 
 def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
@@ -353,21 +236,6 @@ def data_summary(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         {"name": name, "licence": licence, "files": count}
         for (name, licence), count in sorted(counts.items())
     ]
-
-
-def _store_weights_as_half(model: onnx.ModelProto) -> None:
-    """Replace large float32 initialisers, already rounded, by float16 ones and a cast."""
-    casts = []
-    for tensor in model.graph.initializer:
-        values: NDArray[Any] = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM_ELEMENTS:
-            continue
-        wide, half = tensor.name, f"{tensor.name}.half"
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
-        casts.append(helper.make_node("Cast", [half], [wide], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _refuse_what_is_no_bundle(path: Path) -> None:

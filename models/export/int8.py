@@ -100,7 +100,7 @@ def calibrated(
     Parameters
     ----------
     graph : bytes
-        An exported network (`focalloop.models.export.bundle.to_onnx`).
+        An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
     data : TrainingData
         Training windows calibrate, validation windows tell the loss.
     ratio_map : RatioMap
@@ -140,7 +140,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
     Parameters
     ----------
     graph : bytes
-        An exported network (`focalloop.models.export.bundle.to_onnx`).
+        An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
     windows : sequence of Inputs
         Inputs by name, to calibrate on.
 

@@ -39,9 +39,9 @@ from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.errors import TrainError
+from focalloop.models.map_learning.most_probable_tile import most_probable
 from focalloop.models.map_learning.ratio_generator import CELL, MARGIN, RatioGenerator
-from focalloop.models.map_learning.tile_budget import most_probable
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
 from focalloop.models.training.learner import below
 
 CREDITS = ("tile", "neighbourhood", "own-pixel")
@@ -229,7 +229,7 @@ class TilePolicy:
         loss = -gain - bonus * self.entropy_of(self.probabilities()).mean()
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
-        processes.average_gradients(self._module)
+        distributed.average_gradients(self._module)
         self._optimizer.step()
         self.price *= math.exp(self.settings.dual_rate * self._excess)
 

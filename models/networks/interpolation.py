@@ -22,7 +22,7 @@ REACH = 3
 """Pixels that a detail is carried at most, in x and y."""
 SIGMA = 1.2
 """Of the Gaussian that weighs a detail by its distance, pixels."""
-TOO_FAR = 1e-4
+WEIGHT_FLOOR = 1e-4
 """Added to the sum of weights: a detail that nobody near has becomes zero."""
 
 
@@ -56,7 +56,7 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
         kernel = weight.view(1, 1, *shape).repeat(channels, 1, 1, 1)
         both = functional.conv2d(both, kernel, padding=padding, groups=channels)
     near, share = both[:, :count], both[:, count : count + len(levels)]
-    gain = 1 / (share + TOO_FAR)
+    gain = 1 / (share + WEIGHT_FLOOR)
     return near * gain.repeat_interleave(torch.tensor(levels, device=gain.device), dim=1)
 
 

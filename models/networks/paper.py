@@ -23,7 +23,7 @@ MAX_LEVEL = 8
 """Most measurements a pixel takes in a window: planes of the reads."""
 
 
-SMALLEST_SQUARE = 1e-24
+MIN_SQUARED_NORM = 1e-24
 """Of the norm of a query or key: a channel of zeros has a norm that can be divided by."""
 
 
@@ -96,7 +96,7 @@ class SpectralAttention(nn.Module):
             query, key = self._by_head(self.query), self._by_head(self.key)
             from_query = query @ gram
             norms = [
-                (product * weight).sum(-1).clamp_min(SMALLEST_SQUARE).sqrt()
+                (product * weight).sum(-1).clamp_min(MIN_SQUARED_NORM).sqrt()
                 for product, weight in ((from_query, query), (key @ gram, key))
             ]
             logits = key @ from_query.transpose(-1, -2)

@@ -1,8 +1,8 @@
 """A network that learns: one gradient step on one batch, on any device and on several processes.
 
 What a step does is the same whether one map, random tiles or maps sampled from a policy are
-measured; the loops that choose the maps are `focalloop.models.training.train` and
-`focalloop.models.map_learning.learn_map`.
+measured; the loops that choose the maps are `focalloop.models.training.network_run` and
+`focalloop.models.map_learning.map_run`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
 from focalloop.models.networks.sensing import add_noise, clean_reads
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon
 
 ERROR_FLOOR = 1e-5
@@ -66,7 +66,7 @@ class Learner:
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.steps = 0
         # Averages the gradients of all processes; alone, the network is called as it is.
-        together = processes.active() and not alone
+        together = distributed.active() and not alone
         self._parallel: nn.Module = (
             DistributedDataParallel(self.network) if together else self.network
         )
@@ -115,7 +115,7 @@ class Learner:
             video: Tensor = self._parallel(reads, *inputs)
         errors = (video.float() - scene).square().mean(1)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
-        if processes.anywhere(not torch.isfinite(loss)):
+        if distributed.anywhere(not torch.isfinite(loss)):
             raise NotFiniteError
         torch.autograd.backward(loss)
         self.optimizer.step(learning_rate)

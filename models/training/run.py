@@ -3,13 +3,12 @@
 Every random choice of step k follows from ``(seed, k)``, and the learning rate from how much of the
 budget is spent, so a run that was interrupted and resumed takes the very steps it would have taken.
 The budget is a number of steps, or minutes of training: then the schedule ends on time however busy
-the machine is. Several processes can share the work (`focalloop.models.training.processes`); each
+the machine is. Several processes can share the work (`focalloop.models.training.distributed`); each
 step's batch is then split among them.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from abc import ABC, abstractmethod
@@ -20,29 +19,26 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
-from focalloop.models.networks.profiles import (
-    NetworkSettings,
-    default_settings,
-    mismatch,
-    settings_from,
+from focalloop.models.networks.profiles import NetworkSettings, default_settings
+from focalloop.models.training import distributed
+from focalloop.models.training.checkpoint import (
+    CHECKPOINT,
+    load_checkpoint,
+    refuse_another_run,
+    save_checkpoint,
 )
-from focalloop.models.training import processes
 from focalloop.models.training.learner import Learner, NotFiniteError
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.training_data import TrainingData
 
-CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
 PLOT = "log.png"
 
-LEAST_ERROR = 1e-10
+MIN_ERROR = 1e-10
 """Of a mean squared error in decibels: 100 dB is as good as perfect."""
 
 
@@ -125,9 +121,9 @@ class Run(ABC):
                 f"crops of {settings.crop} pixels do not fit windows of {data.side}: "
                 "ask for smaller crops, or make larger windows"
             )
-        if settings.batch % processes.count():
+        if settings.batch % distributed.count():
             raise TrainError(
-                f"a batch of {settings.batch} cannot be split among {processes.count()} processes"
+                f"a batch of {settings.batch} cannot be split among {distributed.count()} processes"
             )
         if settings.network.slots != data.slots:
             raise TrainError(
@@ -207,11 +203,11 @@ class Run(ABC):
             If the folder holds another run: nothing in it is changed. If a loss or a weight is not
             finite: the last checkpoint stays as it is.
         """
-        first, log = processes.rank() == 0, RunLog(folder / LOG)
+        first, log = distributed.rank() == 0, RunLog(folder / LOG)
         fresh = not (folder / CHECKPOINT).exists()
         if not fresh:
             self.resume(folder / CHECKPOINT)
-        processes.wait()  # until all have looked, before the first one writes
+        distributed.wait()  # until all have looked, before the first one writes
         if first:
             make_folder(folder)
             self.prepare(folder)
@@ -230,7 +226,7 @@ class Run(ABC):
             smooth = progress.train_psnr
             progress.train_psnr = psnr if math.isnan(smooth) else 0.98 * smooth + 0.02 * psnr
             minutes = spent_before + (time.monotonic() - started) / 60
-            progress.minutes, stop = processes.from_first(minutes, self.stop_wanted)
+            progress.minutes, stop = distributed.from_first(minutes, self.stop_wanted)
             self.stop_wanted = bool(stop)
             if on_step and first:
                 on_step(self)
@@ -247,7 +243,7 @@ class Run(ABC):
 
         if not all(value.isfinite().all() for value in self.state().values()):
             raise self._diverged(folder / CHECKPOINT)
-        if processes.rank() > 0:
+        if distributed.rank() > 0:
             return
         self.progress.validation_psnr = self.validate()
         self.save(folder / CHECKPOINT)
@@ -270,57 +266,41 @@ class Run(ABC):
     @property
     def share(self) -> int:
         """How many windows of each step this process takes."""
-        return self.settings.batch // processes.count()
+        return self.settings.batch // distributed.count()
 
     def random(self) -> tuple[np.random.Generator, torch.Generator]:
         """Return the step's generators, in each process others: of crops and maps, and of noise."""
-        seed, step, rank = self.settings.seed, self.progress.step, processes.rank()
+        seed, step, rank = self.settings.seed, self.progress.step, distributed.rank()
         noise = torch.Generator().manual_seed(seed * 1_000_003 + step + (rank << 40))
         return np.random.default_rng((seed, step, rank)), noise
 
     # ------------------------------------------------------------ files
 
     def save(self, path: Path) -> None:
-        """Write everything that resuming needs, atomically."""
-        metadata = {
-            "identity": json.dumps(self.identity),
-            "settings": json.dumps(asdict(self.settings)),
-            "progress": json.dumps(asdict(self.progress)),
-            "data": json.dumps(self.data.recipe),
-            "command": json.dumps(self.command),
-        }
-        tensors = {name: value.cpu().contiguous() for name, value in self.state().items()}
-        with written_whole(path) as partial:
-            try:
-                save_file(tensors, partial, metadata)
-            except SafetensorError as error:
-                raise TrainError(f"{path} cannot be written: {error}") from None
+        """Write the checkpoint."""
+        save_checkpoint(path, self._metadata(), self.state())
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same settings and maps.
+        """Continue from a checkpoint of the same settings, maps and data.
 
         Raises
         ------
         TrainError
-            If the checkpoint is damaged, or was made with other settings, another map or on other
-            data.
+            If the checkpoint is damaged, or of another run.
         """
         metadata, tensors = load_checkpoint(path)
-        theirs = metadata["settings"]
-        if wrong := mismatch(settings_from(theirs["network"]), self.settings.network):
-            raise TrainError(f"{path} {wrong}: use another folder")
-        ours = asdict(self.settings)
-        if other := sorted(key for key in ours if theirs.get(key) != ours[key]):
-            differences = ", ".join(f"{key} {theirs.get(key)}, not {ours[key]}" for key in other)
-            raise TrainError(
-                f"{path} was made with other settings ({differences}): use another folder"
-            )
-        if differing := _differing(metadata["identity"], _as_json(self.identity)):
-            raise TrainError(f"{path} was made with {differing}: use another folder")
-        if metadata["data"] != _as_json(self.data.recipe):
-            raise TrainError(f"{path} was trained on other data: use another folder")
+        refuse_another_run(path, metadata, self._metadata())
         self.progress = Progress(**metadata["progress"])
         self.load_state(tensors)
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "identity": self.identity,
+            "settings": asdict(self.settings),
+            "progress": asdict(self.progress),
+            "data": self.data.recipe,
+            "command": self.command,
+        }
 
     def _diverged(self, checkpoint: Path) -> TrainError:
         kept = "no checkpoint was written yet"
@@ -333,56 +313,20 @@ class Run(ABC):
         )
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a checkpoint: settings, progress, data recipe and identity; and all tensors by name.
-
-    Raises
-    ------
-    TrainError
-        If it is missing, truncated, or something else.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
-        raise TrainError(f"{path} is no checkpoint: {error}") from None
-    missing = {"settings", "progress", "data", "identity"} - metadata.keys()
-    if missing:
-        raise TrainError(f"{path} is no checkpoint of ours: it lacks {', '.join(sorted(missing))}")
-    # Older files lack the name of the profile, which is then filled in.
-    network = metadata["settings"]["network"]
-    metadata["settings"]["network"] = asdict(settings_from(network))
-    return metadata, tensors
-
-
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are missing.
+    """Create a folder and its parents where they are missing.
 
     Raises
     ------
     TrainError
-        If that cannot be.
+        If that is not possible.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainError(f"{folder} cannot be made a folder: {error.strerror}") from None
+        raise TrainError(f"the folder {folder} cannot be created: {error.strerror}") from None
 
 
 def decibels(error: float) -> float:
     """Return the PSNR of a mean squared error, peak 1.0; NaN stays NaN."""
-    return -10 * math.log10(error if math.isnan(error) else max(error, LEAST_ERROR))
-
-
-def _differing(theirs: dict[str, Any], ours: dict[str, Any]) -> str | None:
-    """Say what is not the same in the identities of two runs; None if all is."""
-    if theirs.keys() != ours.keys():
-        return "another kind of training"
-    names = {"maps": "ratio map"}
-    return next((f"another {names.get(k, k)}" for k in ours if theirs[k] != ours[k]), None)
-
-
-def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    """Return `value` as a file gives it back: tuples are lists there."""
-    return json.loads(json.dumps(value))
+    return -10 * math.log10(error if math.isnan(error) else max(error, MIN_ERROR))

@@ -19,7 +19,7 @@ from benchmarks.maps.scores import Interval, ScoresError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.models.errors import TrainError
-from focalloop.models.training.run import load_checkpoint
+from focalloop.models.training.checkpoint import load_checkpoint
 
 SMALL = {"width": 8, "context": 4, "blocks": 1}
 QUICK = {"steps": 2, "batch": 2, "crop": 16, "warm_up_steps": 1, "network": SMALL}

@@ -24,9 +24,10 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.profiles import default_settings
+from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.run import CHECKPOINT, LOG, RunSettings
-from focalloop.models.training.train import RATIO_MAP
+from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)

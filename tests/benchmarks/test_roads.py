@@ -10,9 +10,10 @@ import pytest
 from benchmarks import roads
 from benchmarks.maps import plan
 from focalloop.models.networks.edge import EdgeSettings
+from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.map_source import RandomTiles
-from focalloop.models.training.run import CHECKPOINT, RunSettings
-from focalloop.models.training.train import NetworkRun
+from focalloop.models.training.network_run import NetworkRun
+from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)

@@ -18,13 +18,14 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.models import recipes
+from focalloop.models import training_pipeline
 from focalloop.models.cli import extra
 from focalloop.models.export import bundle as export
 from focalloop.models.networks.profiles import build_network, default_settings
-from focalloop.models.training.run import CHECKPOINT, LOG, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.run import LOG
 from focalloop.models.training.run_log import RunLog
-from focalloop.models.training.train import RATIO_MAP, NetworkRun
 from focalloop.models.training.weights import save_weights
 
 SMALL = ["--crop", "16", "--threads", "1", "--device", "cpu"]
@@ -83,15 +84,15 @@ def test_an_interrupted_training_keeps_its_step(
 def test_a_budget_gives_a_map_and_its_network_in_one_folder(
     training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "SEARCH_GENERATIONS", 1)
-    monkeypatch.setattr(recipes, "SEARCH_CANDIDATES", 10)
+    monkeypatch.setattr(training_pipeline, "SEARCH_GENERATIONS", 1)
+    monkeypatch.setattr(training_pipeline, "SEARCH_CANDIDATES", 10)
     output = tmp_path / "run"
     arguments = ["--budget", 0.0625, "--period", 4, "--steps", 6, "--map-share", 0.5]
     arguments += ["--data", training_file, "-o", output, "--aperture", "--start", "none"]
     document = train(*arguments)
     assert document["r_avg"] == pytest.approx(0.0625, rel=0.01)
     assert (document["map"]["step"], document["network"]["step"]) == (3, 3)
-    searched = json.loads((output / "map" / recipes.SEARCHED).read_text())
+    searched = json.loads((output / "map" / training_pipeline.SEARCHED).read_text())
     assert all(np.sum(found["tile"]) == 16 for found in searched)
     learned = RatioMap.load(output / "map" / RATIO_MAP)
     deployed = RatioMap.load(output / "network" / RATIO_MAP)
@@ -115,7 +116,7 @@ def test_the_papers_way_begins_anywhere(training_file: Path, tmp_path: Path) -> 
     arguments = ["--budget", 0.125, "--steps", 4, "--credit", "own-pixel", "--start", "none"]
     document = train(*arguments, "--data", training_file, "-o", tmp_path / "run")
     assert document["r_avg"] == pytest.approx(0.125, rel=0.01)
-    assert not (tmp_path / "run" / "map" / recipes.SEARCHED).exists()
+    assert not (tmp_path / "run" / "map" / training_pipeline.SEARCHED).exists()
 
 
 def test_prices_give_a_map_each_and_a_summary(training_file: Path, tmp_path: Path) -> None:
@@ -171,8 +172,8 @@ def test_quick_turns_footage_into_a_bundle(tmp_path: Path, monkeypatch: pytest.M
     for index in range(40):
         frame = 127 + 100 * np.sin(0.3 * x + 0.2 * y + 0.5 * index)
         Image.fromarray(frame.astype(np.uint8)).save(footage / f"{index:05d}.png")
-    few = replace(recipes.FOOTAGE_SETTINGS, windows=8)
-    monkeypatch.setattr(recipes, "FOOTAGE_SETTINGS", few)
+    few = replace(training_pipeline.FOOTAGE_SETTINGS, windows=8)
+    monkeypatch.setattr(training_pipeline, "FOOTAGE_SETTINGS", few)
     bundle = tmp_path / "mine"
     arguments = ["--quick", "--footage", footage, "-o", bundle, "--steps", 4, "--period", 4]
     document = train(*arguments)
@@ -235,7 +236,7 @@ def test_what_cannot_be_trained_on_is_told(training_file: Path, tmp_path: Path) 
     assert "2 steps leave 0 for the map" in refused(*few, "--map-share", 0.1)
     (tmp_path / "file").write_text("")
     blocked = ["--data", training_file, "-o", tmp_path / "file" / "run", "--steps", 1]
-    assert "cannot be made a folder" in refused(*blocked)
+    assert "cannot be created" in refused(*blocked)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from focalloop.host.cli.main import app
 from focalloop.models.data import sources
 from focalloop.models.data.build import BuildSettings, build_windows
-from focalloop.models.data.motion import Motion
-from focalloop.models.data.sources import SourceError, checked_source, folder_sources, listed_files
+from focalloop.models.data.camera_motion import Motion
+from focalloop.models.data.sources import checked_source, folder_sources, listed_files
 from focalloop.models.data.test_set import EXCLUDED_SOURCE_SHA256
+from focalloop.models.errors import SourceError
 
 SETTINGS = BuildSettings(windows=5, size=48, seed=3)
 

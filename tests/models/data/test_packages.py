@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from focalloop.models.data.packages import Package, PackagedFile, PackageError, obtain
+from focalloop.models.data.packages import Package, PackagedFile, obtain
+from focalloop.models.errors import PackageError
 
 PYPI = Package("PyPI", "tiny-clips", "1.2")
 NPM = Package("npm", "tiny-clips", "1.2.0")

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.models.data.cut import SIDE, Cut, CutError, luma, read_cut
+from focalloop.models.data.cut import SIDE, Cut, luma, read_cut
 from focalloop.models.data.packages import Package, PackagedFile
 from focalloop.models.data.test_set import (
     EXCLUDED_SOURCE_SHA256,
     TEST_SET,
     ClipRecipe,
-    TestSetError,
     build_test_set,
     clips_sha256,
     compare_by_name,
     save_test_set,
 )
+from focalloop.models.errors import CutError, TestSetError
 from tests.support import ROOT
 
 DEMO_CLIP = ROOT / "host/clips/box.mp4"

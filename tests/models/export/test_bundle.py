@@ -20,25 +20,20 @@ from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.models.errors import TrainError
+from focalloop.models.errors import ExportError, TrainError
 from focalloop.models.export import bundle as export
-from focalloop.models.export.bundle import (
-    ExportError,
-    Score,
-    export_run,
-    export_weights,
-    parity,
-    to_onnx,
-)
+from focalloop.models.export.bundle import Score, export_run, export_weights
 from focalloop.models.export.int8 import measured
+from focalloop.models.export.onnx_graph import parity, to_onnx
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.networks.profiles import NetworkSettings, build_network
 from focalloop.models.networks.sensing import clean_reads
+from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.map_source import OneMap, RandomTiles
-from focalloop.models.training.run import CHECKPOINT, RunSettings
-from focalloop.models.training.train import RATIO_MAP, NetworkRun
+from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights, save_weights
 from tests.support.tiny_bundle import tiny_network
@@ -135,7 +130,7 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     meta = export_run(for_any, tmp_path / "for any", calibration=data, first_map=tile_map)
     assert abs(meta["export"]["int8_loss_db"]) < 0.2
 
-    monkeypatch.setattr(export, "MOST_LOSS_DB", -1)
+    monkeypatch.setattr(export, "MAX_INT8_LOSS_DB", -1)
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
     assert not (tmp_path / "refused").exists()

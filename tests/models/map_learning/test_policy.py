@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focalloop.models.errors import TrainError
+from focalloop.models.map_learning.most_probable_tile import most_probable
 from focalloop.models.map_learning.policy import CREDITS, PolicySettings, TilePolicy
-from focalloop.models.map_learning.tile_budget import most_probable
 
 LEVELS = np.array([0, 1, 2, 4, 8])
 

@@ -13,15 +13,8 @@ from torch import Tensor
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.tile_search import (
-    SearchSettings,
-    altered,
-    canonical,
-    drawn,
-    levels_of_sum,
-    scene_psnr,
-    search_tiles,
-)
+from focalloop.models.map_learning.tile_candidates import altered, canonical, drawn, levels_of_sum
+from focalloop.models.map_learning.tile_search import SearchSettings, scene_psnr, search_tiles
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.learner import Learner
 from focalloop.models.training.training_data import TrainingData

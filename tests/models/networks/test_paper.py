@@ -29,10 +29,11 @@ from focalloop.models.networks.profiles import (
     settings_from,
 )
 from focalloop.models.networks.sensing import clean_reads, initial_reconstruction
+from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.optimizer import Muon
-from focalloop.models.training.run import CHECKPOINT, RunSettings
-from focalloop.models.training.train import NetworkRun
+from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = PaperSettings(stages=1)

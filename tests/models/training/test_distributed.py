@@ -20,14 +20,14 @@ from typer.testing import CliRunner
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.cli.main import app
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.learn_map import MapRun
+from focalloop.models.map_learning.map_run import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
 from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.run_log import RunLog
-from focalloop.models.training.train import NetworkRun
 from focalloop.models.training.training_data import TrainingData
 from tests.support import ROOT
 
@@ -39,17 +39,17 @@ WORKER = """
 import sys
 from pathlib import Path
 from safetensors.torch import save_file
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
 from tests.models.training.test_distributed import small_map_run, small_run
 
 training_file, folder, kind = sys.argv[1:]
-with processes.joined("cpu"):
+with distributed.joined("cpu"):
     run = {"map": small_map_run, "network": small_run}[kind](Path(training_file))
     run.train(Path(folder))
     learned = {name: v for name, v in run.state().items() if name.startswith("network.")}
     if kind == "map":
         learned["logits"] = run.policy.logits.detach()
-    save_file(learned, Path(folder) / f"{processes.rank()}.weights")
+    save_file(learned, Path(folder) / f"{distributed.rank()}.weights")
 """
 
 
@@ -93,7 +93,7 @@ def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, T
     for _ in range(SETTINGS.steps or 0):
         scenes, generators = [], []
         for rank in range(2):
-            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
             rng, noise = run.random()
             scenes.append(run.data.crops(rng, SETTINGS.batch // 2, 16))
             generators.append(noise)
@@ -162,14 +162,14 @@ def test_torchrun_goes_on_with_what_one_process_began(
 def test_a_batch_that_cannot_be_split_is_refused(
     training_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "count", lambda: 3)
+    monkeypatch.setattr(distributed, "count", lambda: 3)
     with pytest.raises(TrainError, match="batch of 4 cannot be split among 3 processes"):
         small_run(training_file)
 
 
 def test_a_device_that_is_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainError, match="no CUDA device"), processes.joined("cuda"):
+    with pytest.raises(TrainError, match="no CUDA device"), distributed.joined("cuda"):
         pass
-    with processes.joined("auto") as device:
+    with distributed.joined("auto") as device:
         assert device == "cpu"

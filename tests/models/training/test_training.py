@@ -15,12 +15,13 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
 from focalloop.models.training.optimizer import orthogonalised
-from focalloop.models.training.run import CHECKPOINT, LOG, PLOT, Run, RunSettings, load_checkpoint
+from focalloop.models.training.run import LOG, PLOT, Run, RunSettings
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.run_plot import draw
-from focalloop.models.training.train import RATIO_MAP, NetworkRun
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)

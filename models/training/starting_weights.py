@@ -11,7 +11,7 @@ from torch import Tensor
 
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import NetworkSettings, mismatch
-from focalloop.models.training.run import CHECKPOINT, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.weights import load_weights, shipped_weights
 
 NONE = "none"

@@ -22,11 +22,11 @@ from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.network_run import RATIO_MAP, aperture_over, validation_psnr
 from focalloop.models.training.run import Run, RunSettings
-from focalloop.models.training.train import RATIO_MAP, aperture_over, validation_psnr
 from focalloop.models.training.training_data import TrainingData
 
 MAP_SIDE = 256
@@ -64,7 +64,7 @@ class MapRun(Run):
             raise TrainError(
                 f"a batch of {settings.batch} cannot be shared by {policy.starts} policies that "
                 f"each compare {policy.tiles_per_scene} tiles on a scene: give a multiple of "
-                f"{group * processes.count()}"
+                f"{group * distributed.count()}"
             )
         self.policies = [
             TilePolicy(policy, (settings.seed, n), first[n] if first else None)

@@ -10,11 +10,12 @@ import torch
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.learn_map import MapRun
+from focalloop.models.map_learning.map_run import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
-from focalloop.models.training.run import CHECKPOINT, LOG, RunSettings
-from focalloop.models.training.train import RATIO_MAP
+from focalloop.models.training.checkpoint import CHECKPOINT
+from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=8, context=4, blocks=1)

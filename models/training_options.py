@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
+from focalloop.models.errors import OptionsError
 
 DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"
 """In place of a map, for a universal network."""
 
-LARGEST_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
+MAX_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
 """Of an average ratio: every pixel at the highest level."""
 
 QUICK_BUDGET, QUICK_MINUTES = 0.125, 18.0
@@ -23,12 +23,8 @@ MAP, NETWORK, PRICE = "map", "network", "price-"
 """Folders of runs in that of a training; the last is followed by the price."""
 
 
-class OrderError(FocalloopError):
-    """Options that contradict each other or that no training can follow."""
-
-
 @dataclass(frozen=True)
-class Order:
+class TrainingOptions:
     """One training.
 
     Attributes
@@ -40,7 +36,7 @@ class Order:
     ratio_map : str or None
         Map file, named tile or `RANDOM_TILES`, to train a network for.
     budget : float or None
-        Average ratio of a map to learn and train a network for, in (0, `LARGEST_BUDGET`].
+        Average ratio of a map to learn and train a network for, in (0, `MAX_BUDGET`].
     prices : tuple of float
         Of a measurement, to learn a map at each. One of these three is given.
     minutes, steps : float or None or int or None
@@ -64,7 +60,7 @@ class Order:
 
     Raises
     ------
-    OrderError
+    OptionsError
         Saying which options cannot be followed, and why.
     """
 
@@ -91,33 +87,33 @@ class Order:
     def __post_init__(self) -> None:
         kinds = (self.ratio_map is not None, self.budget is not None, bool(self.prices))
         if sum(kinds) != 1:
-            raise OrderError("give one of --map, --budget and --price")
+            raise OptionsError("give one of --map, --budget and --price")
         if (self.data is None) == (self.footage is None):
-            raise OrderError("give either --data or --footage")
+            raise OptionsError("give either --data or --footage")
         if self.minutes is None and self.steps is None:
-            raise OrderError("give --minutes or --steps")
+            raise OptionsError("give --minutes or --steps")
         for option, value in (
             ("--minutes", self.minutes),
             ("--learning-rate", self.learning_rate),
             *(("--price", price) for price in self.prices),
         ):
             if value is not None and not 0 < value < math.inf:
-                raise OrderError(f"{option} {value:g} is no finite number above 0")
-        if self.budget is not None and not 0 < self.budget <= LARGEST_BUDGET:
-            raise OrderError(
-                f"a budget of {self.budget:g} is outside (0, {LARGEST_BUDGET:g}]: it is an average "
+                raise OptionsError(f"{option} {value:g} is no finite number above 0")
+        if self.budget is not None and not 0 < self.budget <= MAX_BUDGET:
+            raise OptionsError(
+                f"a budget of {self.budget:g} is outside (0, {MAX_BUDGET:g}]: it is an average "
                 f"ratio, and a pixel is measured at most {DEFAULT_LEVEL_SET[-1]} times in "
                 f"{DEFAULT_SLOTS} slots"
             )
         if not 0 < self.map_share < 1:
-            raise OrderError(f"--map-share {self.map_share:g} is not between 0 and 1")
+            raise OptionsError(f"--map-share {self.map_share:g} is not between 0 and 1")
         if len(set(self.prices)) < len(self.prices):
-            raise OrderError("--price names one price twice")
+            raise OptionsError("--price names one price twice")
         for side, next_side in zip(self.periods, self.periods[1:], strict=False):
             if next_side <= side or next_side % side:
-                raise OrderError(f"--period {next_side} is no larger multiple of {side}")
+                raise OptionsError(f"--period {next_side} is no larger multiple of {side}")
         if any(side > self.crop for side in self.periods):
-            raise OrderError(f"--period {self.periods[-1]} is larger than a crop of {self.crop}")
+            raise OptionsError(f"--period {self.periods[-1]} is larger than a crop of {self.crop}")
 
     def first_runs(self) -> list[Path]:
         """Folders of the runs that do not follow another."""

@@ -30,18 +30,19 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.learn_map import MAP_SIDE, MapRun
+from focalloop.models.map_learning.map_run import MAP_SIDE, MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
 from focalloop.models.networks.profiles import default_settings
-from focalloop.models.order import MAP, NETWORK, PRICE, RANDOM_TILES, Order
-from focalloop.models.training import processes
+from focalloop.models.training import distributed
+from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
 from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
-from focalloop.models.training.run import CHECKPOINT, Run, RunSettings, make_folder
-from focalloop.models.training.start import Start, find_start
-from focalloop.models.training.train import NetworkRun
+from focalloop.models.training.network_run import NetworkRun
+from focalloop.models.training.run import Run, RunSettings, make_folder
+from focalloop.models.training.starting_weights import Start, find_start
 from focalloop.models.training.training_data import TrainingData
+from focalloop.models.training_options import MAP, NETWORK, PRICE, RANDOM_TILES, TrainingOptions
 
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"
@@ -108,7 +109,7 @@ class Base:
         )
 
 
-def carry_out(order: Order, watcher: Watcher, device: str) -> dict[str, Any]:
+def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dict[str, Any]:
     """Train what was ordered, or go on with it.
 
     Returns
@@ -121,56 +122,58 @@ def carry_out(order: Order, watcher: Watcher, device: str) -> dict[str, Any]:
     FocalloopError
         If anything that was asked for cannot be had; what the folder held is then as it was.
     """
-    maps = None if order.ratio_map is None else map_source(order.ratio_map, order.aperture)
-    aperture = order.aperture if maps is None else maps.aperture is not None
-    network = replace(default_settings(order.profile), aperture=aperture)
-    refuse_other_runs(order)
+    maps = None if options.ratio_map is None else map_source(options.ratio_map, options.aperture)
+    aperture = options.aperture if maps is None else maps.aperture is not None
+    network = replace(default_settings(options.profile), aperture=aperture)
+    refuse_other_runs(options)
     base = Base(
-        training_data(order, watcher),
+        training_data(options, watcher),
         RunSettings(
-            minutes=order.minutes,
-            steps=order.steps,
-            batch=order.batch,
-            crop=order.crop,
-            seed=order.seed,
+            minutes=options.minutes,
+            steps=options.steps,
+            batch=options.batch,
+            crop=options.crop,
+            seed=options.seed,
             network=network,
         ),
-        find_start(order.start, network, order.first_runs()),
+        find_start(options.start, network, options.first_runs()),
         watcher,
         device,
-        order.learning_rate,
+        options.learning_rate,
         APERTURE_TILE if aperture else None,
     )
     if maps is not None:
-        return _told(_train_network(maps, base, order.folder), order.folder)
-    policy = PolicySettings(credit=order.credit)
-    if order.periods:
-        policy = replace(policy, periods=order.periods)
-    if order.prices:
-        return _learn_maps(order.prices, policy, base, order.folder)
-    return _learn_map_and_network(order, policy, base)
+        return _told(_train_network(maps, base, options.folder), options.folder)
+    policy = PolicySettings(credit=options.credit)
+    if options.periods:
+        policy = replace(policy, periods=options.periods)
+    if options.prices:
+        return _learn_maps(options.prices, policy, base, options.folder)
+    return _learn_map_and_network(options, policy, base)
 
 
-def final_run(order: Order) -> Path:
+def final_run(options: TrainingOptions) -> Path:
     """Return the folder of the run that a bundle is made from."""
-    return order.folder / NETWORK if order.budget is not None else order.folder
+    return options.folder / NETWORK if options.budget is not None else options.folder
 
 
-def _learn_map_and_network(order: Order, policy: PolicySettings, base: Base) -> dict[str, Any]:
+def _learn_map_and_network(
+    options: TrainingOptions, policy: PolicySettings, base: Base
+) -> dict[str, Any]:
     """Learn a map, then train its network, which starts from the one that learned along."""
-    assert order.budget is not None
-    policy = replace(policy, budget=order.budget * base.data.slots)
-    first, second = divided(base.settings, order.map_share)
-    folders = order.folder / MAP, order.folder / NETWORK
+    assert options.budget is not None
+    policy = replace(policy, budget=options.budget * base.data.slots)
+    first, second = divided(base.settings, options.map_share)
+    folders = options.folder / MAP, options.folder / NETWORK
     tiles = None
-    if order.search and order.credit != "own-pixel":  # the paper's way begins anywhere
+    if options.search and options.credit != "own-pixel":  # the paper's way begins anywhere
         if first.minutes is not None:
             searching, left = SEARCH_SHARE * first.minutes, (1 - SEARCH_SHARE) * first.minutes
             tiles = _searched(policy, base, folders[0], searching)
             first = replace(first, minutes=left)
         else:
             tiles = _searched(policy, base, folders[0], None)
-        policy = replace(policy, periods=order.periods or (8,), exploration=0.1, price=0.1)
+        policy = replace(policy, periods=options.periods or (8,), exploration=0.1, price=0.1)
     learned = _learn_map(policy, replace(base, settings=first), folders[0], "map", tiles)
     ratio_map = learned.best_map().with_aperture(None)
     if base.aperture is not None:
@@ -179,8 +182,8 @@ def _learn_map_and_network(order: Order, policy: PolicySettings, base: Base) -> 
     base = replace(base, settings=second, start=start)
     trained = _train_network(OneMap(ratio_map), base, folders[1])
     return {
-        "run": str(order.folder),
-        "budget": order.budget,
+        "run": str(options.folder),
+        "budget": options.budget,
         "r_avg": ratio_map.ratio,
         "map": _told(learned, folders[0]),
         "network": _told(trained, folders[1]),
@@ -198,7 +201,7 @@ def _learn_maps(
         run = _learn_map(priced, base, folder / name, f"map {number} of {len(prices)}, {name}")
         maps.append({"price": price, "r_avg": run.best_map().ratio, **_told(run, folder / name)})
     document = {"run": str(folder), "maps": maps}
-    if processes.rank() == 0:
+    if distributed.rank() == 0:
         with written_whole(folder / SUMMARY) as partial:
             partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return document
@@ -228,7 +231,7 @@ def _searched(
 ) -> list[NDArray[np.uint8]]:
     """Search the tiles that the policies begin at, once; the first process does it for all."""
     path = folder / SEARCHED
-    if processes.rank() == 0 and not path.exists():
+    if distributed.rank() == 0 and not path.exists():
         finalists, steps = max(8, policy.starts), base.settings.steps or SEARCH_CANDIDATES
         settings = SearchSettings(
             candidates=max(finalists, min(SEARCH_CANDIDATES, steps)),
@@ -257,7 +260,7 @@ def _searched(
         with written_whole(path) as partial:
             found = [{"psnr": one.psnr, "tile": one.tile.tolist()} for one in ranking]
             partial.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    processes.wait()
+    distributed.wait()
     found = json.loads(path.read_text("utf-8"))
     return [np.array(one["tile"], np.uint8) for one in found[: policy.starts]]
 
@@ -295,7 +298,7 @@ def one_map(name_or_path: str) -> RatioMap:
     return RatioMap.load(name_or_path)
 
 
-def training_data(order: Order, watcher: Watcher) -> TrainingData:
+def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
     """Load the ordered data; windows of one's own footage are made once, into the folder.
 
     Raises
@@ -303,23 +306,23 @@ def training_data(order: Order, watcher: Watcher) -> TrainingData:
     FocalloopError
         If there is too little, it cannot be read, or the folder's windows are of other footage.
     """
-    if order.data is not None:
-        return TrainingData.load(order.data)
-    assert order.footage is not None
-    path = order.folder / FOOTAGE_DATA
-    settings = replace(FOOTAGE_SETTINGS, size=order.crop + FOOTAGE_MARGIN, seed=order.seed)
-    origin = f"{order.footage.resolve()}, {settings}"
-    if processes.rank() == 0:
+    if options.data is not None:
+        return TrainingData.load(options.data)
+    assert options.footage is not None
+    path = options.folder / FOOTAGE_DATA
+    settings = replace(FOOTAGE_SETTINGS, size=options.crop + FOOTAGE_MARGIN, seed=options.seed)
+    origin = f"{options.footage.resolve()}, {settings}"
+    if distributed.rank() == 0:
         if not path.exists():
-            make_folder(order.folder)
+            make_folder(options.folder)
             with watcher.counting("windows of the footage", settings.windows) as count:
-                made = footage_data(order.footage, settings, count)
+                made = footage_data(options.footage, settings, count)
             save_windows(path, made | {"footage": np.array(origin)})
         with np.load(path, allow_pickle=False) as archive:
             found = str(archive["footage"]) if "footage" in archive else "something else"
         if found != origin:
             raise TrainError(f"{path} was made from {found}, not {origin}: use another folder")
-    processes.wait()
+    distributed.wait()
     return TrainingData.load(path)
 
 
@@ -346,7 +349,7 @@ def divided(settings: RunSettings, share: float) -> tuple[RunSettings, RunSettin
     return first, second
 
 
-def refuse_other_runs(order: Order) -> None:
+def refuse_other_runs(options: TrainingOptions) -> None:
     """Refuse a folder that holds runs of another recipe, before anything in it is changed.
 
     Raises
@@ -354,13 +357,13 @@ def refuse_other_runs(order: Order) -> None:
     TrainError
         Naming what it holds.
     """
-    folder = order.folder
+    folder = options.folder
     for checkpoint in (*folder.glob(CHECKPOINT), *folder.glob(f"*/{CHECKPOINT}")):
         name = checkpoint.parent.name if checkpoint.parent != folder else ""
         ours = (
             name.startswith(PRICE)
-            if order.prices
-            else name in ((MAP, NETWORK) if order.budget is not None else ("",))
+            if options.prices
+            else name in ((MAP, NETWORK) if options.budget is not None else ("",))
         )
         if not ours:
             raise TrainError(f"{folder} holds another training, {checkpoint}: use another folder")
