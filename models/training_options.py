@@ -1,4 +1,4 @@
-"""What a user asks ``focalloop train`` for, checked before anything heavy is loaded."""
+"""The options of ``focalloop train``, checked before anything heavy is loaded."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from focalloop.models.errors import OptionsError
 
 DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"
-"""In place of a map, for a universal network."""
+"""Given instead of a map, for a universal network."""
 
 MAX_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
-"""Of an average ratio: every pixel at the highest level."""
+"""Highest average ratio: every pixel at the highest level."""
 
 QUICK_BUDGET, QUICK_MINUTES = 0.125, 18.0
 MAP_SHARE = 1 / 3
 
 MAP, NETWORK, PRICE = "map", "network", "price-"
-"""Folders of runs in that of a training; the last is followed by the price."""
+"""Folders of runs in the folder of a training; the last is followed by the price."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """One training.
+    """One training, as the user asks for it.
 
     Attributes
     ----------
     folder : Path
         Where its runs are kept.
     data, footage : Path or None
-        What `focalloop data build` wrote, or one's own videos and pictures; one of the two.
+        A file of `focalloop data build`, or one's own videos and pictures; one of the two.
     ratio_map : str or None
         Map file, named tile or `RANDOM_TILES`, to train a network for.
     budget : float or None
         Average ratio of a map to learn and train a network for, in (0, `MAX_BUDGET`].
     prices : tuple of float
-        Of a measurement, to learn a map at each. One of these three is given.
+        Prices of a measurement, to learn a map at each. One of these three is given.
     minutes, steps : float or None or int or None
-        How much may be spent; at least one.
+        What may be spent; at least one is given.
     map_share : float
-        Part of it for a map that is learned with its network.
+        Share of it for the map, where a map is learned with its network.
     periods : tuple of int
-        Sides of the learned tile, in turn; empty for the usual ones.
+        Sides of the learned tile in turn, pixels; empty for the defaults.
     search : bool
         Whether a search finds the tiles that the policy begins at.
     credit, profile : str
@@ -52,16 +52,16 @@ class TrainingOptions:
     aperture : bool
         Whether to measure through the coded aperture.
     start : str or None
-        Weights to start from; None for what suits.
+        Weights to start from; None for the universal weights if they fit.
     learning_rate : float or None
-        None for what suits the start.
+        Highest learning rate; None for the default of the starting weights.
     batch, crop, seed : int
         As in `focalloop.models.training.run.RunSettings`.
 
     Raises
     ------
     OptionsError
-        Saying which options cannot be followed, and why.
+        Naming the options that contradict each other or are out of range.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ class TrainingOptions:
             *(("--price", price) for price in self.prices),
         ):
             if value is not None and not 0 < value < math.inf:
-                raise OptionsError(f"{option} {value:g} is no finite number above 0")
+                raise OptionsError(f"{option} {value:g} is not a finite number above 0")
         if self.budget is not None and not 0 < self.budget <= MAX_BUDGET:
             raise OptionsError(
                 f"a budget of {self.budget:g} is outside (0, {MAX_BUDGET:g}]: it is an average "
@@ -108,15 +108,15 @@ class TrainingOptions:
         if not 0 < self.map_share < 1:
             raise OptionsError(f"--map-share {self.map_share:g} is not between 0 and 1")
         if len(set(self.prices)) < len(self.prices):
-            raise OptionsError("--price names one price twice")
+            raise OptionsError("--price gives the same price twice")
         for side, next_side in zip(self.periods, self.periods[1:], strict=False):
             if next_side <= side or next_side % side:
-                raise OptionsError(f"--period {next_side} is no larger multiple of {side}")
+                raise OptionsError(f"--period {next_side} is not a larger multiple of {side}")
         if any(side > self.crop for side in self.periods):
             raise OptionsError(f"--period {self.periods[-1]} is larger than a crop of {self.crop}")
 
     def first_runs(self) -> list[Path]:
-        """Folders of the runs that do not follow another."""
+        """Return the folders of the runs that do not start from another."""
         if self.prices:
             return [self.folder / f"{PRICE}{price:g}" for price in self.prices]
         return [self.folder / MAP if self.budget is not None else self.folder]

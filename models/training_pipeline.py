@@ -1,12 +1,12 @@
-"""What ``focalloop train`` does from start to finish, each recipe in one folder.
+"""What ``focalloop train`` does from start to finish, in the folder of the training.
 
 ===================  ===========================================================================
 maps that are given  ``FOLDER`` holds the run of the network
-a budget             ``FOLDER/map`` the learning of the map, ``FOLDER/network`` its network's run
-a list of prices     ``FOLDER/price-<lambda>`` the learning of each map, and ``summary.json``
+a budget             ``FOLDER/map`` the run of the map, ``FOLDER/network`` that of its network
+a list of prices     ``FOLDER/price-<lambda>`` the run of each map, and ``summary.json``
 ===================  ===========================================================================
 
-Every run goes on where it was interrupted, so the same recipe in the same folder does too.
+Every run continues where it was interrupted, so the same options in the same folder do too.
 """
 
 from __future__ import annotations
@@ -47,45 +47,45 @@ from focalloop.models.training_options import MAP, NETWORK, PRICE, RANDOM_TILES,
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"
 SEARCH_SHARE = 0.8
-"""Part of the map's minutes for the search of the tiles that its policies begin at."""
+"""Share of the map's minutes for the search of the tiles that its policies begin at."""
 SEARCH_CANDIDATES, SEARCH_LESSONS, SEARCH_GENERATIONS = 128, 80, 4
-"""Tiles in a generation and steps of a lesson, both at most as many as the steps of the map's run,
-and generations where there are no minutes to tell."""
+"""Tiles per generation and steps per lesson, each at most the steps of the map's run, and
+generations where the budget is in steps."""
 FOOTAGE_DATA = "data.npz"
 FOOTAGE_MARGIN = 32
-"""Pixels that windows of one's own footage are larger than a crop."""
+"""How much larger than a crop the windows of one's own footage are, pixels."""
 
-FROM_NOTHING, FROM_WEIGHTS = (4e-3, 200), (1.5e-3, 50)
-"""Learning rate and steps of warm-up: weights that are good already take smaller steps."""
+FROM_RANDOM, FROM_WEIGHTS = (4e-3, 200), (1.5e-3, 50)
+"""Learning rate and warm-up steps; weights that are good already take smaller steps."""
 
 
 class Watcher(Protocol):
-    """Trains runs, and shows how far everything is."""
+    """Trains runs, and shows the progress."""
 
     def train(self, run: Run, folder: Path, heading: str) -> None:
-        """Train `run` in `folder`, shown under `heading`."""
+        """Train `run` in `folder`, and show it under `heading`."""
         ...
 
     def counting(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Give what is called with the number of things done, of `total`."""
+        """Give a function to call with how many of `total` things are done."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
-    """What the runs of a recipe share.
+class Shared:
+    """What the runs of a training share.
 
     Attributes
     ----------
     data, settings, device : TrainingData or RunSettings or str
-        As in `Run`; the budget is that of all runs together, and start and learning rate come from
-        here.
+        As in `Run`; the budget is that of all runs together, and `start` and `learning_rate` below
+        take precedence.
     start : Start
-        What the first run's network starts from.
+        What the network of the first run starts from.
     watcher : Watcher
         Trains each run.
     learning_rate : float or None
-        Of all runs; None for what suits their start.
+        Learning rate of all runs; None for the default of their start.
     aperture : ndarray of bool or None
         Tile (T, h, w) of the coded aperture to learn maps under, or None.
     """
@@ -99,8 +99,8 @@ class Base:
     aperture: NDArray[np.bool_] | None = None
 
     def settings_from_start(self) -> RunSettings:
-        """Return the settings with the start's name, and steps that suit it."""
-        rate, warm_up = FROM_WEIGHTS if self.start.name else FROM_NOTHING
+        """Return the settings with the name of the start, and a learning rate to match."""
+        rate, warm_up = FROM_WEIGHTS if self.start.name else FROM_RANDOM
         return replace(
             self.settings,
             start=self.start.name,
@@ -110,23 +110,24 @@ class Base:
 
 
 def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dict[str, Any]:
-    """Train what was ordered, or go on with it.
+    """Train what the options ask for, or continue it.
 
     Returns
     -------
     dict
-        Folder, steps, minutes and PSNR of every run, for JSON; `final_run` finds the one to export.
+        Folder, steps, minutes and PSNR of every run, for JSON; `final_run` returns the one to
+        export.
 
     Raises
     ------
     FocalloopError
-        If anything that was asked for cannot be had; what the folder held is then as it was.
+        If something cannot be done; the folder is then unchanged.
     """
     maps = None if options.ratio_map is None else map_source(options.ratio_map, options.aperture)
     aperture = options.aperture if maps is None else maps.aperture is not None
     network = replace(default_settings(options.profile), aperture=aperture)
     refuse_other_runs(options)
-    base = Base(
+    shared = Shared(
         training_data(options, watcher),
         RunSettings(
             minutes=options.minutes,
@@ -143,13 +144,13 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         APERTURE_TILE if aperture else None,
     )
     if maps is not None:
-        return _told(_train_network(maps, base, options.folder), options.folder)
+        return _summary(_train_network(maps, shared, options.folder), options.folder)
     policy = PolicySettings(credit=options.credit)
     if options.periods:
         policy = replace(policy, periods=options.periods)
     if options.prices:
-        return _learn_maps(options.prices, policy, base, options.folder)
-    return _learn_map_and_network(options, policy, base)
+        return _learn_maps(options.prices, policy, shared, options.folder)
+    return _learn_map_and_network(options, policy, shared)
 
 
 def final_run(options: TrainingOptions) -> Path:
@@ -158,48 +159,48 @@ def final_run(options: TrainingOptions) -> Path:
 
 
 def _learn_map_and_network(
-    options: TrainingOptions, policy: PolicySettings, base: Base
+    options: TrainingOptions, policy: PolicySettings, shared: Shared
 ) -> dict[str, Any]:
     """Learn a map, then train its network, which starts from the one that learned along."""
     assert options.budget is not None
-    policy = replace(policy, budget=options.budget * base.data.slots)
-    first, second = divided(base.settings, options.map_share)
+    policy = replace(policy, budget=options.budget * shared.data.slots)
+    first, second = divided(shared.settings, options.map_share)
     folders = options.folder / MAP, options.folder / NETWORK
     tiles = None
-    if options.search and options.credit != "own-pixel":  # the paper's way begins anywhere
+    if options.search and options.credit != "own-pixel":  # the paper begins anywhere
         if first.minutes is not None:
             searching, left = SEARCH_SHARE * first.minutes, (1 - SEARCH_SHARE) * first.minutes
-            tiles = _searched(policy, base, folders[0], searching)
+            tiles = _searched(policy, shared, folders[0], searching)
             first = replace(first, minutes=left)
         else:
-            tiles = _searched(policy, base, folders[0], None)
+            tiles = _searched(policy, shared, folders[0], None)
         policy = replace(policy, periods=options.periods or (8,), exploration=0.1, price=0.1)
-    learned = _learn_map(policy, replace(base, settings=first), folders[0], "map", tiles)
+    learned = _learn_map(policy, replace(shared, settings=first), folders[0], "map", tiles)
     ratio_map = learned.best_map().with_aperture(None)
-    if base.aperture is not None:
-        ratio_map = ratio_map.with_aperture_tile(base.aperture)
+    if shared.aperture is not None:
+        ratio_map = ratio_map.with_aperture_tile(shared.aperture)
     start = Start.of(MAP, learned.learner.averaged_network().state_dict())
-    base = replace(base, settings=second, start=start)
-    trained = _train_network(OneMap(ratio_map), base, folders[1])
+    shared = replace(shared, settings=second, start=start)
+    trained = _train_network(OneMap(ratio_map), shared, folders[1])
     return {
         "run": str(options.folder),
         "budget": options.budget,
         "r_avg": ratio_map.ratio,
-        "map": _told(learned, folders[0]),
-        "network": _told(trained, folders[1]),
+        "map": _summary(learned, folders[0]),
+        "network": _summary(trained, folders[1]),
     }
 
 
 def _learn_maps(
-    prices: Sequence[float], policy: PolicySettings, base: Base, folder: Path
+    prices: Sequence[float], policy: PolicySettings, shared: Shared, folder: Path
 ) -> dict[str, Any]:
-    """Learn a map at each of several fixed prices, with the whole budget each."""
+    """Learn a map at each of several fixed prices, each with the whole budget."""
     maps = []
     for number, price in enumerate(prices, start=1):
         name = f"{PRICE}{price:g}"
         priced = replace(policy, budget=None, price=price)
-        run = _learn_map(priced, base, folder / name, f"map {number} of {len(prices)}, {name}")
-        maps.append({"price": price, "r_avg": run.best_map().ratio, **_told(run, folder / name)})
+        run = _learn_map(priced, shared, folder / name, f"map {number} of {len(prices)}, {name}")
+        maps.append({"price": price, "r_avg": run.best_map().ratio, **_summary(run, folder / name)})
     document = {"run": str(folder), "maps": maps}
     if distributed.rank() == 0:
         with written_whole(folder / SUMMARY) as partial:
@@ -207,53 +208,53 @@ def _learn_maps(
     return document
 
 
-def _train_network(maps: MapSource, base: Base, folder: Path) -> NetworkRun:
-    run = NetworkRun(maps, base.data, base.settings_from_start(), base.device)
-    _drive(run, base, folder, "network")
+def _train_network(maps: MapSource, shared: Shared, folder: Path) -> NetworkRun:
+    run = NetworkRun(maps, shared.data, shared.settings_from_start(), shared.device)
+    _drive(run, shared, folder, "network")
     return run
 
 
 def _learn_map(
     policy: PolicySettings,
-    base: Base,
+    shared: Shared,
     folder: Path,
     heading: str,
     tiles: list[NDArray[np.uint8]] | None = None,
 ) -> MapRun:
-    settings, data = base.settings_from_start(), base.data.filmed_alone()
-    run = MapRun(policy, data, settings, base.device, base.aperture, tiles)
-    _drive(run, base, folder, heading)
+    settings, data = shared.settings_from_start(), shared.data.filmed_alone()
+    run = MapRun(policy, data, settings, shared.device, shared.aperture, tiles)
+    _drive(run, shared, folder, heading)
     return run
 
 
 def _searched(
-    policy: PolicySettings, base: Base, folder: Path, minutes: float | None
+    policy: PolicySettings, shared: Shared, folder: Path, minutes: float | None
 ) -> list[NDArray[np.uint8]]:
-    """Search the tiles that the policies begin at, once; the first process does it for all."""
+    """Search the tiles that the policies begin at, once, in the first process."""
     path = folder / SEARCHED
     if distributed.rank() == 0 and not path.exists():
-        finalists, steps = max(8, policy.starts), base.settings.steps or SEARCH_CANDIDATES
+        finalists, steps = max(8, policy.starts), shared.settings.steps or SEARCH_CANDIDATES
         settings = SearchSettings(
             candidates=max(finalists, min(SEARCH_CANDIDATES, steps)),
             finalists=finalists,
-            crop=min(64, base.settings.crop),
+            crop=min(64, shared.settings.crop),
             lessons=min(SEARCH_LESSONS, steps),
             generations=None if minutes else SEARCH_GENERATIONS,
             minutes=minutes,
-            seed=base.settings.seed,
+            seed=shared.settings.seed,
         )
-        network = base.settings.network
-        judge = Learner(network, preset(base.settings.noise), device=base.device, alone=True)
-        if base.start.weights is not None:
-            judge.start_from(dict(base.start.weights))
+        network = shared.settings.network
+        judge = Learner(network, preset(shared.settings.noise), device=shared.device, alone=True)
+        if shared.start.weights is not None:
+            judge.start_from(dict(shared.start.weights))
         assert policy.budget is not None
-        with base.watcher.counting("generations of tiles", SEARCH_GENERATIONS) as count:
+        with shared.watcher.counting("generations of tiles", SEARCH_GENERATIONS) as count:
             ranking = search_tiles(
                 judge,
-                base.data.filmed_alone(),
+                shared.data.filmed_alone(),
                 policy.budget,
                 settings,
-                aperture=base.aperture,
+                aperture=shared.aperture,
                 progress=lambda generation, _: count(generation),
             )
         make_folder(folder)
@@ -265,23 +266,23 @@ def _searched(
     return [np.array(one["tile"], np.uint8) for one in found[: policy.starts]]
 
 
-def _drive(run: Run, base: Base, folder: Path, heading: str) -> None:
-    if base.start.weights is not None:  # a run that has begun puts its own in their place
-        run.learner.start_from(dict(base.start.weights))
-    base.watcher.train(run, folder, heading)
+def _drive(run: Run, shared: Shared, folder: Path, heading: str) -> None:
+    if shared.start.weights is not None:  # a run that continues replaces them by its own
+        run.learner.start_from(dict(shared.start.weights))
+    shared.watcher.train(run, folder, heading)
 
 
-def _told(run: Run, folder: Path) -> dict[str, Any]:
-    """Say how far a run has come; numbers that are not known yet are None."""
+def _summary(run: Run, folder: Path) -> dict[str, Any]:
+    """Summarise a run; numbers that are not known yet are None."""
     progress = asdict(run.progress)
     known = {key: None if math.isnan(value) else value for key, value in progress.items()}
     return {"run": str(folder), **known}
 
 
 def map_source(name_or_path: str, aperture: bool) -> MapSource:
-    """Find maps by name: `RANDOM_TILES`, a named tile over the usual array, or a map file.
+    """Find maps by name: `RANDOM_TILES`, a named tile over the default array, or a map file.
 
-    With `aperture`, maps that have no coded aperture of their own get `APERTURE_TILE`.
+    With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`.
     """
     if name_or_path == RANDOM_TILES:
         return RandomTiles(aperture=APERTURE_TILE if aperture else None)
@@ -292,19 +293,19 @@ def map_source(name_or_path: str, aperture: bool) -> MapSource:
 
 
 def one_map(name_or_path: str) -> RatioMap:
-    """Load a map by name: a named tile over the usual array, or a map file."""
+    """Load a map by name: a named tile over the default array, or a map file."""
     if name_or_path in NAMED_TILES:
         return RatioMap.from_tile(NAMED_TILES[name_or_path], shape=(MAP_SIDE, MAP_SIDE))
     return RatioMap.load(name_or_path)
 
 
 def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
-    """Load the ordered data; windows of one's own footage are made once, into the folder.
+    """Load the training data; windows of one's own footage are made once, in the folder.
 
     Raises
     ------
     FocalloopError
-        If there is too little, it cannot be read, or the folder's windows are of other footage.
+        If there is too little, it cannot be read, or the folder holds windows of other footage.
     """
     if options.data is not None:
         return TrainingData.load(options.data)
@@ -327,7 +328,7 @@ def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
 
 
 def divided(settings: RunSettings, share: float) -> tuple[RunSettings, RunSettings]:
-    """Divide a budget of minutes and steps in two, the first with `share` of it.
+    """Divide a budget of minutes and steps in two, of which the first gets `share`.
 
     Raises
     ------
@@ -350,12 +351,12 @@ def divided(settings: RunSettings, share: float) -> tuple[RunSettings, RunSettin
 
 
 def refuse_other_runs(options: TrainingOptions) -> None:
-    """Refuse a folder that holds runs of another recipe, before anything in it is changed.
+    """Refuse a folder that holds runs of another kind of training, before it is changed.
 
     Raises
     ------
     TrainError
-        Naming what it holds.
+        Naming what the folder holds.
     """
     folder = options.folder
     for checkpoint in (*folder.glob(CHECKPOINT), *folder.glob(f"*/{CHECKPOINT}")):

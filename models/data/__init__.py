@@ -1,1 +1,1 @@
-"""Pictures and video: the public test set, and what training data is made from."""
+"""The public test set and training data, made from pictures and video."""

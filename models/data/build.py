@@ -1,12 +1,12 @@
 """Training windows from photographs, cut-outs and video: ``focalloop data build``.
 
-No registry has film at 240 frames a second, so windows are made: a smooth camera path over a large
-photograph, cut-outs that move in front of it, and real video scaled down until its motion per frame
-is that of a fast camera. Everything is drawn at twice the wanted size and averaged down, so windows
-are as sharp as a lens would make them.
+No registry has video at 240 frames per second, so windows are made: a smooth camera path over a
+large photograph, cut-outs that move in front of it, and real video, scaled down until its motion
+per frame is that of a fast camera. Moving pictures are drawn at twice the wanted size and averaged
+down, so windows are as sharp as behind a lens.
 
-Each window has its own random generator, seeded by ``(seed, window number)``: the result does not
-depend on the number of processes.
+Each window has its own random generator, seeded by ``(seed, window number)``, so the result does
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from focalloop.models.data.sources import Source
 from focalloop.models.data.training_file import RENDERER
 from focalloop.models.errors import SourceError
 
-Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some have more pixels than the limit
+Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some exceed the default limit
 
 OVERSAMPLING = 2
-"""Windows are drawn this many times larger, then averaged down."""
+"""Factor by which windows are drawn larger before they are averaged down."""
 
 PAN_MARGIN = 8
-"""Pixels that a photograph is larger than a window, at least."""
+"""How much larger than a window a photograph must be, pixels."""
 
 MAX_VIDEO_FRAMES = 320
-"""Frames kept of one video; more would only show the same scene again."""
+"""Frames used of each video; more would only show the same scene again."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class BuildSettings:
     Attributes
     ----------
     windows : int
-        How many.
+        Number of windows.
     size : int
         Height and width in pixels.
     slots : int
-        Frames a window, T.
+        Frames per window, T.
     seed : int
-        Of every random choice.
+        Seed of every random choice.
     validation_share, video_share : float
-        The part of all windows that is held out, and the part that is cut from real video.
+        Share of all windows that is held out, and share that is cut from real video.
     """
 
     windows: int = 3000
@@ -90,9 +90,9 @@ def build_windows(
     sources : sequence of Source
         Photographs, cut-outs and videos; each split needs at least one photograph or video.
     settings : BuildSettings
-        How many windows, how large, and the seed.
+        Number and size of the windows, and the seed.
     processes : int or None, optional
-        Worker processes; all processors where not given. The result does not depend on it.
+        Worker processes; one per processor by default. The result does not depend on it.
     progress : callable or None, optional
         Called with the number of windows done.
 
@@ -100,8 +100,8 @@ def build_windows(
     -------
     dict
         ``clips`` (N, T, S, S) uint8, ``validation`` (N,) bool, ``filmed`` (N,) bool whether a
-        window's motion is a video's own, ``source`` (N,) the name of each window's background,
-        ``recipe`` a JSON text with settings and the SHA-256 of every source.
+        window shows the motion of a real video, ``source`` (N,) the name of each window's
+        background, ``recipe`` a JSON text with settings and the SHA-256 of every source.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def build_windows(
 
 
 def _named_once(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Tell of each source once; the frames and the stills of a video are one."""
+    """Describe each source once; the frames and the stills of a video are one source."""
     keys = ("name", "sha256", "licence", "validation")
     told = dict.fromkeys(tuple(getattr(source, key) for key in keys) for source in sources)
     return [dict(zip(keys, values, strict=True)) for values in told]
@@ -155,9 +155,9 @@ def _in_parallel(jobs: Sequence[_Job], processes: int) -> Iterator[_Rendered]:
 
 
 def _render(job: _Job) -> _Rendered:
-    """Render one window; what it shows follows from the seed and the window's number alone.
+    """Render one window, which follows from the seed and its number alone.
 
-    With it come the name of its source, and whether its motion is that of a video.
+    Also return the name of its source, and whether its motion is that of a video.
     """
     sources, settings, validation, number = job
     rng = np.random.default_rng((settings.seed, number))
@@ -184,13 +184,13 @@ def _camera_pan(
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
     picture = _photograph(source.path)
-    extent = np.array(picture.shape[::-1])  # width and height, as in all points here
+    extent = np.array(picture.shape[::-1])  # width, height: points are (x, y)
     if extent.min() < settings.size + PAN_MARGIN:
         raise SourceError(
             f"{source.path} has {extent[0]}x{extent[1]} pixels, too few to pan a window of "
             f"{settings.size} over"
         )
-    motion = Motion.draw(rng, settings.slots, fastest_px=6.0)
+    motion = Motion.draw(rng, settings.slots, max_speed_px=6.0)
     if rng.random() < 0.08:
         motion = motion.slowed(0.0)  # a camera on a tripod
     tilt = rng.normal(0, 2e-4, 2)  # perspective, 1/px
@@ -202,12 +202,12 @@ def _camera_pan(
         sharpest = float((extent / (high - low)).min())
         if sharpest >= 1.0:
             break
-        # The view leaves the photograph: move less, at last not at all.
+        # The view leaves the photograph: move less, and in the end not at all.
         tilt = tilt * 0.5
         ripple = ripple if sharpest > 0.9 and np.ptp(motion.shift) > 0 else None
         motion = motion.slowed(0.5) if np.ptp(motion.shift) > 2 else Motion.still(settings.slots)
     work_size = np.ceil((high - low) * OVERSAMPLING).astype(int)
-    for _ in range(4):  # sky and blurred backgrounds teach little: look again
+    for _ in range(4):  # try again where it shows sky or a blurred background
         # Source pixels per output pixel, from as fine as the photograph to a twelfth of it.
         scale = min(sharpest, 12.0) ** (rng.uniform(0, 1) ** 0.6)
         width, height = np.rint((high - low) * scale).astype(int)
@@ -216,7 +216,7 @@ def _camera_pan(
         work = scaled(part, (int(work_size[1]), int(work_size[0])))
         if np.abs(np.diff(work.astype(np.int16), axis=1)).mean() > 1.5:
             break
-    if rng.random() < 0.4:  # a soft lens, or a compressed video
+    if rng.random() < 0.4:  # a soft lens or a compressed video
         work = np.asarray(cv2.GaussianBlur(work, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
     to_work = work_size / (high - low)
     return [
@@ -234,7 +234,7 @@ def _video_window(
         raise SourceError(f"{source.path} is too short or too small for a window")
     height, width = video.shape[1:]
     coarsest = min(height, width) / settings.size
-    for _ in range(8):  # a still part of a static shot teaches nothing new: look again
+    for _ in range(8):  # try again where nothing changes
         scale = float(np.exp(rng.uniform(np.log(min(1.3, coarsest)), np.log(coarsest))))
         start = int(rng.integers(len(video) - settings.slots + 1))
         side = round(settings.size * scale)
@@ -252,7 +252,7 @@ def _video_window(
 def _sprite(
     rng: np.random.Generator, cutouts: Sequence[Source], photographs: Sequence[Source]
 ) -> NDArray[np.uint8]:
-    """Return something to move in front: (h, w, 2) premultiplied gray, and opacity."""
+    """Return something to move in front, (h, w, 2): premultiplied gray and opacity."""
     if cutouts and rng.random() < 0.6:
         gray, opacity = _cutout(cutouts[int(rng.integers(len(cutouts)))].path)
     else:
@@ -280,7 +280,7 @@ def _move_in_front(
     sprite: NDArray[np.uint8],
     settings: BuildSettings,
 ) -> None:
-    """Composite `sprite`, on a path of its own, over every frame in place."""
+    """Draw `sprite`, on a path of its own, over every frame in place."""
     side = settings.size * OVERSAMPLING
     extent = float(np.exp(rng.uniform(np.log(0.12), np.log(0.8)))) * side
     scale = extent / max(sprite.shape)
@@ -288,7 +288,7 @@ def _move_in_front(
         height, width = (max(2, round(scale * length)) for length in sprite.shape[:2])
         sprite, scale = scaled(sprite, (height, width)), 1.0
     centre = (np.array(sprite.shape[1::-1]) - 1) / 2
-    motion = Motion.draw(rng, len(frames), fastest_px=7.0)
+    motion = Motion.draw(rng, len(frames), max_speed_px=7.0)
     place = rng.uniform(0.15, 0.85, 2) * side
     for slot, frame in enumerate(frames):
         cosine, sine = np.cos(motion.angle[slot]), np.sin(motion.angle[slot])
@@ -304,7 +304,7 @@ def _move_in_front(
 
 
 def _exposed(rng: np.random.Generator, frames: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Vary tone, contrast and brightness of a window: (T, side, side) in [0, 255]."""
+    """Vary tone, contrast and brightness of a window; return (T, side, side) in [0, 255]."""
     gamma = np.exp(rng.normal(0, 0.25))
     gain = rng.uniform(0.55, 1.1)
     offset = rng.uniform(0, 255 * (1 - gain)) if gain < 1 else 0.0
@@ -330,7 +330,7 @@ def _photograph(path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1024)
 def _cutout(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return gray (h, w), and opacity."""
+    """Return gray and opacity, each (h, w)."""
     with Image.open(path) as image:
         image.thumbnail((512, 512))
         colour = np.asarray(image.convert("RGBA"))

@@ -1,4 +1,4 @@
-"""How the virtual camera and the things in front of it move, and how a moved frame is drawn."""
+"""Motion of the virtual camera and of what moves in front of it, and the frames that it sees."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID = 8
-"""Where a frame looks is known at the corners of GRID x GRID cells, and bilinear inside each."""
+"""A frame's view is computed at the corners of GRID x GRID cells, and bilinear inside each cell."""
 
 Points = NDArray[np.float64]
 """(..., 2) x and y in pixels."""
 
 Displacement = Callable[[Points, int], Points]
-"""What is added to scene points at a slot."""
+"""Gives what is added to scene points at a slot."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Motion:
     Attributes
     ----------
     shift : ndarray of float64
-        (T, 2) x and y in output pixels.
+        x and y in output pixels, shape (T, 2).
     angle : ndarray of float64
-        (T,) radians.
+        Radians, shape (T,).
     zoom : ndarray of float64
-        (T,) scale factors.
+        Scale factors, shape (T,).
     """
 
     shift: NDArray[np.float64]
@@ -38,14 +38,14 @@ class Motion:
     zoom: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, slots: int, fastest_px: float) -> Motion:
-        """Draw a path with a speed log-uniform between 0.1 and `fastest_px` pixels a frame."""
+    def draw(cls, rng: np.random.Generator, slots: int, max_speed_px: float) -> Motion:
+        """Draw a path whose speed is log-uniform from 0.1 to `max_speed_px` pixels per frame."""
         time = np.linspace(-0.5, 0.5, slots) * (slots - 1)  # frames from the middle
-        speed = np.exp(rng.uniform(np.log(0.1), np.log(fastest_px)))
+        speed = np.exp(rng.uniform(np.log(0.1), np.log(max_speed_px)))
         heading = rng.uniform(0, 2 * np.pi)
         velocity = speed * np.array([np.cos(heading), np.sin(heading)])
-        bend = speed * rng.normal(0, 0.02, 2)  # px/frame^2: half the speed gained in a window
-        shake = speed * rng.normal(0, 0.35, 2)  # a hand's tremor
+        bend = speed * rng.normal(0, 0.02, 2)  # px/frame^2: changes the speed by half in a window
+        shake = speed * rng.normal(0, 0.35, 2)  # tremor of the hand
         phase = rng.uniform(0, 2 * np.pi, 2)
         rate = rng.uniform(0.1, 0.6)
         shift = (
@@ -58,32 +58,32 @@ class Motion:
         return cls(shift, rng.normal(0, 0.2) + turn * time, np.exp(growth * time))
 
     def slowed(self, factor: float) -> Motion:
-        """Return the same path travelled over `factor` of its length."""
+        """Return the same path, scaled to `factor` of its length."""
         return Motion(self.shift * factor, self.angle, self.zoom**factor)
 
     @classmethod
     def still(cls, slots: int) -> Motion:
-        """Return the path of a camera on a tripod."""
+        """Return the motion of a camera on a tripod."""
         return cls(np.zeros((slots, 2)), np.zeros(slots), np.ones(slots))
 
 
 def view(
     motion: Motion, slot: int, size: int, tilt: NDArray[np.float64], ripple: Displacement | None
 ) -> Points:
-    """Where the grid of a frame lies in the scene at `slot`: (GRID+1, GRID+1, 2).
+    """Return where the grid of a frame lies in the scene at `slot`, (GRID+1, GRID+1, 2).
 
     Parameters
     ----------
     motion : Motion
-        Of the camera.
+        Motion of the camera.
     slot : int
         Frame number.
     size : int
         Side of the frame, pixels.
     tilt : ndarray of float64
-        (2,) perspective in x and y, 1/pixel.
+        Perspective in x and y, 1/pixel, shape (2,).
     ripple : Displacement or None
-        Added to what a rigid scene would show.
+        Added to the points of a rigid scene.
     """
     axis = np.linspace(-size / 2, size / 2, GRID + 1)
     points = np.stack(np.meshgrid(axis, axis), axis=-1)
@@ -94,7 +94,7 @@ def view(
 
 
 def waves(rng: np.random.Generator) -> Displacement:
-    """Return a travelling ripple, for cloth, water and leaves: displacement of scene points."""
+    """Return a travelling ripple of scene points, as of cloth, water and leaves."""
     direction = rng.normal(0, 1, (2, 2))
     wave_number = rng.uniform(0.02, 0.09, (2, 1)) * direction
     amplitude = rng.uniform(0.5, 3.0, (2, 2))

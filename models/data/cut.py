@@ -1,4 +1,4 @@
-"""Cuts of a video: some frames, made gray, made smaller, cropped.
+"""Cuts of a video: some frames, converted to gray, scaled down and cropped.
 
 Everything after the decoder is integer arithmetic, not the conversion and scaling of FFmpeg or
 OpenCV, whose pixels differ between versions and processors: a cut is the same bits everywhere.
@@ -34,11 +34,11 @@ class Cut:
     first_frame : int
         Number of the first frame, in display order from 0.
     frames : int
-        How many.
+        Number of frames.
     size : tuple of int
-        ``(rows, columns)`` that a whole frame is averaged down to.
+        ``(rows, columns)`` to which a whole frame is averaged down.
     top, left : int
-        First row and column of the 256x256 crop in the smaller frame.
+        First row and column of the 256x256 crop in the scaled frame.
     """
 
     first_frame: int
@@ -53,8 +53,8 @@ def read_cut(path: Path, cut: Cut) -> NDArray[np.uint8]:
 
     Returns
     -------
-    NDArray[np.uint8]
-        ``(frames, 256, 256)``, gray, 255 is white.
+    ndarray of uint8, shape (frames, 256, 256)
+        Gray; 255 is white.
 
     Raises
     ------
@@ -87,12 +87,13 @@ def _cut_frames(frames: Iterator[av.VideoFrame], cut: Cut) -> Iterator[NDArray[n
 
 
 def _overlaps(length: int, target: int, first: int) -> NDArray[np.float64]:
-    """Share of each of `length` pixels in pixels `first` ... of `target` equal ones.
+    """Weights of area averaging from `length` to `target` pixels, for the pixels from `first`.
 
     Returns
     -------
-    NDArray[np.float64]
-        ``(SIDE, length)``, in units of ``1/target`` pixel; every row sums to `length`.
+    ndarray of float64, shape (SIDE, length)
+        Share of each old pixel in each new one, in units of ``1/target`` pixel; every row sums to
+        `length`.
     """
     if not 0 <= first <= target - SIDE or target > length:
         raise CutError(f"{SIDE} pixels from {first} do not fit in {length} made {target}")
@@ -105,10 +106,10 @@ def _overlaps(length: int, target: int, first: int) -> NDArray[np.float64]:
 
 
 def luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """BT.601 luma over the full range: ``(rows, columns)``, 0 is black, 255 is white.
+    """Return BT.601 luma over the full range: ``(rows, columns)``, 0 is black, 255 is white.
 
-    For most video that is the stored Y plane, stretched. Where the stored Y is BT.709's, R, G and B
-    come in between, truncated to whole numbers term by term as FFmpeg's 8-bit conversion does.
+    For most video that is the stored Y plane, stretched. BT.709 video is converted by way of R, G
+    and B, truncated to integers term by term as in the 8-bit conversion of FFmpeg.
 
     Raises
     ------

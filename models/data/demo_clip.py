@@ -1,7 +1,7 @@
 """The clip that `focalloop live` shows, cut from a video of OpenCV's documentation.
 
-It is played forward and then backward, so that on repeat it has no jump. Its frames are none of
-the test set's: those are frames 248 to 263 of the same video.
+It is played forward and then backward, so that it repeats without a jump. It shares no frame with
+the test set, which uses frames 248 to 263 of the same video.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ DEMO_CUT = Cut(first_frame=88, frames=160, size=(320, 427), top=0, left=104)
 
 _ENCODING = {"crf": "13", "preset": "veryslow"}
 _FULL_RANGE = 2
-"""FFmpeg's number for luma over 0..255: stored so, gray comes back without a conversion."""
+"""FFmpeg's number for luma over 0..255, which decodes to gray without a conversion."""
 
 
 def write_demo_clip(video: Path, output: Path) -> None:
     """Cut the demo clip from OpenCV's ``box.mp4`` and encode it as full-range H.264.
 
-    One encoder thread, so that the same encoder makes the same file every time.
+    It uses one encoder thread, so that the same encoder makes the same file every time.
 
     Raises
     ------

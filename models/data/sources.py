@@ -1,8 +1,8 @@
-"""Where training pictures come from: files of public packages, each with licence and SHA-256.
+"""The sources of training data: files of public packages, each with licence and SHA-256.
 
 `training_sources.sha256` lists them: photographs to pan a camera over, cut-outs to move in front,
-and a little real video. Nothing in it shows the scene of a test clip, and every file, a user's own
-footage too, is checked against `excluded_sources.sha256` before a pixel of it is used.
+and some real video. None of them shows the scene of a test clip, and every file, including a user's
+own footage, is checked against `excluded_sources.sha256` before it is used.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Source:
     Attributes
     ----------
     name : str
-        ``package/file``, or the file's name alone where it is a user's own.
+        ``package/file``, or the name of the file alone if it is the user's own.
     path : Path
-        Where it lies.
+        Path of the file.
     sha256 : str
-        Hexadecimal; of a ``.gz``, of what it unpacks to.
+        Hexadecimal; for a ``.gz``, of the unpacked content.
     role : Role
         Photograph to pan over, cut-out to move in front of one, or video.
     licence : str
-        Of the file, as its package states it.
+        Licence of the file, as its package states it.
     validation : bool
         Whether only the validation split uses it.
     """
@@ -97,7 +97,7 @@ def package_sources(
     Parameters
     ----------
     cache : Path
-        Folder to keep fetched files in.
+        Folder for fetched files.
     folder : Path or None, optional
         Take the files from anywhere below this folder, and fetch nothing.
     on_package : callable, optional
@@ -106,7 +106,7 @@ def package_sources(
     Raises
     ------
     PackageError
-        If a package cannot be fetched or a file is another than the recipe's.
+        If a package cannot be fetched, or a file differs from the recipe.
     """
     listed = {entry.file: entry for entry in listed_files()}
     paths = obtain(listed, cache, sources=folder, on_package=on_package)
@@ -123,7 +123,7 @@ def package_sources(
 
 
 def folder_sources(folder: Path) -> list[Source]:
-    """List a user's own footage, for training alone: pictures and videos below `folder`.
+    """List the pictures and videos below `folder`, a user's own footage, all for training.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def folder_sources(folder: Path) -> list[Source]:
 def checked_source(
     path: Path, name: str, role: Role, *, licence: str, validation: bool = False
 ) -> Source:
-    """Return `path` as a source, after checking it, unpacked too, against the excluded files.
+    """Return `path` as a source, after checking it against the excluded files, also unpacked.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def checked_source(
 
 
 def checked_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, of a ``.gz`` what it unpacks to, if it may be trained on.
+    """Return the SHA-256 of a file (of a ``.gz``, unpacked) if it may be used for training.
 
     Raises
     ------
@@ -175,6 +175,6 @@ def checked_sha256(path: Path) -> str:
             raise SourceError(f"{path} cannot be unpacked: {error}") from None
     if not EXCLUDED_SOURCE_SHA256.isdisjoint(digests):
         raise SourceError(
-            f"{path} shows the scene of a test clip, so nothing may be trained on it: take it away"
+            f"{path} shows the scene of a test clip and must not be trained on: remove it"
         )
     return digests[-1]

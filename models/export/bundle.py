@@ -1,9 +1,9 @@
-"""From a training run to a bundle that the host loads: ``focalloop export``.
+"""The bundle of a training run, which the host loads: ``focalloop export``.
 
 A bundle is a folder (``docs/file-formats.md``): the ratio map, the network as ONNX, and a manifest
-with the hash of each, the recipe, the data with its licences, and scores with the command that gave
-them. Nothing is written unless ONNX Runtime reproduces PyTorch on several sizes first. The weights
-alone can be exported too, for other runs to start from.
+with the hash of each, the recipe, the data with its licences, and scores with the commands that
+printed them. Nothing is written unless ONNX Runtime reproduces PyTorch. The weights alone can be
+exported too, for other runs to start from.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ MAX_INT8_LOSS_DB = 0.2
 
 @dataclass(frozen=True)
 class Score:
-    """How well a bundle did.
+    """The score of a bundle on a set of clips.
 
     Attributes
     ----------
     set : str
-        What was evaluated.
+        Name of the set.
     command : str
-        That gave the numbers.
+        The command that printed the score.
     evaluation : dict of str to any
         The JSON that ``focalloop evaluate --json`` printed.
     """
@@ -60,7 +60,7 @@ class Score:
     evaluation: dict[str, Any]
 
     def entry(self) -> dict[str, Any]:
-        """Return the manifest's entry, the means of the first result."""
+        """Return the entry of the manifest: the means of the first result."""
         try:
             result = self.evaluation["results"][0]
             means = {key: result["mean"][key] for key in ("psnr", "ssim")}
@@ -79,21 +79,22 @@ def export_run(
     calibration: TrainingData | None = None,
     first_map: RatioMap | None = None,
 ) -> dict[str, Any]:
-    """Write the averaged network of a training run as a bundle, replacing one that is there.
+    """Write the averaged network of a training run as a bundle, replacing an older one.
 
     Parameters
     ----------
     run : Path
         Folder of ``focalloop train``.
     bundle : Path
-        Folder to write; its name becomes the bundle's.
+        Folder to write; its name becomes the name of the bundle.
     scores : sequence of Score, optional
-        Evaluations of this very network, to be recorded.
+        Evaluations of this network, to be recorded.
     calibration : TrainingData or None, optional
-        Windows to calibrate 8-bit arithmetic on (`focalloop.models.export.int8`); float32 where not
-        given.
+        Windows to calibrate 8-bit arithmetic on (`focalloop.models.export.int8`); float32 by
+        default.
     first_map : RatioMap or None, optional
-        Map that a board is to begin with, for a network of any map; others bring theirs.
+        Map that a board begins with, for a network of any map; other networks have a map of their
+        own.
 
     Returns
     -------
@@ -104,9 +105,9 @@ def export_run(
     ------
     ExportError, TrainError, RatioMapError
         If a file of the run is missing or damaged, ONNX Runtime and PyTorch disagree, or 8-bit
-        arithmetic loses more than `MAX_INT8_LOSS_DB`; or something else than a bundle is in the way.
+        arithmetic loses more than `MAX_INT8_LOSS_DB`; or `bundle` exists and is not a bundle.
     """
-    _refuse_what_is_no_bundle(bundle)
+    _refuse_anything_but_a_bundle(bundle)
     metadata, network = _averaged_network(run)
     ratio_map = _map_of(run, first_map)
     _check_fit(run, network, ratio_map)
@@ -138,12 +139,12 @@ def export_run(
 
 
 def export_weights(run: Path, path: Path) -> dict[str, Any]:
-    """Write the averaged weights of a training run by themselves (`weights`).
+    """Write the averaged weights of a training run alone (`focalloop.models.training.weights`).
 
     Returns
     -------
     dict
-        What is said in the file of their origin.
+        The origin that the file records.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def export_weights(run: Path, path: Path) -> dict[str, Any]:
 
 
 def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes, float]:
-    """Refuse an 8-bit form that is none, or that loses too much."""
+    """Refuse an 8-bit form that equals the float32 form, or that loses too much."""
     narrow, loss_db = calibrated
     if narrow == graph:
         raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
@@ -172,7 +173,7 @@ def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes,
 def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
     """Read a run's checkpoint: its metadata, and the network with averaged weights."""
     if not (run / CHECKPOINT).is_file():
-        raise ExportError(f"{run} holds no {CHECKPOINT}: it is no folder of `focalloop train`")
+        raise ExportError(f"{run} holds no {CHECKPOINT}: name a folder of `focalloop train`")
     metadata, tensors = load_checkpoint(run / CHECKPOINT)
     network = build_network(settings_from(metadata["settings"]["network"]))
     try:
@@ -180,21 +181,23 @@ def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
     except RuntimeError:
         raise ExportError(
             f"{run / CHECKPOINT} does not hold the weights of a network of the "
-            f"{network.settings.profile} profile as this version builds it: train it anew"
+            f"{network.settings.profile} profile as this version builds it: train it again"
         ) from None
     return metadata, network
 
 
 def _map_of(run: Path, first_map: RatioMap | None) -> RatioMap:
-    """Return the map of a run's bundle: its own, or for a network of any map, `first_map`."""
+    """Return the map of the bundle: that of the run or, for a network of any map, `first_map`."""
     if (run / RATIO_MAP).is_file():
         if first_map is not None:
-            raise ExportError(f"{run} trained its network for one map, and has it: give no other")
+            raise ExportError(
+                f"{run} trained its network for one map, which it holds: omit the map"
+            )
         return RatioMap.load(run / RATIO_MAP)
     if first_map is None:
         raise ExportError(
-            f"{run} holds no {RATIO_MAP}, its network being for any map: give one to begin with, "
-            f"or a name that ends in {SUFFIX} to export its weights alone"
+            f"{run} holds no {RATIO_MAP}, because its network is for any map: give a map to begin "
+            f"with, or a name that ends in {SUFFIX} to export its weights alone"
         )
     return first_map
 
@@ -215,7 +218,7 @@ def _check_fit(run: Path, network: Network, ratio_map: RatioMap) -> None:
 
 
 def _origin(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Tell how a run went: what a bundle and a file of weights say in the same words."""
+    """Describe how a run went, as a bundle and a file of weights record it."""
     return {
         "training": {
             "recipe": metadata.get("command")
@@ -230,7 +233,7 @@ def _origin(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def data_summary(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry a package (or file of one's own): name, licence, number of files."""
+    """Return one entry per package or file of one's own: name, licence, number of files."""
     counts = Counter((source["name"].split("/")[0], source["licence"]) for source in sources)
     return [
         {"name": name, "licence": licence, "files": count}
@@ -238,14 +241,14 @@ def data_summary(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _refuse_what_is_no_bundle(path: Path) -> None:
-    """Refuse to replace a file, or a folder that holds something other than a bundle."""
+def _refuse_anything_but_a_bundle(path: Path) -> None:
+    """Refuse to replace a file, or a folder that is not a bundle."""
     if path.exists() and not (path / MANIFEST).is_file():
-        raise ExportError(f"{path} is there already and no bundle: give the bundle another name")
+        raise ExportError(f"{path} exists and is not a bundle: give the bundle another name")
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Write a folder whole: under another name first, then in place of the old one."""
+    """Write a folder under another name first, and then replace the old one by it."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -1,11 +1,11 @@
 """Eight-bit arithmetic for an exported edge network, where processors multiply it fastest.
 
 The first layer and the residual blocks, which are most of the work, take 8-bit activations and
-weights; all else, and the sum with the first guess above all, stays float32. The ranges of the
-activations are those seen on calibration windows, so what is lost is measured on other windows.
+weights; everything else, above all the sum with the first guess, stays float32. The ranges of the
+activations come from calibration windows, so the loss is measured on other windows.
 
 Weights use 7 of their 8 bits: processors without VNNI instructions add two products in 16 bits,
-which would saturate, and a network must rebuild the same video on every machine.
+which would saturate, and a network must reconstruct the same video on every machine.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from focalloop.models.training.training_data import TrainingData
 Inputs = Mapping[str, NDArray[np.generic]]
 
 LAYERS = ("squeeze.", "blocks.")
-"""How the names of the weights that become 8-bit begin, in an edge network."""
+"""Prefixes of the weights of an edge network that become 8-bit."""
 
 WINDOWS = 24
-"""How many windows calibrate, and as many others tell the loss."""
+"""Windows that calibrate; as many others measure the loss."""
 
 PERCENTILE = 99.99
-"""Of an activation's values that its range covers: a few outliers would coarsen all others."""
+"""Percentile of an activation that its range covers; outliers would coarsen all other values."""
 
 
 def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfile) -> list[Inputs]:
-    """Measure scenes under a periodic map: the inputs of a network for each, by name.
+    """Measure scenes under a periodic map, and return the inputs of a network for each, by name.
 
     Parameters
     ----------
     windows : ndarray of uint8
-        (N, T, H, W); 255 is white.
+        Scenes of shape (N, T, H, W); 255 is white.
     ratio_map : RatioMap
-        What measures them, fitted to their size.
+        The map, which is fitted to their size.
     noise : NoiseProfile
         Shot and read noise of the reads.
     """
@@ -79,7 +79,7 @@ def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfil
 
 
 def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]) -> float:
-    """Return the mean PSNR, dB, of what a graph makes of measured `windows` (N, T, H, W)."""
+    """Return the mean PSNR in dB of the reconstruction of measured `windows` (N, T, H, W)."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     errors = []
     for taken, window in zip(inputs, windows, strict=True):
@@ -95,25 +95,25 @@ def calibrated(
     noise: NoiseProfile,
     for_any: RandomTiles | None = None,
 ) -> tuple[bytes, float]:
-    """Calibrate the 8-bit form of a network on training windows, and say what it costs.
+    """Calibrate the 8-bit form of a network on training windows, and measure what it costs.
 
     Parameters
     ----------
     graph : bytes
         An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
     data : TrainingData
-        Training windows calibrate, validation windows tell the loss.
+        Training windows calibrate, validation windows measure the loss.
     ratio_map : RatioMap
-        What measures the windows.
+        The map that measures the windows.
     noise : NoiseProfile
         Shot and read noise of the reads.
     for_any : RandomTiles or None, optional
-        For a network of any map: measures each window under another tile instead.
+        For a network of any map: gives another tile for each window instead.
 
     Returns
     -------
     tuple
-        As from `in_int8`, and the loss of mean PSNR, dB.
+        The graph of `in_int8`, and the loss of mean PSNR in dB.
     """
     rng = np.random.default_rng(0)
 
@@ -135,27 +135,27 @@ def calibrated(
 
 
 def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
-    """Give most of an edge network 8-bit weights and activations.
+    """Convert most of an edge network to 8-bit weights and activations.
 
     Parameters
     ----------
     graph : bytes
         An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
     windows : sequence of Inputs
-        Inputs by name, to calibrate on.
+        Inputs to calibrate on, by name.
 
     Returns
     -------
     bytes
-        The graph with the same inputs and outputs; the same as `graph` where it has no such layers.
+        A graph with the same inputs and outputs; `graph` itself if it has no such layers.
     """
-    # Calibration prints its progress, where a command may print one JSON document.
+    # Calibration prints its progress to standard output, which is for one JSON document.
     with TemporaryDirectory() as name, redirect_stdout(StringIO()):
         folder = Path(name)
         (folder / "float.onnx").write_bytes(graph)
         logging.disable(logging.WARNING)  # advice that does not apply
         try:
-            # Folds the widening of stored weights, so that they are constants again.
+            # Folds the casts of the stored weights, so that they are constants again.
             quant_pre_process(
                 str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True
             )

@@ -18,16 +18,16 @@ from focalloop.models.networks.profiles import Network
 from focalloop.models.networks.sensing import divisors
 
 OPSET = 20
-"""The first with a GELU of its own, which ONNX Runtime computes in one pass."""
+"""The first with a GELU operator, which ONNX Runtime computes in one pass."""
 
 PARITY = 1e-4
 """Largest difference allowed between PyTorch and ONNX Runtime, where 1.0 is white."""
 
 PARITY_SIZES = ((1, 64, 64), (2, 43, 54), (1, 8, 8), (3, 65, 47), (1, 5, 3), (1, 1, 1))
-"""Batch, height and width that parity is checked at: odd, small and several at once."""
+"""Batch, height and width at which parity is checked: odd, small, and several at once."""
 
 MAX_READS = 8
-"""Planes of a bundle's ``reads``."""
+"""Planes of the input ``reads``."""
 
 HALF_FROM_ELEMENTS = 1024
 """Weights of at least this many elements are stored as float16."""
@@ -36,7 +36,7 @@ HALF_FROM_ELEMENTS = 1024
 def to_onnx(network: Network) -> tuple[bytes, float]:
     """Export `network` with any batch, height and width, its large weights rounded to float16.
 
-    The rounded weights are what PyTorch is compared with; ONNX Runtime widens them once, when it
+    `network` itself is rounded for the comparison. ONNX Runtime widens the weights once, when it
     loads the graph, and computes in float32.
 
     Returns
@@ -59,7 +59,7 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
         name: {0: batch, value.ndim - 2: height, value.ndim - 1: width}
         for name, value in inputs.items()
     }
-    with warnings.catch_warnings():  # the exporter's, about its own insides
+    with warnings.catch_warnings():  # of the exporter, about its internals
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
@@ -102,13 +102,13 @@ def parity(network: Network, graph: bytes) -> float:
         with torch.inference_mode():
             wanted = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
         differences.append(np.abs(found - wanted).max())
-    return float(np.max(differences))  # which, unlike max(), does not pass over a NaN
+    return float(np.max(differences))  # unlike max(), it keeps a NaN
 
 
 def _some_inputs(
     network: Network, batch: int, height: int, width: int
 ) -> dict[str, NDArray[np.generic]]:
-    """Draw inputs of a bundle's network, by name: every level, and apertures with shut spans."""
+    """Draw inputs by name: every level occurs, and apertures have shut spans."""
     rng = np.random.default_rng(0)
     slots = network.settings.slots
     levels = rng.choice([0, *divisors(slots, MAX_READS)], (batch, height, width)).astype(np.uint8)
@@ -124,7 +124,7 @@ def _some_inputs(
 
 
 def _store_weights_as_half(model: onnx.ModelProto) -> None:
-    """Replace large float32 initialisers, already rounded, by float16 ones and a cast."""
+    """Replace large float32 initialisers, which are rounded already, by float16 and a cast."""
     casts = []
     for tensor in model.graph.initializer:
         values: NDArray[Any] = numpy_helper.to_array(tensor)

@@ -1,9 +1,9 @@
-"""Learn a ratio map by policy gradient, with the network learning along: ``train --budget``.
+"""Learning of a ratio map by policy gradient while its network learns too: ``train --budget``.
 
-Each step samples several tiles for each of a few scenes, measures and reconstructs them, and pays
-the policy (`focalloop.models.map_learning.policy`); on every few batches the network takes its own
-step, as in CRL. A run starts best from a network that was trained on random tiles, which judges
-every tile fairly.
+Each step samples several tiles for each of a few scenes, measures and reconstructs them, and
+rewards the policy (`focalloop.models.map_learning.policy`); every few batches the network takes a
+step of its own, as in CRL. A run is best started from a network that was trained on random tiles,
+which judges all tiles fairly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
 MAP_SIDE = 256
-"""Height and width of the map that is written, pixels; being periodic, it fits other arrays."""
+"""Height and width in pixels of the map that is written; being periodic, it fits other arrays."""
 
 
 class MapRun(Run):
@@ -41,12 +41,12 @@ class MapRun(Run):
     policy : PolicySettings
         How the map is learned.
     data, settings, device : TrainingData or RunSettings or str
-        As in `Run`; each process's share of the batch is a multiple of the tiles that are
-        compared on a scene, for all policies that start.
+        As in `Run`; the share of the batch of each process must be a multiple of the tiles that
+        all policies together compare on a scene.
     aperture : ndarray of bool or None, optional
         Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
     first : sequence of ndarray of uint8 or None, optional
-        Tiles that the policies begin at, as many as there are policies, or None.
+        The tile that each policy begins at, one per policy, or None.
     """
 
     def __init__(
@@ -82,24 +82,24 @@ class MapRun(Run):
 
     @property
     def policy(self) -> TilePolicy:
-        """The policy that goes on alone; while several are on trial, the first."""
+        """The policy that continues alone; while several are on trial, the first of them."""
         return self.policies[0]
 
     @property
     def _part(self) -> tuple[int, float]:
-        """The number of the present period, and the share of its part that is over."""
+        """Number of the current period, and how much of its part of the run is over, 0 to 1."""
         periods = len(self.policy.settings.periods)
         number = min(int(self.spent * periods), periods - 1)
         return number, self.spent * periods - number
 
     @property
     def exploration(self) -> float:
-        """Share of uniform choice in what is sampled now."""
+        """Share of uniform choice in the current samples."""
         start = self.policy.settings.exploration / (1 + self.progress.step / 1000)
         return start * (1 - self._part[1])
 
     def step(self) -> float:
-        """Sample maps, take the network's step, pay the policy; return the mean squared error."""
+        """Sample maps, let the network and the policy learn; return the mean squared error."""
         rng, noise = self.random()
         settings, tiles = self.settings, self.policy.settings.tiles_per_scene
         if len(self.policies) > 1 and self.spent >= self.policy.settings.trial:
@@ -128,7 +128,7 @@ class MapRun(Run):
         return float(errors.mean())
 
     def _keep_the_best(self) -> None:
-        """End the trial: go on with the policy whose map the network does best under."""
+        """End the trial: continue with the policy whose map gives the best PSNR."""
         network = self.learner.averaged_network()
         psnr = [validation_psnr(network, self, self._deployed(p)) for p in self.policies]
         self.policies = [self.policies[int(np.argmax(psnr))]]
@@ -143,13 +143,13 @@ class MapRun(Run):
         return source
 
     def validate(self) -> float:
-        """Mean PSNR in dB under the map to deploy; `sampled_psnr` becomes that of sampled maps."""
+        """Mean PSNR in dB under the map to deploy; sets `sampled_psnr` to that of sampled maps."""
         network = self.learner.averaged_network()
         self.sampled_psnr = validation_psnr(network, self, _Sampled(self.policy, self.aperture))
         return validation_psnr(network, self, self._deployed(self.policy))
 
     def log_entry(self) -> dict[str, Any]:
-        """Return how the policy stands, and the levels of the map that it would deploy."""
+        """Return the state of the policy, and the levels of the map that it would deploy."""
         tile = self.policy.best_tile()
         argmax = self.policy.probabilities().detach().argmax(-1)
         shares = {f"share_{n}": float((tile == n).mean()) for n in DEFAULT_LEVEL_SET}
@@ -171,14 +171,14 @@ class MapRun(Run):
         self.best_map().save(path.with_name(RATIO_MAP))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what network and policy have learned."""
+        """Return what the network and the policies have learned."""
         tensors = super().state()
         for number, policy in enumerate(self.policies):
             tensors |= {f"policy{number}.{name}": v for name, v in policy.state().items()}
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         super().load_state(tensors)
         on_trial = [p for p in range(len(self.policies)) if f"policy{p}.worth" in tensors]
         self.policies = self.policies[: len(on_trial)]
@@ -187,7 +187,7 @@ class MapRun(Run):
 
 
 class _Sampled:
-    """Maps sampled from a policy, without exploration, for validation."""
+    """Maps sampled from a policy without exploration, for validation."""
 
     name = "sampled"
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 def most_probable(
     scores: NDArray[np.float64], levels: NDArray[np.int64], reads: int
 ) -> NDArray[np.uint8]:
-    """Choose a level for each cell so that they sum to `reads` and their scores to the most.
+    """Choose a level for each cell so that they sum to `reads` and their scores to the maximum.
 
-    Where no choice sums to that, which only the smallest tiles know, to the nearest sum there is.
+    Where no choice sums to `reads`, which happens only in tiny tiles, the nearest sum counts.
 
     Parameters
     ----------
-    scores : ndarray of float64
-        (cells, levels) log-probabilities.
+    scores : ndarray of float64, shape (cells, levels)
+        Log-probabilities.
     levels : ndarray of int64
         Measurements of each level.
     reads : int
@@ -24,7 +24,8 @@ def most_probable(
 
     Returns
     -------
-    (cells,) levels.
+    ndarray of uint8, shape (cells,)
+        The levels.
     """
     sums = reads + int(levels.max()) + 1
     best = np.full(sums, -np.inf)

@@ -1,26 +1,26 @@
-"""A policy over ratio maps, and how it is paid: the policy gradient of CRL section III.
+"""A policy over ratio maps and its rewards: the policy gradient of CRL section III.
 
 The policy gives every cell of a periodic tile a distribution ``P`` over levels. Maps are sampled,
-measured and reconstructed, and cells whose choice made the video better become more likely to
-choose it again (CRL Eq. 7). What a cell is paid for is the *credit*:
+measured and reconstructed, and choices that made the video better become more likely (CRL Eq. 7).
+The *credit* says what a cell is rewarded for:
 
 ``own-pixel``
-    The paper's way (CRL Eq. 6): every pixel of the array is sampled by itself and paid by the
+    As in the paper (CRL Eq. 6): every pixel of the array is sampled separately and rewarded by the
     logarithm of its own squared error, ``Q_p = log(1 / (SE_p + 1e-4)) - lambda * n_p``, without a
     baseline, and the policy is the paper's generator
-    (`focalloop.models.map_learning.ratio_generator`), trained as there. A read that helps the
-    pixels around it is not paid for that.
+    (`focalloop.models.map_learning.ratio_generator`), trained as there. A read is not rewarded for
+    helping the pixels around it.
 ``tile``
-    One tile is sampled and repeated over the scene, and all of its cells are paid by the logarithm
-    of the scene's error: what is scored is a periodic map, which is what will be deployed.
+    One tile is sampled and repeated over the scene, and all of its cells are rewarded by the
+    logarithm of the scene's error: what is scored is a periodic map, as will be deployed.
 ``neighbourhood``
-    The same, but a cell is paid for the error within `radius` pixels of it, all over the scene:
-    less noise from cells that are far away, which matters for large tiles.
+    As ``tile``, but a cell is rewarded for the error within `radius` pixels of it, all over the
+    scene. That leaves out noise from cells far away, which matters for large tiles.
 
-The last two compare tiles on the same scene: from the pay of a sample the mean pay of the others
-is subtracted (leave one out), and from that of a cell what the *other* cells of its tile are known
-to be worth, from a running linear fit. Both are baselines that the cell's own choice does not
-enter, so the gradient stays unbiased.
+The last two compare tiles on the same scene. The mean reward of the other samples is subtracted
+from that of each sample (leave one out), and from that of each cell the known worth of the *other*
+cells of its tile, from a running linear fit. The cell's own choice enters neither baseline, so the
+gradient stays unbiased.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CREDITS = ("tile", "neighbourhood", "own-pixel")
 ERROR_FLOOR = 1e-4
 """Added to squared errors before the logarithm, CRL Eq. 6."""
 FIRST_LOGIT = 3.5
-"""Of the levels of the tile that a policy begins at: nine of ten cells keep theirs."""
+"""Logit of the levels of the tile that a policy begins at: nine of ten cells keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -58,34 +58,34 @@ class PolicySettings:
     Attributes
     ----------
     budget : float or None
-        Wanted average measurements a pixel, ``r_avg * T``; None holds the price where it starts.
+        Wanted mean level, measurements per pixel: ``r_avg * T``. None keeps the price constant.
     price : float
-        What a measurement costs at first: lambda of CRL Eq. 6.
+        Initial cost of a measurement: lambda of CRL Eq. 6.
     credit : str
         One of `CREDITS`.
     radius : int
-        Of the neighbourhood, pixels.
+        Radius of the neighbourhood, pixels.
     periods : tuple of int
-        Side of the tile, pixels: each for an equal part of the run, the next starting from the
-        last, repeated.
+        Sides of the tile in turn, pixels, each for an equal part of the run; the next tile starts
+        from the last one, repeated.
     tiles_per_scene : int
-        Samples that are compared on the same scene.
+        Samples that are compared on each scene.
     starts : int
-        Policies that learn side by side, from other first logits, for `trial` of the run; the best
-        goes on alone. Tiles have many local optima.
+        Policies that learn side by side from different initial logits, because tiles have many
+        local optima; the best one continues alone.
     trial : float
-        That share of the run.
+        Share of the run after which it does.
     network_every : int
-        Steps of the policy for one of the network, which takes three times as long.
+        Steps of the policy per step of the network, which takes three times as long.
     exploration : float
-        Share of uniform choice mixed into the policy at first; it falls as ``1/(1 + step/1000)``,
-        and to nothing at the end.
+        Initial share of uniform choice that is mixed into the policy; it falls as
+        ``1/(1 + step/1000)``, and to zero at the end.
     entropy_bonus : float
-        Weight of the policy's entropy at first; it falls to nothing over a period's part.
+        Initial weight of the entropy of the policy; it falls to zero over the part of each period.
     learning_rate : float
-        Of the logits (Adam).
+        Learning rate of the logits (Adam).
     dual_rate : float
-        How fast the price follows what is over budget.
+        How fast the price follows the excess over the budget.
     """
 
     budget: float | None = 1.0
@@ -103,28 +103,28 @@ class PolicySettings:
     dual_rate: float = 0.02
 
     def __post_init__(self) -> None:
-        largest = DEFAULT_LEVEL_SET[-1]
-        if self.budget is not None and not 0 < self.budget <= largest:
+        max_level = DEFAULT_LEVEL_SET[-1]
+        if self.budget is not None and not 0 < self.budget <= max_level:
             raise TrainError(
-                f"a budget of {self.budget:g} measurements a pixel is outside (0, {largest}]"
+                f"a budget of {self.budget:g} measurements per pixel is outside (0, {max_level}]"
             )
         if self.credit not in CREDITS:
-            raise TrainError(f"credit {self.credit!r} is none of {', '.join(CREDITS)}")
+            raise TrainError(f"credit {self.credit!r} is not one of {', '.join(CREDITS)}")
         if self.tiles_per_scene < 2 or self.starts < 1:
-            raise TrainError("at least two tiles are compared on a scene, by one policy or more")
+            raise TrainError("at least one policy is needed, and two tiles to compare on a scene")
 
 
 class TilePolicy:
-    """Logits of a tile, what a measurement costs, and the baselines.
+    """The logits of a tile, the price of a measurement, and the baselines.
 
     Parameters
     ----------
     settings : PolicySettings
         How it learns.
     seed : sequence of int, optional
-        Of the first logits, which differ a little so that cells can take different parts.
+        Seed of the initial logits, which differ a little so that cells can specialise.
     first : ndarray of uint8 or None, optional
-        Tile (h, w) to begin at, e.g. one that a search found, instead of anywhere.
+        Tile (h, w) to begin at, such as one that a search found; anywhere by default.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class TilePolicy:
         unlike = np.random.default_rng(seed).normal(0, 0.3, (side, side, len(self.levels)))
         start = torch.from_numpy(unlike).float()
         if first is None:
-            # Begin above the budget: a network that sees much tells what matters.
+            # Begin above the budget: with many reads, the network shows which ones matter.
             target = min(6.0, 1.5 * (settings.budget or 4.0))
             shares = shares_for_mean(target, self.levels.tolist())
             start += torch.tensor([*shares.values()]).log()
@@ -172,15 +172,15 @@ class TilePolicy:
         return logits
 
     def enter(self, side: int) -> None:
-        """Continue with a tile of `side` pixels that starts as the present one, repeated."""
+        """Continue with a tile of `side` pixels that starts as the current one, repeated."""
         repeats = side // self.worth.shape[0]
         if repeats > 1 and isinstance(self._module, _Table):
             self._become(_Table(self.logits.detach().repeat(repeats, repeats, 1)))
 
-    # ------------------------------------------------------------ what it does
+    # ------------------------------------------------------------ sampling and learning
 
     def probabilities(self, explore: float = 0.0) -> Tensor:
-        """Return P (h, w, levels), a share `explore` of it uniform."""
+        """Return P (h, w, levels), of which a share `explore` is uniform."""
         chosen = functional.softmax(self.logits, -1)
         return (1 - explore) * chosen + explore / len(self.levels)
 
@@ -192,8 +192,8 @@ class TilePolicy:
         Returns
         -------
         tuple
-            Level indices as drawn, (count, h, w) of the tile or, where every pixel draws by itself,
-            (count, side, side); and levels (count, side, side) uint8.
+            Level indices as drawn, (count, h, w) of the tile or, where every pixel is drawn
+            separately, (count, side, side); and levels (count, side, side) uint8.
         """
         chances = self.probabilities(explore).detach()
         if self.settings.credit == "own-pixel":
@@ -204,23 +204,25 @@ class TilePolicy:
         return index, over(self.levels[index].permute(1, 2, 0), side).permute(2, 0, 1).byte()
 
     def learn(self, index: Tensor, errors: Tensor, explore: float, bonus: float) -> None:
-        """Follow the policy gradient of one batch, and move the price.
+        """Follow the policy gradient of one batch, and adjust the price.
 
         Parameters
         ----------
         index : Tensor
-            What `sample` drew.
-        errors : Tensor
-            (N, S, S) squared error of every pixel; each `tiles_per_scene` consecutive samples
-            measured the same scene.
+            Level indices that `sample` drew.
+        errors : Tensor of float32, shape (N, S, S)
+            Squared error of every pixel; each `tiles_per_scene` consecutive samples measured the
+            same scene.
         explore : float
-            Of that sample.
+            Share of uniform choice in that sample.
         bonus : float
             Weight of the entropy.
         """
         chances = self.probabilities(explore)
         own_pixel = self.settings.credit == "own-pixel"
-        advantage = self._own_pixel_pay(index, errors) if own_pixel else self._pay(index, errors)
+        advantage = (
+            self._own_pixel_reward(index, errors) if own_pixel else self._advantage(index, errors)
+        )
         if own_pixel:
             chances = over(chances, errors.shape[-1])
         log_chance = chances.log().expand(len(index), -1, -1, -1)
@@ -235,30 +237,30 @@ class TilePolicy:
 
     @property
     def _excess(self) -> float:
-        """How far the average is over the budget: 1 is twice the budget or more, -1 nothing."""
+        """Relative excess of the mean level over the budget, limited to 1."""
         if self.settings.budget is None:
             return 0.0
         return min(1.0, self.mean_level / self.settings.budget - 1)
 
     @property
     def _price_now(self) -> float:
-        """The price with a part that follows the excess at once: it keeps P from collapsing."""
+        """The price with a factor that follows the excess at once and keeps P from collapsing."""
         return self.price * math.exp(self._excess)
 
-    def _own_pixel_pay(self, index: Tensor, errors: Tensor) -> Tensor:
+    def _own_pixel_reward(self, index: Tensor, errors: Tensor) -> Tensor:
         return -(errors + ERROR_FLOOR).log() - self._price_now * self.levels[index]
 
-    def _pay(self, index: Tensor, errors: Tensor) -> Tensor:
-        """Return the advantage (N, h, w) of each cell's choice, scaled to a mean square of one."""
+    def _advantage(self, index: Tensor, errors: Tensor) -> Tensor:
+        """Return the advantage (N, h, w) of each choice, scaled to a mean square of one."""
         size, group = index.shape[1:], self.settings.tiles_per_scene
         scene_error = errors.mean((1, 2))
         if self.settings.credit == "tile":
-            pay = -(scene_error + ERROR_FLOOR).log().view(-1, 1, 1).expand(-1, *size)
-            advantage = self._less_the_rest(index, _less_the_others(pay, group))
+            reward = -(scene_error + ERROR_FLOOR).log().view(-1, 1, 1).expand(-1, *size)
+            advantage = self._less_the_rest(index, _less_the_others(reward, group))
         else:
             typical = scene_error.view(-1, group).log().mean(1).exp().repeat_interleave(group)
-            pay = -self._error_around(errors, size) / typical.view(-1, 1, 1)
-            advantage = _less_the_others(pay, group)
+            reward = -self._error_around(errors, size) / typical.view(-1, 1, 1)
+            advantage = _less_the_others(reward, group)
         chances = self.probabilities().detach()
         cost = self.levels[index] - (chances * self.levels).sum(-1)
         advantage = advantage - self._price_now * cost / index[0].numel()
@@ -267,7 +269,7 @@ class TilePolicy:
         return advantage / math.sqrt(self._spread + 1e-12)
 
     def _less_the_rest(self, index: Tensor, advantage: Tensor) -> Tensor:
-        """Subtract what the other cells of the sample's tile are worth, and learn what that is."""
+        """Subtract the worth of the other cells of the sampled tile, and update its estimate."""
         group = self.settings.tiles_per_scene
         chances = self.probabilities().detach()
         chosen = functional.one_hot(index, len(self.levels)).to(chances.dtype)
@@ -279,10 +281,10 @@ class TilePolicy:
         return advantage - _less_the_others(whole - worth, group)
 
     def _error_around(self, errors: Tensor, size: torch.Size) -> Tensor:
-        """Sum of squared errors within `radius` of each cell of the tile, as a share of the tile.
+        """Sum the squared errors within `radius` of each cell of the tile, as a share of the tile.
 
-        (N, S, S) to (N, h, w): over the repeats of the tile the mean, over the neighbourhood a sum
-        that counts each pixel of the tile once at most.
+        (N, S, S) to (N, h, w): the mean over the repeats of the tile, and a sum over the
+        neighbourhood that counts each pixel of the tile at most once.
         """
         height, width = size
         rows, columns = errors.shape[1] // height, errors.shape[2] // width
@@ -294,16 +296,16 @@ class TilePolicy:
         kernel = wrapped.new_ones(1, 1, 2 * reach_y + 1, 2 * reach_x + 1)
         return functional.conv2d(wrapped, kernel)[:, 0] / (height * width)
 
-    # ------------------------------------------------------------ what it has come to
+    # ------------------------------------------------------------ results
 
     @property
     def mean_level(self) -> float:
-        """Measurements a pixel that the policy takes on average."""
+        """Mean level of the policy, measurements per pixel."""
         return float((self.probabilities().detach() * self.levels).sum(-1).mean())
 
     @property
     def entropy(self) -> float:
-        """Mean entropy of a cell's distribution, nats."""
+        """Mean entropy of the distributions of the cells, nats."""
         return float(self.entropy_of(self.probabilities().detach()).mean())
 
     @staticmethod
@@ -312,10 +314,10 @@ class TilePolicy:
         return -(chances * chances.clamp_min(1e-12).log()).sum(-1)
 
     def best_tile(self) -> NDArray[np.uint8]:
-        """Return the most probable tile (h, w) that keeps the budget; without one, the argmax.
+        """Return the most probable tile (h, w) of the budget; without a budget, the argmax.
 
-        CRL deploys ``argmax P``. With a budget of B measurements a tile it is the argmax over all
-        tiles of B measurements, found exactly by dynamic programming over the cells.
+        CRL deploys ``argmax P``. With a budget of B measurements per tile, it is the argmax over
+        all tiles of B measurements, found exactly by dynamic programming over the cells.
         """
         scores = self.probabilities().detach().clamp_min(1e-12).log().double().numpy()
         levels = self.levels.numpy()
@@ -326,7 +328,7 @@ class TilePolicy:
         return most_probable(scores.reshape(-1, len(levels)), levels, reads).reshape(height, width)
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that `load_state` needs, as named tensors."""
+        """Return everything that `load_state` needs, as named tensors."""
         optimizer = self._optimizer.state_dict()["state"]
         return {
             **{f"module.{name}": value for name, value in self._module.state_dict().items()},
@@ -340,7 +342,7 @@ class TilePolicy:
         }
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what another policy's `state` returned."""
+        """Restore what the `state` of another policy returned."""
         self.enter(tensors["worth"].shape[0])
         self._module.load_state_dict(below("module.", tensors))
         self.worth = tensors["worth"]
@@ -353,7 +355,7 @@ class TilePolicy:
 
 
 class _Table(nn.Module):
-    """Logits (h, w, levels) as they are."""
+    """Logits (h, w, levels) that are parameters themselves."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -366,8 +368,8 @@ class _Table(nn.Module):
 class _PaperPolicy(nn.Module):
     """The tile (4, 4, levels) in the middle of the paper's ratio generator.
 
-    The generator's matrix is held constant, as it is in the authors' published code, so that all
-    of its map but the border repeats this tile.
+    The matrix of the generator is held constant, as in the authors' published code, so that its
+    whole map except the border repeats this tile.
     """
 
     def __init__(self) -> None:
@@ -389,7 +391,7 @@ def over(tile: Tensor, side: int) -> Tensor:
     return tile[rows][:, columns]
 
 
-def _less_the_others(pay: Tensor, group: int) -> Tensor:
-    """Subtract from each sample's pay the mean pay of the others on its scene (leave one out)."""
-    grouped = pay.reshape(-1, group, *pay.shape[1:])
-    return ((grouped - grouped.mean(1, keepdim=True)) * group / (group - 1)).reshape(pay.shape)
+def _less_the_others(reward: Tensor, group: int) -> Tensor:
+    """Subtract from each reward the mean reward of the other samples on its scene."""
+    grouped = reward.reshape(-1, group, *reward.shape[1:])
+    return ((grouped - grouped.mean(1, keepdim=True)) * group / (group - 1)).reshape(reward.shape)

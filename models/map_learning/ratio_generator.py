@@ -1,12 +1,12 @@
 """The paper's ratio generator: a network that holds the policy of every pixel (CRL section III).
 
-It takes no input. A small matrix, a parameter like the rest, runs through a few convolutions and
-one transposed convolution to the logits of the levels of each pixel; their softmax is the policy P.
+It takes no input. A small matrix, itself a parameter, passes through a few convolutions and one
+transposed convolution to the logits of the levels of each pixel; their softmax is the policy P.
 
-The same weights are at work in every cell of `CELL` x `CELL` pixels, so as long as the matrix is
-constant, as it is at first, the policy repeats *exactly* with that period, but for `MARGIN` pixels
-from the border, which see the zeros beyond it. Only what the matrix learns can tell one cell from
-another; in the authors' published code it receives no gradient, and their maps are tiles of 4x4.
+All cells of `CELL` x `CELL` pixels share the same weights. As long as the matrix is constant, as it
+is initially, the policy repeats *exactly* with that period, except within `MARGIN` pixels of the
+border, which see the zero padding. Only what the matrix learns can distinguish cells; in the
+authors' published code it receives no gradient, and their maps are tiles of 4x4.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CELL = 4
-"""Pixels on a side for each entry of the matrix (the published code's; the text has 8)."""
+"""Height and width in pixels per entry of the matrix, as in the published code (the text has 8)."""
 
 RESIDUAL_BLOCKS = 3
 
 MARGIN = CELL * (1 + 2 * RESIDUAL_BLOCKS)
-"""Pixels from the border that its zeros reach: a cell for each 3x3 convolution."""
+"""Pixels from the border that the zero padding reaches: one cell per 3x3 convolution."""
 
 
 class RatioGenerator(nn.Module):
@@ -30,11 +30,11 @@ class RatioGenerator(nn.Module):
     Parameters
     ----------
     height, width : int
-        Of the array, pixels.
+        Array size, pixels.
     levels : int, optional
-        How many levels a pixel chooses from.
+        Number of levels that a pixel chooses from.
     features : int, optional
-        Channels inside.
+        Channels of the hidden layers.
     """
 
     def __init__(self, height: int, width: int, levels: int = 5, features: int = 32) -> None:

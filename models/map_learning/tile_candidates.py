@@ -19,11 +19,11 @@ HALF_PERIOD_SHARE = 0.8
 def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regular: bool) -> Tile:
     """Draw a tile (h, w) of `reads` measurements.
 
-    A regular one equals itself when shifted by some vector, as grids, diagonals, checkerboards and
+    A regular tile equals itself when shifted by some vector, as grids, diagonals, checkerboards and
     repeats of smaller tiles do.
     """
     cells = period[0] * period[1]
-    # Half a period leaves the most cells free, so more tiles are worth drawing from there.
+    # A shift by half a period leaves the most cells free, so more tiles are drawn with it.
     half = np.array(period) // 2 * np.array([(0, 1), (1, 0), (1, 1)])[rng.integers(3)]
     shift = half if rng.random() < HALF_PERIOD_SHARE else rng.integers(period)
     orbits = _orbits(period, shift) if regular else np.arange(cells)
@@ -37,9 +37,9 @@ def drawn(rng: np.random.Generator, period: tuple[int, int], reads: int, *, regu
 
 
 def altered(rng: np.random.Generator, tile: Tile) -> Tile:
-    """Draw the levels of two to four places anew, at the same sum.
+    """Redraw the levels of two to four places, with the same sum.
 
-    A place is a cell, or all cells that a shift connects under which the tile equals itself.
+    A place is a cell, or all cells that are connected by a shift that maps the tile to itself.
     """
     flat, (height, width) = tile.reshape(-1), tile.shape
     shifts = np.stack(np.divmod(np.arange(flat.size), width), axis=1)
@@ -62,10 +62,11 @@ def levels_of_sum(
 
     Returns
     -------
-    (count,) uint8.
+    ndarray of uint8, shape (count,)
+        The levels.
     """
     levels = np.array(DEFAULT_LEVEL_SET)
-    # chances[k, s]: that k levels sum to s.
+    # chances[k, s]: the probability that k levels sum to s.
     chances = np.zeros((count + 1, total + 1))
     chances[0, 0] = 1.0
     for k in range(count):
@@ -81,7 +82,7 @@ def levels_of_sum(
 
 
 def _orbits(period: tuple[int, int], shift: NDArray[np.int_]) -> NDArray[np.int_]:
-    """Return a number for each cell, the same for those that a shift, repeated, connects."""
+    """Return a number for each cell, equal for cells that repeated shifts connect."""
     height, width = period
     y, x = np.divmod(np.arange(height * width), width)
     repeats = np.arange(np.lcm(height, width))[:, None]
@@ -90,9 +91,9 @@ def _orbits(period: tuple[int, int], shift: NDArray[np.int_]) -> NDArray[np.int_
 
 
 def canonical(tile: Tile) -> Tile:
-    """Return the first, in lexicographic order, of all shifts, mirror images and turns of a tile.
+    """Return the lexicographically first of all shifts, mirror images and turns of a tile.
 
-    Scenes come shifted, mirrored and turned alike, so these tiles are equally good.
+    Training scenes are shifted, mirrored and turned, so these tiles are equally good.
     """
     same = tile.reshape(-1)[_symmetries(*tile.shape)]
     first: Tile = same[np.lexsort(same.T[::-1])[0]]
@@ -101,7 +102,7 @@ def canonical(tile: Tile) -> Tile:
 
 @lru_cache
 def _symmetries(height: int, width: int) -> NDArray[np.int_]:
-    """Return (symmetries, cells): which cell each symmetry puts in each place."""
+    """Return (symmetries, cells): the cell that each symmetry puts in each place."""
     cells = np.arange(height * width).reshape(height, width)
     turned = [cells, cells.T] if height == width else [cells]
     mirrored = [part[::dy, ::dx] for part in turned for dy in (1, -1) for dx in (1, -1)]

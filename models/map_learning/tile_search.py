@@ -1,12 +1,12 @@
-"""Search for a tile by trying many: successive halving, then again from the best and their like.
+"""Search for a tile by successive halving, in generations.
 
 All candidates of a generation are scored by the same network on the same few crops with the same
-noise; the better half goes on to twice as many crops, and so on (Jamieson and Talwalkar, 2016).
-The first generation is broad, and most of it equals itself when shifted by some vector: such tiles
-spread their reads evenly, and what changes a few cells at a time seldom comes upon them. The next
-generations' candidates are the finalists and tiles that differ from one in a few places. The judge
-is a network that serves every tile; between generations it learns to serve the finalists and their
-like, because how well any network does tells less than how well one does that knows the tile.
+noise; the better half continues on twice as many crops, and so on (Jamieson and Talwalkar, 2016).
+The first generation is broad, and most of its tiles equal themselves when shifted by some vector:
+such tiles spread their reads evenly, and changing a few cells at a time seldom finds them. The
+later generations consist of the finalists and of tiles that differ from one in a few places. The
+judge is a network that serves all tiles; between generations it trains on the finalists and their
+variants, because a network that knows a tile tells more about it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from focalloop.models.training.network_run import aperture_over
 from focalloop.models.training.training_data import TrainingData
 
 MAX_CROPS_AT_ONCE = 32
-"""Crops that are reconstructed at once."""
+"""Crops that are reconstructed in one batch."""
 ATTEMPTS = 20
-"""Draws for a new candidate, before it is taken that few are left."""
+"""Draws per wanted candidate, after which a generation is taken to be complete."""
 BROAD = 8
-"""Times as many candidates in the first generation, each on a quarter of the crops at first."""
+"""Factor of candidates in the first generation, each scored on a quarter of the crops at first."""
 LESSON_BATCH, LESSON_RATE = 16, 1.5e-3
-"""Crops, each under a tile of its own, and first learning rate of a lesson's steps."""
+"""Crops per step of a lesson, each under a tile of its own, and its first learning rate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Ranked:
     tile : Tile
         (h, w) levels, in canonical form.
     psnr : float
-        Mean over the crops, dB; of use beside that of tiles on the same crops.
+        Mean over the crops, dB; comparable only between tiles on the same crops.
     """
 
     tile: Tile
@@ -56,25 +56,26 @@ class Ranked:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How much is tried.
+    """How much a search tries.
 
     Attributes
     ----------
     period : tuple of int
-        Height and width of the tiles, pixels; smaller periods that divide it are among them.
+        Height and width of the tiles, pixels; they include tiles of smaller periods that divide it.
     candidates, crops : int
-        Tiles at the start of a generation, and the crops each is scored on first; the first
-        generation is `BROAD`.
+        Tiles at the start of a generation, and the crops that each is scored on first; the first
+        generation has `BROAD` times as many candidates.
     finalists : int
-        Tiles at the end of a generation, which the next one starts from.
+        Tiles at the end of a generation, from which the next one starts.
     crop : int
         Side of a crop, pixels.
     lessons : int
-        Steps that the judge takes between generations.
+        Training steps of the judge between generations.
     generations, minutes : int or None or float or None
-        The budget: whichever is reached first ends the search, but no generation is cut short.
+        The budget, of which at least one is given: whichever is reached first ends the search,
+        after a whole generation.
     seed : int
-        Of every random choice.
+        Seed of every random choice.
     """
 
     period: tuple[int, int] = (4, 4)
@@ -89,7 +90,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.generations is None and self.minutes is None:
-            raise TrainError("a search needs a budget: give it generations or minutes")
+            raise TrainError("a search needs a budget: give generations or minutes")
         if not 1 <= self.finalists <= self.candidates:
             raise TrainError(
                 f"a search cannot end with {self.finalists} of {self.candidates} tiles"
@@ -110,22 +111,22 @@ def search_tiles(
     Parameters
     ----------
     learner : Learner
-        The judge: its network, trained on random tiles, which learns on.
+        The judge, whose network was trained on random tiles; it keeps learning.
     data : TrainingData
-        Crops are cut from its training windows.
+        Training windows to cut crops from.
     budget : float
-        Measurements a pixel; tiles cost as many whole measurements as come nearest.
+        Measurements per pixel; tiles cost the nearest whole number of measurements.
     settings : SearchSettings or None, optional
-        How much is tried.
+        How much to try.
     aperture : ndarray of bool or None, optional
-        Tile (T, h, w) of the coded aperture that tiles are judged under, or None.
+        Tile (T, h, w) of the coded aperture under which tiles are judged, or None.
     progress : callable or None, optional
         Called after every generation with its number, from 1, and its finalists.
 
     Returns
     -------
     list of Ranked
-        The last finalists, best first. No two are shifts, mirror images or turns of each other.
+        The last finalists, best first; no two are shifts, mirror images or turns of each other.
 
     Raises
     ------
@@ -133,9 +134,11 @@ def search_tiles(
         If the budget is out of range, or the windows are smaller than the crops.
     """
     settings = settings or SearchSettings()
-    largest = DEFAULT_LEVEL_SET[-1]
-    if not 0 < budget <= largest:
-        raise TrainError(f"a budget of {budget:g} measurements a pixel is outside (0, {largest}]")
+    max_level = DEFAULT_LEVEL_SET[-1]
+    if not 0 < budget <= max_level:
+        raise TrainError(
+            f"a budget of {budget:g} measurements per pixel is outside (0, {max_level}]"
+        )
     reads = max(1, round(budget * settings.period[0] * settings.period[1]))
     started, generation = time.monotonic(), 0
     finalists: list[Ranked] = []
@@ -152,7 +155,7 @@ def search_tiles(
 
 
 def _spent(settings: SearchSettings, generations: int, seconds: float) -> bool:
-    """Whether the budget is spent, or would be overrun by another generation."""
+    """Whether the budget is spent, or another generation would exceed it."""
     if generations == 0:
         return False
     if settings.generations is not None and generations >= settings.generations:
@@ -169,7 +172,7 @@ def _teach(
     rng: np.random.Generator,
     aperture: NDArray[np.bool_] | None,
 ) -> None:
-    """Let the judge learn on `tiles` and their like, every tile as much as any other."""
+    """Train the judge on `tiles` and their variants, on each tile equally often."""
     noise = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
     coded = aperture_over(aperture, settings.crop)
     for number in range(settings.lessons):
@@ -179,7 +182,7 @@ def _teach(
             np.stack([repeat(tile, settings.crop, settings.crop) for tile in shown])
         )
         scenes = data.crops(rng, LESSON_BATCH, settings.crop)
-        rate = LESSON_RATE * (1 - number / settings.lessons)  # so that it ends calm
+        rate = LESSON_RATE * (1 - number / settings.lessons)
         learner.step(scenes, levels, coded, learning_rate=rate, generator=noise)
 
 
@@ -191,7 +194,7 @@ def _halved(
     rng: np.random.Generator,
     aperture: NDArray[np.bool_] | None,
 ) -> list[Ranked]:
-    """Score tiles on ever more crops, the better half each time; return the finalists in order."""
+    """Score tiles on ever more crops, keeping the better half; return the finalists, best first."""
     noise = int(rng.integers(1 << 31))
     scores = np.zeros((len(tiles), 0))
     crops = settings.crops if len(tiles) <= settings.candidates else max(1, settings.crops // 4)
@@ -216,8 +219,8 @@ def scene_psnr(
 ) -> NDArray[np.float64]:
     """Return the PSNR in dB of each of `scenes` (N, T, S, S) under a tile.
 
-    Every tile meets the same noise: a pixel's k-th measurement draws the same number, whatever the
-    level. Errors have the floor of the training's loss.
+    All tiles meet the same noise: the k-th measurement of a pixel draws the same number at every
+    level. Errors have the same floor as the training loss.
     """
     side = scenes.shape[-1]
     levels = torch.from_numpy(repeat(tile, side, side).copy())[None]
@@ -233,14 +236,14 @@ def scene_psnr(
 def _candidates(
     rng: np.random.Generator, reads: int, settings: SearchSettings, parents: list[Tile]
 ) -> list[Tile]:
-    """Return different tiles: the parents and their like, or at first tiles of all kinds."""
+    """Return distinct tiles: the parents and their variants or, without parents, new tiles."""
     found = {tile.tobytes(): tile for tile in parents}
     wanted = settings.candidates * (1 if parents else BROAD)
     for number in range(ATTEMPTS * wanted):
         if len(found) == wanted:
             break
         if parents:
-            # The better a parent, the more children it has.
+            # The better a parent, the more variants it has.
             tile = altered(rng, parents[int(len(parents) * rng.random() ** 2)])
         else:
             tile = drawn(rng, settings.period, reads, regular=number % 4 != 0)

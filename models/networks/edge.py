@@ -1,12 +1,12 @@
 """The edge profile: reconstruction in real time on two CPU cores.
 
-It starts from a video that needs no training (`focalloop.models.networks.interpolation`), which is
-complete whatever the ratio map, and learns a correction to it. Every 4x4 cell of pixels becomes one
+It starts from a video that needs no training (`focalloop.models.networks.interpolation`) and is
+complete for every ratio map, and learns a correction to it. Each 4x4 cell of pixels becomes one
 position. The details and the reads enter sorted by level, so that a filter knows how long each
 pixel of its cell was exposed, and a gain that depends on the cell's levels alone lets one network
-serve many ratio maps. Plain 3x3 convolutions with ReLU, which processors run fastest, do the rest,
-with a look at what lies further away on a grid of 2x2 cells. At the end the video is moved towards
-the measurements again, as far as reads of each span have proved worth.
+serve many ratio maps. The rest is plain 3x3 convolutions with ReLU, which processors run fastest;
+a coarser grid of 2x2 cells adds a wider view. At the end the video is moved towards the
+measurements again, by a learned share for each level.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from focalloop.models.networks.interpolation import by_plane, consistent, exactl
 from focalloop.models.networks.sensing import brightness, divisors, spread
 
 CELL = 4
-"""Pixels on a side of one position of the network."""
+"""Height and width in pixels of one position of the network."""
 
 _LAST_CELL = (0, CELL - 1, 0, CELL - 1)
-"""Padding of pixels that lets a cell begin wherever one is left; strides drop what is too much."""
+"""Padding that completes the last cell, whatever its size; strides drop what is too much."""
 
 MAX_LEVEL = 8
-"""Most measurements a pixel takes in a window: planes of the reads."""
+"""Most measurements per pixel and window: the planes of the reads."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class EdgeSettings:
     Attributes
     ----------
     slots : int
-        Frames a window, T.
+        Frames per window, T.
     width : int
         Channels of the residual blocks.
     context : int
         Channels that describe the levels of a cell.
     blocks : int
-        Residual blocks on the cells.
+        Number of residual blocks on the cells.
     aperture : bool
         Whether measurements are taken through a coded aperture, which is then a third input.
     profile : {'edge'}
-        Tells these settings from another profile's, in a file.
+        Distinguishes these settings from those of another profile in a file.
     """
 
     slots: int = 16
@@ -60,7 +60,7 @@ class EdgeSettings:
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(relu(x))))``, the second convolution starting at zero."""
+    """``x + conv(relu(conv(relu(x))))``; the second convolution starts at zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -82,13 +82,13 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 class EdgeNetwork(nn.Module):
     """Reads and levels in, video out, any height and width.
 
-    The graph that is deployed is this module: initial reconstruction and padding are inside it. A
-    coded aperture is taken into account through how long each measurement was open; its pattern
-    inside a span is learned, so it must repeat every `CELL` pixels.
+    This module is the deployed graph: initial reconstruction and padding are inside it. Of a coded
+    aperture it is told how long each measurement was open; the pattern inside a span is learned, so
+    it must repeat every `CELL` pixels.
     """
 
     outer = ("squeeze", "head")
-    """First and last layer, which the optimiser treats apart."""
+    """First and last layer, which the optimiser treats separately."""
 
     def __init__(self, settings: EdgeSettings | None = None) -> None:
         super().__init__()
@@ -103,8 +103,9 @@ class EdgeNetwork(nn.Module):
         self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
         self.head = _zeroed(nn.Conv2d(width, settings.slots * CELL**2, 1))
-        # Reads of short spans are noisy: how much of the details of each octave is kept at first,
-        # and how far the video is moved towards the reads of each level, at first and at the end.
+        # Reads of short spans are noisy. `octaves` is the share of each octave's details that is
+        # kept at first; `first_trust` and `trust` are how far the video is moved towards the reads
+        # of each level, at first and at the end.
         self.octaves = nn.Parameter(torch.tensor([1.0, 1.0, 0.8, 0.5]))
         self.first_trust = nn.Parameter(torch.tensor([0.95, 0.8, 0.5, 0.2]))
         self.trust = nn.Parameter(torch.tensor([0.9, 0.8, 0.5, 0.2]))
@@ -114,18 +115,18 @@ class EdgeNetwork(nn.Module):
 
         Parameters
         ----------
-        reads : Tensor
-            (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
-            measurement, zero where it takes fewer.
-        levels : Tensor
-            (N, H, W) uint8, measurements a window of each pixel.
-        aperture : Tensor or None, optional
-            (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
+        reads : Tensor of float32, shape (N, K, H, W)
+            Signal e in units of full scale; plane k holds each pixel's k-th measurement, zero where
+            the pixel takes fewer.
+        levels : Tensor of uint8, shape (N, H, W)
+            Measurements of each pixel per window.
+        aperture : Tensor or None, shape (N, T, H, W), optional
+            Coded aperture, 1 where a pixel is open, for a network made for one.
 
         Returns
         -------
-        Tensor
-            (N, T, H, W) float32; 1.0 is white, nothing is clipped.
+        Tensor of float32, shape (N, T, H, W)
+            The video; 1.0 is white, and values are not clipped.
         """
         slots = self.settings.slots
         planes = brightness(reads, levels, slots, aperture)
@@ -139,17 +140,19 @@ class EdgeNetwork(nn.Module):
 
         Parameters
         ----------
-        planes : Tensor
-            (N, C, H, W), as `brightness` sorts them.
-        masks : Tensor
-            (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
+        planes : Tensor of float32, shape (N, C, H, W)
+            Reads as `brightness` sorts them.
+        masks : Tensor of float32, shape (N, levels, H, W)
+            For each level from 1 up, 1 where a pixel has it.
+        aperture : Tensor or None, shape (N, T, H, W), optional
+            As in `forward`.
         """
         height, width = masks.shape[-2:]
         with exactly(planes.device.type):
             details = interpolated(planes, masks, self.settings.slots)
             guess = spread(details * by_plane(self.octaves), self.settings.slots)
             first = consistent(guess, planes, masks, aperture, self.first_trust)
-        # Zeros below and to the right, which ONNX Runtime lets the convolutions add on their way.
+        # Zeros below and to the right: ONNX Runtime fuses this padding into the convolutions.
         context = functional.relu(self.context(functional.pad(masks, _LAST_CELL)))
         inputs = functional.pad(torch.cat([details, planes, masks], dim=1), _LAST_CELL)
         cells = self.squeeze(inputs) * (1 + self.gain(context))

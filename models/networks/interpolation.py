@@ -1,11 +1,11 @@
-"""A first video from any ratio map: what near pixels know of time, and what each pixel measured.
+"""A first video from the measurements under any ratio map, by interpolation.
 
 A pixel of level n knows the mean of its window, and how each of its n spans differs from that. The
 differences are split into *details*, one octave of time each: two halves against the window, four
-quarters against the halves, and so on. Every detail is interpolated over the array from the pixels
-that have it (normalised convolution, Knutsson and Westin 1993), and the sum of all is corrected so
-that measuring it again gives back what was measured. It needs no training, and it is the same for
-every arrangement of levels, which is what lets one network serve many maps.
+quarters against the halves, and so on. Each detail is interpolated over the array from the pixels
+that have it (normalised convolution, Knutsson and Westin 1993), and their sum is corrected so that
+measuring it again gives back what was measured. This needs no training and is the same for every
+arrangement of levels, which lets one network serve many maps.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch.nn import functional
 from focalloop.models.networks.sensing import spread
 
 REACH = 3
-"""Pixels that a detail is carried at most, in x and y."""
+"""How far a detail is carried in x and y, pixels."""
 SIGMA = 1.2
-"""Of the Gaussian that weighs a detail by its distance, pixels."""
+"""Standard deviation of the Gaussian that weights a detail by its distance, pixels."""
 WEIGHT_FLOOR = 1e-4
-"""Added to the sum of weights: a detail that nobody near has becomes zero."""
+"""Added to the sum of weights, so that a detail that no pixel nearby has becomes zero."""
 
 
 def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
@@ -31,18 +31,18 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
 
     Parameters
     ----------
-    planes : Tensor
-        (N, C, H, W), as `focalloop.models.networks.sensing.brightness` sorts reads by level; C = 1
-        + 2 + 4 + 8.
-    masks : Tensor
-        (N, levels, H, W): for each level from 1 up, 1 where a pixel has it.
+    planes : Tensor of float32, shape (N, C, H, W)
+        Reads as `focalloop.models.networks.sensing.brightness` sorts them by level, with
+        C = 1 + 2 + 4 + 8.
+    masks : Tensor of float32, shape (N, levels, H, W)
+        For each level from 1 up, 1 where a pixel has it.
     slots : int, optional
-        T.
+        Frames per window, T.
 
     Returns
     -------
-    Tensor
-        (N, C, H, W): the mean of the window, then the details of each octave, span by span.
+    Tensor of float32, shape (N, C, H, W)
+        The mean of the window, then the details of each octave, span by span.
     """
     levels = _levels(masks)
     count = sum(levels)
@@ -67,19 +67,19 @@ def consistent(
     aperture: Tensor | None = None,
     share: Tensor | None = None,
 ) -> Tensor:
-    """Move `video` (N, T, H, W) towards what was measured, by one brightness a span.
+    """Move `video` towards what was measured, by one brightness per span.
 
     Parameters
     ----------
-    video : Tensor
-        (N, T, H, W).
+    video : Tensor of float32, shape (N, T, H, W)
+        A guess.
     planes, masks : Tensor
         As in `interpolated`.
-    aperture : Tensor or None, optional
-        (N, T, H, W), 1 where a pixel is open, or None.
-    share : Tensor or None, optional
-        (levels,) of the way, for each level; all of it where not given. Reads of short spans are
-        noisy, and are not to be believed to the last digit.
+    aperture : Tensor or None, shape (N, T, H, W), optional
+        1 where a pixel is open.
+    share : Tensor or None, shape (levels,), optional
+        How much of the difference is made up for each level, 0 to 1; all of it by default. Reads of
+        short spans are too noisy to be matched exactly.
     """
     slots, levels = video.shape[1], _levels(masks)
     counts = torch.tensor(levels, device=video.device)
@@ -98,20 +98,20 @@ def consistent(
 
 
 def by_plane(values: Tensor) -> Tensor:
-    """Repeat one value a level, 1, 2, 4, …, over the planes of each: (levels,) to (1, C, 1, 1)."""
+    """Repeat one value per level over the planes of each level: (levels,) to (1, C, 1, 1)."""
     parts = [values[k : k + 1].expand(2**k) for k in range(len(values))]
     return torch.cat(parts).view(1, -1, 1, 1)
 
 
 def exactly(device: str) -> AbstractContextManager[object]:
-    """Compute in float32 within a region of autocast; nothing elsewhere, and in exported graphs."""
+    """Compute in float32 inside autocast; outside it, and in exported graphs, change nothing."""
     if torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
 
 
 def _levels(masks: Tensor) -> list[int]:
-    """Levels above 0: powers of two, as many as there are masks."""
+    """Return the levels above 0: powers of two, as many as there are masks."""
     return [2**k for k in range(masks.shape[1])]
 
 
@@ -122,10 +122,10 @@ def _span_means(slots: int, levels: list[int]) -> Tensor:
 
 
 def _split_into_octaves(levels: list[int]) -> Tensor:
-    """(24, C + levels) for four levels: from what is sorted by level to what is known by octave.
+    """Return the matrix (24, C + levels) that turns reads by level into details by octave.
 
-    Takes the planes and, behind them, the masks; gives the details of each octave, then where each
-    octave is known, then zeros: convolutions are fastest on channels in eights.
+    It takes the planes followed by the masks, and gives the details of each octave, then where each
+    octave is known, then zeros: convolutions are fastest on multiples of eight channels.
     """
     finest, count = levels[-1], sum(levels)
     means = {n: torch.eye(n).repeat_interleave(finest // n, dim=1) * n / finest for n in levels}
@@ -134,7 +134,7 @@ def _split_into_octaves(levels: list[int]) -> Tensor:
         detail = means[fine].clone()
         if coarse:
             detail -= means[coarse].repeat_interleave(fine // coarse, dim=0)
-        # Pixels of this level and of all finer ones know it.
+        # Pixels of this level and of all higher ones know it.
         for finer, level in enumerate(levels[octave:], start=octave):
             planes = detail @ torch.eye(level).repeat_interleave(finest // level, dim=0)
             kernel[fine - 1 : 2 * fine - 1, level - 1 : 2 * level - 1] = planes

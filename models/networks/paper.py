@@ -1,8 +1,8 @@
 """The paper profile: fusion network and spectral-wise transformers (CRL section II-B).
 
 The initial reconstruction and the map are fused pixel by pixel, then refined by three single-stage
-spectral-wise transformers (MST++, Cai et al., CVPRW 2022). Their attention is between *channels*:
-each channel is a token as long as the picture, so its cost grows with the area, not its square.
+spectral-wise transformers (MST++, Cai et al., CVPRW 2022). Attention is between *channels*: each
+channel is a token with one element per pixel, so the cost grows with the area, not its square.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from torch.nn import functional
 from focalloop.models.networks.sensing import divisors, initial_reconstruction
 
 PADDING = 8
-"""Inputs are extended by reflection to multiples of this many pixels."""
+"""Height and width are extended by reflection to a multiple of this many pixels."""
 
 MAX_LEVEL = 8
-"""Most measurements a pixel takes in a window: planes of the reads."""
-
+"""Most measurements per pixel and window: the planes of the reads."""
 
 MIN_SQUARED_NORM = 1e-24
-"""Of the norm of a query or key: a channel of zeros has a norm that can be divided by."""
+"""Lower limit of the squared norm of a query or key, so that a channel of zeros can be divided."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,15 @@ class PaperSettings:
     Attributes
     ----------
     slots : int
-        Frames a window, T.
+        Frames per window, T.
     features : int
         Channels at full resolution, and the width of an attention head.
     stages : int
-        Spectral-wise transformers in a row.
+        Number of spectral-wise transformers in a row.
     aperture : bool
         Whether measurements are taken through a coded aperture, which is then a third input.
     profile : {'paper'}
-        Tells these settings from another profile's, in a file.
+        Distinguishes these settings from those of another profile in a file.
     """
 
     slots: int = 16
@@ -55,18 +54,18 @@ class PaperSettings:
 class SpectralAttention(nn.Module):
     """Spectral-wise multi-head self-attention, S-MSA (MST++, Eq. 1 to 4).
 
-    Queries and keys are never computed. All that attention needs of them are the products of their
-    channels summed over the picture, and with the Gram matrix ``G = X X^T`` (C, C) those are
-    ``K Q^T = Wk G Wq^T``, and likewise their norms. Attention and the projection behind it are one
-    C x C matrix too. What comes out is the same; what is left at full size is one Gram matrix, the
-    values, and one product.
+    Queries and keys are never computed. Attention needs only the products of their channels, summed
+    over the picture; with the Gram matrix ``G = X X^T`` (C, C) these are ``K Q^T = Wk G Wq^T``, and
+    the norms follow likewise. Attention and the projection after it are one C x C matrix as well.
+    The result is the same, but only the Gram matrix, the values and one product remain at full
+    size.
 
     Parameters
     ----------
     channels : int
         C, a multiple of `head`.
     head : int
-        Channels a head.
+        Channels per head.
     """
 
     def __init__(self, channels: int, head: int) -> None:
@@ -110,7 +109,7 @@ class SpectralAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Layer norm over channels, 1x1 to four times as many, depthwise 3x3, and 1x1 back."""
+    """Layer norm over channels, 1x1 to four times the channels, depthwise 3x3, and 1x1 back."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -144,7 +143,7 @@ class AttentionBlock(nn.Module):
 
 
 class SpectralTransformer(nn.Module):
-    """Single-stage spectral-wise transformer, SST: a U of five blocks, and a residual over it."""
+    """Single-stage spectral-wise transformer, SST: a U-net of five blocks with a residual."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -178,12 +177,12 @@ class SpectralTransformer(nn.Module):
 class PaperNetwork(nn.Module):
     """Reads and levels in, video out, any height and width.
 
-    The graph that is deployed is this module: initial reconstruction and padding are inside it.
-    Untrained, it gives the initial reconstruction.
+    This module is the deployed graph: initial reconstruction and padding are inside it. Untrained,
+    it returns the initial reconstruction.
     """
 
     outer = ("fusion", "mapping")
-    """First and last layers, which the optimiser treats apart."""
+    """First and last layers, which the optimiser treats separately."""
 
     def __init__(self, settings: PaperSettings | None = None) -> None:
         super().__init__()
@@ -204,25 +203,25 @@ class PaperNetwork(nn.Module):
 
         Parameters
         ----------
-        reads : Tensor
-            (N, K, H, W) signal e in units of full scale; plane k holds each pixel's k-th
-            measurement, zero where it takes fewer.
-        levels : Tensor
-            (N, H, W) uint8, measurements a window of each pixel.
-        aperture : Tensor or None, optional
-            (N, T, H, W) coded aperture, 1 where a pixel is open, for a network made for one.
+        reads : Tensor of float32, shape (N, K, H, W)
+            Signal e in units of full scale; plane k holds each pixel's k-th measurement, zero where
+            the pixel takes fewer.
+        levels : Tensor of uint8, shape (N, H, W)
+            Measurements of each pixel per window.
+        aperture : Tensor or None, shape (N, T, H, W), optional
+            Coded aperture, 1 where a pixel is open, for a network made for one.
 
         Returns
         -------
-        Tensor
-            (N, T, H, W) float32; 1.0 is white, nothing is clipped.
+        Tensor of float32, shape (N, T, H, W)
+            The video; 1.0 is white, and values are not clipped.
         """
         slots, (height, width) = self.settings.slots, levels.shape[-2:]
         first = initial_reconstruction(reads, levels, slots, aperture)
         entering = [first, level_index(levels, slots).unsqueeze(1).to(first.dtype)]
         if aperture is not None:
             entering.append(aperture.to(first.dtype))
-        # Fusion sees single pixels, so what it gives can be padded in place of what it takes.
+        # Fusion works on single pixels, so its output can be padded instead of its input.
         fused: Tensor = self.fusion(torch.cat(entering, dim=1))
         fused = reflected(reflected(fused, 2), 3)
         residual: Tensor = self.mapping(self.stages(self.embedding(fused)))
@@ -232,7 +231,7 @@ class PaperNetwork(nn.Module):
 
 
 def level_index(levels: Tensor, slots: int) -> Tensor:
-    """Replace levels (N, H, W) by their places in the level set: 0, 1, 2, 4, 8 by 0 to 4."""
+    """Replace levels (N, H, W) by their index in the level set: 0, 1, 2, 4, 8 by 0 to 4."""
     steps = [levels >= level for level in divisors(slots, MAX_LEVEL)]
     return torch.stack(steps).sum(0)
 
@@ -240,21 +239,21 @@ def level_index(levels: Tensor, slots: int) -> Tensor:
 def reflected(x: Tensor, dim: int) -> Tensor:
     """Extend one dimension at its end to a multiple of `PADDING`, by reflection.
 
-    Dimensions too short for that (4 pixels and less) are reflected to and fro, which the padding of
-    PyTorch and ONNX refuses.
+    Dimensions of 4 pixels and less are reflected back and forth, which the padding of PyTorch and
+    ONNX refuses.
     """
     length = x.shape[dim]
-    # As a quotient and not a remainder, which the exporter would carry through every later size.
+    # A quotient: the exporter would carry a remainder through every later size.
     padded = (length + PADDING - 1) // PADDING * PADDING
     beyond = torch.arange(length, padded, device=x.device)
-    # A tensor, because the ONNX exporter takes no remainder by a free size.
+    # A tensor, because the ONNX exporter does not support a remainder by a dynamic size.
     period = (2 * torch.arange(length, device=x.device).amax(0)).clamp_min(1)
     place = beyond.remainder(period)
     return torch.cat([x, x.index_select(dim, torch.minimum(place, period - place))], dim)
 
 
 def _fusion(entering: int, slots: int) -> nn.Sequential:
-    """Build the fusion network; it starts by letting its first `slots` inputs through."""
+    """Build the fusion network, which starts as the identity of its first `slots` inputs."""
     first, second = nn.Conv2d(entering, 2 * slots, 1), nn.Conv2d(2 * slots, slots, 1)
     eye = torch.eye(slots)[:, :, None, None]
     with torch.no_grad():

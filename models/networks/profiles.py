@@ -1,4 +1,4 @@
-"""The network profiles: settings by name, in memory and in files, and what they are built into."""
+"""The network profiles: settings, in memory and in files, and the networks built from them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def build_network(settings: NetworkSettings) -> Network:
 
 
 def settings_from(values: object) -> NetworkSettings:
-    """Rebuild settings from what `dataclasses.asdict` made of them, as files hold it.
+    """Rebuild settings from the output of `dataclasses.asdict`, which files hold.
 
     Raises
     ------
     TrainError
-        If they are the settings of no profile that this version has.
+        If this version has no such profile or setting.
     """
     if not isinstance(values, dict):
-        raise TrainError(f"{values!r} are no settings of a network")
-    # Files from before there was a second profile name none.
+        raise TrainError(f"{values!r} are not the settings of a network")
+    # Files written before there was a second profile do not name one.
     profile = values.get("profile", "edge")
     if profile not in PROFILES:
         raise TrainError(
@@ -53,12 +53,13 @@ def settings_from(values: object) -> NetworkSettings:
 
 
 def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
-    """Say in what way weights made with `theirs` do not fit a network of `ours`; None if they do.
+    """Say why weights made with the settings `theirs` do not fit a network of `ours`.
 
     Returns
     -------
     str or None
-        To be put behind the name of what has `theirs`: "is of the edge profile, not …".
+        The end of a sentence that begins with the name of what has `theirs`, such as "is of the
+        edge profile, not of the paper profile"; None if they fit.
     """
     if theirs == ours:
         return None

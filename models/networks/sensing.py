@@ -1,8 +1,8 @@
 """The sensing layer in PyTorch: what the emulator does, differentiable and in batches.
 
-Clean reads and the initial reconstruction equal `firmware_sim`'s; noise has the same distribution
-(Gaussian, variance ``e * s_ss^2 + s_r^2`` a read, CRL section II-A) but its own random numbers.
-Gradients flow to the scene and the reads; levels are integers and have none.
+Clean reads and the initial reconstruction equal those of `firmware_sim`; noise has the same
+distribution (Gaussian, of variance ``e * s_ss^2 + s_r^2`` per read, CRL section II-A) but other
+random numbers. Gradients flow to the scene and the reads; levels are integers and have none.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ def clean_reads(
 
     Parameters
     ----------
-    scene : Tensor
-        (N, T, H, W) float in [0, 1].
-    levels : Tensor
-        (N or 1, H, W) integer; each value 0 or a divisor of T up to `max_reads`.
-    aperture : Tensor or None, optional
-        Coded aperture B, (N or 1, T, H, W), 1 where a pixel is open; always open where not given.
+    scene : Tensor of float32, shape (N, T, H, W)
+        Radiance in [0, 1].
+    levels : Tensor of int, shape (N or 1, H, W)
+        Each value 0 or a divisor of T up to `max_reads`.
+    aperture : Tensor or None, shape (N or 1, T, H, W), optional
+        Coded aperture B, 1 where a pixel is open; always open by default.
     max_reads : int, optional
-        Planes of the result.
+        Number of planes of the result.
 
     Returns
     -------
-    Tensor
-        (N, max_reads, H, W) signal e in units of full scale: plane k holds each pixel's k-th
-        measurement, zero where the pixel takes fewer.
+    Tensor of float32, shape (N, max_reads, H, W)
+        Signal e in units of full scale: plane k holds each pixel's k-th measurement, zero where the
+        pixel takes fewer.
     """
     slots = scene.shape[1]
     if aperture is not None:
@@ -67,27 +67,27 @@ def add_noise(
 def brightness(
     reads: Tensor, levels: Tensor, slots: int = 16, aperture: Tensor | None = None
 ) -> Tensor:
-    """Sort reads by level, as the mean brightness each saw in its open slots.
+    """Sort reads by level, each as the mean brightness in its open slots.
 
     A read of a span of L slots, k of them open, becomes ``T/k * I`` (CRL Eq. 5; k = L without an
     aperture), and 0 where k = 0.
 
     Parameters
     ----------
-    reads : Tensor
-        (N, K, H, W) signal e.
-    levels : Tensor
-        (N, H, W) integer.
+    reads : Tensor of float32, shape (N, K, H, W)
+        Signal e in units of full scale.
+    levels : Tensor of int, shape (N, H, W)
+        Measurements of each pixel per window.
     slots : int, optional
-        T.
-    aperture : Tensor or None, optional
-        (N, T, H, W), as in `clean_reads`.
+        Frames per window, T.
+    aperture : Tensor or None, shape (N, T, H, W), optional
+        As in `clean_reads`.
 
     Returns
     -------
-    Tensor
-        (N, C, H, W): for each level n from 1 to K in turn, n planes that are zero where a pixel has
-        another level; C = 15 for levels 1, 2, 4 and 8.
+    Tensor of float32, shape (N, C, H, W)
+        For each level n from 1 to K in turn, n planes that are zero where a pixel has another
+        level; C = 15 for levels 1, 2, 4 and 8.
     """
     planes = []
     for level in divisors(slots, reads.shape[1]):
@@ -108,7 +108,7 @@ def spread(planes: Tensor, slots: int = 16, max_reads: int = 8) -> Tensor:
         torch.eye(level).repeat_interleave(slots // level, dim=0)
         for level in divisors(slots, max_reads)
     ]
-    # One fixed 1x1 convolution spreads all levels at once: the cheapest form in ONNX Runtime.
+    # One fixed 1x1 convolution for all levels is the fastest form in ONNX Runtime.
     kernel = torch.cat(rows, dim=1).to(planes)[:, :, None, None]
     return torch.nn.functional.conv2d(planes, kernel)
 
@@ -116,26 +116,26 @@ def spread(planes: Tensor, slots: int = 16, max_reads: int = 8) -> Tensor:
 def initial_reconstruction(
     reads: Tensor, levels: Tensor, slots: int = 16, aperture: Tensor | None = None
 ) -> Tensor:
-    """Spread each measurement evenly over the open slots it covers (CRL Eq. 3 and 5).
+    """Spread each measurement evenly over the open slots that it covers (CRL Eq. 3 and 5).
 
-    Parameters are those of `brightness`.
+    The parameters are those of `brightness`.
 
     Returns
     -------
-    Tensor
-        (N, T, H, W); zeros at level 0, in shut slots, and where a span had no open slot.
+    Tensor of float32, shape (N, T, H, W)
+        Zero at level 0, in shut slots, and where a span had no open slot.
     """
     video = spread(brightness(reads, levels, slots, aperture), slots, reads.shape[1])
     return video if aperture is None else video * aperture.to(video.dtype)
 
 
 def divisors(slots: int, max_reads: int) -> list[int]:
-    """Levels from 1 to `max_reads` that divide a window of `slots`, ascending."""
+    """Return the levels from 1 to `max_reads` that divide a window of `slots`, ascending."""
     return [level for level in range(1, max_reads + 1) if slots % level == 0]
 
 
 def _by_span(aperture: Tensor, level: int) -> Tensor:
     """Split (N, T, H, W) into spans: (N, level, T / level, H, W)."""
-    # Not len(), which would fix the number of windows in an exported graph.
+    # len() would fix the number of windows in an exported graph.
     count, slots, height, width = aperture.shape
     return aperture.reshape(count, level, slots // level, height, width)

@@ -1,8 +1,9 @@
 """Several processes that train one network together, as ``torchrun`` starts them.
 
-Each takes its share of every batch, gradients are averaged, and so all keep the same weights. What
-must be equal everywhere (how much of a budget is spent, whether to stop) the first process decides;
-it alone writes files. Alone, every function here does nothing or answers for one process.
+Each takes its share of every batch, and gradients are averaged, so all keep the same weights. The
+first process decides what must be equal everywhere (how much of a budget is spent, whether to
+stop), and it alone writes files. In a single process every function here does nothing, or answers
+for that process.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def joined(device: str) -> Iterator[str]:
     Yields
     ------
     str
-        The device of this process: with CUDA, each process of a machine has its own.
+        The device of this process; with CUDA, each process of a machine has its own.
 
     Raises
     ------
     TrainError
-        If CUDA is wanted and absent, or has too few devices.
+        If CUDA is asked for and not available, or has too few devices.
     """
     device = _available(device)
     together = "RANK" in os.environ and "WORLD_SIZE" in os.environ
@@ -67,7 +68,7 @@ def _local_rank() -> int:
     local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local >= devices:
         raise TrainError(
-            f"{local + 1} processes or more on a machine of {devices} CUDA devices: "
+            f"{local + 1} or more processes on a machine with {devices} CUDA devices: "
             f"start it with  torchrun --nproc_per_node {devices}"
         )
     return local
@@ -89,7 +90,7 @@ def count() -> int:
 
 
 def from_first(*values: float) -> list[float]:
-    """Return what the first process gave as `values`."""
+    """Return the `values` of the first process."""
     if not active():
         return list(values)
     shared = torch.tensor(values, dtype=torch.float64)
@@ -98,7 +99,7 @@ def from_first(*values: float) -> list[float]:
 
 
 def average_gradients(module: nn.Module) -> None:
-    """Give all processes the mean of their gradients, for a module that is called as it is."""
+    """Average the gradients of a module that is not wrapped for distributed training."""
     if not active():
         return
     for parameter in module.parameters():
@@ -117,5 +118,5 @@ def anywhere(condition: bool) -> bool:
 
 
 def wait() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this."""
     anywhere(False)

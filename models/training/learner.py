@@ -1,7 +1,7 @@
-"""A network that learns: one gradient step on one batch, on any device and on several processes.
+"""A network that learns: one gradient step on one batch, on any device and in several processes.
 
-What a step does is the same whether one map, random tiles or maps sampled from a policy are
-measured; the loops that choose the maps are `focalloop.models.training.network_run` and
+A step is the same whether it measures one map, random tiles or maps sampled from a policy; the
+loops that choose the maps are `focalloop.models.training.network_run` and
 `focalloop.models.map_learning.map_run`.
 """
 
@@ -20,11 +20,11 @@ from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon
 
 ERROR_FLOOR = 1e-5
-"""Added to squared errors before the logarithm: beyond 50 dB there is nothing to gain."""
+"""Added to squared errors before the logarithm, so that nothing is gained beyond 50 dB."""
 
 
 class NotFiniteError(Exception):
-    """The loss of a step is no number; nothing was updated."""
+    """The loss of a step is not finite; nothing was updated."""
 
 
 class Learner:
@@ -33,13 +33,14 @@ class Learner:
     Parameters
     ----------
     settings : NetworkSettings
-        Of the network, whose profile they decide.
+        Profile and size of the network.
     noise : NoiseProfile
         Shot and read noise to train under.
     average_decay : float, optional
-        Of the exponential moving average of the weights, which is what is validated and exported.
+        Decay per step of the exponential moving average of the weights, which is what is validated
+        and exported.
     bfloat16 : bool, optional
-        Compute convolutions in bfloat16, where the device has it.
+        Compute convolutions in bfloat16 where the device supports it.
     device : str, optional
         ``"cpu"`` or ``"cuda"``.
     alone : bool, optional
@@ -65,7 +66,7 @@ class Learner:
         self.optimizer = Muon(self.network.named_parameters(), outer=self.network.outer)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.steps = 0
-        # Averages the gradients of all processes; alone, the network is called as it is.
+        # Averages the gradients of all processes.
         together = distributed.active() and not alone
         self._parallel: nn.Module = (
             DistributedDataParallel(self.network) if together else self.network
@@ -84,16 +85,16 @@ class Learner:
 
         The loss is the mean over the batch of the *logarithm* of each window's squared error, where
         CRL Eq. 8 has the squared error itself: a set is scored by its mean PSNR, and a few windows
-        of fast fine texture would otherwise drown all others.
+        with fast fine texture would otherwise outweigh all others.
 
         Parameters
         ----------
-        scene : Tensor
-            (N, T, H, W) in [0, 1].
-        levels : Tensor
-            (N, H, W).
-        aperture : Tensor or None
-            (1 or N, T, H, W), or None.
+        scene : Tensor of float32, shape (N, T, H, W)
+            Radiance in [0, 1].
+        levels : Tensor of uint8, shape (N, H, W)
+            Measurements of each pixel per window.
+        aperture : Tensor or None, shape (1 or N, T, H, W)
+            Coded aperture, 1 where a pixel is open.
         learning_rate : float
             Of the inner convolutions.
         generator : Generator
@@ -101,8 +102,8 @@ class Learner:
 
         Returns
         -------
-        Tensor
-            (N, H, W) squared error of each pixel, averaged over its window, before the step.
+        Tensor of float32, shape (N, H, W)
+            Squared error of each pixel before the step, averaged over its window.
 
         Raises
         ------
@@ -121,7 +122,7 @@ class Learner:
         self.optimizer.step(learning_rate)
         self.network.zero_grad(set_to_none=True)
         self.steps += 1
-        # A short memory at first, or the average would keep the random start.
+        # A short memory at first, or the average would retain the random start.
         decay = min(self.average_decay, self.steps / (self.steps + 10))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
@@ -136,7 +137,7 @@ class Learner:
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """Return the errors (N, H, W) as `step` does, and learn nothing."""
+        """Return the errors (N, H, W) as `step` does, without learning."""
         scene = scene.to(self.device)
         reads, inputs = self.measure(scene, levels, aperture, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -146,7 +147,7 @@ class Learner:
     def measure(
         self, scene: Tensor, levels: Tensor, aperture: Tensor | None, generator: torch.Generator
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the noisy reads of `scene`, and what else the network takes beside them."""
+        """Return the noisy reads of `scene`, and the other inputs of the network."""
         levels = levels.to(self.device).expand(len(scene), -1, -1)
         if aperture is not None:
             aperture = aperture.to(self.device, scene.dtype).expand(len(scene), -1, -1, -1)
@@ -163,19 +164,19 @@ class Learner:
         return network.to(self.device).eval()
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Begin at the weights of another network of the same settings, with a new optimiser."""
+        """Start from the weights of another network of the same settings."""
         self.network.load_state_dict(weights)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that `load_state` needs, as named tensors."""
+        """Return everything that `load_state` needs, as named tensors."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
         return tensors | {"steps": torch.tensor(self.steps)}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what another learner's `state` returned."""
+        """Restore what the `state` of another learner returned."""
         self.network.load_state_dict(below("network.", tensors))
         moved = {name: value.to(self.device) for name, value in tensors.items()}
         self.average = below("average.", moved)
@@ -188,7 +189,7 @@ class Learner:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` computes in bfloat16 itself; processors that emulate it are far slower."""
+    """Whether `device` computes in bfloat16 natively; emulation is far slower."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,7 +1,7 @@
 """Where the ratio maps of a training batch come from: one map, or random tiles.
 
-A network that is trained on random tiles (a *universal* network) reconstructs under any map. It is
-the judge while a map is learned, and what the networks of single maps start from.
+A network that is trained on random tiles (a *universal* network) reconstructs under any map. It
+judges tiles while a map is learned, and the networks of single maps start from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PERIODS = ((2, 2), (2, 4), (4, 2), (4, 4), (8, 8), (16, 16))
 """Heights and widths of random tiles, pixels."""
 PERIOD_SHARES = (0.2, 0.05, 0.05, 0.4, 0.2, 0.1)
 MEAN_LEVELS = (0.6, 5.0)
-"""Random tiles average between these many measurements a pixel, log-uniformly."""
+"""Range of the mean level of random tiles, measurements per pixel; it is drawn log-uniformly."""
 
 
 class MapSource(Protocol):
@@ -31,7 +31,7 @@ class MapSource(Protocol):
     name : str
         Identifies the source in checkpoints.
     slots : int
-        Frames a window, T.
+        Frames per window, T.
     aperture : ndarray of bool or None
         Coded aperture (T, h, w) bool that repeats over the array, or None.
     """
@@ -41,7 +41,7 @@ class MapSource(Protocol):
     aperture: NDArray[np.bool_] | None
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
-        """Return the levels (count, side, side) of as many crops."""
+        """Return the levels (count, side, side) of `count` crops."""
         ...
 
 
@@ -61,7 +61,7 @@ class OneMap:
 
 
 class RandomTiles:
-    """Another random tile for every crop, from flat to lively and of many averages."""
+    """A new random tile for every crop, of few or many different levels and of varying mean."""
 
     name = "random tiles"
 
@@ -77,7 +77,7 @@ class RandomTiles:
 
 
 def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a tile (h, w): a period, an average, and shares of the levels with that average."""
+    """Draw a tile (h, w): a period, a mean level, and shares of the levels with that mean."""
     shape = PERIODS[rng.choice(len(PERIODS), p=PERIOD_SHARES)]
     mean = np.exp(rng.uniform(*np.log(MEAN_LEVELS)))
     prior = rng.dirichlet(np.full(len(DEFAULT_LEVEL_SET), 0.5)) + 1e-6

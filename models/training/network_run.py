@@ -1,4 +1,4 @@
-"""Train a reconstruction network for one ratio map, or for all: ``focalloop train --map``."""
+"""Training of a reconstruction network for one ratio map, or for all: ``focalloop train --map``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class NetworkRun(Run):
     Parameters
     ----------
     maps : MapSource
-        What measures each crop; crops begin at a tile's corner, so that the network always sees one
-        phase.
+        Gives the map of each crop; crops begin at the corner of a tile, so that the network always
+        sees the same phase.
     data, settings, device : TrainingData or RunSettings or str
         As in `Run`.
     """
@@ -61,7 +61,7 @@ class NetworkRun(Run):
         return validation_psnr(self.learner.averaged_network(), self, self.maps)
 
     def prepare(self, folder: Path) -> None:
-        """Leave the map beside the checkpoint."""
+        """Write the map beside the checkpoint."""
         if isinstance(self.maps, OneMap):
             self.maps.ratio_map.save(folder / RATIO_MAP)
 

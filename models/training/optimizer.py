@@ -1,8 +1,7 @@
 """The optimiser: orthogonalised momentum for the convolutions, Adam for the rest.
 
 Muon (Jordan et al., 2024): the momentum of a weight matrix is replaced by the nearest orthogonal
-matrix, so that every direction in it learns at the same rate; a few Newton-Schulz iterations are
-enough.
+matrix, so that every direction learns at the same rate; a few Newton-Schulz iterations suffice.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
     Parameters
     ----------
-    matrix : Tensor
-        (rows, columns), preferably rows <= columns.
+    matrix : Tensor of float32, shape (rows, columns)
+        Preferably with rows <= columns.
     iterations : int, optional
-        Of Newton-Schulz; five bring the singular values to between about 0.7 and 1.2.
+        Newton-Schulz iterations; five bring the singular values to about 0.7 to 1.2.
     """
     a, b, c = NEWTON_SCHULZ
     x: Tensor = matrix / (matrix.norm() + 1e-7)
@@ -40,7 +39,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon:
-    """Muon for the weights of inner convolutions, Adam for all else and the outer layers.
+    """Muon for the weights of inner convolutions, Adam for everything else and the outer layers.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ class Muon:
         self._matrices: dict[str, nn.Parameter] = {}
         self._others: dict[str, nn.Parameter] = {}
         for name, parameter in parameters:
-            # A depthwise convolution has a kernel a channel: together they are no matrix.
+            # A depthwise convolution has one kernel per channel, which do not form a matrix.
             matrix = parameter.dim() == 4 and parameter.shape[1] > 1
             inner = matrix and name.split(".")[0] not in outer
             (self._matrices if inner else self._others)[name] = parameter
@@ -73,7 +72,7 @@ class Muon:
             gradient, momentum = _gradient(parameter), self._momentum[name]
             momentum.lerp_(gradient, 1 - MOMENTUM)
             update = orthogonalised(gradient.lerp(momentum, MOMENTUM).flatten(1))
-            # The usual factor that gives the update the size of one of Adam's.
+            # The usual factor that makes the update as large as one of Adam.
             scale = 0.2 * max(update.shape) ** 0.5
             parameter.mul_(1 - learning_rate * WEIGHT_DECAY)
             parameter.add_(update.view_as(parameter), alpha=-learning_rate * scale)
@@ -87,14 +86,14 @@ class Muon:
             parameter.addcdiv_(mean, size, value=-learning_rate * ADAM_SHARE / correction)
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that `load_state` needs, as named tensors."""
+        """Return everything that `load_state` needs, as named tensors."""
         state = {f"momentum.{name}": value for name, value in self._momentum.items()}
         state |= {f"mean.{name}": value for name, value in self._mean.items()}
         state |= {f"square.{name}": value for name, value in self._square.items()}
         return state | {"steps": torch.tensor(self._steps)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take over what another optimiser's `state` returned."""
+        """Restore what the `state` of another optimiser returned."""
         self._momentum = {name: state[f"momentum.{name}"] for name in self._matrices}
         self._mean = {name: state[f"mean.{name}"] for name in self._others}
         self._square = {name: state[f"square.{name}"] for name in self._others}

@@ -1,10 +1,10 @@
 """What every training run shares: budget, schedule, checkpoints, log, and stopping safely.
 
 Every random choice of step k follows from ``(seed, k)``, and the learning rate from how much of the
-budget is spent, so a run that was interrupted and resumed takes the very steps it would have taken.
-The budget is a number of steps, or minutes of training: then the schedule ends on time however busy
-the machine is. Several processes can share the work (`focalloop.models.training.distributed`); each
-step's batch is then split among them.
+budget is spent, so a run that is interrupted and resumed takes the same steps as an uninterrupted
+one. The budget is a number of steps, or minutes of training; with minutes, the schedule ends on
+time however busy the machine is. Several processes can share the work
+(`focalloop.models.training.distributed`); the batch of each step is then split among them.
 """
 
 from __future__ import annotations
@@ -39,30 +39,32 @@ LOG = "log.csv"
 PLOT = "log.png"
 
 MIN_ERROR = 1e-10
-"""Of a mean squared error in decibels: 100 dB is as good as perfect."""
+"""Lower limit of a mean squared error before it is converted to decibels: 100 dB."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What decides the outcome of a run, besides the data and the maps.
+    """What determines the outcome of a run, besides the data and the maps.
 
     Attributes
     ----------
     minutes, steps : float or None or int or None
-        The budget: whichever is reached first ends the run; at least one is given.
+        The budget, of which at least one is given: whichever is reached first ends the run.
     batch, crop : int
-        Windows a step, of all processes together, and the side of the square cut from each, pixels.
+        Windows per step of all processes together, and the side in pixels of the square cut from
+        each.
     learning_rate : float
-        Of the convolutions at the top of the schedule: warm-up over `warm_up_steps`, then half a
-        cosine over the budget.
+        Highest learning rate of the convolutions: it rises over `warm_up_steps`, then falls along
+        half a cosine over the budget.
     average_decay : float
-        Of the exponential moving average of the weights, which is what is validated and exported.
+        Decay per step of the exponential moving average of the weights, which is what is validated
+        and exported.
     noise : str
         Preset of `focalloop.firmware_sim.noise` to train under.
     seed : int
-        Of every random choice.
+        Seed of every random choice.
     bfloat16 : bool
-        Compute convolutions in bfloat16 where the device has it, which is about twice as fast.
+        Compute convolutions in bfloat16 where the device supports it, which is about twice as fast.
     start : str
         Name or hash of the weights that the run starts from; empty for random ones.
     network : NetworkSettings
@@ -85,7 +87,7 @@ class RunSettings:
 
 @dataclass
 class Progress:
-    """Where a run stands: steps taken, minutes spent training, and the last PSNRs in dB."""
+    """How far a run has come: steps, minutes of training, and the latest PSNRs in dB."""
 
     step: int = 0
     minutes: float = 0.0
@@ -94,28 +96,28 @@ class Progress:
 
 
 class Run(ABC):
-    """One training run: what it learns with, and how far it has come.
+    """One training run: data, settings, the learner, and the progress.
 
     Parameters
     ----------
     data : TrainingData
         Windows.
     settings : RunSettings
-        What decides the outcome.
+        What determines the outcome.
     device : str, optional
         ``"cpu"`` or ``"cuda"``.
 
     Attributes
     ----------
     command : str
-        That the run was started with, where it was: kept in its checkpoints, for the record.
+        The command line that started the run, if any; checkpoints record it.
     stop_wanted : bool
-        Set it, from a signal's handler say, to end training after the present step.
+        Set it, for example in a signal handler, to end training after the current step.
     """
 
     def __init__(self, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
         if settings.minutes is None and settings.steps is None:
-            raise TrainError("a run needs a budget: give it minutes or steps")
+            raise TrainError("a run needs a budget: give minutes or steps")
         if settings.crop > data.side:
             raise TrainError(
                 f"crops of {settings.crop} pixels do not fit windows of {data.side}: "
@@ -143,12 +145,12 @@ class Run(ABC):
             device=device,
         )
 
-    # ------------------------------------------------------------ what the kinds of run differ in
+    # ------------------------------------------------------------ what each kind of run defines
 
     @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be continued, besides the settings."""
+        """What must be equal for a checkpoint to be continued, besides settings and data."""
 
     @abstractmethod
     def step(self) -> float:
@@ -159,18 +161,18 @@ class Run(ABC):
         """Return the mean PSNR of the averaged weights on the validation windows, dB."""
 
     def prepare(self, folder: Path) -> None:  # noqa: B027  (nothing to prepare is fine)
-        """Write what the run's folder holds from the start."""
+        """Write what the folder of the run holds from the start."""
 
     def log_entry(self) -> dict[str, Any]:
-        """Return what a line of the log says beyond the progress."""
+        """Return the columns of the log beyond the progress."""
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that learns, as named tensors."""
+        """Return everything that has been learned, as named tensors."""
         return self.learner.state()
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         self.learner.load_state(tensors)
 
     # ------------------------------------------------------------ the loop
@@ -183,31 +185,31 @@ class Run(ABC):
         on_step: Callable[[Self], None] | None = None,
         on_report: Callable[[Self], None] | None = None,
     ) -> None:
-        """Train until the budget is spent, with a checkpoint and a log line now and then.
+        """Train until the budget is spent, with regular checkpoints and rows of the log.
 
-        A run that the folder holds is continued, if it is this one. Where `stop_wanted` is set, by
-        a signal say, training ends after the step, with a checkpoint.
+        A run in the folder is continued if it is this one. Once `stop_wanted` is set, training ends
+        after the step, with a checkpoint.
 
         Parameters
         ----------
         folder : Path
-            Gets `CHECKPOINT` (replaced atomically), `LOG` and its `PLOT`.
+            Receives `CHECKPOINT`, `LOG` and `PLOT`, each always whole.
         report_minutes : float, optional
-            Time between validations and checkpoints.
+            Time between validations with a checkpoint, minutes.
         on_step, on_report : callable or None, optional
-            Called after every step, and after every checkpoint, in the first process.
+            Called in the first process after every step, and after every checkpoint.
 
         Raises
         ------
         TrainError
-            If the folder holds another run: nothing in it is changed. If a loss or a weight is not
-            finite: the last checkpoint stays as it is.
+            If the folder holds another run, which is not changed; or if a loss or a weight is not
+            finite, in which case the last checkpoint stays.
         """
         first, log = distributed.rank() == 0, RunLog(folder / LOG)
         fresh = not (folder / CHECKPOINT).exists()
         if not fresh:
             self.resume(folder / CHECKPOINT)
-        distributed.wait()  # until all have looked, before the first one writes
+        distributed.wait()  # all have looked before the first one writes
         if first:
             make_folder(folder)
             self.prepare(folder)
@@ -238,7 +240,7 @@ class Run(ABC):
                     on_report(self)
 
     def _report(self, folder: Path, log: RunLog) -> None:
-        """Validate, and write checkpoint, log and plot."""
+        """Validate, and write the checkpoint, the log and its plot."""
         from focalloop.models.training.run_plot import draw
 
         if not all(value.isfinite().all() for value in self.state().values()):
@@ -252,24 +254,24 @@ class Run(ABC):
 
     @property
     def spent(self) -> float:
-        """The share of the budget that is spent, 0 to 1."""
+        """Share of the budget that is spent, 0 to 1."""
         by_steps = self.progress.step / self.settings.steps if self.settings.steps else 0.0
         by_time = self.progress.minutes / self.settings.minutes if self.settings.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
     @property
     def learning_rate(self) -> float:
-        """Warm-up times half a cosine."""
+        """Learning rate of the current step: warm-up times half a cosine."""
         warm = min(1.0, (self.progress.step + 1) / self.settings.warm_up_steps)
         return self.settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.spent))
 
     @property
     def share(self) -> int:
-        """How many windows of each step this process takes."""
+        """Windows of each step that this process takes."""
         return self.settings.batch // distributed.count()
 
     def random(self) -> tuple[np.random.Generator, torch.Generator]:
-        """Return the step's generators, in each process others: of crops and maps, and of noise."""
+        """Return the generators of this step and process: for crops and maps, and for noise."""
         seed, step, rank = self.settings.seed, self.progress.step, distributed.rank()
         noise = torch.Generator().manual_seed(seed * 1_000_003 + step + (rank << 40))
         return np.random.default_rng((seed, step, rank)), noise
@@ -308,7 +310,7 @@ class Run(ABC):
             step = load_checkpoint(checkpoint)[0]["progress"]["step"]
             kept = f"{checkpoint} still holds step {step}"
         return TrainError(
-            f"the loss or a weight is no finite number at step {self.progress.step}: stopped; "
+            f"the loss or a weight is not finite at step {self.progress.step}: stopped; "
             f"{kept}. Try a smaller learning rate than {self.settings.learning_rate:g}"
         )
 

@@ -1,4 +1,4 @@
-"""The log of a run: a CSV file with one row a report, which stays whole when a run is resumed."""
+"""The log of a run: a CSV file with one row per report, which stays consistent on resuming."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ STEP = "step"
 class RunLog:
     """Rows of a CSV file, ordered by step.
 
-    Every change writes the whole file under another name first, so that a reader, or a run that is
-    killed, always leaves it whole. A run has a few hundred rows at most.
+    Every change rewrites the file whole, so that neither a reader nor a killed run finds or leaves
+    half of it. A run has a few hundred rows at most.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def rows(self) -> list[dict[str, str]]:
-        """Return all rows, as text by column; lines that are no rows are left out."""
+        """Return all rows as text by column; malformed lines are left out."""
         if not self.path.exists():
             return []
         with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             return [row for row in csv.DictReader(file) if (row.get(STEP) or "").isdecimal()]
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add a row; rows of the same or a later step, of a run that was not kept, give way.
+        """Add a row, and remove rows of the same or a later step, whose weights were not kept.
 
-        Columns that the file does not have yet are added to it.
+        Columns that the file does not have yet are added.
         """
         row = {key: f"{v:.4f}" if isinstance(v, float) else str(v) for key, v in entry.items()}
         self._write([*self._until(int(entry[STEP]) - 1), row])
 
     def drop_after(self, step: int) -> None:
-        """Remove rows beyond `step`: the checkpoint that a run goes on from knows nothing of them.
+        """Remove the rows after `step`, which the checkpoint to resume from does not include.
 
-        A log that has none stays untouched.
+        A log without such rows is not touched.
         """
         kept = self._until(step)
         if len(kept) < len(self.rows()):

@@ -1,7 +1,8 @@
-"""The log of a run as a picture, redrawn at every report.
+"""A plot of the log of a run, redrawn at every report.
 
-A network's run shows its PSNR. A run that learns a map also shows how the measurements come down
-to the budget and at what price, how undecided the policy still is, and which levels it chooses.
+The run of a network shows its PSNR. A run that learns a map also shows how the measurements
+approach the budget and at what price, how undecided the policy still is, and which levels it
+chooses.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ Rows = Sequence[Mapping[str, str]]
 
 
 def draw(rows: Rows, path: Path) -> None:
-    """Draw a log, and replace `path` by it atomically.
+    """Draw a log, and write the picture to `path`, whole or not at all.
 
     Parameters
     ----------
     rows : Rows
-        Of `RunLog`: ``step``, ``train_psnr``, ``validation_psnr``, and from the learning of a map
+        Rows of a `RunLog`: ``step``, ``train_psnr``, ``validation_psnr``; where a map is learned
         also ``sampled_psnr``, ``sampled_mean``, ``argmax_mean``, ``deployed_mean``, ``price``,
         ``entropy``, ``share_<level>`` and, where there is one, ``budget``.
     path : Path
@@ -36,7 +37,7 @@ def draw(rows: Rows, path: Path) -> None:
     from matplotlib.figure import Figure
 
     learns_map = any(row.get("entropy") for row in rows)
-    # Without pyplot, which would keep figures and look for a display.
+    # Not pyplot, which would keep figures alive and look for a display.
     figure = Figure(figsize=(10, 7) if learns_map else (6, 4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     if learns_map:
@@ -66,7 +67,7 @@ def _draw_cost(axes: Axes, rows: Rows) -> None:
     if budgets:
         axes.axhline(budgets[-1], color="black", linewidth=0.8, label="budget")
     axes.set_ylim(bottom=0)
-    _finish(axes, "measurements a pixel")
+    _finish(axes, "measurements per pixel")
 
 
 def _draw_choice(axes: Axes, rows: Rows) -> None:
@@ -90,12 +91,12 @@ def _draw_levels(axes: Axes, rows: Rows) -> None:
 def _line(axes: Axes, rows: Rows, column: str, label: str, **style: Any) -> None:  # noqa: ANN401
     steps, values = _values(rows, column)
     if steps:
-        # A marker, because a line through a single report would not show.
+        # A marker, because the line of a single report would be invisible.
         axes.plot(steps, values, label=label, marker=".", **style)
 
 
 def _values(rows: Rows, column: str) -> tuple[list[int], list[float]]:
-    """Return steps and values of a column where it has any."""
+    """Return the steps and values of the rows in which a column has a number."""
     found = [(int(row["step"]), float(row[column])) for row in rows if _is_number(row.get(column))]
     return [step for step, _ in found], [value for _, value in found]
 

@@ -1,4 +1,4 @@
-"""The weights that a training starts from, and what its record calls them."""
+"""The weights that a training starts from, and the name under which they are recorded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Start:
     Attributes
     ----------
     name : str
-        For the record: name and digest; empty for random weights.
+        Name and digest, for the record; empty for random weights.
     weights : mapping of str to Tensor or None
-        By name; None for random ones, and for a run that has begun.
+        By name; None for random ones, and for a run that continues from its checkpoint.
     """
 
     name: str = ""
@@ -35,7 +35,7 @@ class Start:
 
     @classmethod
     def of(cls, name: str, weights: Mapping[str, Tensor]) -> Start:
-        """Record `weights` under `name`, told from others of that name by a digest."""
+        """Record `weights` under `name` and a digest, which tells them from others of that name."""
         digest = hashlib.sha256()
         for key in sorted(weights):
             digest.update(weights[key].detach().cpu().float().numpy().tobytes())
@@ -48,12 +48,12 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
     Parameters
     ----------
     wanted : str or None
-        A shipped name, a file, or `NONE`; None for the universal weights of the profile where
-        they are shipped and fit.
+        A shipped name, a file, or `NONE`; None for the universal weights of the profile, if they
+        are shipped and fit.
     network : NetworkSettings
-        What starts from them.
+        Settings of the network that starts from them.
     folders : sequence of Path
-        Of runs that may have begun: without a wish they keep what they started from.
+        Folders of runs that may have begun; by default a run keeps what it started from.
 
     Raises
     ------

@@ -37,11 +37,12 @@ class TrainingData:
     Attributes
     ----------
     training, validation : ndarray of uint8
-        (N, T, S, S) uint8.
+        Windows of shape (N, T, S, S); 255 is white.
     recipe : dict of str to any
-        How they were made: settings, and name, licence and SHA-256 of every source.
+        How they were made: settings, and the name, licence and SHA-256 of every source.
     filmed : tuple of ndarray of bool or None
-        Which windows of each part move as a video did, (N,) bool; None: all of them.
+        For each part, which of its windows show the motion of a real video, shape (N,); None if all
+        do.
     """
 
     training: NDArray[np.uint8]
@@ -51,15 +52,14 @@ class TrainingData:
 
     @classmethod
     def load(cls, path: Path) -> TrainingData:
-        """Load what ``focalloop data build`` or ``focalloop data nfs`` wrote.
+        """Load a file that ``focalloop data build`` or ``focalloop data nfs`` wrote.
 
-        The windows stay on disk, and pages of them in memory come and go, so a file may be larger
-        than memory.
+        The windows are mapped into memory, so a file may be larger than memory.
 
         Raises
         ------
         TrainError
-            If the file is missing or not such a file.
+            If the file is missing or is not training data.
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -73,7 +73,7 @@ class TrainingData:
                 raise ValueError(f"clips of {clips.dtype} {clips.shape}")
         except _UNREADABLE as error:
             raise TrainError(
-                f"{path} is no training data ({error}): make some with `focalloop data build`"
+                f"{path} is not training data ({error}): make some with `focalloop data build`"
             ) from None
         if held_out.all() or not held_out.any():
             raise TrainError(f"{path} needs windows for both training and validation")
@@ -81,9 +81,9 @@ class TrainingData:
         return cls(*parts, recipe, (filmed[~held_out], filmed[held_out]))
 
     def filmed_alone(self) -> TrainingData:
-        """Return the windows that move as a video did; all where a part has none of them.
+        """Return the windows with the motion of a real video; all if a part has none of them.
 
-        Which map is best depends on how scenes move, and a virtual camera's motion is made up.
+        Which map is best depends on how scenes move; the motion of a virtual camera is invented.
         """
         if self.filmed is None or not all(part.any() for part in self.filmed):
             return self
@@ -94,7 +94,7 @@ class TrainingData:
 
     @property
     def slots(self) -> int:
-        """Frames a window, T."""
+        """Frames per window, T."""
         return int(self.training.shape[1])
 
     @property
@@ -126,7 +126,7 @@ class TrainingData:
 
 
 def _mapped(path: Path, member: str) -> NDArray[np.uint8]:
-    """Map an array of an ``.npz`` into memory, or read it where it is compressed."""
+    """Map an array of an ``.npz`` into memory, or read it if it is compressed."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(member)
         if entry.compress_type != zipfile.ZIP_STORED:
@@ -137,15 +137,15 @@ def _mapped(path: Path, member: str) -> NDArray[np.uint8]:
         name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
         file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
         if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("its header is of another version")
+            raise ValueError("its header has an unsupported version")
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
         order: Literal["C", "F"] = "F" if fortran_order else "C"
-        # Copy on write, not read-only: PyTorch warns of arrays that it must not write to.
+        # Copy on write, because PyTorch warns about read-only arrays.
         return np.memmap(file, dtype, "c", file.tell(), shape, order)
 
 
 def _part(clips: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the windows that are wanted; where they lie together, without reading them."""
+    """Return the wanted windows; if they are contiguous, without reading them."""
     places = np.flatnonzero(wanted)
     if places[-1] - places[0] + 1 == len(places):
         return clips[places[0] : places[-1] + 1]

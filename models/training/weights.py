@@ -1,6 +1,6 @@
-"""Weights without their run: what another training starts from, small enough to ship.
+"""Files of weights alone, from which another training can start; small enough to ship.
 
-A file holds the averaged weights of a network as float16, its settings, and where they come from.
+A file holds the averaged weights of a network as float16, its settings, and their origin.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def save_weights(
     path : Path
         File to write, ending in `SUFFIX`.
     settings : NetworkSettings
-        Of the network.
+        Settings of the network.
     weights : mapping of str to Tensor
-        Its state, by name.
+        Its weights, by name.
     origin : mapping of str to any
-        How they were trained, and on what; anything that JSON can hold.
+        How and on what they were trained; anything that JSON can hold.
     """
     metadata = {"network": json.dumps(asdict(settings)), "origin": json.dumps(origin)}
     rounded = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
@@ -63,19 +63,19 @@ def load_weights(
     Parameters
     ----------
     name_or_path : str or Path
-        Such as ``edge-universal``, or the path of a file of `save_weights`.
+        Such as ``edge-universal``, or the path of a file that `save_weights` wrote.
     wanted : NetworkSettings or None, optional
-        Settings of the network that is to start from them, if they must fit one.
+        Settings of the network that they must fit, if any.
 
     Returns
     -------
     tuple
-        Settings of their network, and the weights by name, float32.
+        Settings of their network, and the weights by name as float32.
 
     Raises
     ------
     TrainError
-        If there are none, they are damaged or something else, or do not fit `wanted`.
+        If the file is missing, damaged or of another kind, or does not fit `wanted`.
     """
     path = _find(name_or_path)
     try:
@@ -85,11 +85,11 @@ def load_weights(
         settings = settings_from(json.loads(metadata["network"]))
     except KeyError:
         raise TrainError(
-            f"{path} holds no weights to start from: make some with `focalloop export RUN -o "
+            f"{path} does not hold weights to start from: make some with `focalloop export RUN -o "
             f"NAME{SUFFIX}`"
         ) from None
     except (OSError, ValueError, SafetensorError) as error:
-        raise TrainError(f"{path} holds no weights that can be read: {error}") from None
+        raise TrainError(f"the weights in {path} cannot be read: {error}") from None
     if wanted is not None and (wrong := mismatch(settings, wanted)):
         raise TrainError(f"{path} {wrong}: start from other weights")
     with torch.device("meta"):
@@ -97,7 +97,7 @@ def load_weights(
             name: value.shape for name, value in build_network(settings).state_dict().items()
         }
     if {name: value.shape for name, value in weights.items()} != expected:
-        raise TrainError(f"{path} is not whole: its weights are not those of its own settings")
+        raise TrainError(f"{path} is damaged: its weights do not match its own settings")
     return settings, weights
 
 

@@ -106,7 +106,7 @@ def test_a_packed_video_is_unpacked(tmp_path: Path) -> None:
 def test_motion_is_smooth_and_within_its_speed() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
-        steps = np.diff(Motion.draw(rng, 16, fastest_px=6.0).shift, axis=0)
+        steps = np.diff(Motion.draw(rng, 16, max_speed_px=6.0).shift, axis=0)
         speed = np.linalg.norm(steps, axis=1)
         assert speed.max() < 20
         jumps = np.linalg.norm(np.diff(steps, axis=0), axis=1)

@@ -140,7 +140,9 @@ def test_too_few_frames_are_told_with_folder_and_counts(tmp_path: Path) -> None:
     with pytest.raises(FocalloopError, match=r"empty has no frame.* needs 16 frames"):
         footage_data(empty, SETTINGS)
     video = write_video(tmp_path / "blink.mp4", 20)
-    with pytest.raises(FocalloopError, match=r"too little \(blink\.mp4 20 frames\).* one video 32"):
+    with pytest.raises(
+        FocalloopError, match=r"too little \(blink\.mp4 20 frames\).* one video needs 32"
+    ):
         footage_data(video, SETTINGS)
     video = write_video(tmp_path / "wink.mp4", 7)
     with pytest.raises(FocalloopError, match=r"\(wink\.mp4 7 frames\).* needs 16"):

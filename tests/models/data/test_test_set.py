@@ -226,7 +226,7 @@ class TestTestSet:
         for name, reason in [
             ("text", "cannot be compared"),
             ("unnamed.npz", "`names`"),
-            ("strangers.npz", "no clip named"),
+            ("strangers.npz", "no clip with the name"),
             ("short.npz", r"early is \(16, 256, 256\) here and \(8, 256, 256\) there"),
         ]:
             with pytest.raises(TestSetError, match=reason):

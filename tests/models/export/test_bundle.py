@@ -206,7 +206,7 @@ def test_a_network_for_any_map_needs_one_to_begin_with(
     tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = checkpoint(run_of(EDGE, None, training_file), tmp_path / "run")
-    with pytest.raises(ExportError, match=r"one to begin with, or .* ends in \.safetensors"):
+    with pytest.raises(ExportError, match=r"a map to begin with, or .* ends in \.safetensors"):
         export_run(folder, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

@@ -61,7 +61,7 @@ def test_arrays_that_are_no_training_data_are_told(
 ) -> None:
     path = tmp_path / "other.npz"
     np.savez(path, validation=np.arange(6) > 3, recipe="{}", **arrays)
-    with pytest.raises(TrainError, match=r"other\.npz is no training data"):
+    with pytest.raises(TrainError, match=r"other\.npz is not training data"):
         TrainingData.load(path)
 
 
