@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -219,12 +220,14 @@ def _check_fit(run: Path, network: Network, ratio_map: RatioMap) -> None:
 
 def _origin(metadata: dict[str, Any]) -> dict[str, Any]:
     """Describe how a run went, as a bundle and a file of weights record it."""
+    progress = metadata["progress"].items()
     return {
         "training": {
             "recipe": metadata.get("command")
             or "focalloop.models.training.run in Python (docs/training.md)",
             "settings": metadata["settings"],
-            "result": metadata["progress"],
+            # JSON has no NaN, which stands for a PSNR that was never measured.
+            "result": {key: None if math.isnan(value) else value for key, value in progress},
             "data_settings": metadata["data"]["settings"],
         },
         "data": data_summary(metadata["data"]["sources"]),

@@ -154,7 +154,7 @@ def test_bad_folders_are_told(nfs: Path, tmp_path: Path) -> None:
     with pytest.raises(FocalloopError, match="no video in the layout of Need for Speed"):
         find_videos(tmp_path, 16)
     write_video(tmp_path, "cup", 20)
-    with pytest.raises(FocalloopError, match=r"one video, cup: a second is needed"):
+    with pytest.raises(FocalloopError, match=r"one video, cup: a second one is needed"):
         write_nfs(find_videos(tmp_path, 16), tmp_path / "nfs.npz", SETTINGS)
     write_video(tmp_path, "drone", 9)
     with pytest.raises(FocalloopError, match=r"drone has 9 frames, .* needs 16 consecutive"):

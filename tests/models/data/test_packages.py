@@ -79,7 +79,9 @@ class TestPackages:
 
     def test_a_changed_file_is_refused_and_not_kept(self, tmp_path, wheelhouse):
         make_wheel(wheelhouse, {"a.mp4": b"changed"})
-        with pytest.raises(PackageError, match=r"a\.mp4 in PyPI tiny-clips 1\.2 .*SHA-256"):
+        with pytest.raises(
+            PackageError, match=r"SHA-256 of a\.mp4 in PyPI tiny-clips 1\.2 differs"
+        ):
             obtain([PackagedFile(PYPI, "a.mp4", sha256(b"moving"))], tmp_path / "cache")
         assert not (tmp_path / "cache").exists()
 

@@ -192,13 +192,13 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         load_weights("edge-none")
     path = tmp_path / "w.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(TrainError, match="no weights to start from"):
+    with pytest.raises(TrainError, match="does not hold weights to start from"):
         load_weights(path)
     save_weights(path, EDGE, {"x": torch.zeros(1)}, {})
-    with pytest.raises(TrainError, match="not whole"):
+    with pytest.raises(TrainError, match="is damaged"):
         load_weights(path)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(TrainError, match="can be read"):
+    with pytest.raises(TrainError, match="cannot be read"):
         load_weights(path)
 
 
@@ -220,7 +220,7 @@ def test_a_network_for_any_map_needs_one_to_begin_with(
     assert bundle.suits(tile_map)
 
     tile_map.save(folder / RATIO_MAP)
-    with pytest.raises(ExportError, match="for one map, and has it"):
+    with pytest.raises(ExportError, match="for one map, which it holds"):
         export_run(folder, tmp_path / "bundle", first_map=tile_map)
 
 
@@ -240,13 +240,13 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter.txt").write_text("words")
-    with pytest.raises(ExportError, match="no bundle"):
+    with pytest.raises(ExportError, match="is not a bundle"):
         export_run(tmp_path / "run", precious)
     assert (precious / "chapter.txt").read_text() == "words"
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FocalloopError, match="no folder of `focalloop train`"):
+    with pytest.raises(FocalloopError, match="name a folder of `focalloop train`"):
         export_run(tmp_path, tmp_path / "bundle")
 
 

@@ -148,7 +148,7 @@ def test_a_loaded_policy_goes_on_as_the_saved_one(credit: str) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"budget": 0.0}, "outside"), ({"budget": 8.5}, "outside"), ({"credit": "all"}, "none of")],
+    [({"budget": 0.0}, "outside"), ({"budget": 8.5}, "outside"), ({"credit": "all"}, "not one of")],
 )
 def test_settings_that_cannot_work_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(TrainError, match=message):
