@@ -1,4 +1,4 @@
-"""Readouts from fragments that are lost, doubled and shuffled: exact, or lost and said so."""
+"""Readouts from fragments that are lost, doubled and shuffled: exact, or reported lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def readout(number, total):
 
 
 class BoardSide:
-    """Sends windows in fragments, and again what is asked for while it holds it."""
+    """Sends windows in fragments, and sends again what is asked for while it holds the window."""
 
     def __init__(self, total, payload, held=8):
         self.total, self.payload, self.held = total, payload, held

@@ -68,7 +68,7 @@ def test_a_lost_repair_is_asked_for_again_after_its_turn_and_only_then():
     assert asked[3:] == [ResendRequest(5, 300, 100)]
 
 
-def test_only_so_many_repairs_are_under_way():
+def test_repairs_under_way_are_limited():
     asked = Asked()
     asked.repairs.nothing_under_way(5, 5 + 2 * MAX_REPAIRS)
     assert len(asked) == len(asked.repairs) == MAX_REPAIRS
@@ -95,7 +95,7 @@ class Line:
         return self.watch.nothing_under_way(self.last_byte_s, self.last_byte_s + after_s)
 
 
-def test_only_silence_after_an_answer_tells_that_nothing_is_under_way():
+def test_only_silence_after_an_answer_means_that_nothing_is_under_way():
     line = Line()
     assert not line.nothing_under_way(QUIET_S / 2)
     assert not line.questions
@@ -107,7 +107,7 @@ def test_only_silence_after_an_answer_tells_that_nothing_is_under_way():
     assert line.nothing_under_way(2 * QUIET_S)
 
 
-def test_what_comes_after_the_answer_begins_it_anew():
+def test_bytes_after_the_answer_start_it_again():
     line = Line()
     line.nothing_under_way(2 * QUIET_S)
     line.answer(11.0)
@@ -116,7 +116,7 @@ def test_what_comes_after_the_answer_begins_it_anew():
     assert len(line.questions) == 2
 
 
-def test_silence_is_told_once_per_answer():
+def test_silence_is_reported_once_per_answer():
     line = Line()
     line.nothing_under_way(2 * QUIET_S)
     line.answer(11.0)

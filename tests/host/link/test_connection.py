@@ -1,4 +1,4 @@
-"""What answers at a port may be no board, and a board may vanish and come back."""
+"""What answers at a port may not be a board, and a board may vanish and come back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 @contextmanager
 def device(answer):
-    """A pty behind which `answer(data) -> bytes` sits, also asked with b"" now and then."""
+    """A pty behind which `answer(data) -> bytes` is asked every 5 ms, even without data."""
     line, end = pty.openpty()
     tty.setraw(end)
     os.set_blocking(line, False)

@@ -1,4 +1,4 @@
-"""The length of frames follows the line: shorter on a bad one, longer again on a good one."""
+"""The length of frames follows the line: short on a bad line, long again on a good one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lengths(size: FrameSize, line: Line, count: int) -> list[int]:
 @pytest.mark.parametrize(
     ("flips", "fit"), [(0.0, 32768), (1e-7, 32768), (1e-6, 8192), (1e-5, 1024), (1e-4, 256)]
 )
-def test_a_length_is_found_that_mostly_comes_through_and_kept(flips: float, fit: int) -> None:
+def test_a_length_that_mostly_gets_through_is_found_and_kept(flips: float, fit: int) -> None:
     changes = lengths(FrameSize(LARGE_MAX_PAYLOAD), Line(flips), 30_000)
     assert (changes or [LARGE_MAX_PAYLOAD])[-1] in (fit, fit // 2, fit * 2)
     assert len(changes) <= 2
@@ -58,7 +58,7 @@ def test_no_frame_is_longer_than_the_board_takes() -> None:
     assert size.wanted == 1024
 
 
-def test_what_does_not_come_through_is_shortened_to_the_least() -> None:
+def test_frames_that_do_not_get_through_are_shortened_to_the_minimum() -> None:
     size = FrameSize(2048)
     assert [size.shorten(), size.wanted] == [True, 512]
     assert [size.shorten(), size.wanted] == [True, MIN_MAX_PAYLOAD]

@@ -25,7 +25,7 @@ def test_nothing_listening_on_a_tcp_port():
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "socket://nohost", "socket://:x", "/dev/null", ""])
-def test_what_is_no_port_is_refused_in_one_sentence(url):
+def test_anything_but_a_port_is_refused_in_one_sentence(url):
     with pytest.raises(PortError) as refused:
         Board.open(url)
     assert "\n" not in str(refused.value)

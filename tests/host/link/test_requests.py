@@ -1,4 +1,4 @@
-"""Requests over a line that damages what it carries, against the real virtual board."""
+"""Requests over a line that damages what it carries, against the virtual board."""
 
 from __future__ import annotations
 
