@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
@@ -237,11 +237,7 @@ class Calibration:
                 for name, e in self.estimates.items()
             },
             "covariance": {"of": ["s_ss", "s_r"], "values": self.covariance.tolist()},
-            "fit": {
-                "chi2_reduced": self.fit.chi2_reduced,
-                "p_value": self.fit.p_value,
-                "dof": self.fit.dof,
-            },
+            "fit": asdict(self.fit),
             "warnings": list(self.warnings),
             "provenance": {"protocol": self.protocol, **self.origin},
         }

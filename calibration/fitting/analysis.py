@@ -66,6 +66,8 @@ class Analysis:
         One for every level; those left out of the fit carry the reason.
     black : Black
     saturation : Saturation or None
+    saturation_dn : float
+        Mean code at saturation, or the highest code where no level saturates.
     full_scale_dn : float
         Codes from black to signal 1.0: as declared, or from black to saturation.
     line : TransferLine
@@ -81,6 +83,7 @@ class Analysis:
     points: tuple[TransferPoint, ...]
     black: Black
     saturation: Saturation | None
+    saturation_dn: float
     full_scale_dn: float
     line: TransferLine
     row: Component
@@ -91,11 +94,6 @@ class Analysis:
     def top(self) -> int:
         """Highest code."""
         return (1 << self.readings.bits) - 1
-
-    @property
-    def saturation_dn(self) -> float:
-        """Mean code at saturation, or the highest code where no level saturates."""
-        return float(self.top) if self.saturation is None else self.saturation.level_dn
 
     @property
     def used(self) -> list[TransferPoint]:
@@ -123,31 +121,32 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     points = [transfer_point(moments, readings.bits) for moments in measured]
     black = black_of(points, readings.black_level_dn)
     check_drift(measured, black.level_dn, readings.bits)
+    top_dn = float((1 << readings.bits) - 1)
     saturation = saturation_of(points, readings.bits)
+    saturation_dn = top_dn if saturation is None else saturation.level_dn
     usable = [_below_saturation(point, black, saturation) for point in points]
     if settings.protocol == "emva":
-        points, line = _emva_line(usable, black, saturation, readings.bits)
+        points, line = _emva_line(usable, black, saturation_dn, readings.bits)
     else:
         points, line = _weighted_line(usable, black)
         usable = points
     full_scale_dn = readings.full_scale_dn
     if full_scale_dn is None:
-        top = float((1 << readings.bits) - 1)
-        analog = saturation is not None and saturation.analog
-        full_scale_dn = (saturation.plateau_dn if saturation and analog else top) - black.level_dn
+        end_dn = saturation.plateau_dn if saturation and saturation.analog else top_dn
+        full_scale_dn = end_dn - black.level_dn
     row = _row_noise(usable)
-    top_dn = float((1 << readings.bits) - 1) if saturation is None else saturation.level_dn
     return Analysis(
         readings=readings,
         protocol=settings.protocol,
         points=tuple(points),
         black=black,
         saturation=saturation,
+        saturation_dn=saturation_dn,
         full_scale_dn=full_scale_dn,
         line=line,
         row=row,
         pattern=fixed_pattern(_unclipped(usable), black.level_dn, max(row.variance, 0.0)),
-        linearity=linearity_of(usable, black, readings.exposure_unit, top_dn, full_scale_dn),
+        linearity=linearity_of(usable, black, readings.exposure_unit, saturation_dn, full_scale_dn),
     )
 
 
@@ -225,7 +224,7 @@ def _weighted_line(
 
 
 def _emva_line(
-    points: list[TransferPoint], black: Black, saturation: Saturation | None, bits: int
+    points: list[TransferPoint], black: Black, saturation_dn: float, bits: int
 ) -> tuple[list[TransferPoint], TransferLine]:
     """Fit as in EMVA 1288: two reads per level, each minus the dark level of its exposure."""
     _require_two(points, black)
@@ -237,8 +236,7 @@ def _emva_line(
             f"the protocol emva subtracts the dark level, but none can be used{left_out}: add "
             "dark captures, or use the protocol weighted"
         )
-    top_dn = float((1 << bits) - 1) if saturation is None else saturation.level_dn
-    reach = _EMVA_RANGE * (top_dn - black.level_dn)
+    reach = _EMVA_RANGE * (saturation_dn - black.level_dn)
     limited = []
     for point in points:
         above = not point.moments.level.dark and point.mean - black.level_dn > reach

@@ -26,6 +26,10 @@ from focalloop.host.captures.capture import (
 )
 
 _NPY_HEADER_BYTES = 128
+_BOARD_FACTS = (
+    "name", "firmware", "serial", "simulated", "height", "width", "slots", "level_set",
+    "slot_rate_hz",
+)  # fmt: skip
 
 
 class CaptureWriter:
@@ -100,23 +104,12 @@ class CaptureWriter:
             self._open = None
 
     def _write_manifest(self) -> None:
-        board = self._board
         manifest = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": f"focalloop {version('focalloop')}",
-            "board": {
-                "name": board.name,
-                "firmware": board.firmware,
-                "serial": board.serial,
-                "simulated": board.simulated,
-                "height": board.height,
-                "width": board.width,
-                "slots": board.slots,
-                "level_set": list(board.level_set),
-                "slot_rate_hz": board.slot_rate_hz,
-            },
+            "board": {name: getattr(self._board, name) for name in _BOARD_FACTS},
             "series": self._series,
         }
         text = json.dumps(manifest, indent=1, allow_nan=False)
