@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 MIN_SIDE = 256
 """Pixels that the longer side of a picture has at least: smaller arrays are enlarged."""
 
+MAX_SIDE = 1024
+"""Pixels that a side of a picture has at most: larger arrays are thinned out."""
+
 
 def png(frames: NDArray[np.uint8], frames_per_s: float = 8.0) -> bytes:
     """Encode a picture, or several that play one after the other without end (APNG).
@@ -18,7 +21,8 @@ def png(frames: NDArray[np.uint8], frames_per_s: float = 8.0) -> bytes:
     Parameters
     ----------
     frames : ndarray of uint8, shape (H, W), (H, W, 3) or (N, H, W)
-        Gray, RGB, or N gray frames to play; enlarged by whole pixels to `MIN_SIDE` where smaller.
+        Gray, RGB, or N gray frames to play; scaled by a whole factor to `MIN_SIDE` or more, and
+        `MAX_SIDE` or less.
     frames_per_s : float
         Speed at which several play.
     """
@@ -26,9 +30,10 @@ def png(frames: NDArray[np.uint8], frames_per_s: float = 8.0) -> bytes:
 
     moving = frames.ndim == 3 and frames.shape[-1] != 3
     batch = frames if moving else frames[np.newaxis]
-    factor = max(1, -(-MIN_SIDE // max(batch.shape[1:3])))
-    enlarged = batch.repeat(factor, axis=1).repeat(factor, axis=2)
-    first, *others = (Image.fromarray(np.ascontiguousarray(frame)) for frame in enlarged)
+    side = max(batch.shape[1:3])
+    step, factor = -(-side // MAX_SIDE), -(-MIN_SIDE // side)
+    scaled = batch[:, ::step, ::step].repeat(factor, axis=1).repeat(factor, axis=2)
+    first, *others = (Image.fromarray(np.ascontiguousarray(frame)) for frame in scaled)
     playing: dict[str, Any] = {}
     if others:
         duration_ms = round(1000 / frames_per_s)

@@ -29,7 +29,7 @@ NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 def board(tmp_path_factory):
     """The path of an emulated board's device."""
     link = tmp_path_factory.mktemp("device") / "board"
-    with Running("emulate", "--profile", "scamp5", "--link", str(link)):
+    with Running("emulate", "--size", "128x128", "--profile", "scamp5", "--link", str(link)):
         yield link
 
 

@@ -69,6 +69,7 @@ def test_a_map_is_drawn_in_the_colours_of_its_levels():
     np.testing.assert_array_equal(pixels[::16, ::16], TILE.colours()[:16, :16])
     scattered = RatioMap.random((10, 300))
     assert picture(scattered._repr_png_())[1] == (300, 10)
+    assert picture(RatioMap.random((1, 3000))._repr_png_())[1] == (1000, 1)
     odd = RatioMap([[3]], slots=15, level_set=(0, 3))
     assert (picture(odd._repr_png_())[2] == 128).all()
 
