@@ -2,22 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from focalloop.firmware_sim.noise import NoiseProfile
+from tests.support.made_calibration import PROFILE
 from tests.support.running import Running
 
-TRUTH = NoiseProfile(
-    name="bench",
-    bits=8,
-    black_level_dn=16.0,
-    full_scale_dn=220.0,
-    shot="gaussian",
-    s_ss=4.95e-3,
-    s_r=7.25e-3,
-    prnu=0.01,
-)
+TRUTH = replace(PROFILE, prnu=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -19,25 +19,13 @@ export class RatioMap {
   /** @param {MapDocument} document */
   constructor(document) {
     this.document = document;
+    this.hash = document.hash;
+    this.height = document.height;
+    this.width = document.width;
+    this.slots = document.slots;
     this.levels = bytes(document.levels);
     this.mask = document.mask === null ? null : bytes(document.mask);
     this.maxLevel = this.levels.reduce((max, level) => Math.max(max, level), 0);
-  }
-
-  get hash() {
-    return this.document.hash;
-  }
-
-  get height() {
-    return this.document.height;
-  }
-
-  get width() {
-    return this.document.width;
-  }
-
-  get slots() {
-    return this.document.slots;
   }
 
   /**

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature
@@ -23,19 +22,11 @@ from focalloop.host.live.calibrator import Calibrator, CalibratorError
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.live.telemetry import Telemetry
+from tests.support.made_calibration import PROFILE as TRUTH
 from tests.support.served import make_map, on_pty
 from tests.support.waiting import wait_until
 
 SHAPE = (32, 48)
-TRUTH = NoiseProfile(
-    name="known",
-    bits=8,
-    black_level_dn=16.0,
-    full_scale_dn=220.0,
-    shot="gaussian",
-    s_ss=4.95e-3,
-    s_r=7.25e-3,
-)
 
 
 class Dark:
@@ -63,7 +54,7 @@ def streaming(ratio_map):
     with (
         on_pty(board) as server,
         LiveSession(
-            BoardAt(server.url), bundle="network-free", ratio_map=ratio_map, profile="known"
+            BoardAt(server.url), bundle="network-free", ratio_map=ratio_map, profile="bench"
         ) as session,
     ):
         wait_until(lambda: session.picture() is not None, 30)
@@ -95,7 +86,11 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         state = session.state().calibration
         assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
         assert state.windows == state.windows_total == state.fit.windows
-        for name, truth in (("s_ss", TRUTH.s_ss), ("s_r", TRUTH.s_r), ("black_level_dn", 16.0)):
+        for name, truth in (
+            ("s_ss", TRUTH.s_ss),
+            ("s_r", TRUTH.s_r),
+            ("black_level_dn", TRUTH.black_level_dn),
+        ):
             # Not within the interval itself, which one run in twenty misses: the noise depends on
             # the window number, which differs from run to run.
             estimate = state.fit.estimates[name]
@@ -112,7 +107,7 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         assert session.picture().map_hash == ratio_map.hash()
 
         assert (state.can_apply, state.applied) == (True, False)
-        assert session.state().profile == "known"
+        assert session.state().profile == "bench"
         session.calibrator.apply()
         result = session.calibrator.result
         board = session.state().board
@@ -226,7 +221,8 @@ def test_a_board_that_comes_back_gets_the_applied_profile():
         with on_pty(make_emulated()) as server, Board.open(server.url) as restarted:
             assert restarted.info.black_level_dn == TRUTH.black_level_dn
             calibrator.restore(restarted)
-            assert restarted.info.black_level_dn == board.info.black_level_dn != 16.0
+            assert restarted.info.black_level_dn == board.info.black_level_dn
+            assert restarted.info.black_level_dn != TRUTH.black_level_dn
 
 
 def test_a_failure_is_a_sentence_and_the_calibration_can_be_repeated(monkeypatch):
