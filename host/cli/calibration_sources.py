@@ -81,24 +81,7 @@ def _ask_for(light: float, board: Board, bar: Progress) -> None:
 def read_files(
     paths: Sequence[Path], bits: int | None, full_scale: float | None, relative_error: float
 ) -> Readings:
-    """Read captures, an EMVA 1288 descriptor, or a TIFF stack.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Several only if all are capture folders.
-    bits : int or None
-        Of the converter, for a TIFF stack.
-    full_scale : float or None
-        Codes from black to signal 1.0, for images; None: to saturation.
-    relative_error : float
-        Relative standard uncertainty of the full scale.
-
-    Raises
-    ------
-    CaptureError, CalibrationError
-        What is there cannot be calibrated from; the text says why.
-    """
+    """Read what a calibration is made from; parameters and errors as of `read_sources`."""
     kind = kind_of(paths[0]) if len(paths) == 1 else "capture"  # the only one that may be several
     if kind == "capture" and (bits or full_scale):
         raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")

@@ -27,40 +27,17 @@ from focalloop.host.reconstruction.reconstruct import (
 )
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
+Windows = tuple[tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]
+"""Names of windows, and the reads of each with their map."""
+
 
 @dataclass(frozen=True)
 class Method:
-    """A ratio map, and what reconstructs windows that are captured under it.
-
-    Parameters
-    ----------
-    name : str
-        Of the bundle, or `NETWORK_FREE`.
-    ratio_map : RatioMap
-        The map.
-    reconstruct : Reconstructor
-        From reads and their map to a video.
-    """
+    """A ratio map, and what reconstructs windows that are captured under it."""
 
     name: str
     ratio_map: RatioMap
     reconstruct: Reconstructor
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows to reconstruct.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Name of each window.
-    reads : iterator of tuple
-        The reads of each window, and their map.
-    """
-
-    names: tuple[str, ...]
-    reads: Iterator[tuple[Float32, RatioMap]]
 
 
 def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[Method]:
@@ -141,7 +118,7 @@ def emulated_windows(
     loaded = read_clips(clips, ratio_map, limit)
     fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
     reads = capture_clips(loaded.clips, fitted, NoiseProfile.load(profile, fitted.slots), seed=seed)
-    return Windows(loaded.names, ((measured, fitted) for measured in reads))
+    return loaded.names, ((measured, fitted) for measured in reads)
 
 
 def captured_windows(folder: Path, limit: int | None) -> tuple[Windows, RatioMap]:
@@ -160,4 +137,4 @@ def captured_windows(folder: Path, limit: int | None) -> tuple[Windows, RatioMap
     names = tuple(f"{folder.name}[{window.number}]" for window in scenes)
     # `reads` of a window stays in memory as long as the window does.
     windows = (scenes.pop(0) for _ in names)
-    return Windows(names, ((each.reads, each.ratio_map) for each in windows)), captured_under
+    return (names, ((each.reads, each.ratio_map) for each in windows)), captured_under

@@ -38,10 +38,11 @@ def map_option(help: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
     return typer.Option("--map", metavar="MAP", help=help, **more)
 
 
-SizeOption = Annotated[
-    str | None,
-    typer.Option("--size", metavar="WxH", help="Array size in pixels.", show_default="256x256"),
-]
+def size_option(default: str) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--size``, of an array; `default` says in words what it is without one."""
+    return typer.Option("--size", metavar="WxH", help="Array size in pixels.", show_default=default)
+
+
 ProfileOption = Annotated[
     str,
     typer.Option(
@@ -72,6 +73,12 @@ BundleOption = Annotated[
         help="Bundle to reconstruct with: a shipped name, the path of a folder or .zip, or "
         "network-free.",
         show_default="the shipped default bundle",
+    ),
+]
+BundleMapOption = Annotated[
+    str | None,
+    map_option(
+        "Ratio map to upload: a file, a named tile, or a bundle's.", show_default="the bundle's"
     ),
 ]
 HttpPortOption = Annotated[

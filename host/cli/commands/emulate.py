@@ -12,8 +12,8 @@ from focalloop.host.cli.options import (
     JsonOption,
     ProfileOption,
     SeedOption,
-    SizeOption,
     map_option,
+    size_option,
 )
 from focalloop.host.cli.output import console, print_json, print_notice, print_result
 
@@ -37,7 +37,7 @@ def emulate(
         str | None,
         map_option("Ratio map that is active from the start: a file, a named tile, or a bundle's."),
     ] = None,
-    size: SizeOption = None,
+    size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
     seed: SeedOption = 0,
     slot_rate: Annotated[
         float, typer.Option(metavar="HZ", min=0, help="Slots per second; 0 is as fast as possible.")

@@ -9,13 +9,13 @@ import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
 from focalloop.host.cli.options import (
+    BundleMapOption,
     BundleOption,
     HttpPortOption,
     JsonOption,
     ProfileOption,
     SeedOption,
-    SizeOption,
-    map_option,
+    size_option,
 )
 
 if TYPE_CHECKING:
@@ -41,15 +41,9 @@ def live(
         ),
     ] = None,
     bundle: BundleOption = None,
-    map_: Annotated[
-        str | None,
-        map_option(
-            "Ratio map to upload: a file, a named tile, or a bundle's.",
-            show_default="the bundle's",
-        ),
-    ] = None,
+    map_: BundleMapOption = None,
     profile: ProfileOption = "paper",
-    size: SizeOption = None,
+    size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
     seed: SeedOption = 0,
     slot_rate: Annotated[
         float,

@@ -72,20 +72,18 @@ def reconstruct(
     if (source / MANIFEST).is_file():
         if map_ is not None:
             raise typer.BadParameter("a capture has its own map: leave out --map")
-        windows, captured_under = captured_windows(source, limit)
+        (names, windows), captured_under = captured_windows(source, limit)
         method = method_for_map(bundle, captured_under, threads)
     else:
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
-        windows = emulated_windows(source, method.ratio_map, profile, seed, limit)
+        names, windows = emulated_windows(source, method.ratio_map, profile, seed, limit)
     started_s = perf_counter()
     with progress_bar() as bar:
         video = [
             method.reconstruct(reads, ratio_map)
-            for reads, ratio_map in bar.track(
-                windows.reads, len(windows.names), description=method.name
-            )
+            for reads, ratio_map in bar.track(windows, len(names), description=method.name)
         ]
-    write_video(output, video, windows.names, frames_per_s=fps)
+    write_video(output, video, names, frames_per_s=fps)
     slots, height, width = video[0].shape
     if json:
         print_json(

@@ -7,24 +7,18 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli.options import (
+    BundleMapOption,
     BundleOption,
     HttpPortOption,
     JsonOption,
     PortOption,
-    map_option,
 )
 
 
 def serve(
     port: PortOption,
     bundle: BundleOption = None,
-    map_: Annotated[
-        str | None,
-        map_option(
-            "Ratio map to upload: a file, a named tile, or a bundle's.",
-            show_default="the bundle's",
-        ),
-    ] = None,
+    map_: BundleMapOption = None,
     http_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
     ] = "127.0.0.1",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, NAMED_TILES
-from focalloop.host.cli.options import JsonOption, SizeOption, output_option
+from focalloop.host.cli.options import JsonOption, output_option, size_option
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
 OutputOption = Annotated[Path, output_option("File to write: .npz or .png.")]
+SizeOption = Annotated[str | None, size_option("256x256")]
 SlotsOption = Annotated[
     int, typer.Option("--slots", metavar="N", help="Frame slots per window (T).")
 ]
