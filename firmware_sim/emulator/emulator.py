@@ -105,6 +105,11 @@ class Emulator:
         number : int
             Number of the window, 0..2**64 - 1, which picks its noise.
 
+        Returns
+        -------
+        Window
+            Its time is when the exposure was computed.
+
         Raises
         ------
         EmulatorError

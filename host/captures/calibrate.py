@@ -61,15 +61,15 @@ def calibrate(
     CalibrationError
         If the reads hold no information about the noise, or contradict their declaration.
     """
+    from focalloop.calibration import Settings
+    from focalloop.calibration import calibrate as fit
+
     for source in sources:
         if not isinstance(source, str | Path | Capture | Board):
             raise CaptureError(
                 f"calibrate takes captures, their folders or a board, one after the other, not a "
                 f"{type(source).__name__}"
             )
-    from focalloop.calibration import Settings
-    from focalloop.calibration import calibrate as fit
-
     with tempfile.TemporaryDirectory() as scratch:
         captured = [
             _taken(source, Path(scratch) / f"capture-{number}")

@@ -158,6 +158,11 @@ class Bundle:
         window : Window
             A window of a board, capture or emulator, taken under a map that suits the bundle.
 
+        Returns
+        -------
+        Reconstruction
+            The video (T, H, W), which NumPy takes as an array and a notebook plays.
+
         Raises
         ------
         ReconstructError
