@@ -91,6 +91,7 @@ class FakeSession:
             board=self.board,
             map=self.ratio_map and map_state(self.ratio_map),
             bundle=self.bundle,
+            reconstructed_by=self.bundle,
             calibration=self.calibrator.state(),
         )
 
