@@ -29,7 +29,7 @@ class CameraScene:
     height, width : int
         Array size, pixels.
     slots : int, optional
-        Frame slots T of a window.
+        Frame slots per window, T.
     timeout_s : float, optional
         How long the first frame may take, seconds.
 
@@ -75,7 +75,7 @@ class CameraScene:
 
     @property
     def slots(self) -> int:
-        """Frame slots T of a window."""
+        """Frame slots per window, T."""
         return self._slots
 
     def window(self, index: int) -> NDArray[np.uint8]:

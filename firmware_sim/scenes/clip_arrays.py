@@ -1,6 +1,6 @@
 """Clips kept as arrays: ``.npz`` files, and the ``.mat`` files of the SCI benchmark.
 
-Values come out as uint8, 255 is white, whether a file has them as 0..255 or as 0..1.
+Values are returned as uint8, 255 is white, whether a file has them as 0..255 or as 0..1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.scenes.mat_file import MatFileError, variables
 
 SCI_KEY = "orig"
-"""Variable that the grayscale SCI benchmark (``kobe32_cacti.mat`` ...) keeps its video in."""
+"""Variable of the video in the grayscale SCI benchmark (``kobe32_cacti.mat`` ...)."""
 
 _UNREADABLE_NPZ = (
     ValueError,  # not an array, or pickled
@@ -26,18 +26,18 @@ _UNREADABLE_NPZ = (
     KeyError,
     zipfile.BadZipFile,
     zlib.error,
-    RuntimeError,  # encrypted, or compressed in a way unknown here
+    RuntimeError,  # encrypted, or of an unsupported compression
     MemoryError,  # a header that claims more than the file holds
 )
 
 
 def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
-    """Read ``clips (N, T, H, W)`` and, where there are some, ``names (N,)``.
+    """Read ``clips (N, T, H, W)`` and, if there are any, ``names (N,)``.
 
     Raises
     ------
     SceneError
-        If the file is damaged, larger than `max_bytes`, or its arrays are no clips.
+        If the file is damaged or larger than `max_bytes`, or its arrays are not clips.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -68,7 +68,7 @@ def frames_in_mat(path: Path, max_bytes: int) -> NDArray[np.uint8]:
     Raises
     ------
     SceneError
-        If the file is damaged, of MATLAB 7.3, larger than `max_bytes`, or has no such video.
+        If the file is damaged, of MATLAB 7.3 or larger than `max_bytes`, or has no such video.
     """
     try:
         found = {variable.name: variable for variable in variables(path)}
@@ -90,7 +90,7 @@ def frames_in_mat(path: Path, max_bytes: int) -> NDArray[np.uint8]:
 
 
 def _as_uint8(values: NDArray[Any], what: str) -> NDArray[np.uint8]:
-    """Bring values in [0, 255], or floats in [0, 1], to 0...255."""
+    """Convert values in [0, 255], or floats in [0, 1], to 0..255."""
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     if values.dtype.kind not in "iuf":
@@ -106,12 +106,12 @@ def _as_uint8(values: NDArray[Any], what: str) -> NDArray[np.uint8]:
 
 
 def check_bytes(path: Path, count: int, max_bytes: int) -> None:
-    """Refuse clips of more than `max_bytes`, before they are decoded.
+    """Refuse clips of `count` bytes, before they are decoded, if that is more than `max_bytes`.
 
     Raises
     ------
     SceneError
-        If `count` is more.
+        If it is.
     """
     if count > max_bytes:
         raise SceneError(
@@ -121,5 +121,5 @@ def check_bytes(path: Path, count: int, max_bytes: int) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Message of an error on one line, or its kind where it has none."""
+    """Return the message of an error on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,9 +1,8 @@
 """Clips: video cut into windows of T gray frames, from the files people have.
 
-One entry, `load_clips`, reads an ``.npz``, a ``.mat`` of the SCI benchmark, a video file, a folder
-of frames or a folder of videos.
-Gray is ``0.2126 R + 0.7152 G + 0.0722 B`` over the full range 0...255, whatever the file's own
-range and colour space (CRL section VI, "grayscale"; the weights are those of ITU-R BT.709).
+`load_clips` reads an ``.npz``, a ``.mat`` of the SCI benchmark, a video file, a folder of frames or
+a folder of videos. Gray is ``0.2126 R + 0.7152 G + 0.0722 B`` over the full range 0..255, whatever
+the range and colour space of the file (CRL section VI, "grayscale"; weights of ITU-R BT.709).
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _BICUBIC, _AREA, _FULL_CHROMA, _ACCURATE_ROUNDING = 4, 32, 0x2000, 0x40000
-"""libswscale's flags, by value: PyAV takes them since 14 and names them since 18."""
+"""Flags of libswscale by value: PyAV accepts them since 14, and has names for them since 18."""
 
 MAX_CLIP_BYTES = 2 << 30
-"""Clips are held in memory; more than this is refused with advice, before it is decoded."""
+"""Memory limit of the clips of one source, which is checked before they are decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,20 +76,20 @@ def load_clips(
         ``names (N,)``; a ``.mat`` of the SCI benchmark with ``orig (H, W, F)``; a video file; a
         folder of frames (``00001.jpg`` ..., also the Need for Speed layout
         ``NAME/240/NAME/00001.jpg`` from any level); or a folder of videos or ``.mat`` files. Video
-        is cut into consecutive windows that do not overlap; a rest shorter than a window is left
-        out.
+        is cut into consecutive windows without overlap; a remainder shorter than a window is
+        dropped.
     slots : int, optional
         Frame slots T of a clip.
     size : tuple of int or None, optional
-        ``(H, W)`` to bring every frame to: resized, keeping its shape, until it covers the size,
-        then cropped in the middle. By default frames keep their size, and must agree.
+        ``(H, W)`` to fit every frame to: scaled until it covers the size, then cropped to its
+        middle. By default frames keep their size, which must be the same for all.
     max_clips : int or None, optional
-        Stop after this many clips.
+        Stop after this many clips; by default, take all.
 
     Raises
     ------
     SceneError
-        If nothing usable is there: missing, undecodable, of another T, too short, too large.
+        If the source is missing, cannot be decoded, has another T, or is too short or too large.
     """
     path = Path(path)
     if not path.exists():
@@ -130,15 +129,15 @@ def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class GrayConverter:
-    """Turns decoded frames into full-range gray ``(H, W) uint8``.
+    """Converts decoded frames to full-range gray ``(H, W) uint8``.
 
-    One for all frames of a video, and for one thread: the scaler that it keeps takes longer to
-    make than to use.
+    Use one converter for all frames of a video, in one thread: its scaler takes longer to create
+    than to use. It scales before it converts, which is much faster than the other way round.
 
     Parameters
     ----------
     size : tuple of int or None, optional
-        ``(H, W)`` to bring every frame to, as `load_clips` does; by default frames keep theirs.
+        ``(H, W)`` to fit every frame to, as in `load_clips`; by default frames keep their size.
     """
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
@@ -148,13 +147,13 @@ class GrayConverter:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Convert one frame of PyAV."""
+        """Convert one frame."""
         height, width = (frame.height, frame.width)
         if self._size is not None:
             height, width = _covering((height, width), self._size)
         kernel = _AREA if height < frame.height else _BICUBIC
-        # Through RGB: a conversion to "gray" keeps limited range. Full chroma interpolation,
-        # because without it a scaled limited-range picture comes out 1.7 DN too dark.
+        # By way of RGB, because a conversion to "gray" keeps the limited range; with full chroma
+        # interpolation, without which a scaled limited-range picture is 1.7 DN too dark.
         flags = kernel | _ACCURATE_ROUNDING | _FULL_CHROMA
         scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=flags)
         gray = to_gray(np.asarray(scaled.to_ndarray(), np.uint8))
@@ -173,11 +172,11 @@ def _crop(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: int | None) -> Clips:
     clips, names = clips_in_npz(path, MAX_CLIP_BYTES)
-    # Not cut like a video: under another T the set would be another one, and so its scores.
+    # Not cut like a video: with another T the set, and so its scores, would be different.
     if clips.shape[1] != slots:
         raise SceneError(
             f"the clips in {path} have T={clips.shape[1]} frames; T={slots} is needed here: "
-            "save windows of that length, or work with a ratio map of that T"
+            "save windows of that length, or use a ratio map for their T"
         )
     names = names or [f"{path.stem}[{k}]" for k in range(len(clips))]
     clips, names = clips[:max_clips], names[:max_clips]
@@ -187,7 +186,7 @@ def _from_npz(path: Path, slots: int, size: tuple[int, int] | None, max_clips: i
 
 
 def _sources_in(folder: Path) -> list[Path]:
-    """Videos and folders of frames at or below `folder`, in order."""
+    """List the videos and folders of frames at or below `folder`, in order."""
     entries = sorted(folder.iterdir(), key=_natural)
     if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries if entry.is_file()):
         return [folder]
@@ -195,7 +194,7 @@ def _sources_in(folder: Path) -> list[Path]:
     if videos:
         return videos
     below = [entry for entry in entries if entry.is_dir()]
-    # Need for Speed ships every video at 30 and at 240 frames/s; a slot is 1/240 s.
+    # Need for Speed has every video at 30 and at 240 frames/s; a slot is 1/240 s.
     below = [entry for entry in below if entry.name == "240"] or below
     return [source for entry in below for source in _sources_in(entry)]
 
@@ -221,7 +220,7 @@ def _from_videos(
                 listed = " and ".join(f"{h}x{w}" for h, w in sorted(shapes))
                 raise SceneError(
                     f"{source} does not fit the frames before it ({listed}): "
-                    "clips of one set share one size; load it by itself or ask for one size"
+                    "clips of one set need the same size; load it separately, or ask for one size"
                 )
             windows.append(np.stack(window))
             names.append(f"{source.stem}[{taken}]")
@@ -236,7 +235,7 @@ def _from_videos(
 
 
 def _frames(source: Path, size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
-    """Gray frames of a video, a MATLAB file or a folder of images, in order."""
+    """Yield the gray frames of a video, a MATLAB file or a folder of images, in order."""
     if source.is_dir():
         images: Iterator[NDArray[np.uint8]] = map(gray_image, numbered_images(source))
     elif source.suffix.lower() == ".mat":
@@ -252,7 +251,7 @@ def decoded_frames(path: Path) -> Iterator[VideoFrame]:
     Raises
     ------
     SceneError
-        If it holds no video, or is damaged; then after the frames before the damage.
+        If the file holds no video; or if it is damaged, after the frames before the damage.
     """
     import av
 
@@ -287,7 +286,7 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
     Raises
     ------
     SceneError
-        If it is damaged, or no image.
+        If the file is damaged or not an image.
     """
     from PIL import Image
 
@@ -301,10 +300,10 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise SceneError(
             f"the frame {path} cannot be decoded ({one_line(error)}): "
-            "remove it or put an undamaged one in its place"
+            "remove it, or replace it by an undamaged one"
         ) from None
 
 
 def _natural(path: Path) -> list[Any]:
-    """Sort key that puts frame 10 after frame 9."""
+    """Return a sort key that puts frame 10 after frame 9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]

@@ -1,7 +1,7 @@
 """Numeric arrays in MATLAB files of level 5 (``save -v6`` and ``-v7``).
 
-Format: "MAT-File Level 5 File Format" in MathWorks' documentation. SciPy's reader is not used,
-because a damaged file can crash the interpreter in it.
+Format: "MAT-File Level 5 File Format" in the documentation of MathWorks. The reader of SciPy is not
+used, because a damaged file can crash the interpreter in it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _HEAD_BYTES = 4096
 
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
 _STORED |= {12: "i8", 13: "u8"}
-"""NumPy's name of each type that numbers are stored as."""
+"""NumPy name of each type in which numbers are stored."""
 
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
 _CLASSES |= {14: "i8", 15: "u8"}
-"""NumPy's name of each class of numeric array; it may be stored as a smaller type."""
+"""NumPy name of each class of numeric array, which may be stored in a smaller type."""
 
 _COMPLEX = 0x0800
 
 
 class MatFileError(ValueError):
-    """A file that is damaged or no MATLAB file of level 5; the text goes on from its name."""
+    """A file that is damaged or not a MATLAB file of level 5; the text continues its name."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class MatVariable:
     name, shape : str or tuple of int
         As in MATLAB.
     dtype : np.dtype[Any] or None
-        Of its numbers; None where it is no array of real numbers.
+        Type of its numbers; None if it is not an array of real numbers.
     """
 
     name: str
@@ -59,7 +59,7 @@ class MatVariable:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its numbers in memory."""
+        """Size of its numbers in memory, bytes."""
         return math.prod(self.shape) * (self.dtype.itemsize if self.dtype else 0)
 
     def read(self) -> NDArray[Any]:
@@ -68,16 +68,16 @@ class MatVariable:
         Raises
         ------
         MatFileError
-            If they are damaged, or it is no array of real numbers.
+            If they are damaged, or the variable is not an array of real numbers.
         """
         if self.dtype is None:
             raise MatFileError(f"holds no real numbers in `{self.name}`")
         content = self._element
         try:
             if self._compressed:
-                # 8 bytes a number are the widest; the rest is for what stands before them.
-                most = _HEAD_BYTES + 8 * math.prod(self.shape)
-                content = zlib.decompressobj().decompress(content, most)[8:]
+                # Numbers have 8 bytes at most; the rest is for the header before them.
+                max_bytes = _HEAD_BYTES + 8 * math.prod(self.shape)
+                content = zlib.decompressobj().decompress(content, max_bytes)[8:]
             *_, (kind, data) = islice(_parts(content, self._order), 4)
             numbers = np.frombuffer(data, np.dtype(self._order + _STORED[kind]))
             return numbers.reshape(self.shape, order="F").astype(self.dtype)
@@ -91,15 +91,15 @@ def variables(path: Path) -> list[MatVariable]:
     Raises
     ------
     MatFileError
-        If the file is damaged, or of another kind.
+        If the file is damaged or of another format.
     """
     content = path.read_bytes()
     version, mark = content[124:126], content[126:128]
     if mark not in (b"IM", b"MI"):
-        raise MatFileError("is no MATLAB file of level 5, as `save -v7` writes")
+        raise MatFileError("is not a MATLAB file of level 5, as `save -v7` writes")
     order = "<" if mark == b"IM" else ">"
     if struct.unpack(order + "H", version)[0] == 0x0200:
-        raise MatFileError("is a MATLAB 7.3 (HDF5) file, which is not read here")
+        raise MatFileError("is a MATLAB 7.3 (HDF5) file, which is not supported")
     try:
         found = _parts(content[_HEADER_BYTES:], order)
         return [_variable(kind, data, order) for kind, data in found]

@@ -17,11 +17,11 @@ from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 
 FILE_WINDOWS = 64
-"""Windows of a file that are kept and repeated: 64 MiB at 16x256x256."""
+"""Windows of a file that are loaded and repeated: 64 MiB at 16x256x256."""
 
 
 class SceneSource(Protocol):
-    """A scene of ``T`` slots a window on an array of ``(H, W)`` pixels."""
+    """A scene on an array of ``(H, W)`` pixels, in windows of ``T`` slots."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -30,15 +30,15 @@ class SceneSource(Protocol):
 
     @property
     def slots(self) -> int:
-        """Frame slots T of a window."""
+        """Frame slots per window, T."""
         ...
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        """Radiance during window `index`: ``(T, H, W) uint8``, 255 is white. Read only."""
+        """Return the radiance of window `index`: ``(T, H, W) uint8``, 255 is white; read only."""
         ...
 
     def close(self) -> None:
-        """Let go of the device or file; safe to call twice."""
+        """Release the device or file; safe to call twice."""
         ...
 
 
@@ -52,7 +52,7 @@ def open_scene(
     spec : str or Path
         ``"synthetic"``, ``"camera:N"``, or a path that `load_clips` reads.
     seed : int, optional
-        Picture of the synthetic scene; the others do not use it.
+        Seed of the synthetic picture; other scenes do not use it.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def open_scene(
     kind, _, number = text.partition(":")
     if kind == "camera" and not Path(text).exists():
         if not number.isdecimal():
-            raise SceneError(f"{text!r} names no camera: write camera:0 for the first one")
+            raise SceneError(f"{text!r} does not name a camera: write camera:0 for the first one")
         from focalloop.firmware_sim.scenes.camera import CameraScene
 
         return CameraScene(int(number), height, width, slots)
@@ -73,7 +73,7 @@ def open_scene(
 
 
 class FileScene:
-    """Clips played one after the other, and again from the first."""
+    """Clips played one after the other, and then again from the first."""
 
     def __init__(self, clips: Clips) -> None:
         self._clips = clips.clips.view()
@@ -87,13 +87,13 @@ class FileScene:
 
     @property
     def slots(self) -> int:
-        """Frame slots T of a window."""
+        """Frame slots per window, T."""
         return int(self._clips.shape[1])
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        """Clip ``index mod N``: ``(T, H, W) uint8``."""
+        """Return clip ``index mod N``: ``(T, H, W) uint8``."""
         window: NDArray[np.uint8] = self._clips[index % len(self._clips)]
         return window
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""

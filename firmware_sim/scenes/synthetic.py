@@ -9,10 +9,10 @@ from focalloop.firmware_sim.errors import SceneError
 
 
 class SyntheticScene:
-    """A seeded picture in smooth motion: textured ground, hard edges, objects moving across.
+    """A seeded picture in smooth motion: textured ground, hard edges, and moving objects.
 
-    The picture of a slot is a function of the seed and the slot's number alone, so any window can
-    be had at any time and twice the same. Ground and objects move 0.5 to 3 pixels a slot.
+    The picture of a slot depends on the seed and the number of the slot alone, so windows can be
+    asked for in any order and repeatedly. Ground and objects move 0.5 to 3 pixels per slot.
     """
 
     _OBJECTS = 4
@@ -39,16 +39,16 @@ class SyntheticScene:
 
     @property
     def slots(self) -> int:
-        """Frame slots T of a window."""
+        """Frame slots per window, T."""
         return self._slots
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        """Slots ``index * T`` to ``index * T + T - 1``: ``(T, H, W) uint8``."""
+        """Return slots ``index * T`` to ``index * T + T - 1``: ``(T, H, W) uint8``."""
         first = index * self._slots
         return np.stack([self._frame(slot) for slot in range(first, first + self._slots)])
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
     def _frame(self, slot: int) -> NDArray[np.uint8]:
         height, width = self._shape
@@ -58,7 +58,7 @@ class SyntheticScene:
             self._objects, self._start, self._velocity, strict=True
         ):
             size = picture.shape[0] - 1  # one spare row and column to interpolate into
-            # Objects leave on one side and come back on the other, wholly out of view between.
+            # Objects leave on one side and return on the other, and are out of view in between.
             y, x = (start + velocity * slot) % (height + size, width + size) - size
             top, left = int(np.floor(y)), int(np.floor(x))
             shifted = [_subpixel(image, y - top, x - left) for image in (picture, opacity)]
@@ -74,7 +74,7 @@ class SyntheticScene:
 
 
 def _textured_ground(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Draw a periodic picture in [0.05, 0.95]: patches with hard edges under natural texture."""
+    """Draw a periodic picture in [0.05, 0.95]: patches with hard edges and natural texture."""
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
     frequency = np.hypot(fy, fx)
     frequency[0, 0] = np.inf
@@ -92,7 +92,7 @@ def _textured_ground(rng: np.random.Generator, height: int, width: int) -> NDArr
 def _object(
     rng: np.random.Generator, kind: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Picture and opacity, both ``(size + 1, size + 1)``: star, checkers, rings or bars."""
+    """Draw picture and opacity, ``(size + 1, size + 1)``, of a star, checkers, rings or bars."""
     y, x = np.mgrid[: size + 1, : size + 1] - (size - 1) / 2
     radius, angle = np.hypot(y, x), np.arctan2(y, x)
     period = max(4.0, size / 7)
@@ -109,7 +109,7 @@ def _object(
 
 
 def _subpixel(image: NDArray[np.float32], dy: float, dx: float) -> NDArray[np.float32]:
-    """`image` ``(h + 1, w + 1)`` moved down and right by ``0 <= dy, dx < 1``: ``(h, w)``."""
+    """Move `image` ``(h + 1, w + 1)`` down and right by ``0 <= dy, dx < 1``: ``(h, w)``."""
     wy, wx = np.float32(dy), np.float32(dx)
     moved = np.empty((image.shape[0] - 1, image.shape[1] - 1), np.float32)
     columns = image[:, :-1].copy()
@@ -122,7 +122,7 @@ def _subpixel(image: NDArray[np.float32], dy: float, dx: float) -> NDArray[np.fl
 def _periodic_view(
     picture: NDArray[np.float32], origin: tuple[float, float], shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """`shape` pixels of a periodic picture from a fractional `origin`, bilinear."""
+    """Cut `shape` pixels from a periodic picture at a fractional `origin`, bilinear."""
     top, left = (int(np.floor(value)) for value in origin)
     wy, wx = (np.float32(value - np.floor(value)) for value in origin)
     rows = np.arange(top, top + shape[0] + 1) % picture.shape[0]
