@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.bound import cramer_rao
+from benchmarks.cramer_rao import cramer_rao
 from benchmarks.report import Row
 from focalloop.calibration import Calibration, Level, Readings, Settings, calibrate
 from focalloop.calibration.files.emva import read_emva, write_emva

@@ -1,15 +1,15 @@
-"""Learn a tile by gradient descent through a relaxed choice of levels, the roads beside the policy.
+"""Learning of a tile by gradient descent through a relaxed choice of levels, without a policy.
 
-A level is a discrete choice and has no gradient. Two ways to lend it one, both with hard choices
-forward, so that the network only ever sees maps that a sensor can have:
+A level is a discrete choice and has no gradient. Two relaxations give it one; in the forward pass
+both choose levels, so that the network only sees maps that a sensor can have:
 
 ``straight-through``
-    The supplement of CRL: one number a cell, whose sigmoid is cut into five equal bins, one a
-    level. Backward the cut is ignored: a step of a bin is worth the difference between its two
-    nearest levels.
+    The supplement of CRL: one number per cell, whose sigmoid is cut into five equal bins, one per
+    level. The backward pass ignores the cut: a step of one bin is worth the difference between the
+    two nearest levels.
 ``gumbel``
-    Logits a cell, and a level drawn from them for each scene. Backward a draw is its tempered
-    softmax (Jang et al., 2017; Maddison et al., 2017), ever sharper towards the end of the run.
+    Logits per cell, and a level drawn from them for each scene. In the backward pass a draw is its
+    tempered softmax (Jang et al., 2017; Maddison et al., 2017), which gets sharper over the run.
 
 The loss is that of `Learner.step` (the logarithm of a window's squared error, where CRL has the
 squared error itself) plus lambda times the mean level; a dual step moves lambda until the tile
@@ -41,13 +41,13 @@ from focalloop.models.training.network_run import RATIO_MAP, validation_psnr
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
-METHODS = ("straight-through", "gumbel")
+RELAXATIONS = ("straight-through", "gumbel")
 MAP_SIDE = 256
 """Height and width of the map that is written, pixels."""
 
 _LEVELS = torch.tensor(DEFAULT_LEVEL_SET)
 _START_SPREAD = {"straight-through": 1.0, "gumbel": 0.3}
-"""Standard deviation of the first numbers, so that cells can take different parts."""
+"""Standard deviation of the initial numbers, so that cells can specialise."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ class RelaxationSettings:
     Attributes
     ----------
     budget : float
-        Wanted average measurements a pixel, above 0 and up to the largest level.
+        Wanted mean level, measurements per pixel, above 0 and up to the highest level.
     method : str
-        One of `METHODS`.
+        One of `RELAXATIONS`.
     period : tuple of int
         Height and width of the tile, pixels.
     price : float
-        Lambda at first: what a measurement a pixel costs.
+        Initial lambda: the cost of one measurement per pixel.
     dual_rate : float
-        How fast the price follows what is over budget.
+        How fast the price follows the excess over the budget.
     learning_rate : float
-        Of the tile's numbers (Adam).
+        Learning rate of the numbers of the tile (Adam).
     temperatures : tuple of float
-        Of the Gumbel-softmax, from first to last, falling geometrically.
+        First and last temperature of the Gumbel-softmax, which falls geometrically.
     judge_learns : bool
-        Whether the network learns along under the tiles that are tried.
+        Whether the network learns too, under the tiles that are tried.
     """
 
     budget: float
@@ -84,13 +84,13 @@ class RelaxationSettings:
     judge_learns: bool = False
 
     def __post_init__(self) -> None:
-        largest = DEFAULT_LEVEL_SET[-1]
-        if not 0 < self.budget <= largest:
+        max_level = DEFAULT_LEVEL_SET[-1]
+        if not 0 < self.budget <= max_level:
             raise TrainError(
-                f"a budget of {self.budget:g} measurements a pixel is outside (0, {largest}]"
+                f"a budget of {self.budget:g} measurements per pixel is outside (0, {max_level}]"
             )
-        if self.method not in METHODS:
-            raise TrainError(f"relaxation {self.method!r} is none of {', '.join(METHODS)}")
+        if self.method not in RELAXATIONS:
+            raise TrainError(f"relaxation {self.method!r} is not one of {', '.join(RELAXATIONS)}")
 
 
 class RelaxedRun(Run):
@@ -106,7 +106,7 @@ class RelaxedRun(Run):
     Raises
     ------
     TrainError
-        If the network is not of the edge profile, whose inputs alone can be mixed.
+        If the network is not of the edge profile, the only one whose inputs can be mixed.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class RelaxedRun(Run):
     ) -> None:
         super().__init__(data, settings, device)
         if not isinstance(self.learner.network, EdgeNetwork):
-            raise TrainError("a relaxed map needs a network of the edge profile to be judged by")
+            raise TrainError("a relaxed map needs a network of the edge profile")
         self.relaxation = relaxation
         self.price = relaxation.price
         generator = torch.Generator().manual_seed(settings.seed)
-        # Begin above the budget: it is easier to see which reads matter least than which are
+        # Begin above the budget: it is easier to see which reads are dispensable than which are
         # missing.
         self._restart(_first_numbers(relaxation, 1.5 * relaxation.budget, generator))
 
@@ -149,7 +149,7 @@ class RelaxedRun(Run):
         loss = (error + ERROR_FLOOR).log().mean().cpu() + self.price * mean_level
         if not torch.isfinite(loss):
             raise NotFiniteError
-        # Only the tile's gradient is computed: the judge's weights need none here.
+        # Only the gradient of the tile is computed: the weights of the judge need none.
         (self.numbers.grad,) = torch.autograd.grad(loss, [self.numbers])
         for group in self._optimizer.param_groups:
             group["lr"] = relaxation.learning_rate * 0.5 * (1 + math.cos(math.pi * self.spent))
@@ -186,7 +186,7 @@ class RelaxedRun(Run):
         return most_probable(flat, _LEVELS.numpy(), reads).reshape(height, width)
 
     def best_map(self) -> RatioMap:
-        """Return `best_tile` over an array."""
+        """Return `best_tile`, repeated over an array."""
         return RatioMap.from_tile(self.best_tile(), shape=(MAP_SIDE, MAP_SIDE))
 
     def validate(self) -> float:
@@ -194,7 +194,7 @@ class RelaxedRun(Run):
         return validation_psnr(self.learner.averaged_network(), self, OneMap(self.best_map()))
 
     def log_entry(self) -> dict[str, Any]:
-        """Return price and averages."""
+        """Return the price and the mean levels."""
         with torch.no_grad():
             mean_level = float(self._choice(1, torch.Generator())[1])
         return {
@@ -219,7 +219,7 @@ class RelaxedRun(Run):
         return super().state() | {f"relaxation.{name}": v for name, v in relaxation.items()}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         super().load_state(tensors)
         ours = below("relaxation.", tensors)
         self._restart(ours["numbers"])
@@ -229,18 +229,18 @@ class RelaxedRun(Run):
 
 
 def straight_through(numbers: Tensor) -> Tensor:
-    """Cut a sigmoid into one equal bin a level, with the gradient of not cutting.
+    """Cut a sigmoid into one equal bin per level, with the gradient of the uncut sigmoid.
 
     Parameters
     ----------
     numbers : Tensor
-        Any shape; the lowest fifth of their sigmoid is the lowest level, and so on.
+        Of any shape; the lowest fifth of their sigmoid is the lowest level, and so on.
 
     Returns
     -------
     Tensor
-        One-hot, (..., levels). Its gradient is that of going linearly from the nearer to the
-        farther of the two levels that a number lies between, beyond the outer bins' middles too.
+        One-hot, (..., levels). Its gradient is that of linear interpolation between the two levels
+        around a number, which is continued beyond the middle of the outermost bins.
     """
     position = _position(numbers)
     last = len(_LEVELS) - 1
@@ -256,7 +256,7 @@ def straight_through(numbers: Tensor) -> Tensor:
 
 
 def _position(numbers: Tensor) -> Tensor:
-    """Return where numbers lie among the levels: 0.0 is the middle of the lowest level's bin."""
+    """Return the positions of numbers among the levels: 0.0 is the middle of the lowest bin."""
     return len(_LEVELS) * numbers.sigmoid() - 0.5
 
 
@@ -266,13 +266,13 @@ def gumbel(logits: Tensor, temperature: float, count: int, generator: torch.Gene
     Parameters
     ----------
     logits : Tensor
-        (..., levels).
+        Of shape (..., levels).
     temperature : float
-        Low ones have less biased, but noisier gradients.
+        Low temperatures have less biased but noisier gradients.
     count : int
-        Draws.
+        Number of draws.
     generator : Generator
-        Of the draws, on the CPU.
+        Generator of the draws, on the CPU.
 
     Returns
     -------
@@ -287,7 +287,7 @@ def gumbel(logits: Tensor, temperature: float, count: int, generator: torch.Gene
 
 
 def every_level(learner: Learner, scene: Tensor, generator: torch.Generator) -> Tensor:
-    """Measure each pixel of `scene` at every level at once, as no sensor can.
+    """Measure each pixel of `scene` at every level at once, which no sensor can do.
 
     Returns
     -------
@@ -305,16 +305,16 @@ def every_level(learner: Learner, scene: Tensor, generator: torch.Generator) -> 
 
 
 def reconstruct(learner: Learner, planes: Tensor, choice: Tensor) -> Tensor:
-    """Reconstruct from the reads that `choice` takes of `every_level`, differentiable in it.
+    """Reconstruct from the reads of `every_level` that `choice` takes; differentiable in `choice`.
 
     Parameters
     ----------
     learner : Learner
-        Whose network, of the edge profile, reconstructs.
-    planes : Tensor
-        (N, C, H, W).
-    choice : Tensor
-        (N, levels, H, W), one-hot, from the lowest level up.
+        Its network, of the edge profile, reconstructs.
+    planes : Tensor of float32, shape (N, C, H, W)
+        What `every_level` returned.
+    choice : Tensor of float32, shape (N, levels, H, W)
+        One-hot, from the lowest level up.
     """
     network = learner.network
     assert isinstance(network, EdgeNetwork)
@@ -327,7 +327,7 @@ def reconstruct(learner: Learner, planes: Tensor, choice: Tensor) -> Tensor:
 def _first_numbers(
     relaxation: RelaxationSettings, mean: float, generator: torch.Generator
 ) -> Tensor:
-    """Return numbers whose tile costs about `mean`, a little different for each cell."""
+    """Return numbers whose tile costs about `mean`, with a little noise per cell."""
     spread = _START_SPREAD[relaxation.method]
     position = np.interp(mean, DEFAULT_LEVEL_SET, range(len(_LEVELS)))
     if relaxation.method == "straight-through":

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.bound import cramer_rao
+from benchmarks.cramer_rao import cramer_rao
 from focalloop.calibration import CalibrationError, Level, Readings, Settings, calibrate
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.maps.ratio_map import RatioMap

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.bound import cramer_rao
+from benchmarks.cramer_rao import cramer_rao
 from focalloop.calibration.fitting.photon_transfer import Points, fit_emva, fit_weighted
 
 

@@ -56,7 +56,7 @@ def cramer_rao(
     Raises
     ------
     ValueError
-        The levels have fewer than two different signals or reads.
+        If there are not two levels of different signal with at least two reads each.
     """
     signal = np.asarray(signals, np.float64)
     variance = s_r**2 + s_ss**2 * signal + _QUANTISATION_DN2 / full_scale_dn**2

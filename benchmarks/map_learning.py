@@ -1,13 +1,14 @@
-"""Which road finds the best tile? ``python -m benchmarks.roads --data … --judge … --budget 1``.
+"""Methods of map learning, compared by the tiles that they find.
 
-Every road gets the same minutes, the same training windows and the same universal network to begin
-with, the *judge*: policy gradients with each kind of credit, two differentiable relaxations, and a
-search. What each found is scored by the judge as it was at first, on the same held-out windows with
-the same noise, beside the peers: the best hand-made tile and the fixed level of the budget.
+``python -m benchmarks.map_learning --data train.npz --judge edge-universal --budget 1`` gives every
+method the same minutes, the same training windows and the same universal network to begin with, the
+*judge*: policy gradients with each kind of credit, two differentiable relaxations, and a search.
+The tiles found are scored by the initial judge, on the same held-out windows with the same noise,
+beside the peers: the best hand-made tile and the fixed level of the budget.
 
-The judge's scores are a screening: a network that is trained for one tile alone does better, and
-not equally so for all. The JSON document is therefore also a plan of `benchmarks.maps`, which
-trains a network for each tile, equally.
+The scores of the judge are a screening: networks that are trained for one tile do better, and not
+equally so for all tiles. The JSON document is therefore also a plan of `benchmarks.maps`, which
+trains a network for each tile.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.maps import hand_made
-from benchmarks.relaxation import METHODS, RelaxationSettings, RelaxedRun
+from benchmarks.relaxation import RELAXATIONS, RelaxationSettings, RelaxedRun
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
@@ -47,16 +48,16 @@ NOISE = "paper"
 BATCH = 16
 CROP = 64
 LEARNING_RATE = 1.5e-3
-"""Of the network where it learns along, which `benchmarks.maps` uses too."""
+"""Learning rate of the network, where it learns too, as in `benchmarks.maps`."""
 RETRAINING_STEPS = 1200
-"""Of each network, in the plan that is printed."""
+"""Training steps of each network, in the plan that is printed."""
 
 Tile = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every road is given.
+    """What every method is given.
 
     Attributes
     ----------
@@ -65,13 +66,13 @@ class Task:
     network, weights : NetworkSettings or dict of str to Tensor
         Settings and weights of the judge.
     budget : float
-        Measurements a pixel.
+        Measurements per pixel.
     minutes : float
-        For each road.
+        Time for each method.
     period : int
         Side of the tile, pixels.
     seed : int
-        Of every random choice.
+        Seed of every random choice.
     """
 
     data: TrainingData
@@ -83,18 +84,18 @@ class Task:
     seed: int
 
     def judge(self) -> Learner:
-        """Return the judge as it is at first."""
+        """Return the initial judge."""
         judge = Learner(self.network, preset(NOISE))
         judge.start_from(self.weights)
         return judge
 
     @property
     def crop(self) -> int:
-        """Side of the crops that all roads take, pixels."""
+        """Side of the crops that all methods take, pixels."""
         return min(CROP, self.data.side)
 
     def run_settings(self) -> RunSettings:
-        """Return the settings of a road that takes training steps."""
+        """Return the settings of a method that takes training steps."""
         return RunSettings(
             minutes=self.minutes,
             batch=BATCH,
@@ -107,11 +108,11 @@ class Task:
         )
 
 
-Road = Callable[[Task], Tile]
+Method = Callable[[Task], Tile]
 
 
 def by_policy(task: Task, credit: str) -> Tile:
-    """Follow the policy gradient, with the network learning along."""
+    """Follow the policy gradient, while the network learns too."""
     policy = PolicySettings(budget=task.budget, credit=credit, periods=(task.period,))
     run = MapRun(policy, task.data, task.run_settings())
     _train(run, task)
@@ -119,7 +120,7 @@ def by_policy(task: Task, credit: str) -> Tile:
 
 
 def by_relaxation(task: Task, method: str) -> Tile:
-    """Follow the gradient of a relaxation, judged by the network as it is."""
+    """Follow the gradient of a relaxation, under the initial judge."""
     relaxation = RelaxationSettings(task.budget, method, period=(task.period, task.period))
     run = RelaxedRun(relaxation, task.data, task.run_settings())
     _train(run, task)
@@ -127,7 +128,7 @@ def by_relaxation(task: Task, method: str) -> Tile:
 
 
 def by_search(task: Task) -> Tile:
-    """Try many tiles."""
+    """Search among many tiles."""
     settings = SearchSettings(
         period=(task.period, task.period),
         crop=task.crop,
@@ -144,36 +145,36 @@ def _train(run: Run, task: Task) -> None:
         run.train(Path(folder), report_minutes=task.minutes)
 
 
-ROADS: dict[str, Road] = {
+METHODS: dict[str, Method] = {
     **{f"policy-{credit}": partial(by_policy, credit=credit) for credit in CREDITS},
-    **{f"relaxed-{method}": partial(by_relaxation, method=method) for method in METHODS},
+    **{f"relaxed-{method}": partial(by_relaxation, method=method) for method in RELAXATIONS},
     "search": by_search,
 }
 
 
 @dataclass(frozen=True)
-class RoadRow:
-    """A tile and how good the judge finds it.
+class Row:
+    """A tile and its score.
 
     Attributes
     ----------
-    road : str
-        Who found it; ``hand-made`` or ``fixed`` for the peers.
+    method : str
+        What found the tile; ``hand-made`` or ``fixed`` for the peers.
     name : str
-        Of the road's tile, or of the peer's.
+        Name of the tile.
     mean_level : float
-        Measurements a pixel.
+        Measurements per pixel.
     psnr : float
         Mean over the held-out windows, dB.
     over_hand_made, over_fixed : float or None
-        What it gains over the peers, dB; None where the budget has no such peer.
+        Gain over the peers, dB; None if the budget has no such peer.
     minutes : float
-        What finding it took.
+        Time that finding the tile took.
     tile : list of list of int
         Rows of levels.
     """
 
-    road: str
+    method: str
     name: str
     mean_level: float
     psnr: float
@@ -183,15 +184,15 @@ class RoadRow:
     tile: list[list[int]]
 
 
-def compare(task: Task, roads: list[str], say: Callable[[str], None]) -> list[RoadRow]:
-    """Go each road, and score what all of them found beside the peers."""
+def compare(task: Task, methods: list[str], say: Callable[[str], None]) -> list[Row]:
+    """Run each method, and score the tiles found beside the peers."""
     found: dict[str, tuple[str, Tile, float]] = {}
-    for road in roads:
+    for method in methods:
         started = time.monotonic()
-        tile = ROADS[road](task)
+        tile = METHODS[method](task)
         minutes = (time.monotonic() - started) / 60
-        found[f"{road}-{task.budget:g}"] = road, tile, minutes
-        say(f"{road}: {minutes:.1f} min, {tile.tolist()}")
+        found[f"{method}-{task.budget:g}"] = method, tile, minutes
+        say(f"{method}: {minutes:.1f} min, {tile.tolist()}")
     for name, rows in hand_made.HAND_MADE.get(task.budget, {}).items():
         found[name] = "hand-made", np.array(rows, np.uint8), 0.0
     if task.budget in hand_made.FIXED:
@@ -209,8 +210,8 @@ def compare(task: Task, roads: list[str], say: Callable[[str], None]) -> list[Ro
         return scores[name] - max(those) if those else None
 
     return [
-        RoadRow(
-            road,
+        Row(
+            method,
             name,
             float(tile.mean()),
             scores[name],
@@ -219,12 +220,14 @@ def compare(task: Task, roads: list[str], say: Callable[[str], None]) -> list[Ro
             minutes,
             tile.tolist(),
         )
-        for name, (road, tile, minutes) in sorted(found.items(), key=lambda item: -scores[item[0]])
+        for name, (method, tile, minutes) in sorted(
+            found.items(), key=lambda item: -scores[item[0]]
+        )
     ]
 
 
-def as_document(task: Task, rows: list[RoadRow]) -> dict[str, Any]:
-    """Return all rows, and the entries of a plan of `benchmarks.maps` for what the roads found."""
+def as_document(task: Task, rows: list[Row]) -> dict[str, Any]:
+    """Return all rows, and a plan of `benchmarks.maps` for the tiles that the methods found."""
     return {
         "budget": task.budget,
         "minutes": task.minutes,
@@ -232,17 +235,17 @@ def as_document(task: Task, rows: list[RoadRow]) -> dict[str, Any]:
         "seed": task.seed,
         "rows": [asdict(row) for row in rows],
         "defaults": {"method": "learned", "budget": task.budget, "steps": RETRAINING_STEPS},
-        "entries": [{"name": row.name, "tile": row.tile} for row in rows if row.road in ROADS],
+        "entries": [{"name": row.name, "tile": row.tile} for row in rows if row.method in METHODS],
     }
 
 
 def load_judge(path: Path) -> tuple[NetworkSettings, dict[str, Tensor]]:
-    """Read a universal network: a run's checkpoint, or a file of weights alone.
+    """Read a universal network: weights by name or file, or the checkpoint of a run.
 
     Raises
     ------
     TrainError
-        If it is neither, or takes a coded aperture, which no road here does.
+        If it is neither, or needs a coded aperture, which no method here has.
     """
     try:
         network, weights = load_weights(path)
@@ -251,20 +254,20 @@ def load_judge(path: Path) -> tuple[NetworkSettings, dict[str, Tensor]]:
         network = settings_from(metadata["settings"]["network"])
         weights = below("average.", tensors)
     if network.aperture:
-        raise TrainError(f"{path} is for sensors with a coded aperture: take one without")
+        raise TrainError(f"{path} is for sensors with a coded aperture: name one without")
     return network, weights
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare the roads as the command line says."""
-    parser = argparse.ArgumentParser(description="Compare the roads to a tile.")
-    parser.add_argument("--data", type=Path, required=True, help="what `focalloop data build` made")
+    """Compare the methods as the command line asks."""
+    parser = argparse.ArgumentParser(description="Compare methods of map learning.")
+    parser.add_argument("--data", type=Path, required=True, help="a file of `focalloop data build`")
     parser.add_argument("--judge", type=Path, required=True, help="a universal network")
-    parser.add_argument("--budget", type=float, default=1.0, help="measurements a pixel")
-    parser.add_argument("--minutes", type=float, default=3.0, help="for each road")
+    parser.add_argument("--budget", type=float, default=1.0, help="measurements per pixel")
+    parser.add_argument("--minutes", type=float, default=3.0, help="for each method")
     parser.add_argument("--period", type=int, default=4, help="side of the tile, pixels")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--road", action="append", choices=ROADS, help="all by default")
+    parser.add_argument("--method", action="append", choices=METHODS, help="all by default")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args(arguments)
     if options.minutes <= 0 or options.period < 1:
@@ -281,7 +284,9 @@ def main(arguments: list[str] | None = None) -> int:
             options.seed,
         )
         rows = compare(
-            task, options.road or list(ROADS), lambda text: print(text, file=sys.stderr, flush=True)
+            task,
+            options.method or list(METHODS),
+            lambda text: print(text, file=sys.stderr, flush=True),
         )
     except FocalloopError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -294,7 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"{'' if value is None else format(value, '+.2f'):>7}"
             for value in (row.over_hand_made, row.over_fixed)
         )
-        print(f"{row.road:<24} {row.psnr:6.2f} dB {gains} {row.mean_level:6.4g} {row.tile}")
+        print(f"{row.method:<24} {row.psnr:6.2f} dB {gains} {row.mean_level:6.4g} {row.tile}")
     return 0
 
 

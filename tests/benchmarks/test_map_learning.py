@@ -1,4 +1,4 @@
-"""The comparison of roads to a tile: its rows, and that it is a plan for retraining."""
+"""The comparison of methods of map learning: its rows, and that it is a plan for retraining."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import roads
+from benchmarks import map_learning
 from benchmarks.maps import plan
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.checkpoint import CHECKPOINT
@@ -26,24 +26,24 @@ def judge(training_file: Path, tmp_path: Path) -> Path:
     return tmp_path / "judge" / CHECKPOINT
 
 
-def test_roads_are_scored_beside_the_peers_and_can_be_retrained(
+def test_methods_are_scored_beside_the_peers_and_can_be_retrained(
     judge: Path, training_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ["policy-tile", "relaxed-gumbel"]
     given = [f"--data={training_file}", f"--judge={judge}", "--minutes=0.005", "--json"]
-    assert roads.main(given + [f"--road={name}" for name in names]) == 0
+    assert map_learning.main(given + [f"--method={name}" for name in names]) == 0
     text = capsys.readouterr().out
     rows = json.loads(text)["rows"]
-    assert {row["road"] for row in rows} == {*names, "hand-made", "fixed"}
+    assert {row["method"] for row in rows} == {*names, "hand-made", "fixed"}
     assert [row["psnr"] for row in rows] == sorted((row["psnr"] for row in rows), reverse=True)
-    best = next(row for row in rows if row["road"] == "hand-made")
+    best = next(row for row in rows if row["method"] == "hand-made")
     for row in rows:
         assert row["over_hand_made"] == pytest.approx(row["psnr"] - best["psnr"])
         assert row["mean_level"] <= 1
     (tmp_path / "plan.json").write_text(text)
     entries = plan.load(tmp_path / "plan.json")
     assert [entry.name for entry in entries] == [
-        row["name"] for row in rows if row["road"] in names
+        row["name"] for row in rows if row["method"] in names
     ]
     assert all(entry.method == "learned" and entry.ready for entry in entries)
 
@@ -52,5 +52,5 @@ def test_what_is_no_judge_is_refused(
     training_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nothing = tmp_path / "nothing.safetensors"
-    assert roads.main([f"--data={training_file}", f"--judge={nothing}"]) == 1
+    assert map_learning.main([f"--data={training_file}", f"--judge={nothing}"]) == 1
     assert "nothing.safetensors" in capsys.readouterr().err
