@@ -98,10 +98,11 @@ def test_an_editable_install_imports_from_the_checkout(checkout, tmp_path):
     pip("install", "--editable", ".", "--target", tmp_path / "site", cwd=checkout)
     program = f"""
         import site
+        sys.path.insert(0, {str(tmp_path / "site")!r})
         site.addsitedir({str(tmp_path / "site")!r})
         import focalloop
         from focalloop import Board, Bundle, RatioMap
-        from focalloop.host.cli import main
+        from focalloop.host.cli.main import main
         import focalloop.models.zoo as zoo
         assert Bundle.load().ratio_map
         for module in (focalloop, zoo, sys.modules[Board.__module__]):

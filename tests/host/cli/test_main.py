@@ -85,7 +85,7 @@ def test_help_keeps_paragraphs_and_no_line_breaks_within():
 
 @pytest.mark.parametrize(
     ("words", "nearest"),
-    [(["uplod"], "upload"), (["trian"], "train"), (["map", "shwo"], "show")],
+    [(["uploadd"], "upload"), (["trainn"], "train"), (["map", "showw"], "show")],
 )
 def test_a_mistyped_command_is_answered_with_the_nearest(words, nearest):
     result = run(*words)
