@@ -224,7 +224,7 @@ class Driver(ConnectionListener):
         if not first_time and (rebooted or new_link):
             what = "was reset; it has its ratio map again" if rebooted else "is back"
             self._tell(f"the board at {self.connection.url} {what}")
-        self._boot_id = hello.boot_id  # last: a loss before this begins all of it anew
+        self._boot_id = hello.boot_id  # last: a loss of the board before this repeats all of it
 
     def on_lost(self, reason: str) -> None:
         """Tell the user."""
@@ -253,7 +253,7 @@ class Driver(ConnectionListener):
             self._streams.on_next_window(status.next_window, time.monotonic())
 
     def on_tick(self, now_s: float) -> None:
-        """See to streams, the clock and the length of frames."""
+        """Look after streams, the clock and the length of frames."""
         self._streams.on_tick(now_s)
         if self.connection.state != "connected":
             return

@@ -4,7 +4,7 @@ Threads. The consumer's thread runs the generators `stream` and `capture`. The l
 `on_frame`, `on_next_window` and `on_tick`, under the link's lock. The connection's keeper calls
 `resume`, before anything else is sent over a new link.
 
-Who holds the link's lock may take that of the reception, never the other way round.
+Locks. A thread that holds the link's lock may take the reception's, never the other way round.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class StreamControl:
     resends : int
         Times that a part of a window was asked for again.
     goodput : RateMeter
-        Of the bytes of readouts.
+        Meter of the bytes of readouts.
     lost_windows : LostWindows
         The windows that did not arrive.
     """
@@ -107,7 +107,7 @@ class StreamControl:
     ) -> Generator[Readout, None, None]:
         """Readouts of the `count` windows that a request makes, in order.
 
-        There are fewer where the line has spoilt some of them, or the board vanished meanwhile.
+        There are fewer if some were lost on the line, or if the board vanished meanwhile.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class StreamControl:
         """Go on over `link` after HELLO, which has stopped the board."""
         reception = self._reception
         if reception is None or not reception.begun:
-            return  # who waits for the answer to the start request sends it again
+            return  # the thread that waits for the start's answer sends the start again
         if not self._streaming:
             reception.fail(CaptureInterruptedError("the board vanished during a capture"))
             return
@@ -167,7 +167,7 @@ class StreamControl:
         self._silence.answered(now_s)
 
     def on_tick(self, now_s: float) -> None:
-        """See to what depends on the time."""
+        """Do what depends on the time: report losses, and ask for what is missing after silence."""
         self.lost_windows.tell_when_due(now_s)
         if self._connection.state != "connected":
             return

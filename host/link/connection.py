@@ -42,10 +42,10 @@ RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.25
 """Pause between attempts to open a vanished port: doubled from the first to the longest."""
 
 RETRY_TIMEOUT_S = 1.0
-"""Patience with a handshake after a vanished port opened again: the board may be booting."""
+"""Longest handshake after a vanished port has opened again, as the board may be booting."""
 
 SLOW_TIMEOUT_S = 30.0
-"""Patience with requests that take a board long, such as opening a video in an emulator."""
+"""Longest wait for an answer that takes the board long, as for opening a video in an emulator."""
 
 HANDOVER_TIMEOUT_S = 5.0
 """Longest wait for the keeper to notice a failed link, or to agree on another payload."""
@@ -83,7 +83,7 @@ def handshake(
     hello = HelloRequest(max_payload, f"focalloop {version('focalloop')}")
     try:
         board = HelloAnswer.unpack(
-            link.request(MessageType.HELLO, hello.pack(), patience_s=timeout_s)
+            link.request(MessageType.HELLO, hello.pack(), timeout_s=timeout_s)
         )
     except NoAnswerError:
         if link.bytes_in == 0:
@@ -127,7 +127,7 @@ class Connection:
     baud : int
         As for :class:`focalloop.host.link.port.Port`.
     timeout_s : float
-        Patience with the first handshake and with every request.
+        Longest first handshake, and longest wait for the answer to a request.
     reconnect_timeout_s : float
         How long a request waits for a vanished board.
 
@@ -236,8 +236,8 @@ class Connection:
         while True:
             link = self.link()
             try:
-                patience_s = SLOW_TIMEOUT_S if slow else self._timeout_s
-                answer = link.submit(type_, body, on_answer, patience_s=patience_s, slow=slow)
+                timeout_s = SLOW_TIMEOUT_S if slow else self._timeout_s
+                answer = link.submit(type_, body, on_answer, timeout_s=timeout_s, slow=slow)
                 return answer.result()
             except BoardLostError:
                 if not self.await_failure(link):
@@ -253,7 +253,7 @@ class Connection:
         link = self._link
         if link is None or self.state != "connected":
             return None
-        return link.submit(type_, body, on_answer, patience_s=self._timeout_s)
+        return link.submit(type_, body, on_answer, timeout_s=self._timeout_s)
 
     def await_failure(self, link: Link) -> bool:
         """Wait until the keeper has noticed that `link` failed, so that :meth:`link` is a new one.

@@ -94,20 +94,20 @@ class Link:
         body: bytes = b"",
         on_answer: Callable[[bytes], object] | None = None,
         *,
-        patience_s: float = 2.0,
+        timeout_s: float = 2.0,
         slow: bool = False,
     ) -> Future[bytes]:
         """Send a request without waiting.
 
         Parameters
         ----------
-        type_, body, patience_s, slow : MessageType, bytes, float, bool
+        type_, body, timeout_s, slow : MessageType, bytes, float, bool
             As for :meth:`RequestProtocol.submit`, which also says what the result holds.
         on_answer : callable, optional
             Takes the body of the answer, in the reader, before any frame that follows it.
         """
         with self._lock:
-            answer = self._protocol.submit(type_, body, patience_s=patience_s, slow=slow)
+            answer = self._protocol.submit(type_, body, timeout_s=timeout_s, slow=slow)
             if on_answer is not None:
                 answer.add_done_callback(
                     lambda done: None if done.exception() else on_answer(done.result())
@@ -117,9 +117,9 @@ class Link:
             self._due.notify()
         return answer
 
-    def request(self, type_: MessageType, body: bytes = b"", *, patience_s: float = 2.0) -> bytes:
+    def request(self, type_: MessageType, body: bytes = b"", *, timeout_s: float = 2.0) -> bytes:
         """Send a request and wait for its answer; see :meth:`RequestProtocol.submit`."""
-        return self.submit(type_, body, patience_s=patience_s).result()
+        return self.submit(type_, body, timeout_s=timeout_s).result()
 
     def exclusively(self, work: Callable[[], None]) -> None:
         """Do `work` under the link's lock, as a callback does."""

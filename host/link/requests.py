@@ -51,7 +51,7 @@ class _Request:
     type: MessageType
     sequence: int
     encoded: bytes
-    patience_s: float
+    timeout_s: float
     slow: bool
     answer: Future[bytes] = field(default_factory=Future)
     first_sent_s: float = 0.0
@@ -128,7 +128,7 @@ class RequestProtocol:
         type_: MessageType,
         body: bytes = b"",
         *,
-        patience_s: float = 2.0,
+        timeout_s: float = 2.0,
         slow: bool = False,
     ) -> Future[bytes]:
         """Queue a request.
@@ -139,7 +139,7 @@ class RequestProtocol:
             What is asked for.
         body : bytes
             The packed request.
-        patience_s : float
+        timeout_s : float
             Time after which the request fails, counted from its turn: when it has left, by the
             line's rate, and everything sent before it has been answered.
         slow : bool
@@ -149,13 +149,13 @@ class RequestProtocol:
         -------
         Future of bytes
             The answer's body; or :class:`BoardError` for a refusal, :class:`NoAnswerError` when
-            the patience is over, :class:`BoardLostError` when the link has failed.
+            that time is over, :class:`BoardLostError` when the link has failed.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
         encoded = Frame(type_, self._sequence, body).encode()
         # The answer may have to wait behind a long frame.
         answer_s = 2 * DEFAULT_MAX_PAYLOAD / self._bytes_per_s
-        request = _Request(type_, self._sequence, encoded, patience_s + answer_s, slow)
+        request = _Request(type_, self._sequence, encoded, timeout_s + answer_s, slow)
         self._waiting.append(request)
         return request.answer
 
@@ -185,7 +185,7 @@ class RequestProtocol:
         for request in list(self._in_flight.values()):
             if request.answer.cancelled():
                 del self._in_flight[request.sequence]
-            elif now_s - request.turn_s > request.patience_s:
+            elif now_s - request.turn_s > request.timeout_s:
                 del self._in_flight[request.sequence]
                 _fail(request, _no_answer(request))
             elif now_s >= request.repeat_at_s:
@@ -284,7 +284,7 @@ class RequestProtocol:
 
 def _no_answer(request: _Request) -> NoAnswerError:
     return NoAnswerError(
-        f"the board did not answer {request.type.name} in {request.patience_s:.1f} s "
+        f"the board did not answer {request.type.name} in {request.timeout_s:.1f} s "
         f"(sent {request.times_sent} times)"
     )
 

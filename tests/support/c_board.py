@@ -34,7 +34,7 @@ TOOLS = {
 SMALL = "-DBOARD_WIDTH=40 -DBOARD_HEIGHT=24 -DFL_MAX_PAYLOAD=256 -DFL_IN_FLIGHT=2"
 """For QEMU, which takes some kilobytes a second in: a small array, frames as for a slow line."""
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 """For an answer: an emulated microcontroller on a busy machine is slow."""
 
 

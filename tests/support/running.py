@@ -39,15 +39,15 @@ class Running:
         self.document = None
         self.complaints = ""
         threading.Thread(target=self._listen, daemon=True).start()
-        impatience = threading.Timer(START_TIMEOUT_S, self.process.kill)
-        impatience.start()
+        overdue = threading.Timer(START_TIMEOUT_S, self.process.kill)
+        overdue.start()
         text = ""
         for line in self.process.stdout:
             text += line
             with contextlib.suppress(ValueError):
                 self.document = json.loads(text)
                 break
-        impatience.cancel()
+        overdue.cancel()
         assert self.document is not None, self.complaints
 
     def __enter__(self):

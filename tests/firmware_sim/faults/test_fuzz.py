@@ -90,10 +90,10 @@ def test_every_request_ends_on_any_line(
 ) -> None:
     line = Line(to_board, to_host, seed)
     body = HelloRequest(1024, "fuzz").pack()
-    requests = [line.protocol.submit(MessageType.HELLO, body, patience_s=3)]
+    requests = [line.protocol.submit(MessageType.HELLO, body, timeout_s=3)]
     kinds = st.sampled_from([kind for kind in MessageType if kind != MessageType.CONFIGURE])
     for kind, request in data.draw(st.lists(st.tuples(kinds, st.binary(max_size=60)), max_size=12)):
-        requests.append(line.protocol.submit(kind, request, patience_s=3))
+        requests.append(line.protocol.submit(kind, request, timeout_s=3))
     for _ in range(20_000):
         if all(request.done() for request in requests):
             break
@@ -107,7 +107,7 @@ def test_every_request_ends_on_any_line(
 @given(lines, st.integers(0, 2**32))
 def test_frames_that_are_no_answer_do_no_harm(pieces: list[bytes], seed: int) -> None:
     line = Line(Direction(), Direction(), seed)
-    waiting = line.protocol.submit(MessageType.STATUS, patience_s=30)
+    waiting = line.protocol.submit(MessageType.STATUS, timeout_s=30)
     for piece in pieces:
         line.protocol.receive(piece, line.now_us * 1e-6)
         line.protocol.transmit(line.now_us * 1e-6)

@@ -29,7 +29,7 @@ from focalloop.firmware_sim.wire import (
 )
 from focalloop.host.board.client import Board
 from focalloop.host.link.port import DEFAULT_BAUD, Port
-from tests.support.c_board import PATIENCE_S, SMALL, native_board, qemu_board
+from tests.support.c_board import SMALL, TIMEOUT_S, native_board, qemu_board
 
 BAUD = int(os.environ.get("FOCALLOOP_BAUD", DEFAULT_BAUD))
 
@@ -51,7 +51,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def board(url: str) -> Iterator[Board]:
-    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S, on_event=lambda text: None) as opened:
+    with Board.open(url, baud=BAUD, timeout_s=TIMEOUT_S, on_event=lambda text: None) as opened:
         yield opened
 
 
@@ -66,12 +66,12 @@ class Line:
 
     def ask(self, sequence: int, type_: int, body: bytes = b"", before: bytes = b"") -> Frame:
         self.port.write(before + Frame(type_, sequence, body).encode())
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline_s:
             for frame in self.decoder.feed(self.port.read()):
                 if frame.is_response and (frame.type, frame.sequence) == (type_, sequence):
                     return frame
-        raise AssertionError(f"no answer to request {type_:#x} in {PATIENCE_S} s")
+        raise AssertionError(f"no answer to request {type_:#x} in {TIMEOUT_S} s")
 
     def status(self, sequence: int) -> wire.StatusAnswer:
         return wire.StatusAnswer.unpack(self.ask(sequence, MessageType.STATUS).body)
@@ -95,7 +95,7 @@ def tile_for(board: Board) -> RatioMap:
 
 @pytest.fixture
 def board_map(url: str) -> RatioMap:
-    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S) as board:
+    with Board.open(url, baud=BAUD, timeout_s=TIMEOUT_S) as board:
         return board.upload(tile_for(board))
 
 
@@ -189,7 +189,7 @@ def test_a_host_that_vanishes_in_mid_stream_is_forgotten(board_map: RatioMap, ur
     gone = Line(url)
     gone.ask(25, MessageType.STREAM_START, wire.StreamStartRequest(1000).pack())
     gone.port.close()
-    with Board.open(url, baud=BAUD, timeout_s=PATIENCE_S) as board:
+    with Board.open(url, baud=BAUD, timeout_s=TIMEOUT_S) as board:
         assert board.status().state is BoardState.IDLE
         assert board.upload(board_map).hash() == board_map.hash()
         assert len(board.capture()[0].codes) == board_map.levels.sum()

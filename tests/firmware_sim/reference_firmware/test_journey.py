@@ -27,7 +27,7 @@ from focalloop.host.errors import BoardError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NetworkFree
 from tests.support.board_bench import SHAPE, CountingScene, aperture_map, make_board, tile_map
-from tests.support.c_board import PATIENCE_S, SMALL, native_board, qemu_board
+from tests.support.c_board import SMALL, TIMEOUT_S, native_board, qemu_board
 from tests.support.served import on_tcp
 
 ARRAY = f"{SHAPE[1]}x{SHAPE[0]}"
@@ -71,7 +71,7 @@ class TestJourney:
     def test_what_is_captured_is_what_the_emulator_reads(
         self, url: str, ratio_map: RatioMap
     ) -> None:
-        with Board.open(url, timeout_s=PATIENCE_S) as board:
+        with Board.open(url, timeout_s=TIMEOUT_S) as board:
             assert board.info.shape == SHAPE
             board.upload(ratio_map)
             assert board.status().map_hash == ratio_map.hash()
@@ -81,7 +81,7 @@ class TestJourney:
             assert board.stats.lost == 0
 
     def test_a_stream_changes_its_map_and_ends(self, url: str) -> None:
-        with Board.open(url, timeout_s=PATIENCE_S) as board:
+        with Board.open(url, timeout_s=TIMEOUT_S) as board:
             board.upload(tile_map())
             with closing(board.stream()) as stream:
                 windows = list(islice(stream, 5))
@@ -96,7 +96,7 @@ class TestJourney:
             assert_exact(window, uploaded)
 
     def test_dark_and_flat_windows(self, url: str) -> None:
-        with Board.open(url, timeout_s=PATIENCE_S) as board:
+        with Board.open(url, timeout_s=TIMEOUT_S) as board:
             dark = board.dark_capture(4, 3)
             flat = board.calibration_capture(2, 0.5, 2)
         assert [window.kind for window in dark + flat] == 3 * [WindowKind.DARK] + 2 * [
@@ -106,7 +106,7 @@ class TestJourney:
         assert {int(code) for window in flat for code in window.codes} == {128 * 8}
 
     def test_a_reset_board_gets_its_map_again(self, url: str) -> None:
-        with Board.open(url, timeout_s=PATIENCE_S, on_event=lambda text: None) as board:
+        with Board.open(url, timeout_s=TIMEOUT_S, on_event=lambda text: None) as board:
             board.upload(tile_map())
             before = board.info.boot_id
             board.reset()
@@ -116,7 +116,7 @@ class TestJourney:
             assert_exact(window, tile_map())
 
     def test_clocks_are_compared(self, url: str) -> None:
-        with Board.open(url, timeout_s=PATIENCE_S) as board:
+        with Board.open(url, timeout_s=TIMEOUT_S) as board:
             assert abs(board.time_sync() - board.time_sync()) < 1.0
 
 
@@ -130,7 +130,7 @@ class TestJourney:
 def test_the_default_bundle_on_the_reference_board(start: object) -> None:
     """256x256 pixels in the memory that the linker script checks, upload to picture."""
     bundle = Bundle.load()
-    with start() as address, Board.open(address, timeout_s=PATIENCE_S) as board:  # type: ignore[operator]
+    with start() as address, Board.open(address, timeout_s=TIMEOUT_S) as board:  # type: ignore[operator]
         assert board.info.shape == (256, 256)
         assert Feature.EMULATOR not in board.info.features
         board.upload(bundle.ratio_map)
@@ -146,7 +146,7 @@ def test_the_default_bundle_on_the_reference_board(start: object) -> None:
 
 def test_maps_and_captures_beyond_the_memory_are_refused() -> None:
     """The reference board stores two measurements a pixel: 256 KiB a window."""
-    with native_board() as address, Board.open(address, timeout_s=PATIENCE_S) as board:
+    with native_board() as address, Board.open(address, timeout_s=TIMEOUT_S) as board:
         fits = board.upload(RatioMap.uniform(2, (256, 256)))
         with pytest.raises(BoardError, match=r"524288 bytes; .* can store 262144") as refused:
             board.upload(RatioMap.uniform(4, (256, 256)))

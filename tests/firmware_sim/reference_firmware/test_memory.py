@@ -13,7 +13,7 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from tests.support import ROOT
-from tests.support.c_board import PATIENCE_S, SOURCES, build, need, qemu_board
+from tests.support.c_board import SOURCES, TIMEOUT_S, build, need, qemu_board
 
 
 def sections(image: Path) -> dict[str, int]:
@@ -62,7 +62,7 @@ def test_the_smallest_board_does_its_work() -> None:
     config = "-DFL_MAX_PIXELS=256u -DFL_MAX_WIDTH=16u -DBOARD_WIDTH=16 -DBOARD_HEIGHT=12"
     config += " -DFL_APERTURE=0 -DFL_HELD_WINDOWS=1 -DFL_MAX_PAYLOAD=256u"
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (12, 16))
-    with qemu_board(config) as address, Board.open(address, timeout_s=PATIENCE_S) as board:
+    with qemu_board(config) as address, Board.open(address, timeout_s=TIMEOUT_S) as board:
         assert board.info.held_windows == 1
         board.upload(ratio_map)
         assert [window.number for window in board.capture(5)] == list(range(5))

@@ -25,7 +25,7 @@ from focalloop.firmware_sim.wire import Frame, FrameDecoder, MessageType
 from tests.support import ROOT
 from tests.support.board_bench import SumReader, expected_readout, make_board, tile_map
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 """How long a test waits for what must come."""
 
 
@@ -38,12 +38,12 @@ def serving(server: BoardServer) -> Iterator[str]:
             yield server.url
         finally:
             server.stop()
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
             assert not thread.is_alive()
 
 
 class Caller:
-    """A host with pyserial and no patience for details."""
+    """A host with pyserial that looks at frames only."""
 
     def __init__(self, url: str) -> None:
         self.port = serial.serial_for_url(url, timeout=0.05)
@@ -59,7 +59,7 @@ class Caller:
         self.port.close()
 
     def wait_for(self, wanted: Callable[[Frame], bool]) -> Frame:
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline_s:
             for index, frame in enumerate(self.frames):
                 if wanted(frame):
@@ -196,7 +196,7 @@ def test_a_second_tcp_host_is_hung_up_on() -> None:
     with serving(TcpServer(make_board(ratio_map=tile_map()))) as url, Caller(url) as caller:
         caller.hello()
         address = url.removeprefix("socket://").split(":")
-        with socket.create_connection((address[0], int(address[1])), PATIENCE_S) as second:
+        with socket.create_connection((address[0], int(address[1])), TIMEOUT_S) as second:
             assert second.recv(1) == b""
         assert len(caller.capture(1)) == 1
 
@@ -245,7 +245,7 @@ def test_signals_end_a_served_board_cleanly(number: signal.Signals, tmp_path: Pa
         with Caller(url) as caller:
             caller.hello()
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=PATIENCE_S)
+        rest, _ = process.communicate(timeout=TIMEOUT_S)
     assert (rest, process.returncode) == ("bye\n", 0)
 
 

@@ -110,9 +110,9 @@ def test_no_more_requests_in_flight_than_the_board_takes():
     assert len(line.sent) == 3
 
 
-def test_a_silent_board_is_given_up_after_the_patience():
+def test_a_silent_board_is_given_up_after_the_timeout():
     line = Line(damage=lambda data: b"")
-    request = line.protocol.submit(MessageType.STATUS, patience_s=2.0)
+    request = line.protocol.submit(MessageType.STATUS, timeout_s=2.0)
     with pytest.raises(NoAnswerError, match="STATUS"):
         line.answer(request)
     assert len(line.sent) > 2
@@ -140,7 +140,7 @@ def test_a_board_may_take_its_time_for_a_slow_request():
     line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
     line.protocol.keep_alive = True
     poll, line.board.poll = line.board.poll, lambda now_us: b""
-    request = line.protocol.submit(MessageType.CONFIGURE, b"{}", patience_s=30, slow=True)
+    request = line.protocol.submit(MessageType.CONFIGURE, b"{}", timeout_s=30, slow=True)
     for _ in range(500):
         line.step()
     line.board.poll = poll
@@ -163,8 +163,8 @@ def test_garbage_is_no_sign_of_life():
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.0005, 0.001, 0.002]))
 def test_requests_survive_a_damaged_line(seed, rate):
     line = Line(mangler(seed, rate))
-    line.answer(line.protocol.submit(MessageType.HELLO, HELLO, patience_s=60))
-    statuses = [line.protocol.submit(MessageType.STATUS, patience_s=60) for _ in range(20)]
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO, timeout_s=60))
+    statuses = [line.protocol.submit(MessageType.STATUS, timeout_s=60) for _ in range(20)]
     for status in statuses:
         assert StatusAnswer.unpack(line.answer(status)).boot_id == 7
 
@@ -208,7 +208,7 @@ def test_repeats_adapt_to_a_slow_line():
     receive, line.protocol.receive = line.protocol.receive, lambda data, now_s: None
     poll, line.board.poll = line.board.poll, lambda now_us: b""
     for _ in range(20):
-        request = line.protocol.submit(MessageType.STATUS, patience_s=5)
+        request = line.protocol.submit(MessageType.STATUS, timeout_s=5)
         while not request.done():
             line.step()
             receive(slow(poll(int(line.now_s * 1e6))), line.now_s)
