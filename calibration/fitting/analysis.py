@@ -10,7 +10,7 @@ import numpy as np
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.checks import check_codes, check_drift, check_readings
-from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.intervals import VarianceComponent
 from focalloop.calibration.fitting.moments import moments_of
 from focalloop.calibration.fitting.nonuniformity import FixedPattern, fixed_pattern
 from focalloop.calibration.fitting.photon_transfer import TransferLine, fit_emva, fit_weighted
@@ -72,7 +72,7 @@ class Analysis:
         Codes from black to signal 1.0: as declared, or from black to saturation.
     line : TransferLine
         The photon transfer fit; its offset includes row noise where the protocol is "emva".
-    row : Component
+    row : VarianceComponent
         Temporal row noise, from all levels together.
     pattern : FixedPattern
     linearity : Linearity or None
@@ -86,7 +86,7 @@ class Analysis:
     saturation_dn: float
     full_scale_dn: float
     line: TransferLine
-    row: Component
+    row: VarianceComponent
     pattern: FixedPattern
     linearity: Linearity | None
 
@@ -281,7 +281,7 @@ def _nearest_dark(dark: Sequence[TransferPoint], exposure: float) -> TransferPoi
     return min(dark, key=lambda point: abs(point.moments.level.exposure - exposure))
 
 
-def _row_noise(points: Sequence[TransferPoint]) -> Component:
+def _row_noise(points: Sequence[TransferPoint]) -> VarianceComponent:
     """Return the temporal row noise of all usable levels, with weights as if there were none.
 
     Weights from the mean squares themselves would favour levels whose row noise is low by chance.
@@ -289,11 +289,11 @@ def _row_noise(points: Sequence[TransferPoint]) -> Component:
     usable = distinct_slots([point for point in points if not point.why_not])
     squares = np.array([point.row.square for point in usable])
     errors = np.array([point.row.error for point in usable])
-    lefts = np.array([point.row.left for point in usable])
-    weights = (squares / (errors * lefts)) ** 2
+    noises = np.array([point.row.noise for point in usable])
+    weights = (squares / (errors * noises)) ** 2
     weights = weights / weights.sum()
-    return Component(
-        float(squares @ weights), float(np.linalg.norm(errors * weights)), float(lefts @ weights)
+    return VarianceComponent(
+        float(squares @ weights), float(np.linalg.norm(errors * weights)), float(noises @ weights)
     )
 
 

@@ -47,7 +47,7 @@ def check_readings(readings: Readings) -> tuple[Level, ...]:
     shapes = {level.reads.shape[1:] for level in readings.levels}
     if len(shapes) > 1:
         sizes = ", ".join(f"{width}x{height}" for height, width in sorted(shapes))
-        raise CalibrationError(f"all levels must have the same size, but there are {sizes}")
+        raise CalibrationError(f"the levels have different sizes, {sizes}: calibrate one at a time")
     repeated = tuple(level for level in readings.levels if len(level.reads) > 1)
     if not repeated:
         raise CalibrationError(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis, distinct_slots
-from focalloop.calibration.fitting.intervals import Component, normal, scaled
+from focalloop.calibration.fitting.intervals import VarianceComponent, normal, scaled
 from focalloop.calibration.fitting.nonuniformity import Parts
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
 from focalloop.calibration.result import NORMAL_95, Estimate, Pattern
@@ -91,12 +91,14 @@ def _dark_noise(analysis: Analysis) -> Estimate:
         variance, dof = darkest.moments.total_variance, darkest.moments.total_dof
         if analysis.protocol == "emva":
             variance, dof = darkest.variance, darkest.dof
-        # Pixels of a row share its row noise, which so has the few degrees of freedom of rows.
+        # The pixels of a row share its noise, so there are only as many degrees of freedom as rows.
         error = math.hypot(variance * math.sqrt(2 / dof), darkest.row.error)
-        return Component(variance, error).root("DN")
+        return VarianceComponent(variance, error).root("DN")
     variance, limits = read_noise_variance(analysis)
     error = math.hypot((limits[1] - limits[0]) / (2 * NORMAL_95), analysis.row.error)
-    return Component(variance + max(analysis.row.variance, 0.0) + ROUNDING_DN2, error).root("DN")
+    return VarianceComponent(variance + max(analysis.row.variance, 0.0) + ROUNDING_DN2, error).root(
+        "DN"
+    )
 
 
 def _black(analysis: Analysis) -> dict[str, Estimate]:
@@ -137,13 +139,13 @@ def _pattern_of_codes(
 ) -> dict[str, Estimate]:
     """Return the DSNU of a level with clipped or coarse codes, whose mean codes are biased."""
     # Each of the N offsets is known up to the read noise of R reads.
-    left = point.variance / point.moments.reads
-    square = (point.pattern_variance or 0.0) + left
+    noise = point.variance / point.moments.reads
+    square = (point.pattern_variance or 0.0) + noise
     error = square * math.sqrt(2 / point.moments.count)
-    found = {"dsnu_dn": Component(square, error, left).root("DN")}
+    found = {"dsnu_dn": VarianceComponent(square, error, noise).root("DN")}
     if offset is not None:
         lines = max(offset[1].row.variance, 0.0) + max(offset[1].column.variance, 0.0)
-        found["dsnu_pixel_dn"] = Component(square, error, left + lines).root("DN")
+        found["dsnu_pixel_dn"] = VarianceComponent(square, error, noise + lines).root("DN")
     return found
 
 
@@ -160,22 +162,22 @@ def _offsets(analysis: Analysis) -> dict[str, Estimate]:
     variances = np.array([point.moments.frame_variance for point in lit])
     weights = dofs * means**2 / float(dofs @ means**4)
     square, error = float(weights @ variances), weights * variances * np.sqrt(2 / dofs)
-    left = 0.0 if frame is None else max(frame.variance, 0.0) * float(weights.sum())
-    flicker = Component(square, float(np.linalg.norm(error)), left)
+    noise = 0.0 if frame is None else max(frame.variance, 0.0) * float(weights.sum())
+    flicker = VarianceComponent(square, float(np.linalg.norm(error)), noise)
     found["light_flicker"] = flicker.root("")
     return found
 
 
-def _frame_offset(dark: list[TransferPoint], row_variance: float) -> Component:
+def _frame_offset(dark: list[TransferPoint], row_variance: float) -> VarianceComponent:
     """Return the variance of the frame offset in the dark, DN^2."""
     dark = distinct_slots(dark)
     dofs = np.array([point.moments.reads - 1 for point in dark])
     variances = np.array([point.moments.frame_variance for point in dark])
     pooled = float(variances @ dofs / dofs.sum())
-    noise = np.array([point.moments.total_variance / point.moments.count for point in dark])
+    pixels = np.array([point.moments.total_variance / point.moments.count for point in dark])
     lines = np.count_nonzero(dark[0].moments.pixels.any(1))
-    left = float(noise.mean()) + row_variance / lines
-    return Component(pooled, pooled * math.sqrt(2 / dofs.sum()), left)
+    noise = float(pixels.mean()) + row_variance / lines
+    return VarianceComponent(pooled, pooled * math.sqrt(2 / dofs.sum()), noise)
 
 
 def _range(analysis: Analysis) -> dict[str, Estimate]:

@@ -17,42 +17,44 @@ STANDS_OUT = 4.0
 
 
 @dataclass(frozen=True)
-class Component:
-    """A variance that is part of a mean square: ``square - left``.
+class VarianceComponent:
+    """A variance that is part of a mean square: ``square - noise``.
 
     Attributes
     ----------
     square, error : float
         Mean square and its standard error, which gives its degrees of freedom.
-    left : float
+    noise : float
         Contribution of other noise to it, which is known far better.
     """
 
     square: float
     error: float
-    left: float = 0.0
+    noise: float = 0.0
 
     @property
     def variance(self) -> float:
         """The variance itself; may be negative by chance where there is none."""
-        return self.square - self.left
+        return self.square - self.noise
 
     @property
     def significance(self) -> float:
         """The variance in standard errors of a mean square of the other noise alone."""
-        if self.left <= 0 or self.error == 0:
+        if self.noise <= 0 or self.error == 0:
             return math.inf if self.variance > 0 else 0.0
-        return self.variance * self.square / (self.left * self.error)
+        return self.variance * self.square / (self.noise * self.error)
 
     @property
     def stands_out(self) -> bool:
         """Whether the variance is more than chance makes."""
         return self.significance > STANDS_OUT
 
-    def __add__(self, other: Component) -> Component:
+    def __add__(self, other: VarianceComponent) -> VarianceComponent:
         """Return the sum of two independent variances."""
-        return Component(
-            self.square + other.square, math.hypot(self.error, other.error), self.left + other.left
+        return VarianceComponent(
+            self.square + other.square,
+            math.hypot(self.error, other.error),
+            self.noise + other.noise,
         )
 
     def root(self, unit: str) -> Estimate:
@@ -62,7 +64,7 @@ class Component:
             return Estimate(value, (value, value), unit)
         dof = 2 * (self.square / self.error) ** 2
         low, high = (
-            math.sqrt(max(self.square * dof / float(chi2.ppf(tail, dof)) - self.left, 0.0))
+            math.sqrt(max(self.square * dof / float(chi2.ppf(tail, dof)) - self.noise, 0.0))
             for tail in (0.975, 0.025)
         )
         return Estimate(value, (min(low, value), max(high, value)), unit)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.calibration.errors import CalibrationError
-from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.intervals import VarianceComponent
 from focalloop.calibration.readings import Level
 
 
@@ -38,7 +38,7 @@ class Moments:
     total_variance, total_dof : float
         The same with row noise and flicker of the pattern: for two reads, the temporal variance
         of EMVA 1288 Release 4 section 6.6 (photon transfer method).
-    row, column : Component
+    row, column : VarianceComponent
         Temporal variance of the offset common to the pixels of a row, and of a column.
     frame_variance : float
         Variance of the frame means with R - 1 degrees of freedom: frame offsets and flicker of
@@ -56,8 +56,8 @@ class Moments:
     dof: float
     total_variance: float
     total_dof: float
-    row: Component
-    column: Component
+    row: VarianceComponent
+    column: VarianceComponent
     frame_variance: float
     histogram: NDArray[np.int64]
 
@@ -181,7 +181,7 @@ def _about_mean(means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _offset_variance(
     means: NDArray[np.float64], counts: NDArray[np.int_], variance: float
-) -> Component:
+) -> VarianceComponent:
     """Return the temporal variance of the offsets of lines, from their means (R, lines).
 
     Flicker of the pattern of the lines is not an offset and is projected out.
@@ -195,4 +195,6 @@ def _offset_variance(
         residuals = residuals - np.outer(residuals @ pattern, pattern) / size
     dof = (reads - 1) * (lines - 2)
     square = float(np.sum(residuals**2)) / dof
-    return Component(square, square * (2 / dof) ** 0.5, variance * float(np.mean(1 / counts)))
+    return VarianceComponent(
+        square, square * (2 / dof) ** 0.5, variance * float(np.mean(1 / counts))
+    )

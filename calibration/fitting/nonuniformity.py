@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.intervals import VarianceComponent
 from focalloop.calibration.fitting.transfer_points import TransferPoint
 from focalloop.calibration.result import Pattern
 
@@ -25,19 +25,19 @@ class Parts:
 
     Attributes
     ----------
-    pixel, row, column : Component
+    pixel, row, column : VarianceComponent
         Variance over pixels without rows and columns, over rows, and over columns.
     shading : float
         Standard deviation of the smooth surface that was subtracted first; 0 for offsets.
     """
 
-    pixel: Component
-    row: Component
-    column: Component
+    pixel: VarianceComponent
+    row: VarianceComponent
+    column: VarianceComponent
     shading: float
 
     @property
-    def total(self) -> Component:
+    def total(self) -> VarianceComponent:
         """Variance of all parts together."""
         return self.pixel + self.row + self.column
 
@@ -144,7 +144,9 @@ def _parted(
     # Hot pixels give the pattern heavy tails, and so its variance a larger error.
     fourth = float(np.mean(residual**4))
     parts = Parts(
-        pixel=Component(square, math.sqrt(max(fourth - square**2, square**2) / count), noise),
+        pixel=VarianceComponent(
+            square, math.sqrt(max(fourth - square**2, square**2) / count), noise
+        ),
         row=_line_variance(rows, row_counts, square, row_noise),
         column=_line_variance(columns, column_counts, square, 0.0),
         shading=shading,
@@ -162,11 +164,11 @@ def _line_means(
 
 def _line_variance(
     means: _Array, counts: NDArray[np.int_], square: float, noise: float
-) -> Component:
+) -> VarianceComponent:
     lines = counts > 0
     variance = float(means[lines].var(ddof=1))
     error = variance * math.sqrt(2 / (np.count_nonzero(lines) - 1))
-    return Component(variance, error, square * float(np.mean(1 / counts[lines])) + noise)
+    return VarianceComponent(variance, error, square * float(np.mean(1 / counts[lines])) + noise)
 
 
 def _quadratic(values: _Array) -> _Array:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.calibration.fitting.code_likelihood import fit_codes
-from focalloop.calibration.fitting.intervals import Component
+from focalloop.calibration.fitting.intervals import VarianceComponent
 from focalloop.calibration.fitting.moments import Moments
 from focalloop.calibration.fitting.photon_transfer import Points
 
@@ -46,7 +46,7 @@ class TransferPoint:
         freedom.
     quantisation : float
         Part of `variance` that rounding added, DN^2; 0 with the likelihood, which excludes it.
-    row : Component
+    row : VarianceComponent
         Temporal row noise as in `Moments`, corrected for clipping.
     pattern_variance : float or None
         Variance of the pixels' offsets by the likelihood, DN^2; None with moments.
@@ -61,7 +61,7 @@ class TransferPoint:
     variance: float
     dof: float
     quantisation: float
-    row: Component
+    row: VarianceComponent
     pattern_variance: float | None
     clipped: bool
     why_not: str
@@ -116,7 +116,7 @@ def _by_likelihood(moments: Moments, bits: int, clipped: bool) -> TransferPoint:
     # To first order, the offset of a row moves its mean code by the slope (Price's theorem).
     unclip = fit.slope**-2
     row = moments.row
-    row = Component(row.square * unclip, row.error * unclip, row.left * unclip)
+    row = VarianceComponent(row.square * unclip, row.error * unclip, row.noise * unclip)
     variance = fit.variance - (row.variance if row.stands_out else 0.0)
     error = math.hypot(fit.variance_error, row.error if row.stands_out else 0.0)
     if variance <= 0 or not error < _MAX_RELATIVE_ERROR * variance:

@@ -236,12 +236,16 @@ def _optional(value: Any) -> float | None:  # noqa: ANN401 - whatever the JSON h
 
 def _checked_file(folder: Path, name: str, sha256: str) -> Path:
     if name != Path(name).name:
-        raise CaptureError(f"{folder / MANIFEST} names {name!r}, which is not a file beside it")
+        raise CaptureError(
+            f"{folder / MANIFEST} names {name!r}, which is not a file beside it: take it again"
+        )
     path = folder / name
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise CaptureError(f"{path} cannot be read ({error.strerror}): take it again") from error
+        raise CaptureError(
+            f"{path} cannot be read ({error.strerror}): take the capture again"
+        ) from error
     if found != sha256:
         raise CaptureError(f"{path} is damaged, its SHA-256 differs: take the capture again")
     return path
