@@ -90,14 +90,13 @@ def emulate(
             param_hint="--faults",
         )
     from focalloop.firmware_sim.scenes.scene import open_scene
+    from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
+    from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
     view = open_scene(scene, *shape, slots, seed=seed)
     try:
-        from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
-        from focalloop.firmware_sim.virtual_board.board import VirtualBoard
-
         board = VirtualBoard(
             view, settings, open_scene=lambda text: open_scene(text, *shape, slots)
         )
