@@ -1,10 +1,10 @@
-"""The array in integer mode, compiled: a whole program at once on a block of elements.
+"""The array in integer mode, compiled: a whole program at once for a block of elements.
 
-A program becomes rows of small integers (`compile_program`) that one kernel interprets. It takes
-a block of elements that fits the cache through all instructions before it goes on to the next, so
-that a register is fetched once a program and not once an instruction. Blocks share nothing, and
-threads share the blocks. What looks at neighbours is a barrier between blocks: a shift of a plane
-into another, after which the bus reads it as any register.
+A program becomes rows of small integers (`compile_program`) that one kernel interprets. The kernel
+takes a block of elements that fits into the cache through all instructions before the next block,
+so a register is fetched once per program and not once per instruction. Blocks are independent, and
+distributed over the threads. Access to neighbours is a barrier between blocks: a plane is shifted
+into another, which the bus then reads like any register.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ Row = tuple[int, ...]
 
 
 def compile_program(words: Sequence[Instruction], flag_known: bool) -> list[NDArray[np.int64]]:
-    """Turn instructions into stretches of rows (n, 9), each between two barriers.
+    """Compile instructions to stretches of rows (n, 9), separated at barriers.
 
-    `flag_known` says that FLAG is 1 everywhere at the start: writes under a FLAG of ones need no
-    mask.
+    `flag_known` states that FLAG is 1 everywhere at the start, so writes need no mask.
     """
     rows: list[Row] = []
     sampled = True
@@ -97,7 +96,7 @@ def _compiled(word: Instruction, masked: bool) -> list[Row]:
             return [(Code.FLAG,)]
         case Op.OR | Op.NOR:
             inverted = word.op is Op.NOR
-            # R12 first: it is gated by the R0 from before.
+            # R12 first: it is gated by R0 as it was before.
             targets = sorted(word.targets, key=lambda target: target is not Dreg.R12)
             return [
                 (Code.LOGIC, target.value, 0, inverted, len(sources), *sources)
@@ -157,7 +156,7 @@ class CompiledArray:
         gain: float,
         scans: NDArray[np.uint8],
     ) -> None:
-        """Run a compiled program once a window.
+        """Run a compiled program once per window.
 
         Parameters
         ----------
@@ -166,9 +165,9 @@ class CompiledArray:
         light : ndarray of uint8, shape (N, T, H, W)
             The scene of each window.
         gain : float
-            LSB of PIX for one unit of the scene.
+            LSB of PIX per unit of the scene.
         scans : ndarray of uint8, shape (N, S, H, W)
-            Receives what each SCAN of each window reads, value + 128.
+            Receives the result of each SCAN in each window, value + 128.
         """
         # Without barriers a block runs through all windows before the next block starts.
         batches = [slice(0, len(light))]
@@ -211,7 +210,7 @@ class CompiledArray:
             work(self._bands[0])
             return
         for _ in self._pool.map(work, self._bands):
-            pass  # asking for the results raises what went wrong in a thread
+            pass  # retrieving the results raises exceptions of the threads
 
     def _barrier(self, row: NDArray[np.int64]) -> None:
         code, target, masked, value, *rest = row.tolist()
@@ -235,7 +234,7 @@ class CompiledArray:
 
 
 def _shifted(plane: NDArray[np.int8], down: int, right: int, beyond: int) -> NDArray[np.int8]:
-    """Return for each element what the one `down` rows and `right` columns away holds."""
+    """Return for each element the value `down` rows below and `right` columns to the right."""
     height, width = plane.shape
     moved = np.full_like(plane, beyond)
     to_rows = slice(max(0, -down), height - max(0, down))

@@ -1,14 +1,14 @@
 """Per-pixel exposure on SCAMP-5: a ratio map as a program.
 
-PIX is reset for all elements between two windows and not again: a reset of single elements is not
-known of the chip. It is sampled without being destroyed. Register A of each element holds
-the level at which its current span began; at the end of a span, ``getpix(B, A)`` leaves the light
-of the span in B, and ``add(A, A, B)`` under the FLAG of the elements that were due moves their
-level up by just what was measured. So no light is lost or counted twice between two spans, and
-B waits for the 8-bit scan while PIX integrates on. After the last sample of a window PIX is reset
-before B is scanned, so that the next window begins at once.
+PIX is reset for all elements once, between two windows: no reset of single elements is known of
+the chip. Sampling it is non-destructive. Register A of each element holds the level at which its
+current span began. At the end of a span, ``getpix(B, A)`` leaves the light of the span in B, and
+``add(A, A, B)`` under the FLAG of the elements that are due increases their level by exactly what
+was measured. So no light is lost or counted twice between two spans, and B waits for the 8-bit scan
+while PIX continues to integrate. After the last sample of a window PIX is reset before B is
+scanned, so the next window begins at once.
 
-One digital register for each level says which elements have it.
+One digital register per level marks the elements of that level.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from focalloop.firmware_sim.scamp5.readout import Grid, Timing
 from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, MIN_LSB, Mode
 
 FULL_SCALE_LSB = 127
-"""LSB of a full-window exposure of white: the half range that PIX has above its reset level."""
+"""LSB of a full-window exposure of white: half the range of PIX above its reset level."""
 MAX_TILE_CELLS = 64
-"""Cells of the largest tile whose elements are scanned cell by cell instead of all."""
+"""Largest tile, in cells, whose elements are scanned cell by cell instead of all elements."""
 
 _START_LEVEL, _LIGHT = Areg.A, Areg.B
 _SPARE = (Dreg.R1, Dreg.R2)
-"""For the OR of more masks than WHERE takes; directions of DNEWS, which is not used here."""
+"""Registers that join more masks than WHERE takes; only DNEWS uses them, which is not used here."""
 
 
 @dataclass(frozen=True)
 class SlotRead:
-    """What is read after one slot.
+    """The reads after one slot.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class SlotRead:
     levels : tuple of int
         Levels whose spans end there.
     grids : tuple of Grid
-        Windows of the scan, in order; together they hold each element that is due once, or all.
+        Parts of the scan, in order: together each element that is due once, or all elements.
     """
 
     slot: int
@@ -59,22 +59,22 @@ class SlotRead:
 
     @property
     def count(self) -> int:
-        """Conversions that the scan takes."""
+        """Number of conversions in the scan."""
         return sum(grid.count for grid in self.grids)
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """A ratio map as a program; make it with `Exposure.of`.
+    """A ratio map as a program; build it with `Exposure.of`.
 
     Attributes
     ----------
     ratio_map : RatioMap
-        What it measures.
+        The map.
     masks : dict of Dreg to int
         The level that each mask register marks, highest first.
     reads : tuple of SlotRead
-        The slots after which something is read, first to last.
+        The slots after which elements are read, first to last.
     start : Program
         Begins the first window.
     program : Program
@@ -98,16 +98,15 @@ class Exposure:
         """
         if ratio_map.aperture is not None:
             raise Scamp5Error(
-                f"the ratio map has a coded aperture, {ratio_map.slots} planes that change with "
-                f"the slots; SCAMP-5 has {len(FREE_MASKS)} free registers for masks: use a "
-                "map without an aperture"
+                f"the ratio map has a coded aperture of {ratio_map.slots} planes, but SCAMP-5 has "
+                f"only {len(FREE_MASKS)} free registers for masks: use a map without an aperture"
             )
         present = [int(level) for level in np.unique(ratio_map.levels)[::-1] if level]
         if not present:
             raise Scamp5Error("the ratio map has level 0 everywhere: there is nothing to read")
         if len(present) > len(FREE_MASKS):
             raise Scamp5Error(
-                f"the ratio map has {len(present)} levels above 0; SCAMP-5 has "
+                f"the ratio map has {len(present)} levels above 0, but SCAMP-5 has only "
                 f"{len(FREE_MASKS)} free registers for their masks"
             )
         masks = dict(zip(FREE_MASKS, present, strict=False))
@@ -143,8 +142,8 @@ class Exposure:
         Returns
         -------
         ndarray, shape (count,) or (N, count)
-            Reads in the order of `plan`, in LSB of which `FULL_SCALE_LSB` are signal 1.0: int16,
-            or float32 in ideal mode.
+            Reads in the order of `plan`, in LSB; `FULL_SCALE_LSB` is signal 1.0. int16, or
+            float32 in ideal mode.
         """
         for dreg in self.masks:
             machine.load(dreg, self.mask(dreg))
@@ -152,7 +151,7 @@ class Exposure:
         return self.readout(machine.run(self.program, scene, self.gain(scene.dtype)))
 
     def readout(self, scans: NDArray[Any]) -> NDArray[Any]:
-        """Pick the reads that are due out of the scanned planes (..., S, H, W), in LSB."""
+        """Select the reads of the plan from scanned planes (..., S, H, W), in LSB."""
         flat = scans.reshape(*scans.shape[:-2], -1)
         offsets = self.plan.slot_offsets
         picked = [
@@ -163,18 +162,18 @@ class Exposure:
         return (codes.astype(np.float32 if codes.dtype == np.float32 else np.int16)) + MIN_LSB
 
     def gain(self, dtype: DTypeLike) -> float:
-        """LSB that one unit of a scene of `dtype` adds to PIX in one slot."""
+        """Return the LSB by which one unit of a scene of `dtype` increases PIX per slot."""
         white = 255 if np.dtype(dtype) == np.uint8 else 1
         return FULL_SCALE_LSB / (white * self.ratio_map.slots)
 
     def error_bound_lsb(self, mode: Mode) -> float:
-        """How far a read may lie from `FULL_SCALE_LSB` times its exact signal; infinite if noisy.
+        """Bound the error of a read against `FULL_SCALE_LSB` times its signal; infinite if noisy.
 
-        In whole LSB, PIX is rounded when it is sampled, 1/2 at the end of the span and 1/2 at its
-        beginning, after a gain of `GAIN_BITS` binary places, half of the last of which is off for
-        each unit of the window's light. All else is exact: nothing saturates. In float32, of a
-        magnitude below 128, every operation is off by at most half a unit in the last place,
-        2**-18: two for each slot's light, twice, and six in the program.
+        In integer mode PIX is rounded when it is sampled, by up to 1/2 LSB at the beginning of the
+        span and at its end. The gain is rounded to `GAIN_BITS` binary places, an error of up to
+        half the last place per unit of the window's light. All else is exact, because nothing
+        saturates. In ideal mode, each float32 operation on values below 128 has an error of at most
+        2**-18: two operations per slot and sample, and six in the program.
         """
         slots = self.ratio_map.slots
         if mode is Mode.INTEGER:
@@ -183,7 +182,7 @@ class Exposure:
 
     @cached_property
     def cycles_per_slot(self) -> tuple[int, ...]:
-        """Instruction words after each slot."""
+        """Number of instruction words after each slot."""
         cycles = [0] * self.ratio_map.slots
         slot = 0
         for word in self.program.instructions:
@@ -192,7 +191,7 @@ class Exposure:
         return tuple(cycles)
 
     def slot_rate_hz(self, timing: Timing) -> float:
-        """Fastest slots at which each scan is done before the next sample needs register B."""
+        """Return the highest slot rate at which each scan ends before the next sample needs B."""
         slots = [read.slot for read in self.reads]
         ends = [*slots[1:], slots[0] + self.ratio_map.slots]
         rates = []
@@ -204,15 +203,15 @@ class Exposure:
 
 
 def _begin(masks: dict[Dreg, int]) -> Iterator[Call]:
-    """Begin a window: reset PIX, keep its level, and restore the masks."""
+    """Begin a window: reset PIX, store its level, and refresh the masks."""
     yield Call("respix", (_START_LEVEL,))
     yield from (Call("REFRESH", (dreg,)) for dreg in masks)
 
 
 def _statements(slots: int, masks: dict[Dreg, int], reads: list[SlotRead]) -> Iterator[Call]:
-    """Write one window, and the beginning of the next before its last scan.
+    """Yield one window, and the beginning of the next before the last scan.
 
-    Every level is read after the last slot, and its spans end there.
+    The spans of all levels end after the last slot.
     """
     by_slot = {read.slot: number for number, read in enumerate(reads)}
     for slot in range(slots):
@@ -241,13 +240,13 @@ def _where(masks: list[Dreg]) -> Iterator[Call]:
 
 
 def _grids(ratio_map: RatioMap, due: tuple[int, ...]) -> tuple[Grid, ...]:
-    """Scan the elements due by the cells of the map's tile, or all where there is no small one."""
+    """Scan the elements that are due cell by cell of a small tile, or else all elements."""
     height, width = ratio_map.shape
     tile = ratio_map.tile
     if tile.size > MAX_TILE_CELLS or np.isin(tile, due).all():
         return (Grid(0, 0, height - 1, width - 1),)
     rows, columns = np.nonzero(np.isin(tile, due))
-    # Columns count from the right on the chip: the first of a cell's columns there is its last.
+    # The chip counts columns from the right: the first of a cell's columns there is the last here.
     from_right = (width - 1 - columns) % tile.shape[1]
     return tuple(
         Grid(row, column, height - 1, width - 1, *tile.shape)

@@ -1,8 +1,8 @@
 """Registers and instructions of a SCAMP-5 processing element, as the chip executes them.
 
 One `Instruction` is one or two instruction words that all elements execute at once. The names
-and the bus semantics are those of the SCAMP-5d developer kit's public headers; see
-``docs/scamp5.md`` for the sources and for what was decided where they differ.
+and the bus semantics are those of the public headers of the SCAMP-5d developer kit; see
+``docs/scamp5.md`` for the sources, and for the decisions where they differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 
 
 class Scamp5Error(FocalloopError, ValueError):
-    """A SCAMP-5 program, setting or scene is not valid; the text says where and why."""
+    """A SCAMP-5 program, setting or scene is invalid; the message says where and why."""
 
 
 class Areg(Enum):
@@ -27,11 +27,11 @@ class Areg(Enum):
     E = 4
     F = 5
     NEWS = 6
-    """Scratch of the macros, and the register that the four neighbours see."""
+    """Scratch register of the macros, and the register that the four neighbours see."""
     PIX = 7
     """The photodiode: a source, never a destination."""
     IN = 8
-    """The one analog value that the controller drives into all elements: a source."""
+    """The analog value that the controller drives into all elements: a source."""
     XN = 9
     """NEWS of the northern neighbour as a source; see `Instruction` for it as a destination."""
     XE = 10
@@ -93,7 +93,7 @@ DNEWS_SELECT: dict[Dreg, Direction] = {
     Dreg.R3: Direction.NORTH,
     Dreg.R4: Direction.EAST,
 }
-"""The direction that each of R1 to R4 switches on in DNEWS and PROP."""
+"""The direction that each of R1 to R4 enables in DNEWS and PROP."""
 
 
 class Op(IntEnum):
@@ -105,7 +105,7 @@ class Op(IntEnum):
     BUS = 2
     """Every destination gets minus the sum of the sources over the number of destinations."""
     WHERE = 3
-    """FLAG := the sum of the analog sources is above 0."""
+    """FLAG := 1 where the sum of the analog sources is above 0, else 0."""
     WHERE_DIGITAL = 4
     """FLAG := OR of the digital sources."""
     ALL = 5
@@ -117,7 +117,7 @@ class Op(IntEnum):
     DNEWS = 8
     """OR of the source in the neighbours that R1 to R4 select; `value` beyond the edge."""
     PROP = 9
-    """Flood R12 through the elements whose R0 is 1, from the neighbours R1 to R4 select."""
+    """Flood R12 through the elements whose R0 is 1, from the neighbours that R1 to R4 select."""
     REFRESH = 10
     """Restore the charge of a digital register."""
     IN = 11
@@ -158,8 +158,8 @@ class Instruction:
     Raises
     ------
     Scamp5Error
-        The chip cannot execute it: an analog register drives the bus once and is not read and
-        written in the same word (a digital one can be, in two).
+        The chip cannot execute it: an analog register may drive the bus only once, and must not be
+        read and written in the same word (a digital register may be, in two words).
     """
 
     op: Op
@@ -180,19 +180,19 @@ class Instruction:
             twice = [one.name for one in registers if registers.count(one) > 1]
             if twice and kind is Areg:
                 raise Scamp5Error(
-                    f"{self} names {twice[0]} twice, and a register drives the bus once: "
-                    "copy it to another first"
+                    f"{self} names {twice[0]} twice, but a register can drive the bus only once: "
+                    "copy it to another register first"
                 )
         if self.op is Op.BUS:
             self._check_bus()
         elif self.op is Op.SCAN and self.sources[0] in (Areg.IN, *NEIGHBOURS):
             raise Scamp5Error(f"{self}: {self.sources[0].name} cannot be read out")
         elif any(target in (Dreg.FLAG, Dreg.SELECT) for target in self.targets):
-            raise Scamp5Error(f"{self} writes {self.targets[0].name}, which is a source alone")
+            raise Scamp5Error(f"{self} writes {self.targets[0].name}, which is only a source")
         if len(self.targets) > 1 and any(one in self.sources for one in self.targets):
-            raise Scamp5Error(f"{self} reads what it writes, and writes more than that")
+            raise Scamp5Error(f"{self} has several targets, and one of them is also a source")
         if self.op is Op.DNEWS and self.targets[0] in (*self.sources, *DNEWS_SELECT):
-            raise Scamp5Error(f"{self} reads what it writes while the neighbours look at it")
+            raise Scamp5Error(f"{self} writes a register that the neighbours read")
 
     def _check_bus(self) -> None:
         written = [Areg.NEWS if one in NEIGHBOURS else one for one in self.targets]
@@ -203,9 +203,9 @@ class Instruction:
                 f"{self} reads and writes {both[0]} in one instruction, which leaves it undefined"
             )
         if any(one in SOURCES_ONLY for one in written):
-            raise Scamp5Error(f"{self} writes {written[0].name}, which is a source alone")
+            raise Scamp5Error(f"{self} writes {written[0].name}, which is only a source")
         if len(written) > 1 and any(one in NEIGHBOURS for one in self.targets):
-            raise Scamp5Error(f"{self} writes into a neighbour and another register at once")
+            raise Scamp5Error(f"{self} writes a neighbour's and another register at once")
 
     def __str__(self) -> str:
         names = [getattr(one, "name", str(one)) for one in (*self.targets, *self.sources)]
@@ -229,6 +229,6 @@ def pattern(row: int, column: int, row_mask: int, column_mask: int) -> int:
     packed = 0
     for address in (row, column, row_mask, column_mask):
         if not 0 <= address <= 255:
-            raise Scamp5Error(f"an address of the decoders is 0 to 255, not {address}")
+            raise Scamp5Error(f"an address of the decoders must be 0 to 255, not {address}")
         packed = packed << 8 | address
     return packed

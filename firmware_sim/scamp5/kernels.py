@@ -2,8 +2,8 @@
 
 `run_block` interprets rows of small integers (`Code`) on a block of elements. Every operation is
 one plain loop over int8, which the compiler turns into vector instructions. Flags and masks are
-int8, 0 or -1, so that they select with ``&``. All jitted code is in this one file, because
-Numba's cache notices changes of the file of a kernel alone.
+int8, 0 or -1, so that ``&`` selects with them. All jitted code is in this one file, because Numba's
+cache notices changes only in the file of a kernel itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ i8, i16, i32 = np.int8, np.int16, np.int32
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
 BLOCK = 16384
-"""Elements that run through a program together: their dozen registers stay in the L2 cache."""
+"""Elements that go through a program together: their dozen registers stay in the L2 cache."""
 
 ANALOG_PLANES, DIGITAL_PLANES = 15, 16
 """Registers and neighbours by `Areg` and `Dreg`, then `OUTGOING` and scratch."""
 OUTGOING = 13
-"""Analog plane of what goes out to a neighbour."""
+"""Analog plane of the values that are sent to a neighbour."""
 
 _HELD_ANALOG, _HELD_DIGITAL = u64(14), u64(15)
 _R0, _R12, _FLAG = u64(Dreg.R0.value), u64(Dreg.R12.value), u64(Dreg.FLAG.value)
@@ -35,7 +35,7 @@ _PIX = u64(Areg.PIX.value)
 
 
 class Code(IntEnum):
-    """Operations of the kernels; the rest of a row is read as the comment beside says."""
+    """Operations of the kernels; the comments name the other numbers of a row."""
 
     BUS = 0  # target, masked, share of the bus, number of sources, sources
     WHERE = 1  # -, -, -, number of sources, sources
@@ -61,9 +61,8 @@ Light = NDArray[np.uint8]
 _inner = numba.njit(nogil=True)
 _kernel = numba.njit(nogil=True, cache=True)
 
-# Planes and elements are indexed in full by unsigned integers: slices would be counted
-# references, and signed indices need a look whether they count from the end. Either keeps the
-# loops from becoming vector instructions.
+# Planes and elements are indexed directly by unsigned integers: slices would be counted references,
+# and signed indices have to be checked for counting from the end. Either prevents vectorisation.
 
 
 @_inner

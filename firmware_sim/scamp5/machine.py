@@ -1,4 +1,4 @@
-"""A SCAMP-5 that runs programs: registers, light, and an account of cycles and time."""
+"""A simulated SCAMP-5 that runs programs, and counts their cycles and time."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Machine:
     """An array of SCAMP-5 processing elements with its controller.
 
     Pictures are (H, W) with the first row at the top and the first column on the left, whatever
-    order the chip reads them in. All elements start with FLAG 1, PIX reset and zeros elsewhere.
+    the chip's own order. All elements start with FLAG 1, PIX reset and zeros elsewhere.
 
     Parameters
     ----------
     shape : tuple of int
         Rows and columns.
     mode : Mode
-        How analog values are held.
-    timing : Timing
-        Clock and read-out times.
-    noise : TransferNoise
-        For `Mode.NOISY`.
+        How analog values are represented.
+    timing : Timing, optional
+        Clock and readout times.
+    noise : TransferNoise, optional
+        Errors of transfers and storage, in `Mode.NOISY`.
     seed : int
-        0..2**64 - 1; names the device and its noise, for `Mode.NOISY`.
+        0..2**64 - 1; identifies the device and its noise, in `Mode.NOISY`.
     threads : int
         Threads that share the elements, in `Mode.INTEGER`.
 
@@ -87,13 +87,13 @@ class Machine:
 
     @property
     def time_s(self) -> float:
-        """Time the programs so far took: instructions, and the slots they waited for."""
+        """Time of the programs run so far: their instructions, and the slots they waited for."""
         return self.cycles / self.timing.clock_hz + self._slots * self.timing.slot_s
 
     def analog(self, areg: Areg) -> NDArray[Any]:
         """Copy an analog register (H, W): int8 LSB in integer mode, else float32 LSB."""
         if areg in NEIGHBOURS:
-            raise Scamp5Error(f"{areg.name} is a neighbour's register; look at NEWS")
+            raise Scamp5Error(f"{areg.name} is a neighbour's register: read NEWS instead")
         copied: NDArray[Any] = self._array.analog[areg.value].copy()
         return copied
 
@@ -108,11 +108,13 @@ class Machine:
         Raises
         ------
         Scamp5Error
-            The plane has another shape than the array, or the register cannot hold it.
+            The plane's shape is not the array's, or the register cannot hold its values.
         """
         values = np.asarray(plane)
         if values.shape != self.shape:
-            raise Scamp5Error(f"a register of this array is {self.shape}, not {values.shape}")
+            raise Scamp5Error(
+                f"a register of this array has the shape {self.shape}, not {values.shape}"
+            )
         if isinstance(register, Dreg):
             self._array.load(register, values != 0)
             return
@@ -122,8 +124,8 @@ class Machine:
         bounded = self.mode is Mode.IDEAL or (values.min() >= MIN_LSB and values.max() <= MAX_LSB)
         if not (whole and bounded):
             raise Scamp5Error(
-                f"{register.name} holds {MIN_LSB} to {MAX_LSB}, in integer mode whole; the plane "
-                f"has {values.min():g} to {values.max():g}"
+                f"{register.name} holds {MIN_LSB} to {MAX_LSB}, and whole numbers in integer mode; "
+                f"the plane has {values.min():g} to {values.max():g}"
             )
         self._array.analog[register.value] = values
 
@@ -133,21 +135,21 @@ class Machine:
         scene: NDArray[Any] | None = None,
         gain: float = 1.0,
     ) -> NDArray[Any]:
-        """Run a program once, or once for each window of a scene.
+        """Run a program once, or once per window of a scene.
 
         Parameters
         ----------
         program : Program
             From `assemble`.
         scene : ndarray of uint8 or float32, shape (T, H, W) or (N, T, H, W), optional
-            Light of every slot that the program exposes; uint8 in integer mode.
+            Light in every slot that the program exposes; uint8 in integer mode.
         gain : float
-            LSB that one unit of the scene adds to PIX, above 0.
+            LSB by which one unit of the scene increases PIX, above 0.
 
         Returns
         -------
-        ndarray, shape (S, H, W) or (N, S, H, W)
-            What each ``scan`` read, value + 128: uint8, or float32 in ideal mode.
+        ndarray of uint8 or float32, shape (S, H, W) or (N, S, H, W)
+            Result of each ``scan``, value + 128; float32 in ideal mode.
 
         Raises
         ------
@@ -158,15 +160,15 @@ class Machine:
         exposed = [word.value for word in words if word.op is Op.EXPOSE]
         numbers = [word.value for word in words if word.op is Op.SCAN]
         if sorted(numbers) != list(range(len(numbers))):
-            raise Scamp5Error(f"scans of a program are numbered from 0 on, not {numbers}")
+            raise Scamp5Error(f"the scans of a program must be numbered from 0 on, not {numbers}")
         light = self._light(np.zeros((0, *self.shape), np.uint8) if scene is None else scene)
         if exposed and not 0 <= min(exposed) <= max(exposed) < light.shape[1]:
             raise Scamp5Error(
-                f"the program exposes slots {min(exposed)} to {max(exposed)}, and the scene has "
-                f"{light.shape[1]}"
+                f"the program exposes slots {min(exposed)} to {max(exposed)}, but the scene has "
+                f"{light.shape[1]} slots"
             )
         if not gain > 0:
-            raise Scamp5Error(f"the gain of PIX is above 0, not {gain}")
+            raise Scamp5Error(f"the gain of PIX must be above 0, not {gain}")
         dtype = np.float32 if self.mode is Mode.IDEAL else np.uint8
         scans = np.empty((len(light), len(numbers), *self.shape), dtype)
         if isinstance(self._array, CompiledArray):
@@ -192,13 +194,13 @@ class Machine:
         if scene.ndim not in (3, 4) or scene.shape[-2:] != self.shape:
             raise Scamp5Error(
                 f"a scene for this array has the shape (slots, {self.shape[0]}, {self.shape[1]}), "
-                f"or is a batch of them, not {scene.shape}"
+                f"or is a batch of such scenes, not {scene.shape}"
             )
         batch = scene if scene.ndim == 4 else scene[None]
         return np.ascontiguousarray(batch)
 
     def _compiled(self, program: Program) -> list[NDArray[np.int64]]:
-        """Compile a program for FLAG as it is now; the last one is kept."""
+        """Compile a program for the present FLAG; the last compiled program is kept."""
         words = program.instructions
         flag_known = bool(self.digital(Dreg.FLAG).all()) and _ends_with_all(words)
         if self._last is None or self._last[0] is not program or self._last[1] != flag_known:

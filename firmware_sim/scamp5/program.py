@@ -32,7 +32,7 @@ _OPPOSITE = {
     Direction.NORTH: Areg.XS,
     Direction.SOUTH: Areg.XN,
 }
-"""Who writes into its neighbour's NEWS so that NEWS is what lies in the direction."""
+"""The bus target that brings the value of the neighbour in a direction into NEWS."""
 _TOWARDS = {
     Direction.EAST: Areg.XE,
     Direction.WEST: Areg.XW,
@@ -68,12 +68,12 @@ class Call:
         except Scamp5Error:
             raise
         except (TypeError, KeyError, ValueError):
-            raise Scamp5Error(f"{self} has not the arguments that {self.name} takes") from None
+            raise Scamp5Error(f"{self} does not have the arguments of {self.name}") from None
 
 
 @dataclass(frozen=True)
 class Program:
-    """Statements, first to last, and the instructions they expand to."""
+    """A sequence of statements and the instructions that they expand to."""
 
     calls: tuple[Call, ...]
     instructions: tuple[Instruction, ...]
@@ -94,7 +94,7 @@ class Program:
 
 
 def assemble(text: str) -> Program:
-    """Read statements of the kit; ``//`` starts a comment.
+    """Parse statements of the kit; ``//`` starts a comment.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _parsed(text: str) -> Iterator[Call]:
         match = _STATEMENT.match(text, at)
         if match is None:
             line = text[at:].strip().splitlines()[0]
-            raise Scamp5Error(f"cannot read {line!r}: a statement is written name(a, b);")
+            raise Scamp5Error(f"cannot parse {line!r}: a statement is written name(a, b);")
         words = [word.strip() for word in match[2].split(",")] if match[2].strip() else []
         yield Call(match[1], tuple(_argument(word) for word in words))
         at = match.end()
@@ -122,7 +122,7 @@ def _parsed(text: str) -> Iterator[Call]:
 _ALIASES = {"RS": "R1", "RW": "R2", "RN": "R3", "RE": "R4", "RP": "R12", "RF": "R0"} | {
     f"S{index}": f"R{index + 5}" for index in range(7)
 }
-"""Second names that the kit gives to digital registers."""
+"""Alternative names of digital registers in the kit."""
 
 
 def _argument(word: str) -> Argument:
@@ -140,7 +140,7 @@ def _argument(word: str) -> Argument:
     try:
         return int(name, 0)
     except ValueError:
-        raise Scamp5Error(f"{word!r} is no register, direction or number of SCAMP-5") from None
+        raise Scamp5Error(f"{word!r} is not a register, direction or number") from None
 
 
 def _spelled(one: Argument) -> str:
@@ -340,4 +340,4 @@ _MACROS: dict[str, Callable[..., Words]] = {
     "expose": lambda slot: [Instruction(Op.EXPOSE, value=slot)],
     "scan": lambda areg, number: [Instruction(Op.SCAN, (), (areg,), number)],
 }
-"""How each statement expands, by its name in the kit; ``expose`` and ``scan`` are ours."""
+"""Expansion of each statement, by its name in the kit; ``expose`` and ``scan`` are additions."""

@@ -1,7 +1,7 @@
 """What the controller reads out of the array, in the chip's order, and how long it takes.
 
 Rows count from the top. Columns count from the right, as on the chip: column 0 is the rightmost
-of the picture, and an analog scan runs down the columns from there.
+column of the picture, and an analog scan runs down the columns from there.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.scamp5.instructions import Scamp5Error
 
 MAX_EVENTS = 4000
-"""Address events that one scan can give."""
+"""Largest number of address events per scan."""
 BLOCKS = 8
-"""Blocks a side of the block means."""
+"""Blocks per side of the block means."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Clock and read-out times of the chip and its controller.
+    """Clock and readout times of the chip and its controller.
 
     Parameters
     ----------
     clock_hz : float
-        Instruction words a second.
+        Instruction words per second.
     slot_s : float
         Time of one slot.
     analog_read_s : float
-        One conversion of the 8-bit scan: 28 us for the 64 of ``scamp5_global_sum_64``, by the
-        kit's documentation.
+        Time of one conversion of the 8-bit scan: the kit's documentation states 28 us for the 64 of
+        ``scamp5_global_sum_64``.
     digital_byte_s : float
-        Eight elements of the 1-bit scan: one instruction word each, for want of a figure.
+        Time of eight elements of the 1-bit scan; assumed to be one instruction word.
     event_s : float
-        One address event: ten instruction words, for want of a figure.
+        Time of one address event; assumed to be ten instruction words.
     """
 
     clock_hz: float = 10e6
@@ -48,7 +48,7 @@ class Timing:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
-                raise Scamp5Error(f"{name} of the timing is above 0, not {value}")
+                raise Scamp5Error(f"{name} of the timing must be above 0, not {value}")
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not (0 <= self.row <= self.last_row and 0 <= self.column <= self.last_column):
-            raise Scamp5Error(f"a scan goes from a row and column on, not {self}")
+            raise Scamp5Error(f"a scan must end at or after its first row and column, not {self}")
         if self.row_step < 1 or self.column_step < 1:
-            raise Scamp5Error(f"a scan steps by 1 or more, not {self}")
+            raise Scamp5Error(f"the steps of a scan must be 1 or more, not {self}")
 
     @property
     def count(self) -> int:
-        """Elements that the scan reads."""
+        """Number of elements that the scan reads."""
         rows = (self.last_row - self.row) // self.row_step + 1
         return rows * ((self.last_column - self.column) // self.column_step + 1)
 
@@ -85,7 +85,7 @@ def scan_analog(plane: NDArray[Any], grid: Grid) -> NDArray[Any]:
     """
     height, width = plane.shape
     if grid.last_row >= height or grid.last_column >= width:
-        raise Scamp5Error(f"{grid} goes beyond an array of {height} rows and {width} columns")
+        raise Scamp5Error(f"{grid} exceeds an array of {height} rows and {width} columns")
     chip = plane[:, ::-1]
     rows = slice(grid.row, grid.last_row + 1, grid.row_step)
     columns = slice(grid.column, grid.last_column + 1, grid.column_step)
@@ -93,7 +93,7 @@ def scan_analog(plane: NDArray[Any], grid: Grid) -> NDArray[Any]:
 
 
 def scan_digital(plane: NDArray[np.bool_], first_row: int = 0, last_row: int = 255) -> bytes:
-    """Read rows of a digital register (H, W) as ``scamp5_scan_dreg`` does: W/8 bytes a row.
+    """Read rows of a digital register (H, W) as ``scamp5_scan_dreg`` does: W/8 bytes per row.
 
     Bit ``i`` of byte ``j`` of a row, from the least significant, is column ``8 j + i``.
     """
@@ -116,18 +116,18 @@ def scan_events(
     plane : ndarray of bool, shape (H, W)
         The register.
     most : int
-        Events to read, 1..4000; the chip takes time for all of them, found or not.
+        Events to read, 1..4000; the chip takes the time of all of them, found or not.
     from_left, from_below : bool
-        Start from the last column, the last row.
+        Start from the last column, from the last row.
 
     Returns
     -------
     ndarray of uint8, shape (most, 2)
-        Column and row of each, column by column; after the last one zeros, so that an event at
-        (0, 0) looks like the end.
+        Column and row of each event, column by column, followed by zeros; so an event at (0, 0)
+        cannot be distinguished from the end.
     """
     if not 1 <= most <= MAX_EVENTS:
-        raise Scamp5Error(f"a scan gives 1 to {MAX_EVENTS} events, not {most}")
+        raise Scamp5Error(f"a scan reads 1 to {MAX_EVENTS} events, not {most}")
     height, width = plane.shape
     if max(height, width) > 256:
         raise Scamp5Error(f"events have addresses of a byte, too short for {height}x{width}")
@@ -162,8 +162,8 @@ def block_means(plane: NDArray[Any]) -> NDArray[np.uint8]:
 def global_sum(plane: NDArray[Any], grid: int = 4) -> int:
     """Sum level of a scanned register, as ``scamp5_global_sum_16`` (grid 4) and ``_64`` (8) do.
 
-    The elements whose addresses agree modulo `grid` share one conversion of their mean; the sum
-    is over the grid, so that it is proportional to the sum of all.
+    Elements whose addresses agree modulo `grid` share one conversion of their mean. The result is
+    the sum over the grid, which is proportional to the sum over all elements.
     """
     height, width = plane.shape
     if grid not in (4, 8) or height % grid or width % grid:

@@ -1,7 +1,7 @@
-"""The array in plain NumPy, one instruction at a time: what the compiled kernels must equal.
+"""The array in plain NumPy, one instruction at a time; the compiled kernels must equal it.
 
-It runs all three modes. The machine uses it for `Mode.IDEAL` and `Mode.NOISY`; for
-`Mode.INTEGER` it is the oracle of the tests.
+It supports all three modes. The machine uses it in `Mode.IDEAL` and `Mode.NOISY`; in
+`Mode.INTEGER` it is the reference of the tests.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from focalloop.firmware_sim.scamp5.instructions import (
 )
 
 MIN_LSB, MAX_LSB = -128, 127
-"""Range of an analog register, LSB of the 8-bit read-out."""
+"""Range of an analog register, in LSB of the 8-bit readout."""
 RESET_LEVEL = -127
-"""Of PIX, LSB: the lowest level that its negative copy in NEWS can hold."""
+"""PIX after a reset, in LSB: the lowest level whose negative fits into NEWS."""
 GAIN_BITS = 20
 """Binary places of the photodiode's gain in integer mode."""
 
@@ -42,35 +42,35 @@ _SCAN = preset("scamp5")
 
 
 class Mode(Enum):
-    """How analog values are held."""
+    """How analog values are represented."""
 
     IDEAL = "ideal"
     """float32, without saturation or error."""
     INTEGER = "integer"
     """Whole LSB, saturating; quotients are rounded to nearest, halves away from 0."""
     NOISY = "noisy"
-    """float32, saturating, with `TransferNoise` and the read-out noise of preset ``scamp5``."""
+    """float32, saturating, with `TransferNoise` and the readout noise of the preset ``scamp5``."""
 
 
 @dataclass(frozen=True)
 class TransferNoise:
-    """What a bus instruction adds to each register it writes, and what storage loses.
+    """Error that a bus instruction adds to each register it writes, and decay of storage.
 
     Parameters
     ----------
     offset_lsb : float
-        Common to all transfers and elements: cancels where a macro copies through NEWS.
+        Error common to all transfers and elements; cancels in macros that copy through NEWS.
     pattern_lsb : float
-        Standard deviation of the elements' own offsets, the same in each transfer: cancels too.
+        Standard deviation of the elements' own offsets, the same in each transfer; cancels too.
     noise_lsb : float
-        Standard deviation of one transfer. Two make a sample; with the read-out's own the sum is
-        the read noise of preset ``scamp5``.
+        Standard deviation per transfer. A sample takes two transfers; together with the noise of
+        the readout they have the read noise of the preset ``scamp5``.
     share_lsb : float
         Error of each register that shares a current with others (bus2, bus3).
     analog_retention_s : float
         Time constant with which analog registers leak towards 0.
     digital_retention_s : float
-        Time after which a digital register that nobody wrote or refreshed reads 0.
+        Time after which a digital register that is neither written nor refreshed reads 0.
     """
 
     offset_lsb: float = 1.0
@@ -84,11 +84,12 @@ class TransferNoise:
         for name in ("pattern_lsb", "noise_lsb", "analog_retention_s", "digital_retention_s"):
             value = getattr(self, name)
             if not value >= 0 or (value == 0 and name.endswith("_s")):
-                raise Scamp5Error(f"{name} of a transfer is not negative, nor a time 0: {value}")
+                limit = "above 0" if name.endswith("_s") else "0 or more"
+                raise Scamp5Error(f"{name} of a transfer must be {limit}, not {value}")
 
     @property
     def scan_noise_lsb(self) -> float:
-        """Read noise that the read-out itself adds."""
+        """Read noise that the readout itself adds."""
         total = _SCAN.s_r * _SCAN.full_scale_dn
         return math.sqrt(max(total**2 - 2 * self.noise_lsb**2, 0.0))
 
@@ -101,11 +102,11 @@ class ReferenceArray:
     shape : tuple of int
         Rows and columns.
     mode : Mode
-        How analog values are held.
+        How analog values are represented.
     noise : TransferNoise
-        For `Mode.NOISY`.
+        Errors of transfers and storage, in `Mode.NOISY`.
     seed : int
-        Names the device and its noise, for `Mode.NOISY`.
+        Identifies the device and its noise, in `Mode.NOISY`.
 
     Attributes
     ----------
@@ -143,16 +144,16 @@ class ReferenceArray:
         self._age_s[dreg.value] = 0
 
     def execute(self, word: Instruction, light: NDArray[Any] | None, gain: float) -> None:
-        """Run one instruction.
+        """Execute one instruction.
 
         Parameters
         ----------
         word : Instruction
-            Any but SCAN.
-        light : ndarray, shape (T, H, W)
+            Any instruction except SCAN.
+        light : ndarray, shape (T, H, W), optional
             The scene, for EXPOSE.
         gain : float
-            LSB of PIX for one unit of the scene.
+            LSB of PIX per unit of the scene.
         """
         match word.op:
             case Op.RPIX:
@@ -202,7 +203,7 @@ class ReferenceArray:
         return clipped
 
     def elapse(self, seconds: float) -> None:
-        """Let storage leak, in noisy mode."""
+        """Let storage decay, in noisy mode."""
         if self._mode is not Mode.NOISY:
             return
         kept = math.exp(-seconds / self._noise.analog_retention_s)
@@ -234,12 +235,12 @@ class ReferenceArray:
             value = self._held(total, len(word.targets))
             plane = self.analog[target.value if target not in NEIGHBOUR_DIRECTION else _NEWS]
             if target in NEIGHBOUR_DIRECTION:
-                # Written by the element on the other side of the one whose NEWS it is.
+                # The value comes from the element on the opposite side.
                 value = _neighbour(value, _OPPOSITE[NEIGHBOUR_DIRECTION[target]], 0)
             plane[flag] = value[flag]
 
     def _held(self, total: NDArray[Any], shares: int) -> NDArray[Any]:
-        """Divide the current of a bus among its registers, as one of them holds it."""
+        """Return what one of `shares` registers stores of the bus's current."""
         value: NDArray[Any]
         if self._mode is Mode.INTEGER:
             value = np.sign(total) * ((2 * np.abs(total) + shares) // (2 * shares))
@@ -262,7 +263,7 @@ class ReferenceArray:
             self._age_s[target.value] = 0
 
     def _seen(self, source: NDArray[np.bool_], boundary: bool) -> NDArray[np.bool_]:
-        """OR of what lies in the directions that R1 to R4 of each element select."""
+        """Return the OR of `source` in the directions that R1 to R4 of each element select."""
         seen = np.zeros_like(source)
         for dreg, direction in DNEWS_SELECT.items():
             seen |= self.digital[dreg.value] & _neighbour(source, direction, boundary)
@@ -307,12 +308,12 @@ _OPPOSITE = {
 
 
 def integer_gain(gain: float) -> tuple[int, int]:
-    """Return the gain in `GAIN_BITS` binary places, and the charge from which PIX is full."""
+    """Return the gain with `GAIN_BITS` binary places, and the charge at which PIX saturates."""
     return round(gain * 2**GAIN_BITS), min(65535, math.ceil((MAX_LSB - MIN_LSB) / gain))
 
 
 def selected(pattern: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Elements that the decoders select (H, W); see `pattern`."""
+    """Return the elements that the decoders select (H, W); see `instructions.pattern`."""
     row, column, row_mask, column_mask = pattern.to_bytes(4, "big")
     rows = (np.arange(shape[0]) | row_mask) == row | row_mask
     columns = (np.arange(shape[1])[::-1] | column_mask) == column | column_mask
@@ -321,7 +322,7 @@ def selected(pattern: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _neighbour(plane: NDArray[Any], direction: Direction, boundary: int) -> NDArray[Any]:
-    """Return what each element's neighbour in `direction` holds."""
+    """Return the value of each element's neighbour in `direction`."""
     down, right = STEPS[direction]
     height, width = plane.shape
     padded = np.pad(plane, 1, constant_values=boundary)
@@ -329,5 +330,5 @@ def _neighbour(plane: NDArray[Any], direction: Direction, boundary: int) -> NDAr
 
 
 def _lsb(signal: float) -> np.float32:
-    """Return a term of preset ``scamp5`` in LSB of its 8-bit read-out."""
+    """Return a term of the preset ``scamp5`` in LSB of its 8-bit readout."""
     return np.float32(signal * _SCAN.full_scale_dn)

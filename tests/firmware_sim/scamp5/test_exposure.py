@@ -150,7 +150,7 @@ def test_the_noisy_machine_stays_near_the_exact_one():
 
 
 def test_maps_that_the_chip_cannot_hold_are_refused():
-    with pytest.raises(Scamp5Error, match="coded aperture, 16 planes"):
+    with pytest.raises(Scamp5Error, match="coded aperture of 16 planes"):
         Exposure.of(RatioMap.uniform(1, (4, 4)).with_aperture(np.ones((16, 4, 4), bool)))
     with pytest.raises(Scamp5Error, match="nothing to read"):
         Exposure.of(RatioMap.uniform(0, (4, 4)))

@@ -210,21 +210,21 @@ def test_cycles_and_time_are_counted():
         ("add(A, B, B);", "names B twice"),
         ("bus(A, A);", "reads and writes A"),
         ("bus(NEWS, XE);", "reads and writes NEWS"),
-        ("mov(PIX, A);", "source alone"),
-        ("MOV(FLAG, R5);", "source alone"),
-        ("DNEWS0(R5, R5);", "neighbours look"),
+        ("mov(PIX, A);", "only a source"),
+        ("MOV(FLAG, R5);", "only a source"),
+        ("DNEWS0(R5, R5);", "neighbours read"),
         ("mov(A, R5);", "analog"),
         ("MOV(R5, A);", "digital"),
-        ("mov(A, B, C);", "not the arguments"),
-        ("movx(A, B, north|east);", "not the arguments"),
+        ("mov(A, B, C);", "not have the arguments"),
+        ("movx(A, B, north|east);", "not have the arguments"),
         ("where();", "needs more"),
         ("NOR(R5, R6, R7, R8, R9, R10);", "more registers"),
         ("scamp5_in(A, 128);", "-128 to 127"),
         ("scamp5_load_point(R5, 256, 0);", "0 to 255"),
         ("scan(XE, 0);", "cannot be read out"),
         ("jump(A);", "no statement 'jump'"),
-        ("mov(A, G);", "'G' is no register"),
-        ("mov(A, B)", "cannot read"),
+        ("mov(A, G);", "'G' is not a register"),
+        ("mov(A, B)", "cannot parse"),
     ],
 )
 def test_what_the_chip_cannot_do_is_refused(text, says):
@@ -234,7 +234,7 @@ def test_what_the_chip_cannot_do_is_refused(text, says):
 
 def test_wrong_use_of_the_machine_is_refused():
     machine = Machine((2, 2))
-    with pytest.raises(Scamp5Error, match="exposes slots 0 to 3, and the scene has 2"):
+    with pytest.raises(Scamp5Error, match="exposes slots 0 to 3, but the scene has 2"):
         machine.run(assemble("expose(0); expose(3);"), np.zeros((2, 2, 2), np.uint8))
     with pytest.raises(Scamp5Error, match="integer mode is uint8"):
         machine.run(assemble("expose(0);"), np.zeros((2, 2, 2), np.float32))

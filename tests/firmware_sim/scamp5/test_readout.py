@@ -68,9 +68,9 @@ def test_block_means_and_global_sums():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: scan_analog(PICTURE, Grid()), "beyond an array of 3 rows and 4 columns"),
-        (lambda: Grid(row=3, last_row=2), "goes from a row"),
-        (lambda: Grid(row_step=0), "steps by 1 or more"),
+        (lambda: scan_analog(PICTURE, Grid()), "exceeds an array of 3 rows and 4 columns"),
+        (lambda: Grid(row=3, last_row=2), "at or after its first row"),
+        (lambda: Grid(row_step=0), "must be 1 or more"),
         (lambda: scan_digital(ONES, 0, 2), "whole bytes"),
         (lambda: scan_events(ONES, 4001), "1 to 4000 events"),
         (lambda: scan_events(np.ones((1, 257), bool)), "addresses of a byte"),
