@@ -52,8 +52,8 @@ def cpp_source(exposure: Exposure, slot_rate_hz: int) -> str:
         )
     if not 1 <= slot_rate_hz <= 1_000_000:
         raise Scamp5Error(
-            f"the slot rate must be 1 to 1,000,000 per second, because the kit's clock counts "
-            f"microseconds, not {slot_rate_hz}"
+            f"the slot rate must be 1 to 1,000,000 per second, not {slot_rate_hz}: the kit's clock "
+            "counts microseconds"
         )
     masks = list(exposure.masks)
     return _TEMPLATE.format(

@@ -248,7 +248,7 @@ def test_wrong_use_of_the_machine_is_refused():
         machine.load(A, [[0, 0], [0, 200]])
     with pytest.raises(Scamp5Error, match="cannot be loaded"):
         machine.load(PIX, [[0, 0], [0, 0]])
-    with pytest.raises(Scamp5Error, match=r"is \(2, 2\), not \(1, 2\)"):
+    with pytest.raises(Scamp5Error, match=r"shape \(2, 2\), not \(1, 2\)"):
         machine.load(R5, [[0, 0]])
     for wrong in ({"shape": (0, 3)}, {"threads": 0}):
         with pytest.raises(Scamp5Error):

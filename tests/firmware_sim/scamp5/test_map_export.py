@@ -220,6 +220,6 @@ def test_the_source_is_for_the_chip_s_size_alone():
     small = Exposure.of(RatioMap.uniform(1, (128, 128)))
     with pytest.raises(Scamp5Error, match="256x256 elements"):
         cpp_source(small, 100)
-    with pytest.raises(Scamp5Error, match="1,000,000 a second, not 0"):
+    with pytest.raises(Scamp5Error, match="1,000,000 per second, not 0"):
         cpp_source(Exposure.of(MAPS["tile-2of16"]), 0)
     assert mask_picture(Exposure.of(MAPS["tile-2of16"])).shape == SHAPE
