@@ -1,6 +1,6 @@
-"""Which ratio map is best? Every map's network trained equally, scored through the emulator.
+"""Comparison of ratio maps: a network is trained for each in the same way, and scored.
 
 ``python -m benchmarks.maps --help`` lists the steps: ``plan`` writes what is to be compared,
-``train`` trains and scores it, ``collect`` gathers the scores in one file, and ``table`` and
-``fig7`` to ``fig10`` draw from that file, without training.
+``train`` trains the networks and scores them through the emulator, ``collect`` gathers the scores
+in one file, and ``table`` and ``fig7`` to ``fig10`` present that file without training.
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from focalloop.models.training.network_run import NetworkRun
 
 app = typer.Typer(
-    help="Compare ratio maps: train a network for each, equally, score it, and draw the figures.",
+    help="Compare ratio maps: train a network for each in the same way, score it, draw figures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,7 +37,7 @@ SCORES_FILE = Path("docs/results/maps.json")
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 FigureOption = Annotated[Path, typer.Option("--output", "-o", help="A .png or .svg file.")]
-ScoresOption = Annotated[Path, typer.Option("--scores", help="What `collect` wrote.")]
+ScoresOption = Annotated[Path, typer.Option("--scores", help="A file of `collect`.")]
 
 
 class ComparisonError(FocalloopError):
@@ -47,13 +47,13 @@ class ComparisonError(FocalloopError):
 @app.command()
 def plan(
     budget: Annotated[
-        list[float], typer.Option(help="Measurements a pixel; may be given several times.")
+        list[float], typer.Option(help="Measurements per pixel; may be given several times.")
     ],
-    steps: Annotated[int, typer.Option(min=1, help="Of training, for each network.")],
-    seed: Annotated[int, typer.Option(help="Of training.")] = 0,
-    aperture: Annotated[bool, typer.Option("--aperture", help="With the coded aperture.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")],
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    aperture: Annotated[bool, typer.Option("--aperture", help="Use the coded aperture.")] = False,
 ) -> None:
-    """Print a plan that screens the fixed, hand-made and random maps; add learned ones to it.
+    """Print a plan of the fixed, hand-made and random maps, to which to add learned ones.
 
     Example: python -m benchmarks.maps plan --budget 1 --budget 2 --steps 1200 > plan.json
     """
@@ -64,20 +64,20 @@ def plan(
 @app.command()
 def train(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file; see `plan`.")],
-    data: Annotated[Path, typer.Option(help="What `focalloop data build` wrote.")],
+    data: Annotated[Path, typer.Option(help="A file of `focalloop data build`.")],
     start: Annotated[
         str, typer.Option(help="Universal network to start from: shipped weights, or a checkpoint.")
     ],
     clips: Annotated[Path, typer.Option(help="Clips to score on.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Gets a folder for each run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the runs.")],
     threads: Annotated[
         int, typer.Option(min=1, help="Processor threads; two plans can train side by side.")
     ] = 2,
 ) -> None:
-    """Train and score the entries of a plan in order; run again to resume or after editing it.
+    """Train and score the entries of a plan in order; run again to resume, or after editing it.
 
-    The plan is read anew before each entry. Finished entries are skipped; those whose map file is
-    not there yet are left for later.
+    The plan is read again before each entry. Finished entries are skipped, and those whose map file
+    does not exist yet are left for later.
 
     Example: python -m benchmarks.maps train plan.json --data train.npz
     --start edge-universal --clips test_set.npz -o runs/maps
@@ -85,7 +85,7 @@ def train(
     from benchmarks.maps import comparison
     from focalloop.models.training.training_data import TrainingData
 
-    plans.load(plan_file)  # a mistake shows before the data is loaded
+    plans.load(plan_file)  # reports mistakes before the data is loaded
     shared = comparison.Comparison(
         TrainingData.load(data), start, load_clips(clips), clips.name, threads
     )
@@ -110,25 +110,25 @@ def _follow(
         console.print(f"{entry.folder}: {entry.steps} steps", highlight=False)
         try:
             scored = shared.run(entry, output / entry.folder, show)
-        except FocalloopError as error:  # the others need not wait for it
+        except FocalloopError as error:  # continue with the others
             console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
             failed.add(entry.folder)
             continue
         if scored is None:
-            console.print("stopped: run again to go on from here")
+            console.print("stopped: run again to continue from here")
             raise typer.Exit(130)
         text = f"  r_avg {scored.r_avg:.4f}: {scored.psnr:.2f} dB, SSIM {scored.ssim:.4f}"
         console.print(text, highlight=False)
     waiting = [entry.map for entry in plans.load(plan_file) if not entry.ready]
     if failed or waiting:
         reasons = [f"{name} failed" for name in sorted(failed)]
-        reasons += [f"{path} is not there" for path in waiting]
-        raise ComparisonError(f"not all was run: {'; '.join(reasons)}. Run again to go on")
+        reasons += [f"{path} does not exist" for path in waiting]
+        raise ComparisonError(f"not all was run: {'; '.join(reasons)}. Run again to continue")
 
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Let a step and its checkpoint end before Ctrl-C does; gives whether it was pressed."""
+    """Let the current step end on Ctrl-C; gives a function that tells whether it was pressed."""
     pressed: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
@@ -156,7 +156,7 @@ def table(
     collected: ScoresOption = SCORES_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Print every map's quality, and what the learned ones gain, with 95 % bootstrap intervals.
+    """Print the quality of every map and the gain of the learned ones, with 95 % intervals.
 
     Example: python -m benchmarks.maps table
     """
@@ -203,10 +203,10 @@ def fig9(output: FigureOption, collected: ScoresOption = SCORES_FILE) -> None:
 @app.command()
 def fig10(
     output: FigureOption,
-    clips: Annotated[Path, typer.Option(help="What `focalloop data test-set` wrote.")],
+    clips: Annotated[Path, typer.Option(help="A file of `focalloop data test-set`.")],
     bundle: Annotated[
         list[str],
-        typer.Option(metavar="LABEL=BUNDLE", help="Shipped name or path; several times."),
+        typer.Option(metavar="LABEL=BUNDLE", help="Name or path of a bundle; repeat it."),
     ],
     clip: Annotated[str, typer.Option(help="Name of the clip.")] = "box_hand",
     frame: Annotated[int, typer.Option(min=0, help="Frame to show.")] = 8,
@@ -223,14 +223,14 @@ def fig10(
     for text in bundle:
         label, equals, name = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"--bundle {text}: give it as LABEL=BUNDLE")
+            raise typer.BadParameter(f"--bundle {text}: write LABEL=BUNDLE")
         bundles.append((label, Bundle.load(name)))
     shown = restore(load_clips(clips), clip, bundles, slot=frame)
     figures.save(figures.restored(shown), output)
 
 
 def main() -> None:
-    """Run the command line; turn expected errors into one sentence and exit code 1."""
+    """Run the command line; print expected errors in one sentence and exit with code 1."""
     try:
         app(prog_name="python -m benchmarks.maps")
     except FocalloopError as error:

@@ -1,7 +1,7 @@
-"""Train and score the entries of a plan, one after the other, all in the same way.
+"""Train and score the entries of a plan one after the other, all in the same way.
 
-Every network begins at the same universal weights, takes the same number of steps on the same data,
-and is scored as it would be deployed: exported to ONNX, behind the emulated sensor.
+Every network starts from the same universal weights, takes the same number of steps on the same
+data, and is scored as it would be deployed: exported to ONNX, behind the emulated sensor.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ EMULATOR_SEED = 0
 
 
 class ScatteredLevels:
-    """The levels of a random map: for every crop another one with the same shares."""
+    """The levels of random maps: for every crop another map with the same shares."""
 
     def __init__(self, shares: dict[int, float], aperture: NDArray[np.bool_] | None) -> None:
         self.shares = shares
@@ -64,20 +64,20 @@ class ScatteredLevels:
 
 
 class Comparison:
-    """What all entries share: the data, the weights they begin at, and the clips.
+    """What all entries share: the data, the starting weights and the clips.
 
     Parameters
     ----------
     data : TrainingData
-        To train on.
+        Windows to train on.
     start : str
         Universal network: the name or file of its weights, or its checkpoint.
     clips : Clips
-        To score on.
+        Clips to score on.
     clips_file : str
-        Name to record beside the scores.
+        Name of their file, to be recorded with the scores.
     threads : int, optional
-        Of the processor, for training and for reconstruction.
+        Processor threads, for training and for reconstruction.
     """
 
     def __init__(
@@ -100,19 +100,19 @@ class Comparison:
     def run(
         self, entry: Entry, folder: Path, on_step: Callable[[NetworkRun], None]
     ) -> Evaluation | None:
-        """Train one entry's network, continuing where it was interrupted, and score it.
+        """Train the network of an entry, or continue an interrupted training, and score it.
 
         Parameters
         ----------
         folder : Path
-            Of this run; gets the checkpoint, the bundle, and `SCORES` at last.
+            Folder of this run; receives the checkpoint, the bundle and, at the end, `SCORES`.
         on_step : callable
-            Called after every step of training; may set its `stop_wanted`.
+            Called after every training step; may set `stop_wanted` of the run.
 
         Returns
         -------
         Evaluation
-            On the clips; None where training was stopped.
+            Scores on the clips; None if the training was stopped.
 
         Raises
         ------
@@ -125,11 +125,11 @@ class Comparison:
             maps = ScatteredLevels(entry.shares(), ratio_map.aperture)
         training = NetworkRun(maps, self.data, self._settings(entry))
         training.command = shlex.join(["python", "-m", "benchmarks.maps", *sys.argv[1:]])
-        training.learner.start_from(self.weights)  # unless the folder holds a part of this run
+        training.learner.start_from(self.weights)  # unless the folder holds part of this run
         training.train(folder, on_step=on_step)
         if training.spent < 1:
             return None
-        ratio_map.save(folder / RATIO_MAP)  # a random one too, which training does not know
+        ratio_map.save(folder / RATIO_MAP)  # also a random map, which training does not save
         export_run(folder, folder / BUNDLE)
         reconstruct = Bundle.load(folder / BUNDLE).reconstructor(self.threads)
         started = time.monotonic()
@@ -169,17 +169,17 @@ class Comparison:
 
 
 def next_entry(path: Path, output: Path, failed: set[str]) -> Entry | None:
-    """Return the first entry of the plan, as it is now, that can and must still be run.
+    """Return the first entry of the current plan that can and must still be run.
 
     Raises
     ------
     PlanError
-        If the plan is none, or a finished run was of another entry of that name.
+        If it is not a plan, or a finished run is of another entry of that name.
     """
     for entry in plan.load(path):
         scores = output / entry.folder / SCORES
         if scores.exists():
-            # Compared as JSON has it, which knows no difference between 1 and 1.0.
+            # JSON does not distinguish 1 from 1.0.
             if json.loads(scores.read_text("utf-8"))["entry"] != asdict(entry):
                 raise PlanError(
                     f"{scores.parent} was made for another entry {entry.folder}: "
@@ -191,7 +191,7 @@ def next_entry(path: Path, output: Path, failed: set[str]) -> Entry | None:
 
 
 def network_settings(entry: Entry) -> NetworkSettings:
-    """Return the settings of the entry's network.
+    """Return the settings of the network of an entry.
 
     Raises
     ------
@@ -209,28 +209,28 @@ def network_settings(entry: Entry) -> NetworkSettings:
 
 
 def starting_weights(start: str) -> dict[str, Tensor]:
-    """Read what networks start from: shipped weights by name, their file, or a checkpoint.
+    """Read the starting weights: shipped weights by name, a file of weights, or a checkpoint.
 
-    The averaged weights of a checkpoint are rounded to float16, as weights are shipped, so that a
-    run which starts from shipped ones starts where one from the checkpoint behind them did.
+    The averaged weights of a checkpoint are rounded to float16, as weights are shipped, so that
+    starting from a checkpoint equals starting from the weights exported from it.
 
     Raises
     ------
     TrainError
-        If there are none, or they are damaged.
+        If the file is missing, damaged or of another kind.
     """
     if Path(start).is_file():
         try:
             averaged = below("average.", load_file(start))
         except (OSError, ValueError, SafetensorError) as error:
-            raise TrainError(f"{start} holds no weights: {error}") from None
+            raise TrainError(f"{start} does not hold weights: {error}") from None
         if averaged:
             return {name: value.half().float() for name, value in averaged.items()}
     return load_weights(start)[1]
 
 
 def _levels(entry: Entry, ratio_map: RatioMap) -> dict[str, Any]:
-    """Return the map as a document: its tile, or the shares of the levels of a random one."""
+    """Return the map for JSON: its tile, or the level shares of a random map."""
     if entry.method == "random":
         return {"shares": entry.shares(), "seed": 0}
     return {"tile": ratio_map.tile.tolist()}

@@ -42,15 +42,15 @@ STYLE: dict[Any, Any] = {
 }
 
 SHOWN_PERIODS = 2
-"""How often the largest tile is seen, down and across."""
+"""How often the largest tile is repeated, down and across."""
 
 ERROR_GAIN = 4
-"""Errors are drawn this much stronger than they are."""
+"""Factor by which errors are amplified in the drawing."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One way to choose a map, as it is drawn."""
+    """The style of a method."""
 
     label: str
     methods: tuple[str, ...]
@@ -66,7 +66,7 @@ LINES = (
     Line("fixed", ("fixed",), "#555555", "D"),
     Line("random", ("random",), "#999999", "^"),
 )
-"""In colours that no common colour blindness confuses, and with shapes besides."""
+"""Styles by method; shapes differ too, for readers with a colour vision deficiency."""
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -87,7 +87,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def quality(scores: Sequence[MapScore], *, aperture: bool) -> Figure:
-    """Draw PSNR and SSIM over the budget, and what learning gains clip by clip (CRL Fig. 7, 8).
+    """Draw PSNR and SSIM over the budget, and the gain of learning per clip (CRL Fig. 7, 8).
 
     One budget alone is drawn as a column a method, beside the same without aperture.
 
@@ -136,7 +136,7 @@ def maps(scores: Sequence[MapScore]) -> Figure:
         colours = [Patch(color=_colour(level), label=f"{level}") for level in DEFAULT_LEVEL_SET]
         figure.legend(
             handles=colours,
-            title="measurements a window",
+            title="measurements per window",
             loc="outside lower center",
             ncols=len(colours),
         )
@@ -144,7 +144,7 @@ def maps(scores: Sequence[MapScore]) -> Figure:
 
 
 def restored(clip: Restored) -> Figure:
-    """Draw one frame under several maps, its liveliest part enlarged, and errors (CRL Fig. 10)."""
+    """Draw one frame under several maps, an enlarged part of it, and the errors (CRL Fig. 10)."""
     top, left, side = clip.liveliest()
     part = np.s_[top : top + side, left : left + side]
     titles = ["truth"]
@@ -199,7 +199,7 @@ def _curves(here: Sequence[MapScore]) -> Figure:
 
 
 def _gains(ax: Axes, here: Sequence[MapScore]) -> None:
-    """Draw learned minus best hand-made: every clip, the mean and its interval."""
+    """Draw learned minus best hand-made for every clip, with the mean and its interval."""
     ax.set_title("learned over best hand-made, dB", loc="left")
     ax.axhline(0, color="#888888", lw=0.8)
     ticks = budgets(here)
@@ -213,7 +213,7 @@ def _gains(ax: Axes, here: Sequence[MapScore]) -> None:
         _whisker(ax, place, Interval.of(difference), "#d55e00", "o")
     ax.set_xticks(range(len(ticks)), [f"{budget:g}" for budget in ticks])
     ax.set_xlim(-0.4, len(ticks) - 0.2)
-    ax.set_xlabel("budget, measurements a pixel (grey: clips)")
+    ax.set_xlabel("budget, measurements per pixel (grey: clips)")
 
 
 def _columns(here: Sequence[MapScore], without: Sequence[MapScore]) -> Figure:
@@ -243,7 +243,7 @@ def _columns(here: Sequence[MapScore], without: Sequence[MapScore]) -> Figure:
         ax.set_xlim(-0.6, len(lines) - 0.4)
         ax.margins(y=0.2)
     note = "filled: with the coded aperture" + ("; open: without" if without else "")
-    measured = f"{budget:g} measurement{'' if budget == 1 else 's'} a pixel"
+    measured = f"{budget:g} measurement{'' if budget == 1 else 's'} per pixel"
     figure.supxlabel(f"{measured}; {note}", fontsize=9)
     return figure
 
@@ -258,7 +258,7 @@ def _whisker(ax: Axes, place: float, interval: Interval, colour: str, marker: st
 
 def _measurements(ax: Axes, ticks: Sequence[float]) -> None:
     ax.set_xticks(list(ticks), [f"{budget:g}" for budget in ticks])
-    ax.set_xlabel(f"measurements a pixel, r_avg · {DEFAULT_SLOTS}")
+    ax.set_xlabel(f"measurements per pixel, r_avg · {DEFAULT_SLOTS}")
 
 
 def _draw_map(ax: Axes, score: MapScore | None, shown: int) -> None:
@@ -281,7 +281,7 @@ def _draw_map(ax: Axes, score: MapScore | None, shown: int) -> None:
     box = Rectangle((-0.5, -0.5), width, height, fill=False, ec="white", lw=1.2, clip_on=False)
     ax.add_patch(box)
     kind = "with aperture, " if score.aperture else ""
-    ax.set_title(f"{kind}{score.measurements:.3g} a pixel")
+    ax.set_title(f"{kind}{score.measurements:.3g} per pixel")
     ax.set_xlabel(
         f"r_avg {score.measurements / DEFAULT_SLOTS:.4f}, tile {width}x{height}\n"
         f"{score.psnr.mean():.2f} dB"

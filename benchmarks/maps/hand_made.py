@@ -1,7 +1,7 @@
-"""The maps that people would make: tiles by the measurements a pixel that they cost.
+"""Maps that a person would make: tiles by the measurements per pixel that they cost.
 
 They spread reads evenly at one level, or mix long exposures, which are clean, with short ones,
-which are sharp; *dispersed* tiles leave no two measured pixels next to each other.
+which are sharp. In *dispersed* tiles no two measured pixels touch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HAND_MADE: dict[float, dict[str, Tile]] = {
         "2-1-1-0": [[2, 1], [1, 0]],
         "two4-eight1": [[4, 1, 0, 1], [1, 0, 1, 0], [0, 1, 4, 1], [1, 0, 1, 0]],
         "two4-two2-four1": [[4, 0, 1, 0], [0, 2, 0, 1], [1, 0, 4, 0], [0, 1, 0, 2]],
-        # 15 reads a tile, 0.94 a pixel: method notes found it strong for what it costs.
+        # 15 reads per tile, 0.94 per pixel: a strong tile for what it costs.
         "one4-four2-three1": [[4, 0, 1, 0], [0, 2, 0, 2], [1, 0, 1, 0], [0, 2, 0, 2]],
         "one8-eight1": [[8, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]],
         "two8": [[8, 0, 0, 0], [0, 0, 0, 0], [0, 0, 8, 0], [0, 0, 0, 0]],
@@ -59,7 +59,7 @@ BY_NAME: dict[str, Tile] = {
 }
 
 SCATTERED: dict[float, str] = {1: "2-1-1-0", 2: "4-1-1-2", 2.5: "4-2-2-2", 4: "8-2-2-4"}
-"""The tile whose levels a random map scatters; few gaps, or chance leaves holes."""
+"""The tile whose levels a random map scatters; it has few gaps, so that chance leaves no holes."""
 
 UNDER_APERTURE: dict[float, list[str]] = {
     1: [
@@ -71,4 +71,4 @@ UNDER_APERTURE: dict[float, list[str]] = {
         "two4-eight1",
     ],
 }
-"""Names of those that are also tried under the coded aperture."""
+"""Names of the tiles that are also tried under the coded aperture."""

@@ -1,8 +1,8 @@
-"""What is to be compared: a JSON file of entries, one network each.
+"""The plan of a comparison: a JSON file of entries, one network each.
 
 ``{"defaults": {...}, "entries": [{"name": "tile-1-4-dispersed", "method": "tile", "budget": 1,
-"tile": "4-dispersed", "steps": 1200}, ...]}``; an entry takes what it lacks from the defaults. The
-keys are those of `Entry`.
+"tile": "4-dispersed", "steps": 1200}, ...]}``; the defaults complete each entry. The keys are those
+of `Entry`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 
 METHODS = ("learned", "relaxed", "searched", "tile", "fixed", "random")
-"""Policy gradient, other ways to find a map by machine, by hand, one level, and chance."""
+"""Learned by policy gradient, found otherwise by machine, made by hand, one level, and random."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 class PlanError(FocalloopError):
-    """A plan that cannot be followed; the text says which entry and why."""
+    """A plan that cannot be carried out; the text names the entry and the reason."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,26 @@ class Entry:
     Attributes
     ----------
     name : str
-        Letters, digits, dots and dashes; the same for all seeds of one map.
+        Letters, digits, dots and dashes; the same for all seeds of a map.
     method : str
         One of `METHODS`.
     budget : float
-        Measurements a pixel that the map may cost on average.
+        Mean level that the map may have, measurements per pixel.
     steps : int
-        Of training.
+        Training steps.
     seed : int
-        Of training.
+        Seed of the training.
     tile : str or hand_made.Tile or None
-        Rows of levels, or a name of `hand_made`; for a random map, whose levels are scattered.
+        Rows of levels, or a name in `hand_made`; the levels of a random map are scattered.
     map : str or None
-        Map file, instead of a tile; it may appear while earlier entries train.
+        Map file instead of a tile; it may appear while earlier entries train.
     aperture : bool
         Whether the sensor has the coded aperture.
     profile : str
-        Of the network.
+        Profile of the network.
     batch, crop, learning_rate, warm_up_steps : int or float
-        As in `focalloop.models.training.run.RunSettings`; the rate suits networks that start from a
-        universal one.
+        As in `focalloop.models.training.run.RunSettings`; the default rate is for networks that
+        start from a universal one.
     network : dict of str to any
         Settings in which the network differs from its profile.
     """
@@ -80,12 +80,12 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """Name of the run's folder."""
+        """Name of the folder of the run."""
         return f"{self.name}-s{self.seed}"
 
     @property
     def ready(self) -> bool:
-        """Whether the map is there."""
+        """Whether the map exists."""
         return self.map is None or Path(self.map).exists()
 
     def levels_once(self) -> RatioMap:
@@ -94,31 +94,31 @@ class Entry:
         Raises
         ------
         PlanError, RatioMapError
-            If it is no map, or costs more than the budget.
+            If it is not a map, or costs more than the budget.
         """
         if self.map is not None:
             found = RatioMap.load(self.map).with_aperture(None)
         else:
-            assert self.tile is not None  # as Plan.load saw to
+            assert self.tile is not None  # `load` has checked it
             tile = hand_made.BY_NAME[self.tile] if isinstance(self.tile, str) else self.tile
             found = RatioMap(np.array(tile, np.uint8))
         allowed = max(1.01 * self.budget, self.budget + 0.5 / found.tile.size)
         if found.mean_level > allowed:
             raise PlanError(
-                f"{self.name}: the map costs {found.mean_level:.4g} measurements a pixel, "
+                f"{self.name}: the map costs {found.mean_level:.4g} measurements per pixel, "
                 f"more than its budget of {self.budget:g}"
             )
         return found
 
     def shares(self) -> dict[int, float]:
-        """Return the share of each level: what a random map scatters."""
+        """Return the share of each level, which a random map scatters."""
         levels, counts = np.unique(self.levels_once().levels, return_counts=True)
         return {int(k): float(n / counts.sum()) for k, n in zip(levels, counts, strict=True)}
 
     def ratio_map(self, shape: tuple[int, int]) -> RatioMap:
         """Return the map that clips of `shape` (H, W) are captured under.
 
-        A random one is placed by seed 0, whatever the seed of training.
+        A random map is drawn with seed 0, whatever the seed of the training.
         """
         if self.method == "random":
             over = RatioMap.random(shape, self.shares(), seed=0)
@@ -133,7 +133,7 @@ def load(path: Path) -> list[Entry]:
     Raises
     ------
     PlanError
-        If it is no plan, or an entry is incomplete, contradictory or there twice.
+        If it is not a plan, or an entry is incomplete, contradictory or duplicated.
     """
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -141,11 +141,13 @@ def load(path: Path) -> list[Entry]:
         entries = [_entry(defaults | one, number) for number, one in enumerate(given)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlanError(
-            f"{path} is no plan ({error}): write one with `python -m benchmarks.maps plan`"
+            f"{path} is not a plan ({error}): write one with `python -m benchmarks.maps plan`"
         ) from None
     twice = [name for name, count in Counter(e.folder for e in entries).items() if count > 1]
     if twice:
-        raise PlanError(f"{path} has several entries {twice[0]}: give them other names or seeds")
+        raise PlanError(
+            f"{path} has several entries {twice[0]}: give them different names or seeds"
+        )
     return entries
 
 
@@ -154,12 +156,14 @@ def _entry(given: dict[str, Any], number: int) -> Entry:
     known = {one.name for one in fields(Entry)}
     required = {one.name for one in fields(Entry) if one.default is one.default_factory is MISSING}
     if given.keys() - known:
-        raise PlanError(f"{which} has {sorted(given.keys() - known)[0]!r}, which means nothing")
+        raise PlanError(
+            f"{which} has {sorted(given.keys() - known)[0]!r}, which is not a key of an entry"
+        )
     if required - given.keys():
         raise PlanError(f"{which} lacks {sorted(required - given.keys())[0]!r}")
     entry = Entry(**given)
     if not _NAME.fullmatch(str(entry.name)):
-        raise PlanError(f"{which}: a name has letters, digits, dots and dashes alone")
+        raise PlanError(f"{which}: a name consists of letters, digits, dots and dashes")
     if entry.method not in METHODS:
         raise PlanError(f"{which}: the method is one of {', '.join(METHODS)}, not {entry.method}")
     if (entry.tile is None) == (entry.map is None):
@@ -175,7 +179,7 @@ def _entry(given: dict[str, Any], number: int) -> Entry:
 def screening(
     budgets: Iterable[float], *, steps: int, seed: int = 0, aperture: bool = False
 ) -> list[Entry]:
-    """Return entries of every map that needs no learning: fixed, hand-made and random.
+    """Return entries for all maps that need no learning: fixed, hand-made and random.
 
     The random map scatters the levels of a hand-made tile (`hand_made.SCATTERED`).
 
@@ -188,7 +192,7 @@ def screening(
     end = "-aperture" if aperture else ""
     for budget in budgets:
         if budget not in (hand_made.UNDER_APERTURE if aperture else hand_made.HAND_MADE):
-            raise PlanError(f"no hand-made tiles are listed for {budget:g} measurements a pixel")
+            raise PlanError(f"no hand-made tiles are listed for {budget:g} measurements per pixel")
         tiles = (hand_made.UNDER_APERTURE if aperture else hand_made.HAND_MADE)[budget]
         common = Entry("", "tile", budget, steps, seed, aperture=aperture)
         if budget in hand_made.FIXED:
@@ -205,7 +209,7 @@ def screening(
 
 
 def as_document(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Return what `load` reads; what all entries share stands in the defaults."""
+    """Return the document that `load` reads, with common values in the defaults."""
     rows = [asdict(entry) for entry in entries]
     defaults = {
         key: value

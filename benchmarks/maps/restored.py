@@ -1,4 +1,4 @@
-"""One clip restored under several maps, to be looked at."""
+"""One clip restored under several maps, for a figure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
 
 ENLARGED = 80
-"""Side of the enlarged part, pixels."""
+"""Height and width of the enlarged part, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """How a bundle restored the clip: one frame (H, W) in [0, 1], and the scores of all frames."""
+    """A clip restored by a bundle: one frame (H, W) in [0, 1], and the scores of all frames."""
 
     name: str
     frame: NDArray[np.float32]
@@ -37,9 +37,9 @@ class Restored:
     Attributes
     ----------
     name : str
-        Of the clip.
+        Name of the clip.
     slot : int
-        Which frame is shown.
+        Number of the frame that is shown.
     video : ndarray of float32
         (T, H, W) in [0, 1].
     ways : tuple of Way
@@ -53,7 +53,7 @@ class Restored:
 
     @property
     def truth(self) -> NDArray[np.float32]:
-        """The frame (H, W) itself."""
+        """The original frame (H, W)."""
         frame: NDArray[np.float32] = self.video[self.slot]
         return frame
 
@@ -75,9 +75,9 @@ class Restored:
 def restore(
     clips: Clips, name: str, bundles: Sequence[tuple[str, Bundle]], *, slot: int
 ) -> Restored:
-    """Capture a clip with the emulated sensor, paper noise, and restore it with each bundle.
+    """Capture a clip with the emulated sensor and paper noise; restore it with each bundle.
 
-    Noise is that of `focalloop evaluate` on the same file.
+    The noise is that of `focalloop evaluate` on the same file.
 
     Raises
     ------

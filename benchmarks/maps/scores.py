@@ -1,8 +1,8 @@
-"""The scores of a comparison: gathered in one file, and what follows from them.
+"""The scores of a comparison, gathered in one file, and their statistics.
 
 The file (``docs/results/maps.json``) holds the score of every clip for every run, the maps and the
-settings, so that tables and figures need no training. Quality of a map is the mean over its seeds,
-clip by clip; intervals are bootstrapped over clips, as it is other clips that a user will have.
+settings, so that tables and figures need no training. The quality of a map is the mean over its
+seeds, clip by clip; intervals are bootstrapped over clips, because users will have other clips.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 
 SCORES = "scores.json"
-"""What each run's folder holds when it is done."""
+"""File in the folder of a run that is finished."""
 
 
 class ScoresError(FocalloopError):
-    """Scores that are missing or cannot be compared; the text says which and why."""
+    """Scores that are missing or cannot be compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapScore:
-    """How well one map did.
+    """The scores of one map.
 
     Attributes
     ----------
     name, method, budget, aperture, profile : str or float or bool
         As in `benchmarks.maps.plan.Entry`.
     measurements : float
-        A pixel and window on average, ``r_avg * T``.
+        Mean level, measurements per pixel and window: ``r_avg * T``.
     seeds : int
-        Trainings that were averaged.
-    psnr, ssim : ndarray of float64
-        (clips,) mean over the seeds, dB and 0 to 1.
+        Number of trainings that were averaged.
+    psnr, ssim : ndarray of float64, shape (clips,)
+        Mean over the seeds, dB and 0 to 1.
     validation_psnr : float
-        Of training, mean over the seeds: what a map may be chosen by.
+        PSNR on the validation windows, mean over the seeds; a map may be chosen by it.
     tile : list of list of int or None
         Rows of levels; None for a random map.
     """
@@ -101,7 +101,7 @@ def collect(runs: Path) -> dict[str, Any]:
     Raises
     ------
     ScoresError
-        If there are none, or they were not trained and scored alike.
+        If there are none, or they were not trained and scored in the same way.
     """
     found = [(path.parent.name, _read(path)) for path in sorted(runs.glob(f"*/{SCORES}"))]
     if not found:
@@ -138,7 +138,7 @@ def collect(runs: Path) -> dict[str, Any]:
 
 
 def save(document: dict[str, Any], path: Path) -> None:
-    """Write what `collect` returned, a row a line."""
+    """Write what `collect` returned, one row per line."""
     rows = ",\n  ".join(json.dumps(row) for row in document["rows"])
     head = json.dumps(document | {"rows": []}, indent=1)
     text = head.replace('"rows": []', f'"rows": [\n  {rows}\n ]')
@@ -158,7 +158,7 @@ def load(path: Path) -> list[MapScore]:
     Raises
     ------
     ScoresError
-        If it is missing or something else.
+        If the file is missing or of another kind.
     """
     document = _read(path)
     try:
@@ -171,7 +171,7 @@ def load(path: Path) -> list[MapScore]:
         return [_averaged(rows) for rows in by_map.values()]
     except (KeyError, TypeError) as error:
         raise ScoresError(
-            f"{path} is no collected comparison ({error}): "
+            f"{path} is not a collected comparison ({error}): "
             "make one with `python -m benchmarks.maps collect`"
         ) from None
 
@@ -189,8 +189,8 @@ def of(scores: Sequence[MapScore], *, aperture: bool, profile: str = "edge") -> 
 def best(scores: Sequence[MapScore], budget: float, *methods: str) -> MapScore | None:
     """Return the best map of `methods` within a budget, or None.
 
-    Learned maps are told apart by the validation windows, so that the choice sees no test clip;
-    maps that they are measured against by the test clips, in the rivals' favour.
+    Learned maps are ranked on the validation windows, so that the choice uses no test clip; the
+    maps that they are compared with are ranked on the test clips, which favours those.
     """
     found = [one for one in scores if one.budget == budget and one.method in methods]
     if methods == ("learned",):
@@ -201,7 +201,9 @@ def best(scores: Sequence[MapScore], budget: float, *methods: str) -> MapScore |
 def _averaged(rows: list[dict[str, Any]]) -> MapScore:
     first = rows[0]
     if any(row["map"] != first["map"] for row in rows):
-        raise ScoresError(f"the seeds of {first['name']} have different maps: name them apart")
+        raise ScoresError(
+            f"the seeds of {first['name']} have different maps: give them different names"
+        )
     return MapScore(
         **{key: first[key] for key in ("name", "method", "budget", "aperture", "profile")},
         measurements=first["measurements"],

@@ -10,11 +10,11 @@ import numpy as np
 from benchmarks.maps.scores import Interval, MapScore, best, budgets, of
 
 HAND = ("tile", "fixed")
-"""What anybody can make without learning: the rivals of a learned map."""
+"""Maps that need no learning: the rivals of a learned map."""
 
 
 def quality(scores: Sequence[MapScore]) -> list[dict[str, Any]]:
-    """Return one row a map: by aperture, budget, and falling PSNR."""
+    """Return one row per map, sorted by aperture, budget and descending PSNR."""
     ranked = sorted(
         scores, key=lambda one: (one.profile, one.aperture, one.budget, -one.psnr.mean())
     )
@@ -35,7 +35,7 @@ def quality(scores: Sequence[MapScore]) -> list[dict[str, Any]]:
 
 
 def gains(scores: Sequence[MapScore]) -> Iterator[dict[str, Any]]:
-    """Yield what the learned map of each budget gains, clip by clip, over its rivals."""
+    """Yield the gain of the learned map of each budget over its rivals, paired by clip."""
     for profile in sorted({one.profile for one in scores}):
         for aperture in (False, True):
             here = of(scores, aperture=aperture, profile=profile)
@@ -56,7 +56,7 @@ def gains(scores: Sequence[MapScore]) -> Iterator[dict[str, Any]]:
 
 
 def _rivals(scores: Sequence[MapScore], budget: float) -> list[MapScore]:
-    """Return the best of all that hands make, of plain grids, of fixed levels, and of chance."""
+    """Return the best of all hand-made maps, of plain grids, of fixed levels and of random maps."""
     grids = [one for one in scores if one.method in HAND and _is_grid(one)]
     found = [
         best(scores, budget, *HAND),
@@ -68,7 +68,7 @@ def _rivals(scores: Sequence[MapScore], budget: float) -> list[MapScore]:
 
 
 def _is_grid(score: MapScore) -> bool:
-    """Whether two levels alternate: a checkerboard, or one pixel in four."""
+    """Whether two levels alternate, in a checkerboard or as one pixel in four."""
     tile = np.array(score.tile or [[0]])
     return max(tile.shape) <= 2 and len(np.unique(tile)) == 2
 
@@ -76,7 +76,7 @@ def _is_grid(score: MapScore) -> bool:
 def markdown(scores: Sequence[MapScore]) -> str:
     """Return both tables as text."""
     lines = [
-        "| map | measurements a pixel | seeds | PSNR, dB [95 %] | SSIM [95 %] |",
+        "| map | measurements per pixel | seeds | PSNR, dB [95 %] | SSIM [95 %] |",
         "|---|---|---|---|---|",
     ]
     for row in quality(scores):
@@ -97,7 +97,7 @@ def markdown(scores: Sequence[MapScore]) -> str:
 
 
 def as_document(scores: Sequence[MapScore]) -> dict[str, Any]:
-    """Return both tables for ``--json``; intervals as their three numbers."""
+    """Return both tables for ``--json``, with intervals as three numbers."""
 
     def plain(row: dict[str, Any]) -> dict[str, Any]:
         return {k: vars(v) if isinstance(v, Interval) else v for k, v in row.items()}

@@ -87,7 +87,7 @@ def test_a_finished_run_is_skipped_and_a_map_that_is_not_there_yet_named(folder:
     entries = json.loads(old_plan)["entries"]
     late = {"name": "learned", "method": "learned", "budget": 1, "map": str(folder / "none.npz")}
     write_plan(folder, [late, *entries])
-    with pytest.raises(Exception, match=r"none\.npz is not there"):
+    with pytest.raises(Exception, match=r"none\.npz does not exist"):
         train(folder)
     write_plan(folder, [entries[0] | {"tile": [[1]]}])
     with pytest.raises(PlanError, match="made for another entry dispersed-s0"):
@@ -161,13 +161,13 @@ def test_a_screening_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tile": [[2]]}, "costs 2 measurements a pixel, more than its budget of 1"),
+        ({"tile": [[2]]}, "costs 2 measurements per pixel, more than its budget of 1"),
         ({"tile": "nothing"}, "no hand-made tile is named 'nothing'"),
-        ({"name": "../x"}, "a name has letters"),
+        ({"name": "../x"}, "a name consists of letters"),
         ({"method": "magic"}, "not magic"),
         ({"map": "map.npz"}, "either a tile or a map"),
-        ({"speed": 3}, "'speed', which means nothing"),
-        ({"budget": "one"}, "is no plan"),
+        ({"speed": 3}, "'speed', which is not a key"),
+        ({"budget": "one"}, "is not a plan"),
     ],
 )
 def test_a_wrong_entry_is_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -322,7 +322,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path, collected: Path) -> None:
     with pytest.raises(ScoresError, match="cannot be read"):
         scores.load(tmp_path / "none.json")
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(ScoresError, match="no collected comparison"):
+    with pytest.raises(ScoresError, match="is not a collected comparison"):
         scores.load(tmp_path / "other.json")
 
 
