@@ -18,10 +18,15 @@ PortOption = Annotated[
         "--port", metavar="URL", help="Board: a device name, or a URL such as socket://HOST:PORT."
     ),
 ]
-BaudOption = Annotated[
-    int,
-    typer.Option("--baud", metavar="RATE", min=50, help="Line rate of a real serial port, bit/s."),
-]
+
+
+def baud_option(**more: Any) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--baud``, of a serial port."""
+    text = "Line rate of a real serial port, bit/s."
+    return typer.Option("--baud", metavar="RATE", min=50, help=text, **more)
+
+
+BaudOption = Annotated[int, baud_option()]
 
 MapArgument = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, output_option
+from focalloop.host.cli.options import JsonOption, baud_option, output_option
 from focalloop.host.cli.output import console, print_json, print_result
 from focalloop.host.link.port import DEFAULT_BAUD
 
@@ -93,15 +93,7 @@ def calibrate(
         Path | None,
         typer.Option(metavar="DIR", help="Keep the captures there.", rich_help_panel=_BOARD),
     ] = None,
-    baud: Annotated[
-        int,
-        typer.Option(
-            metavar="RATE",
-            min=50,
-            help="Line rate of a real serial port, bit/s.",
-            rich_help_panel=_BOARD,
-        ),
-    ] = DEFAULT_BAUD,
+    baud: Annotated[int, baud_option(rich_help_panel=_BOARD)] = DEFAULT_BAUD,
     bits: Annotated[
         int | None,
         typer.Option(

@@ -33,7 +33,9 @@ _LEVEL_SET = ",".join(map(str, DEFAULT_LEVEL_SET))
 
 
 def fixed(
-    level: Annotated[int, typer.Argument(help="Measurements per window, of every pixel.")],
+    level: Annotated[
+        int, typer.Argument(metavar="LEVEL", help="Measurements per window, of every pixel.")
+    ],
     output: OutputOption,
     size: SizeOption = None,
     slots: SlotsOption = DEFAULT_SLOTS,
