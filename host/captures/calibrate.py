@@ -52,7 +52,7 @@ def calibrate(
     Returns
     -------
     Calibration
-        Its ``profile`` is what an emulator runs with.
+        With the noise profile for an emulator as its ``profile``.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def calibrate(
     for source in sources:
         if not isinstance(source, str | Path | Capture | Board):
             raise CaptureError(
-                f"calibrate takes captures, their folders or a board, one after the other, not a "
+                "calibrate takes captures, their folders or boards as separate arguments, not a "
                 f"{type(source).__name__}"
             )
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,19 +98,19 @@ def read_sources(
     `progress` takes the number of images read and in total.
     """
     readings = _read(sources, bits, full_scale_dn, progress)
-    made = {
+    provenance = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": f"focalloop {version('focalloop')}",
     }
     return replace(
         readings,
         full_scale_relative_error=full_scale_relative_error,
-        origin={**made, **readings.origin},
+        origin={**provenance, **readings.origin},
     )
 
 
 def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
-    """Tell captures, TIFF stacks and EMVA 1288 descriptors apart.
+    """Return whether a source is a capture, a TIFF stack or an EMVA 1288 descriptor.
 
     Raises
     ------

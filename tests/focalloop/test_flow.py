@@ -165,7 +165,7 @@ def test_what_cannot_be_calibrated_is_said(board, tmp_path):
         ((tmp_path / "nowhere",), {}, "there is no .*nowhere"),
         ((tmp_path / "scene",), {}, "exposed to a scene"),
         ((tmp_path / "scene",), {"bits": 8}, "a capture states its own"),
-        (([tmp_path / "scene"],), {}, "one after the other, not a list"),
+        (([tmp_path / "scene"],), {}, "as separate arguments, not a list"),
     ]:
         with pytest.raises(CaptureError, match=said):
             calibrate(*sources, **options)
