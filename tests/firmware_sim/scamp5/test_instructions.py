@@ -253,7 +253,7 @@ def test_wrong_use_of_the_machine_is_refused():
     for wrong in ({"shape": (0, 3)}, {"threads": 0}):
         with pytest.raises(Scamp5Error):
             Machine(**wrong)
-    with pytest.raises(Scamp5Error, match="clock_hz of the timing is above 0"):
+    with pytest.raises(Scamp5Error, match="clock_hz of the timing must be above 0"):
         Timing(clock_hz=0)
     with pytest.raises(Scamp5Error, match="noise_lsb of a transfer"):
         TransferNoise(noise_lsb=-1)
