@@ -1,10 +1,10 @@
-"""The root of the one exception tree of focalloop."""
+"""The base class of all exceptions of focalloop."""
 
 
 class FocalloopError(Exception):
-    """What went wrong, with which value, and what to do, in one sentence for a person.
+    """An error whose message says in one sentence what is wrong, with which value, and what to do.
 
-    The command line prints ``str(error)`` and exits with status 1; nothing else of it is shown.
+    The command line prints only ``str(error)`` and exits with status 1.
     """
 
 

@@ -1,4 +1,4 @@
-"""Writing files and folders whole or not at all: the one way in which every package writes."""
+"""Writing of files and folders, whole or not at all; all packages write this way."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class WriteError(FocalloopError):
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name to write to; it becomes `path` when the block ends without an error.
+    """Yield a temporary name to write to; it becomes `path` if the block ends without an error.
 
     Parameters
     ----------
     path : str or Path
-        File to write. What it held before stays until the new content is whole and on the disk.
+        File to write. Its old content stays until the new content is complete and on the disk.
 
     Yields
     ------
@@ -50,7 +50,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; it becomes `path` when the block ends without an error.
+    """Yield a temporary folder to fill; it becomes `path` if the block ends without an error.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Noise profiles: the calibrated parameters of the forward model, and the presets.
 
-Every term of the model (``docs/concepts.md``, "Forward model") is a field; zero or None switches
+Every term of the model (``docs/concepts.md``, "The forward model") is a field; zero or None turns
 it off. Standard deviations are in *signal* units, where 1.0 is a full-window exposure of white.
 """
 
@@ -22,13 +22,13 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
 
 SCHEMA_VERSION = 1
-"""Version of the JSON file; a reader refuses one it does not know."""
+"""Version of the JSON file; other versions are refused."""
 
 MAX_FILE_BYTES = 1 << 20
 
 
 class NoiseProfileError(FocalloopError, ValueError):
-    """A noise profile or its file is not valid; the message says which field and why."""
+    """A noise profile or its file is invalid; the message says which field and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +38,14 @@ class NoiseProfile:
     Parameters
     ----------
     name : str
-        What to call it in reports.
+        Name in reports.
     adc : bool
-        False: no converter. A uint8 scene reads as its exact integer sums, a float32 scene as
-        the float32 signal; every noise term must then be off.
+        False: no converter, and every noise term must be off. A uint8 scene then reads as its
+        exact integer sums, a float32 scene as float32 signal.
     bits : int
         Resolution of the ADC, 1..16; codes run 0..2**bits - 1.
     black_level_dn, full_scale_dn : float
-        Code of no signal, and codes from there to signal 1.0.
+        Code of no light, and codes from there to signal 1.0.
     shot : {"off", "gaussian", "poisson"}
         Shot noise: none; ``N(0, e * s_ss**2)``; or Poisson with ``1 / s_ss**2`` electrons at
         full scale.
@@ -64,7 +64,7 @@ class NoiseProfile:
     frame_offset : float
         Offset common to all reads after one slot (reset level).
     pixel_offset, column_offset : float
-        Fixed-pattern offsets, the same in every window: of each pixel, of each column.
+        Fixed-pattern offsets per pixel and per column, the same in every window.
 
     Raises
     ------
@@ -90,50 +90,54 @@ class NoiseProfile:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.adc, bool):
-            raise NoiseProfileError("in a noise profile, name is a text and adc true or false")
+            raise NoiseProfileError("in a noise profile, name is a text and adc is true or false")
         if isinstance(self.bits, bool) or self.bits not in range(1, 17):
-            raise NoiseProfileError(f"bits of a noise profile is 1 to 16, not {self.bits!r}")
+            raise NoiseProfileError(f"bits of a noise profile must be 1 to 16, not {self.bits!r}")
         if self.shot not in ("off", "gaussian", "poisson"):
             raise NoiseProfileError(
-                f"shot of a noise profile is off, gaussian or poisson, not {self.shot!r}"
+                f"shot of a noise profile must be off, gaussian or poisson, not {self.shot!r}"
             )
         for name in _NUMBERS:
             value = getattr(self, name)
             if name == "full_well" and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise NoiseProfileError(f"{name} of a noise profile is a number, not {value!r}")
+                raise NoiseProfileError(
+                    f"{name} of a noise profile must be a number, not {value!r}"
+                )
             if not 0 <= value <= _MAX_PARAMETER:
                 raise NoiseProfileError(
-                    f"{name} of a noise profile is 0 to {_MAX_PARAMETER:g}, not {value}"
+                    f"{name} of a noise profile must be 0 to {_MAX_PARAMETER:g}, not {value}"
                 )
             object.__setattr__(self, name, float(value))
         if self.full_scale_dn == 0 or self.full_well == 0:
-            raise NoiseProfileError("full_scale_dn and full_well of a noise profile are above 0")
+            raise NoiseProfileError(
+                "full_scale_dn and full_well of a noise profile must be above 0"
+            )
         if self.shot != "off" and self.s_ss == 0:
-            raise NoiseProfileError("a noise profile with shot noise on needs s_ss above 0")
+            raise NoiseProfileError("a noise profile with shot noise needs s_ss above 0")
         if not self.adc and not self.noiseless:
             raise NoiseProfileError(
-                "a noise profile without an ADC is exact, so every noise term must be off; "
-                "for noise without visible quantisation use 16 bits, as the preset paper does"
+                "a noise profile without an ADC is exact, so every noise term must be off; for "
+                "noise without visible quantisation use 16 bits, like the preset paper"
             )
 
     @property
     def noiseless(self) -> bool:
-        """Whether nothing comes between light and ADC: every term is off."""
+        """Whether every noise term is off."""
         terms = (self.s_r, self.prnu, self.dark_signal, self.row_noise, self.frame_offset)
         fixed = (self.pixel_offset, self.column_offset)
         return self.shot == "off" and self.full_well is None and not any((*terms, *fixed))
 
     @property
     def code_dtype(self) -> np.dtype[Any]:
-        """Dtype of the codes of a uint8 scene: uint8 where `bits` <= 8, else uint16."""
+        """Dtype of the codes of a uint8 scene: uint8 if `bits` <= 8, else uint16."""
         return np.dtype(np.uint8 if self.adc and self.bits <= 8 else np.uint16)
 
     def signal(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         """Turn codes into float32 signal ``(codes - black) / full_scale``; not clipped.
 
-        Floats come from an emulator without ADC and are signal already: they pass unchanged.
+        Floats, from an emulator without ADC, are signal already and are returned unchanged.
         """
         if codes.dtype.kind == "f":
             return codes.astype(np.float32, copy=False)
@@ -184,8 +188,8 @@ class NoiseProfile:
     def from_dict(cls, document: Mapping[str, Any]) -> NoiseProfile:
         """Build a profile from the values of its JSON document.
 
-        Keys beside ``schema_version``, ``name`` and ``parameters`` tell people and other programs
-        where the numbers come from, and are left alone.
+        Keys other than ``schema_version``, ``name`` and ``parameters`` document the origin of the
+        numbers, and are ignored.
 
         Raises
         ------
@@ -195,16 +199,17 @@ class NoiseProfile:
         version = document.get("schema_version") if isinstance(document, Mapping) else None
         if version != SCHEMA_VERSION:
             raise NoiseProfileError(
-                f"a noise profile has schema_version {SCHEMA_VERSION}, not {version!r}"
+                f"a noise profile must have schema_version {SCHEMA_VERSION}, not {version!r}"
             )
         parameters = document.get("parameters")
         if not isinstance(parameters, Mapping):
-            raise NoiseProfileError("a noise profile needs its parameters as a JSON object")
+            raise NoiseProfileError("the parameters of a noise profile must be a JSON object")
         known = {field.name for field in fields(cls)} - {"name"}
         unknown = sorted(set(parameters) - known)
         if unknown:
             raise NoiseProfileError(
-                f"unknown noise parameter {unknown[0]!r}; known are {', '.join(sorted(known))}"
+                f"unknown noise parameter {unknown[0]!r}; the known ones are "
+                f"{', '.join(sorted(known))}"
             )
         return cls(name=document.get("name", "unnamed"), **parameters)
 
@@ -251,7 +256,9 @@ class NoiseProfile:
                 f"cannot read the noise profile {path}: {error.strerror}"
             ) from error
         if len(data) > MAX_FILE_BYTES:
-            raise NoiseProfileError(f"{path} is too large for a noise profile")
+            raise NoiseProfileError(
+                f"{path} exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a noise profile"
+            )
         try:
             return cls.from_dict(json.loads(data))
         except NoiseProfileError as error:
@@ -261,7 +268,7 @@ class NoiseProfile:
 
 
 _MAX_PARAMETER = 1e9
-"""Of any parameter: far above sense, and its square is still a float32."""
+"""Largest value of any parameter: far above realistic values, with a square that fits float32."""
 
 _NUMBERS = (
     "black_level_dn",
@@ -283,8 +290,8 @@ PRESETS: dict[str, NoiseProfile] = {
     profile.name: profile
     for profile in (
         NoiseProfile(name="ideal", adc=False, full_scale_dn=255.0 * DEFAULT_SLOTS),
-        # CRL section II. 16 bits with room on both sides, so that nothing clips and the
-        # quantisation, 6e-6, is far below the read noise.
+        # CRL section II. 16 bits with margins, so that nothing clips and the quantisation, 6e-6, is
+        # far below the read noise.
         NoiseProfile(
             name="paper",
             bits=16,
@@ -294,8 +301,8 @@ PRESETS: dict[str, NoiseProfile] = {
             s_ss=4.95e-3,
             s_r=7.25e-3,
         ),
-        # Measured on the 8-bit analog read-out of one SCAMP-5 board; the shot noise is CRL's for
-        # want of a published figure. Fixed pattern 3.0 DN in all, 2.3 DN of it by column.
+        # Measured on the 8-bit analog readout of one SCAMP-5 board; no shot noise is published, so
+        # it is CRL's. The fixed pattern is 3.0 DN in total, of which 2.3 DN by column.
         NoiseProfile(
             name="scamp5",
             bits=8,

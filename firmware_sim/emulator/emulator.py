@@ -22,7 +22,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 
 _BANDS_PER_THREAD = 2
-"""Rows are dealt in bands, more than there are threads, as a map's reads may crowd in few rows."""
+"""Bands of rows per thread: more than one, since a map's reads may be concentrated in few rows."""
 
 
 class EmulatorError(FocalloopError, ValueError):
@@ -39,8 +39,8 @@ class Emulator:
     profile : NoiseProfile, str or Path
         Parameters of the forward model, or what `NoiseProfile.load` takes.
     seed : int
-        0..2**64 - 1. Names one sensor (its fixed pattern) and all its noise. The same seed and
-        window number give the same bits, whatever the threads and however windows are batched.
+        0..2**64 - 1. Identifies one sensor (its fixed pattern) and all its noise. The same seed
+        and window number give the same bits with any number of threads and any batching.
     threads : int
         Threads that share the rows of every window.
 
@@ -70,7 +70,7 @@ class Emulator:
         if not isinstance(profile, NoiseProfile):
             profile = NoiseProfile.load(profile, ratio_map.slots)
         if not 0 <= seed < 2**64:
-            raise EmulatorError(f"the emulator's seed is 0 to 2**64 - 1, not {seed}")
+            raise EmulatorError(f"the emulator's seed must be 0 to 2**64 - 1, not {seed}")
         if threads < 1:
             raise EmulatorError(f"the emulator needs at least 1 thread, not {threads}")
         if not profile.adc and profile.full_scale_dn != 255.0 * ratio_map.slots:
@@ -113,7 +113,7 @@ class Emulator:
         Raises
         ------
         EmulatorError
-            The scene has another dtype or shape than the ratio map asks for, or the number of the
+            The scene has another dtype or shape than the ratio map requires, or the number of the
             window is out of range.
         """
         scene = np.asarray(scene)
@@ -156,7 +156,7 @@ class Emulator:
         Raises
         ------
         EmulatorError
-            The scene has another dtype or shape than the ratio map asks for, or the number of the
+            The scene has another dtype or shape than the ratio map requires, or the number of the
             window is out of range.
         """
         batch = self._batch(scene)
@@ -177,11 +177,11 @@ class Emulator:
     def _batch(self, scene: NDArray[Any]) -> NDArray[Any]:
         """Check the scene and view it as a read-only, C-ordered batch (N, T, H, W)."""
         if scene.dtype not in (np.uint8, np.float32):
-            raise EmulatorError(f"a scene is uint8 or float32, not {scene.dtype}")
+            raise EmulatorError(f"a scene must be uint8 or float32, not {scene.dtype}")
         wanted = (self.plan.slots, *self.plan.shape)
         if scene.ndim not in (3, 4) or scene.shape[-3:] != wanted:
             raise EmulatorError(
-                f"the ratio map asks for a scene of the shape (slots, height, width) = {wanted}, "
+                f"the ratio map requires a scene of the shape (slots, height, width) = {wanted}, "
                 f"or a batch of them, not {scene.shape}"
             )
         batch = np.ascontiguousarray(scene).reshape(-1, *wanted).view()
@@ -195,7 +195,7 @@ class Emulator:
         light: np.dtype[Any],
         *others: object,
     ) -> None:
-        """Run a kernel over all rows, dealt to the threads in bands."""
+        """Run a kernel over all rows, distributed over the threads in bands."""
         height, width = self.plan.shape
 
         def work(rows: tuple[int, int]) -> None:
@@ -207,7 +207,7 @@ class Emulator:
             return
         bounds = np.linspace(0, height, _BANDS_PER_THREAD * self._threads + 1).astype(int).tolist()
         for _ in self._pool.map(work, pairwise(bounds)):
-            pass  # asking for the results raises what went wrong in a thread
+            pass  # retrieving the results raises exceptions of the threads
 
 
 def _order_of(plan: ReadPlan) -> kernels.Order:
@@ -223,7 +223,7 @@ def _order_of(plan: ReadPlan) -> kernels.Order:
 def _fixed_pattern(
     ratio_map: RatioMap, plan: ReadPlan, profile: NoiseProfile, seed: int
 ) -> kernels.FixedPattern:
-    """Draw the sensor's own pattern, which depends on the seed and not on the ratio map."""
+    """Draw the sensor's fixed pattern, which depends on the seed and not on the ratio map."""
     height, width = plan.shape
     gain = dark = offset = np.empty(0, np.float32)
     if profile.prnu > 0:

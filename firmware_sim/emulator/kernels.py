@@ -1,16 +1,16 @@
 """The compiled inner loops of the emulator.
 
 Pure functions over arrays, compiled by Numba on first use and cached;
-`focalloop.firmware_sim.emulator.emulator` is the friendly face. Light is integrated row by row,
-slot after slot; where spans end, the sums of the pixels that are due go to their places in the
-readout. The reads of one row after one slot are a *run*, contiguous in the readout. The rest of the
-forward model then walks the sums in readout order, one plain loop a stage, which the compiler turns
-into vector instructions.
+`focalloop.firmware_sim.emulator.emulator` calls them. Light is integrated row by row, slot after
+slot; where spans end, the sums of the pixels that are due are stored in the readout. The reads of
+one row after one slot are a *run*, contiguous in the readout. The other stages of the forward model
+then process the sums in readout order, with one plain loop per stage, which the compiler turns into
+vector instructions.
 
-All arithmetic on signals is float32, one rounded operation after the other in the order written
-here and in ``docs/concepts.md`` (Numba neither reorders nor fuses them), so that a NumPy
-transcription gives the same bits. Everything that is jitted lives in this one file, because
-Numba's cache notices changes of the file of a kernel, not of what it calls elsewhere.
+All arithmetic on signals is float32, one rounded operation after another in the order written here
+and in ``docs/concepts.md`` (Numba neither reorders nor fuses them), so a NumPy transcription gives
+the same bits. All jitted code is in this one file, because Numba's cache notices changes only in
+the file of a kernel itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stages(NamedTuple):
     s_r: np.float32
     s_r_squared: np.float32
     full_well: np.float32
-    """Infinite where off."""
+    """Infinite if off."""
     row_noise: np.float32
     frame_offset: np.float32
     black_level_dn: np.float32
@@ -49,7 +49,7 @@ class Stages(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The read plan as the kernels walk it."""
+    """The read plan in the form that the kernels use."""
 
     column: NDArray[np.uint16]
     """(count,) x of each read."""
@@ -60,7 +60,7 @@ class Order(NamedTuple):
 
 
 class FixedPattern(NamedTuple):
-    """What differs from pixel to pixel, (count,) float32 in plan order; empty where off."""
+    """Differences between pixels, (count,) float32 in plan order; empty if off."""
 
     gain: NDArray[np.float32]
     """Photo-response, 1 on average."""
@@ -80,7 +80,7 @@ class Keys(NamedTuple):
 
 
 _BLOCK = 1024
-"""Reads that go through the stages together: long loops, whose scratch stays in the L1 cache."""
+"""Reads that go through the stages together: long loops whose scratch memory fits the L1 cache."""
 
 Key = tuple[np.uint32, np.uint32, np.uint32]
 
@@ -120,7 +120,7 @@ _LN_2 = f32(0.6931472)
 def _normal(counter: np.uint32, key: Key) -> Any:  # noqa: ANN401
     """Draw a standard normal by Box and Muller (1958), out to 6.6 standard deviations.
 
-    Logarithm and sine are polynomials, so that the loops around have no call, table or branch.
+    Logarithm and sine are polynomials, so that the calling loops have no call, table or branch.
     """
     first, second = _words(counter, key)
     # u = (first // 2 + 1/2) / 2**31, as m * 2**exponent: the radius is sqrt(-2 ln u).
@@ -141,8 +141,8 @@ def _normal(counter: np.uint32, key: Key) -> Any:  # noqa: ANN401
 def _poisson(mean: float, counter: np.uint32, key: Key) -> Any:  # noqa: ANN401
     """Draw from a Poisson distribution: by inversion below a mean of 10, else by PTRS.
 
-    PTRS is Hoermann's transformed rejection (1993); its attempt j takes two words under the key
-    ``(k0, k1 + j*0x9E3779B9, k2)``. Float64 throughout.
+    PTRS is Hoermann's transformed rejection (1993); its attempt j takes two words with the key
+    ``(k0, k1 + j*0x9E3779B9, k2)``. All arithmetic is float64.
     """
     first, second = _words(counter, key)
     if mean < 10.0:
@@ -193,10 +193,10 @@ def _integrate(
 ) -> None:
     """Integrate one window; see `integrate`. `sums` has shape (count,).
 
-    Indexed in full and without slices or helpers, as each of those counts references (atomically)
-    once a row and slot, which costs more than the work itself.
+    Arrays are indexed directly, without slices or helpers, because each of those counts references
+    (atomically) once per row and slot, which costs more than the work itself.
     """
-    width = u64(light.size)  # unsigned indices need no look whether they count from the end
+    width = u64(light.size)  # unsigned indices need no check for counting from the end
     for y in range(rows[0], rows[1]):
         light[:] = 0
         for slot in range(scene.shape[1]):
@@ -207,7 +207,7 @@ def _integrate(
                 for x in range(width):
                     light[x] += scene[window, slot, y, x] * aperture[slot, y, x]
             start, stop = u64(order.runs[slot, y]), u64(order.runs[slot, y + 1])
-            if stop - start == width:  # the whole row, as after the last slot: no need to pick
+            if stop - start == width:  # the whole row, as after the last slot
                 for x in range(width):
                     sums[start + x] = light[x]
                     light[x] = 0
@@ -234,9 +234,9 @@ def _digitise(
 ) -> None:
     """Turn the sums of the reads ``first:stop`` into codes, stage by stage.
 
-    `signal` is scratch of at least that length; `lines` (H,) are the offsets of the rows, empty
-    where off; `codes` has shape (count,) of the whole readout. The counter of a read's draws is
-    its place in the plan.
+    `signal` is scratch memory of at least that length; `lines` (H,) are the offsets of the rows,
+    empty if off; `codes` has the shape (count,) of the whole readout. The counter of a read's draws
+    is its position in the plan.
     """
     count = stop - first
     light = sums[first:stop]
@@ -312,12 +312,12 @@ def integrate(
     order : Order
         The read plan.
     rows : tuple of int
-        First row to work and the one after the last.
+        First row to process, and the row after the last.
     light : ndarray, shape (W,)
-        Scratch of the dtype of the sums: uint16 for uint8 scenes, else float32.
+        Scratch memory with the dtype of the sums: uint16 for uint8 scenes, else float32.
     readouts : ndarray, shape (N, count)
-        Receives the sums of these rows, of the dtype of `light`. A float32 sum starts from 0 and
-        adds the slots of the span first to last.
+        Receives the sums of these rows, with the dtype of `light`. A float32 sum starts from 0 and
+        adds the slots of the span from first to last.
     """
     for window in range(scene.shape[0]):
         _integrate(scene, aperture, order, rows, light, window, readouts[window])
@@ -346,7 +346,7 @@ def capture(
     stages : Stages
         Scalars of the model; a stage whose scalar is zero is skipped.
     keys : Keys
-        Of the N windows.
+        Keys of the N windows.
     codes : ndarray of uint8 or uint16, shape (N, count)
         Receives the codes of these rows.
     """
@@ -384,7 +384,7 @@ def capture(
 
 @_kernel
 def fill_normal(out: NDArray[np.float32], keys: NDArray[np.uint32]) -> None:
-    """Fill `out` (count,) with standard normals of counters 0, 1, ... under ``keys[0]``."""
+    """Fill `out` (count,) with standard normals of counters 0, 1, ... with the key ``keys[0]``."""
     key = _key(keys, 0)
     for i in range(out.size):
         out[i] = _normal(u32(i), key)

@@ -1,7 +1,7 @@
-"""Keys of the random numbers: which draw belongs to which read, whatever is computed when.
+"""Keys of the random numbers: which draw belongs to which read, in any order of computation.
 
 Every random number of the emulator is a pure function of ``(seed, purpose, window, counter)``.
-There is no generator state, so windows may be captured in any order, split in any way and on any
+There is no generator state, so windows may be captured in any order, in any batches and with any
 number of threads, and the bits stay the same. This module turns ``(seed, purpose, window)`` into
 a key of three 32-bit words; `focalloop.firmware_sim.emulator.kernels` hashes the counter under that
 key and shapes the result. ``docs/concepts.md``, "Random numbers", defines both to the bit.
@@ -19,12 +19,12 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 
 class Purpose(IntEnum):
-    """What a draw is for; the counter that goes with it is named beside each."""
+    """What a draw is for; each docstring names the counter of its draws."""
 
     READ = 0
-    """Read noise, or shot and read noise in one: position of the read in the read plan."""
+    """Read noise, or shot and read noise in one draw: position of the read in the read plan."""
     SHOT = 1
-    """Shot noise by itself: position of the read in the read plan."""
+    """Shot noise alone: position of the read in the read plan."""
     ROW = 2
     """Row noise: ``slot * H + y``."""
     FRAME = 3
@@ -36,10 +36,10 @@ class Purpose(IntEnum):
     COLUMN = 6
     """Fixed pattern by column: ``x``; window 0."""
     TRANSFER = 7
-    """A SCAMP-5 register's error in one bus transfer: flat pixel index; window: the transfer's
-    number."""
+    """A SCAMP-5 register's error in one bus transfer: flat pixel index; the window is the number
+    of the transfer."""
     TRANSFER_PATTERN = 8
-    """The part of it that repeats in every transfer: flat pixel index; window 0."""
+    """The part of it that is the same in every transfer: flat pixel index; window 0."""
 
 
 def stream_keys(seed: int, purpose: Purpose, windows: ArrayLike) -> NDArray[np.uint32]:
@@ -70,7 +70,7 @@ def stream_keys(seed: int, purpose: Purpose, windows: ArrayLike) -> NDArray[np.u
 
 
 def _mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser, a bijection of 64-bit words."""
+    """Apply SplitMix64's finaliser, a bijection of 64-bit words."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
