@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image
 
 from focalloop.calibration.report.page import report_html
-from tests.support.made_calibration import (
-    make_calibration,
-)
+from tests.support.made_calibration import make_calibration
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
