@@ -1,6 +1,7 @@
 """Ratio maps, their files and tiles, and the reads that they cause.
 
-- `ratio_map`: `RatioMap`, the levels of every pixel, with its packed form and hash.
+- `ratio_map`: `RatioMap`, the levels of every pixel, with an optional coded aperture.
+- `packed_form`: the bytes in which a map travels, and its hash; `checks`: what makes a map valid.
 - `defaults`: T, level set, array size, rates and named tiles, without NumPy.
 - `map_files`: the ``.npz`` and ``.png`` files behind ``RatioMap.load`` and ``save``.
 - `tiles`: the tile that a map repeats, and repeating a tile over an array.

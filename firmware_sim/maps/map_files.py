@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.maps.checks import MAX_PIXELS, MAX_SIDE
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import (
     LEVEL_COLOURS,
-    MAX_PIXELS,
-    MAX_SIDE,
     RatioMap,
     RatioMapError,
 )

@@ -9,31 +9,38 @@ are the whole program of the sensor. See ``docs/concepts.md`` for the terms and
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.checks import RatioMapError as RatioMapError
+from focalloop.firmware_sim.maps.checks import (
+    check_level_set,
+    checked_aperture,
+    checked_levels,
+    checked_shape,
+    size_text,
+)
 from focalloop.firmware_sim.maps.defaults import (
     DEFAULT_LEVEL_SET,
     DEFAULT_SHAPE,
     DEFAULT_SLOTS,
     NAMED_TILES,
 )
+from focalloop.firmware_sim.maps.packed_form import (
+    map_hash,
+    pack_aperture,
+    pack_levels,
+    unpack_aperture,
+    unpack_levels,
+)
 from focalloop.firmware_sim.maps.tiles import continues, repeat, tile_of
 from focalloop.firmware_sim.pictures import png
 
-MAX_SIDE = 65535
-"""Largest height or width: both are sent with 16 bits."""
-MAX_PIXELS = 1 << 26
-"""Largest map in pixels: a few hostile bytes must not fill the memory."""
 LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
     0: (32, 32, 36),
     1: (62, 74, 137),
@@ -47,12 +54,6 @@ LEVEL_COLOURS: dict[int, tuple[int, int, int]] = {
 Lightness rises with the level, and no two levels differ only in red against green.
 """
 
-_PACKED_SHAPE = struct.Struct("<HHHH")
-
-
-class RatioMapError(FocalloopError, ValueError):
-    """A ratio map, its file or its packed form is invalid; the message says where and why."""
-
 
 @dataclass(frozen=True, eq=False)
 class RatioMap:
@@ -62,7 +63,7 @@ class RatioMap:
     ----------
     levels : array_like of int, shape (H, W)
         Measurements per window of each pixel, all in `level_set`; H and W are 1..65535, with at
-        most `MAX_PIXELS` pixels. Kept as a read-only ``uint8`` copy.
+        most `checks.MAX_PIXELS` pixels. Kept as a read-only ``uint8`` copy.
     slots : int
         Slots per window (T), 1..255.
     level_set : tuple of int
@@ -84,11 +85,11 @@ class RatioMap:
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", int(self.slots))
         object.__setattr__(self, "level_set", tuple(int(level) for level in self.level_set))
-        _check_level_set(self.slots, self.level_set)
-        levels = _checked_levels(self.levels, self.level_set)
+        check_level_set(self.slots, self.level_set)
+        levels = checked_levels(self.levels, self.level_set)
         object.__setattr__(self, "levels", levels)
         if self.aperture is not None:
-            aperture = _checked_aperture(self.aperture, (self.slots, *levels.shape))
+            aperture = checked_aperture(self.aperture, (self.slots, *levels.shape))
             object.__setattr__(self, "aperture", aperture)
 
     @classmethod
@@ -106,7 +107,7 @@ class RatioMap:
         checked = cls(np.asarray(tile), slots, tuple(level_set))
         if shape is None:
             return checked
-        return replace(checked, levels=repeat(checked.levels, *_checked_shape(shape)))
+        return replace(checked, levels=repeat(checked.levels, *checked_shape(shape)))
 
     @classmethod
     def uniform(
@@ -153,7 +154,7 @@ class RatioMap:
             raise RatioMapError(
                 f"shares of levels must be 0 or more, with a sum above 0, not {dict(shares)}"
             )
-        height, width = _checked_shape(shape)
+        height, width = checked_shape(shape)
         bounds = np.rint(np.cumsum(weights) / weights.sum() * height * width).astype(np.int64)
         levels = np.repeat(np.array([*shares]), np.diff(bounds, prepend=0))
         np.random.default_rng(seed).shuffle(levels)
@@ -191,8 +192,8 @@ class RatioMap:
         repeats = self.tile.shape != self.shape
         present = " ".join(str(level) for level in np.unique(self.levels))
         facts = [
-            _size(self.shape),
-            f"tile {_size(self.tile.shape)}" if repeats else "no tile",
+            size_text(self.shape),
+            f"tile {size_text(self.tile.shape)}" if repeats else "no tile",
             f"levels {present}",
             f"T={self.slots}",
             f"r_avg {self.ratio:.4g}",
@@ -244,13 +245,13 @@ class RatioMap:
         """
         if (height, width) == self.shape:
             return self
-        size = _checked_shape((height, width))
+        size = checked_shape((height, width))
         for what, tile in (("it", self.tile), ("its coded aperture", self.aperture_tile)):
             if tile is not None and not continues(tile.shape[-2:], self.shape, size):
                 raise RatioMapError(
-                    f"the ratio map is for {_size(self.shape)} pixels and cannot be fitted to "
-                    f"{_size(size)}: {what} does not repeat a tile; use a periodic map or one made "
-                    "for that size"
+                    f"the ratio map is for {size_text(self.shape)} pixels and cannot be fitted to "
+                    f"{size_text(size)}: {what} does not repeat a tile; use a periodic map or one "
+                    "made for that size"
                 )
         fitted = replace(self, levels=repeat(self.tile, *size), aperture=None)
         return fitted if tile is None else fitted.with_aperture_tile(tile)
@@ -262,34 +263,17 @@ class RatioMap:
     def with_aperture_tile(self, tile: ArrayLike) -> RatioMap:
         """Return the same levels with the aperture tile (T, h, w), repeated over the array."""
         array = np.asarray(tile)
-        sides = _checked_shape((1, *array.shape)[-2:])
-        checked = _checked_aperture(array, (self.slots, *sides))
+        sides = checked_shape((1, *array.shape)[-2:])
+        checked = checked_aperture(array, (self.slots, *sides))
         return self.with_aperture(repeat(checked, *self.shape))
 
     def with_packed_aperture(self, data: bytes) -> RatioMap:
         """Return the same levels with the aperture that `pack_aperture` packed."""
-        bits = self.slots * self.levels.size
-        if len(data) != (bits + 7) // 8:
-            raise RatioMapError(
-                f"a packed aperture of {self.slots} slots and {_size(self.shape)} pixels has "
-                f"{(bits + 7) // 8} bytes, not {len(data)}"
-            )
-        flat = np.unpackbits(np.frombuffer(data, np.uint8), count=bits, bitorder="little")
-        return self.with_aperture(flat.reshape(self.slots, *self.shape).astype(np.bool_))
+        return self.with_aperture(unpack_aperture(data, (self.slots, *self.shape)))
 
     def pack(self) -> bytes:
-        """Pack the levels as the wire's map object (``docs/file-formats.md``, "Packed form").
-
-        ``<BB`` T and number of levels, the level set, ``<HHHH`` H, W, tile height and width, then
-        the tile's level *indices*, row-major with 4 bits each, low nibble first.
-        """
-        tile = self.tile
-        index_of = np.zeros(256, dtype=np.uint8)
-        index_of[list(self.level_set)] = np.arange(len(self.level_set), dtype=np.uint8)
-        indices = np.append(index_of[tile], np.zeros(tile.size % 2, np.uint8))
-        nibbles = indices[0::2] | (indices[1::2] << 4)
-        shapes = _PACKED_SHAPE.pack(*self.shape, *tile.shape)
-        return self._packed_level_set() + shapes + nibbles.tobytes()
+        """Pack the levels as the wire's map object; see `packed_form.pack_levels`."""
+        return pack_levels(self.tile, self.shape, self.slots, self.level_set)
 
     @classmethod
     def unpack(cls, data: bytes, packed_aperture: bytes | None = None) -> RatioMap:
@@ -300,40 +284,13 @@ class RatioMap:
         RatioMapError
             `data` is truncated, too long, or does not describe a valid map.
         """
-        if len(data) < 2 or len(data) < 2 + data[1] + _PACKED_SHAPE.size:
-            raise RatioMapError(f"a packed ratio map is truncated after {len(data)} bytes")
-        slots, count = data[0], data[1]
-        level_set = tuple(data[2 : 2 + count])
-        _check_level_set(slots, level_set)
-        sides = _PACKED_SHAPE.unpack_from(data, 2 + count)
-        height, width = _checked_shape(sides[:2])
-        tile_height, tile_width = sides[2:]
-        if not (1 <= tile_height <= height and 1 <= tile_width <= width):
-            raise RatioMapError(
-                f"a packed ratio map of {_size((height, width))} pixels names a tile of "
-                f"{_size((tile_height, tile_width))}"
-            )
-        cells = tile_height * tile_width
-        body = data[2 + count + _PACKED_SHAPE.size :]
-        if len(body) != (cells + 1) // 2:
-            raise RatioMapError(
-                f"a packed tile of {_size((tile_height, tile_width))} pixels has "
-                f"{(cells + 1) // 2} bytes, not {len(body)}"
-            )
-        nibbles = np.frombuffer(body, np.uint8)
-        indices = np.stack([nibbles & 15, nibbles >> 4], axis=-1).reshape(-1)[:cells]
-        if indices.max() >= count:
-            raise RatioMapError(
-                f"a packed ratio map has level index {indices.max()}, but only {count} levels"
-            )
-        tile = np.array(level_set, np.uint8)[indices].reshape(tile_height, tile_width)
-        unpacked = cls(repeat(tile, height, width), slots, level_set)
+        unpacked = cls(*unpack_levels(data))
         if packed_aperture is None:
             return unpacked
         return unpacked.with_packed_aperture(packed_aperture)
 
     def pack_aperture(self) -> bytes:
-        """Pack the coded aperture as the wire's mask object: (T, H, W) flat, 1 bit each, LSB first.
+        """Pack the coded aperture as the wire's mask object; see `packed_form.pack_aperture`.
 
         Raises
         ------
@@ -342,19 +299,11 @@ class RatioMap:
         """
         if self.aperture is None:
             raise RatioMapError("the ratio map has no coded aperture to pack")
-        return np.packbits(self.aperture.reshape(-1), bitorder="little").tobytes()
+        return pack_aperture(self.aperture)
 
     def hash(self) -> bytes:
-        """Return the SHA-256 (32 bytes) that identifies this map on both ends of a wire.
-
-        It covers T, the number of levels, the level set, ``<HH`` H and W, the levels of all pixels
-        row-major with one byte each, then 0x00, or 0x01 and the packed aperture.
-        """
-        digest = hashlib.sha256(self._packed_level_set())
-        digest.update(struct.pack("<HH", *self.shape))
-        digest.update(self.levels.tobytes())
-        digest.update(b"\x00" if self.aperture is None else b"\x01" + self.pack_aperture())
-        return digest.digest()
+        """Return the SHA-256 that identifies this map on both ends of a wire (32 bytes)."""
+        return map_hash(self.levels, self.slots, self.level_set, self.aperture)
 
     @property
     def hash_hex(self) -> str:
@@ -419,73 +368,3 @@ class RatioMap:
             )
         loaded = map_files.load(Path(name_or_path), slots, tuple(level_set))
         return loaded if shape is None else loaded.tiled_to(*shape)
-
-    def _packed_level_set(self) -> bytes:
-        return bytes([self.slots, len(self.level_set), *self.level_set])
-
-
-def _check_level_set(slots: int, level_set: tuple[int, ...]) -> None:
-    if not 1 <= slots <= 255:
-        raise RatioMapError(f"a window has 1 to 255 slots, not {slots}")
-    if not 1 <= len(level_set) <= 16 or list(level_set) != sorted(set(level_set)):
-        raise RatioMapError(
-            f"a level set has 1 to 16 different levels in ascending order, not {level_set}"
-        )
-    for level in level_set:
-        if level < 0 or (level > 0 and slots % level):
-            raise RatioMapError(
-                f"level {level} does not divide a window of {slots} slots into equal spans"
-            )
-
-
-def _checked_shape(shape: Sequence[int]) -> tuple[int, int]:
-    height, width = (int(side) for side in shape)
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise RatioMapError(
-            f"a ratio map is 1 to {MAX_SIDE} pixels high and wide, not {_size((height, width))}"
-        )
-    if height * width > MAX_PIXELS:
-        size = _size((height, width))
-        raise RatioMapError(f"a ratio map of {size} exceeds the limit of {MAX_PIXELS} pixels")
-    return height, width
-
-
-def _checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.uint8]:
-    try:
-        array: NDArray[Any] = np.asarray(levels)
-    except ValueError:
-        raise RatioMapError("the rows of a ratio map are of different lengths") from None
-    if array.ndim != 2:
-        raise RatioMapError(f"a ratio map has two dimensions, not the shape {array.shape}")
-    _checked_shape(array.shape)
-    if array.dtype.kind not in "iu":
-        raise RatioMapError(f"levels of a ratio map are integers, not {array.dtype}")
-    wrong = ~np.isin(array, level_set)
-    if wrong.any():
-        y, x = np.unravel_index(int(wrong.argmax()), array.shape)
-        raise RatioMapError(
-            f"pixel (x={x}, y={y}) of the ratio map has level {array[y, x]}; "
-            f"the level set is {', '.join(map(str, level_set))}"
-        )
-    kept = np.array(array, dtype=np.uint8, order="C")
-    kept.flags.writeable = False
-    return kept
-
-
-def _checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    array: NDArray[Any] = np.asarray(aperture)
-    if array.shape != shape:
-        raise RatioMapError(
-            f"the coded aperture of this ratio map has the shape (slots, height, width) = "
-            f"{shape}, not {array.shape}"
-        )
-    if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
-        raise RatioMapError("a coded aperture may contain only 0 (shut) and 1 (open)")
-    kept = np.array(array, dtype=np.bool_, order="C")
-    kept.flags.writeable = False
-    return kept
-
-
-def _size(shape: Sequence[int]) -> str:
-    """Width x height, as picture sizes are written."""
-    return f"{shape[1]}x{shape[0]}"
