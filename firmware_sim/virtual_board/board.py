@@ -140,7 +140,7 @@ class VirtualBoard:
         self._decoder = wire.FrameDecoder(self._settings.max_payload)
         self._requests: deque[Frame] = deque()
         self._answers: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._unasked_count = 0
+        self._unrequested_count = 0
         self._boot_us: int | None = None
 
     @property
@@ -157,8 +157,8 @@ class VirtualBoard:
         if message is None:
             return None
         type_, body = message
-        frame = Frame(type_, self._unasked_count, body)
-        self._unasked_count = (self._unasked_count + 1) % 65536
+        frame = Frame(type_, self._unrequested_count, body)
+        self._unrequested_count = (self._unrequested_count + 1) % 65536
         return frame.encode()
 
     def _answer(self, request: Frame) -> bytes:

@@ -1,4 +1,4 @@
-"""The faults themselves: what they do to bytes, and the text that asks for them."""
+"""The faults: their effect on bytes, and their notation."""
 
 from __future__ import annotations
 
