@@ -62,19 +62,25 @@ class Pieces:
             self._data = bytearray(total)
             self._data[: len(kept)] = kept
 
-    def put(self, offset: int, data: bytes) -> None:
-        """Take a piece."""
+    def put(self, offset: int, data: bytes) -> bool:
+        """Take a piece; return whether any of it is new."""
         stop = offset + len(data)
         if stop > (self._limit if self.total is None else self.total):
-            return
+            return False
         if stop > len(self._data):
             self._data.extend(bytes(stop - len(self._data)))
         self._data[offset:stop] = data
         self.front = max(self.front, stop)
         if self._stops and self._stops[-1] == offset:  # the common case: in order
             self._stops[-1] = stop
-            return
+            return True
         first = bisect_left(self._stops, offset)
+        if (
+            first < len(self._stops)
+            and self._starts[first] <= offset
+            and stop <= self._stops[first]
+        ):
+            return False
         last = first
         while last < len(self._starts) and self._starts[last] <= stop:
             last += 1
@@ -83,6 +89,7 @@ class Pieces:
             stop = max(stop, self._stops[last - 1])
         self._starts[first:last] = [offset]
         self._stops[first:last] = [stop]
+        return True
 
     def holes(self, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
         """Return offset and length of every missing range from `start` to `stop`.

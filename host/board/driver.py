@@ -35,6 +35,7 @@ from focalloop.firmware_sim.wire import (
     StatusAnswer,
     TimeSyncAnswer,
     TimeSyncRequest,
+    WindowDescriptor,
     WireError,
 )
 from focalloop.host.board.clock import BoardClock
@@ -193,8 +194,8 @@ class Driver(ConnectionListener):
 
     def scene(self, request: SceneRequest) -> bytearray:
         """Fetch the scene behind a window that the board holds."""
-        largest = self.info.slots * self.info.height * self.info.width
-        return self._scenes.fetch(request, largest)
+        slots = len(range(request.first_slot, self.info.slots, max(1, request.step)))
+        return self._scenes.fetch(request, slots * self.info.height * self.info.width)
 
     def time_sync(self) -> float:
         """Compare clocks; return board time minus ``time.monotonic`` in seconds."""
@@ -214,6 +215,7 @@ class Driver(ConnectionListener):
         self._frame_size.begin(*self._frame_counts())
         if rebooted:
             self.clock = BoardClock()
+            self._scenes.on_reset()
             self._frame_size.limit(min(LARGE_MAX_PAYLOAD, hello.max_payload))
         if rebooted or new_link:
             for _ in range(3):
@@ -237,7 +239,10 @@ class Driver(ConnectionListener):
                 case MessageType.READOUT | MessageType.WINDOW:
                     if self._boot_id is not None:  # before HELLO: the stream of an earlier host
                         self._streams.on_frame(frame, self.info, now_s)
+                        if frame.type == MessageType.WINDOW:
+                            self._scenes.on_window(WindowDescriptor.unpack(frame.body).window)
                 case MessageType.SCENE_DATA:
+                    self._streams.on_data(now_s)
                     self._scenes.on_fragment(Fragment.unpack(frame.body))
                 case MessageType.LOG:
                     line = Log.unpack(frame.body)

@@ -27,6 +27,7 @@ from focalloop.firmware_sim.wire import (
     HelloRequest,
     MessageType,
     WireError,
+    encoded_limit,
 )
 from focalloop.host.errors import (
     BoardError,
@@ -153,6 +154,7 @@ class Connection:
         self._changed = threading.Condition()
         self._due = threading.Event()  # the keeper has something to do
         self._max_payload = self._agreed_payload = LARGE_MAX_PAYLOAD
+        self._payload = LARGE_MAX_PAYLOAD  # what HELLO settled on, for both sides
         self._past: Counter[str] = Counter()  # of the links before the present one
         self._link: Link | None = None
         self._lost_s = 0.0
@@ -317,6 +319,15 @@ class Connection:
         link = self._link
         return float("-inf") if link is None else link.last_byte_s
 
+    def line_s(self, count: int) -> float:
+        """Return the time that `count` bytes take at the line's rate, in seconds."""
+        return count * 10 / self._baud
+
+    @property
+    def frame_s(self) -> float:
+        """Time that the longest frame takes at the line's rate, in seconds."""
+        return self.line_s(encoded_limit(self._payload))
+
     def _connect(self, timeout_s: float) -> None:
         with self._changed:
             if self._closed():
@@ -330,6 +341,7 @@ class Connection:
         except BaseException:
             link.close()
             raise
+        self._payload = min(hello.max_payload, self._agreed_payload)
         with self._changed:
             closed = self._closed()
             if not closed:
@@ -388,6 +400,8 @@ class Connection:
             self._listener.on_hello(link, hello)
         except FocalloopError as error:
             link.fail(f"it did not agree on another length of frames ({error})")
+        else:
+            self._payload = min(hello.max_payload, max_payload)
         with self._changed:
             self._agreed_payload = max_payload
             self._changed.notify_all()
