@@ -160,7 +160,7 @@ class Faults:
         )
 
     def __str__(self) -> str:
-        """Return the text that :meth:`parse` reads back; empty without faults."""
+        """Return the text that `parse` reads back; empty without faults."""
         to_host, to_board = list(_written(self.to_host)), list(_written(self.to_board))
         both = to_host
         if to_host != to_board:

@@ -1,8 +1,8 @@
 """An emulated board: the wire protocol as a state machine over bytes.
 
 It does what a real board does on its side of the line, without I/O or a clock: bytes go in with
-:meth:`VirtualBoard.receive` and come out of :meth:`VirtualBoard.poll`, which takes the time as an
-argument. :mod:`focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or TCP port.
+`VirtualBoard.receive` and come out of `VirtualBoard.poll`, which takes the time as an
+argument. `focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or TCP port.
 
 Not modelled: registers, power, temperature, and the time that conversion and computation take
 beyond the slots themselves. Memory is bounded whatever a host does: requests beyond

@@ -1,8 +1,8 @@
 """Putting readouts together from descriptors and fragments that are lost, doubled and late.
 
 No I/O, no clock and no lock: parts go in, whole readouts come out in the order of their numbers.
-:mod:`focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
-when, is decided in :mod:`focalloop.host.board.repair`.
+`focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
+when, is decided in `focalloop.host.board.repair`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Pieces:
     def holes(self, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
         """Return offset and length of every missing range from `start` to `stop`.
 
-        Without `stop`: to the end of the object if that is known, otherwise to :attr:`front`.
+        Without `stop`: to the end of the object if that is known, otherwise to `front`.
         """
         if stop is None:
             stop = self.front if self.total is None else self.total
@@ -119,12 +119,12 @@ class Assembler:
     limit : int
         Largest readout accepted, in bytes.
     resend : callable
-        Asks the board for part of a window again; its answer is told to :meth:`answered`.
+        Asks the board for part of a window again; its answer is told to `answered`.
 
     Attributes
     ----------
     next : int or None
-        Number of the window that is handed out next; None before :meth:`begin`, when every frame
+        Number of the window that is handed out next; None before `begin`, when every frame
         is ignored.
     lost : int
         Windows given up.

@@ -1,8 +1,8 @@
 """What this program knows of one board, kept true while the board comes and goes.
 
-:class:`focalloop.host.board.client.Board` is the door. Behind it the driver keeps what must survive
+`focalloop.host.board.client.Board` is the door. Behind it the driver keeps what must survive
 a loss of the board: its identity, its ratio map, its clock and the length of its frames. Windows
-under way are the business of :mod:`focalloop.host.board.streaming`.
+under way are the business of `focalloop.host.board.streaming`.
 
 Threads. Methods without ``on_`` are called from any of the user's threads. The connection calls
 ``on_hello`` and ``on_lost`` in its keeper, and the link calls ``on_frame``, ``on_status`` and
@@ -179,7 +179,7 @@ class Driver(ConnectionListener):
         return self._maps[prefix]
 
     def stream(self, credit: int, count: int | None) -> Generator[Readout, None, None]:
-        """Readouts of a stream; see :meth:`StreamControl.stream`."""
+        """Readouts of a stream; see `StreamControl.stream`."""
         active = self.status().map_hash
         if active == NO_HASH:
             raise UnknownMapError("the board has no ratio map yet: upload one")
@@ -189,7 +189,7 @@ class Driver(ConnectionListener):
     def capture(
         self, type_: MessageType, body: bytes, count: int
     ) -> Generator[Readout, None, None]:
-        """Readouts of a counted capture; see :meth:`StreamControl.capture`."""
+        """Readouts of a counted capture; see `StreamControl.capture`."""
         return self._streams.capture(self.info, type_, body, count)
 
     def scene(self, request: SceneRequest) -> bytearray:

@@ -1,11 +1,11 @@
 """When a part of a window is asked for again (RESEND): what has come, and when, decides it here.
 
 A line keeps the order of what it does not lose. So a gap shows at once by what comes after it: a
-later fragment, or a later window (:class:`Repairs`). Only what is lost at the very end does not;
-it shows by silence (:class:`SilenceWatch`).
+later fragment, or a later window (`Repairs`). Only what is lost at the very end does not;
+it shows by silence (`SilenceWatch`).
 
-No I/O, no clock and no lock: :mod:`focalloop.host.board.assembly` calls :class:`Repairs`, under the
-lock of its reception, and :mod:`focalloop.host.board.streaming` calls :class:`SilenceWatch`, in the
+No I/O, no clock and no lock: `focalloop.host.board.assembly` calls `Repairs`, under the
+lock of its reception, and `focalloop.host.board.streaming` calls `SilenceWatch`, in the
 link's threads.
 """
 
@@ -59,7 +59,7 @@ class Repairs:
         Takes a window's number and two offsets (the second None: the end of the window); returns
         the requests for what has not arrived between them.
     resend : callable
-        Sends a request to the board; its answer is told to :meth:`answered`.
+        Sends a request to the board; its answer is told to `answered`.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class SilenceWatch:
     ----------
     ask : callable
         Asks the board for its status; returns the answer to come, or None if that cannot be now.
-        The answer is told to :meth:`answered`.
+        The answer is told to `answered`.
     """
 
     def __init__(self, ask: Callable[[], Future[Any] | None]) -> None:
