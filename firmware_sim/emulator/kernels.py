@@ -22,6 +22,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.kernel_cache import kernel
+
 i32, u32, u64 = np.int32, np.uint32, np.uint64
 f32, f64 = np.float32, np.float64
 
@@ -85,7 +87,6 @@ _BLOCK = 1024
 Key = tuple[np.uint32, np.uint32, np.uint32]
 
 _inner = numba.njit(nogil=True)
-_kernel = numba.njit(nogil=True, cache=True)
 
 
 @_inner
@@ -293,7 +294,7 @@ def _digitise(
         out[i] = i32(dn if dn < stages.top_dn else stages.top_dn)
 
 
-@_kernel
+@kernel
 def integrate(
     scene: NDArray[Any],
     aperture: NDArray[np.uint8],
@@ -323,7 +324,7 @@ def integrate(
         _integrate(scene, aperture, order, rows, light, window, readouts[window])
 
 
-@_kernel
+@kernel
 def capture(
     scene: NDArray[Any],
     aperture: NDArray[np.uint8],
@@ -382,7 +383,7 @@ def capture(
                 )
 
 
-@_kernel
+@kernel
 def fill_normal(out: NDArray[np.float32], keys: NDArray[np.uint32]) -> None:
     """Fill `out` (count,) with standard normals of counters 0, 1, ... with the key ``keys[0]``."""
     key = _key(keys, 0)

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.kernel_cache import kernel
 from focalloop.firmware_sim.scamp5.instructions import Areg, Dreg
 from focalloop.firmware_sim.scamp5.reference import GAIN_BITS, MAX_LSB, MIN_LSB, RESET_LEVEL
 
@@ -59,7 +60,6 @@ Charge = NDArray[np.uint16]
 Light = NDArray[np.uint8]
 
 _inner = numba.njit(nogil=True)
-_kernel = numba.njit(nogil=True, cache=True)
 
 # Planes and elements are indexed directly by unsigned integers: slices would be counted references,
 # and signed indices have to be checked for counting from the end. Either prevents vectorisation.
@@ -244,7 +244,7 @@ def _bus(
             _blend(planes, t, _HELD_ANALOG, masks, _FLAG, a, b)
 
 
-@_kernel
+@kernel
 def run_block(
     rows: Row,
     analog: Planes,
@@ -322,7 +322,7 @@ def _seen(digital: Planes, source: np.uint64, boundary: int, y: int, x: int) -> 
     )
 
 
-@_kernel
+@kernel
 def propagate(digital: Planes, boundary: int) -> None:
     """Flood R12 where R0 is 1, until nothing changes: sweeps down, then up."""
     height, width = digital.shape[1:]

@@ -18,11 +18,13 @@ from collections import deque
 from typing import Any
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.cli.output import print_warning
 
 START_TIMEOUT_S = 60.0
 """Long enough for the very first start, which compiles the emulator's kernels."""
 
 _STOP_TIMEOUT_S = 3.0
+_WARNING = "warning: "
 
 
 class EmulatorProcessError(FocalloopError):
@@ -44,6 +46,7 @@ class EmulatorProcess:
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self._stderr_lines: deque[str] = deque(maxlen=20)
+        self._warnings: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self) -> str:
@@ -112,8 +115,11 @@ class EmulatorProcess:
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         with process.stderr:
-            for line in process.stderr:
-                self._stderr_lines.append(line.strip())
+            for line in map(str.strip, process.stderr):
+                self._stderr_lines.append(line)
+                if line.startswith(_WARNING) and line not in self._warnings:
+                    self._warnings.add(line)  # once, however often the board is started again
+                    print_warning(line.removeprefix(_WARNING))
 
 
 def _first_document(process: subprocess.Popen[str]) -> dict[str, Any] | None:

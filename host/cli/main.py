@@ -7,6 +7,7 @@ is one sentence on standard error and exit code 1; wrong usage is exit code 2.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -14,7 +15,7 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.command_tree import CommandTree
-from focalloop.host.cli.output import print_error
+from focalloop.host.cli.output import print_error, print_warning
 
 app = typer.Typer(
     name="focalloop",
@@ -42,8 +43,19 @@ def _root(
     """Emulate, drive and deploy programmable focal-plane sensors."""
 
 
+class _Warnings(logging.Handler):
+    """Prints what the packages below warn of as the commands print their own warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_warning(record.getMessage())
+
+
+_warnings = _Warnings(logging.WARNING)
+
+
 def main() -> None:
     """Run the command line; turn expected errors into one sentence and exit code 1."""
+    logging.getLogger("focalloop").addHandler(_warnings)
     try:
         app()
     except FocalloopError as error:

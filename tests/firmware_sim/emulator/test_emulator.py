@@ -1,4 +1,4 @@
-"""The emulator, compared bit for bit with the reference model, and its documented behaviour."""
+"""The emulator against the reference model, bit for bit, and against its own promises."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The virtual board's answers to a well-behaved host, and its settings."""
+"""What the virtual board tells a host that behaves, and how it can be set."""
 
 from __future__ import annotations
 

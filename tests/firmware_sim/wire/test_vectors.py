@@ -1,4 +1,4 @@
-"""Code, test vectors and specification agree, and the vectors follow from the specification.
+"""The code, the test vectors and the document say the same, and the vectors hold by themselves.
 
 Beside the comparison with what the generator writes, the vectors are checked here against plain
 restatements of the document that share nothing with the package: COBS, CRC, hashes, read plans.
@@ -36,7 +36,7 @@ def test_the_code_reproduces_the_vectors(name: str) -> None:
 
 
 def uncobs(code: bytes) -> bytes:
-    """Decode basic COBS, as in the paper of Cheshire and Baker."""
+    """Basic COBS, as Cheshire and Baker wrote it down."""
     out = bytearray()
     at = 0
     while at < len(code):
