@@ -10,7 +10,12 @@ Everything that a program or a notebook needs is here; each name is loaded when 
         video = bundle.reconstruct(board.capture()[0])
 """
 
+import os as _os
 from typing import TYPE_CHECKING
+
+# Set before anything here can import ONNX Runtime, and inherited by child processes: otherwise ONNX
+# Runtime writes a device id and events to the user's cache folder, and sends them to its maker.
+_os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from focalloop.calibration.errors import CalibrationError as CalibrationError

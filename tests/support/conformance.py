@@ -1,4 +1,4 @@
-"""What the conformance tests of all boards share."""
+"""What the tests of any board's conformance share: the benches, and what is expected of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Make = Callable[..., Bench]
 
 
 def expected(ratio_map: RatioMap, exposure: int) -> bytes:
-    """Return what the emulator reads out of the test scene without noise."""
+    """What the emulator reads out of the test scene without noise."""
     codes = Emulator(ratio_map, preset("ideal")).read_out(CountingScene().window(exposure))
     return codes.astype("<u2").tobytes()
 
