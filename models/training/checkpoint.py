@@ -65,9 +65,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, SafetensorError) as error:
-        raise TrainError(f"{path} is no checkpoint: {error}") from None
+        raise TrainError(f"{path} is not a checkpoint: {error}") from None
     if missing := _REQUIRED - metadata.keys():
-        raise TrainError(f"{path} is no checkpoint of ours: it lacks {', '.join(sorted(missing))}")
+        raise TrainError(
+            f"{path} is not a checkpoint of focalloop: it lacks {', '.join(sorted(missing))}"
+        )
     # Older files lack the name of the profile.
     network = metadata["settings"]["network"]
     metadata["settings"]["network"] = asdict(settings_from(network))

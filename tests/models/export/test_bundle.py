@@ -257,8 +257,8 @@ def test_a_damaged_checkpoint_is_refused_and_changes_nothing(
     run.save(tmp_path / CHECKPOINT)
     whole = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TrainError, match="no checkpoint"):
+    with pytest.raises(TrainError, match="is not a checkpoint"):
         run.resume(tmp_path / CHECKPOINT)
-    with pytest.raises(TrainError, match="no checkpoint"):
+    with pytest.raises(TrainError, match="is not a checkpoint"):
         export_run(tmp_path, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
