@@ -1,6 +1,6 @@
 """A SCAMP-5 vision chip, simulated at the level of its instructions; see ``docs/scamp5.md``.
 
-- `program`: `assemble` turns statements of the developer kit into `instructions`.
+- `program`: `assemble` turns `statements` of the developer kit into `instructions`.
 - `machine`: `Machine` runs programs, in NumPy (`reference`) or compiled (`compiled`, `kernels`).
 - `exposure`: a ratio map as a program; `kit_source` exports it for the developer kit.
 - `readout`: scans, sums and events, with the times they take.

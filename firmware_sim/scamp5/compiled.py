@@ -27,6 +27,7 @@ from focalloop.firmware_sim.scamp5.instructions import (
     Dreg,
     Instruction,
     Op,
+    blurred,
 )
 from focalloop.firmware_sim.scamp5.kernels import (
     ANALOG_PLANES,
@@ -35,9 +36,9 @@ from focalloop.firmware_sim.scamp5.kernels import (
     OUTGOING,
     Code,
 )
-from focalloop.firmware_sim.scamp5.reference import RESET_LEVEL, integer_gain, selected
+from focalloop.firmware_sim.scamp5.reference import MAX_LSB, RESET_LEVEL, integer_gain, selected
 
-_BARRIERS = (Code.SHIFT, Code.DNEWS, Code.PROP, Code.SELECT)
+_BARRIERS = (Code.SHIFT, Code.DNEWS, Code.PROP, Code.SELECT, Code.BLUR)
 _R0, _R12, _FLAG = Dreg.R0.value, Dreg.R12.value, Dreg.FLAG.value
 _NEWS = Areg.NEWS.value
 
@@ -112,6 +113,8 @@ def _compiled(word: Instruction, masked: bool) -> list[Row]:
             return [(Code.SCAN, sources[0], 0, word.value)]
         case Op.DNEWS:
             return [(Code.DNEWS, word.targets[0].value, 0, word.value, sources[0])]
+        case Op.BLUR:
+            return [(Code.BLUR, word.targets[0].value, masked, word.value, sources[0])]
         case Op.PROP:
             return [(Code.PROP, 0, 0, word.value)]
         case Op.SELECT:
@@ -219,6 +222,13 @@ class CompiledArray:
                 moved = _shifted(self.analog[value], rest[0], rest[1], 0)
                 gate = self.digital[_FLAG] < 0 if masked else True
                 np.copyto(self.analog[target], moved, where=gate)
+            case Code.BLUR:
+                total, weight = blurred(self.analog[rest[0]].astype(np.int16), value)
+                # Quotients to nearest, halves away from 0; minus -128 saturates.
+                size = np.minimum((2 * np.abs(total) + weight) // (2 * weight), 128)
+                held = np.where(total > 0, -size, np.minimum(size, MAX_LSB)).astype(np.int8)
+                gate = self.digital[_FLAG] < 0 if masked else True
+                np.copyto(self.analog[target], held, where=gate)
             case Code.DNEWS:
                 seen = np.zeros_like(self.digital[0])
                 for dreg, direction in DNEWS_SELECT.items():

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, Flag, IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 
@@ -78,6 +82,8 @@ class Direction(Flag):
     SOUTH = 8
 
 
+ALL_DIRECTIONS = Direction.EAST | Direction.WEST | Direction.NORTH | Direction.SOUTH
+
 STEPS: dict[Direction, tuple[int, int]] = {
     Direction.NORTH: (-1, 0),
     Direction.EAST: (0, 1),
@@ -128,12 +134,17 @@ class Op(IntEnum):
     """The controller waits for slot `value` of the scene to end; light integrates on PIX."""
     SCAN = 14
     """The controller reads the analog source of all elements as scan number `value`."""
+    BLUR = 15
+    """The destination gets minus the source after one step of diffusion; see `blurred`.
+
+    `value` is EAST, SOUTH or both: connections to the east and west, or to the south and north.
+    """
 
 
 _CONTROLLER = (Op.IN, Op.SELECT, Op.EXPOSE, Op.SCAN)
-_ANALOG = (Op.BUS, Op.WHERE, Op.SCAN)
-_WITH_TARGET = (Op.BUS, Op.OR, Op.NOR, Op.DNEWS, Op.REFRESH)
-_WITH_SOURCE = (Op.WHERE, Op.WHERE_DIGITAL, Op.DNEWS, Op.SCAN)
+_ANALOG = (Op.BUS, Op.WHERE, Op.SCAN, Op.BLUR)
+_WITH_TARGET = (Op.BUS, Op.BLUR, Op.OR, Op.NOR, Op.DNEWS, Op.REFRESH)
+_WITH_SOURCE = (Op.BLUR, Op.WHERE, Op.WHERE_DIGITAL, Op.DNEWS, Op.SCAN)
 _TWO_WORDS = (Op.PROP, Op.REFRESH)
 _MAX_SOURCES = {Op.BUS: 4, Op.WHERE: 3, Op.WHERE_DIGITAL: 3, Op.OR: 4, Op.NOR: 4}
 _MAX_TARGETS = {Op.BUS: 3, Op.OR: 4, Op.NOR: 4}
@@ -183,7 +194,7 @@ class Instruction:
                     f"{self} names {twice[0]} twice, but a register can drive the bus only once: "
                     "copy it to another register first"
                 )
-        if self.op is Op.BUS:
+        if self.op in (Op.BUS, Op.BLUR):
             self._check_bus()
         elif self.op is Op.SCAN and self.sources[0] in (Areg.IN, *NEIGHBOURS):
             raise Scamp5Error(f"{self}: {self.sources[0].name} cannot be read out")
@@ -200,8 +211,11 @@ class Instruction:
         both = [one.name for one in written if one in read]
         if both:
             raise Scamp5Error(
-                f"{self} reads and writes {both[0]} in one instruction, which leaves it undefined"
+                f"{self} reads and writes {both[0]} in one instruction, which leaves it undefined: "
+                "write to another register"
             )
+        if self.op is Op.BLUR and any(one in NEIGHBOURS for one in (*self.targets, *self.sources)):
+            raise Scamp5Error(f"{self} names a neighbour's register, but a blur takes its own")
         if any(one in SOURCES_ONLY for one in written):
             raise Scamp5Error(f"{self} writes {written[0].name}, which is only a source")
         if len(written) > 1 and any(one in NEIGHBOURS for one in self.targets):
@@ -218,6 +232,36 @@ class Instruction:
             return 0
         rewrites = self.op in (Op.OR, Op.NOR) and any(one in self.sources for one in self.targets)
         return 2 if rewrites or self.op in _TWO_WORDS else 1
+
+
+def blurred(plane: NDArray[Any], directions: int) -> tuple[NDArray[Any], int]:
+    """Sum a plane with the weights 1, 2, 1 along one direction or both: one step of diffusion.
+
+    This is an explicit step of the heat equation with the coefficient 1/4. No current crosses the
+    edge of the array, so the sum over all elements is kept.
+
+    Parameters
+    ----------
+    plane : ndarray of int16 or float32, shape (H, W)
+        A register.
+    directions : int
+        See `Op.BLUR`.
+
+    Returns
+    -------
+    ndarray, shape (H, W)
+        The weighted sums.
+    int
+        The sum of the weights: 4, or 16 for both directions.
+    """
+    weight = 1
+    for axis, direction in ((1, Direction.EAST), (0, Direction.SOUTH)):
+        if direction.value & directions:
+            around = np.moveaxis(np.pad(plane, 1, mode="edge"), axis, 0)
+            summed = np.moveaxis(around[:-2] + 2 * around[1:-1] + around[2:], 0, axis)
+            plane = summed[1:-1] if axis else summed[:, 1:-1]
+            weight *= 4
+    return plane, weight
 
 
 def pattern(row: int, column: int, row_mask: int, column_mask: int) -> int:

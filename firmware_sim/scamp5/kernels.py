@@ -51,6 +51,7 @@ class Code(IntEnum):
     DNEWS = 10  # target, -, boundary, source
     PROP = 11  # -, -, boundary
     SELECT = 12  # -, -, pattern
+    BLUR = 13  # target, masked, directions, source
 
 
 Planes = NDArray[np.int8]

@@ -28,6 +28,7 @@ from focalloop.firmware_sim.scamp5.instructions import (
     Op,
     Register,
     Scamp5Error,
+    blurred,
 )
 
 MIN_LSB, MAX_LSB = -128, 127
@@ -161,6 +162,8 @@ class ReferenceArray:
                 self.analog[Areg.PIX.value] = RESET_LEVEL
             case Op.BUS:
                 self._bus(word)
+            case Op.BLUR:
+                self._blur(word)
             case Op.WHERE:
                 self.digital[Dreg.FLAG.value] = self._sum(word.sources) > 0
             case Op.WHERE_DIGITAL:
@@ -239,8 +242,13 @@ class ReferenceArray:
                 value = _neighbour(value, _OPPOSITE[NEIGHBOUR_DIRECTION[target]], 0)
             plane[flag] = value[flag]
 
+    def _blur(self, word: Instruction) -> None:
+        total, weight = blurred(self.analog[word.sources[0].value], word.value)
+        flag = self.digital[Dreg.FLAG.value]
+        self.analog[word.targets[0].value][flag] = self._held(-total, weight)[flag]
+
     def _held(self, total: NDArray[Any], shares: int) -> NDArray[Any]:
-        """Return what one of `shares` registers stores of the bus's current."""
+        """Return what a register stores of a current that `shares` equal registers divide."""
         value: NDArray[Any]
         if self._mode is Mode.INTEGER:
             value = np.sign(total) * ((2 * np.abs(total) + shares) // (2 * shares))

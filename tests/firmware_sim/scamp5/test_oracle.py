@@ -44,6 +44,14 @@ STATEMENTS = st.one_of(
     calls("neg", ANALOG, SOURCES),
     calls("abs", ANALOG, SOURCES),
     calls("divq", ANALOG, SOURCES),
+    calls("div", ANALOG, ANALOG, ANALOG, SOURCES),
+    calls("diva", ANALOG, ANALOG, ANALOG),
+    *(
+        calls(name, [*ANALOG, Areg.NEWS], [*SOURCES, Areg.NEWS])
+        for name in ("blur", "blurh", "blurv")
+    ),
+    calls("gauss", ANALOG, SOURCES),
+    calls("newsblur", ANALOG, SOURCES),
     calls("bus", ANALOG, SOURCES, SOURCES, SOURCES, SOURCES),
     calls("bus", ANALOG, [Areg.XN], [Areg.XE], [Areg.XS], [Areg.XW]),
     calls("bus", list(Areg)[9:], SOURCES, SOURCES),
@@ -51,6 +59,8 @@ STATEMENTS = st.one_of(
     calls("bus3", ANALOG, ANALOG, [Areg.NEWS], SOURCES),
     calls("movx", ANALOG, SOURCES, DIRECTIONS),
     calls("mov2x", ANALOG, SOURCES, DIRECTIONS, DIRECTIONS),
+    calls("add2x", ANALOG, SOURCES, SOURCES, DIRECTIONS, DIRECTIONS),
+    calls("sub2x", ANALOG, SOURCES, DIRECTIONS, DIRECTIONS, ANALOG),
     calls("subx", ANALOG, SOURCES, DIRECTIONS, ANALOG),
     calls("where", SOURCES, SOURCES, [Areg.XS]),
     calls("where", SOURCES),
