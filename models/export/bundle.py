@@ -60,8 +60,21 @@ class Score:
     command: str
     evaluation: dict[str, Any]
 
-    def entry(self) -> dict[str, Any]:
-        """Return the entry of the manifest: the means of the first result."""
+    def entry(self, bundle: str, ratio: float) -> dict[str, Any]:
+        """Return the entry of the manifest: the means of the first result.
+
+        Parameters
+        ----------
+        bundle : str
+            Name of the bundle that the score is for.
+        ratio : float
+            Average ratio of its map.
+
+        Raises
+        ------
+        ExportError
+            If the evaluation is of another bundle or map, or is none.
+        """
         try:
             result = self.evaluation["results"][0]
             means = {key: result["mean"][key] for key in ("psnr", "ssim")}
@@ -70,6 +83,12 @@ class Score:
             raise ExportError(
                 f"the scores of {self.set!r} are not what `focalloop evaluate --json` prints"
             ) from None
+        scored = result.get("bundle", bundle)
+        if scored != bundle or not math.isclose(conditions["r_avg"], ratio):
+            raise ExportError(
+                f"the scores of {self.set!r} are of {scored} at r_avg {conditions['r_avg']:.4g}, "
+                f"not of {bundle} at {ratio:.4g}: give those that `{self.command}` prints"
+            )
         return {"set": self.set, "command": self.command, **conditions, **means}
 
 
@@ -132,7 +151,7 @@ def export_run(
         "noise_profile": noise.as_dict(),
         **_origin(metadata),
         "export": how,
-        "scores": [score.entry() for score in scores],
+        "scores": [score.entry(bundle.name, ratio_map.ratio) for score in scores],
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
     _write_folder(bundle, files)

@@ -86,6 +86,18 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("other", [{"bundle": "huge"}, {"r_avg": 0.25}])
+def test_the_score_of_another_bundle_is_refused(other: dict[str, object]) -> None:
+    result = {"bundle": "tiny", "profile": "paper", "seed": 0, "r_avg": 0.125}
+    result |= {"mean": {"psnr": 30.0, "ssim": 0.9}}
+    command = "focalloop evaluate clips.npz --bundle tiny"
+    right = Score("clips.npz", command, {"results": [result]})
+    assert right.entry("tiny", 0.125)["psnr"] == 30.0
+    wrong = Score("clips.npz", command, {"results": [result | other]})
+    with pytest.raises(ExportError, match=r"not of tiny at 0\.125: give those that `focalloop"):
+        wrong.entry("tiny", 0.125)
+
+
 def test_a_paper_network_with_lively_weights_is_the_same_in_onnx_runtime() -> None:
     torch.manual_seed(0)
     network = build_network(replace(PAPER, aperture=True))
