@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
 
 SCHEMA_VERSION = 1
@@ -251,19 +252,18 @@ class NoiseProfile:
                 f"there is no noise profile {str(path)!r}: give a JSON file or a preset "
                 f"({', '.join(PRESETS)})"
             ) from None
-        except OSError as error:
-            raise NoiseProfileError(
-                f"cannot read the noise profile {path}: {error.strerror}"
-            ) from error
+        except (OSError, ValueError) as error:  # ValueError: no possible file name
+            reason = getattr(error, "strerror", None) or error
+            raise NoiseProfileError(f"cannot read the noise profile {path}: {reason}") from error
         if len(data) > MAX_FILE_BYTES:
             raise NoiseProfileError(
                 f"{path} exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a noise profile"
             )
         try:
-            return cls.from_dict(json.loads(data))
+            return cls.from_dict(parse_json(data))
         except NoiseProfileError as error:
             raise NoiseProfileError(f"{path}: {error}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise NoiseProfileError(f"{path} is not a JSON noise profile ({error})") from error
 
 

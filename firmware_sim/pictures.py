@@ -1,18 +1,61 @@
-"""Arrays as PNG files, for the notebooks that show maps, windows and reconstructions."""
+"""Pictures: arrays as PNG files for notebooks, and what can go wrong where files are decoded."""
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from focalloop.firmware_sim.errors import FocalloopError
 
 MIN_SIDE = 256
 """Pixels that the longer side of a picture has at least: smaller arrays are enlarged."""
 
 MAX_SIDE = 1024
 """Pixels that a side of a picture has at most: larger arrays are thinned out."""
+
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What the readers of Pillow have been seen to raise on damaged files."""
+
+
+class PictureError(FocalloopError, ValueError):
+    """An image file that cannot be decoded; the text says why, without its name."""
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever Pillow raises on a damaged or hostile file into a `PictureError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except FocalloopError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError("unknown format") from None
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PictureError(reason) from None
 
 
 def png(frames: NDArray[np.uint8], frames_per_s: float = 8.0) -> bytes:

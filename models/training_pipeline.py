@@ -41,7 +41,7 @@ from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
 from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
-from focalloop.models.training.training_data import TrainingData
+from focalloop.models.training.training_data import TrainingData, made_from
 from focalloop.models.training_options import MAP, NETWORK, PRICE, RANDOM_TILES, TrainingOptions
 
 SUMMARY = "summary.json"
@@ -319,8 +319,7 @@ def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
             with watcher.counting("windows of the footage", settings.windows) as count:
                 made = footage_data(options.footage, settings, count)
             save_windows(path, made | {"footage": np.array(origin)})
-        with np.load(path, allow_pickle=False) as archive:
-            found = str(archive["footage"]) if "footage" in archive else "something else"
+        found = made_from(path) or "something else"
         if found != origin:
             raise TrainError(f"{path} was made from {found}, not {origin}: use another folder")
     distributed.wait()

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence
 
 from focalloop.calibration.errors import CalibrationError
+from focalloop.firmware_sim.pictures import PictureError, decoding
 
 Progress = Callable[[int, int], None]
 """Takes how much is read, and how much there is in total."""
@@ -22,16 +23,13 @@ MAX_IN_MEMORY_BYTES = 512 << 20
 """Codes kept in memory. What a larger data set holds beyond that, such as a full EMVA 1288 set of a
 4-megapixel camera, is mapped from a temporary file."""
 
+_BYTES_PER_PIXEL = {"I": 4, "F": 4, "RGBA": 4, "CMYK": 4, "RGB": 4, "I;16": 2, "I;16B": 2}
 _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
-_UNREADABLE = (
-    OSError,  # truncated, or damaged
-    SyntaxError,  # raised by Pillow for a broken PNG
-    ValueError,
-    EOFError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)
+MAX_DECODED_BYTES = 512 << 20
+MAX_EXPANSION = 30
+"""What one file may decode to: `MAX_DECODED_BYTES`, or this many times its own size if that is
+more. Images of a sensor contain noise and do not compress to less."""
 
 
 class ImageReader:
@@ -98,17 +96,17 @@ class ImageReader:
         digest = hashlib.sha256(data).hexdigest()
         self._listing.update(f"{digest}  {path.name}\n".encode())
         self._files += 1
+        room = max(MAX_DECODED_BYTES, MAX_EXPANSION * len(data))
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with decoding(), Image.open(io.BytesIO(data)) as image:
                 for page in ImageSequence.Iterator(image):
+                    room -= _BYTES_PER_PIXEL.get(page.mode, 1) * page.width * page.height
+                    if room < 0:
+                        raise PictureError("it decodes to far more than images of a sensor do")
                     yield self._codes(path, page)
-        except CalibrationError:
-            raise
-        except _UNREADABLE as error:
-            unknown = isinstance(error, UnidentifiedImageError)
-            reason = "unknown format" if unknown else " ".join(str(error).split())
+        except PictureError as error:
             raise CalibrationError(
-                f"{path} is not a readable image ({reason}): write or copy it again"
+                f"{path} is not a readable image ({error}): write or copy it again"
             ) from None
 
     def _codes(self, path: Path, page: Image.Image) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ MAX_SIDE = 65535
 
 MAX_PIXELS = 1 << 26
 """Largest map in pixels: a few hostile bytes must not fill the memory."""
+
+MAX_APERTURE = 1 << 27
+"""Largest coded aperture, T x H x W, for the same reason: 4K at 16 slots."""
+
+_CHECKED_AT_ONCE = 1 << 20
+"""Pixels: NumPy needs many times their size to look their levels up."""
 
 
 class RatioMapError(FocalloopError, ValueError):
@@ -60,13 +67,15 @@ def checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.
     checked_shape(array.shape)
     if array.dtype.kind not in "iu":
         raise RatioMapError(f"levels of a ratio map are integers, not {array.dtype}")
-    wrong = ~np.isin(array, level_set)
-    if wrong.any():
-        y, x = np.unravel_index(int(wrong.argmax()), array.shape)
-        raise RatioMapError(
-            f"pixel (x={x}, y={y}) of the ratio map has level {array[y, x]}; "
-            f"the level set is {', '.join(map(str, level_set))}"
-        )
+    rows = max(1, _CHECKED_AT_ONCE // array.shape[1])
+    for top in range(0, len(array), rows):
+        wrong = ~np.isin(array[top : top + rows], level_set)
+        if wrong.any():
+            y, x = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            raise RatioMapError(
+                f"pixel (x={x}, y={top + y}) of the ratio map has level {array[top + y, x]}; "
+                f"the level set is {', '.join(map(str, level_set))}"
+            )
     kept = np.array(array, dtype=np.uint8, order="C")
     kept.flags.writeable = False
     return kept
@@ -80,11 +89,21 @@ def checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.
             f"the coded aperture of this ratio map has the shape (slots, height, width) = "
             f"{shape}, not {array.shape}"
         )
+    check_aperture_size(shape)
     if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
         raise RatioMapError("a coded aperture may contain only 0 (shut) and 1 (open)")
     kept = np.array(array, dtype=np.bool_, order="C")
     kept.flags.writeable = False
     return kept
+
+
+def check_aperture_size(shape: tuple[int, ...]) -> None:
+    """RatioMapError if an aperture (T, H, W) is larger than `MAX_APERTURE`."""
+    if math.prod(shape) > MAX_APERTURE:
+        raise RatioMapError(
+            f"a coded aperture of {shape[0]} slots and {size_text(shape[1:])} pixels exceeds the "
+            f"limit of {MAX_APERTURE} bits"
+        )
 
 
 def size_text(shape: Sequence[int]) -> str:

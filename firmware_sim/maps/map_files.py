@@ -7,42 +7,31 @@ every defect becomes a `RatioMapError` of one sentence.
 from __future__ import annotations
 
 import io
-import lzma
-import math
 import struct
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import Archive, ArchiveError, opened
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.checks import MAX_PIXELS, MAX_SIDE
+from focalloop.firmware_sim.maps.checks import MAX_APERTURE, MAX_PIXELS, MAX_SIDE
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import (
     LEVEL_COLOURS,
     RatioMap,
     RatioMapError,
 )
+from focalloop.firmware_sim.pictures import PictureError, decoding
 
 MAX_FILE_BYTES = 1 << 27
 """Largest file that is read; a map of `MAX_PIXELS` compresses to far less."""
 
-_MAX_ARRAY_BYTES = 1 << 28
-_DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,  # an offset before the start, a name that is not UTF-8
-    OverflowError,
-    RuntimeError,  # an encrypted member, or an unknown compression
-)
-"""What zipfile and its decompressors raise on damaged data."""
+_MEMBERS = {"levels.npy", "T.npy", "level_set.npy", "mask.npy", "hash.npy"}
+_REQUIRED = {"levels.npy", "T.npy"}
+_MAX_SMALL_BYTES = 1 << 10
+"""Limit of an array that is no picture."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -59,8 +48,9 @@ def load(path: Path, slots: int, level_set: tuple[int, ...]) -> RatioMap:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise RatioMapError(f"cannot read the ratio map {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: no possible file name
+        reason = getattr(error, "strerror", None) or error
+        raise RatioMapError(f"cannot read the ratio map {path}: {reason}") from error
     try:
         return decode(data, slots, level_set)
     except RatioMapError as error:
@@ -96,6 +86,7 @@ def _encode_npz(ratio_map: RatioMap) -> bytes:
     }
     if ratio_map.aperture is not None:
         arrays["mask"] = np.frombuffer(ratio_map.pack_aperture(), np.uint8)
+    arrays["hash"] = np.frombuffer(ratio_map.hash(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
@@ -103,61 +94,54 @@ def _encode_npz(ratio_map: RatioMap) -> bytes:
 
 def _decode_npz(data: bytes) -> RatioMap:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {member.filename: member for member in archive.infolist()}
-            missing = {"levels.npy", "T.npy"} - members.keys()
-            if missing:
-                names = " and ".join(sorted(name.removesuffix(".npy") for name in missing))
-                raise RatioMapError(f"the .npz lacks {names}, which every ratio map has")
-            levels = _read_array(archive, members["levels.npy"])
-            slots = _read_array(archive, members["T.npy"])
-            if slots.size != 1 or slots.dtype.kind not in "iu":
-                raise RatioMapError("T in the .npz is not one integer")
-            level_set = _level_set_of(archive, members.get("level_set.npy"))
-            ratio_map = RatioMap(levels, int(slots.item()), level_set)
-            if "mask.npy" not in members:
-                return ratio_map
-            mask = _read_array(archive, members["mask.npy"])
-    except RatioMapError:
-        raise
-    except _DAMAGED_ZIP as error:
-        raise RatioMapError(f"the .npz is truncated or damaged ({error})") from error
-    if mask.dtype != np.uint8:
-        raise RatioMapError(f"the mask in the .npz must be packed in uint8, not {mask.dtype}")
-    return ratio_map.with_packed_aperture(mask.tobytes())
+        with opened(data) as archive:
+            return _map_in(archive)
+    except ArchiveError as error:
+        raise RatioMapError(f"the .npz {error}") from error
 
 
-def _level_set_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> tuple[int, ...]:
-    if member is None:
-        return DEFAULT_LEVEL_SET
-    level_set = _read_array(archive, member)
-    if level_set.ndim != 1 or level_set.size > 16 or level_set.dtype.kind not in "iu":
-        raise RatioMapError("level_set in the .npz is not a list of up to 16 integers")
-    return tuple(int(level) for level in level_set)
+def _map_in(archive: Archive) -> RatioMap:
+    names = set(archive.names)
+    if missing := _REQUIRED - names:
+        listed = " and ".join(sorted(name.removesuffix(".npy") for name in missing))
+        raise RatioMapError(f"the .npz lacks {listed}, which every ratio map has")
+    if unknown := names - _MEMBERS:
+        # A damaged name of the mask would otherwise be a map without one.
+        listed = ", ".join(sorted(repr(name.removesuffix(".npy")) for name in unknown))
+        raise RatioMapError(
+            f"the .npz holds {listed[:80]}, which no ratio map has: save the map again, without it"
+        )
+    levels = _integers(archive, "levels", MAX_PIXELS)
+    slots = _integers(archive, "T", _MAX_SMALL_BYTES)
+    if slots.size != 1:
+        raise RatioMapError("T in the .npz is not one integer")
+    level_set: tuple[int, ...] = DEFAULT_LEVEL_SET
+    if "level_set.npy" in names:
+        stated = _integers(archive, "level_set", _MAX_SMALL_BYTES)
+        if stated.ndim != 1 or stated.size > 16:
+            raise RatioMapError("level_set in the .npz is not a list of up to 16 integers")
+        level_set = tuple(int(level) for level in stated)
+    ratio_map = RatioMap(levels, int(slots.item()), level_set)
+    if "mask.npy" in names:
+        mask = _integers(archive, "mask", MAX_APERTURE // 8)
+        if mask.dtype != np.uint8:
+            raise RatioMapError(f"the mask in the .npz must be packed in uint8, not {mask.dtype}")
+        ratio_map = ratio_map.with_packed_aperture(mask.tobytes())
+    if "hash.npy" in names:
+        stated = _integers(archive, "hash", _MAX_SMALL_BYTES)
+        if stated.dtype != np.uint8 or stated.tobytes() != ratio_map.hash():
+            raise RatioMapError(
+                "the ratio map in the .npz is not the one that was saved, its hash differs: copy "
+                "the file again, or remove `hash` from it if you changed the map on purpose"
+            )
+    return ratio_map
 
 
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read one ``.npy`` member; neither the zip's sizes nor the array's header are trusted."""
-    name = member.filename.removesuffix(".npy")
-    if member.file_size > _MAX_ARRAY_BYTES:
-        raise RatioMapError(f"{name} in the .npz unpacks to {member.file_size} bytes: too large")
-    file = io.BytesIO(archive.read(member))
-    try:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran_order, dtype = read_header(file)
-    except (ValueError, KeyError) as error:
-        raise RatioMapError(f"{name} in the .npz is not a NumPy array") from error
-    if dtype.kind not in "iub":
-        raise RatioMapError(f"{name} in the .npz holds {dtype}, not integers")
-    body = file.read()
-    if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != len(body):
-        raise RatioMapError(f"{name} in the .npz is truncated or damaged")
-    array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran_order else "C")
-    return cast("NDArray[Any]", array)
+def _integers(archive: Archive, name: str, max_bytes: int) -> NDArray[Any]:
+    array = archive.array(f"{name}.npy", max_bytes)
+    if array.dtype.kind not in "iu":
+        raise RatioMapError(f"{name} in the .npz holds {array.dtype}, not integers")
+    return array
 
 
 def _encode_png(ratio_map: RatioMap) -> bytes:
@@ -185,9 +169,9 @@ def _decode_png(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap
             f"the PNG has {width}x{height} pixels, above the limit of {MAX_PIXELS} pixels"
         )
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with decoding(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             rgba = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
+    except PictureError as error:
         raise RatioMapError(f"the PNG is truncated or damaged ({error})") from error
     packed = rgba.view(np.uint32)[..., 0]
     levels = np.zeros(packed.shape, np.uint8)

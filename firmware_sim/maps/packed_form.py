@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.checks import (
     RatioMapError,
+    check_aperture_size,
     check_level_set,
     checked_shape,
     size_text,
@@ -88,17 +89,18 @@ def unpack_aperture(data: bytes, shape: tuple[int, int, int]) -> NDArray[np.bool
     Raises
     ------
     RatioMapError
-        `data` has another length.
+        `data` has another length, or the aperture is too large.
     """
     slots, *size = shape
     bits = slots * size[0] * size[1]
+    check_aperture_size(shape)
     if len(data) != (bits + 7) // 8:
         raise RatioMapError(
             f"a packed aperture of {slots} slots and {size_text(size)} pixels has "
             f"{(bits + 7) // 8} bytes, not {len(data)}"
         )
     flat = np.unpackbits(np.frombuffer(data, np.uint8), count=bits, bitorder="little")
-    return flat.reshape(shape).astype(np.bool_)
+    return flat.view(np.bool_).reshape(shape)
 
 
 def map_hash(
@@ -114,7 +116,7 @@ def map_hash(
     """
     digest = hashlib.sha256(_packed_level_set(slots, level_set))
     digest.update(struct.pack("<HH", *levels.shape))
-    digest.update(levels.tobytes())
+    digest.update(levels.data)
     digest.update(b"\x00" if aperture is None else b"\x01" + pack_aperture(aperture))
     return digest.digest()
 

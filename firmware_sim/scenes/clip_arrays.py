@@ -5,30 +5,21 @@ Values are returned as uint8, 255 is white, whether a file has them as 0..255 or
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.scenes.mat_file import MatFileError, variables
 
 SCI_KEY = "orig"
 """Variable of the video in the grayscale SCI benchmark (``kobe32_cacti.mat`` ...)."""
 
-_UNREADABLE_NPZ = (
-    ValueError,  # not an array, or pickled
-    OSError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,  # encrypted, or of an unsupported compression
-    MemoryError,  # a header that claims more than the file holds
-)
+MAX_NAMES_BYTES = 16 << 20
+"""Limit of the names of clips in an ``.npz``."""
 
 
 def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
@@ -40,17 +31,21 @@ def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[st
         If the file is damaged or larger than `max_bytes`, or its arrays are not clips.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if "clips.npy" not in archive.namelist():
-                found = ", ".join(Path(name).stem for name in archive.namelist()) or "nothing"
-                raise SceneError(f"{path} has no array `clips` (it has {found})")
-            check_bytes(path, archive.getinfo("clips.npy").file_size, max_bytes)
-        with np.load(path, allow_pickle=False) as data:
-            clips = data["clips"]
-            names = [str(name) for name in data["names"]] if "names" in data else None
-    except _UNREADABLE_NPZ as error:
+        with opened(path) as archive:
+            if "clips.npy" not in archive.names:
+                found = ", ".join(Path(name).stem for name in archive.names) or "nothing"
+                raise SceneError(f"{path} has no array `clips` (it has {found[:200]})")
+            check_bytes(path, archive.header("clips.npy").nbytes, max_bytes)
+            clips = archive.array("clips.npy", max_bytes)
+            names = None
+            if "names.npy" in archive.names:
+                listed = archive.array("names.npy", MAX_NAMES_BYTES)
+                if listed.ndim != 1:
+                    raise SceneError(f"`names` in {path} has the shape {listed.shape}, not (N,)")
+                names = [str(name) for name in listed.tolist()]
+    except ArchiveError as error:
         raise SceneError(
-            f"{path} is not a readable .npz of clips ({one_line(error)}): fetch or write it again"
+            f"{path} is not a readable .npz of clips (it {error}): fetch or write it again"
         ) from None
     if clips.ndim != 4 or 0 in clips.shape:
         raise SceneError(

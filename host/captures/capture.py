@@ -7,7 +7,6 @@ windows taken one after the other under one ratio map and one light; `writer` wr
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import ArchiveError, read_array_header
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.window import Window
@@ -181,10 +182,10 @@ class Capture:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CaptureError(f"{folder} is not a capture: give a folder with a {MANIFEST}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CaptureError(f"{path} cannot be read ({error}): take the capture again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CaptureError(f'{folder} is not a capture: its {MANIFEST} has no "format": "{FORMAT}"')
@@ -204,7 +205,7 @@ def _load_series(folder: Path, entry: dict[str, Any]) -> Series:
     if ratio_map.hash_hex != entry["map_hash"]:
         raise CaptureError(f"{map_file} is not the map of its series: take the capture again")
     plan = ReadPlan.of(ratio_map)
-    readouts = np.load(readouts_file, mmap_mode="r", allow_pickle=False)
+    readouts = _mapped(readouts_file)
     numbers = np.array(entry["numbers"], np.int64)
     times = np.array(entry["times_unix_s"], np.float64)
     expected = (len(numbers), plan.count)
@@ -228,6 +229,18 @@ def _load_series(folder: Path, entry: dict[str, Any]) -> Series:
         numbers=numbers,
         times_unix_s=times,
     )
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """Map the array in a ``.npy`` file into memory."""
+    try:
+        with path.open("rb") as file:
+            header = read_array_header(file)
+            if header.fortran_order or path.stat().st_size - file.tell() != header.nbytes:
+                raise ArchiveError("is truncated or damaged")
+            return np.memmap(file, header.dtype, "r", file.tell(), header.shape)
+    except (ArchiveError, OSError) as error:
+        raise CaptureError(f"{path} {error}: take the capture again") from error
 
 
 def _optional(value: Any) -> float | None:  # noqa: ANN401 - whatever the JSON holds

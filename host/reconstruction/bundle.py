@@ -8,9 +8,6 @@ SHA-256; a zip is read in place and never unpacked to disk.
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import Archive, ArchiveError, opened
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
@@ -102,14 +101,11 @@ class Bundle:
         try:
             if path.is_dir():
                 return _read(path, lambda name: _read_file(path / name))
-            with zipfile.ZipFile(path) as archive:
-                manifest = _manifest_in(archive)
-                folder = manifest.removesuffix(MANIFEST)
-                return _read(path, lambda name: _read_member(archive, folder + name))
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-            raise BundleError(
-                f"{path} is neither a folder nor a readable zip ({error}): fetch the bundle again"
-            ) from None
+            with opened(path) as archive:
+                folder = _manifest_in(path, archive).removesuffix(MANIFEST)
+                return _read(path, lambda name: archive.read(folder + name, MAX_FILE_BYTES))
+        except ArchiveError as error:
+            raise BundleError(f"the bundle {path} {error}: fetch it again") from None
 
     @property
     def reach(self) -> int | None:
@@ -229,7 +225,7 @@ def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
     meta = _parse_manifest(path, read(MANIFEST))
     contents = {}
     for name in (meta["ratio_map"], meta["network"]):
-        if Path(name).name != name or "\\" in name:
+        if Path(name).name != name or not name.isprintable() or "\\" in name:
             raise BundleError(
                 f"{path}: {name!r} in {MANIFEST} is not a plain file name: fetch the bundle again"
             )
@@ -242,7 +238,9 @@ def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
                 f"instead of {str(stated)[:12]}…): fetch the bundle again"
             )
     try:
-        level_set = tuple(int(level) for level in meta["level_set"])
+        level_set = tuple(meta["level_set"])
+        if not all(type(level) is int for level in level_set):
+            raise BundleError(f"{path}: 'level_set' in {MANIFEST} must hold integers alone")
         ratio_map = ratio_map_files.decode(contents[meta["ratio_map"]], meta["slots"], level_set)
         noise_profile = NoiseProfile.from_dict(meta["noise_profile"])
     except (RatioMapError, NoiseProfileError, TypeError, ValueError) as error:
@@ -257,8 +255,8 @@ def _read(path: Path, read: Callable[[str], bytes]) -> Bundle:
 
 def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        meta = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        meta = parse_json(data)
+    except ValueError as error:
         raise BundleError(f"{path}: {MANIFEST} is damaged ({error})") from None
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA_VERSION:
         found = meta.get("schema") if isinstance(meta, dict) else None
@@ -289,27 +287,12 @@ def _read_file(path: Path) -> bytes:
     return data
 
 
-def _manifest_in(archive: zipfile.ZipFile) -> str:
+def _manifest_in(path: Path, archive: Archive) -> str:
     """Return the name of ``bundle.json`` in a zip: at its top, or in the folder that was zipped."""
-    found = [name for name in archive.namelist() if name.rpartition("/")[2] == MANIFEST]
+    found = [name for name in archive.names if name.rpartition("/")[2] == MANIFEST]
     if len(found) != 1 or found[0].count("/") > 1:
-        raise BundleError(f"{archive.filename} is not a bundle: it has no {MANIFEST} at its top")
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST} at its top")
     return found[0]
-
-
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        with archive.open(name) as member:
-            # Not `file_size`, which a damaged archive may state wrongly.
-            data = member.read(MAX_FILE_BYTES + 1)
-    except KeyError:
-        raise BundleError(
-            f"{archive.filename} is not a complete bundle: it has no {name}"
-        ) from None
-    except RuntimeError as error:  # raised by zipfile for an encrypted member
-        raise BundleError(f"{archive.filename} cannot be read ({error})") from None
-    _check_size(name, len(data))
-    return data
 
 
 def _check_size(name: str, size: int) -> None:

@@ -7,7 +7,6 @@ bit for bit. `docs/test-set.md` describes them.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.scenes.clip_arrays import MAX_NAMES_BYTES
+from focalloop.firmware_sim.scenes.clips import MAX_CLIP_BYTES
 from focalloop.models.data.cut import SIDE, Cut, read_cut
 from focalloop.models.data.packages import Package, PackagedFile, obtain
 from focalloop.models.errors import TestSetError
@@ -231,14 +233,14 @@ def compare_by_name(
         If `other` cannot be read or shares no name with the clips.
     """
     try:
-        if not zipfile.is_zipfile(other):
-            raise ValueError("it is not an .npz")
-        with np.load(other, allow_pickle=False) as data:
-            theirs = dict(zip((str(name) for name in data["names"]), data["clips"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with opened(other) as archive:
+            names = archive.array("names.npy", MAX_NAMES_BYTES)
+            values = archive.array("clips.npy", MAX_CLIP_BYTES)
+        theirs = dict(zip(map(str, names.tolist()), values, strict=True))
+    except (ArchiveError, ValueError, TypeError) as error:
         raise TestSetError(
-            f"{other} cannot be compared: {error}; an .npz with `clips` (N, T, H, W) and `names` "
-            "(N,) is needed"
+            f"{other} cannot be compared (it {error}); an .npz with `clips` (N, T, H, W) and "
+            "`names` (N,) is needed"
         ) from None
     agreements = [
         _agreement(recipe.name, clip, theirs[recipe.name])

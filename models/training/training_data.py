@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from focalloop.firmware_sim.archives import Archive, ArchiveError, opened, read_array_header
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.models.errors import TrainError
 
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-)
+MAX_UNPACKED_BYTES = 8 << 30
+"""Limit of windows that are compressed, and so unpacked into memory; others are mapped."""
+
+_MAX_LIST_BYTES = 64 << 20
+"""Limit of what lies beside the windows: flags, and the recipe with its sources."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +54,20 @@ class TrainingData:
             If the file is missing or is not training data.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                held_out = archive["validation"]
-                recipe = json.loads(str(archive["recipe"]))
-                filmed = archive.get("filmed", np.ones(len(held_out), np.bool_))
-            clips = _mapped(path, "clips.npy")
-            if filmed.dtype != np.bool_ or not filmed.shape == held_out.shape == clips.shape[:1]:
+            with opened(path) as archive:
+                held_out = archive.array("validation.npy", _MAX_LIST_BYTES)
+                recipe = parse_json(str(archive.array("recipe.npy", _MAX_LIST_BYTES)))
+                filmed = np.ones(held_out.shape, np.bool_)
+                if "filmed.npy" in archive.names:
+                    filmed = archive.array("filmed.npy", _MAX_LIST_BYTES)
+                clips = _mapped(path, archive)
+            if held_out.dtype != np.bool_ or filmed.dtype != np.bool_:
+                raise ValueError(f"flags of {held_out.dtype} and {filmed.dtype}")
+            if not filmed.shape == held_out.shape == clips.shape[:1]:
                 raise ValueError(f"flags {held_out.shape} and {filmed.shape} of {clips.shape}")
-            if clips.dtype != np.uint8 or clips.ndim != 4:
+            if clips.dtype != np.uint8 or clips.ndim != 4 or not isinstance(recipe, dict):
                 raise ValueError(f"clips of {clips.dtype} {clips.shape}")
-        except _UNREADABLE as error:
+        except (OSError, ValueError) as error:
             raise TrainError(
                 f"{path} is not training data ({error}): make some with `focalloop data build`"
             ) from None
@@ -125,23 +121,34 @@ class TrainingData:
         return torch.from_numpy(scenes).float() / 255
 
 
-def _mapped(path: Path, member: str) -> NDArray[np.uint8]:
-    """Map an array of an ``.npz`` into memory, or read it if it is compressed."""
-    with zipfile.ZipFile(path) as archive:
-        entry = archive.getinfo(member)
-        if entry.compress_type != zipfile.ZIP_STORED:
-            with archive.open(entry) as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
+def made_from(path: Path) -> str | None:
+    """Return what the windows of a user's own footage were made from; None if it is not stated.
+
+    Raises
+    ------
+    TrainError
+        If the file is damaged.
+    """
+    try:
+        with opened(path) as archive:
+            if "footage.npy" not in archive.names:
+                return None
+            return str(archive.array("footage.npy", _MAX_LIST_BYTES))
+    except ArchiveError as error:
+        raise TrainError(f"{path} {error}: remove it, and it is made again") from None
+
+
+def _mapped(path: Path, archive: Archive) -> NDArray[np.uint8]:
+    """Map the windows of an ``.npz`` into memory, or read them if they are compressed."""
+    start = archive.stored_at("clips.npy")
+    if start is None:
+        return archive.array("clips.npy", MAX_UNPACKED_BYTES)
     with path.open("rb") as file:
-        file.seek(entry.header_offset + 26)
-        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-        file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("its header has an unsupported version")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        order: Literal["C", "F"] = "F" if fortran_order else "C"
+        file.seek(start)
+        header = read_array_header(file)
+        order: Literal["C", "F"] = "F" if header.fortran_order else "C"
         # Copy on write, because PyTorch warns about read-only arrays.
-        return np.memmap(file, dtype, "c", file.tell(), shape, order)
+        return np.memmap(file, header.dtype, "c", file.tell(), header.shape, order)
 
 
 def _part(clips: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:

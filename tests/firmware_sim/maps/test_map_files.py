@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from focalloop.firmware_sim.files import WriteError
+from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 
 SCATTERED = RatioMap.random((9, 13), seed=2)
@@ -34,7 +35,8 @@ def test_an_npz_keeps_window_level_set_and_aperture(tmp_path):
     again = RatioMap.load(tmp_path / "map.npz")
     assert again.hash() == ratio_map.hash()
     with np.load(tmp_path / "map.npz", allow_pickle=False) as file:
-        assert set(file) == {"levels", "T", "level_set", "mask"}
+        assert set(file) == {"levels", "T", "level_set", "mask", "hash"}
+        assert file["hash"].tobytes() == ratio_map.hash()
         assert file["mask"].tobytes() == ratio_map.pack_aperture()
 
 
@@ -169,7 +171,7 @@ ONE = np.ones((2, 2), np.uint8)
         (npz(levels=ONE, T=np.array([16, 16])), "T in the .npz is not one integer"),
         (npz(levels=ONE, T=16.0), "not integers"),
         (npz(levels=ONE.astype(float), T=16), "not integers"),
-        (npz(levels=np.array([{}]), T=16), "not integers"),
+        (npz(levels=np.array([{}]), T=16), "pickled objects"),
         (npz(levels=ONE * 3, T=16), "level 3"),
         (npz(levels=ONE, T=10), "does not divide"),
         (npz(levels=ONE, T=-4), "1 to 255 slots"),
@@ -178,15 +180,43 @@ ONE = np.ones((2, 2), np.uint8)
         (npz(levels=ONE, T=16, mask=np.zeros(4, np.uint16)), "packed in uint8"),
         (npz(levels=npy_claiming("(99999999, 99999999)"), T=16), "truncated or damaged"),
         (npz(levels=npy_claiming("(-1, -1)"), T=16), "truncated or damaged"),
-        (npz(levels=npy_claiming("(1, 1)", "|O"), T=16), "not integers"),
+        (npz(levels=npy_claiming("(1, 1)", "|O"), T=16), "pickled objects"),
         (npz(levels=b"nonsense", T=16), "not a NumPy array"),
         (npz(levels=np.zeros((1 << 14, 1 << 15), np.uint8), T=16), "too large"),
+        (npz(levels=ONE, T=16, mask=np.zeros(1 << 25, np.uint8)), "too large"),
+        (npz(levels=ONE, T=16, nask=np.zeros(8, np.uint8)), "holds 'nask'"),
+        (npz(levels=ONE, T=16, hash=np.zeros(32, np.uint8)), "its hash differs"),
     ],
 )
 def test_hostile_npz_are_refused(tmp_path, content, said):
     (tmp_path / "map.npz").write_bytes(content)
     with pytest.raises(RatioMapError, match=said):
         RatioMap.load(tmp_path / "map.npz")
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["with its hash", "as before 0.3"])
+def test_a_map_with_any_bit_flipped_is_refused_or_the_same(tmp_path, hashed):
+    """Bit rot: some flips take the coded aperture out of the list of members."""
+    ratio_map = RatioMap.random((8, 8), seed=1).with_aperture(
+        np.eye(8, dtype=bool)[None].repeat(16, 0)
+    )
+    path = tmp_path / "map.npz"
+    ratio_map.save(path)
+    if not hashed:
+        with np.load(path) as file:
+            np.savez_compressed(path, **{name: file[name] for name in file if name != "hash"})
+    whole = path.read_bytes()
+    for at in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[at // 8] ^= 1 << at % 8
+        with contextlib.suppress(RatioMapError):
+            assert map_files.decode(bytes(flipped), 16, (0, 1, 2, 4, 8)) == ratio_map, at
+
+
+def test_a_map_without_a_hash_still_loads(tmp_path):
+    """As every version before 0.3 wrote it, and as plain NumPy does."""
+    np.savez(tmp_path / "map.npz", levels=ONE, T=16, level_set=np.array([0, 1], np.uint8))
+    assert RatioMap.load(tmp_path / "map.npz").level_set == (0, 1)
 
 
 def png(width, height, rows):

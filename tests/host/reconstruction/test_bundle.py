@@ -192,7 +192,7 @@ def test_a_broken_bundle_is_refused_with_one_sentence(tmp_path, breakage, told, 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x00" * 5000])
 def test_a_file_that_is_not_a_zip_is_refused(tmp_path, content):
     (tmp_path / "bundle.zip").write_bytes(content)
-    with pytest.raises(BundleError, match=r"bundle\.zip is neither a folder nor a readable zip"):
+    with pytest.raises(BundleError, match=r"bundle\.zip is not a readable zip"):
         Bundle.load(tmp_path / "bundle.zip")
 
 
