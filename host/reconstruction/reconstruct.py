@@ -254,6 +254,11 @@ class OnnxReconstructor:
                 f"the network gives video of shape {video.shape[1:]}, but the ratio map has "
                 f"T={ratio_map.slots} and {ratio_map.shape[0]}x{ratio_map.shape[1]} pixels"
             )
+        if not np.isfinite(video).all():
+            raise ReconstructError(
+                "the network gives values that are not finite numbers: its weights are damaged, or "
+                "these measurements are out of its range"
+            )
         return video if reads.ndim == 4 else video[0]
 
 

@@ -79,7 +79,7 @@ class AccessControl:
             return 421, f"This service answers only to the names {names}, not to {host!r}."
         origin = headers.get("origin")
         checked = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if checked and origin is not None and urlsplit(origin).netloc != host:
+        if checked and origin is not None and not _is_page_of(origin, host):
             return (
                 403,
                 f"Requests from the page {origin} are refused; open the page of this service.",
@@ -103,6 +103,13 @@ def _host_name(host: str) -> str:
     """Return the name in a Host header without its port; IPv6 keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() else host).lower()
+
+
+def _is_page_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # not a URL
+        return False
 
 
 def _given_token(headers: Headers, scope: Scope) -> bytes | None:

@@ -30,13 +30,11 @@ from focalloop.host.live.state import (
     map_state,
 )
 from focalloop.host.service.access import AccessControl
+from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.calibration import add_calibration_routes
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.refusals import add_refusals, refusals
-
-MAX_MAP_BYTES = 4 << 20
-"""Largest body of a map upload; useful map files are far smaller."""
 
 _WEB = Path(__file__).parents[1] / "web"
 
@@ -93,8 +91,10 @@ def create_app(
         description="Live preview of a programmable focal-plane sensor: state, maps, bundles.",
         docs_url=None,  # the usual pages load scripts from elsewhere
         redoc_url=None,
+        responses=refusals(401, 403, 408, 413, 421),  # of the checks before any route
     )
-    app.add_middleware(AccessControl, token=token, host_names=host_names)
+    app.add_middleware(RequestBodies)
+    app.add_middleware(AccessControl, token=token, host_names=host_names)  # the first to be asked
     add_refusals(app)
     _add_state_routes(app, source)
     _add_map_routes(app, source)
@@ -148,7 +148,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.put(
         "/api/map",
-        responses=refusals(413, 422, 503),
+        responses=refusals(422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -164,8 +164,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
 
         A periodic map is tiled to the board's array. Answers once the board runs it.
         """
-        body = await _body(request)
-        return await run_in_threadpool(_upload, source, body)
+        return await run_in_threadpool(_upload, source, await request.body())
 
 
 def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
@@ -174,7 +173,7 @@ def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
         """Return the bundles that can be selected, and the selected one."""
         return Bundles(bundles=source.bundles(), active=source.state().bundle)
 
-    @app.put("/api/bundle", responses=refusals(422, 503))
+    @app.put("/api/bundle", responses=refusals(400, 422, 503))
     def put_bundle(choice: BundleChoice) -> Bundles:
         """Upload the map of a bundle and reconstruct with its network.
 
@@ -195,22 +194,6 @@ def _add_page(app: FastAPI, source: LiveSource) -> None:
         return FileResponse(_WEB / "index.html")
 
     app.mount("/web", StaticFiles(directory=_WEB))
-
-
-async def _body(request: Request) -> bytes:
-    """Read a body of at most `MAX_MAP_BYTES`; refuse a longer one as soon as that is known."""
-    announced = request.headers.get("content-length", "0")
-    body = bytearray()
-    if int(announced) <= MAX_MAP_BYTES:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_MAP_BYTES:
-                break
-        else:
-            return bytes(body)
-    raise HTTPException(
-        413, f"A map file has at most {MAX_MAP_BYTES >> 20} MiB; the board keeps its map."
-    )
 
 
 def _upload(source: LiveSource, body: bytes) -> MapDocument:

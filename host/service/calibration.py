@@ -33,7 +33,7 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
     """Add the routes to the service."""
     calibrator = source.calibrator
 
-    @app.post("/api/calibration", status_code=202, responses=refusals(409, 422, 503))
+    @app.post("/api/calibration", status_code=202, responses=refusals(400, 409, 422, 503))
     def post_calibration(request: CalibrationRequest) -> CalibrationState:
         """Start a calibration: dark and flat reads at each span; the stream is paused."""
         calibrator.start(request.reads)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,7 +22,11 @@ from focalloop.host.service.packets import pack_picture, pack_readout
 
 STATE_PERIOD_S = 0.25
 MAX_STEP = 16
-_PROTOCOL_ERROR = 1003
+_PROTOCOL_ERROR, _SERVICE_ERROR = 1003, 1011
+_MAX_REASON_BYTES = 123
+"""By RFC 6455, a control frame has 125 bytes, two of which are the code."""
+
+_log = logging.getLogger("focalloop.service")
 
 
 class BadMessageError(ValueError):
@@ -40,27 +45,37 @@ class _Viewer:
 
 
 async def preview(socket: WebSocket, source: LiveSource) -> None:
-    """Serve one viewer until it leaves."""
+    """Serve one viewer until it leaves, or until either direction fails."""
     await socket.accept()
     viewer = _Viewer()
     loop = asyncio.get_running_loop()
     unsubscribe = source.subscribe(lambda: _wake(loop, viewer))
-    sender = asyncio.create_task(_send(socket, source, viewer))
+    directions = [
+        asyncio.create_task(_receive(socket, source, viewer)),
+        asyncio.create_task(_send(socket, source, viewer)),
+    ]
     try:
-        while True:
-            text = await socket.receive_text()
-            _handle(text, source, viewer)
-    except (BadMessageError, KeyError) as error:
-        with suppress(RuntimeError):
-            await socket.close(_PROTOCOL_ERROR, str(error)[:120])
-    except WebSocketDisconnect:
-        pass
+        done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        error = next(task.exception() for task in done)
     finally:
         unsubscribe()
         source.want(viewer, None)
-        sender.cancel()
-        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-            await sender
+        for task in directions:
+            task.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
+    await _close(socket, error)
+
+
+async def _close(socket: WebSocket, error: BaseException | None) -> None:
+    """Say why the socket ends, unless the viewer has left."""
+    if error is None or isinstance(error, WebSocketDisconnect):
+        return
+    code, reason = _PROTOCOL_ERROR, str(error)
+    if not isinstance(error, BadMessageError):
+        code, reason = _SERVICE_ERROR, f"the service failed: {type(error).__name__}: {error}"
+        _log.error("a viewer's socket was closed, because %s", reason, exc_info=error)
+    with suppress(RuntimeError):  # it is closed already
+        await socket.close(code, reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 def _wake(loop: asyncio.AbstractEventLoop, viewer: _Viewer) -> None:
@@ -68,11 +83,22 @@ def _wake(loop: asyncio.AbstractEventLoop, viewer: _Viewer) -> None:
         loop.call_soon_threadsafe(viewer.wake.set)
 
 
+async def _receive(socket: WebSocket, source: LiveSource, viewer: _Viewer) -> None:
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        if text is None:
+            raise BadMessageError("messages of a viewer are text")
+        _handle(text, source, viewer)
+
+
 def _handle(text: str, source: LiveSource, viewer: _Viewer) -> None:
     """Handle a message of a viewer: credit for a window, or the report that one was drawn."""
     try:
         message: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
         raise BadMessageError("not JSON") from error
     match message:
         case {"drawn": int(window)} if 0 <= window < 1 << 32:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.errors import BoardError, CaptureError, sentence
@@ -17,6 +18,14 @@ from focalloop.host.reconstruction.reconstruct import ReconstructError
 
 _WRONG_INPUT = (BundleError, ReconstructError, BoardError, CaptureError, ValueError)
 """Errors for which the sender has to change the request."""
+
+
+_SENTENCES = {
+    400: "The body cannot be read as JSON.",
+    404: "There is nothing at this address.",
+    405: "This address does not take requests of this method.",
+}
+"""Instead of the phrases with which the framework itself refuses."""
 
 
 class Refusal(BaseModel):
@@ -34,6 +43,7 @@ def add_refusals(app: FastAPI) -> None:
     """Answer expected errors and invalid requests with a sentence."""
     app.add_exception_handler(FocalloopError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_request)
+    app.add_exception_handler(HTTPException, _refuse_as_said)
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
@@ -49,3 +59,10 @@ async def _refuse_request(_request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return JSONResponse({"detail": f"The request is invalid at {where}: {first['msg']}."}, 422)
+
+
+async def _refuse_as_said(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    said = str(error.detail)
+    detail = said if said.endswith(".") else _SENTENCES.get(error.status_code, f"{said}.")
+    return JSONResponse({"detail": detail}, error.status_code, error.headers)

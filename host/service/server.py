@@ -2,16 +2,77 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from focalloop.host.service.bodies import BODY_TIMEOUT_S
+
+HEAD_TIMEOUT_S = 10.0
+"""Time for the head of a request, from its first byte or, for the first one, from connecting."""
+
+_REST_TIMEOUT_S = BODY_TIMEOUT_S + 5.0
+"""Time for a body that nobody waits for, since its request has been refused already."""
 
 _MAX_VIEWER_MESSAGE_BYTES = 4096
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed where a request begins and does not arrive in time.
+
+    uvicorn itself closes connections only between requests.
+    """
+
+    _overdue: asyncio.TimerHandle | None = None
+    _awaited: str | None = None
+    """The part of a request that is under way: its head, its body, or None."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for("head")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        super().handle_websocket_upgrade(event)
+        self._wait_for(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_for(None)
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        state = self.conn.their_state
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            self._wait_for(None)
+        elif state is h11.SEND_BODY:
+            self._wait_for("body")
+        else:
+            begun = state is h11.IDLE and self.conn.trailing_data[0]
+            self._wait_for("head" if begun else None)
+
+    def _wait_for(self, part: str | None) -> None:
+        if part == self._awaited:
+            return
+        if self._overdue is not None:
+            self._overdue.cancel()
+        timeout_s = HEAD_TIMEOUT_S if part == "head" else _REST_TIMEOUT_S
+        self._overdue = self.loop.call_later(timeout_s, self.transport.close) if part else None
+        self._awaited = part
 
 
 class _Server(uvicorn.Server):
@@ -49,6 +110,7 @@ class Service:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=_Connection,
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

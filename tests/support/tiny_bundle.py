@@ -12,8 +12,11 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 
 
-def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8):
-    """A network with a bundle's interface: in every slot, the sum of the reads plus the level."""
+def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8, factor=1.0):
+    """A network with a bundle's interface: in every slot, the sum of the reads plus the level.
+
+    All of it is multiplied by `factor`.
+    """
     free = ["N", None, "H", "W"]
     inputs = [
         helper.make_tensor_value_info("reads", TensorProto.FLOAT, ["N", 8, "H", "W"]),
@@ -25,7 +28,8 @@ def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8):
         helper.make_node("Cast", ["levels"], ["as_float"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["as_float", "one"], ["plane"]),
         helper.make_node("Add", ["sum", "plane"], ["both"]),
-        helper.make_node("Tile", ["both", "repeats"], ["tiled"]),
+        helper.make_node("Mul", ["both", "factor"], ["scaled"]),
+        helper.make_node("Tile", ["scaled", "repeats"], ["tiled"]),
     ]
     if aperture:
         inputs.append(
@@ -41,6 +45,7 @@ def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8):
         helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
         for name, values in (("one", one), ("repeats", repeats))
     ]
+    constants.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]))
     output = helper.make_tensor_value_info("video", TensorProto.FLOAT, free)
     graph = helper.make_graph(nodes, "tiny", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])

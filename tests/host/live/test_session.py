@@ -1,6 +1,8 @@
 """The live session over a served board: pictures, uploads, a board that vanishes and comes back."""
 
+import json
 import threading
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -162,6 +164,16 @@ def test_a_network_that_fails_is_replaced_by_none(url, tmp_path):
         state = session.state()
     assert state.bundle == "network-free"
     assert any("T=16" in message.text for message in state.messages)
+
+
+def test_a_network_that_gives_nan_is_replaced_by_none_and_every_state_is_json(url, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "nan", network=tiny_network(factor=float("nan")))
+    with LiveSession(BoardAt(url), bundle=str(bundle)) as session:
+        wait_until(lambda: session.state().scores is not None)
+        state = session.state()
+        assert any("not finite numbers" in message.text for message in state.messages)
+        assert state.reconstructed_by == "network-free"
+        json.dumps(asdict(state), allow_nan=False)
 
 
 def test_scores_compare_with_the_truth(url):

@@ -164,6 +164,14 @@ def test_a_network_of_another_kind_is_refused():
         OnnxReconstructor(tiny_network(levels_type=TensorProto.FLOAT))
 
 
+@pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf])
+def test_a_network_that_gives_no_finite_values_is_refused(factor):
+    ratio_map = RatioMap.uniform(1, (8, 8))
+    network = OnnxReconstructor(tiny_network(factor=factor))
+    with pytest.raises(ReconstructError, match="not finite numbers"):
+        network(np.ones((8, 8, 8), np.float32), ratio_map)
+
+
 def test_measurements_that_do_not_fit_the_network_are_refused():
     network = OnnxReconstructor(tiny_network(slots=8))
     ratio_map = RatioMap.uniform(1, (4, 4))

@@ -19,8 +19,9 @@ from focalloop.firmware_sim.wire import ErrorCode
 from focalloop.host.errors import BoardError, BoardLostError
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
-from focalloop.host.service.api import MAX_MAP_BYTES, create_app
+from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import ServiceError, address_of, check_exposure, listen
+from focalloop.host.service.bodies import MAX_MAP_BYTES
 from focalloop.host.service.server import Service
 from tests.support import ROOT
 from tests.support.fake_session import SHAPE, FakeSession

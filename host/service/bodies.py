@@ -1,0 +1,91 @@
+"""Bodies of requests: read whole before any route runs, up to a limit in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 64 << 10
+"""Largest body of a request, but for those of `LARGER`; JSON documents are far smaller."""
+
+MAX_MAP_BYTES = 4 << 20
+"""Largest body of a map upload; useful map files are far smaller."""
+
+LARGER = {
+    ("PUT", "/api/map"): (MAX_MAP_BYTES, "A map file has at most {size}; the board keeps its map.")
+}
+"""Requests with a larger limit, and the sentence for a body beyond it."""
+
+BODY_TIMEOUT_S = 60.0
+"""Time for a whole body: 4 MiB at half a megabit per second."""
+
+_TOO_LONG = "The body of this request has at most {size}."
+
+
+class RequestBodies:
+    """ASGI middleware that hands on each request with its whole body, or refuses it.
+
+    A client that leaves before its body is complete gets no answer, and no route hears of it.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        Application behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, then pass the request on or refuse it with one sentence."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit, too_long = LARGER.get((scope["method"], scope["path"]), (MAX_BODY_BYTES, _TOO_LONG))
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await _read(scope, receive, limit)
+        except TimeoutError:
+            status, sentence = 408, f"The body did not arrive within {BODY_TIMEOUT_S:g} s."
+        except _TooLongError:
+            size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+            status, sentence = 413, too_long.format(size=size)
+        else:
+            if body is not None:
+                await self._app(scope, _replayed(body, receive), send)
+            return
+        await JSONResponse({"detail": sentence}, status)(scope, receive, send)
+
+
+class _TooLongError(Exception):
+    pass
+
+
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """Read a body of at most `limit` bytes; None if the client leaves before its end."""
+    announced = Headers(scope=scope).get("content-length", "0")
+    if announced.isascii() and announced.isdecimal() and int(announced[:20]) > limit:
+        raise _TooLongError
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise _TooLongError
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a channel that gives the body at once, and then whatever comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed

@@ -1,0 +1,34 @@
+"""The service on a socket of its own, as bytes reach it."""
+
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from focalloop.host.service.api import create_app
+from focalloop.host.service.binding import listen
+from focalloop.host.service.server import Service
+
+
+@contextmanager
+def serving(app):
+    """Serve an app; give a function that opens a connection to it."""
+    sock = listen("127.0.0.1", 0)
+    address = sock.getsockname()
+    service = Service(app, sock)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield lambda: socket.create_connection(address, timeout=10)
+    finally:
+        service.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def connect(session):
+    """Open a connection to the service over the fake session of the test."""
+    with serving(create_app(session)) as connect:
+        yield connect
