@@ -233,6 +233,26 @@ class RatioMap:
         """Smallest tile (T, h, w) that repeats over the coded aperture, found as `tile` is."""
         return None if self.aperture is None else tile_of(self.aperture)
 
+    def check_measures(self) -> None:
+        """Check that some pixel is measured.
+
+        Raises
+        ------
+        RatioMapError
+            Every pixel has level 0, or the coded aperture keeps those that do not closed.
+        """
+        measured = self.levels > 0
+        if not measured.any():
+            raise RatioMapError(
+                "the ratio map measures nothing, since every pixel has level 0: give some pixels "
+                "a level of 1 or more"
+            )
+        if self.aperture is not None and not self.aperture[:, measured].any():
+            raise RatioMapError(
+                "the ratio map measures nothing, since its coded aperture never opens: open it in "
+                "some slots"
+            )
+
     def tiled_to(self, height: int, width: int) -> RatioMap:
         """Fit the map to an array of another size by repeating its tiles.
 

@@ -16,6 +16,8 @@ from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 
+SYNTHETIC = "synthetic"
+
 FILE_WINDOWS = 64
 """Windows of a file that are loaded and repeated: 64 MiB at 16x256x256."""
 
@@ -60,16 +62,30 @@ def open_scene(
         If the camera or the file cannot be used.
     """
     text = str(spec)
-    if text == "synthetic":
+    if text == SYNTHETIC:
         return SyntheticScene(height, width, slots, seed=seed)
-    kind, _, number = text.partition(":")
-    if kind == "camera" and not Path(text).exists():
-        if not number.isdecimal():
-            raise SceneError(f"{text!r} does not name a camera: write camera:0 for the first one")
+    number = camera_number(text)
+    if number is not None:
         from focalloop.firmware_sim.scenes.camera import CameraScene
 
-        return CameraScene(int(number), height, width, slots)
+        return CameraScene(number, height, width, slots)
     return FileScene(load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS))
+
+
+def camera_number(spec: str) -> int | None:
+    """Return the number of the camera that `spec` names, or None if it names none.
+
+    Raises
+    ------
+    SceneError
+        It is written as a camera, but without a number.
+    """
+    kind, _, number = spec.partition(":")
+    if kind != "camera" or Path(spec).exists():
+        return None
+    if not (number.isascii() and number.isdecimal()):
+        raise SceneError(f"{spec!r} does not name a camera: write camera:0 for the first one")
+    return int(number)
 
 
 class FileScene:

@@ -41,9 +41,10 @@ def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
     Raises
     ------
     RatioMapError
-        The board cannot run it: its T is another, it lacks a level, the map does not fit its size,
-        or the map has a coded aperture and the board has none.
+        The map measures nothing, or the board cannot run it: its T is another, it lacks a level,
+        the map does not fit its size, or the map has a coded aperture and the board has none.
     """
+    ratio_map.check_measures()
     if ratio_map.slots != board.slots:
         raise RatioMapError(
             f"the ratio map is for windows of {ratio_map.slots} slots, but this board's have "

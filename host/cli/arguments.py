@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.errors import FocalloopError, SceneError
+from focalloop.firmware_sim.maps.checks import checked_shape
+from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.board.client import Board
 from focalloop.host.cli.output import print_notice
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
 
 
-def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
+@contextmanager
+def setting(option: str) -> Iterator[None]:
+    """Make what is wrong with the value of `option` wrong usage of the command, exit code 2."""
+    try:
+        yield
+    except FocalloopError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def load_map(spec: str, shape: tuple[int, int] | None = None, *, option: str = "--map") -> RatioMap:
     """Load the ratio map that `spec` stands for: a named tile, a file, or a bundle's.
 
     Parameters
@@ -25,12 +41,21 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
         name or the path of its folder or ``.zip``.
     shape : tuple of int, optional
         Array size ``(H, W)`` to fit it to; by default a file's own, `DEFAULT_SHAPE` for a tile.
+    option : str, optional
+        The option or argument whose value `spec` is.
 
     Raises
     ------
-    RatioMapError, BundleError
-        If there is no such map, or it does not fit `shape`.
+    typer.BadParameter
+        There is no such map, it measures nothing, or it does not fit `shape`.
     """
+    with setting(option):
+        loaded = _map_of(spec, shape)
+        loaded.check_measures()
+    return loaded
+
+
+def _map_of(spec: str, shape: tuple[int, int] | None) -> RatioMap:
     path = Path(spec)
     if spec in NAMED_TILES or (path.is_file() and path.suffix != ".zip"):
         return RatioMap.load(spec, shape=shape)
@@ -43,13 +68,80 @@ def load_map(spec: str, shape: tuple[int, int] | None = None) -> RatioMap:
     )
 
 
+def load_bundle(spec: str) -> Bundle:
+    """Load the bundle that ``--bundle`` names: a shipped name, or the path of a folder or zip.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is no such bundle, or it cannot be used.
+    """
+    with setting("--bundle"):
+        return Bundle.load(spec)
+
+
+def check_bundle(spec: str | None) -> None:
+    """Check a ``--bundle`` that may also be `NETWORK_FREE` or left out; errors as `load_bundle`."""
+    if spec is not None and spec != NETWORK_FREE:
+        load_bundle(spec)
+
+
+def load_profile(spec: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
+    """Load the noise profile that ``--profile`` names: a preset, or a JSON file.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is no such profile, or the file is not one.
+    """
+    with setting("--profile"):
+        return NoiseProfile.load(spec, slots)
+
+
+def check_clips(path: Path) -> None:
+    """Check that there is something at the path of clips or a capture.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is nothing.
+    """
+    if not path.exists():
+        raise typer.BadParameter(f"there is nothing at {path}: check the path")
+
+
+def check_scene(spec: str, shape: tuple[int, int], slots: int) -> None:
+    """Check that ``--scene`` names a scene, and that a clip can be read.
+
+    A camera is looked for and not opened, since it serves one program at a time.
+
+    Raises
+    ------
+    typer.BadParameter
+        It does not, or the clip has no window of this many slots.
+    """
+    from focalloop.firmware_sim.scenes.clips import load_clips
+    from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
+
+    with setting("--scene"):
+        if spec == SYNTHETIC:
+            return
+        number = camera_number(spec)
+        if number is None:
+            load_clips(spec, slots, size=shape, max_clips=1)
+        elif sys.platform == "linux" and not Path(f"/dev/video{number}").exists():
+            raise SceneError(
+                f"there is no camera {number}: plug one in, or give a file or `{SYNTHETIC}`"
+            )
+
+
 def array_shape(size: str) -> tuple[int, int]:
     """Return the array size ``(H, W)`` that ``WIDTHxHEIGHT`` stands for.
 
     Raises
     ------
     typer.BadParameter
-        `size` is written otherwise.
+        `size` is written otherwise, or no array has it.
     """
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size)
     if match is None:
@@ -57,7 +149,8 @@ def array_shape(size: str) -> tuple[int, int]:
             f"{size!r} is not an array size: write WIDTHxHEIGHT, such as 256x256",
             param_hint="--size",
         )
-    return int(match[2]), int(match[1])
+    with setting("--size"):
+        return checked_shape((int(match[2]), int(match[1])))
 
 
 def open_board(url: str, baud: int) -> Board:

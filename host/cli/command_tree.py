@@ -7,16 +7,21 @@ reads the tables alone. Other packages add commands with an entry point of the g
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import cleandoc
+from math import isfinite
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from focalloop.host.cli.commands import COMMANDS
-from focalloop.host.cli.output import print_warning
+from focalloop.host.cli.output import print_error, print_warning
+
+UsageError: Any = typer.BadParameter.__base__
+"""What Click calls wrong usage, which Typer keeps to itself."""
 
 ENTRY_POINTS = "focalloop.commands"
 """Entry-point group of tables ``{panel of the help: {name: (line of help, target)}}``.
@@ -56,8 +61,20 @@ class LazyCommand(TyperCommand):
         return typer.main.get_command(alone)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
-        """Hand over to the command itself: Click calls this to parse, run, help or complete."""
-        return self.load().make_context(*arguments, **options)
+        """Hand over to the command itself: Click calls this to parse, run, help or complete.
+
+        Raises
+        ------
+        typer.BadParameter
+            A number is NaN or infinite, which is above and below no limit.
+        """
+        context = self.load().make_context(*arguments, **options)
+        for parameter in context.command.params:
+            given = context.params.get(parameter.name)
+            for value in given if isinstance(given, list | tuple) else (given,):
+                if isinstance(value, float) and not isfinite(value):
+                    raise typer.BadParameter(f"{value} is not a finite number", context, parameter)
+        return context
 
 
 class CommandTree(TyperGroup):
@@ -67,6 +84,20 @@ class CommandTree(TyperGroup):
         super().__init__(**attributes)
         self._complete = False
         self._add(COMMANDS)
+
+    def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        """Run the command line; wrong usage is one sentence, and exit code 2."""
+        try:
+            code = super().main(*arguments, **options | {"standalone_mode": False})
+        except UsageError as error:
+            text = error.format_message()
+            if text:  # none where a group that was given no command shows its help
+                print_error(text)
+            sys.exit(error.exit_code)
+        except typer.Abort:
+            print_error("stopped: the input has ended")
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Click's Context
         """Return all names, in the order of the tables."""

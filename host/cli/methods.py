@@ -10,11 +10,10 @@ import typer
 
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import Capture
-from focalloop.host.cli.arguments import load_map
+from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
 from focalloop.host.cli.output import console, print_notice
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
@@ -49,7 +48,7 @@ def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[
         Their maps have different numbers of slots.
     """
     given = None if map_spec is None else load_map(map_spec)
-    methods = [_with_bundle(Bundle.load(bundle), given, threads) for bundle in bundles]
+    methods = [_with_bundle(load_bundle(bundle), given, threads) for bundle in bundles]
     if given is not None:
         methods.append(Method(NETWORK_FREE, given, NetworkFree()))
     methods = methods or [_with_bundle(Bundle.load(), None, threads)]
@@ -66,12 +65,12 @@ def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
     """Return the bundle, or where a map is given that it is not for, that map without a network."""
     if map_spec is not None:
         given = load_map(map_spec)
-        if bundle != NETWORK_FREE and (loaded := Bundle.load(bundle)).reach is not None:
+        if bundle != NETWORK_FREE and (loaded := load_bundle(bundle)).reach is not None:
             return _with_bundle(loaded, given, threads)
         return Method(NETWORK_FREE, given, NetworkFree())
     if bundle == NETWORK_FREE:
         raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map, to capture under")
-    return _with_bundle(Bundle.load(bundle), None, threads)
+    return _with_bundle(load_bundle(bundle), None, threads)
 
 
 def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Method:
@@ -83,7 +82,7 @@ def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Meth
     if bundle is None:
         chosen = next((each for each in shipped if each.suits(captured)), None)
     else:
-        chosen = None if bundle == NETWORK_FREE else Bundle.load(bundle)
+        chosen = None if bundle == NETWORK_FREE else load_bundle(bundle)
     if chosen is None:
         return Method(NETWORK_FREE, captured, NetworkFree())
     if not chosen.suits(captured):
@@ -117,7 +116,7 @@ def emulated_windows(
     """Capture clips with the emulated sensor."""
     loaded = read_clips(clips, ratio_map, limit)
     fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
-    reads = capture_clips(loaded.clips, fitted, NoiseProfile.load(profile, fitted.slots), seed=seed)
+    reads = capture_clips(loaded.clips, fitted, load_profile(profile, fitted.slots), seed=seed)
     return loaded.names, ((measured, fitted) for measured in reads)
 
 

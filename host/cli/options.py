@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -100,5 +102,49 @@ HttpPortOption = Annotated[
 
 
 def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as typer.Option
-    """Return ``--output``, also ``-o``."""
-    return typer.Option("--output", "-o", metavar=metavar, help=help)
+    """Return ``--output``, also ``-o``, of a file or a folder, as `metavar` says."""
+
+    def checked(path: Path | None) -> Path | None:
+        return check_place(path, metavar)
+
+    return typer.Option("--output", "-o", metavar=metavar, help=help, callback=checked)
+
+
+def check_new(path: Path | None, option: str) -> None:
+    """Find out before any work whether the new folder `path` can be made.
+
+    Raises
+    ------
+    typer.BadParameter
+        It exists, or cannot be made.
+    """
+    if check_place(path, "DIR", option) is not None and os.path.lexists(str(path)):
+        raise typer.BadParameter(
+            f"{path} exists already: choose another folder or remove it", param_hint=option
+        )
+
+
+def check_place(path: Path | None, kind: str, option: str | None = None) -> Path | None:
+    """Find out before any work whether a ``FILE`` or ``DIR`` can be written at `path`; return it.
+
+    Raises
+    ------
+    typer.BadParameter
+        It cannot; a folder is made with its parents, a file is not.
+    """
+    if path is None:
+        return None
+    parent = path.parent
+    if kind == "DIR":
+        parent = next(above for above in path.absolute().parents if above.exists())
+    if kind == "FILE" and path.is_dir():
+        why = "it is a folder"
+    elif kind == "DIR" and path.is_file():
+        why = "it is a file"
+    elif not parent.is_dir():
+        why = f"it is in no folder: make {parent} first"
+    elif not os.access(parent, os.W_OK):
+        why = f"the folder {parent} cannot be written to"
+    else:
+        return path
+    raise typer.BadParameter(f"cannot write {path}: {why}", param_hint=option)

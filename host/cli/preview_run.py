@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from focalloop.host.cli.arguments import setting
 from focalloop.host.cli.output import print_json, print_notice, progress_bar
 from focalloop.host.live.state import LiveState, Phase
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
@@ -62,7 +63,8 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
     FocalloopError
         If the page cannot be served, or the session ended before its first picture.
     """
-    check_exposure(page.host, page.token)
+    with setting("--http-host"):
+        check_exposure(page.host, page.token)
     session = make_session()
     with listen(page.host, page.port) as sock, session:
         # Only now: the emulator starts while these are loaded.

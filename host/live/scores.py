@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.host.live.state import ScoreState
-from focalloop.host.reconstruction.quality import psnr, ssim
+from focalloop.host.reconstruction.quality import SSIM_WINDOW, psnr, ssim
 from focalloop.host.reconstruction.reconstruct import Float32
 
 SSIM_STEP = 4
@@ -16,8 +16,10 @@ MAX_PSNR_DB = 100.0
 """Stands for infinity, which JSON cannot express."""
 
 
-def score(window: int, initial: Float32, final: Float32, truth: NDArray[np.uint8]) -> ScoreState:
-    """Compare both reconstructions of a window with its scene.
+def score(
+    window: int, initial: Float32, final: Float32, truth: NDArray[np.uint8]
+) -> ScoreState | None:
+    """Compare both reconstructions of a window with its scene; None if it is too small for SSIM.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def score(window: int, initial: Float32, final: Float32, truth: NDArray[np.uint8
     truth : ndarray of uint8, shape (T, H, W)
         Scene.
     """
+    if min(truth.shape[1:]) < SSIM_WINDOW:
+        return None
     return ScoreState(
         window=window,
         psnr_initial_db=min(psnr(initial, truth), MAX_PSNR_DB),

@@ -18,7 +18,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 SSIM_SIGMA = 1.5
 """Standard deviation of SSIM's Gaussian window, pixels."""
 
-_SSIM_WINDOW = 11
+SSIM_WINDOW = 11
 """Side of that window in pixels: the Gaussian is truncated at 3.5 sigma."""
 
 
@@ -73,9 +73,9 @@ def ssim(video: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
     from skimage.metrics import structural_similarity
 
     restored, reference = _comparable(video, truth)
-    if restored.ndim != 3 or min(restored.shape[1:]) < _SSIM_WINDOW:
+    if restored.ndim != 3 or min(restored.shape[1:]) < SSIM_WINDOW:
         raise MetricsError(
-            f"SSIM needs videos (T, H, W) of at least {_SSIM_WINDOW}x{_SSIM_WINDOW} pixels, "
+            f"SSIM needs videos (T, H, W) of at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels, "
             f"not {restored.shape}"
         )
     return float(

@@ -202,6 +202,7 @@ def _upload(source: LiveSource, body: bytes) -> MapDocument:
     if present is None or board is None:
         raise HTTPException(503, "No board is connected yet; send the map again in a moment.")
     ratio_map = map_files.decode(body, present.slots, present.level_set)
+    ratio_map.check_measures()
     source.upload(ratio_map.tiled_to(board.height, board.width))
     return _document(_present_map(source))
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, baud_option, output_option
+from focalloop.host.cli.options import (
+    JsonOption,
+    baud_option,
+    check_new,
+    check_place,
+    output_option,
+)
 from focalloop.host.cli.output import console, print_json, print_result
 from focalloop.host.link.port import DEFAULT_BAUD
 
@@ -131,7 +137,7 @@ def calibrate(
         raise typer.BadParameter("--bits and --full-scale are for images; a board names its own")
     if port and export_emva and design == "tiled":
         raise typer.BadParameter("--design tiled takes no whole images, which --export-emva needs")
-    _check_writable(output, report, export_emva)
+    _check_writable(report, export_emva, keep)
 
     from focalloop.host.captures.calibration_design import Design
     from focalloop.host.cli.arguments import open_board
@@ -159,16 +165,11 @@ def calibrate(
             print_result(f"wrote {path}")
 
 
-def _check_writable(output: Path | None, report: Path | None, export_emva: Path | None) -> None:
+def _check_writable(report: Path | None, export_emva: Path | None, keep: Path | None) -> None:
     """Find out now what would otherwise fail after minutes of captures."""
-    from focalloop.host.errors import CaptureError
-
-    for path in (output, report):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            why = "is a folder" if path.is_dir() else f"is in no folder: make {path.parent} first"
-            raise CaptureError(f"cannot write {path}: it {why}")
-    if export_emva is not None and export_emva.exists():
-        raise CaptureError(f"{export_emva} exists already: choose another folder or remove it")
+    check_place(report, "FILE", "--report")
+    check_new(export_emva, "--export-emva")
+    check_new(keep, "--keep")
 
 
 def _fit(readings: Readings, protocol: Literal["default", "emva"], name: str) -> Calibration:

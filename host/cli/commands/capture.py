@@ -11,6 +11,7 @@ from focalloop.host.cli.options import (
     BaudOption,
     JsonOption,
     PortOption,
+    check_new,
     map_option,
     output_option,
 )
@@ -42,6 +43,7 @@ def capture(
 
     Example: focalloop capture --port /dev/ttyACM0 -o night -n 100
     """
+    check_new(output, "--output")
     from focalloop.host.captures.writer import CaptureWriter
     from focalloop.host.cli import map_memory
     from focalloop.host.cli.arguments import load_map, open_board

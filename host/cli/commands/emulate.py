@@ -92,10 +92,12 @@ def emulate(
     from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+    from focalloop.host.cli.arguments import setting
 
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
-    view = open_scene(scene, *shape, slots, seed=seed)
+    with setting("--scene"):
+        view = open_scene(scene, *shape, slots, seed=seed)
     try:
         board = VirtualBoard(
             view, settings, open_scene=lambda text: open_scene(text, *shape, slots)
@@ -134,15 +136,14 @@ def _board_settings(
     map_spec: str | None, size: str | None, profile: str, seed: int, slot_rate: float, baud: int
 ) -> tuple[BoardSettings, tuple[int, int]]:
     """Return the settings of the virtual board, and the size (H, W) of its array."""
-    from focalloop.firmware_sim.noise import NoiseProfile
     from focalloop.firmware_sim.virtual_board.settings import BoardSettings
     from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
-    from focalloop.host.cli.arguments import array_shape, load_map
+    from focalloop.host.cli.arguments import array_shape, load_map, load_profile
 
     shape = None if size is None else array_shape(size)
     ratio_map = None if map_spec is None else load_map(map_spec, shape)
     settings = BoardSettings(
-        profile=NoiseProfile.load(profile, DEFAULT_SLOTS if ratio_map is None else ratio_map.slots),
+        profile=load_profile(profile, DEFAULT_SLOTS if ratio_map is None else ratio_map.slots),
         seed=seed,
         slot_rate_hz=slot_rate,
         ratio_map=ratio_map,

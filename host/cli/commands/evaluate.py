@@ -61,17 +61,19 @@ def evaluate(
 
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
-    from focalloop.firmware_sim.noise import NoiseProfile
+    from focalloop.host.cli.arguments import check_clips, load_profile
     from focalloop.host.cli.methods import Method, all_methods, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score
     from focalloop.host.reconstruction.evaluate import initial
 
+    load_profile(profile)  # says now what would be found after the clips have been read
+    check_clips(clips)
     methods = all_methods(bundle or [], map_, threads)
     if baseline:
         pairs = [(method, Method("initial", method.ratio_map, initial)) for method in methods]
         methods = [method for pair in pairs for method in pair]
     loaded = read_clips(clips, methods[0].ratio_map, limit)
-    noise = NoiseProfile.load(profile, methods[0].ratio_map.slots)
+    noise = load_profile(profile, methods[0].ratio_map.slots)
     results = []
     with progress_bar() as bar:
         for method in methods:

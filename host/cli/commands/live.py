@@ -68,13 +68,15 @@ def live(
 
     Example: focalloop live --scene camera:0 --profile scamp5
     """
-    from focalloop.host.cli.arguments import load_map
+    from focalloop.host.cli.arguments import check_bundle, check_scene, load_map, load_profile
     from focalloop.host.cli.emulator_process import EmulatorProcess
     from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
     from focalloop.host.live.board_source import BoardAt, BoardSource
     from focalloop.host.live.session import LiveSession
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
+    load_profile(profile)
+    check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     source: BoardSource
     scene_name = profile_name = ""
@@ -85,15 +87,22 @@ def live(
             )
         source = BoardAt(port)
     else:
+        shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
+        needed = ratio_map or (None if shown_under is None else load_map(shown_under))
+        height, width = shape = _array_shape(needed, bundle, size)
+        own = (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)
+        other = needed is not None and (needed.slots, needed.level_set) != own
+        if scene is not None:
+            check_scene(scene, shape, DEFAULT_SLOTS if needed is None else needed.slots)
         scene = scene or str(_demo_clip())
         scene_name, profile_name = Path(scene).name, Path(profile).name
-        shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
         source = EmulatorProcess(
             f"--scene={scene}",
             f"--profile={profile}",
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",
-            *_array_options(shown_under, size),
+            f"--size={width}x{height}",
+            *([f"--map={shown_under}"] if other else []),
         )
     run_preview(
         lambda: LiveSession(
@@ -110,27 +119,32 @@ def _demo_clip() -> Path:
     return Path(str(files("focalloop.host") / "clips" / DEMO_CLIP))
 
 
-def _array_options(map_spec: str | None, size: str | None) -> list[str]:
-    """Return `emulate` options for the array size, T and levels that a map or bundle needs."""
-    from focalloop.host.cli.arguments import load_map
+def _array_shape(needed: RatioMap | None, bundle: str | None, size: str | None) -> tuple[int, int]:
+    """Return the size (H, W) of the emulated array, on which the first map fits.
 
-    options = [] if size is None else [f"--size={size}"]
-    if map_spec is None:
-        return options
-    ratio_map = load_map(map_spec)
-    if size is None:
-        height, width = _fitting_shape(ratio_map)
-        options.append(f"--size={width}x{height}")
-    if (ratio_map.slots, ratio_map.level_set) != (DEFAULT_SLOTS, DEFAULT_LEVEL_SET):
-        options.append(f"--map={map_spec}")
-    return options
-
-
-def _fitting_shape(ratio_map: RatioMap) -> tuple[int, int]:
-    """Return the default array size, or the map's own where it does not repeat to that."""
+    Raises
+    ------
+    typer.BadParameter
+        The map does not fit the size that was asked for.
+    """
     from focalloop.firmware_sim.maps.ratio_map import RatioMapError
+    from focalloop.host.cli.arguments import array_shape, load_map, setting
+    from focalloop.host.live.deployment import DEFAULT_TILE
+    from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+    from focalloop.models.zoo import DEFAULT_BUNDLE
 
+    if size is not None:
+        shape = array_shape(size)
+        if needed is None:
+            first = DEFAULT_TILE if bundle == NETWORK_FREE else DEFAULT_BUNDLE
+            load_map(first, shape, option="--size")
+        else:
+            with setting("--size"):
+                needed.tiled_to(*shape)
+        return shape
+    if needed is None:
+        return DEFAULT_SHAPE
     try:
-        return ratio_map.tiled_to(*DEFAULT_SHAPE).shape
+        return needed.tiled_to(*DEFAULT_SHAPE).shape
     except RatioMapError:
-        return ratio_map.shape
+        return needed.shape

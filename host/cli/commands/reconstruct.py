@@ -59,6 +59,7 @@ def reconstruct(
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     from focalloop.host.captures.capture import MANIFEST
+    from focalloop.host.cli.arguments import check_clips, load_profile, setting
     from focalloop.host.cli.methods import (
         captured_windows,
         emulated_windows,
@@ -68,7 +69,10 @@ def reconstruct(
     from focalloop.host.reconstruction.video import check_output, write_video
     from focalloop.models.zoo import DEFAULT_BUNDLE
 
-    check_output(output)
+    with setting("--output"):
+        check_output(output)
+    load_profile(profile)
+    check_clips(source)
     if (source / MANIFEST).is_file():
         if map_ is not None:
             raise typer.BadParameter("a capture has its own map: leave out --map")

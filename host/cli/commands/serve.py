@@ -37,11 +37,12 @@ def serve(
 
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
-    from focalloop.host.cli.arguments import load_map
+    from focalloop.host.cli.arguments import check_bundle, load_map
     from focalloop.host.cli.preview_run import PageSettings, run_preview
     from focalloop.host.live.board_source import BoardAt
     from focalloop.host.live.session import LiveSession
 
+    check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     run_preview(
         lambda: LiveSession(BoardAt(port), bundle=bundle, ratio_map=ratio_map),

@@ -23,7 +23,7 @@ def upload(
     from focalloop.host.cli import map_memory
     from focalloop.host.cli.arguments import load_map, open_board
 
-    wanted = load_map(ratio_map)
+    wanted = load_map(ratio_map, option="MAP")
     with open_board(port, baud) as board, progress_bar() as bar:
         task = bar.add_task("uploading", total=None)
         before = board.status().map_hash

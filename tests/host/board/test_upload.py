@@ -45,6 +45,8 @@ def test_a_periodic_map_is_repeated_to_the_size_of_the_board(url):
     ("ratio_map", "words"),
     [
         (RatioMap.random((31, 48)), "48x31"),
+        (RatioMap.uniform(0, SHAPE), "every pixel has level 0"),
+        (make_map().with_aperture(np.zeros((16, *SHAPE), bool)), "never opens"),
         (RatioMap.uniform(1, SHAPE, slots=8, level_set=(1, 2)), "8 slots"),
         (RatioMap.uniform(16, SHAPE, level_set=(1, 16)), "16"),
     ],

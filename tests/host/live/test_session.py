@@ -13,6 +13,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt
+from focalloop.host.live.scores import score
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
@@ -182,6 +183,11 @@ def test_scores_compare_with_the_truth(url):
         scores = session.state().scores
     assert 0 < scores.psnr_initial_db < 20  # the codes are unrelated to the scene
     assert -1 <= scores.ssim_final < 0.5
+
+
+def test_an_array_too_small_for_ssim_is_not_scored():
+    small = np.zeros((16, 10, 64), np.float32)
+    assert score(0, small, small, small.astype(np.uint8)) is None
 
 
 def test_latency_runs_from_the_last_slot_to_the_report_of_a_viewer(url):

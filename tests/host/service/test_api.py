@@ -106,6 +106,7 @@ def damaged(data):
         (damaged(map_file(RatioMap.random(SHAPE))), "truncated or damaged"),
         (damaged(map_file(RatioMap.random(SHAPE), ".png")), "truncated or damaged"),
         (map_file(RatioMap.random((20, 20))), "20x20"),
+        (map_file(RatioMap.uniform(0, SHAPE)), "measures nothing"),
     ],
 )
 def test_an_invalid_map_is_refused_with_a_sentence_and_changes_nothing(client, session, body, says):

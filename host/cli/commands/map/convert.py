@@ -24,4 +24,4 @@ def convert(
     from focalloop.host.cli.arguments import load_map
     from focalloop.host.cli.views.map_report import save_map
 
-    save_map(load_map(source), target, json)
+    save_map(load_map(source, option="FROM"), target, json)

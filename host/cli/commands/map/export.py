@@ -57,7 +57,7 @@ def export(
     from focalloop.firmware_sim.scamp5.readout import Timing
     from focalloop.host.cli.arguments import load_map
 
-    exposure = Exposure.of(load_map(ratio_map, SHAPE))
+    exposure = Exposure.of(load_map(ratio_map, SHAPE, option="MAP"))
     timing = Timing(clock_hz=clock)
     fastest_hz = exposure.slot_rate_hz(timing)
     rate = slot_rate or max(1, int(min(fastest_hz, DEFAULT_SLOT_RATE_HZ)))

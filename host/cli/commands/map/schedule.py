@@ -98,7 +98,7 @@ def schedule(
     from focalloop.host.cli.views.schedule_picture import draw_schedule
     from focalloop.host.cli.views.schedule_report import schedule_facts, schedule_table
 
-    loaded = load_map(ratio_map)
+    loaded = load_map(ratio_map, option="MAP")
     hardware = Hardware(
         slot_rate_hz=slot_rate,
         adc_rate_hz=adc_rate,

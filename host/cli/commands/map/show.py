@@ -28,7 +28,7 @@ def show(
     from focalloop.host.cli.arguments import load_map
     from focalloop.host.cli.views.map_report import drawing, map_facts, map_table
 
-    loaded = load_map(ratio_map)
+    loaded = load_map(ratio_map, option="MAP")
     if png is not None:
         loaded.with_aperture(None).save(png.with_suffix(".png"))
     facts = map_facts(loaded)

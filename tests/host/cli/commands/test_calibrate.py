@@ -164,7 +164,7 @@ def test_an_exported_descriptor_is_calibrated_from_again(run, night):
     for words in (("set", "--full-scale", 900), (f"set/{DESCRIPTOR}", "--full-scale", 900)):
         document = json.loads(run("calibrate", *words, "--json").out)
         assert document["estimates"]["s_ss"]["value"] == pytest.approx(TRUE.s_ss, rel=0.05)
-    run("calibrate", night / "kept", "--export-emva", "set", code=1)
+    run("calibrate", night / "kept", "--export-emva", "set", code=2)
 
 
 def test_the_error_of_the_full_scale_widens_the_intervals(run, night):
@@ -320,9 +320,9 @@ def test_sources_that_are_none(refused, tmp_path):
 
 
 def test_places_that_cannot_be_written_are_told_before_anything_is_taken(run, tmp_path):
-    ran = run("calibrate", "--port", "/dev/ttyNONE", "-o", "no/p.json", code=1)
+    ran = run("calibrate", "--port", "/dev/ttyNONE", "-o", "no/p.json", code=2)
     assert "make no first" in ran.err
-    ran = run("calibrate", "--port", "/dev/ttyNONE", "--report", tmp_path, code=1)
+    ran = run("calibrate", "--port", "/dev/ttyNONE", "--report", tmp_path, code=2)
     assert "is a folder" in ran.err
 
 
