@@ -242,6 +242,10 @@ def train(
         )
     except OptionsError as error:
         raise typer.BadParameter(str(error)) from None
+    for option, path in (("--data", data), ("--footage", footage)):
+        if path is not None and not path.exists():
+            remedy = "check the path, or make training data with `focalloop data build`"
+            raise typer.BadParameter(f"nothing is at {path}: {remedy}", param_hint=option)
     if quick and output.exists() and not options.folder.exists():
         raise FocalloopError(f"{output} exists already: give the bundle another name")
     document = _run(options, device, threads)
