@@ -15,7 +15,7 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.command_tree import CommandTree
-from focalloop.host.cli.output import print_error, print_warning
+from focalloop.host.cli.output import print_error, print_in_any_encoding, print_warning
 
 app = typer.Typer(
     name="focalloop",
@@ -55,6 +55,7 @@ _warnings = _Warnings(logging.WARNING)
 
 def main() -> None:
     """Run the command line; turn expected errors into one sentence and exit code 1."""
+    print_in_any_encoding()
     logging.getLogger("focalloop").addHandler(_warnings)
     try:
         app()

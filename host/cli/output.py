@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,6 +19,28 @@ console = Console(stderr=True)
 
 stdout = Console()
 """Tables and drawings for people: standard output."""
+
+
+_SUBSTITUTES = {
+    **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)),
+    "⁻": "^-", "−": "-", "–": "-", "×": "x", "±": "+-", "·": ".", "…": "...", "°": "", "µ": "u",
+    "σ": "sigma", "∞": "inf", "█": "#", "━": "-", "•": "*",
+}  # fmt: skip
+"""What stands for the characters of our own texts where they cannot be written."""
+
+
+def print_in_any_encoding() -> None:
+    """Replace what the encoding of standard output or error lacks from now on; JSON is ASCII."""
+    codecs.register_error("focalloop", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="focalloop")
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(_SUBSTITUTES.get(character, "?") for character in lacking), error.end
 
 
 def print_result(text: str) -> None:

@@ -1,11 +1,13 @@
 """What every `focalloop` command keeps to: an example in its help, and ``--json`` for programs."""
 
+import io
 import json
 import re
 import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,6 +140,43 @@ def test_json_is_one_document_and_nothing_else(path, run, board):
     code, out, errors = run(*RUNS[path].format(board=board).split(), "--json")
     assert code == 0, errors
     assert isinstance(json.loads(out), dict)
+
+
+def named_beyond_ascii(word):
+    """A file's name with letters of several scripts and a byte that is no text."""
+    name, dot, suffix = word.partition(".")
+    if suffix in {"npz", "png", "json"} or word in {"readouts", "program"}:
+        return f"{name}-é▓日\udcff{dot}{suffix}"
+    return word
+
+
+@pytest.mark.parametrize("json_wanted", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("path", [*RUNS, "failure", "usage", "help"])
+def test_output_to_any_encoding_is_whole(path, encoding, json_wanted, run, board, monkeypatch):
+    for name in ("clips.npz", "map.png"):
+        Path(name).rename(named_beyond_ascii(name))
+    lines = RUNS | {
+        "failure": "calibrate nowhere.json",
+        "usage": "map show nowhere.npz",
+        "help": "calibrate --help",
+    }
+    words = [named_beyond_ascii(word) for word in lines[path].format(board=board).split()]
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding) for _ in range(2)]
+    for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+        monkeypatch.setattr(sys, name, stream)
+    code, _, _ = run(*words, *(["--json"] if json_wanted else []))
+    for stream in streams:
+        stream.flush()
+    out, errors = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    assert code == {"failure": 1, "usage": 2}.get(path, 0), errors
+    assert "Traceback" not in errors
+    if path in ("failure", "usage"):
+        assert "nowhere-" in errors
+    elif json_wanted and path != "help":
+        assert isinstance(json.loads(out), dict)
+    else:
+        assert out.strip()
 
 
 @pytest.mark.parametrize(
