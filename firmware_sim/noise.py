@@ -152,14 +152,14 @@ class NoiseProfile:
         return f"<NoiseProfile {self.name!r}: {terms}>"
 
     def _repr_html_(self) -> str:
-        """List the terms that are switched on, for a notebook."""
+        """List the terms that are on, for a notebook."""
         rows = "".join(
             f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._figures().items()
         )
         return f"<table><caption>{escape(self.name)}</caption>{rows}</table>"
 
     def _figures(self) -> dict[str, str]:
-        """Tell of the converter and of every term that is on."""
+        """Describe the converter and every term that is on."""
         if not self.adc:
             return {"exact": f"{self.full_scale_dn:g} DN full scale"}
         figures = {
@@ -234,7 +234,7 @@ class NoiseProfile:
         Raises
         ------
         NoiseProfileError
-            There is no such profile, or the file is no JSON or not a valid profile.
+            There is no such profile, or the file is not JSON or not a valid profile.
         """
         if not isinstance(name_or_path, str | Path):
             raise NoiseProfileError(

@@ -56,6 +56,10 @@ class BoardError(FocalloopError):
         super().__init__(f"the board refused {request} ({name}): {text}")
 
 
+class FaultyBoardError(FocalloopError):
+    """The board breaks the protocol: what it says cannot be, or what it owes does not come."""
+
+
 class CaptureError(FocalloopError):
     """A capture folder is missing, incomplete, damaged, or not a capture."""
 

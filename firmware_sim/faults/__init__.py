@@ -1,7 +1,7 @@
 """A line that damages, delays and drops bytes: the same faults for the same seed.
 
-:class:`Faults` says what goes wrong, and parses the text of ``focalloop emulate --faults``;
-:class:`FaultyLine` applies it to the bytes between a host and a board.
+`Faults` says what goes wrong, and parses the text of ``focalloop emulate --faults``;
+`FaultyLine` applies it to the bytes between a host and a board.
 """
 
 from focalloop.firmware_sim.faults.line import Event, FaultyLine, Pipe

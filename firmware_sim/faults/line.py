@@ -123,7 +123,7 @@ class Pipe:
         return self._air[0][0] if self._air else None
 
     def put(self, data: bytes | memoryview, now_us: float) -> None:
-        """Send bytes; those beyond :attr:`room` are lost."""
+        """Send bytes; those beyond `room` are lost."""
         data = self._damaged(data[: self.room], now_us)
         if data:
             self._air.append((now_us + self._faults.delay_s * 1e6, data))

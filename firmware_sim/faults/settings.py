@@ -60,7 +60,7 @@ class Direction:
     bursts : Times or None
         When noise replaces the next `burst_bytes` bytes.
     burst_bytes : int
-        Length of a burst, 1 or more.
+        Length of a burst, 1 or more; 64 where there are no bursts.
     delay_s : float
         Time that every byte takes to arrive.
     slow_bytes_per_s : float
@@ -83,6 +83,7 @@ class Direction:
         _check("delay", "is 0 to 10 s", self.delay_s, 0 <= self.delay_s <= 10)
         slow = self.slow_bytes_per_s
         _check("slow", "is 100 B/s or more", slow, slow == 0 or 100 <= slow < float("inf"))
+        _forget_unused(self, bursts="burst_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class Faults:
     reset : Times or None
         When the board resets itself, leaving the current frame unfinished.
     disconnect_s, stall_s : float
-        Duration in seconds, above 0.
+        Duration in seconds, above 0; 1 where there is no such fault.
     seed : int
         0 or more. The same seed does the same to the same bytes at the same times.
 
@@ -123,6 +124,7 @@ class Faults:
         for name, seconds in (("disconnect", self.disconnect_s), ("stall", self.stall_s)):
             _check(name, "lasts more than 0 s and at most an hour", seconds, 0 < seconds <= 3600)
         _check("seed", "is 0 or more", self.seed, self.seed >= 0)
+        _forget_unused(self, disconnect="disconnect_s", stall="stall_s")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -158,7 +160,7 @@ class Faults:
         )
 
     def __str__(self) -> str:
-        """Return the text that :meth:`parse` reads back; empty without faults."""
+        """Return the text that `parse` reads back; empty without faults."""
         to_host, to_board = list(_written(self.to_host)), list(_written(self.to_board))
         both = to_host
         if to_host != to_board:
@@ -178,6 +180,13 @@ class Faults:
     def active(self) -> bool:
         """Whether there are any faults."""
         return str(self) != ""
+
+
+def _forget_unused(faults: Direction | Faults, **extents: str) -> None:
+    """Set the extent of each fault that never happens to its default, so that equals are equal."""
+    for name, extent in extents.items():
+        if getattr(faults, name) is None:
+            object.__setattr__(faults, extent, type(faults).__dataclass_fields__[extent].default)
 
 
 def _written(way: Direction) -> Iterator[str]:

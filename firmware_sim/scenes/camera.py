@@ -46,8 +46,8 @@ class CameraScene:
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         import cv2
 
-        self._shape = (height, width)
-        self._slots = slots
+        self.shape = (height, width)
+        self.slots = slots
         self._name = f"camera {number}"
         self._lock = threading.Lock()
         self._frames: deque[NDArray[np.uint8]] = deque(maxlen=slots)
@@ -68,16 +68,6 @@ class CameraScene:
             reason = self._failure or f"no picture within {timeout_s:g} s"
             raise SceneError(f"{self._name} sends nothing ({reason}): check it")
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Array size ``(H, W)``."""
-        return self._shape
-
-    @property
-    def slots(self) -> int:
-        """Frame slots per window, T."""
-        return self._slots
-
     def window(self, index: int) -> NDArray[np.uint8]:
         """Return the newest T frames when `index` is first asked for: ``(T, H, W) uint8``.
 
@@ -91,7 +81,7 @@ class CameraScene:
                 raise SceneError(f"{self._name} went away ({self._failure})")
             with self._lock:
                 frames = list(self._frames)
-            frames = [frames[0]] * (self._slots - len(frames)) + frames
+            frames = [frames[0]] * (self.slots - len(frames)) + frames
             self._windows[index] = np.stack(frames)
             while len(self._windows) > KEPT_WINDOWS:
                 self._windows.popitem(last=False)
@@ -111,7 +101,7 @@ class CameraScene:
                 if not received:
                     self._failure = "its stream of pictures ended"
                     return
-                small = fit_frame(np.asarray(frame, np.uint8), self._shape)
+                small = fit_frame(np.asarray(frame, np.uint8), self.shape)
                 with self._lock:
                     self._frames.append(to_gray(small[..., ::-1].copy()))  # from BGR
                 self._first_frame.set()

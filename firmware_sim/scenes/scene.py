@@ -95,16 +95,8 @@ class FileScene:
         self._clips = clips.clips.view()
         self._clips.flags.writeable = False
         self.names = clips.names
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Array size ``(H, W)``."""
-        return self._clips.shape[2], self._clips.shape[3]
-
-    @property
-    def slots(self) -> int:
-        """Frame slots per window, T."""
-        return int(self._clips.shape[1])
+        _, self.slots, height, width = clips.clips.shape
+        self.shape = (height, width)
 
     def window(self, index: int) -> NDArray[np.uint8]:
         """Return clip ``index mod N``: ``(T, H, W) uint8``."""

@@ -20,8 +20,8 @@ class SyntheticScene:
     def __init__(self, height: int, width: int, slots: int = 16, *, seed: int = 0) -> None:
         if min(height, width) < 8:
             raise SceneError(f"a synthetic scene needs 8x8 pixels or more, not {height}x{width}")
-        self._shape = (height, width)
-        self._slots = slots
+        self.shape = (height, width)
+        self.slots = slots
         rng = np.random.default_rng(seed)
         self._ground = _textured_ground(rng, 2 * height, 2 * width)
         side = min(height, width)
@@ -30,30 +30,20 @@ class SyntheticScene:
         speed = rng.uniform(0.8, 2.6, self._OBJECTS)
         angle = rng.uniform(0, 2 * np.pi, self._OBJECTS)
         self._velocity = np.stack([speed * np.sin(angle), speed * np.cos(angle)], axis=1)
-        self._start = rng.uniform(0, 1, (self._OBJECTS, 2)) * self._shape
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Array size ``(H, W)``."""
-        return self._shape
-
-    @property
-    def slots(self) -> int:
-        """Frame slots per window, T."""
-        return self._slots
+        self._start = rng.uniform(0, 1, (self._OBJECTS, 2)) * self.shape
 
     def window(self, index: int) -> NDArray[np.uint8]:
         """Return slots ``index * T`` to ``index * T + T - 1``: ``(T, H, W) uint8``."""
-        first = index * self._slots
-        return np.stack([self._frame(slot) for slot in range(first, first + self._slots)])
+        first = index * self.slots
+        return np.stack([self._frame(slot) for slot in range(first, first + self.slots)])
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
 
     def _frame(self, slot: int) -> NDArray[np.uint8]:
-        height, width = self._shape
+        height, width = self.shape
         pan = (0.5 * slot + 12 * np.sin(slot / 31), 0.7 * slot + 9 * np.sin(slot / 23))
-        frame = _periodic_view(self._ground, pan, self._shape)
+        frame = _periodic_view(self._ground, pan, self.shape)
         for (picture, opacity), start, velocity in zip(
             self._objects, self._start, self._velocity, strict=True
         ):

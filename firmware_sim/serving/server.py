@@ -110,7 +110,7 @@ class BoardServer(ABC):
         Parameters
         ----------
         event : {'disconnect', 'stall', 'reset'}
-            The fault, as in :class:`focalloop.firmware_sim.faults.Faults`.
+            The fault, as in `focalloop.firmware_sim.faults.Faults`.
         seconds : float
             Length of a disconnection or stall.
         """

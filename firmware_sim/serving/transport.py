@@ -42,12 +42,12 @@ class PtyServer(BoardServer):
     Parameters
     ----------
     board, baud : VirtualBoard or int
-        As for :class:`BoardServer`.
+        As for `BoardServer`.
     link : Path, optional
         Symbolic link to create to the device, whose name changes each time; an existing link is
         replaced.
     faults, on_fault : Faults or callable, optional
-        As for :class:`BoardServer`.
+        As for `BoardServer`.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class TcpServer(BoardServer):
     Parameters
     ----------
     board, baud, faults, on_fault : VirtualBoard or int or Faults or callable
-        As for :class:`BoardServer`.
+        As for `BoardServer`.
     host : str
         Address to listen on. The protocol has no passwords: only loopback is safe.
     port : int

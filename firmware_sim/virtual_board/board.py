@@ -1,8 +1,8 @@
 """An emulated board: the wire protocol as a state machine over bytes.
 
 It does what a real board does on its side of the line, without I/O or a clock: bytes go in with
-:meth:`VirtualBoard.receive` and come out of :meth:`VirtualBoard.poll`, which takes the time as an
-argument. :mod:`focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or TCP port.
+`VirtualBoard.receive` and come out of `VirtualBoard.poll`, which takes the time as an
+argument. `focalloop.firmware_sim.serving.transport` puts it on a pseudo-terminal or TCP port.
 
 Not modelled: registers, power, temperature, and the time that conversion and computation take
 beyond the slots themselves. Memory is bounded whatever a host does: requests beyond
@@ -140,7 +140,7 @@ class VirtualBoard:
         self._decoder = wire.FrameDecoder(self._settings.max_payload)
         self._requests: deque[Frame] = deque()
         self._answers: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._unasked_count = 0
+        self._unrequested_count = 0
         self._boot_us: int | None = None
 
     @property
@@ -157,8 +157,8 @@ class VirtualBoard:
         if message is None:
             return None
         type_, body = message
-        frame = Frame(type_, self._unasked_count, body)
-        self._unasked_count = (self._unasked_count + 1) % 65536
+        frame = Frame(type_, self._unrequested_count, body)
+        self._unrequested_count = (self._unrequested_count + 1) % 65536
         return frame.encode()
 
     def _answer(self, request: Frame) -> bytes:

@@ -1,6 +1,6 @@
 """The firmware of the virtual board: its sensor, its uploads, and the answer to every request.
 
-It works with messages; :mod:`focalloop.firmware_sim.virtual_board.board` puts them into frames.
+It works with messages; `focalloop.firmware_sim.virtual_board.board` puts them into frames.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from focalloop.firmware_sim.wire import (
 
 
 class WindowReader(Protocol):
-    """What the sensor uses of :class:`focalloop.firmware_sim.emulator.emulator.Emulator`."""
+    """What the sensor uses of `focalloop.firmware_sim.emulator.emulator.Emulator`."""
 
     def read_out(self, scene: NDArray[Any], first_window: int = 0) -> NDArray[Any]:
         """Read out one window: scene ``(T, H, W)`` to codes in read-plan order."""

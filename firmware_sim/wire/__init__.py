@@ -8,28 +8,28 @@ messages themselves, and `layout` what their classes share. Requests and answers
 ===================== ============================== =========================
 type                  request body                   answer body
 ===================== ============================== =========================
-HELLO                 :class:`HelloRequest`          :class:`HelloAnswer`
-STATUS                empty                          :class:`StatusAnswer`
-CONFIGURE             :class:`ConfigureRequest`      :class:`HelloAnswer`
-UPLOAD_BEGIN          :class:`UploadBeginRequest`    :class:`UploadBeginAnswer`
-UPLOAD_CHUNK          :class:`UploadChunkRequest`    :class:`UploadChunkAnswer`
-UPLOAD_COMMIT         :class:`UploadCommitRequest`   :class:`UploadCommitAnswer`
+HELLO                 `HelloRequest`                 `HelloAnswer`
+STATUS                empty                          `StatusAnswer`
+CONFIGURE             `ConfigureRequest`             `HelloAnswer`
+UPLOAD_BEGIN          `UploadBeginRequest`           `UploadBeginAnswer`
+UPLOAD_CHUNK          `UploadChunkRequest`           `UploadChunkAnswer`
+UPLOAD_COMMIT         `UploadCommitRequest`          `UploadCommitAnswer`
 ARM, RESET            empty                          empty
-CAPTURE               :class:`CaptureRequest`        :class:`WindowNumber`
-STREAM_START          :class:`StreamStartRequest`    :class:`WindowNumber`
-STREAM_CREDIT         :class:`StreamCreditRequest`   empty
-STREAM_STOP           empty                          :class:`WindowNumber`
-RESEND                :class:`ResendRequest`         empty
-DARK_CAPTURE          :class:`DarkCaptureRequest`    :class:`WindowNumber`
-CALIBRATION_CAPTURE   :class:`CalibrationCaptureRequest` :class:`WindowNumber`
-TIME_SYNC             :class:`TimeSyncRequest`       :class:`TimeSyncAnswer`
-SCENE                 :class:`SceneRequest`          :class:`SceneAnswer`
+CAPTURE               `CaptureRequest`               `WindowNumber`
+STREAM_START          `StreamStartRequest`           `WindowNumber`
+STREAM_CREDIT         `StreamCreditRequest`          empty
+STREAM_STOP           empty                          `WindowNumber`
+RESEND                `ResendRequest`                empty
+DARK_CAPTURE          `DarkCaptureRequest`           `WindowNumber`
+CALIBRATION_CAPTURE   `CalibrationCaptureRequest`    `WindowNumber`
+TIME_SYNC             `TimeSyncRequest`              `TimeSyncAnswer`
+SCENE                 `SceneRequest`                 `SceneAnswer`
 ===================== ============================== =========================
 
-A board sends unrequested: LOG (:class:`Log`), WINDOW (:class:`WindowDescriptor`), READOUT and
-SCENE_DATA (:class:`Fragment`). Any request may be answered by an :class:`ErrorAnswer` instead.
+A board sends unrequested: LOG (`Log`), WINDOW (`WindowDescriptor`), READOUT and
+SCENE_DATA (`Fragment`). Any request may be answered by an `ErrorAnswer` instead.
 
-Every body has ``pack() -> bytes`` and ``unpack(bytes)``; both raise :class:`WireError` for a value
+Every body has ``pack() -> bytes`` and ``unpack(bytes)``; both raise `WireError` for a value
 or length that the layout cannot hold.
 """
 

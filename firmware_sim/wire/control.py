@@ -208,7 +208,7 @@ class StatusAnswer(FixedBody):
     state : BoardState
         What it is doing.
     map_hash : bytes
-        Hash of the active map, or :data:`NO_HASH`.
+        Hash of the active map, or `NO_HASH`.
     next_window : int
         Number that the next window will have.
     oldest_window : int

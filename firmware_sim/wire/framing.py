@@ -33,7 +33,7 @@ FLAG_RESPONSE = 0x01
 """The frame answers the request of the same sequence number."""
 
 FLAG_ERROR = 0x02
-"""The answer is an error; its body is an :class:`focalloop.firmware_sim.wire.ErrorAnswer`."""
+"""The answer is an error; its body is an `focalloop.firmware_sim.wire.ErrorAnswer`."""
 
 _HEADER = Struct("<BBBHH")
 _CRC = Struct("<I")
@@ -58,7 +58,7 @@ class Frame:
     Attributes
     ----------
     type : int
-        A :class:`focalloop.firmware_sim.wire.MessageType`, or any other byte that a peer sent.
+        A `focalloop.firmware_sim.wire.MessageType`, or any other byte that a peer sent.
     sequence : int
         0..65535. A request's own number, repeated by its answer; in frames that a board sends
         unrequested, a count of such frames, by which the host can tell how many were lost.

@@ -98,7 +98,7 @@ class UploadChunkRequest:
 
 @dataclass(frozen=True, slots=True)
 class UploadChunkAnswer(FixedBody):
-    """Progress of an upload after a chunk; as in :class:`UploadBeginAnswer`."""
+    """Progress of an upload after a chunk; as in `UploadBeginAnswer`."""
 
     next_offset: int
     bitmap: int

@@ -1,8 +1,8 @@
 """Putting readouts together from descriptors and fragments that are lost, doubled and late.
 
 No I/O, no clock and no lock: parts go in, whole readouts come out in the order of their numbers.
-:mod:`focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
-when, is decided in :mod:`focalloop.host.board.repair`.
+`focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
+when, is decided in `focalloop.host.board.repair`.
 """
 
 from __future__ import annotations
@@ -62,19 +62,25 @@ class Pieces:
             self._data = bytearray(total)
             self._data[: len(kept)] = kept
 
-    def put(self, offset: int, data: bytes) -> None:
-        """Take a piece."""
+    def put(self, offset: int, data: bytes) -> bool:
+        """Take a piece; return whether any of it is new."""
         stop = offset + len(data)
         if stop > (self._limit if self.total is None else self.total):
-            return
+            return False
         if stop > len(self._data):
             self._data.extend(bytes(stop - len(self._data)))
         self._data[offset:stop] = data
         self.front = max(self.front, stop)
         if self._stops and self._stops[-1] == offset:  # the common case: in order
             self._stops[-1] = stop
-            return
+            return True
         first = bisect_left(self._stops, offset)
+        if (
+            first < len(self._stops)
+            and self._starts[first] <= offset
+            and stop <= self._stops[first]
+        ):
+            return False
         last = first
         while last < len(self._starts) and self._starts[last] <= stop:
             last += 1
@@ -83,11 +89,12 @@ class Pieces:
             stop = max(stop, self._stops[last - 1])
         self._starts[first:last] = [offset]
         self._stops[first:last] = [stop]
+        return True
 
     def holes(self, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
         """Return offset and length of every missing range from `start` to `stop`.
 
-        Without `stop`: to the end of the object if that is known, otherwise to :attr:`front`.
+        Without `stop`: to the end of the object if that is known, otherwise to `front`.
         """
         if stop is None:
             stop = self.front if self.total is None else self.total
@@ -112,12 +119,12 @@ class Assembler:
     limit : int
         Largest readout accepted, in bytes.
     resend : callable
-        Asks the board for part of a window again; its answer is told to :meth:`answered`.
+        Asks the board for part of a window again; its answer is told to `answered`.
 
     Attributes
     ----------
     next : int or None
-        Number of the window that is handed out next; None before :meth:`begin`, when every frame
+        Number of the window that is handed out next; None before `begin`, when every frame
         is ignored.
     lost : int
         Windows given up.

@@ -10,7 +10,7 @@ For example::
             show(window.reads)
 
 Every method runs in the thread of its caller; a board's own threads are those of
-:mod:`focalloop.host.link.connection` and :mod:`focalloop.host.link.io_threads`.
+`focalloop.host.link.connection` and `focalloop.host.link.io_threads`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _LOG_LEVELS = {
 class Board:
     """A programmable sensor at the end of a serial line, or an emulated one.
 
-    Open it with :meth:`open` and close it by leaving the ``with`` block, which also stops a
+    Open it with `open` and close it by leaving the ``with`` block, which also stops a
     stream. If the board vanishes, it is opened again as soon as it can be reached, and a stream
     goes on; a board that was reset gets its ratio map again first. `on_event` is told of all this.
     Methods may be called from several threads: a map uploaded while a stream runs takes effect in
@@ -82,7 +82,7 @@ class Board:
         Parameters
         ----------
         url : str
-            Device name, or anything :func:`serial.serial_for_url` takes
+            Device name, or anything `serial.serial_for_url` takes
             (``socket://localhost:5000``).
         baud : int
             Line rate in bit/s, of devices that have one.
@@ -184,7 +184,7 @@ class Board:
         Returns
         -------
         HelloAnswer
-            What the board is now; also in :attr:`info`.
+            What the board is now; also in `info`.
         """
         request = ConfigureRequest(profile, scene, seed)
         answer = self._driver.connection.request(MessageType.CONFIGURE, request.pack(), slow=True)
@@ -275,7 +275,7 @@ class Board:
         Raises
         ------
         UnknownMapError, BoardBusyError, BoardError, BoardLostError
-            As for :meth:`capture`.
+            As for `capture`.
         """
         with closing(self._driver.stream(credit, count)) as readouts:
             for readout in readouts:

@@ -1,8 +1,8 @@
 """What this program knows of one board, kept true while the board comes and goes.
 
-:class:`focalloop.host.board.client.Board` is the door. Behind it the driver keeps what must survive
+`focalloop.host.board.client.Board` is the door. Behind it the driver keeps what must survive
 a loss of the board: its identity, its ratio map, its clock and the length of its frames. Windows
-under way are the business of :mod:`focalloop.host.board.streaming`.
+under way are the business of `focalloop.host.board.streaming`.
 
 Threads. Methods without ``on_`` are called from any of the user's threads. The connection calls
 ``on_hello`` and ``on_lost`` in its keeper, and the link calls ``on_frame``, ``on_status`` and
@@ -35,6 +35,7 @@ from focalloop.firmware_sim.wire import (
     StatusAnswer,
     TimeSyncAnswer,
     TimeSyncRequest,
+    WindowDescriptor,
     WireError,
 )
 from focalloop.host.board.clock import BoardClock
@@ -178,7 +179,7 @@ class Driver(ConnectionListener):
         return self._maps[prefix]
 
     def stream(self, credit: int, count: int | None) -> Generator[Readout, None, None]:
-        """Readouts of a stream; see :meth:`StreamControl.stream`."""
+        """Readouts of a stream; see `StreamControl.stream`."""
         active = self.status().map_hash
         if active == NO_HASH:
             raise UnknownMapError("the board has no ratio map yet: upload one")
@@ -188,13 +189,13 @@ class Driver(ConnectionListener):
     def capture(
         self, type_: MessageType, body: bytes, count: int
     ) -> Generator[Readout, None, None]:
-        """Readouts of a counted capture; see :meth:`StreamControl.capture`."""
+        """Readouts of a counted capture; see `StreamControl.capture`."""
         return self._streams.capture(self.info, type_, body, count)
 
     def scene(self, request: SceneRequest) -> bytearray:
         """Fetch the scene behind a window that the board holds."""
-        largest = self.info.slots * self.info.height * self.info.width
-        return self._scenes.fetch(request, largest)
+        slots = len(range(request.first_slot, self.info.slots, max(1, request.step)))
+        return self._scenes.fetch(request, slots * self.info.height * self.info.width)
 
     def time_sync(self) -> float:
         """Compare clocks; return board time minus ``time.monotonic`` in seconds."""
@@ -214,6 +215,7 @@ class Driver(ConnectionListener):
         self._frame_size.begin(*self._frame_counts())
         if rebooted:
             self.clock = BoardClock()
+            self._scenes.on_reset()
             self._frame_size.limit(min(LARGE_MAX_PAYLOAD, hello.max_payload))
         if rebooted or new_link:
             for _ in range(3):
@@ -237,7 +239,10 @@ class Driver(ConnectionListener):
                 case MessageType.READOUT | MessageType.WINDOW:
                     if self._boot_id is not None:  # before HELLO: the stream of an earlier host
                         self._streams.on_frame(frame, self.info, now_s)
+                        if frame.type == MessageType.WINDOW:
+                            self._scenes.on_window(WindowDescriptor.unpack(frame.body).window)
                 case MessageType.SCENE_DATA:
+                    self._streams.on_data(now_s)
                     self._scenes.on_fragment(Fragment.unpack(frame.body))
                 case MessageType.LOG:
                     line = Log.unpack(frame.body)

@@ -65,7 +65,7 @@ class Readout:
 class Reception:
     """One stream or capture being received, for one consumer.
 
-    Never more than `credit` windows are on their way or waiting: :attr:`limit` grows as readouts
+    Never more than `credit` windows are on their way or waiting: `limit` grows as readouts
     are taken.
 
     Parameters
@@ -123,7 +123,7 @@ class Reception:
             return self._assembler.begin(first)
 
     def fail(self, error: Exception) -> None:
-        """Let the consumer's :meth:`take` raise `error`."""
+        """Let the consumer's `take` raise `error`."""
         with self._arrived:
             self._error = error
             self._arrived.notify()

@@ -1,11 +1,11 @@
 """When a part of a window is asked for again (RESEND): what has come, and when, decides it here.
 
 A line keeps the order of what it does not lose. So a gap shows at once by what comes after it: a
-later fragment, or a later window (:class:`Repairs`). Only what is lost at the very end does not;
-it shows by silence (:class:`SilenceWatch`).
+later fragment, or a later window (`Repairs`). Only what is lost at the very end does not;
+it shows by silence (`SilenceWatch`).
 
-No I/O, no clock and no lock: :mod:`focalloop.host.board.assembly` calls :class:`Repairs`, under the
-lock of its reception, and :mod:`focalloop.host.board.streaming` calls :class:`SilenceWatch`, in the
+No I/O, no clock and no lock: `focalloop.host.board.assembly` calls `Repairs`, under the
+lock of its reception, and `focalloop.host.board.streaming` calls `SilenceWatch`, in the
 link's threads.
 """
 
@@ -26,6 +26,10 @@ DESCRIPTOR_ONLY = 2**32 - 1
 
 QUIET_S = 0.05
 """Silence that counts: it leads to a question at first, and after its answer to repairs."""
+
+CHATTER_S = 0.5
+"""Time without data after which a line counts as silent, whatever else it carries: answers and logs
+may come without end. Longer than `QUIET_S`, as data may be waiting behind them."""
 
 
 @dataclass(eq=False)
@@ -55,7 +59,7 @@ class Repairs:
         Takes a window's number and two offsets (the second None: the end of the window); returns
         the requests for what has not arrived between them.
     resend : callable
-        Sends a request to the board; its answer is told to :meth:`answered`.
+        Sends a request to the board; its answer is told to `answered`.
 
     Attributes
     ----------
@@ -154,23 +158,31 @@ class Repairs:
 
 
 class SilenceWatch:
-    """Finds out whether anything is still on its way, on a line that has fallen silent.
+    """Finds out whether any data is still on its way, once none comes.
 
     One silence may be a pause of the board or of this computer, after which everything comes by
     itself. So the board is asked a question. An answer overtakes nothing: if silence follows it as
     well, nothing is on its way.
 
+    A line is silent when nothing comes, or when no data has come for `CHATTER_S`: other threads may
+    ask questions all the time, and a board may log, so bytes alone are no sign of data to come.
+
     Parameters
     ----------
     ask : callable
         Asks the board for its status; returns the answer to come, or None if that cannot be now.
-        The answer is told to :meth:`answered`.
+        The answer is told to `answered`.
     """
 
     def __init__(self, ask: Callable[[], Future[Any] | None]) -> None:
         self._ask = ask
         self._question: Future[Any] | None = None
         self._answered_s = 0.0
+        self._data_s = float("inf")
+
+    def data_arrived(self, now_s: float) -> None:
+        """Note that data came, a part of a window or scene, or that it can come from now on."""
+        self._data_s = now_s
 
     def answered(self, now_s: float) -> None:
         """Note that the board has just answered a request for its status."""
@@ -186,10 +198,13 @@ class SilenceWatch:
         now_s : float
             The time now.
         """
-        if now_s - last_byte_s <= QUIET_S or (self._question and not self._question.done()):
+        silent_from_s = min(last_byte_s, self._data_s + CHATTER_S)
+        quiet_s = now_s - max(silent_from_s, self._answered_s)
+        if quiet_s <= QUIET_S or (self._question and not self._question.done()):
             return False
-        if last_byte_s <= self._answered_s:
+        if silent_from_s <= self._answered_s:
             self._answered_s = 0.0
+            self._data_s = now_s  # what is asked for now needs its time too
             return True
         self._question = self._ask()
         return False

@@ -10,14 +10,16 @@ import time
 
 from focalloop.firmware_sim.wire import Fragment, MessageType, SceneAnswer, SceneRequest
 from focalloop.host.board.assembly import Pieces
-from focalloop.host.errors import BoardLostError
+from focalloop.host.errors import BoardLostError, FaultyBoardError
+from focalloop.host.link.answers import unpacked
 from focalloop.host.link.connection import Connection
 
 QUIET_S = 0.2
-"""Silence after which the rest of a scene will not come."""
+"""Time without a new part of a scene after which the rest will not come, beside that of two frames
+on the line; doubled each time."""
 
-MAX_ATTEMPTS = 3
-"""Times that a scene is asked for before this fails."""
+FETCH_S = 2.0
+"""Longest time for one scene, beside twice what its bytes take on the line."""
 
 
 class SceneFetcher:
@@ -31,53 +33,119 @@ class SceneFetcher:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._wanted: tuple[int, Pieces, threading.Condition] | None = None
+        self._wanted: _Scene | None = None
+        self._newest_window = -1
         self._lock = threading.Lock()
 
-    def fetch(self, request: SceneRequest, largest: int) -> bytearray:
+    def fetch(self, request: SceneRequest, size: int) -> bytearray:
         """Return the scene behind a window.
 
         Parameters
         ----------
         request : SceneRequest
             Names the window and the slots.
-        largest : int
-            Size of the largest possible scene, in bytes.
+        size : int
+            Length of its slots in bytes.
 
         Raises
         ------
         BoardLostError
-            The scene did not arrive whole in `MAX_ATTEMPTS` attempts, or the board is gone.
+            The scene did not arrive whole in time, or the board is gone.
         BoardError
             The board refused.
+        FaultyBoardError
+            The board announces a scene of another size.
         """
+        quiet_s = QUIET_S + 2 * self._connection.frame_s
         with self._lock:
-            pieces, arrived = Pieces(largest), threading.Condition()
-            self._wanted = request.window, pieces, arrived
+            deadline_s = time.monotonic() + FETCH_S + 2 * self._connection.line_s(size)
+            scene = self._wanted = _Scene(request.window, size)
             try:
-                for _ in range(MAX_ATTEMPTS):
-                    answer = self._connection.request(MessageType.SCENE, request.pack())
-                    with arrived:
-                        pieces.expect(SceneAnswer.unpack(answer).total)
-                        while not pieces.complete and not self._line_is_quiet():
-                            arrived.wait(QUIET_S)
-                        if pieces.complete:
-                            return pieces.data
+                while time.monotonic() < deadline_s:
+                    body = self._connection.request(
+                        MessageType.SCENE, request.pack(), scene.answered
+                    )
+                    total = unpacked(SceneAnswer, MessageType.SCENE, body).total
+                    if total != size:
+                        raise FaultyBoardError(
+                            f"the board announces {total} bytes for the scene of window "
+                            f"{request.window}, which has {size}: its firmware is faulty"
+                        )
+                    if not scene.wait(quiet_s, deadline_s):
+                        quiet_s *= 2
+                    if scene.pieces.complete:
+                        return scene.pieces.data
             finally:
                 self._wanted = None
-        raise BoardLostError(
-            f"the scene of window {request.window} did not arrive whole in {MAX_ATTEMPTS} attempts"
-        )
+        raise BoardLostError(f"the scene of window {request.window} did not arrive whole in time")
 
     def on_fragment(self, fragment: Fragment) -> None:
         """Take a fragment of a scene; it is dropped if nobody waits for that scene."""
         wanted = self._wanted
-        if wanted is not None and wanted[0] == fragment.window:
-            _, pieces, arrived = wanted
-            with arrived:
-                pieces.put(fragment.offset, fragment.data)
-                if pieces.complete:
-                    arrived.notify()
+        if wanted is not None and wanted.window == fragment.window:
+            wanted.put(fragment)
 
-    def _line_is_quiet(self) -> bool:
-        return time.monotonic() - self._connection.last_byte_s >= QUIET_S
+    def on_reset(self) -> None:
+        """Forget which windows have begun, as the board counts from 0 again."""
+        self._newest_window = -1
+
+    def on_window(self, number: int) -> None:
+        """Note that a window begins: a board sends scenes that were asked for before it."""
+        if number <= self._newest_window:
+            return
+        self._newest_window = number
+        wanted = self._wanted
+        if wanted is not None:
+            wanted.overtaken()
+
+
+class _Scene:
+    """A scene on its way, over one or more attempts.
+
+    What else is on the line says nothing about it: the board is asked for its status all the time
+    while a window is missing. So silence is counted from the last part of the scene that was new.
+    Mostly the end of an attempt shows without it, by its last byte or by what is sent after it.
+    """
+
+    def __init__(self, window: int, size: int) -> None:
+        self.window = window
+        self.pieces = Pieces(size)
+        self.pieces.expect(size)
+        self._size = size
+        self._ended = True  # until the board has answered, no attempt is under way
+        self._news_s = 0.0
+        self._arrived = threading.Condition()
+
+    def answered(self, body: bytes) -> None:
+        """Begin an attempt, as the board has agreed to it; what has come is kept."""
+        with self._arrived:
+            self._ended = False
+
+    def overtaken(self) -> None:
+        """Note something that the board sends after the scene."""
+        with self._arrived:
+            self._ended = True
+            self._arrived.notify()
+
+    def put(self, fragment: Fragment) -> None:
+        """Take a fragment."""
+        with self._arrived:
+            if self.pieces.put(fragment.offset, fragment.data):
+                self._news_s = time.monotonic()
+            self._ended |= fragment.offset + len(fragment.data) == self._size
+            if self._ended or self.pieces.complete:
+                self._arrived.notify()
+
+    def wait(self, quiet_s: float, deadline_s: float) -> bool:
+        """Wait for the end of an attempt: False if nothing new came for `quiet_s`, or time is up.
+
+        The scene is complete after it, or parts of it were lost.
+        """
+        with self._arrived:
+            self._news_s = time.monotonic()
+            while not (self._ended or self.pieces.complete):
+                left_s = min(self._news_s + quiet_s, deadline_s) - time.monotonic()
+                if left_s <= 0:
+                    return False
+                self._arrived.wait(left_s)
+            return True

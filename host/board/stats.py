@@ -35,7 +35,7 @@ class LinkStats:
     reconnects : int
         Times the board came back after it had vanished.
     goodput_bytes_per_s : float
-        Bytes of readouts per second, over the last :data:`RATE_WINDOW_S`.
+        Bytes of readouts per second, over the last `RATE_WINDOW_S`.
     frame_bytes : int
         Longest frame body in use: shorter on a line that damages long ones.
     round_trip_s : float or None
@@ -61,7 +61,7 @@ class LinkStats:
 
 
 class RateMeter:
-    """The rate of something that is counted, over the last :data:`RATE_WINDOW_S`.
+    """The rate of something that is counted, over the last `RATE_WINDOW_S`.
 
     One thread adds; any thread may read.
     """
@@ -76,7 +76,7 @@ class RateMeter:
             self._counts.popleft()
 
     def per_s(self, now_s: float) -> float:
-        """Return the present rate per second; 0 after a pause of :data:`RATE_WINDOW_S`."""
+        """Return the present rate per second; 0 after a pause of `RATE_WINDOW_S`."""
         recent = [entry for entry in list(self._counts) if entry[0] > now_s - RATE_WINDOW_S]
         if not recent:
             return 0.0

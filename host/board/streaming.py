@@ -157,9 +157,14 @@ class StreamControl:
 
     def on_frame(self, frame: Frame, board: HelloAnswer, now_s: float) -> None:
         """Take a WINDOW or READOUT frame."""
+        self.on_data(now_s)
         if self._reception is not None:
             self.goodput.add(len(frame.body), now_s)
             self._reception.on_frame(frame, board)
+
+    def on_data(self, now_s: float) -> None:
+        """Note that a part of a window or scene has come: those before it have come or are lost."""
+        self._silence.data_arrived(now_s)
 
     def on_next_window(self, number: int, now_s: float) -> None:
         """Take what a STATUS answer says: the board has exposed every window below `number`."""
@@ -191,6 +196,7 @@ class StreamControl:
 
         def begin(answer: bytes) -> None:
             self.lost_windows.add(reception.begin(WindowNumber.unpack(answer).window))
+            self.on_data(time.monotonic())
 
         self._connection.request(type_, body, begin)
 

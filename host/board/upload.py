@@ -29,7 +29,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.errors import BoardLostError
 
 Submit = Callable[[MessageType, bytes], "Future[bytes]"]
-"""Sends a request without waiting, like :meth:`focalloop.host.link.io_threads.Link.submit`."""
+"""Sends a request without waiting, like `focalloop.host.link.io_threads.Link.submit`."""
 
 Progress = Callable[[int, int], None]
 """Takes how much is done, and how much there is in all."""
@@ -78,7 +78,7 @@ def upload(
     submit : callable
         Sends a request without waiting.
     ratio_map : RatioMap
-        A map from :func:`fitted`.
+        A map from `fitted`.
     max_in_flight : int
         Chunks that may be sent and unanswered at a time.
     progress : callable, optional

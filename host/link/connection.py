@@ -3,7 +3,7 @@
 Threads. Requests come from any thread. The connection's own thread, the keeper
 (``focalloop-keep``), notices that the link has failed, opens the port again as soon as it can, and
 says HELLO; only the very first opening happens in the user's thread. The link's reader and writer
-(:mod:`focalloop.host.link.io_threads`) tell the listener of frames and time.
+(`focalloop.host.link.io_threads`) tell the listener of frames and time.
 
 Locks. ``_changed`` guards the state and the present link, and is not held during a callback.
 """
@@ -27,6 +27,7 @@ from focalloop.firmware_sim.wire import (
     HelloRequest,
     MessageType,
     WireError,
+    encoded_limit,
 )
 from focalloop.host.errors import (
     BoardError,
@@ -60,7 +61,7 @@ class ConnectionListener(LinkListener, Protocol):
         """Bring the board, which has just answered HELLO, to the state that the owner wants.
 
         Called in the keeper (at the first opening in the user's thread) before any other request
-        goes out over `link`: when a port was opened, and after :meth:`Connection.agree`, where
+        goes out over `link`: when a port was opened, and after `Connection.agree`, where
         HELLO has only stopped what the board was doing. It may wait for answers.
         """
 
@@ -123,9 +124,9 @@ class Connection:
     Parameters
     ----------
     url : str
-        As for :class:`focalloop.host.link.port.Port`.
+        As for `focalloop.host.link.port.Port`.
     baud : int
-        As for :class:`focalloop.host.link.port.Port`.
+        As for `focalloop.host.link.port.Port`.
     timeout_s : float
         Longest first handshake, and longest wait for the answer to a request.
     reconnect_timeout_s : float
@@ -153,6 +154,7 @@ class Connection:
         self._changed = threading.Condition()
         self._due = threading.Event()  # the keeper has something to do
         self._max_payload = self._agreed_payload = LARGE_MAX_PAYLOAD
+        self._payload = LARGE_MAX_PAYLOAD  # what HELLO settled on, for both sides
         self._past: Counter[str] = Counter()  # of the links before the present one
         self._link: Link | None = None
         self._lost_s = 0.0
@@ -224,7 +226,7 @@ class Connection:
         on_answer : callable, optional
             Takes the body of the answer first, in the link's reader, before any frame after it.
         slow : bool
-            Whether the answer may take :data:`SLOW_TIMEOUT_S`.
+            Whether the answer may take `SLOW_TIMEOUT_S`.
 
         Raises
         ------
@@ -249,14 +251,14 @@ class Connection:
         body: bytes = b"",
         on_answer: Callable[[bytes], object] | None = None,
     ) -> Future[bytes] | None:
-        """Send a request without waiting, as :meth:`Link.submit`; None while the board is lost."""
+        """Send a request without waiting, as `Link.submit`; None while the board is lost."""
         link = self._link
         if link is None or self.state != "connected":
             return None
         return link.submit(type_, body, on_answer, timeout_s=self._timeout_s)
 
     def await_failure(self, link: Link) -> bool:
-        """Wait until the keeper has noticed that `link` failed, so that :meth:`link` is a new one.
+        """Wait until the keeper has noticed that `link` failed, so that `link` is a new one.
 
         Returns
         -------
@@ -272,7 +274,7 @@ class Connection:
         return True
 
     def poll_status(self) -> Future[bytes] | None:
-        """Ask for STATUS now, for :meth:`ConnectionListener.on_status`; None while lost."""
+        """Ask for STATUS now, for `ConnectionListener.on_status`; None while lost."""
         return self.submit(MessageType.STATUS, b"", self._listener.on_status)
 
     def give_up_link(self, reason: str) -> None:
@@ -290,7 +292,7 @@ class Connection:
         self._due.set()
 
     def await_agreement(self) -> None:
-        """Wait until the latest :meth:`agree` has taken effect, or the board is lost."""
+        """Wait until the latest `agree` has taken effect, or the board is lost."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._agreed_payload == self._max_payload or self.state != "connected",
@@ -298,7 +300,7 @@ class Connection:
             )
 
     def counters(self) -> Counter[str]:
-        """Bytes, frames and repeats, as in :meth:`Link.counters`, over every link so far."""
+        """Bytes, frames and repeats, as in `Link.counters`, over every link so far."""
         with self._changed:
             totals = self._past.copy()
             if self._link is not None:
@@ -317,6 +319,15 @@ class Connection:
         link = self._link
         return float("-inf") if link is None else link.last_byte_s
 
+    def line_s(self, count: int) -> float:
+        """Return the time that `count` bytes take at the line's rate, in seconds."""
+        return count * 10 / self._baud
+
+    @property
+    def frame_s(self) -> float:
+        """Time that the longest frame takes at the line's rate, in seconds."""
+        return self.line_s(encoded_limit(self._payload))
+
     def _connect(self, timeout_s: float) -> None:
         with self._changed:
             if self._closed():
@@ -330,6 +341,7 @@ class Connection:
         except BaseException:
             link.close()
             raise
+        self._payload = min(hello.max_payload, self._agreed_payload)
         with self._changed:
             closed = self._closed()
             if not closed:
@@ -388,6 +400,8 @@ class Connection:
             self._listener.on_hello(link, hello)
         except FocalloopError as error:
             link.fail(f"it did not agree on another length of frames ({error})")
+        else:
+            self._payload = min(hello.max_payload, max_payload)
         with self._changed:
             self._agreed_payload = max_payload
             self._changed.notify_all()

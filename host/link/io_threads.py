@@ -21,7 +21,7 @@ from focalloop.host.link.port import Port
 from focalloop.host.link.requests import RequestProtocol
 
 TICK_S = 0.025
-"""Time between two calls of :meth:`LinkListener.on_tick`."""
+"""Time between two calls of `LinkListener.on_tick`."""
 
 
 class LinkListener(Protocol):
@@ -37,7 +37,7 @@ class LinkListener(Protocol):
         """Take the answer to a STATUS request of the link's own. Called in the reader."""
 
     def on_tick(self, now_s: float) -> None:
-        """Do what depends on the time. Called in the writer, about every :data:`TICK_S`."""
+        """Do what depends on the time. Called in the writer, about every `TICK_S`."""
 
 
 class Link:
@@ -102,7 +102,7 @@ class Link:
         Parameters
         ----------
         type_, body, timeout_s, slow : MessageType, bytes, float, bool
-            As for :meth:`RequestProtocol.submit`, which also says what the result holds.
+            As for `RequestProtocol.submit`, which also says what the result holds.
         on_answer : callable, optional
             Takes the body of the answer, in the reader, before any frame that follows it.
         """
@@ -118,7 +118,7 @@ class Link:
         return answer
 
     def request(self, type_: MessageType, body: bytes = b"", *, timeout_s: float = 2.0) -> bytes:
-        """Send a request and wait for its answer; see :meth:`RequestProtocol.submit`."""
+        """Send a request and wait for its answer; see `RequestProtocol.submit`."""
         return self.submit(type_, body, timeout_s=timeout_s).result()
 
     def exclusively(self, work: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """Opening, reading and writing a serial port; what goes wrong is told in one sentence.
 
-The reader of :mod:`focalloop.host.link.io_threads` reads, its writer writes, at the same time. The
+The reader of `focalloop.host.link.io_threads` reads, its writer writes, at the same time. The
 connection opens and closes ports, in the user's thread at first and then in its keeper.
 """
 
@@ -35,7 +35,7 @@ class Port:
     Parameters
     ----------
     url : str
-        Device name or URL, as for :func:`serial.serial_for_url` (``/dev/ttyACM0``,
+        Device name or URL, as for `serial.serial_for_url` (``/dev/ttyACM0``,
         ``socket://localhost:5000``).
     baud : int
         Line rate in bit/s, of devices that have one.
@@ -70,7 +70,7 @@ class Port:
             self._serial.timeout = READ_WAIT_S
 
     def read(self) -> bytes:
-        """Return what has come in, waiting up to :data:`READ_WAIT_S` for the first byte.
+        """Return what has come in, waiting up to `READ_WAIT_S` for the first byte.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Port:
         Raises
         ------
         TimeoutError
-            The peer took nothing for :data:`WRITE_TIMEOUT_S`.
+            The peer took nothing for `WRITE_TIMEOUT_S`.
         OSError
             The port is gone.
         """
@@ -112,7 +112,7 @@ class Port:
 
 
 def serial_devices() -> list[Any]:
-    """Return the serial devices of this machine, as :func:`serial.tools.list_ports.comports` does.
+    """Return the serial devices of this machine, as `serial.tools.list_ports.comports` does.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The host's half of the request protocol, without any I/O: bytes in, bytes out, times given.
 
-:class:`focalloop.host.link.io_threads.Link` calls everything here, under its lock. The other half
-is :class:`focalloop.firmware_sim.virtual_board.board.VirtualBoard`.
+`focalloop.host.link.io_threads.Link` calls everything here, under its lock. The other half
+is `focalloop.firmware_sim.virtual_board.board.VirtualBoard`.
 
 A request keeps its sequence number and its very bytes however often it is sent, so that the board
 runs it once. The board answers in order, so a request is repeated at once when a later one is
@@ -148,8 +148,8 @@ class RequestProtocol:
         Returns
         -------
         Future of bytes
-            The answer's body; or :class:`BoardError` for a refusal, :class:`NoAnswerError` when
-            that time is over, :class:`BoardLostError` when the link has failed.
+            The answer's body; or `BoardError` for a refusal, `NoAnswerError` when
+            that time is over, `BoardLostError` when the link has failed.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
         encoded = Frame(type_, self._sequence, body).encode()
@@ -205,7 +205,7 @@ class RequestProtocol:
         return b""
 
     def due_s(self) -> float:
-        """Return when :meth:`transmit` next has something to do, if nothing is received."""
+        """Return when `transmit` next has something to do, if nothing is received."""
         if self._waiting and len(self._in_flight) < self.max_in_flight:
             return 0.0
         times = [request.repeat_at_s for request in self._in_flight.values()]

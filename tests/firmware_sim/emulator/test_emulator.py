@@ -1,4 +1,4 @@
-"""The emulator against the reference model, bit for bit, and against its own promises."""
+"""The emulator, compared bit for bit with the reference model, and its documented behaviour."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The emulator's noise as statistics: what it should be drawn from, and nothing in common."""
+"""Statistics of the emulator's noise: the right distributions, and no correlations."""
 
 from statistics import NormalDist
 
@@ -12,7 +12,7 @@ from focalloop.firmware_sim.noise import NoiseProfile, preset
 
 SIDE = 128
 FINE = {"bits": 16, "black_level_dn": 32768.0, "full_scale_dn": 30000.0}
-"""An ADC with room on both sides, so that neither clipping nor rounding shows."""
+"""An ADC with margins, so that neither clipping nor rounding is visible."""
 
 
 def dark(windows=1, side=SIDE):
@@ -82,7 +82,7 @@ def test_the_far_tail_has_its_share():
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 16, SIDE - 1, SIDE, SIDE + 1, SIDE * SIDE, 4096])
 def test_reads_and_pixels_are_independent(lag):
-    """In the readout of a uniform map, neighbours, rows and reads of one pixel are these lags."""
+    """In the readout of a uniform map, these lags connect neighbours, rows and reads of a pixel."""
     sample = normals(windows=8)
     assert_uncorrelated(sample[:, lag:], sample[:, :-lag])
     assert_uncorrelated(sample[:, lag:] ** 2, sample[:, :-lag] ** 2)

@@ -1,4 +1,4 @@
-"""Whatever comes over the line, neither end crashes, hangs, or fills its memory."""
+"""Whatever arrives over the line, neither end crashes, hangs, or fills its memory."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_decoder_is_in_step_at_the_next_zero_byte(
 
 
 class Line:
-    """The protocol and a board in one thread and on one made-up clock, a bad cable between."""
+    """The protocol and a board in one thread with one simulated clock, and a bad cable between."""
 
     def __init__(self, to_board: Direction, to_host: Direction, seed: int) -> None:
         self.protocol = RequestProtocol(lambda frame, now_s: None)

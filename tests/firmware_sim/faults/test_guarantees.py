@@ -1,4 +1,4 @@
-"""What holds on a bad line, between a real host and a real board.
+"""The guarantees on a bad line, between a real host and a real board.
 
 Every window that is delivered is exact, lost ones are named, an upload ends verified or leaves the
 old map, and whatever befalls the line, windows go on when the board can be reached again.
@@ -36,7 +36,7 @@ QUIET_LIST = "delay=1 ms, to-host.slow=300 kB/s"
 
 
 class FirmwareBoard(PipedBoard):
-    """The C firmware on a pipe, where a server wants a board: it knows of no cable."""
+    """The C firmware on a pipe, in place of a server's board."""
 
     next_due_us = None
     boots = 0
@@ -64,13 +64,13 @@ class FirmwareBoard(PipedBoard):
 
 
 def firmware_codes(window: Window) -> np.ndarray:
-    """What the C firmware's scene gives, by the plain read-out of the bench."""
+    """Return the readout of the C firmware's scene, computed by the bench."""
     reader = SumReader(window.ratio_map, preset("ideal"), 0)
     return reader.read_out(CountingScene(SHAPE).window(window.number))
 
 
 class Bench:
-    """Boards of one kind, and the lines to them: "pty", "tcp", or the C firmware on a pty."""
+    """Boards of one kind and the lines to them: "pty", "tcp", or the C firmware on a pty."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self.folder = kind, folder
@@ -96,7 +96,7 @@ class Bench:
 
 
 def take(windows: Iterator[Window], count: int) -> list[int]:
-    """Numbers of the next windows, each checked to the last bit."""
+    """Return the numbers of the next windows, each compared bit by bit."""
     numbers = []
     for window in islice(windows, count):
         if window.full_scale_dn == preset("ideal").full_scale_dn:

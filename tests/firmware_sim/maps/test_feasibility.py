@@ -1,4 +1,4 @@
-"""Feasibility and staggering against their definitions, read by read and frame by frame."""
+"""Feasibility and staggering, compared with their definitions read by read."""
 
 from fractions import Fraction
 from math import ceil
@@ -40,7 +40,7 @@ def ratio_maps(draw, kinds=(NESTED, CROSSED)):
 
 
 def spans(level, phase, slots, windows):
-    """First slot and the one after the last, of every span that ends in that many windows."""
+    """Return the first slot, and the slot after the last, of every span in these windows."""
     span = slots // level
     return [
         (start, start + span)
@@ -103,7 +103,7 @@ def test_on_whole_tiles_no_phases_are_flatter(ratio_map, repeats):
 
 
 def queue(reads_per_slot, per_slot, periods=3):
-    """First in, first out, from empty: when each slot's last read is done, and who waits then."""
+    """Simulate a queue: return when each slot of the last period is done, and its first slot."""
     free, done = Fraction(0), []
     due = list(reads_per_slot) * periods
     for slot, reads in enumerate(due):

@@ -1,4 +1,4 @@
-"""Ratio maps as files, from friends and from enemies."""
+"""Ratio maps as files, including hostile ones."""
 
 import contextlib
 import io
@@ -56,7 +56,7 @@ def test_a_png_is_indexed_with_one_colour_a_level(tmp_path):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
 def test_what_a_paint_program_saves_is_read(tmp_path, mode):
-    """As true colour, or with its own palette in its own order."""
+    """Save a map in true colour, or with another palette order."""
     rgb = np.array([LEVEL_COLOURS[level] for level in SCATTERED.levels.ravel()], np.uint8)
     image = Image.fromarray(rgb.reshape(9, 13, 3))
     image = image.quantize(5) if mode == "P" else image.convert(mode)
@@ -155,7 +155,7 @@ def npz(**members):
 
 
 def npy_claiming(shape, descr="|u1"):
-    """Return a .npy that names a huge shape and holds one byte."""
+    """Return a .npy that states a huge shape and contains one byte."""
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\x01"
 

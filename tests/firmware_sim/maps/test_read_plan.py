@@ -1,4 +1,4 @@
-"""The read plan against its definition, read by read."""
+"""The read plan, compared with its definition read by read."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def ratio_maps(draw):
 
 
 def defined_reads(ratio_map):
-    """(slot, pixel, read) of every read, in order, from the definition."""
+    """Return (slot, pixel, read) of every read, in order, from the definition."""
     for slot in range(ratio_map.slots):
         for pixel, level in enumerate(ratio_map.levels.ravel().tolist()):
             for read in range(level):

@@ -1,4 +1,4 @@
-"""The boards that conformance is asked of."""
+"""The boards that the conformance tests run against."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.conformance import Make
 
 @pytest.fixture(params=["emulator", "C firmware"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    """Makes benches with a board of 40x24 pixels in front of the counting scene."""
+    """Return a maker of benches with a board of 40x24 pixels and the counting scene."""
     made: list[PipedBoard] = []
 
     def emulator(ratio_map: RatioMap | None = None, slot_rate_hz: int = 0) -> Bench:

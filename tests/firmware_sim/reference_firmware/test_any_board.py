@@ -1,4 +1,4 @@
-"""What every board must do, whatever it looks at: run this on your own.
+"""What every board must do, whatever its scene: run this on your own.
 
     FOCALLOOP_BOARD=/dev/ttyACM0 pytest tests/firmware_sim/reference_firmware/test_any_board.py
 
@@ -56,7 +56,7 @@ def board(url: str) -> Iterator[Board]:
 
 
 class Line:
-    """Frames in and out, without the host's help: nothing is repeated or put in order."""
+    """Frames in and out without a host: nothing is repeated or reordered."""
 
     def __init__(self, url: str) -> None:
         self.port = Port(url, BAUD)
@@ -85,7 +85,7 @@ def line(url: str) -> Iterator[Line]:
 
 
 def tile_for(board: Board) -> RatioMap:
-    """A map of two levels, or the one there is, of which any board stores the readout."""
+    """Return a map of at most two levels whose readout any board can store."""
     info = board.info
     low = next(level for level in info.level_set if level > 0)
     tile = np.full((2, 2), low)

@@ -1,4 +1,4 @@
-"""One class of tests, run against the emulator and against the C firmware, its clock in our hands.
+"""One class of tests for the emulator and for the C firmware, with a simulated clock.
 
 What a host may rely on is here; what an implementation may do as it likes (texts, how many windows
 it holds) is asked of the board instead of assumed.

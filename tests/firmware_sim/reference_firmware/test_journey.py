@@ -1,4 +1,4 @@
-"""The host's whole journey over a real line: to the emulator, the native C board, and a Cortex-M3.
+"""Upload, capture and calibration over a real line: emulator, native C board and Cortex-M3.
 
 The microcontroller is one that QEMU runs, its UART a TCP port; all three look at the same scene.
 """
@@ -145,7 +145,7 @@ def test_the_default_bundle_on_the_reference_board(start: object) -> None:
 
 
 def test_maps_and_captures_beyond_the_memory_are_refused() -> None:
-    """The reference board stores two measurements a pixel: 256 KiB a window."""
+    """The reference board stores two measurements per pixel: 256 KiB per window."""
     with native_board() as address, Board.open(address, timeout_s=TIMEOUT_S) as board:
         fits = board.upload(RatioMap.uniform(2, (256, 256)))
         with pytest.raises(BoardError, match=r"524288 bytes; .* can store 262144") as refused:
@@ -161,7 +161,7 @@ def test_maps_and_captures_beyond_the_memory_are_refused() -> None:
 def test_the_commands_work_on_a_board_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What docs/porting-a-board.md tells a maker to run."""
+    """The commands that docs/porting-a-board.md tells board makers to run."""
 
     def run(*words: object) -> None:
         monkeypatch.setattr(sys, "argv", ["focalloop", *map(str, words)])

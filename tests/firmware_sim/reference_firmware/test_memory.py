@@ -1,4 +1,4 @@
-"""The memory that the firmware says it takes is checked when it is linked."""
+"""The memory of the firmware is as documented, and checked when it is linked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.c_board import SOURCES, TIMEOUT_S, build, need, qemu_board
 
 
 def sections(image: Path) -> dict[str, int]:
-    """Bytes of each section of an image."""
+    """Return the bytes of each section of an image."""
     listed = subprocess.run(
         ["arm-none-eabi-size", "-A", image], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The C firmware passes the test vectors, and its header says what the Python side says."""
+"""The C firmware passes the test vectors, and its header agrees with the Python side."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_header_is_what_its_generator_writes() -> None:
 
 
 def checked(command: str) -> list[list[str]]:
-    """Words of each line that ``check-vectors`` prints for a command."""
+    """Return the words of each line that ``check-vectors`` prints for a command."""
     program = build("native") / "check-vectors"
     ran = subprocess.run([program], input=command + "\n", capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
@@ -95,7 +95,7 @@ def test_maps_and_read_plans(vector: dict[str, Any]) -> None:
 
 
 def comparable(fields: dict[str, Any]) -> dict[str, Any]:
-    """A frame without what an implementation words, or limits, as it likes."""
+    """Return a frame without the texts and limits that an implementation may choose."""
     body = bytes.fromhex(fields["body"])
     told: Any = fields["body"]
     if fields["flags"] & wire.FLAG_ERROR:

@@ -1,4 +1,4 @@
-"""Windows of the emulator and of the C firmware, by one class of tests, the clock in our hands."""
+"""Windows of the emulator and of the C firmware: the same tests, with a simulated clock."""
 
 from __future__ import annotations
 

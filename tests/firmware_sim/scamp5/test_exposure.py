@@ -1,4 +1,4 @@
-"""A ratio map as a program, against the fused emulator."""
+"""A ratio map as a program, compared with the emulator."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def maps(draw):
 
 
 def exact_lsb(ratio_map, scene):
-    """What a read is without any error: the emulator's exact sums, in LSB of the read-out."""
+    """Return the reads without any error: the emulator's exact sums, in LSB of the readout."""
     sums = Emulator(ratio_map, preset("ideal", ratio_map.slots)).read_out(scene)
     white = 255 if scene.dtype == np.uint8 else 1 / ratio_map.slots  # float sums are signal already
     return sums.astype(np.float64) * FULL_SCALE_LSB / (white * ratio_map.slots)
@@ -55,7 +55,7 @@ def test_reads_are_the_emulator_s_within_the_stated_bound(ratio_map, seed, brigh
 
 
 def test_codes_are_those_of_a_noiseless_8_bit_converter_within_one():
-    """Black level 128 and full scale 127: the emulator's codes in the chip's own numbers."""
+    """Return the emulator's codes in the chip's units: black level 128, full scale 127."""
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
     scene = np.random.default_rng(0).integers(0, 256, (16, 64, 64), dtype=np.uint8)
     profile = type(preset("paper"))(name="8 bit", bits=8, black_level_dn=128.0, full_scale_dn=127.0)
@@ -66,7 +66,7 @@ def test_codes_are_those_of_a_noiseless_8_bit_converter_within_one():
 
 
 def test_the_bound_is_reached_nearly():
-    """A bound that nothing comes near would say little."""
+    """The bound is tight."""
     ratio_map = RatioMap.uniform(8, (64, 64))
     scene = np.random.default_rng(0).integers(0, 256, (16, 64, 64), dtype=np.uint8)
     exposure = Exposure.of(ratio_map)
@@ -76,7 +76,7 @@ def test_the_bound_is_reached_nearly():
 
 
 def test_measurements_of_a_pixel_add_up_to_the_light_of_its_window():
-    """Nothing is lost between spans: each read starts from what the last one measured."""
+    """No light is lost between spans: each read starts where the last one ended."""
     ratio_map = RatioMap.uniform(8, (8, 8))
     scene = np.random.default_rng(2).integers(0, 256, (16, 8, 8), dtype=np.uint8)
     exposure = Exposure.of(ratio_map)

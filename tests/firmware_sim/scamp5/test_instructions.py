@@ -1,4 +1,4 @@
-"""What each instruction and macro does, on arrays written out, in all engines."""
+"""The effect of each instruction and macro, on small arrays, in all modes."""
 
 import numpy as np
 import pytest
@@ -140,7 +140,7 @@ def test_multiplexer_and_the_forms_that_change_a_source():
 
 
 def test_a_flood_fills_what_its_mask_allows():
-    """R12 spreads from one element along the ones of R0, and from an edge taken as ones."""
+    """R12 spreads from one element along the ones of R0, and from an edge that counts as ones."""
     machine = Machine((4, 4))
     maze = [[1, 1, 1, 0], [0, 0, 1, 0], [1, 0, 1, 0], [1, 0, 0, 0]]
     machine.load(R0, maze)

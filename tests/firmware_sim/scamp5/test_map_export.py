@@ -1,4 +1,4 @@
-"""`focalloop map export`: the C++ says the same program as ours, and does it, on a printed kit."""
+"""`focalloop map export`: the C++ contains the compiled program, and executes it on a stub kit."""
 
 import json
 import re
@@ -43,7 +43,7 @@ MAPS = {
 
 @pytest.mark.parametrize("ratio_map", MAPS.values(), ids=MAPS.keys())
 def test_the_source_says_the_same_program(ratio_map):
-    """Its statements, read back, are our instructions; its scans are our grids."""
+    """Its statements, parsed again, are the program's instructions; its scans are the grids."""
     exposure = Exposure.of(ratio_map)
     source = cpp_source(exposure, 100)
     body = re.search(r"static void run_window\(\) \{\n(.*?)\n\}\n", source, re.DOTALL)[1]
@@ -104,7 +104,7 @@ def traced(tmp_path_factory):
 
 
 def statements_by_read(program):
-    """What our program executes between the wait for a sample and its scan."""
+    """Return what the program executes between the wait for a sample and its scan."""
     lines = [line for line in str(program).splitlines() if not line.startswith("expose")]
     by_read, statements = [], []
     for line in lines:
@@ -164,7 +164,7 @@ def test_the_built_program_does_what_ours_does(traced):
 
 
 def test_the_built_program_says_when_its_slots_are_too_short(traced):
-    """The last scan takes 28.7 ms and the next sample is due after 16.7, so three come late."""
+    """The last scan takes 28.7 ms and the next sample is due after 16.7, so three are late."""
     lines = traced(MAPS["tile-2of16"], "--slot-rate", "240")
     assert "text 3 samples late: the slots are too short" in lines
 

@@ -24,7 +24,7 @@ SLOTS = 3
 
 
 def picked(*groups):
-    """Registers, one of each group and all different."""
+    """Draw different registers, one of each group."""
     tuples = st.tuples(*(st.sampled_from(group) for group in groups))
     return tuples.filter(lambda chosen: len(set(chosen)) == len(chosen))
 
@@ -127,7 +127,7 @@ def test_random_programs_leave_the_same_registers(statements, shape, seed, threa
 
 
 def test_blocks_and_threads_do_not_show():
-    """An array of several blocks, with a last one that is not full, by one thread and by three."""
+    """An array of several blocks, the last one not full, with one thread and with three."""
     shape = (131, 257)
     program = assemble(
         "respix(A); expose(0); getpix(B, A); expose(1); getpix(C, A); where(B); sub(D, C, B);"

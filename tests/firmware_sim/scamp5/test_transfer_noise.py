@@ -1,4 +1,4 @@
-"""The noisy mode: what transfers add, what cancels, and what storage loses."""
+"""The noisy mode: errors of transfers, which of them cancel, and decay of storage."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_each_transfer_adds_noise_and_a_seed_names_it():
 
 
 def test_a_sample_read_out_has_the_noise_of_the_preset():
-    """getpix and the 8-bit scan together: 0.8 DN a read, fixed pattern 3.0 DN, 2.3 by column."""
+    """getpix and the 8-bit scan together: 0.8 DN per read, fixed pattern 3.0 DN, 2.3 by column."""
     made = machine(TransferNoise(), shape=(256, 256), seed=3)
     # A little light before the reset level is kept: at the very bottom, PIX saturates NEWS.
     lit = np.full((1, 256, 256), 40, np.uint8)

@@ -26,7 +26,7 @@ from tests.support import ROOT
 from tests.support.board_bench import SumReader, expected_readout, make_board, tile_map
 
 TIMEOUT_S = 20.0
-"""How long a test waits for what must come."""
+"""How long a test waits for expected data."""
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def serving(server: BoardServer) -> Iterator[str]:
 
 
 class Caller:
-    """A host with pyserial that looks at frames only."""
+    """A host that uses pyserial and decodes only frames."""
 
     def __init__(self, url: str) -> None:
         self.port = serial.serial_for_url(url, timeout=0.05)
@@ -126,7 +126,7 @@ def test_the_host_may_close_and_come_back(serve: type[BoardServer]) -> None:
 
 
 def test_a_host_that_leaves_in_mid_stream(serve: type[BoardServer]) -> None:
-    """What was on its way to the one who left does not confuse the next."""
+    """Data on its way to a host that left does not confuse the next host."""
     with serving(serve(make_board(ratio_map=tile_map()))) as url:
         with Caller(url) as caller:
             caller.hello()
@@ -141,7 +141,7 @@ def test_a_host_that_leaves_in_mid_stream(serve: type[BoardServer]) -> None:
 
 
 def test_a_host_that_does_not_read_stops_the_stream_only(serve: type[BoardServer]) -> None:
-    """Bytes pile up nowhere: the board exposes what the line takes, and goes on when it is read."""
+    """No bytes accumulate: the board exposes what the line takes, and continues once it is read."""
     readers: list[SumReader] = []
 
     class Counting(SumReader):

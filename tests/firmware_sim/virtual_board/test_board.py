@@ -1,4 +1,4 @@
-"""What the virtual board tells a host that behaves, and how it can be set."""
+"""The virtual board's answers to a well-behaved host, and its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that comes over the line crashes the board, hangs it, or fills its memory."""
+"""Nothing that arrives over the line crashes the board, makes it hang, or fills its memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from focalloop.firmware_sim.wire import Frame, MessageType, UploadKind
 from tests.support.board_bench import Bench, tile_map
 
 DRAIN_ROUNDS = 200
-"""Polls for a while of the board's life; none may hang or give more than it is asked for."""
+"""Number of polls in a test; none may hang or return more than requested."""
 
 types = st.sampled_from(MessageType) | st.integers(0, 255)
 bodies = st.binary(max_size=100) | st.builds(
@@ -57,7 +57,7 @@ def drain(bench: Bench) -> None:
 
 
 def assert_sound(bench: Bench) -> None:
-    """A host that knocks properly is let in, and gets its window."""
+    """Check that a well-behaved host still gets its window."""
     bench.patience = 100
     drain(bench)
     bench.send_raw(b"\0")

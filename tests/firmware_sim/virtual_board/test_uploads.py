@@ -1,4 +1,4 @@
-"""Maps on their way to the board: resumable, in any order, and active all at once or not at all."""
+"""Uploads: resumable, in chunks of any order, and activated as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def random_map(seed: int = 0) -> RatioMap:
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_chunks_in_any_order_with_losses_and_reconnections(data: st.DataObject) -> None:
-    """A host that resumes from what the board says gets any object across."""
+    """A host that follows the board's answers uploads any object."""
     bench = Bench()
     bench.hello(256)
     ratio_map = aperture_map(data.draw(st.integers(0, 3)))
@@ -199,7 +199,7 @@ def test_another_object_starts_from_the_beginning() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32).map(random.Random), st.floats(0, 0.2))
 def test_no_damage_on_the_line_makes_a_half_map_run(rng: random.Random, rate: float) -> None:
-    """Whatever is lost or changed on the way, the active map is the old one or the new one."""
+    """Whatever is lost or damaged, the active map is the old one or the new one."""
     bench = Bench()
     bench.hello(256)
     bench.upload(tile_map())

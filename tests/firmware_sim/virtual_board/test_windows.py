@@ -1,4 +1,4 @@
-"""Windows of the virtual board: captured, streamed, resent, paced and never piled up.
+"""Windows of the virtual board: captured, streamed, resent, paced, in bounded memory.
 
 What it must do as every board does is asked of it in
 ``tests/firmware_sim/reference_firmware/test_windows.py``.

@@ -1,4 +1,4 @@
-"""The code, the test vectors and the document say the same, and the vectors hold by themselves.
+"""Code, test vectors and specification agree, and the vectors follow from the specification.
 
 Beside the comparison with what the generator writes, the vectors are checked here against plain
 restatements of the document that share nothing with the package: COBS, CRC, hashes, read plans.
@@ -36,7 +36,7 @@ def test_the_code_reproduces_the_vectors(name: str) -> None:
 
 
 def uncobs(code: bytes) -> bytes:
-    """Basic COBS, as Cheshire and Baker wrote it down."""
+    """Decode basic COBS, as in the paper of Cheshire and Baker."""
     out = bytearray()
     at = 0
     while at < len(code):

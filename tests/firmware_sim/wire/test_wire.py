@@ -1,4 +1,4 @@
-"""Frames and message bodies: every value survives the line, and nothing else gets through."""
+"""Frames and message bodies: every value survives packing, and invalid bytes are refused."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ OPEN_ENDED = {
     wire.Fragment,
     wire.ConfigureRequest,
 }
-"""Bodies whose last part takes all that is left, so a longer or shorter one can be valid too."""
+"""Bodies whose last field takes the remaining bytes, so other lengths can be valid too."""
 
 frames = st.builds(Frame, u8, u16, st.binary(max_size=600), u8, u8)
 
