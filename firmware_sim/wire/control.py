@@ -19,6 +19,7 @@ from focalloop.firmware_sim.wire.layout import (
     FixedBody,
     check_length,
     check_min_length,
+    decode_prose,
     decode_text,
     member,
     pack,
@@ -314,9 +315,9 @@ class Log:
 
     @classmethod
     def unpack(cls, body: bytes) -> Self:
-        """Body from its bytes; bytes that are not UTF-8 are replaced."""
+        """Body from its bytes; the text becomes one printable line."""
         check_min_length(cls, body, 1)
-        return cls(member(LogLevel, body[0]), body[1:].decode(errors="replace"))
+        return cls(member(LogLevel, body[0]), decode_prose(body[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +373,8 @@ class ErrorAnswer:
 
     @classmethod
     def unpack(cls, body: bytes) -> Self:
-        """Body from its bytes; bytes that are not UTF-8 are replaced."""
+        """Body from its bytes; the text becomes one printable line."""
         check_min_length(cls, body, cls.LAYOUT.size)
         (code,) = cls.LAYOUT.unpack_from(body)
         known = ErrorCode(code) if code in ErrorCode._value2member_map_ else code
-        return cls(known, body[cls.LAYOUT.size :].decode(errors="replace"))
+        return cls(known, decode_prose(body[cls.LAYOUT.size :]))

@@ -49,11 +49,24 @@ def take_short(kind: type, body: bytes, at: int) -> tuple[bytes, int]:
 
 
 def decode_text(kind: type, data: bytes) -> str:
-    """Decode UTF-8 text; WireError if it is invalid."""
+    """Decode UTF-8 text to one printable line; WireError if it is invalid."""
     try:
-        return data.decode()
+        return printable(data.decode())
     except UnicodeDecodeError as error:
         raise WireError(f"a {kind.__name__} holds a text that is not UTF-8") from error
+
+
+def decode_prose(data: bytes) -> str:
+    """Decode UTF-8 text for a person to one printable line; invalid bytes are replaced."""
+    return printable(data.decode(errors="replace"))
+
+
+def printable(text: str) -> str:
+    """Return `text` as one line without control characters, so that a terminal only shows it."""
+    if text.isprintable():
+        return text
+    spaced = (char if char.isprintable() else " " if char.isspace() else "" for char in text)
+    return "".join(spaced)
 
 
 def member(kind: type[E], value: int) -> E:

@@ -15,7 +15,7 @@ from focalloop.firmware_sim.wire import Fragment, ResendRequest, WindowDescripto
 from focalloop.host.board.repair import DESCRIPTOR_ONLY, Repairs
 
 MAX_WINDOWS_AHEAD = 256
-"""Windows from the next one on that are accepted; no board's credit goes that far."""
+"""Windows from the next one on that are accepted, unless told otherwise: no board holds as many."""
 
 
 class Pieces:
@@ -120,19 +120,28 @@ class Assembler:
         Largest readout accepted, in bytes.
     resend : callable
         Asks the board for part of a window again; its answer is told to `answered`.
+    ahead : int
+        Windows from the next one on that are accepted: those that the board may send. It bounds the
+        memory too.
 
     Attributes
     ----------
     next : int or None
         Number of the window that is handed out next; None before `begin`, when every frame
         is ignored.
+    news : int
+        Parts of windows that have come and were not there before.
     lost : int
         Windows given up.
     """
 
-    def __init__(self, limit: int, resend: Callable[[ResendRequest], None]) -> None:
+    def __init__(
+        self, limit: int, resend: Callable[[ResendRequest], None], ahead: int = MAX_WINDOWS_AHEAD
+    ) -> None:
         self.next: int | None = None
         self.lost = 0
+        self.news = 0
+        self._ahead = ahead
         self._limit = limit
         self._repairs = Repairs(self._missing, resend)
         self._windows: dict[int, _Window] = {}
@@ -164,6 +173,7 @@ class Assembler:
         if window is _LOST or window.descriptor is not None:
             return False
         window.descriptor = descriptor
+        self.news += 1
         window.pieces.expect(descriptor.total)
         self._hand_out()
         return True
@@ -178,7 +188,7 @@ class Assembler:
         self._repairs.fragment_arrived(number, offset, length, described)
         if window is _LOST:
             return
-        window.pieces.put(offset, fragment.data)
+        self.news += window.pieces.put(offset, fragment.data)
         if window.pieces.complete:
             self._hand_out()
 
@@ -195,7 +205,7 @@ class Assembler:
             The board has exposed every window below this number.
         """
         if self.next is not None:
-            stop = min(max(self._begun, next_window), self.next + MAX_WINDOWS_AHEAD)
+            stop = min(max(self._begun, next_window), self.next + self._ahead)
             self._repairs.nothing_under_way(self.next, stop)
 
     def give_up(self, number: int) -> bool:
@@ -221,7 +231,7 @@ class Assembler:
         return number + (offset > 0 or number in self._windows)
 
     def _expects(self, number: int) -> bool:
-        return self.next is not None and self.next <= number < self.next + MAX_WINDOWS_AHEAD
+        return self.next is not None and self.next <= number < self.next + self._ahead
 
     def _window(self, number: int) -> _Window:
         window = self._windows.get(number)

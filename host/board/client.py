@@ -36,11 +36,14 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     SceneRequest,
     StatusAnswer,
+    WindowKind,
 )
+from focalloop.host.board.clock import MAX_UPTIME_US
 from focalloop.host.board.driver import Driver
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
+from focalloop.host.errors import BoardLostError, FaultyBoardError
 from focalloop.host.link.connection import Connection, State
 from focalloop.host.link.port import DEFAULT_BAUD
 
@@ -51,6 +54,9 @@ _LOG_LEVELS = {
     LogLevel.WARNING: logging.WARNING,
     LogLevel.ERROR: logging.ERROR,
 }
+
+MAX_VAIN_CAPTURES = 5
+"""Captures in a row of which nothing arrives before the next would be in vain too."""
 
 
 class Board:
@@ -186,10 +192,7 @@ class Board:
         HelloAnswer
             What the board is now; also in `info`.
         """
-        request = ConfigureRequest(profile, scene, seed)
-        answer = self._driver.connection.request(MessageType.CONFIGURE, request.pack(), slow=True)
-        self._driver.info = HelloAnswer.unpack(answer)
-        return self.info
+        return self._driver.configure(ConfigureRequest(profile, scene, seed))
 
     def time_sync(self) -> float:
         """Compare clocks; return the board's time minus ``time.monotonic``, in seconds."""
@@ -284,6 +287,7 @@ class Board:
     def dark_capture(self, level: int, count: int = 1) -> list[Window]:
         """Take `count` windows without light, every pixel at `level`."""
         return self._batches(
+            WindowKind.DARK,
             level,
             count,
             MessageType.DARK_CAPTURE,
@@ -293,6 +297,7 @@ class Board:
     def calibration_capture(self, level: int, light: float, count: int = 1) -> list[Window]:
         """Take `count` windows of uniform light (radiance in [0, 1]), every pixel at `level`."""
         return self._batches(
+            WindowKind.FLAT,
             level,
             count,
             MessageType.CALIBRATION_CAPTURE,
@@ -326,21 +331,55 @@ class Board:
         return np.frombuffer(self._driver.scene(request), np.uint8).reshape(-1, *self.info.shape)
 
     def _batches(
-        self, level: int, count: int, type_: MessageType, body: Callable[[int], bytes]
+        self,
+        kind: WindowKind,
+        level: int,
+        count: int,
+        type_: MessageType,
+        body: Callable[[int], bytes],
     ) -> list[Window]:
         """Capture in groups that the board can hold, so that none can be lost on the line."""
         driver = self._driver
-        driver.know(RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set))
+        under = RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set)
+        driver.know(under)
         windows: list[Window] = []
+        vain = 0
         while len(windows) < count:
             group = min(count - len(windows), self.info.held_windows)
+            before = len(windows)
             with closing(driver.capture(type_, body(group), group)) as readouts:
-                windows += map(self._window, readouts)  # what did not arrive is taken again
+                # What did not arrive is taken again.
+                windows += (self._window(readout, kind, level, under) for readout in readouts)
+            vain = vain + 1 if len(windows) == before else 0
+            if vain == MAX_VAIN_CAPTURES:
+                raise BoardLostError(
+                    f"none of {group} windows arrived in {vain} attempts: check the line to the "
+                    "board"
+                )
         return windows
 
-    def _window(self, readout: Readout) -> Window:
+    def _window(
+        self,
+        readout: Readout,
+        kind: WindowKind = WindowKind.SCENE,
+        level: int = 0,
+        under: RatioMap | None = None,
+    ) -> Window:
+        """Return the window of a readout, which must be of this kind, and `under` this map."""
         descriptor, board = readout.descriptor, readout.board
         ratio_map, plan = self._driver.known(descriptor.map_hash)
+        wrong_map = under is not None and ratio_map != under
+        if (descriptor.kind, descriptor.level) != (kind, level) or wrong_map:
+            raise FaultyBoardError(
+                f"window {descriptor.window} came as a {descriptor.kind.name.lower()} window of "
+                f"level {descriptor.level} under the map {descriptor.map_hash.hex()}..., which is "
+                "not what was asked for: the board's firmware is faulty"
+            )
+        if descriptor.time_us > MAX_UPTIME_US:
+            raise FaultyBoardError(
+                f"window {descriptor.window} is of {descriptor.time_us / 1e6:g} s after the "
+                "board's start: its clock is faulty"
+            )
         return Window(
             number=descriptor.window,
             ratio_map=ratio_map,

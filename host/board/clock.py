@@ -8,6 +8,9 @@ from __future__ import annotations
 DRIFT = 1e-4
 """How far two crystals may drift apart, in seconds per second: an old estimate ages by this."""
 
+MAX_UPTIME_US = 10**16
+"""Longest uptime that a clock may show, in microseconds: three centuries."""
+
 
 class BoardClock:
     """Offset between the board's clock and the host's, from the quickest exchange.
@@ -44,8 +47,12 @@ class BoardClock:
             The offset that is used from now on.
         """
         error_s = (answered_s - sent_s) / 2
-        if self.offset_s is None or error_s <= self.error_s + DRIFT * (answered_s - self._at_s):
-            self.offset_s = board_s - (sent_s + answered_s) / 2
+        offset_s = board_s - (sent_s + answered_s) / 2
+        old_error_s = self.error_s + DRIFT * (answered_s - self._at_s)
+        # Two exchanges that cannot both be right: one clock has jumped, as when a computer sleeps.
+        jumped = self.offset_s is not None and abs(offset_s - self.offset_s) > error_s + old_error_s
+        if self.offset_s is None or jumped or error_s <= old_error_s:
+            self.offset_s = offset_s
             self.error_s = error_s
             self._at_s = answered_s
         return self.offset_s

@@ -24,6 +24,7 @@ from focalloop.firmware_sim.wire import (
     LARGE_MAX_PAYLOAD,
     MAP_HASH_PREFIX_BYTES,
     NO_HASH,
+    ConfigureRequest,
     ErrorCode,
     Fragment,
     Frame,
@@ -38,15 +39,17 @@ from focalloop.firmware_sim.wire import (
     WindowDescriptor,
     WireError,
 )
-from focalloop.host.board.clock import BoardClock
+from focalloop.host.board.clock import MAX_UPTIME_US, BoardClock
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.scene_fetcher import SceneFetcher
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.streaming import StreamControl
 from focalloop.host.board.upload import Progress, fitted, upload
-from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
-from focalloop.host.link.connection import Connection, ConnectionListener
+from focalloop.host.errors import BoardError, BoardLostError, FaultyBoardError, UnknownMapError
+from focalloop.host.link.answers import unpacked
+from focalloop.host.link.connection import MAX_LOSSES, Connection, ConnectionListener
 from focalloop.host.link.frame_size import FrameSize
+from focalloop.host.link.hello import check_hello
 from focalloop.host.link.io_threads import Link
 
 CLOCK_INTERVAL_S = 5.0
@@ -126,7 +129,21 @@ class Driver(ConnectionListener):
 
     def status(self) -> StatusAnswer:
         """Ask the board for its status."""
-        return StatusAnswer.unpack(self.connection.request(MessageType.STATUS))
+        body = self.connection.request(MessageType.STATUS)
+        return unpacked(StatusAnswer, MessageType.STATUS, body)
+
+    def configure(self, request: ConfigureRequest) -> HelloAnswer:
+        """Change settings of an emulated board; return what it is now."""
+        body = self.connection.request(MessageType.CONFIGURE, request.pack(), slow=True)
+        hello = unpacked(HelloAnswer, MessageType.CONFIGURE, body)
+        check_hello(hello, self.connection.url)
+        if _identity(hello) != _identity(self.info):
+            raise FaultyBoardError(
+                f"the board at {self.connection.url} answers CONFIGURE as if it were another board:"
+                " its firmware is faulty"
+            )
+        self.info = hello
+        return hello
 
     def reset(self) -> None:
         """Restart the board and wait until it is as it was."""
@@ -141,11 +158,19 @@ class Driver(ConnectionListener):
         with self._upload_lock:
             wanted = fitted(ratio_map, self.info)
             self.know(wanted)
-            refusals = 0
+            refusals = losses = furthest = 0
+
+            def advance(done: int, total: int) -> None:
+                nonlocal losses, furthest
+                if done > furthest:
+                    losses, furthest = 0, done
+                if progress is not None:
+                    progress(done, total)
+
             while True:
                 link = self.connection.link()
                 try:
-                    self._upload_over(link, wanted, progress)
+                    self._upload_over(link, wanted, advance)
                 except BoardError as error:
                     # A reset during the upload, or damage that a CRC-32 missed: begin again.
                     again = error.code in (ErrorCode.UPLOAD_NOT_BEGUN, ErrorCode.HASH_MISMATCH)
@@ -153,6 +178,9 @@ class Driver(ConnectionListener):
                     if not again or refusals == MAX_UPLOAD_ATTEMPTS:
                         raise
                 except BoardLostError:
+                    losses += 1
+                    if losses == MAX_LOSSES:
+                        raise
                     # Where the link still works, shorter chunks may come through.
                     if not self.connection.await_failure(link):
                         if not self._frame_size.shorten():
@@ -269,9 +297,9 @@ class Driver(ConnectionListener):
             self._agree_on_frame_size()
 
     def _upload_over(self, link: Link, ratio_map: RatioMap, progress: Progress | None) -> None:
-        status = StatusAnswer.unpack(link.request(MessageType.STATUS))
+        status = unpacked(StatusAnswer, MessageType.STATUS, link.request(MessageType.STATUS))
         if status.map_hash != ratio_map.hash():
-            upload(link.submit, ratio_map, self.info.max_in_flight, progress)
+            upload(link.submit, ratio_map, self.info, progress)
 
     def _frame_counts(self) -> tuple[int, int, int]:
         counters = self.connection.counters()
@@ -292,8 +320,18 @@ class Driver(ConnectionListener):
         )
 
     def _clock_answered(self, sent_s: float, body: bytes) -> float:
-        board_s = TimeSyncAnswer.unpack(body).board_us * 1e-6
-        return self.clock.exchanged(sent_s, board_s, time.monotonic())
+        board_us = unpacked(TimeSyncAnswer, MessageType.TIME_SYNC, body).board_us
+        if board_us > MAX_UPTIME_US:
+            raise FaultyBoardError(
+                f"the board says that it has been running for {board_us / 1e6:g} s: its clock is "
+                "faulty"
+            )
+        return self.clock.exchanged(sent_s, board_us * 1e-6, time.monotonic())
+
+
+def _identity(hello: HelloAnswer) -> tuple[object, ...]:
+    """Return what of HELLO stays as it is while a board runs."""
+    return hello.boot_id, hello.shape, hello.slots, hello.level_set, hello.serial
 
 
 def _time_sync(sent_s: float) -> bytes:

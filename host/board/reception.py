@@ -21,9 +21,13 @@ from focalloop.firmware_sim.wire import (
     MessageType,
     ResendRequest,
     WindowDescriptor,
+    WireError,
 )
 from focalloop.host.board.assembly import Assembler
 from focalloop.host.errors import CaptureError
+
+MAX_WINDOW_NUMBER = 2**32 - 1
+"""Window numbers stay below this; a board that reaches it must be reset."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,23 @@ class Readout:
     board: HelloAnswer
 
     def codes(self, count: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Return the samples, of which the read plan has `count`.
+        """Return the samples, of which the read plan has `count`, as wide as HELLO says.
 
         Raises
         ------
         CaptureError
             The readout has another length, so the two sides do not use the same plan.
         """
-        if len(self.data) == count:
+        one_byte = self.board.bits <= 8
+        if len(self.data) != count * (1 if one_byte else 2):
+            raise CaptureError(
+                f"window {self.descriptor.window} has {len(self.data)} bytes, but its ratio map "
+                f"asks for {count} samples of {self.board.bits} bits: board and host disagree, so "
+                "update the older of the two"
+            )
+        if one_byte:
             return np.frombuffer(self.data, np.uint8)
-        if len(self.data) == 2 * count:
-            return np.frombuffer(self.data, "<u2").astype(np.uint16, copy=False)
-        raise CaptureError(
-            f"window {self.descriptor.window} has {len(self.data)} bytes, but its ratio map asks "
-            f"for {count} samples: board and host disagree, so update the older of the two"
-        )
+        return np.frombuffer(self.data, "<u2").astype(np.uint16, copy=False)
 
 
 class Reception:
@@ -78,6 +84,11 @@ class Reception:
         Windows that may be on their way or waiting.
     count : int, optional
         Windows wanted in all; without it, no end.
+
+    Attributes
+    ----------
+    problem : str
+        What was wrong with the last frame that could not be used; empty if none was.
     """
 
     def __init__(
@@ -87,7 +98,9 @@ class Reception:
         credit: int,
         count: int | None = None,
     ) -> None:
-        self._assembler = Assembler(largest, resend)
+        self.problem = ""
+        self._assembler = Assembler(largest, resend, credit)
+        self._largest = largest
         self._credit = credit
         self._left = count
         self._boards: dict[int, HelloAnswer] = {}
@@ -99,6 +112,16 @@ class Reception:
     def lost(self) -> int:
         """Windows given up."""
         return self._assembler.lost
+
+    @property
+    def next(self) -> int:
+        """Number of the window that comes next; 0 before that is known."""
+        return self._assembler.next or 0
+
+    @property
+    def news(self) -> int:
+        """Parts of windows that have come so far."""
+        return self._assembler.news
 
     @property
     def begun(self) -> bool:
@@ -114,7 +137,7 @@ class Reception:
     def limit(self) -> int:
         """The board may send the windows below this number."""
         with self._arrived:
-            return (self._assembler.next or 0) - len(self._readouts) + self.credit
+            return min(self.next - len(self._readouts) + self.credit, MAX_WINDOW_NUMBER)
 
     def begin(self, first: int) -> list[int]:
         """Expect windows from number `first` on; return the numbers that are lost by this."""
@@ -129,14 +152,25 @@ class Reception:
             self._arrived.notify()
 
     def on_frame(self, frame: Frame, board: HelloAnswer) -> None:
-        """Take a WINDOW or READOUT frame from a board that is now as `board` says."""
+        """Take a WINDOW or READOUT frame from a board that is now as `board` says.
+
+        A malformed one is dropped: the gap shows, and if it stays, `problem` says why.
+        """
         with self._arrived:
-            if frame.type == MessageType.WINDOW:
-                descriptor = WindowDescriptor.unpack(frame.body)
-                if self._assembler.add_descriptor(descriptor):
-                    self._boards[descriptor.window] = board
-            else:
-                self._assembler.add_fragment(Fragment.unpack(frame.body))
+            try:
+                if frame.type == MessageType.WINDOW:
+                    descriptor = WindowDescriptor.unpack(frame.body)
+                    if descriptor.total > self._largest:
+                        self.problem = (
+                            f"its descriptor announces {descriptor.total} bytes, of at most "
+                            f"{self._largest}"
+                        )
+                    if self._assembler.add_descriptor(descriptor):
+                        self._boards[descriptor.window] = board
+                else:
+                    self._assembler.add_fragment(Fragment.unpack(frame.body))
+            except WireError as error:
+                self.problem = str(error)
             self._collect()
 
     def on_nothing_under_way(self, next_window: int) -> None:

@@ -26,7 +26,8 @@ from focalloop.firmware_sim.wire import (
     WindowNumber,
 )
 from focalloop.host.board.lost_windows import LostWindows
-from focalloop.host.board.reception import Readout, Reception
+from focalloop.host.board.patience import Patience
+from focalloop.host.board.reception import MAX_WINDOW_NUMBER, Readout, Reception
 from focalloop.host.board.repair import SilenceWatch
 from focalloop.host.board.stats import RateMeter
 from focalloop.host.errors import (
@@ -34,12 +35,17 @@ from focalloop.host.errors import (
     BoardError,
     BoardLostError,
     CaptureInterruptedError,
+    FaultyBoardError,
 )
+from focalloop.host.link.answers import unpacked
 from focalloop.host.link.connection import Connection
 from focalloop.host.link.io_threads import Link
 
 _TAKE_TIMEOUT_S = 0.25
 """How often a consumer without windows looks whether the board is still there."""
+
+_NUMBERS_LEFT = 1 << 16
+"""Window numbers that must be left at the start of a run."""
 
 
 class StreamControl:
@@ -100,7 +106,7 @@ class StreamControl:
             self._streaming = True
             start = StreamStartRequest(reception.credit)
             self._start(reception, MessageType.STREAM_START, start.pack())
-            yield from islice(self._take(reception), count)
+            yield from islice(self._take(reception, board), count)
 
     def capture(
         self, board: HelloAnswer, type_: MessageType, body: bytes, count: int
@@ -119,7 +125,7 @@ class StreamControl:
             suppress(CaptureInterruptedError),
         ):
             self._start(reception, type_, body)
-            yield from self._take(reception, count)
+            yield from self._take(reception, board, count)
 
     def stop(self) -> None:
         """Stop what is running, if anything is; the board is idle after it."""
@@ -141,7 +147,7 @@ class StreamControl:
             reception.fail(CaptureInterruptedError("the board vanished during a capture"))
             return
         answer = link.request(MessageType.STREAM_START, StreamStartRequest(0).pack())
-        first = WindowNumber.unpack(answer).window
+        first = _first_window(MessageType.STREAM_START, answer)
 
         def go_on() -> None:
             if rebooted:
@@ -184,8 +190,8 @@ class StreamControl:
     def _receiving(self, board: HelloAnswer, credit: int, count: int | None) -> Iterator[Reception]:
         if self._reception is not None:
             raise BoardBusyError("a stream or capture of this board is running: end it first")
-        largest = 2 * board.height * board.width * max(board.level_set)
-        reception = self._reception = Reception(largest, self._resend, credit, count)
+        reception = Reception(_readout_bytes(board), self._resend, credit, count)
+        self._reception = reception
         try:
             yield reception
         finally:
@@ -195,19 +201,27 @@ class StreamControl:
         """Send a request whose answer is the number of the first window."""
 
         def begin(answer: bytes) -> None:
-            self.lost_windows.add(reception.begin(WindowNumber.unpack(answer).window))
+            self.lost_windows.add(reception.begin(_first_window(type_, answer)))
             self.on_data(time.monotonic())
 
         self._connection.request(type_, body, begin)
 
-    def _take(self, reception: Reception, expected: int | None = None) -> Iterator[Readout]:
+    def _take(
+        self, reception: Reception, board: HelloAnswer, expected: int | None = None
+    ) -> Iterator[Readout]:
         """Readouts in order, without end, or until `expected` windows have come or are lost."""
+        patience = Patience(self._connection, board, _readout_bytes(board))
         taken = 0
         while expected is None or taken + reception.lost < expected:
             readout = reception.take(_TAKE_TIMEOUT_S)
             if readout is None:
+                if self._connection.state == "connected":
+                    patience.waited(
+                        _TAKE_TIMEOUT_S, reception.news, reception.next, reception.problem
+                    )
                 self._connection.link()  # raises once the board is gone for too long
                 continue
+            patience.window_came()
             taken += 1
             self.windows += 1
             self._grant(reception)
@@ -239,3 +253,19 @@ class StreamControl:
             if reception.on_gone(request.window):
                 self.lost_windows.add([request.window])
             self._grant(reception)  # credit must not wait for a window that never comes
+
+
+def _readout_bytes(board: HelloAnswer) -> int:
+    """Return the size of the board's largest readout."""
+    return 2 * board.height * board.width * max(board.level_set)
+
+
+def _first_window(request: MessageType, answer: bytes) -> int:
+    """Return the number of the first window from the answer to a request for windows."""
+    first = unpacked(WindowNumber, request, answer).window
+    if first > MAX_WINDOW_NUMBER - _NUMBERS_LEFT:
+        raise FaultyBoardError(
+            f"the board says that its next window is {first}, after which there are too few "
+            f"numbers: reset the board"
+        )
+    return first

@@ -16,6 +16,7 @@ import numpy as np
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import (
     BITMAP_CHUNKS,
+    UPLOAD_CHUNK_OVERHEAD,
     Feature,
     HelloAnswer,
     MessageType,
@@ -26,7 +27,8 @@ from focalloop.firmware_sim.wire import (
     UploadCommitRequest,
     UploadKind,
 )
-from focalloop.host.errors import BoardLostError
+from focalloop.host.errors import FaultyBoardError
+from focalloop.host.link.answers import unpacked
 
 Submit = Callable[[MessageType, bytes], "Future[bytes]"]
 """Sends a request without waiting, like `focalloop.host.link.io_threads.Link.submit`."""
@@ -66,7 +68,7 @@ def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
 
 
 def upload(
-    submit: Submit, ratio_map: RatioMap, max_in_flight: int, progress: Progress | None = None
+    submit: Submit, ratio_map: RatioMap, board: HelloAnswer, progress: Progress | None = None
 ) -> None:
     """Upload and activate a map that fits the board.
 
@@ -78,9 +80,15 @@ def upload(
     submit : callable
         Sends a request without waiting.
     ratio_map : RatioMap
+    <<<<<<< HEAD
         A map from `fitted`.
     max_in_flight : int
         Chunks that may be sent and unanswered at a time.
+    =======
+        A map from `fitted`.
+    board : HelloAnswer
+        Its limits.
+    >>>>>>> 1a0fd2e (link: check what a board says, and give up a board that sends nothing whole)
     progress : callable, optional
         Takes bytes done and bytes in all.
 
@@ -88,6 +96,8 @@ def upload(
     ------
     BoardError
         The board refused, for example with HASH_MISMATCH, after which another attempt may succeed.
+    FaultyBoardError
+        It answers what cannot be, or runs another map in the end.
     BoardLostError
         The link failed; another call goes on where this one stopped.
     """
@@ -106,29 +116,47 @@ def upload(
     kinds = UploadKind(0)
     for kind, data in objects.items():
         kinds |= kind
-        _send_object(submit, kind, data, max_in_flight, advance)
+        _send_object(submit, kind, data, board, advance)
     commit = UploadCommitRequest(kinds, ratio_map.hash())
-    UploadCommitAnswer.unpack(submit(MessageType.UPLOAD_COMMIT, commit.pack()).result())
+    body = submit(MessageType.UPLOAD_COMMIT, commit.pack()).result()
+    active = unpacked(UploadCommitAnswer, MessageType.UPLOAD_COMMIT, body).map_hash
+    if active != ratio_map.hash():
+        raise FaultyBoardError(
+            f"after the upload of the ratio map {ratio_map.hash_hex[:16]}... the board says that "
+            f"it runs {active.hex()[:16]}...: its firmware is faulty"
+        )
 
 
 def _send_object(
     submit: Submit,
     kind: UploadKind,
     data: bytes,
-    max_in_flight: int,
+    board: HelloAnswer,
     advance: Callable[[int], None],
 ) -> None:
     begin = UploadBeginRequest(kind, len(data), hashlib.sha256(data).digest())
-    start = UploadBeginAnswer.unpack(submit(MessageType.UPLOAD_BEGIN, begin.pack()).result())
-    if start.chunk_size == 0:
-        raise BoardLostError("the board asks for upload chunks of 0 bytes: its firmware is faulty")
+    body = submit(MessageType.UPLOAD_BEGIN, begin.pack()).result()
+    start = unpacked(UploadBeginAnswer, MessageType.UPLOAD_BEGIN, body)
+    max_chunk = board.max_payload - UPLOAD_CHUNK_OVERHEAD
+    if not 0 < start.chunk_size <= max_chunk:
+        raise FaultyBoardError(
+            f"the board asks for upload chunks of {start.chunk_size} bytes, but it takes "
+            f"{max_chunk} at most: its firmware is faulty"
+        )
+    if start.next_offset > len(data) or (
+        start.next_offset % start.chunk_size and start.next_offset != len(data)
+    ):
+        raise FaultyBoardError(
+            f"the board wants byte {start.next_offset} of an upload of {len(data)} bytes in "
+            f"chunks of {start.chunk_size}: its firmware is faulty"
+        )
     wanted = list(_wanted(start, len(data)))
     advance(len(data) - sum(min(start.chunk_size, len(data) - offset) for offset in wanted))
     offsets = iter(wanted)
     in_flight: list[tuple[int, Future[bytes]]] = []
 
     def fill() -> None:
-        for offset in islice(offsets, max(1, max_in_flight) - len(in_flight)):
+        for offset in islice(offsets, board.max_in_flight - len(in_flight)):
             chunk = data[offset : offset + start.chunk_size]
             body = UploadChunkRequest(kind, offset, chunk).pack()
             in_flight.append((len(chunk), submit(MessageType.UPLOAD_CHUNK, body)))

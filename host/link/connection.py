@@ -36,6 +36,7 @@ from focalloop.host.errors import (
     NotABoardError,
     VersionMismatchError,
 )
+from focalloop.host.link.hello import check_hello
 from focalloop.host.link.io_threads import Link, LinkListener
 from focalloop.host.link.port import Port
 
@@ -47,6 +48,9 @@ RETRY_TIMEOUT_S = 1.0
 
 SLOW_TIMEOUT_S = 30.0
 """Longest wait for an answer that takes the board long, as for opening a video in an emulator."""
+
+MAX_LOSSES = 5
+"""Times that the board may vanish over one request before the request is to blame."""
 
 HANDOVER_TIMEOUT_S = 5.0
 """Longest wait for the keeper to notice a failed link, or to agree on another payload."""
@@ -80,6 +84,8 @@ def handshake(
         No valid answer came within `timeout_s`.
     VersionMismatchError
         The board speaks another protocol version.
+    FaultyBoardError
+        What it says of itself cannot be.
     """
     hello = HelloRequest(max_payload, f"focalloop {version('focalloop')}")
     try:
@@ -114,6 +120,7 @@ def handshake(
             f"the board at {url} speaks protocol version {board.protocol} and this program "
             f"{PROTOCOL_VERSION}; update the older of the two"
         )
+    check_hello(board, url)
     link.keep_alive(board.max_in_flight)
     return board
 
@@ -233,8 +240,9 @@ class Connection:
         BoardError
             The board refused.
         BoardLostError
-            The board did not answer, or did not come back in time.
+            The board did not answer, did not come back in time, or vanishes at each attempt.
         """
+        losses = 0
         while True:
             link = self.link()
             try:
@@ -242,7 +250,8 @@ class Connection:
                 answer = link.submit(type_, body, on_answer, timeout_s=timeout_s, slow=slow)
                 return answer.result()
             except BoardLostError:
-                if not self.await_failure(link):
+                losses += 1
+                if not self.await_failure(link) or losses == MAX_LOSSES:
                     raise
 
     def submit(

@@ -104,14 +104,13 @@ class Link:
         type_, body, timeout_s, slow : MessageType, bytes, float, bool
             As for `RequestProtocol.submit`, which also says what the result holds.
         on_answer : callable, optional
-            Takes the body of the answer, in the reader, before any frame that follows it.
+            Takes the body of the answer, in the reader, before any frame that follows it. What it
+            raises is what the result raises: the board may have answered anything.
         """
         with self._lock:
             answer = self._protocol.submit(type_, body, timeout_s=timeout_s, slow=slow)
             if on_answer is not None:
-                answer.add_done_callback(
-                    lambda done: None if done.exception() else on_answer(done.result())
-                )
+                answer = _taken(answer, on_answer)
             if self._failure is not None or self._closing:
                 self._protocol.fail(self._failure or BoardLostError("the port was closed"))
             self._due.notify()
@@ -224,3 +223,20 @@ class Link:
             self._protocol.fail(error)
             self._due.notify()
         self._on_failure(error)
+
+
+def _taken(answer: Future[bytes], take: Callable[[bytes], object]) -> Future[bytes]:
+    """Return a future like `answer`, but only after `take`, and with the error of that."""
+    taken: Future[bytes] = Future()
+
+    def hand_over(done: Future[bytes]) -> None:
+        try:
+            body = done.result()
+            take(body)
+        except Exception as error:
+            taken.set_exception(error)
+        else:
+            taken.set_result(body)
+
+    answer.add_done_callback(hand_over)
+    return taken

@@ -22,7 +22,8 @@ u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
 f32 = st.floats(width=32, allow_nan=False)
 sha = st.binary(min_size=32, max_size=32)
-short_text = st.text(max_size=60)
+line = st.text().filter(str.isprintable) | st.text("a [µ]", max_size=20)
+short_text = st.text("name 1.0 µ√", max_size=20)
 data = st.binary(min_size=1, max_size=300)
 
 json_values = st.recursive(
@@ -75,10 +76,10 @@ BODIES = {
         st.none() | st.text(),
         st.none() | st.integers(0, 2**63 - 1),
     ),
-    wire.Log: st.builds(wire.Log, st.sampled_from(wire.LogLevel), st.text()),
+    wire.Log: st.builds(wire.Log, st.sampled_from(wire.LogLevel), line),
     wire.TimeSyncRequest: st.builds(wire.TimeSyncRequest, u64),
     wire.TimeSyncAnswer: st.builds(wire.TimeSyncAnswer, u64),
-    wire.ErrorAnswer: st.builds(wire.ErrorAnswer, u16, st.text()),
+    wire.ErrorAnswer: st.builds(wire.ErrorAnswer, u16, line),
     wire.UploadBeginRequest: st.builds(wire.UploadBeginRequest, u8.map(wire.UploadKind), u32, sha),
     wire.UploadBeginAnswer: st.builds(wire.UploadBeginAnswer, u32, u32, u16),
     wire.UploadChunkRequest: st.builds(
@@ -135,6 +136,27 @@ def test_every_body_of_the_wire_is_tested() -> None:
 def test_a_body_survives_packing(kind: type, data: st.DataObject) -> None:
     body = data.draw(BODIES[kind])
     assert kind.unpack(body.pack()) == body
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (b"\x1b[31mred\x1b[0m", "[31mred[0m"),
+        (b"\x1b]0;title\x07", "]0;title"),
+        (b"two\r\nlines\tand more", "two  lines and more"),
+        ("\u202eright to left\u2028\x9b2J".encode(), "right to left 2J"),
+        ("bell\x07 \x00\x08µ".encode(), "bell µ"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+    ],
+)
+def test_a_text_of_the_other_side_is_one_line_that_a_terminal_only_shows(
+    sent: bytes, shown: str
+) -> None:
+    assert wire.Log.unpack(b"\x01" + sent).text == shown
+    assert wire.ErrorAnswer.unpack(b"\x01\x00" + sent).text == shown
+    if b"\xff" not in sent:
+        body = wire.HelloRequest(1024, "").pack()[:-1] + bytes([len(sent)]) + sent
+        assert wire.HelloRequest.unpack(body).host == shown
 
 
 @pytest.mark.parametrize("kind", BODIES.keys() - OPEN_ENDED, ids=lambda kind: kind.__name__)
