@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from focalloop.models.errors import ExportError
 from focalloop.models.networks.profiles import Network
-from focalloop.models.networks.sensing import divisors
+from focalloop.models.networks.sensing import MAX_READS, divisors
 
 OPSET = 20
 """The first with a GELU operator, which ONNX Runtime computes in one pass."""
@@ -25,9 +25,6 @@ PARITY = 1e-4
 
 PARITY_SIZES = ((1, 64, 64), (2, 43, 54), (1, 8, 8), (3, 65, 47), (1, 5, 3), (1, 1, 1))
 """Batch, height and width at which parity is checked: odd, small, and several at once."""
-
-MAX_READS = 8
-"""Planes of the input ``reads``."""
 
 HALF_FROM_ELEMENTS = 1024
 """Weights of at least this many elements are stored as float16."""

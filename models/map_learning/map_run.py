@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
@@ -194,7 +194,7 @@ class _Sampled:
     def __init__(self, policy: TilePolicy, aperture: NDArray[np.bool_] | None) -> None:
         self.policy = policy
         self.aperture = aperture
-        self.slots = 16
+        self.slots = DEFAULT_SLOTS
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))

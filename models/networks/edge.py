@@ -19,16 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from focalloop.models.networks.interpolation import by_plane, consistent, exactly, interpolated
-from focalloop.models.networks.sensing import brightness, divisors, spread
+from focalloop.models.networks.sensing import MAX_READS, brightness, divisors, spread
 
 CELL = 4
 """Height and width in pixels of one position of the network."""
 
 _LAST_CELL = (0, CELL - 1, 0, CELL - 1)
 """Padding that completes the last cell, whatever its size; strides drop what is too much."""
-
-MAX_LEVEL = 8
-"""Most measurements per pixel and window: the planes of the reads."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class EdgeNetwork(nn.Module):
         super().__init__()
         settings = settings or EdgeSettings()
         self.settings = settings
-        levels = divisors(settings.slots, MAX_LEVEL)
+        levels = divisors(settings.slots, MAX_READS)
         width = settings.width
         self.squeeze = nn.Conv2d(2 * sum(levels) + len(levels), width, CELL, stride=CELL)
         self.context = nn.Conv2d(len(levels), settings.context, CELL, stride=CELL)
@@ -130,7 +127,7 @@ class EdgeNetwork(nn.Module):
         """
         slots = self.settings.slots
         planes = brightness(reads, levels, slots, aperture)
-        taken = [levels == level for level in divisors(slots, MAX_LEVEL)]
+        taken = [levels == level for level in divisors(slots, MAX_READS)]
         return self.from_sorted(planes, torch.stack(taken, dim=1).to(reads.dtype), aperture)
 
     def from_sorted(self, planes: Tensor, masks: Tensor, aperture: Tensor | None = None) -> Tensor:

@@ -14,13 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from focalloop.models.networks.sensing import divisors, initial_reconstruction
+from focalloop.models.networks.sensing import MAX_READS, divisors, initial_reconstruction
 
 PADDING = 8
 """Height and width are extended by reflection to a multiple of this many pixels."""
-
-MAX_LEVEL = 8
-"""Most measurements per pixel and window: the planes of the reads."""
 
 MIN_SQUARED_NORM = 1e-24
 """Lower limit of the squared norm of a query or key, so that a channel of zeros can be divided."""
@@ -232,7 +229,7 @@ class PaperNetwork(nn.Module):
 
 def level_index(levels: Tensor, slots: int) -> Tensor:
     """Replace levels (N, H, W) by their index in the level set: 0, 1, 2, 4, 8 by 0 to 4."""
-    steps = [levels >= level for level in divisors(slots, MAX_LEVEL)]
+    steps = [levels >= level for level in divisors(slots, MAX_READS)]
     return torch.stack(steps).sum(0)
 
 

@@ -10,9 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+
+MAX_READS = DEFAULT_LEVEL_SET[-1]
+"""Most measurements per pixel and window: the planes of the reads."""
+
 
 def clean_reads(
-    scene: Tensor, levels: Tensor, aperture: Tensor | None = None, max_reads: int = 8
+    scene: Tensor, levels: Tensor, aperture: Tensor | None = None, max_reads: int = MAX_READS
 ) -> Tensor:
     """Expose `scene` under `levels` without noise (CRL Eq. 1 and 2, normalised by T).
 
@@ -99,7 +104,7 @@ def brightness(
     return torch.cat(planes, dim=1)
 
 
-def spread(planes: Tensor, slots: int = 16, max_reads: int = 8) -> Tensor:
+def spread(planes: Tensor, slots: int = 16, max_reads: int = MAX_READS) -> Tensor:
     """Repeat each plane of `brightness` over the slots of its span: (N, T, H, W).
 
     A pixel of level n shows its k-th value during its k-th span of T/n slots, 0 at level 0.

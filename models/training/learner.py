@@ -7,8 +7,6 @@ loops that choose the maps are `focalloop.models.training.network_run` and
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -110,11 +108,7 @@ class Learner:
         NotFiniteError
             If the loss is not finite, in this or any other process.
         """
-        scene = scene.to(self.device)
-        reads, inputs = self.measure(scene, levels, aperture, generator)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            video: Tensor = self._parallel(reads, *inputs)
-        errors = (video.float() - scene).square().mean(1)
+        errors = self._errors(self._parallel, scene, levels, aperture, generator)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
         if distributed.anywhere(not torch.isfinite(loss)):
             raise NotFiniteError
@@ -138,10 +132,20 @@ class Learner:
         generator: torch.Generator,
     ) -> Tensor:
         """Return the errors (N, H, W) as `step` does, without learning."""
+        return self._errors(self.network, scene, levels, aperture, generator)
+
+    def _errors(
+        self,
+        network: nn.Module,
+        scene: Tensor,
+        levels: Tensor,
+        aperture: Tensor | None,
+        generator: torch.Generator,
+    ) -> Tensor:
         scene = scene.to(self.device)
         reads, inputs = self.measure(scene, levels, aperture, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            video: Tensor = self.network(reads, *inputs)
+            video: Tensor = network(reads, *inputs)
         return (video.float() - scene).square().mean(1)
 
     def measure(
@@ -182,10 +186,6 @@ class Learner:
         self.average = below("average.", moved)
         self.optimizer.load_state(below("optimizer.", moved))
         self.steps = int(tensors["steps"])
-
-    def describe(self) -> dict[str, object]:
-        """Return the network's settings, for a checkpoint's metadata."""
-        return asdict(self.settings)
 
 
 def has_bfloat16(device: torch.device) -> bool:

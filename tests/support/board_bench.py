@@ -1,4 +1,4 @@
-"""A virtual board on the test bench: small, exact, without Numba, and a clock in our hands."""
+"""A virtual board on a test bench: small, exact, without Numba, and with a simulated clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def aperture_map(seed: int = 0) -> RatioMap:
 
 
 class CountingScene:
-    """Window `i` is `i` everywhere, plus the pixel's and the slot's number, modulo 256."""
+    """Brightness counts up over pixels and slots and grows by one per window, modulo 256."""
 
     slots = SLOTS
 
@@ -48,7 +48,7 @@ class CountingScene:
 
 
 class SumReader:
-    """The emulator's exact read-out, written plainly: sums of slots, in read-plan order."""
+    """The emulator's exact readout in plain NumPy: sums of slots, in read-plan order."""
 
     def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
         self.ratio_map, self.profile, self.seed = ratio_map, profile, seed
@@ -82,7 +82,7 @@ def resend(window: int, offset: int = 0, length: int = 0) -> tuple[MessageType, 
 
 
 class Bench:
-    """A host's hands: requests in, answers and unasked frames out."""
+    """A minimal host: sends requests, and collects answers and unrequested frames."""
 
     def __init__(self, board: VirtualBoard | None = None, **settings: Any) -> None:
         self.board = board or make_board(**settings)
@@ -93,19 +93,19 @@ class Bench:
         self.patience = 100
 
     def send(self, type_: int, body: bytes = b"") -> Frame:
-        """One request and its answer, whatever it is."""
+        """Send a request and return its answer, even if it is an error."""
         self.sequence = (self.sequence + 1) % 65536
         return self.send_raw(Frame(type_, self.sequence, body).encode())[-1]
 
     def send_raw(self, data: bytes) -> list[Frame]:
-        """Bytes in; the answers that came."""
+        """Send bytes and return the answers."""
         self.board.receive(data)
         return self.poll()
 
     def poll(self, advance_us: int = 0) -> list[Frame]:
-        """Let time pass and collect what the board sends; returns the answers.
+        """Let time pass, collect what the board sends, and return the answers.
 
-        A board that goes on without end, as one given endless credit does, is left at it.
+        A board that sends without end, as with unlimited credit, is polled `patience` times.
         """
         self.now_us += advance_us
         answers: list[Frame] = []
@@ -119,14 +119,14 @@ class Bench:
         return answers
 
     def ask(self, type_: MessageType, body: bytes = b"") -> bytes:
-        """Body of the answer to a request that must succeed."""
+        """Send a request that must succeed, and return the body of its answer."""
         answer = self.send(type_, body)
         assert not answer.is_error, ErrorAnswer.unpack(answer.body)
         assert (answer.type, answer.sequence) == (type_, self.sequence)
         return answer.body
 
     def refused(self, type_: int, body: bytes = b"") -> tuple[ErrorCode | int, str]:
-        """Code and text of the error that a request must get."""
+        """Send a request that must be refused, and return code and text of the error."""
         answer = self.send(type_, body)
         assert answer.is_error
         error = ErrorAnswer.unpack(answer.body)
@@ -148,7 +148,7 @@ class Bench:
         return wire.UploadChunkAnswer.unpack(self.ask(MessageType.UPLOAD_CHUNK, body))
 
     def put(self, kind: wire.UploadKind, data: bytes) -> None:
-        """Upload an object whole."""
+        """Upload a whole object, without committing it."""
         size = self.begin(kind, data).chunk_size
         for offset in range(0, len(data), size):
             self.chunk(kind, offset, data[offset : offset + size])
@@ -167,7 +167,7 @@ class Bench:
         assert self.commit(kinds, ratio_map.hash()) == ratio_map.hash()
 
     def take_windows(self) -> dict[int, tuple[wire.WindowDescriptor, bytes]]:
-        """Windows that came whole since last asked, by number."""
+        """Return the windows received since the last call, by number."""
         descriptors: dict[int, wire.WindowDescriptor] = {}
         data: dict[int, bytearray] = {}
         for frame in self.unasked:

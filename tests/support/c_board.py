@@ -1,7 +1,7 @@
-"""The C firmware for tests: built once a session, and spoken to in three ways.
+"""The C firmware for tests: built once per session, and reached in three ways.
 
-A `PipedBoard` stands where a test bench has a `VirtualBoard`: bytes in, bytes out, the clock in
-our hands. `native_board` and `qemu_board` run it in real time behind a TCP port.
+A `PipedBoard` takes the place of a `VirtualBoard` on a test bench: bytes in, bytes out, with a
+simulated clock. `native_board` and `qemu_board` run the firmware in real time behind a TCP port.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ TOOLS = {
 
 
 SMALL = "-DBOARD_WIDTH=40 -DBOARD_HEIGHT=24 -DFL_MAX_PAYLOAD=256 -DFL_IN_FLIGHT=2"
-"""For QEMU, which takes some kilobytes a second in: a small array, frames as for a slow line."""
+"""For QEMU, which receives a few kilobytes per second: a small array, and short frames."""
 
 TIMEOUT_S = 10.0
-"""For an answer: an emulated microcontroller on a busy machine is slow."""
+"""Time to wait for an answer: an emulated microcontroller on a busy machine is slow."""
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def build(target: str, config: str = "", sanitize: bool = True) -> Path:
-    """Folder with what `make target` built; skips the test where a tool is missing."""
+    """Return the folder in which `make target` built; skip the test if a tool is missing."""
     need(*TOOLS[target])
     out = Path(tempfile.mkdtemp(dir=_folder().name))
     words = ["make", "-C", str(SOURCES), target, f"BUILD={out}", f"CONFIG={config}", "-j2"]
@@ -56,18 +56,18 @@ def build(target: str, config: str = "", sanitize: bool = True) -> Path:
 
 
 def need(*tools: str) -> None:
-    """Skip the test, in a sentence, where a tool is missing."""
+    """Skip the test, with a sentence, if a tool is missing."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"{' and '.join(missing)} not installed: the C firmware is not tested here")
 
 
 class PipedBoard:
-    """The native board on a pipe, as a test bench wants it.
+    """The native board on a pipe, for a test bench.
 
     Parameters
     ----------
-    options : str
+    **options : str or int
         Options of the program, as in ``array="40x24", boot_id=1``.
     """
 
@@ -85,7 +85,7 @@ class PipedBoard:
         self._waiting += data
 
     def poll(self, now_us: int, room: int = 256 * 1024) -> bytes:
-        """Let time pass and return what the board sends, `room` bytes at most."""
+        """Let time pass and return what the board sends, at most `room` bytes."""
         data, self._waiting = self._waiting, b""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -96,7 +96,7 @@ class PipedBoard:
         return self._process.stdout.read(*struct.unpack("<I", head))
 
     def close(self) -> None:
-        """End the program, which must end well."""
+        """End the program and check its exit status."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         assert self._process.wait(10) == 0
@@ -108,7 +108,7 @@ def _option(name: str, value: Any) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def native_board(**options: Any) -> Iterator[str]:
-    """URL of a native board on a TCP port."""
+    """Run a native board and yield the URL of its TCP port."""
     words = [word for name, value in options.items() for word in _option(name, value)]
     process = subprocess.Popen(
         [build("native") / "focal-board", "--tcp", "0", *words], stdout=subprocess.PIPE, text=True
@@ -124,7 +124,7 @@ def native_board(**options: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def qemu_board(config: str = "") -> Iterator[str]:
-    """URL of a Cortex-M3 board that QEMU runs, its UART on a TCP port."""
+    """Run a Cortex-M3 board in QEMU and yield the URL of its UART's TCP port."""
     need("qemu-system-arm")
     image = build("cortex-m3", config) / "focal-board.elf"
     with socket.create_server(("127.0.0.1", 0)) as taken:

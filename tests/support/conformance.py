@@ -1,4 +1,4 @@
-"""What the tests of any board's conformance share: the benches, and what is expected of them."""
+"""What the conformance tests of all boards share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Make = Callable[..., Bench]
 
 
 def expected(ratio_map: RatioMap, exposure: int) -> bytes:
-    """What the emulator reads out of the test scene without noise."""
+    """Return what the emulator reads out of the test scene without noise."""
     codes = Emulator(ratio_map, preset("ideal")).read_out(CountingScene().window(exposure))
     return codes.astype("<u2").tobytes()
 

@@ -1,7 +1,7 @@
 """The forward model in plain NumPy, transcribed from the equations of docs/concepts.md.
 
-Slow and written apart from the kernels on purpose: the emulator has to agree with it bit for bit.
-Every float32 operation is one NumPy operation, so nothing can be fused or reordered.
+Deliberately slow and independent of the kernels: the emulator must agree with it bit for bit. Every
+float32 operation is one NumPy operation, so nothing can be fused or reordered.
 """
 
 import math
@@ -22,7 +22,7 @@ def readout(ratio_map, profile, seed, window, scene):
         span = np.where(levels > 0, T // np.maximum(levels, 1), 0)
         due = (levels > 0) & ((slot + 1) % np.maximum(span, 1) == 0)
         light = integrate(scene, ratio_map.aperture, slot, span)[due]
-        counter = np.arange(taken, taken + light.size)  # the place of each read in the plan
+        counter = np.arange(taken, taken + light.size)  # the position of each read in the plan
         taken += light.size
         if not profile.adc:
             samples.append(light if scene.dtype == np.uint8 else light * f32(1 / T))
@@ -45,7 +45,7 @@ def readout(ratio_map, profile, seed, window, scene):
 
 
 def integrate(scene, aperture, slot, span):
-    """Light of the `span` slots that end with `slot`: integer sums, or float32 first to last."""
+    """Sum the `span` slots that end with `slot`: in integers, or in float32 from first to last."""
     light = np.zeros(scene.shape[1:], np.uint16 if scene.dtype == np.uint8 else f32)
     for t in range(slot + 1):
         shining = scene[t].astype(light.dtype)
@@ -56,7 +56,7 @@ def integrate(scene, aperture, slot, span):
 
 
 def electronics(e, profile, seed, window, counter):
-    """Shot noise, full well and read noise."""
+    """Apply shot noise, full well and read noise."""
     lit = np.maximum(e, f32(0))
     s_ss = f32(0 if profile.shot == "off" else profile.s_ss)
     s_ss_squared = f32(0 if profile.shot == "off" else profile.s_ss**2)
@@ -85,7 +85,7 @@ def fixed_pattern(profile, seed, H, W):
 
 
 def key(seed, purpose, window):
-    """Three 32-bit words, in Python's integers."""
+    """Return the three 32-bit words of a key, computed in Python's integers."""
     gamma, mask = 0x9E3779B97F4A7C15, 2**64 - 1
 
     def mix(x):
@@ -99,7 +99,7 @@ def key(seed, purpose, window):
 
 
 def words(counter, key0, key1, key2):
-    """Two 32-bit words a counter, as int64 arrays."""
+    """Return two 32-bit words per counter, as int64 arrays."""
     mask = 0xFFFFFFFF
 
     def mix(x):
@@ -112,7 +112,7 @@ def words(counter, key0, key1, key2):
 
 
 def normals(seed, purpose, window, counter):
-    """Box-Muller: the radius from a float's exponent and mantissa, the sine by a polynomial."""
+    """Box-Muller, with the radius from a float's exponent and mantissa, and a polynomial sine."""
     first, second = words(counter, *key(seed, purpose, window))
     u = (first >> 1).astype(f32) + f32(0.5)
     mantissa, exponent = np.frexp(u)  # u = mantissa * 2**exponent with mantissa in [1/2, 1)
@@ -126,7 +126,7 @@ def normals(seed, purpose, window, counter):
 
 
 def horner(x, *coefficients):
-    """Polynomial in float32, highest power first."""
+    """Evaluate a polynomial in float32, highest power first."""
     value = np.full_like(x, f32(coefficients[0]))
     for coefficient in coefficients[1:]:
         value = x * value + f32(coefficient)

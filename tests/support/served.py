@@ -43,7 +43,7 @@ class Reader:
 
 
 def expected_codes(ratio_map, window, bits=16):
-    """The codes that a board with a :class:`Reader` sends of a window."""
+    """The codes that a board with a `Reader` sends of a window."""
     seed = int.from_bytes(ratio_map.hash()[:4], "little") + window
     high, dtype = (256, np.uint8) if bits <= 8 else (65536, np.uint16)
     return np.random.default_rng(seed).integers(0, high, ReadPlan.of(ratio_map).count, dtype)
@@ -62,7 +62,7 @@ def make_map(seed=0):
 
 
 def make_board(**settings):
-    """A board with these :class:`BoardSettings`; `profile` is the name of a preset."""
+    """A board with these `BoardSettings`; `profile` is the name of a preset."""
     profile = preset(settings.pop("profile", "paper"))
     return VirtualBoard(Scene(), BoardSettings(profile=profile, **settings), make_reader=Reader)
 

@@ -1,4 +1,4 @@
-"""The ratio maps and conversations that the test vectors are made of."""
+"""The ratio maps and conversations of the test vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAP_HASH = hashlib.sha256(b"a map").digest()
 
 
 def maps() -> dict[str, RatioMap]:
-    """Small maps that between them use every part of the packed form."""
+    """Return small maps that together use every part of the packed form."""
     rng = np.random.default_rng(2024)
     levels = rng.choice([0, 1, 2, 4, 8], (3, 5)).astype(np.uint8)
     return {
@@ -35,7 +35,7 @@ def maps() -> dict[str, RatioMap]:
 
 
 Step = tuple[str, int, bytes]
-"""What happens, how much later than the step before in microseconds, and the line to the board."""
+"""A note, the microseconds since the previous step, and the bytes that are sent to the board."""
 
 
 def request(sequence: int, type_: MessageType, message: Any = None) -> bytes:

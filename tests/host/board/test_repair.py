@@ -4,6 +4,7 @@ from concurrent.futures import Future
 
 from focalloop.firmware_sim.wire import ResendRequest
 from focalloop.host.board.repair import (
+    CHATTER_S,
     DESCRIPTOR_ONLY,
     MAX_REPAIRS,
     QUIET_S,
@@ -123,3 +124,19 @@ def test_silence_is_reported_once_per_answer():
     assert line.nothing_under_way(2 * QUIET_S)
     assert not line.nothing_under_way(3 * QUIET_S)
     assert len(line.questions) == 2
+
+
+def test_questions_and_logs_without_end_do_not_hide_that_no_data_comes():
+    line = Line()
+    line.watch.data_arrived(10.0)
+    line.last_byte_s = 10.0 + CHATTER_S  # other threads keep the line busy
+    assert not line.nothing_under_way(QUIET_S / 2)
+    line.last_byte_s += 1.0
+    assert not line.nothing_under_way(0.0)
+    assert len(line.questions) == 1
+    line.answer(line.last_byte_s)
+    line.last_byte_s += 2 * QUIET_S
+    assert line.nothing_under_way(0.0)
+    line.last_byte_s += 2 * QUIET_S
+    assert not line.nothing_under_way(0.0)  # what was asked for gets its time
+    assert len(line.questions) == 1
