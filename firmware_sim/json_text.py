@@ -12,7 +12,7 @@ from typing import Any
 
 
 def parse_json(data: bytes | str) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Parse JSON, with or without a byte order mark.
+    """Parse JSON, in any Unicode encoding, with or without a byte order mark.
 
     NaN and Infinity, which are not JSON but which Python writes, become None.
 
@@ -23,7 +23,7 @@ def parse_json(data: bytes | str) -> Any:  # noqa: ANN401 - whatever the JSON ho
         deeply for Python.
     """
     try:
-        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        text = data.decode(json.detect_encoding(data)) if isinstance(data, bytes) else data
         return json.loads(
             text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_of_64_bits
         )

@@ -16,8 +16,8 @@ line is a statement whose first word is its kind:
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from PIL import Image
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.files.images import ImageReader, Progress
+from focalloop.calibration.files.text import decoded, named, number, read_text
 from focalloop.calibration.readings import Level, Readings
 from focalloop.firmware_sim.files import folder_written_whole
 
@@ -47,6 +48,7 @@ class _Group:
     dark: bool
     exposure_ns: float
     photons: float | None
+    line: int
     images: list[str] = field(default_factory=list)
 
     @property
@@ -85,18 +87,13 @@ def read_emva(path: str | Path, progress: Progress | None = None) -> Readings:
         If the descriptor or an image is missing or invalid; the text names the line or file.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CalibrationError(
-            f"the EMVA 1288 descriptor {path} cannot be read ({error.strerror}): check its path"
-        ) from error
-    descriptor = _parse(path, data)
+    data, text = read_text(path, "the EMVA 1288 descriptor")
+    descriptor = _parse(path, text)
     reader = ImageReader(descriptor.bits, descriptor.shape)
     total = sum(len(group.images) for group in descriptor.groups)
     levels, done = [], 0
     for group in descriptor.groups:
-        reads = reader.read([path.parent / image for image in group.images])
+        reads = reader.read([named(path.parent, image) for image in group.images])
         done += len(group.images)
         if progress is not None:
             progress(done, total)
@@ -130,51 +127,54 @@ def is_emva(path: str | Path) -> bool:
     """Return whether a file looks like a descriptor: text whose first word is a statement's."""
     try:
         with Path(path).open("rb") as file:
-            head = file.read(4096).decode("latin-1")
+            head = decoded(file.read(4096))
     except OSError:
         return False
-    lines = [line.strip() for line in head.splitlines()]
-    first = next((line for line in lines if line and not line.startswith("#")), "")
-    return first.split(maxsplit=1)[:1] in (["v"], ["n"], ["b"], ["d"], ["l"])
+    first = next((kind for _, kind, _ in _statements(head)), "")
+    return first in ("v", "n", "b", "d", "l")
 
 
-def _parse(path: Path, data: bytes) -> _Descriptor:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:  # older Windows programs write comments in Latin-1
-        text = data.decode("latin-1")
+def _statements(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, kind and the rest of each statement; semicolons are as good as spaces."""
+    for line_number, line in enumerate(text.splitlines(), 1):
+        plain = line.strip().strip(";").strip()
+        if plain and not plain.startswith("#"):
+            kind, *rest = re.split(r"[\s;]+", plain, maxsplit=1)
+            yield line_number, kind.lower(), rest[0] if rest else ""
+
+
+def _parse(path: Path, text: str) -> _Descriptor:
     found = _Descriptor()
     merged: dict[_Condition, _Group] = {}
     current: _Group | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        kind, rest = line.split(maxsplit=1) if len(line.split()) > 1 else (line.strip(), "")
-        words, where = rest.split(), f"line {number} of {path}"
+    for line, kind, rest in _statements(text):
+        where = f"line {line} of {path}"
         match kind:
             case "v":
-                found.release = rest.strip()
+                found.release = rest
             case "l":
                 pass
             case "n":
                 if found.bits:
                     raise CalibrationError(f"{where} is a second line `n`: a descriptor has one")
-                found.bits, width, height = (int(n) for n in _numbers(where, "n", words, 3))
+                found.bits, width, height = (int(n) for n in _numbers(where, "n", rest, 3))
                 found.shape = (height, width)
                 if not 1 <= found.bits <= 16:
                     raise CalibrationError(
                         f"{where} declares {found.bits} bits: it must be 1 to 16"
                     )
             case "b" | "d":
-                values = _numbers(where, kind, words, 2 if kind == "b" else 1)
+                values = _numbers(where, kind, rest, 2 if kind == "b" else 1)
                 key = (kind == "d", values[0], values[1] if kind == "b" else None)
-                current = merged.setdefault(key, _Group(*key))
+                current = merged.setdefault(key, _Group(*key, line))
             case "i":
                 if current is None:
                     raise CalibrationError(
                         f"{where} lists an image before any level: put a line `b` or `d` before it"
                     )
-                image = rest.strip().replace("\\", "/")
+                if not rest:
+                    raise CalibrationError(f"{where} names no image: write its path after `i`")
+                image = rest.replace("\\", "/")
                 if image not in current.images:
                     current.images.append(image)
             case _:
@@ -192,7 +192,7 @@ def _parse(path: Path, data: bytes) -> _Descriptor:
     for group in found.groups:
         if not group.images:
             raise CalibrationError(
-                f"{path} lists no images of {group.name}: add lines `i` below it"
+                f"line {group.line} of {path} lists no images of {group.name}: add lines `i` below"
             )
     return found
 
@@ -200,12 +200,11 @@ def _parse(path: Path, data: bytes) -> _Descriptor:
 _FORMS = {"n": "n BITS WIDTH HEIGHT", "b": "b NANOSECONDS PHOTONS", "d": "d NANOSECONDS"}
 
 
-def _numbers(where: str, kind: str, words: Sequence[str], count: int) -> list[float]:
-    try:
-        numbers = [float(word.replace(",", ".")) for word in words]  # some locales write 0,5
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(math.isfinite(n) and n >= 0 for n in numbers):
+def _numbers(where: str, kind: str, rest: str, count: int) -> list[float]:
+    # "12, 656, 494" has commas between the numbers, "0,5" within.
+    found = [number(word) for word in re.split(r",?[\s;]+", rest.strip(" ,"))]
+    numbers = [n for n in found if n is not None]
+    if len(numbers) != count or len(numbers) != len(found):
         raise CalibrationError(f"{where} does not have the form `{_FORMS[kind]}`")
     return numbers
 

@@ -8,25 +8,26 @@ The table, ``levels.csv``, has a row for each level of the photon transfer curve
     flat_2_*.tif,flat,0.010,2400
 
 ``file`` may be a pattern, where each read has its own file; the files are taken in the order of
-their names. ``photons``, per pixel, may be left out.
+their names. ``photons``, per pixel, may be left out. Spreadsheets may write the table in their way:
+`focalloop.calibration.files.text` says what is read.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 from contextlib import suppress
 from pathlib import Path
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.files.images import ImageReader, Progress
+from focalloop.calibration.files.text import Row, named, number, read_text, table_rows
 from focalloop.calibration.readings import Level, Readings
 
 TABLE = "levels.csv"
 """Name of the table in the folder of a stack."""
 
 COLUMNS = ("file", "kind", "exposure_s")
+MORE_COLUMNS = ("photons",)
 
 
 def read_tiff_stack(
@@ -55,27 +56,13 @@ def read_tiff_stack(
         If the table or an image is missing or invalid; the text names the line or file.
     """
     path = Path(path)
-    table = path / TABLE if path.is_dir() else path
-    try:
-        data = table.read_bytes()
-        rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines(), strict=True))
-    except OSError as error:
-        raise CalibrationError(
-            f"{table} cannot be read ({error.strerror}): a TIFF stack needs this table of levels"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CalibrationError(
-            f"{table} is not a table of comma-separated values ({error}): write it as text"
-        ) from None
-    if not rows or any(rows[0].get(column) is None for column in COLUMNS):
-        raise CalibrationError(
-            f"{table} is not a table of levels: its first line must be `file,kind,exposure_s` or "
-            "`file,kind,exposure_s,photons`, and a line for each level must follow"
-        )
+    table = table_of(path)
+    data, text = read_text(table, "the table of levels")
+    rows = table_rows(text, table, COLUMNS, MORE_COLUMNS)
     reader = ImageReader(bits)
     levels = []
     for done, row in enumerate(rows, 1):
-        levels.append(_level(table, done + 1, row, reader))
+        levels.append(_level(table, row, reader))
         if progress is not None:
             progress(done, len(rows))
     return Readings(
@@ -94,9 +81,14 @@ def read_tiff_stack(
     )
 
 
-def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageReader) -> Level:
-    where = f"line {line} of {table}"
-    pattern, kind = (row["file"] or "").strip(), (row["kind"] or "").strip().lower()
+def table_of(path: Path) -> Path:
+    """Return the table of a stack: the path itself, or in a folder `TABLE`, in any case."""
+    return named(path, TABLE) if path.is_dir() else path
+
+
+def _level(table: Path, row: Row, reader: ImageReader) -> Level:
+    where = f"line {row.line} of {table}"
+    pattern, kind = row.cells["file"], row.cells["kind"].casefold()
     if kind not in ("dark", "flat"):
         raise CalibrationError(f"{where} has the kind {kind!r}: write dark or flat")
     paths = _files(table.parent, pattern)
@@ -104,8 +96,8 @@ def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageRead
         raise CalibrationError(
             f"{where} names {pattern!r}, but there is no such file: correct the name"
         )
-    exposure_s = _number(where, "exposure_s", row["exposure_s"])
-    photons = _number(where, "photons", row.get("photons") or None)
+    exposure_s = _number(where, "exposure_s", row)
+    photons = _number(where, "photons", row)
     if exposure_s is None:
         raise CalibrationError(f"{where} has no exposure_s: write the exposure in seconds")
     return Level(
@@ -118,23 +110,21 @@ def _level(table: Path, line: int, row: dict[str, str | None], reader: ImageRead
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    named = folder / pattern
-    if named.is_file() or not pattern:  # a name may have brackets, which a pattern would interpret
-        return [named] if pattern else []
+    if not pattern:
+        return []
+    one = named(folder, pattern)
+    if one.is_file():  # a name may have brackets, which a pattern would interpret
+        return [one]
     with suppress(NotImplementedError, ValueError):  # an absolute pattern, or a malformed one
-        return sorted(folder.glob(pattern))
+        return sorted(folder.glob(pattern.replace("\\", "/")))
     return []
 
 
-def _number(where: str, column: str, text: str | None) -> float | None:
-    if text is None or not text.strip():
+def _number(where: str, column: str, row: Row) -> float | None:
+    text = row.cells.get(column, "")
+    if not text:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise CalibrationError(
-            f"{where} has {text.strip()!r} for {column}: write a number, 0 or larger"
-        )
+    value = number(text)
+    if value is None:
+        raise CalibrationError(f"{where} has {text!r} for {column}: write a number, 0 or larger")
     return value

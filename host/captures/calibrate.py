@@ -118,7 +118,7 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
         If it is missing, or none of these.
     """
     from focalloop.calibration.files.emva import DESCRIPTOR, is_emva
-    from focalloop.calibration.files.tiff_stack import TABLE
+    from focalloop.calibration.files.tiff_stack import TABLE, table_of
 
     if _is_capture(source):
         return "capture"
@@ -128,9 +128,9 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
         raise CaptureError(f"there is no {path}: check its name")
     if (path / DESCRIPTOR).exists():
         return "emva"
-    if path.suffix.lower() == ".csv" or (path / TABLE).exists():
+    if path.suffix.lower() in (".csv", ".tsv") or (path.is_dir() and table_of(path).exists()):
         return "tiff stack"
-    if is_emva(path):
+    if path.is_file() and is_emva(path):
         return "emva"
     raise CaptureError(
         f"{path} holds nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "

@@ -86,13 +86,12 @@ def export(
 
 def _score(text: str, bundle: str) -> Score:
     """Read a score that is given as ``SET=FILE``."""
-    from json import loads
-
+    from focalloop.firmware_sim.json_text import parse_json
     from focalloop.models.export.bundle import Score
 
     name, _, file = text.partition("=")
     try:
-        evaluation = loads(Path(file).read_text("utf-8"))
+        evaluation = parse_json(Path(file).read_bytes())
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"--score {text}: {error}") from None
     return Score(name, f"focalloop evaluate {name} --bundle {bundle} --json", evaluation)

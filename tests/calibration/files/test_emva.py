@@ -98,8 +98,16 @@ def test_a_descriptor_of_an_older_program_is_read(descriptor):
         ("b 40000.0 120.5", "b 40000.0", "b NANOSECONDS PHOTONS"),
         ("b 40000.0 120.5", "b 40000.0 nan", "line 5"),
         ("b 40000.0 120.5\n", "", "before any level"),
-        ("i images/d0.png\ni images/d1.png\n", "", "no images of the dark level of 0.0400005 ms"),
-        ("b 40000.0", "B 40000.0", "starts with 'B'"),
+        (
+            "i images/d0.png\ni images/d1.png\n",
+            "",
+            "lists no images of the dark level of 0.0400005 ms",
+        ),
+        ("i images/d0.png\ni images/d1.png\n", "", "line 8 of"),
+        ("b 40000.0 120.5", "b 40000.0 1.120,5", "line 5"),
+        ("b 40000.0 120.5", "b 40000.0 12²", "line 5"),
+        ("b 40000.0", "x 40000.0", "line 5"),
+        ("i images\\b1.png", "i", "line 7"),
         ("b1.png", "none.png", "none.png cannot be read"),
     ],
 )

@@ -76,6 +76,11 @@ def test_eight_bit_images_need_no_bits(stack):
         ("0.01,1200", "nan,1200", "'nan' for exposure_s"),
         ("0.01,1200", "0.01,-1", "'-1' for photons"),
         ("0.01,1200", ",1200", "no exposure_s"),
+        ("0.01,1200", "0,01,1200", "line 3"),
+        ("0.01,1200", '0.01,"12', "line 3"),
+        ("0.01,1200", "0.01,12²", "line 3"),
+        ("file,kind", "file,file,kind", "is not a table of levels"),
+        ("dark.tif,dark,0.01,", "\n# a word\n\ndark.tif,black,0.01,", "line 5"),
     ],
 )
 def test_an_invalid_table_is_refused_with_its_line(stack, old, new, words):
