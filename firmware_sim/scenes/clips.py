@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.pictures import PictureError, decoding
 from focalloop.firmware_sim.scenes.clip_arrays import (
     check_bytes,
     clips_in_npz,
@@ -291,13 +292,13 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with decoding(), Image.open(path) as image:
             if image.mode.startswith("I;16"):
                 return (np.asarray(image) >> 8).astype(np.uint8)
             if image.mode == "L":
                 return np.asarray(image)
             return to_gray(np.asarray(image.convert("RGB")))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except PictureError as error:
         raise SceneError(
             f"the frame {path} cannot be decoded ({one_line(error)}): "
             "remove it, or replace it by an undamaged one"

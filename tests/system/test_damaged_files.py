@@ -37,6 +37,7 @@ from tests.support.tiny_bundle import write_tiny_bundle
 
 TRUNCATIONS, FLIPS = 20, 80
 MAX_LOAD_S = 5.0
+"""Of the processor, which other programs do not make longer."""
 MAX_GROWTH_BYTES = 400 << 20
 HOSTILE = (None, True, -1, 0, 1 << 31, 10**30, 1e308, "", "\0", "../x", [], {}, [[]], "INFINITY")
 """Values that take the place of every value in a JSON document; the last becomes Infinity."""
@@ -52,8 +53,6 @@ class Loader:
 
     make: Callable[[Path], object]
     load: Callable[[Path], object]
-    damaged: str = ""
-    """Which files of a folder are damaged, as a pattern."""
 
 
 def capture_at(path: Path) -> None:
@@ -123,9 +122,8 @@ def test_a_damaged_file_loads_or_is_refused_in_one_sentence(tmp_path: Path, name
     sound = tmp_path / name
     loader.make(sound)
     memory = peak_bytes()
-    for file in sorted(sound.rglob("*")) if sound.is_dir() else [sound]:
-        if not file.is_file():
-            continue
+    files = [file for file in sorted(sound.rglob("*")) if file.is_file()] or [sound]
+    for file in files:
         whole = file.read_bytes()
         for what, content in damages(whole):
             file.write_bytes(content)
@@ -135,7 +133,7 @@ def test_a_damaged_file_loads_or_is_refused_in_one_sentence(tmp_path: Path, name
 
 
 def load(loader: Loader, path: Path, what: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # as the command line does
@@ -147,7 +145,7 @@ def load(loader: Loader, path: Path, what: str) -> None:
         assert len(text) < 1000, f"{what}: {text}"
     except Exception as error:
         raise AssertionError(f"{what}: {error!r}") from error
-    assert time.monotonic() - start < MAX_LOAD_S, what
+    assert time.process_time() - start < MAX_LOAD_S, what
 
 
 def damages(whole: bytes) -> Iterator[tuple[str, bytes]]:
@@ -159,8 +157,24 @@ def damages(whole: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"bit {at} flipped", flipped(whole, at)
     if whole[:2] == b"PK":
         yield from repacked(whole, rng)
+    if whole[:4] == b"II*\0":
+        yield from other_tags(whole)
     if whole[:1] == b"{":
         yield from other_values(json.loads(whole))
+
+
+def other_tags(whole: bytes) -> Iterator[tuple[str, bytes]]:
+    """Take each tag of a TIFF away, such as its width, or give it another type or value."""
+    first = int.from_bytes(whole[4:8], "little")
+    for index in range(int.from_bytes(whole[first : first + 2], "little")):
+        at = first + 2 + 12 * index
+        tag = int.from_bytes(whole[at : at + 2], "little")
+        yield f"without tag {tag}", whole[:at] + b"\xf0\xf0" + whole[at + 2 :]
+        for kind in (2, 5, 12):
+            yield f"tag {tag} of type {kind}", whole[: at + 2] + bytes([kind]) + whole[at + 3 :]
+        for value in (0, 1 << 16, (1 << 32) - 1):
+            content = whole[: at + 8] + value.to_bytes(4, "little") + whole[at + 12 :]
+            yield f"tag {tag} = {value}", content
 
 
 def flipped(whole: bytes, at: int) -> bytes:
