@@ -14,7 +14,7 @@ from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
-from focalloop.host.cli.output import console, print_notice
+from focalloop.host.cli.output import activity, print_notice
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
@@ -106,7 +106,7 @@ def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method
 
 def read_clips(clips: Path, ratio_map: RatioMap, limit: int | None) -> Clips:
     """Load clips of as many frames as the map has slots."""
-    with console.status(f"reading {clips}"):
+    with activity(f"reading {clips}"):
         return load_clips(clips, ratio_map.slots, max_clips=limit)
 
 

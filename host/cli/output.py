@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,7 @@ def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
 
 
 def progress_bar(*, percent: bool = False, transient: bool = False) -> Progress:
-    """Return a progress bar on standard error, silent where that is not a terminal.
+    """Return a progress bar on standard error; where that is no terminal, a line now and then.
 
     Parameters
     ----------
@@ -90,6 +92,10 @@ def progress_bar(*, percent: bool = False, transient: bool = False) -> Progress:
     transient : bool, optional
         Remove the bar when it ends.
     """
+    if not console.is_terminal:
+        from focalloop.host.cli.progress_lines import ProgressLines
+
+        return ProgressLines(print_notice, percent)
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -101,12 +107,23 @@ def progress_bar(*, percent: bool = False, transient: bool = False) -> Progress:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn() if percent else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
         transient=transient,
     )
+
+
+@contextmanager
+def activity(text: str) -> Iterator[None]:
+    """Show on standard error what is done while the block runs, for an unknown time."""
+    if console.is_terminal:
+        with console.status(escape(text), spinner="line"):
+            yield
+    else:
+        with progress_bar() as bar:
+            bar.add_task(text, total=None)
+            yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.host.cli.options import JsonOption, map_option, output_option
-from focalloop.host.cli.output import print_json, print_result
+from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.training_options import NETWORK
 
@@ -76,7 +76,8 @@ def export(
     scores = [_score(text, output.name) for text in score or []]
     calibration = TrainingData.load(int8) if int8 else None
     first_map = None if map_ is None else one_map(map_)
-    manifest = export_run(run, output, scores, calibration, first_map)
+    with activity(f"making the bundle {output}"):
+        manifest = export_run(run, output, scores, calibration, first_map)
     if json:
         print_json(manifest)
     else:

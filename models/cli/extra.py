@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from focalloop.firmware_sim.errors import FocalloopError
 
-PACKAGES = ("torch", "safetensors", "onnxscript", "matplotlib")
+PACKAGES = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
 
 
 class MissingExtraError(FocalloopError):
@@ -24,5 +24,6 @@ def require_extra() -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
-            f"{' and '.join(missing)} not installed: run  pip install 'focalloop[train]'"
+            "training and export need more packages than the other commands, and there is no "
+            f"{', no '.join(missing)} here: run  pip install 'focalloop[train]'"
         )

@@ -15,7 +15,7 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli.options import JsonOption, map_option, output_option
-from focalloop.host.cli.output import console, print_json, print_result
+from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.errors import OptionsError
 from focalloop.models.training_options import (
@@ -261,11 +261,12 @@ def train(
 
 def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str, Any] | None:
     """Train, and return what was made; None in every process but the first of several."""
-    import torch
+    with activity("loading PyTorch"):
+        import torch
 
-    from focalloop.models.cli.train_display import Display
-    from focalloop.models.training import distributed
-    from focalloop.models.training_pipeline import run_training
+        from focalloop.models.cli.train_display import Display
+        from focalloop.models.training import distributed
+        from focalloop.models.training_pipeline import run_training
 
     if threads:
         torch.set_num_threads(threads)
@@ -287,7 +288,8 @@ def _export(options: TrainingOptions, bundle: Path, footage: Path | None) -> dic
     from focalloop.models.export.bundle import export_run
     from focalloop.models.training_pipeline import final_run
 
-    export_run(final_run(options), bundle)
+    with activity(f"making the bundle {bundle}"):
+        export_run(final_run(options), bundle)
     # A bare name could be that of a shipped bundle.
     place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
     scene = [] if footage is None else ["--scene", str(footage)]

@@ -1,16 +1,16 @@
-"""How a training is shown: a bar on a terminal, a line per report elsewhere."""
+"""How a training is shown while it runs, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from math import isfinite
 from pathlib import Path
 from types import FrameType
 
-from focalloop.host.cli.output import console, print_notice, progress_bar
-from focalloop.models.training.run import Run
+from focalloop.host.cli.output import print_notice, progress_bar
+from focalloop.models.training.run import Progress, Run
 
 MIN_REPORTS = 6
 """Validations and checkpoints in a run over minutes."""
@@ -49,15 +49,11 @@ class Display:
             task = bar.add_task(heading, total=1.0)
 
             def show(run: Run) -> None:
-                bar.update(task, completed=run.spent, description=f"{heading}  {_figures(run)}")
-
-            def report(run: Run) -> None:
-                if not console.is_terminal:
-                    left = _time_left(run)
-                    print_notice(f"{heading}  {_figures(run)}, {run.spent:.0%} done, {left}")
+                told = f"{heading}  {figures(run.progress)}"
+                bar.update(task, completed=run.spent, description=told)
 
             with stopping_on_interrupt(run):
-                run.train(folder, report_minutes=pause, on_step=show, on_report=report)
+                run.train(folder, report_minutes=pause, on_step=show)
         if run.stop_wanted and run.spent < 1:
             print_notice(
                 f"stopped after step {run.progress.step}; the same command goes on from it"
@@ -72,21 +68,13 @@ class Display:
             yield lambda count: bar.update(task, completed=count)
 
 
-def _figures(run: Run) -> str:
+def figures(progress: Progress) -> str:
     """Say how far a run has come."""
-    progress = run.progress
-    return (
-        f"step {progress.step}, training {progress.train_psnr:.2f} dB, "
-        f"validation {progress.validation_psnr:.2f} dB"
-    )
-
-
-def _time_left(run: Run) -> str:
-    """Say how much longer a run takes, by the share of its budget that is spent."""
-    if not 0 < run.spent < 1:
-        return ""
-    seconds = 60 * run.progress.minutes * (1 / run.spent - 1)
-    return f"ETA {timedelta(seconds=round(seconds))}"
+    text = f"step {progress.step}"
+    for name, psnr in (("training", progress.train_psnr), ("validation", progress.validation_psnr)):
+        if isfinite(psnr):  # NaN until there is one
+            text += f", {name} {psnr:.2f} dB"
+    return text
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from focalloop.host.cli.options import (
     check_place,
     output_option,
 )
-from focalloop.host.cli.output import console, print_json, print_result
+from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.link.port import DEFAULT_BAUD
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _fit(readings: Readings, protocol: Literal["default", "emva"], name: str) ->
     from focalloop.calibration import calibrate as fit
 
     settings = Settings(protocol="weighted" if protocol == "default" else protocol, name=name)
-    with console.status("fitting"):
+    with activity("fitting"):
         return fit(readings, settings)
 
 

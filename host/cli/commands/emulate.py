@@ -15,7 +15,7 @@ from focalloop.host.cli.options import (
     map_option,
     size_option,
 )
-from focalloop.host.cli.output import console, print_json, print_notice, print_result
+from focalloop.host.cli.output import activity, print_json, print_notice, print_result
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.faults import Faults
@@ -102,7 +102,7 @@ def emulate(
         board = VirtualBoard(
             view, settings, open_scene=lambda text: open_scene(text, *shape, slots)
         )
-        with console.status("compiling the emulator's kernels (once per machine)"):
+        with activity("compiling the emulator's kernels (once per machine)"):
             board.warm_up()
         server = (
             PtyServer(board, baud=baud, link=link, faults=line, on_fault=print_notice)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from focalloop.host.cli.options import BaudOption, JsonOption
-from focalloop.host.cli.output import console, print_json, print_result, stdout
+from focalloop.host.cli.output import activity, print_json, print_result, stdout
 from focalloop.host.link.port import DEFAULT_BAUD, serial_devices
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def ports(
     from concurrent.futures import ThreadPoolExecutor
 
     places = _places(port or [])
-    with console.status("asking every port for a board"), ThreadPoolExecutor(8) as pool:
+    with activity("asking every port for a board"), ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda place: _probe(place.url, baud), places))
     found = list(zip(places, answers, strict=True))
     if json:

@@ -17,7 +17,7 @@ from focalloop.host.cli.options import (
     map_option,
     output_option,
 )
-from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
 
 
 def reconstruct(
@@ -87,7 +87,8 @@ def reconstruct(
             method.reconstruct(reads, ratio_map)
             for reads, ratio_map in bar.track(windows, len(names), description=method.name)
         ]
-    write_video(output, video, names, frames_per_s=fps)
+    with activity(f"writing {output}"):
+        write_video(output, video, names, frames_per_s=fps)
     slots, height, width = video[0].shape
     if json:
         print_json(
