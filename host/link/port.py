@@ -11,9 +11,13 @@ import importlib
 import importlib.util
 import os
 import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from focalloop.host.errors import PortError
 
@@ -49,25 +53,40 @@ class Port:
 
     def __init__(self, url: str, baud: int) -> None:
         pyserial = _pyserial()
+        _check_address(url)
         try:
             self._serial = pyserial.serial_for_url(
                 url,
+                do_not_open=True,
                 baudrate=baud,
-                timeout=0,
-                write_timeout=WRITE_TIMEOUT_S,
+                timeout=READ_WAIT_S,
+                # Its handler refuses one, and after it a server for one client refuses the next.
+                write_timeout=None if url.lower().startswith("rfc2217:") else WRITE_TIMEOUT_S,
                 exclusive=True,  # a second program would steal bytes from this one
             )
-        except (OSError, ValueError) as error:
+            _open(self._serial)
+        except Exception as error:  # a handler raises whatever its author did not think of
             raise PortError(_reason(url, error)) from error
         self._timeout_error: type[Exception] = pyserial.SerialTimeoutException
         # A write returns when the device has taken it all: each slice must take far less than
         # the timeout.
         self._slice_bytes = max(64, baud // 40)
+        self._descriptor = self._own_descriptor(pyserial)
+
+    def _own_descriptor(self, pyserial: ModuleType) -> int | None:
+        """Return a descriptor to read from, of a plain device or socket.
+
+        What wraps another port, as spy:// does, must see the bytes itself; Windows, rfc2217:// and
+        loop:// have none.
+        """
+        socket_port = importlib.import_module("serial.urlhandler.protocol_socket")
+        if type(self._serial) not in (pyserial.Serial, socket_port.Serial):
+            return None
         try:
-            self._descriptor: int | None = self._serial.fileno()
-        except (AttributeError, OSError):  # Windows, rfc2217:// and loop:// have none
-            self._descriptor = None
-            self._serial.timeout = READ_WAIT_S
+            descriptor: int = self._serial.fileno()
+        except (AttributeError, OSError):
+            return None
+        return descriptor
 
     def read(self) -> bytes:
         """Return what has come in, waiting up to `READ_WAIT_S` for the first byte.
@@ -78,8 +97,9 @@ class Port:
             The port is gone.
         """
         if self._descriptor is None:
-            data: bytes = self._serial.read(max(1, self._serial.in_waiting))
-            return data
+            with _failures_of_the_handler():
+                data: bytes = self._serial.read(max(1, self._serial.in_waiting))
+                return data
         # Not through pyserial, which waits a second time, and which says of a socket only whether
         # any bytes are there.
         ready, _, _ = select.select([self._descriptor], [], [], READ_WAIT_S)
@@ -101,14 +121,16 @@ class Port:
             The port is gone.
         """
         try:
-            for start in range(0, len(data), self._slice_bytes):
-                self._serial.write(data[start : start + self._slice_bytes])
+            with _failures_of_the_handler():
+                for start in range(0, len(data), self._slice_bytes):
+                    self._serial.write(data[start : start + self._slice_bytes])
         except self._timeout_error as error:
             raise TimeoutError(str(error)) from error
 
     def close(self) -> None:
         """Close the port; not while another thread reads."""
-        self._serial.close()
+        with suppress(OSError), _failures_of_the_handler():  # a port that is gone is closed
+            self._serial.close()
 
 
 def serial_devices() -> list[Any]:
@@ -139,8 +161,51 @@ def _pyserial() -> ModuleType:
     return importlib.import_module("serial")
 
 
+def _check_address(url: str) -> None:
+    """Refuse a network address without a host or port; pyserial speaks of its own code then."""
+    scheme, found, rest = url.partition("://")
+    if not found or scheme.lower() not in ("socket", "rfc2217"):
+        return
+    try:
+        address = urlsplit(f"//{rest}")
+        complete = bool(address.hostname and address.port)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise PortError(
+            f"{url} is not an address: write {scheme}://HOST:PORT with a port number from 1 to "
+            "65535"
+        )
+
+
+def _open(port: Any) -> None:  # noqa: ANN401 - any of pyserial's classes
+    """Open a port; without a timeout of writes where its handler has none."""
+    try:
+        port.open()
+    except NotImplementedError:
+        port.close()
+        port.write_timeout = None
+        port.open()
+
+
+@contextmanager
+def _failures_of_the_handler() -> Iterator[None]:
+    """Turn whatever a handler of pyserial's raises into OSError: the port is gone."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"the driver of the port failed: {error}") from error
+
+
 def _reason(url: str, error: Exception) -> str:
     """Say why `url` could not be opened, and what to do."""
+    cause = error if error.__context__ is None else error.__context__
+    if isinstance(cause, socket.gaierror):
+        return f"there is no host of the name in {url}: check its spelling and the network"
+    if isinstance(cause, TimeoutError):
+        return f"nothing answers at {url}: check host, port number and network"
     numbers = {getattr(error, "errno", None), getattr(error.__context__, "errno", None)}
     text = str(error)
     if errno.ENOENT in numbers or errno.ENXIO in numbers or errno.EIO in numbers:
@@ -159,6 +224,13 @@ def _reason(url: str, error: Exception) -> str:
         return f"nothing listens at {url}: start the board there, or check host and port number"
     if errno.ENOTTY in numbers or "Could not configure port" in text:
         return f"{url} is not a serial port: give a device such as /dev/ttyACM0 or a socket:// URL"
-    if isinstance(error, ValueError):
+    if text.startswith("Remote does not"):
+        return f"what answers at {url} does not speak RFC 2217: for a plain TCP line use socket://"
+    if isinstance(cause, OSError):
+        return f"the port {url} could not be opened: {cause.strerror or cause}"
+    if isinstance(error, ValueError) and text.isprintable() and isinstance(cause, ImportError):
         return f"{url} is not a port that can be opened: {text}"
-    return f"the port {url} could not be opened: {error.__context__ or text}"
+    return (
+        f"{url} is not a port that can be opened: give a device such as /dev/ttyACM0, or a URL "
+        "such as socket://HOST:PORT"
+    )
