@@ -99,6 +99,24 @@ HttpPortOption = Annotated[
         show_default="8000, or the next free one",
     ),
 ]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TEXT",
+        envvar="FOCALLOOP_TOKEN",
+        help="Bearer token that the service asks for; required where other machines can reach it.",
+        show_default="none, or with --public-url a new one",
+    ),
+]
+PublicUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--public-url",
+        metavar="URL",
+        help="Address under which a proxy or a tunnel offers the page to browsers.",
+    ),
+]
 
 
 def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as typer.Option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from focalloop.host.cli.arguments import setting
 from focalloop.host.cli.output import print_json, print_notice, progress_bar
 from focalloop.host.live.state import LiveState, Phase
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
+from focalloop.host.service.public_url import PublicUrl
 
 if TYPE_CHECKING:
     from focalloop.host.live.session import LiveSession
@@ -33,8 +35,11 @@ class PageSettings:
         Address to bind to.
     port : int or None
         0 for any free one; None for the default one or the next free one.
+    public_url : str or None
+        Where a proxy or a tunnel offers the page.
     token : str or None
-        Bearer token, if one is required.
+        Bearer token, if one is required; by default, a new one if other machines have the page
+        through `public_url`.
     open : bool
         Open a browser.
     json : bool
@@ -43,6 +48,7 @@ class PageSettings:
 
     host: str = "127.0.0.1"
     port: int | None = None
+    public_url: str | None = None
     token: str | None = None
     open: bool = False
     json: bool = False
@@ -65,16 +71,24 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
     """
     with setting("--http-host"):
         check_exposure(page.host, page.token)
+    public, token = None, page.token or None
+    if page.public_url is not None:
+        with setting("--public-url"):
+            public = PublicUrl.parse(page.public_url)
+        if token is None and not public.is_local:
+            token = secrets.token_urlsafe(16)
+    query = f"?token={quote(token)}" if token else ""
     session = make_session()
     with listen(page.host, page.port) as sock, session:
         # Only now: the emulator starts while these are loaded.
         from focalloop.host.service.api import create_app
         from focalloop.host.service.server import Service
 
-        url = address_of(sock) + (f"?token={quote(page.token)}" if page.token else "")
-        app = create_app(session, token=page.token, host_names=host_names(page.host))
+        here = address_of(sock)
+        url = (here if public is None else public.url) + query
+        app = create_app(session, token=token, host_names=host_names(page.host), public_url=public)
         service = Service(app, sock)
-        print_notice(f"Page   {url}")
+        print_notice(f"Page   {url}" + (f" in front of {here}" if public is not None else ""))
         watcher = threading.Thread(target=_watch, args=(session, service.stop, url, page))
         watcher.start()
         if page.open:

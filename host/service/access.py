@@ -15,6 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from focalloop.host.service.public_url import Origin, origin_of
+
 _OPEN_PATHS = ("/", "/healthz")
 _OPEN_PREFIX = "/web/"
 """The files of the page hold no secret; everything else needs the token."""
@@ -44,14 +46,22 @@ class AccessControl:
         Bearer token, expected in ``Authorization`` or ``?token=``; None for no token.
     host_names : iterable of str or None
         Names that the Host header may carry, without port; None allows any.
+    public_origin : Origin or None
+        Origin of the page where a proxy or a tunnel offers it: allowed besides the Host header's.
     """
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, host_names: Iterable[str] | None
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        host_names: Iterable[str] | None,
+        public_origin: Origin | None,
     ) -> None:
         self._app = app
         self._token = token.encode() if token is not None else None
         self._host_names = None if host_names is None else frozenset(host_names)
+        self._public_origin = public_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, then pass it on or refuse it with one sentence."""
@@ -76,13 +86,17 @@ class AccessControl:
         host = headers.get("host", "")
         if self._host_names is not None and _host_name(host) not in self._host_names:
             names = " or ".join(sorted(self._host_names))
-            return 421, f"This service answers only to the names {names}, not to {host!r}."
+            return 421, (
+                f"This service answers only to the names {names}, not to {host!r}; behind a proxy "
+                "or a tunnel, start it with --public-url."
+            )
         origin = headers.get("origin")
         checked = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if checked and origin is not None and not _is_page_of(origin, host):
+        if checked and origin is not None and not self._is_own(origin, host):
             return (
                 403,
-                f"Requests from the page {origin} are refused; open the page of this service.",
+                f"Requests from the page {origin} are refused: open the page of this service or, "
+                "if a proxy or a tunnel offers it there, start the service with --public-url.",
             )
         if self._token is not None and not self._is_open(scope):
             given = _given_token(headers, scope)
@@ -92,6 +106,13 @@ class AccessControl:
                     "send the header 'Authorization: Bearer ...'."
                 )
         return None
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether a page of this origin is that of the service."""
+        try:
+            return urlsplit(origin).netloc == host or origin_of(origin) == self._public_origin
+        except ValueError:  # not a URL
+            return False
 
     @staticmethod
     def _is_open(scope: Scope) -> bool:
@@ -103,13 +124,6 @@ def _host_name(host: str) -> str:
     """Return the name in a Host header without its port; IPv6 keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() else host).lower()
-
-
-def _is_page_of(origin: str, host: str) -> bool:
-    try:
-        return urlsplit(origin).netloc == host
-    except ValueError:  # not a URL
-        return False
 
 
 def _given_token(headers: Headers, scope: Scope) -> bytes | None:

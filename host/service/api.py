@@ -34,6 +34,7 @@ from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.calibration import add_calibration_routes
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
+from focalloop.host.service.public_url import PublicUrl
 from focalloop.host.service.refusals import add_refusals, refusals
 
 _WEB = Path(__file__).parents[1] / "web"
@@ -72,7 +73,11 @@ class Health(BaseModel):
 
 
 def create_app(
-    source: LiveSource, *, token: str | None = None, host_names: tuple[str, ...] | None = None
+    source: LiveSource,
+    *,
+    token: str | None = None,
+    host_names: tuple[str, ...] | None = None,
+    public_url: PublicUrl | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -83,8 +88,13 @@ def create_app(
     token : str or None, optional
         Bearer token required of every request except for the files of the page; None for no token.
     host_names : tuple of str or None, optional
-        Names that the Host header may carry (see `focalloop.host.service.access`); None allows any.
+        Names that the Host header may carry (see `focalloop.host.service.access`) besides that of
+        the public address; None allows any.
+    public_url : PublicUrl or None, optional
+        Where a proxy or a tunnel offers the page.
     """
+    if host_names is not None and public_url is not None:
+        host_names = (*host_names, public_url.host_name)
     app = FastAPI(
         title="focalloop",
         version=version("focalloop"),
@@ -94,7 +104,12 @@ def create_app(
         responses=refusals(401, 403, 408, 413, 421),  # of the checks before any route
     )
     app.add_middleware(RequestBodies)
-    app.add_middleware(AccessControl, token=token, host_names=host_names)  # the first to be asked
+    app.add_middleware(  # the last one is asked first
+        AccessControl,
+        token=token,
+        host_names=host_names,
+        public_origin=None if public_url is None else public_url.origin,
+    )
     add_refusals(app)
     _add_state_routes(app, source)
     _add_map_routes(app, source)

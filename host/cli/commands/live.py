@@ -14,7 +14,9 @@ from focalloop.host.cli.options import (
     HttpPortOption,
     JsonOption,
     ProfileOption,
+    PublicUrlOption,
     SeedOption,
+    TokenOption,
     size_option,
 )
 
@@ -52,6 +54,8 @@ def live(
         ),
     ] = 240.0,
     http_port: HttpPortOption = None,
+    public_url: PublicUrlOption = None,
+    token: TokenOption = None,
     open_: Annotated[
         bool | None,
         typer.Option(
@@ -108,7 +112,13 @@ def live(
         lambda: LiveSession(
             source, bundle=bundle, ratio_map=ratio_map, scene=scene_name, profile=profile_name
         ),
-        PageSettings(port=http_port, open=has_display() if open_ is None else open_, json=json),
+        PageSettings(
+            port=http_port,
+            public_url=public_url,
+            token=token,
+            open=has_display() if open_ is None else open_,
+            json=json,
+        ),
     )
 
 

@@ -12,6 +12,8 @@ from focalloop.host.cli.options import (
     HttpPortOption,
     JsonOption,
     PortOption,
+    PublicUrlOption,
+    TokenOption,
 )
 
 
@@ -23,14 +25,8 @@ def serve(
         str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
     ] = "127.0.0.1",
     http_port: HttpPortOption = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            envvar="FOCALLOOP_TOKEN",
-            help="Bearer token; required where --http-host can be reached from other machines.",
-        ),
-    ] = None,
+    public_url: PublicUrlOption = None,
+    token: TokenOption = None,
     json: JsonOption = False,
 ) -> None:
     """Serve the preview page of one board, here or to a network.
@@ -46,5 +42,5 @@ def serve(
     ratio_map = None if map_ is None else load_map(map_)
     run_preview(
         lambda: LiveSession(BoardAt(port), bundle=bundle, ratio_map=ratio_map),
-        PageSettings(host=http_host, port=http_port, token=token, json=json),
+        PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
     )
