@@ -103,7 +103,7 @@ def damaged(data):
     [
         (b"", "neither an .npz nor a .png"),
         (b"GIF89a", "neither an .npz nor a .png"),
-        (damaged(map_file(RatioMap.random(SHAPE))), "truncated or damaged"),
+        (damaged(map_file(RatioMap.random(SHAPE))), "not a readable zip"),
         (damaged(map_file(RatioMap.random(SHAPE), ".png")), "truncated or damaged"),
         (map_file(RatioMap.random((20, 20))), "20x20"),
         (map_file(RatioMap.uniform(0, SHAPE)), "measures nothing"),
