@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, output_option
 from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import CacheOption, ProcessesOption, SourcesOption
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from focalloop.host.cli.options import JsonOption, output_option
 from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import CacheOption, SourcesOption
 
 

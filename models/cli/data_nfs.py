@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, output_option
 from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
+from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import ProcessesOption
 
 

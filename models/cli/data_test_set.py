@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, output_option
 from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
+from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import CacheOption, SourcesOption
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, map_option, output_option
 from focalloop.host.cli.output import activity, print_json, print_result
+from focalloop.host.cli.shared_options import JsonOption, map_option, output_option
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.training_options import NETWORK
 

@@ -14,8 +14,8 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.host.cli.options import JsonOption, map_option, output_option
 from focalloop.host.cli.output import activity, console, print_json, print_result
+from focalloop.host.cli.shared_options import JsonOption, map_option, output_option
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.errors import OptionsError
 from focalloop.models.training_options import (

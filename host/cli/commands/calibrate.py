@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from focalloop.host.cli.options import (
+from focalloop.host.cli.output import activity, print_json, print_result
+from focalloop.host.cli.shared_options import (
     JsonOption,
     baud_option,
     check_new,
     check_place,
     output_option,
 )
-from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.link.port import DEFAULT_BAUD
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focalloop.host.cli.options import (
+from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.shared_options import (
     BaudOption,
     JsonOption,
     PortOption,
@@ -15,7 +16,6 @@ from focalloop.host.cli.options import (
     map_option,
     output_option,
 )
-from focalloop.host.cli.output import print_json, print_result, progress_bar
 from focalloop.host.link.port import DEFAULT_BAUD
 
 if TYPE_CHECKING:

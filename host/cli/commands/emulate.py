@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
-from focalloop.host.cli.options import (
+from focalloop.host.cli.output import activity, print_json, print_notice, print_result
+from focalloop.host.cli.shared_options import (
     JsonOption,
     ProfileOption,
     SeedOption,
     map_option,
     size_option,
 )
-from focalloop.host.cli.output import activity, print_json, print_notice, print_result
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.faults import Faults

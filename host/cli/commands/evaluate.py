@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focalloop.host.cli.options import (
+from focalloop.host.cli.output import print_json, progress_bar, stdout
+from focalloop.host.cli.shared_options import (
     JsonOption,
     LimitOption,
     ProfileOption,
@@ -16,7 +17,6 @@ from focalloop.host.cli.options import (
     ThreadsOption,
     map_option,
 )
-from focalloop.host.cli.output import print_json, progress_bar, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table

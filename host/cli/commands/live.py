@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
-from focalloop.host.cli.options import (
+from focalloop.host.cli.shared_options import (
     BundleMapOption,
     BundleOption,
     HttpPortOption,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from focalloop.host.cli.options import BaudOption, JsonOption
 from focalloop.host.cli.output import activity, print_json, print_result, stdout
+from focalloop.host.cli.shared_options import BaudOption, JsonOption
 from focalloop.host.link.port import DEFAULT_BAUD, serial_devices
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.options import (
+from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
+from focalloop.host.cli.shared_options import (
     JsonOption,
     LimitOption,
     ProfileOption,
@@ -17,7 +18,6 @@ from focalloop.host.cli.options import (
     map_option,
     output_option,
 )
-from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
 
 
 def reconstruct(

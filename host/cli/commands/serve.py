@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.options import (
+from focalloop.host.cli.shared_options import (
     BundleMapOption,
     BundleOption,
     HttpPortOption,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from focalloop.host.cli.options import BaudOption, JsonOption, MapArgument, PortOption
 from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.shared_options import BaudOption, JsonOption, MapArgument, PortOption
 from focalloop.host.link.port import DEFAULT_BAUD
 
 

@@ -137,7 +137,7 @@ def test_choices_that_help_shows_are_those_that_there_are():
     design = typing.get_type_hints(calibrate)["design"]
     assert set(typing.get_args(design)) == {each.value for each in Design}
     for name in PRESETS:
-        assert name in inspect.getsource(sys.modules["focalloop.host.cli.options"])
+        assert name in inspect.getsource(sys.modules["focalloop.host.cli.shared_options"])
 
 
 def test_started_as_a_module_it_ignores_what_the_users_folder_holds(tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.options import JsonOption
+from focalloop.host.cli.shared_options import JsonOption
 
 
 def convert(

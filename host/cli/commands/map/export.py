@@ -11,8 +11,8 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOT_RATE_HZ
-from focalloop.host.cli.options import JsonOption, MapArgument, output_option
 from focalloop.host.cli.output import print_json, print_result
+from focalloop.host.cli.shared_options import JsonOption, MapArgument, output_option
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.scamp5.exposure import Exposure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, NAMED_TILES
-from focalloop.host.cli.options import JsonOption, output_option, size_option
+from focalloop.host.cli.shared_options import JsonOption, output_option, size_option
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.maps.ratio_map import RatioMap

@@ -12,8 +12,8 @@ from focalloop.firmware_sim.maps.defaults import (
     DEFAULT_SLOT_RATE_HZ,
 )
 from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
-from focalloop.host.cli.options import JsonOption, MapArgument, output_option
 from focalloop.host.cli.output import print_json, print_result, stdout
+from focalloop.host.cli.shared_options import JsonOption, MapArgument, output_option
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.maps.feasibility import Feasibility

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.options import JsonOption, MapArgument
 from focalloop.host.cli.output import print_json, stdout
+from focalloop.host.cli.shared_options import JsonOption, MapArgument
 
 
 def show(
