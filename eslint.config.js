@@ -2,8 +2,8 @@
 
 import js from "@eslint/js";
 
-/** A room of the page that may not import from the others named, as a block of the configuration. */
-const room = (name, ...forbidden) => ({
+/** A folder of the page that may not import from the others named, as a block of the configuration. */
+const folder = (name, ...forbidden) => ({
   files: [`host/web/${name}/*.js`],
   rules: {
     "no-restricted-imports": ["error", { patterns: forbidden.map((other) => `../${other}/*`) }],
@@ -12,8 +12,8 @@ const room = (name, ...forbidden) => ({
 
 export default [
   js.configs.recommended,
-  room("lib", "net", "panels"),
-  room("net", "lib", "panels"),
+  folder("lib", "net", "panels"),
+  folder("net", "lib", "panels"),
   {
     rules: {
       "no-undef": "off",

@@ -26,9 +26,20 @@ _NAMES = {
     "drops": "bytes dropped",
     "doubles": "bytes doubled",
     "bursts": "bursts of noise",
-    "disconnect": "times disconnected",
+    "disconnect": "disconnections",
     "stall": "stalls",
     "reset": "resets",
+}
+"""The faults in words, for a summary."""
+
+_SINGULAR = {
+    "flips": "bit flipped",
+    "drops": "byte dropped",
+    "doubles": "byte doubled",
+    "bursts": "burst of noise",
+    "disconnect": "disconnection",
+    "stall": "stall",
+    "reset": "reset",
 }
 
 
@@ -210,6 +221,11 @@ class FaultyLine:
         self.hits.update(happened)
         return happened
 
+    def skip(self, now_us: float) -> None:
+        """Leave out the faults of the whole line that came due while nobody was connected."""
+        for schedule in self._schedules.values():
+            schedule.due(now_us)
+
     def clear(self) -> None:
         """Drop what is on its way, in both directions."""
         self.to_host.clear()
@@ -217,5 +233,9 @@ class FaultyLine:
 
     def __str__(self) -> str:
         """Return a summary of the faults so far."""
-        told = [f"{self.hits[kind]} {name}" for kind, name in _NAMES.items() if self.hits[kind]]
-        return ", ".join(told) or "nothing went wrong"
+        told = [
+            f"{hits} {_SINGULAR[kind] if hits == 1 else name}"
+            for kind, name in _NAMES.items()
+            if (hits := self.hits[kind])
+        ]
+        return ", ".join(told) or "none"

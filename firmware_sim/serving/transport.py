@@ -121,6 +121,7 @@ class PtyServer(BoardServer):
             self._unplug()
             self._forget_line()
             self._pause(self._unplugged_until_us)
+            self.cable.skip(clock_us())
             if not self._stopping:
                 self._plug()
 
@@ -202,6 +203,7 @@ class TcpServer(BoardServer):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._client = client
+        self.cable.skip(clock_us())
 
     def _hang_up(self) -> None:
         if self._client is not None:

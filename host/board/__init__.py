@@ -1,6 +1,6 @@
 """One board, as a program uses it, while it comes and goes.
 
-``client``         the door: `Board`
+``client``         the public interface: `Board`
 ``driver``         what is known of the board, restored after every loss of it
 ``streaming``      streams and captures: start, stop, credit, going on after an outage
 ``reception``      one stream or capture, from the link's threads to the consumer's

@@ -1,4 +1,4 @@
-"""The Python door to a board.
+"""`Board`: a board as a program uses it.
 
 For example::
 
@@ -246,7 +246,8 @@ class Board:
         Raises
         ------
         UnknownMapError
-            The board runs no map, or one that was not uploaded here.
+            The board runs no map, or one that is neither a named tile nor was uploaded by this
+            program.
         BoardBusyError
             A stream or capture is running.
         BoardError, BoardLostError
@@ -341,7 +342,7 @@ class Board:
         """Capture in groups that the board can hold, so that none can be lost on the line."""
         driver = self._driver
         under = RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set)
-        driver.know(under)
+        driver.maps.add(under)
         windows: list[Window] = []
         vain = 0
         while len(windows) < count:
@@ -367,7 +368,7 @@ class Board:
     ) -> Window:
         """Return the window of a readout, which must be of this kind, and `under` this map."""
         descriptor, board = readout.descriptor, readout.board
-        ratio_map, plan = self._driver.known(descriptor.map_hash)
+        ratio_map, plan = self._driver.maps.find(descriptor.map_hash, board)
         wrong_map = under is not None and ratio_map != under
         if (descriptor.kind, descriptor.level) != (kind, level) or wrong_map:
             raise FaultyBoardError(

@@ -1,8 +1,8 @@
 """What this program knows of one board, kept true while the board comes and goes.
 
-`focalloop.host.board.client.Board` is the door. Behind it the driver keeps what must survive
-a loss of the board: its identity, its ratio map, its clock and the length of its frames. Windows
-under way are the business of `focalloop.host.board.streaming`.
+`focalloop.host.board.client.Board` is the public interface. The driver behind it keeps what must
+survive a loss of the board: its identity, its ratio map, its clock and the length of its frames.
+`focalloop.host.board.streaming` handles windows under way.
 
 Threads. Methods without ``on_`` are called from any of the user's threads. The connection calls
 ``on_hello`` and ``on_lost`` in its keeper, and the link calls ``on_frame``, ``on_status`` and
@@ -19,10 +19,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.wire import (
     LARGE_MAX_PAYLOAD,
-    MAP_HASH_PREFIX_BYTES,
     NO_HASH,
     ConfigureRequest,
     ErrorCode,
@@ -40,6 +38,7 @@ from focalloop.firmware_sim.wire import (
     WireError,
 )
 from focalloop.host.board.clock import MAX_UPTIME_US, BoardClock
+from focalloop.host.board.known_maps import KnownMaps
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.scene_fetcher import SceneFetcher
 from focalloop.host.board.stats import LinkStats
@@ -79,8 +78,10 @@ class Driver(ConnectionListener):
         What the board is.
     clock : BoardClock
         Its clock.
+    maps : KnownMaps
+        Maps under which its windows can be read.
     ratio_map : RatioMap or None
-        Map that this program has it run.
+        Map that it runs for this program: the one uploaded last, or one found on the board.
     """
 
     info: HelloAnswer
@@ -98,7 +99,7 @@ class Driver(ConnectionListener):
         self._on_log = on_log
         self._streams = StreamControl(connection, tell)
         self._scenes = SceneFetcher(connection)
-        self._maps: dict[bytes, tuple[RatioMap, ReadPlan]] = {}
+        self.maps = KnownMaps()
         self._frame_size = FrameSize(LARGE_MAX_PAYLOAD)
         self._upload_lock = threading.Lock()
         self._clock_due_s = 0.0
@@ -157,7 +158,7 @@ class Driver(ConnectionListener):
         """Make the board run `ratio_map`, across losses of the link; return it as it runs."""
         with self._upload_lock:
             wanted = fitted(ratio_map, self.info)
-            self.know(wanted)
+            self.maps.add(wanted)
             refusals = losses = furthest = 0
 
             def advance(done: int, total: int) -> None:
@@ -191,27 +192,14 @@ class Driver(ConnectionListener):
                     self.ratio_map = wanted
                     return wanted
 
-    def know(self, ratio_map: RatioMap) -> None:
-        """Remember a map, so that windows read under it can be understood."""
-        prefix = ratio_map.hash()[:MAP_HASH_PREFIX_BYTES]
-        if prefix not in self._maps:
-            self._maps[prefix] = ratio_map, ReadPlan.of(ratio_map)
-
-    def known(self, prefix: bytes) -> tuple[RatioMap, ReadPlan]:
-        """Return map and plan by the first bytes of the map's hash."""
-        if prefix not in self._maps:
-            raise UnknownMapError(
-                f"the board runs a ratio map that this program does not have ({prefix.hex()}...): "
-                "upload the map to use; nothing is sent if it is this one"
-            )
-        return self._maps[prefix]
-
     def stream(self, credit: int, count: int | None) -> Generator[Readout, None, None]:
         """Readouts of a stream; see `StreamControl.stream`."""
         active = self.status().map_hash
         if active == NO_HASH:
             raise UnknownMapError("the board has no ratio map yet: upload one")
-        self.known(active[:MAP_HASH_PREFIX_BYTES])
+        ratio_map, _ = self.maps.find(active, self.info)
+        if self.ratio_map is None:
+            self.ratio_map = ratio_map  # a board that loses it during the stream gets it again
         return self._streams.stream(self.info, credit, count)
 
     def capture(

@@ -10,9 +10,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import HelloAnswer
+from focalloop.host.board.known_maps import named_tile
 
 
 def remember(ratio_map: RatioMap) -> None:
@@ -29,12 +29,7 @@ def recall(map_hash: bytes, board: HelloAnswer) -> RatioMap | None:
         kept = RatioMap.load(_path(map_hash))
         if kept.hash() == map_hash:
             return kept
-    for tile in NAMED_TILES.values():
-        with suppress(RatioMapError):
-            named = RatioMap.from_tile(tile, board.shape, board.slots, board.level_set)
-            if named.hash() == map_hash:
-                return named
-    return None
+    return named_tile(map_hash, board)
 
 
 def _path(map_hash: bytes) -> Path:

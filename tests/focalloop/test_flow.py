@@ -1,4 +1,4 @@
-"""From a board or an emulator to windows, captures, pictures and noise profiles, by the door."""
+"""From a board or an emulator to windows, captures, pictures and profiles, by the public API."""
 
 import io
 

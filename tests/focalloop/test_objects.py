@@ -1,4 +1,4 @@
-"""The objects of the door as a notebook shows them, and what they take by name."""
+"""The objects of the public API as a notebook shows them, and what they take by name."""
 
 import io
 

@@ -70,9 +70,9 @@ def test_the_version_is_the_same_everywhere():
     assert re.search(r"(?m)^version: (.*)$", citation).group(1) == project["version"]
 
 
-def test_the_changelog_replaces_old_imports_by_modules_that_exist():
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    moves = dict(re.findall(r"(?m)^\| `([a-z][\w.]+)` \| (.*) \|$", changelog))
+def test_the_migration_replaces_old_imports_by_modules_that_exist():
+    migration = (ROOT / "docs" / "migration.md").read_text(encoding="utf-8")
+    moves = dict(re.findall(r"(?m)^\| `([a-z][\w.]+)` \| (.*) \|$", migration))
     assert len(moves) > 100
     successors = {name for names in moves.values() for name in SPAN.findall(names)}
     assert [name for name in sorted(successors) if find_spec(name) is None] == []

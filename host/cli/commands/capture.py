@@ -106,7 +106,8 @@ def _active_map(board: Board) -> RatioMap:
     known = map_memory.recall(active, board.info)
     if known is None:
         raise UnknownMapError(
-            f"the board runs a ratio map that is not known here ({active.hex()[:16]}...): give it "
-            "with --map; nothing is sent if it is this one"
+            f"the board runs a ratio map that is not known here ({active.hex()[:16]}...): "
+            "name that map or another one with --map; a map that the board runs already is not "
+            "sent again"
         )
     return known

@@ -172,4 +172,4 @@ def _serve(server: BoardServer, document: dict[str, object], json: bool) -> None
             print_notice(f"the line is faulty: {document['faults']}")
         server.serve_forever()
         if faulty:
-            print_notice(f"faults in all: {server.cable}")
+            print_notice(f"faults injected: {server.cable}")

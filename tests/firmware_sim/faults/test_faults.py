@@ -195,7 +195,17 @@ def test_events_come_when_they_are_due() -> None:
     assert events["disconnect"] == 6
     assert moments == [3_000_000 * (i + 1) for i in range(4)]
     assert 480 < events["stall"] < 680  # some of 600 fall into the same millisecond
-    assert str(line).startswith("6 times disconnected")
+    assert str(line).startswith("6 disconnections")
+
+
+def test_events_that_came_due_on_an_unused_line_are_left_out() -> None:
+    line = FaultyLine(Faults.parse("disconnect=every 10 s"))
+    assert line.events(0) == []
+    line.skip(95_000_000)
+    assert line.events(99_000_000) == []
+    assert line.events(100_000_000) == ["disconnect"]
+    assert line.events(109_000_000) == []
+    assert str(line) == "1 disconnection"
 
 
 def test_a_line_without_faults_passes_all_at_once() -> None:
@@ -204,4 +214,4 @@ def test_a_line_without_faults_passes_all_at_once() -> None:
     line.to_host.put(data, 0)
     assert line.to_host.take(0) == data
     assert (line.events(10**12), line.next_us) == ([], None)
-    assert str(line) == "nothing went wrong"
+    assert str(line) == "none"

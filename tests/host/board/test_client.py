@@ -1,4 +1,4 @@
-"""The Board door against a real pty and a real TCP line."""
+"""The public interface `Board` against a real pty and a real TCP line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
-from tests.support.served import SHAPE, Scene, assert_exact, make_map
+from tests.support.served import SHAPE, Scene, assert_exact, make_map, on_pty
 from tests.support.waiting import wait_until
 
 
@@ -59,6 +60,18 @@ def test_reads_are_signal_planes(url):
 def test_capturing_without_a_map_says_what_to_do(url):
     with Board.open(url) as board, pytest.raises(UnknownMapError, match="upload one"):
         board.capture()
+
+
+def test_a_named_tile_that_the_board_runs_is_known_without_an_upload():
+    tile = RatioMap.load("tile-2of16", shape=SHAPE)
+    with on_pty() as server:
+        with Board.open(server.url) as board:
+            board.upload(tile)
+        with Board.open(server.url) as board:
+            (window,) = board.capture()
+            assert board.ratio_map == tile
+    assert window.ratio_map == tile
+    assert_exact(window)
 
 
 def test_dark_and_flat_windows_come_in_any_number(url):

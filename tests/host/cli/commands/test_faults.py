@@ -36,7 +36,7 @@ def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
         _, told = process.communicate(timeout=20)
     assert f"the line is faulty: {board['faults']}" in told
     assert "the board stops for 0.001 s" in told
-    assert "faults in all:" in told
+    assert "faults injected:" in told
     assert len(Capture.load(tmp_path / "a").series) == 1
 
 
