@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.host.cli import completion
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
@@ -36,13 +37,14 @@ MapArgument = Annotated[
         metavar="MAP",
         help=f"Ratio map: an .npz or .png file, a bundle, or a named tile: "
         f"{', '.join(NAMED_TILES)}.",
+        autocompletion=completion.maps,
     ),
 ]
 
 
 def map_option(help: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
     """Return ``--map``, which takes what `MapArgument` takes."""
-    return typer.Option("--map", metavar="MAP", help=help, **more)
+    return typer.Option("--map", metavar="MAP", help=help, autocompletion=completion.maps, **more)
 
 
 def size_option(default: str) -> Any:  # noqa: ANN401 - as typer.Option
@@ -56,6 +58,7 @@ ProfileOption = Annotated[
         "--profile",
         metavar="NOISE",
         help="Noise of the emulated sensor: ideal, paper, scamp5, or a JSON file.",
+        autocompletion=completion.profiles,
     ),
 ]
 SeedOption = Annotated[
@@ -80,6 +83,7 @@ BundleOption = Annotated[
         help="Bundle to reconstruct with: a shipped name, the path of a folder or .zip, or "
         "network-free.",
         show_default="the shipped default bundle",
+        autocompletion=completion.bundles_or_none,
     ),
 ]
 BundleMapOption = Annotated[

@@ -27,6 +27,7 @@ NOT_RUN_HERE = {
 }
 
 RUNS = {
+    "bundles": "bundles",
     "ports": "ports --port {board}",
     "upload": "upload tile-2of16 --port {board}",
     "capture": "capture --port {board} --map tile-2of16 -o readouts -n 1",

@@ -38,6 +38,10 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
         ),
     },
     "Reconstruction": {
+        "bundles": (
+            "List the bundles that come with focalloop, and what each is for.",
+            f"{__name__}.bundles:bundles",
+        ),
         "reconstruct": (
             "Reconstruct a video from a capture or from clips.",
             f"{__name__}.reconstruct:reconstruct",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from focalloop.host.cli import completion
 from focalloop.host.cli.output import print_json, progress_bar, stdout
 from focalloop.host.cli.shared_options import (
     JsonOption,
@@ -34,6 +35,7 @@ def evaluate(
             metavar="BUNDLE",
             help="Shipped name or path of a bundle; may be given several times.",
             show_default="the shipped default bundle",
+            autocompletion=completion.bundles,
         ),
     ] = None,
     map_: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from focalloop.host.cli import completion
 from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
     JsonOption,
@@ -34,6 +35,7 @@ def reconstruct(
             metavar="BUNDLE",
             help="Shipped name or path of a bundle, or network-free.",
             show_default="a shipped one that suits the map",
+            autocompletion=completion.bundles_or_none,
         ),
     ] = None,
     map_: Annotated[

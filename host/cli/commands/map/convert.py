@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from focalloop.host.cli import completion
 from focalloop.host.cli.shared_options import JsonOption
 
 
 def convert(
     source: Annotated[
-        str, typer.Argument(metavar="FROM", help="An .npz or .png map, a bundle, or a named tile.")
+        str,
+        typer.Argument(
+            metavar="FROM",
+            help="An .npz or .png map, a bundle, or a named tile.",
+            autocompletion=completion.maps,
+        ),
     ],
     target: Annotated[Path, typer.Argument(metavar="TO", help="File to write: .npz or .png.")],
     json: JsonOption = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, NAMED_TILES
+from focalloop.host.cli import completion
 from focalloop.host.cli.shared_options import JsonOption, output_option, size_option
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def tile(
         typer.Argument(
             metavar="TILE",
             help="A named tile, or rows of levels: commas between levels, slashes between rows.",
+            autocompletion=completion.tiles,
         ),
     ],
     output: OutputOption,
