@@ -7,14 +7,13 @@ On their way they pass a cable, which `faults` can make bad.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 from focalloop.firmware_sim.faults import Event, Faults, FaultyLine
 from focalloop.firmware_sim.serving.pacer import BITS_PER_BYTE, Pacer
@@ -32,6 +31,27 @@ FIFO_US = 20_000
 
 NO_FAULTS = Faults()
 """A perfect line."""
+
+
+class Line(Protocol):
+    """An open line: a descriptor of a terminal, or a connection."""
+
+    def fileno(self) -> int:
+        """Return what `select` waits for; on Windows, that takes sockets only."""
+
+    def read(self, most: int) -> bytes:
+        """Return up to `most` bytes; b"" at the end of the line.
+
+        Raises
+        ------
+        BlockingIOError
+            Nothing is there.
+        OSError
+            The line is gone.
+        """
+
+    def write(self, data: memoryview) -> int:
+        """Send what the line takes at once and return how many bytes; errors as for `read`."""
 
 
 class HungUpError(Exception):
@@ -104,6 +124,11 @@ class BoardServer(ABC):
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
+    @property
+    def wake_fd(self) -> int:
+        """Descriptor of a socket that wakes the loop when anything is written to it."""
+        return self._waker.fileno()
+
     def inject(self, event: Event, seconds: float = 1.0) -> None:
         """Make a fault of the whole line happen now; may be called from another thread.
 
@@ -133,7 +158,7 @@ class BoardServer(ABC):
     def _step(self) -> None:
         """Wait until there is something to do, and do it."""
 
-    def _exchange(self, line: int) -> None:
+    def _exchange(self, line: Line) -> None:
         """Move what can be moved on an open line, then sleep until more can be."""
         now_us = clock_us()
         self._apply_faults(now_us)
@@ -187,7 +212,7 @@ class BoardServer(ABC):
         with contextlib.suppress(BlockingIOError):
             self._wake.recv(64)
 
-    def _receive(self, line: int, now_us: int) -> None:
+    def _receive(self, line: Line, now_us: int) -> None:
         if self._quiet:  # what is there now arrived after the last read: its time starts here
             self._in.idle_until(now_us)
         allowed = min(self._in.allowance(now_us), READ_BYTES)
@@ -196,9 +221,9 @@ class BoardServer(ABC):
             self._read(line, allowed, now_us)
         self._board.receive(bytes(self.cable.to_board.take(now_us)))
 
-    def _read(self, line: int, allowed: int, now_us: int) -> None:
+    def _read(self, line: Line, allowed: int, now_us: int) -> None:
         try:
-            data = os.read(line, allowed)
+            data = line.read(allowed)
         except BlockingIOError:
             data = b""
         except OSError as error:
@@ -210,7 +235,7 @@ class BoardServer(ABC):
         self._quiet = len(data) < allowed
         self.cable.to_board.put(data, now_us)
 
-    def _send(self, line: int, now_us: int) -> None:
+    def _send(self, line: Line, now_us: int) -> None:
         if not self._arrived:
             allowed = min(self._out.allowance(now_us), len(self._unsent), self.cable.to_host.room)
             self._out.spend(allowed)
@@ -220,16 +245,16 @@ class BoardServer(ABC):
         if not self._arrived:
             return
         try:
-            sent = os.write(line, self._arrived)
+            sent = line.write(self._arrived)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             raise HungUpError from error
         self._arrived = self._arrived[sent:]
 
-    def _sleep(self, line: int, now_us: int) -> None:
+    def _sleep(self, line: Line, now_us: int) -> None:
         wake_us = [] if self._board.next_due_us is None else [float(self._board.next_due_us)]
-        readers: list[int | socket.socket] = [self._wake, *self._listening]
+        readers: list[Line | socket.socket] = [self._wake, *self._listening]
         if self._quiet or self._in.allowance(now_us):
             readers.append(line)
         else:

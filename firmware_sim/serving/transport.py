@@ -20,6 +20,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -28,9 +29,44 @@ from focalloop.firmware_sim.faults import Faults
 from focalloop.firmware_sim.serving.server import NO_FAULTS, BoardServer, HungUpError, clock_us
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 
+STOP_SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK")
+    if name in signal.Signals.__members__
+)
+"""Signals that ask a program to end; SIGBREAK is Windows' own."""
+
 
 class TransportError(FocalloopError):
     """A pseudo-terminal or port is not available; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    descriptor: int
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def read(self, most: int) -> bytes:
+        return os.read(self.descriptor, most)
+
+    def write(self, data: memoryview) -> int:
+        return os.write(self.descriptor, data)
+
+
+@dataclass(frozen=True)
+class _Connection:
+    connection: socket.socket
+
+    def fileno(self) -> int:
+        return self.connection.fileno()
+
+    def read(self, most: int) -> bytes:
+        return self.connection.recv(most)
+
+    def write(self, data: memoryview) -> int:
+        return self.connection.send(data)
 
 
 class PtyServer(BoardServer):
@@ -94,7 +130,7 @@ class PtyServer(BoardServer):
             self._line, self._device = os.openpty()
             self._plugged = True
             tty.setraw(self._device)
-        except (ImportError, OSError) as error:
+        except (ImportError, AttributeError, OSError) as error:
             raise TransportError(
                 f"cannot open a pseudo-terminal ({error}): serve the board over TCP"
             ) from error
@@ -116,7 +152,7 @@ class PtyServer(BoardServer):
 
     def _step(self) -> None:
         try:
-            self._exchange(self._line)
+            self._exchange(_Terminal(self._line))
         except HungUpError:
             self._unplug()
             self._forget_line()
@@ -187,7 +223,7 @@ class TcpServer(BoardServer):
         if self._client is None:
             return
         try:
-            self._exchange(self._client.fileno())
+            self._exchange(_Connection(self._client))
         except HungUpError:
             self._hang_up()
 
@@ -214,17 +250,21 @@ class TcpServer(BoardServer):
 
 @contextmanager
 def stop_on_signals(server: BoardServer) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop the server instead of the program; main thread only."""
+    """Let `STOP_SIGNALS` stop the server instead of the program; main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    # The signal's number is written there even while the program waits in `select`, which on
+    # Windows no signal interrupts.
+    woken = signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
 
 
 def _make_link(link: Path, device: str) -> None:

@@ -87,7 +87,8 @@ class EmulatorProcess:
             process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
+        assert process.stdin is not None
+        process.stdin.close()  # as if this process had ended; Windows has no signal to ask with
         try:
             process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -111,7 +112,9 @@ class EmulatorProcess:
             encoding="utf-8",
             errors="replace",
             env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-            start_new_session=True,  # Ctrl-C is for the parent, which then stops this process
+            # Ctrl-C is for the parent, which then stops this process.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
@@ -142,7 +145,7 @@ def _end_with_parent() -> None:
     """Wait until the parent's end of the pipe closes, then end as on Ctrl-C."""
     while os.read(0, 1):  # not sys.stdin, whose lock a daemon thread must not hold at the end
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _main() -> None:

@@ -38,7 +38,7 @@ from focalloop.host.errors import (
 )
 from focalloop.host.link.hello import check_hello
 from focalloop.host.link.io_threads import Link, LinkListener
-from focalloop.host.link.port import Port
+from focalloop.host.link.port import open_port
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.05, 0.25
 """Pause between attempts to open a vanished port: doubled from the first to the longest."""
@@ -131,9 +131,9 @@ class Connection:
     Parameters
     ----------
     url : str
-        As for `focalloop.host.link.port.Port`.
+        As for `focalloop.host.link.port.open_port`.
     baud : int
-        As for `focalloop.host.link.port.Port`.
+        As for `focalloop.host.link.port.open_port`.
     timeout_s : float
         Longest first handshake, and longest wait for the answer to a request.
     reconnect_timeout_s : float
@@ -342,7 +342,7 @@ class Connection:
             if self._closed():
                 return
             self._agreed_payload = self._max_payload
-        port = Port(self.url, self._baud)
+        port = open_port(self.url, self._baud)
         link = Link(port, self._baud, self._listener, self._link_failed)
         try:
             hello = handshake(link, self.url, timeout_s, self._agreed_payload)

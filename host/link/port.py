@@ -1,4 +1,7 @@
-"""Opening, reading and writing a serial port; what goes wrong is told in one sentence.
+"""Opening, reading and writing a port; what goes wrong is told in one sentence.
+
+A TCP port is a socket here, and anything else is pyserial's: a socket works the same on every
+system, also where pyserial does not.
 
 The reader of `focalloop.host.link.io_threads` reads, its writer writes, at the same time. The
 connection opens and closes ports, in the user's thread at first and then in its keeper.
@@ -16,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from focalloop.host.errors import PortError
@@ -33,14 +36,44 @@ WRITE_TIMEOUT_S = 2.0
 _READ_BYTES = 64 * 1024
 
 
-class Port:
-    """An open port: a serial device, a pty, or anything pyserial has a URL for.
+CONNECT_TIMEOUT_S = 5.0
+"""Longest time that a TCP connection may take to open."""
+
+
+class Port(Protocol):
+    """An open port."""
+
+    def read(self) -> bytes:
+        """Return what has come in, waiting up to `READ_WAIT_S` for the first byte.
+
+        Raises
+        ------
+        OSError
+            The port is gone.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises
+        ------
+        TimeoutError
+            The peer took nothing for `WRITE_TIMEOUT_S`.
+        OSError
+            The port is gone.
+        """
+
+    def close(self) -> None:
+        """Close the port; not while another thread reads."""
+
+
+def open_port(url: str, baud: int) -> Port:
+    """Open a serial device, a pty, a TCP port, or anything else that pyserial has a URL for.
 
     Parameters
     ----------
     url : str
-        Device name or URL, as for `serial.serial_for_url` (``/dev/ttyACM0``,
-        ``socket://localhost:5000``).
+        Device name (``/dev/ttyACM0``, ``COM3``) or URL (``socket://localhost:5000``).
     baud : int
         Line rate in bit/s, of devices that have one.
 
@@ -50,10 +83,48 @@ class Port:
         The port is missing, busy, not permitted or not a port, or pyserial is hidden by a file of
         the same name; the text says what to do.
     """
+    if url.lower().startswith("socket://"):
+        return TcpPort(url)
+    return SerialPort(url, baud)
+
+
+class TcpPort:
+    """A TCP connection, of a ``socket://HOST:PORT`` URL."""
+
+    def __init__(self, url: str) -> None:
+        address = _address(url)
+        try:
+            self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host with an empty label
+            raise PortError(_reason(url, error)) from error
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def read(self) -> bytes:  # noqa: D102 - see Port
+        ready, _, _ = select.select([self._socket], [], [], READ_WAIT_S)
+        if not ready:
+            return b""
+        return _received(self._socket.recv(_READ_BYTES))
+
+    def write(self, data: bytes) -> None:  # noqa: D102 - see Port
+        unsent = memoryview(data)
+        while unsent:
+            _, ready, _ = select.select([], [self._socket], [], WRITE_TIMEOUT_S)
+            if not ready:
+                raise TimeoutError("the peer takes nothing")
+            unsent = unsent[self._socket.send(unsent) :]
+
+    def close(self) -> None:  # noqa: D102 - see Port
+        self._socket.close()
+
+
+class SerialPort:
+    """A serial device, a pty, or anything pyserial has a URL for."""
 
     def __init__(self, url: str, baud: int) -> None:
         pyserial = _pyserial()
-        _check_address(url)
+        if url.lower().startswith("rfc2217:"):
+            _address(url)  # pyserial speaks of its own code where it is incomplete
         try:
             self._serial = pyserial.serial_for_url(
                 url,
@@ -74,13 +145,12 @@ class Port:
         self._descriptor = self._own_descriptor(pyserial)
 
     def _own_descriptor(self, pyserial: ModuleType) -> int | None:
-        """Return a descriptor to read from, of a plain device or socket.
+        """Return a descriptor to read from, of a plain device.
 
         What wraps another port, as spy:// does, must see the bytes itself; Windows, rfc2217:// and
         loop:// have none.
         """
-        socket_port = importlib.import_module("serial.urlhandler.protocol_socket")
-        if type(self._serial) not in (pyserial.Serial, socket_port.Serial):
+        if type(self._serial) is not pyserial.Serial:
             return None
         try:
             descriptor: int = self._serial.fileno()
@@ -88,38 +158,18 @@ class Port:
             return None
         return descriptor
 
-    def read(self) -> bytes:
-        """Return what has come in, waiting up to `READ_WAIT_S` for the first byte.
-
-        Raises
-        ------
-        OSError
-            The port is gone.
-        """
+    def read(self) -> bytes:  # noqa: D102 - see Port
         if self._descriptor is None:
             with _failures_of_the_handler():
                 data: bytes = self._serial.read(max(1, self._serial.in_waiting))
                 return data
-        # Not through pyserial, which waits a second time, and which says of a socket only whether
-        # any bytes are there.
+        # Not through pyserial, which waits a second time.
         ready, _, _ = select.select([self._descriptor], [], [], READ_WAIT_S)
         if not ready:
             return b""
-        data = os.read(self._descriptor, _READ_BYTES)
-        if not data:
-            raise OSError("the other end hung up")
-        return data
+        return _received(os.read(self._descriptor, _READ_BYTES))
 
-    def write(self, data: bytes) -> None:
-        """Send all of `data`.
-
-        Raises
-        ------
-        TimeoutError
-            The peer took nothing for `WRITE_TIMEOUT_S`.
-        OSError
-            The port is gone.
-        """
+    def write(self, data: bytes) -> None:  # noqa: D102 - see Port
         try:
             with _failures_of_the_handler():
                 for start in range(0, len(data), self._slice_bytes):
@@ -127,10 +177,16 @@ class Port:
         except self._timeout_error as error:
             raise TimeoutError(str(error)) from error
 
-    def close(self) -> None:
-        """Close the port; not while another thread reads."""
+    def close(self) -> None:  # noqa: D102 - see Port
         with suppress(OSError), _failures_of_the_handler():  # a port that is gone is closed
             self._serial.close()
+
+
+def _received(data: bytes) -> bytes:
+    """Return what a readable descriptor or socket gave: nothing is its end."""
+    if not data:
+        raise OSError("the other end hung up")
+    return data
 
 
 def serial_devices() -> list[Any]:
@@ -158,24 +214,34 @@ def _pyserial() -> ModuleType:
             f"{file} hides the library pyserial, which has the same name and which ports need: "
             "rename that file, or start the program in another folder"
         )
-    return importlib.import_module("serial")
-
-
-def _check_address(url: str) -> None:
-    """Refuse a network address without a host or port; pyserial speaks of its own code then."""
-    scheme, found, rest = url.partition("://")
-    if not found or scheme.lower() not in ("socket", "rfc2217"):
-        return
     try:
-        address = urlsplit(f"//{rest}")
-        complete = bool(address.hostname and address.port)
+        return importlib.import_module("serial")
+    except ImportError as error:
+        raise PortError(
+            f"serial ports do not work on this system ({error}): use a board at socket://HOST:PORT"
+        ) from error
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Return host and port of a network address.
+
+    Raises
+    ------
+    PortError
+        One of them is missing, or the port is not 1 to 65535.
+    """
+    scheme, _, rest = url.partition("://")
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname, parts.port
     except ValueError:
-        complete = False
-    if not complete:
+        host, port = None, None
+    if not host or not port:
         raise PortError(
             f"{url} is not an address: write {scheme}://HOST:PORT with a port number from 1 to "
             "65535"
         )
+    return host, port
 
 
 def _open(port: Any) -> None:  # noqa: ANN401 - any of pyserial's classes
@@ -208,7 +274,8 @@ def _reason(url: str, error: Exception) -> str:
         return f"nothing answers at {url}: check host, port number and network"
     numbers = {getattr(error, "errno", None), getattr(error.__context__, "errno", None)}
     text = str(error)
-    if errno.ENOENT in numbers or errno.ENXIO in numbers or errno.EIO in numbers:
+    # On Windows, pyserial only quotes the error of the system.
+    if numbers & {errno.ENOENT, errno.ENXIO, errno.EIO} or "FileNotFoundError(" in text:
         return (
             f"there is no port {url}: check the cable and the name; "
             "`focalloop ports` lists the ports that exist"
@@ -218,12 +285,15 @@ def _reason(url: str, error: Exception) -> str:
             f"no permission to open {url}: join the group that owns it (usually `dialout`: "
             "`sudo usermod -aG dialout $USER`), then log in again"
         )
-    if errno.EBUSY in numbers or errno.EWOULDBLOCK in numbers:
+    if numbers & {errno.EBUSY, errno.EWOULDBLOCK} or "PermissionError(" in text:
         return f"the port {url} is in use by another program: close that program, then try again"
     if errno.ECONNREFUSED in numbers:
         return f"nothing listens at {url}: start the board there, or check host and port number"
     if errno.ENOTTY in numbers or "Could not configure port" in text:
-        return f"{url} is not a serial port: give a device such as /dev/ttyACM0 or a socket:// URL"
+        return (
+            f"{url} is not a serial port: give a device such as /dev/ttyACM0 or COM3, or a "
+            "socket:// URL"
+        )
     if text.startswith("Remote does not"):
         return f"what answers at {url} does not speak RFC 2217: for a plain TCP line use socket://"
     if isinstance(cause, OSError):

@@ -24,6 +24,13 @@ _REST_TIMEOUT_S = BODY_TIMEOUT_S + 5.0
 
 _MAX_VIEWER_MESSAGE_BYTES = 4096
 
+_STOP_SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if name in signal.Signals.__members__
+)
+"""Those of them that this system has."""
+
 
 class _Connection(H11Protocol):
     """A connection that is closed where a request begins and does not arrive in time.
@@ -76,7 +83,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that shuts down in order on SIGINT, SIGTERM and SIGHUP, and then returns."""
+    """A server that shuts down in order on `_STOP_SIGNALS`, and then returns."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -85,7 +92,7 @@ class _Server(uvicorn.Server):
         in_main = (
             threading.current_thread() is threading.main_thread()
         )  # no other thread receives signals
-        asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main else ()
+        asked = _STOP_SIGNALS if in_main else ()
         before = {number: signal.signal(number, self.handle_exit) for number in asked}
         try:
             yield

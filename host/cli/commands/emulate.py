@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
-from focalloop.host.cli.output import activity, print_json, print_notice, print_result
+from focalloop.host.cli.output import (
+    activity,
+    print_json,
+    print_notice,
+    print_result,
+    print_warning,
+)
 from focalloop.host.cli.shared_options import (
     JsonOption,
     ProfileOption,
@@ -75,6 +81,8 @@ def emulate(
 ) -> None:
     """Serve a virtual board on a pseudo-terminal or a TCP port.
 
+    Where the system has no pseudo-terminals, as Windows, the board is on a free TCP port.
+
     With --json, one document with the board's URL is printed as soon as it answers there. With
     --faults, each fault is reported as it happens, and the totals at the end.
 
@@ -82,6 +90,17 @@ def emulate(
     """
     if link is not None and tcp is not None:
         raise typer.BadParameter("a TCP port has no device to link to", param_hint="--link")
+    from focalloop.firmware_sim.serving.pseudo_terminal import has_pseudo_terminals
+
+    if tcp is None and not has_pseudo_terminals():
+        if link is not None:
+            raise typer.BadParameter(
+                "this system has no pseudo-terminals, so there is no device to link to: leave it "
+                "out and give --tcp PORT for an address that stays",
+                param_hint="--link",
+            )
+        print_warning("this system has no pseudo-terminals: the board is on a TCP port instead")
+        tcp = 0
     line = _faults(faults)
     if line.disconnect is not None and tcp is None and link is None:
         raise typer.BadParameter(

@@ -28,7 +28,7 @@ from focalloop.firmware_sim.wire import (
     UploadKind,
 )
 from focalloop.host.board.client import Board
-from focalloop.host.link.port import DEFAULT_BAUD, Port
+from focalloop.host.link.port import DEFAULT_BAUD, open_port
 from tests.support.c_board import SMALL, TIMEOUT_S, native_board, qemu_board
 
 BAUD = int(os.environ.get("FOCALLOOP_BAUD", DEFAULT_BAUD))
@@ -59,7 +59,7 @@ class Line:
     """Frames in and out without a host: nothing is repeated or reordered."""
 
     def __init__(self, url: str) -> None:
-        self.port = Port(url, BAUD)
+        self.port = open_port(url, BAUD)
         self.decoder = wire.FrameDecoder()
         self.port.write(b"\0")
         self.ask(1, MessageType.HELLO, wire.HelloRequest(1024, "line").pack())

@@ -16,6 +16,7 @@ from serial import rfc2217
 
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, PortError
+from focalloop.host.link.port import open_port
 from tests.support.served import assert_exact, free_port, make_map, on_pty
 from tests.support.waiting import wait_until
 
@@ -170,7 +171,7 @@ def test_a_port_without_permission_says_how_to_get_it(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["serial.py", "serial/__init__.py"])
-@pytest.mark.parametrize("call", ["Port('/dev/ttyACM0', 921600)", "serial_devices()"])
+@pytest.mark.parametrize("call", ["open_port('/dev/ttyACM0', 921600)", "serial_devices()"])
 def test_a_file_that_hides_pyserial_is_named_and_not_run(tmp_path, name, call):
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
@@ -183,3 +184,35 @@ def test_a_file_that_hides_pyserial_is_named_and_not_run(tmp_path, name, call):
     assert error.startswith("focalloop.host.errors.PortError")
     assert f"{file} hides the library pyserial" in error
     assert "rename that file" in error
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)", "no port"),
+        ("PermissionError(13, 'Access is denied.', None, 5)", "in use by another program"),
+    ],
+)
+def test_what_windows_says_is_understood(monkeypatch, error, says):
+    def refuse(url, **options):
+        raise serial.SerialException(f"could not open port '{url}': {error}")
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+    with pytest.raises(PortError, match=says):
+        Board.open("COM3")
+
+
+def test_a_host_that_takes_no_bytes_is_noticed(monkeypatch):
+    monkeypatch.setattr("focalloop.host.link.port.WRITE_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = open_port(f"socket://127.0.0.1:{listener.getsockname()[1]}", 0)
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(b"in")
+            assert port.read() == b"in"
+            assert port.read() == b""
+            with pytest.raises(TimeoutError):
+                port.write(bytes(64 << 20))
+        with pytest.raises(OSError, match=r"hung up|reset"):
+            port.read()
+        port.close()
