@@ -2,5 +2,6 @@
 
 - `transport`: `PtyServer` and `TcpServer`, which a host opens by their URL.
 - `server`: the loop under both, which moves bytes between board and line.
+- `pseudo_terminal`: whether this system has any.
 - `pacer`: the pace of a serial line.
 """

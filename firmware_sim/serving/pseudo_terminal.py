@@ -6,7 +6,7 @@ import os
 
 
 def has_pseudo_terminals() -> bool:
-    """Return whether a board can be served on a pseudo-terminal; Windows has no pseudo-terminals."""
+    """Return whether a board can be served on a pseudo-terminal; Windows has none."""
     try:
         import tty  # noqa: F401 - it needs termios
 

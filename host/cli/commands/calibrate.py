@@ -149,10 +149,15 @@ def calibrate(
             with open_board(port, baud) as board:
                 take_captures(board, folder, Design(design), reads, light, board_sets_light)
             captures = [folder]
-        readings = read_files(captures or [], bits, full_scale, full_scale_error)
-        result = _fit(readings, protocol, "calibrated" if output is None else output.stem)
-        if export_emva is not None:
-            _export(export_emva, readings, result)
+
+        def fit() -> Calibration:  # closes its files at its end: Windows removes no open file
+            readings = read_files(captures or [], bits, full_scale, full_scale_error)
+            result = _fit(readings, protocol, "calibrated" if output is None else output.stem)
+            if export_emva is not None:
+                _export(export_emva, readings, result)
+            return result
+
+        result = fit()
     _write(result, output, report)
     if json:
         print_json(result.as_dict())

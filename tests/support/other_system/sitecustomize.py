@@ -1,3 +1,4 @@
+# ruff: noqa: PTH112, PTH115, PTH119, PTH208, SIM905
 """Make this process as bare as a Python on Windows; on the path, it does so to every process.
 
 Modules and functions that only POSIX systems have are missing, sockets are no descriptors, and
