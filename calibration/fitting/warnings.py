@@ -47,7 +47,7 @@ def _misfit(analysis: Analysis) -> Iterator[str]:
             f"{fit.chi2_reduced:.3g}, p = {fit.p_value:.2g}), so the two-parameter model does not "
             "hold to the precision of these data. The intervals are therefore "
             f"{fit.chi2_reduced**0.5:.1f} times as wide, and the residuals show at which light "
-            "it fails."
+            "levels the model fails."
         )
     if analysis.line.gain_ci95[0] <= 0:
         yield "Shot noise cannot be distinguished from zero: use brighter levels or more reads."

@@ -56,7 +56,7 @@ def _found(calibration: Calibration) -> list[str]:
     profile = calibration.profile
     in_dn = profile.s_r * profile.full_scale_dn
     dark = (
-        f"The read noise is {number(in_dn)} DN, {number(100 * profile.s_r)} % of full scale"
+        f"The read noise is {number(in_dn)} DN, or {number(100 * profile.s_r)} % of full scale"
         f"{_precision(calibration, 's_r')}."
     )
     if profile.shot == "off" or profile.s_ss == 0:
@@ -64,8 +64,8 @@ def _found(calibration: Calibration) -> list[str]:
     electrons = 1 / profile.s_ss**2
     equal = (profile.s_r / profile.s_ss) ** 2
     shot = (
-        f"The shot noise at full scale is {number(100 * profile.s_ss)} % of full scale"
-        f"{_precision(calibration, 's_ss')}, that of {number(electrons)} electrons."
+        f"The shot noise of a full-scale signal is {number(100 * profile.s_ss)} % of full scale"
+        f"{_precision(calibration, 's_ss')}, so full scale is {number(electrons)} electrons."
     )
     if equal < 1:
         balance = (
@@ -86,7 +86,7 @@ def _precision(calibration: Calibration, name: str) -> str:
         return ""
     low, high = estimate.ci95
     half = (high - low) / 2 / estimate.value
-    return f" (±{number(100 * half, 2)} %)" if math.isfinite(half) else ""
+    return f" (within ±{number(100 * half, 2)} % of this value)" if math.isfinite(half) else ""
 
 
 def _tested(calibration: Calibration) -> str:
@@ -105,7 +105,7 @@ def _tested(calibration: Calibration) -> str:
     if miss > _MAX_MISFIT:
         advice = "do not rely on the model before the residuals and warnings show the cause"
     else:
-        advice = "the residuals show at which light"
+        advice = "the residuals show at which light levels the model fails"
     return (
         f"The variances of {levels} deviate from a straight line by {number(100 * miss, 2)} %, "
         f"which is more than chance explains {found}. The intervals are widened accordingly; "

@@ -137,7 +137,7 @@ def emulate(
             "scene": scene,
             "faults": str(line),
         }
-        _serve(server, document, json)
+        _serve(server, document, json, has_map=settings.ratio_map is not None)
     finally:
         view.close()
 
@@ -173,7 +173,7 @@ def _board_settings(
     return settings, shape or (DEFAULT_SHAPE if ratio_map is None else ratio_map.shape)
 
 
-def _serve(server: BoardServer, document: dict[str, object], json: bool) -> None:
+def _serve(server: BoardServer, document: dict[str, object], json: bool, *, has_map: bool) -> None:
     """Serve until Ctrl-C; say where, and what the line did if it is a faulty one."""
     from focalloop.firmware_sim.serving.transport import stop_on_signals
 
@@ -184,7 +184,7 @@ def _serve(server: BoardServer, document: dict[str, object], json: bool) -> None
             print_result(server.url)
             print_notice(
                 f"a virtual board of {document['width']}x{document['height']} pixels answers there "
-                "until Ctrl-C"
+                f"until Ctrl-C{'' if has_map else '; it has no ratio map yet: upload one'}"
             )
         faulty = server.cable.faults.active
         if faulty:

@@ -90,7 +90,7 @@ def map_table(facts: dict[str, Any]) -> Table:
         share = count / pixels
         bar = Text("█" * round(40 * share), style=_style(int(level)).split(" on ")[1])
         table.add_row(f"level {level}", Text(f"{share:7.2%}  ") + bar)
-    table.add_row("reads", f"{facts['reads_per_window']} per window")
+    table.add_row("reads", f"{facts['reads_per_window']:,} per window")
     table.add_row("by slot", spaced(facts["reads_per_slot"]))
     if facts["open_share"] is not None:
         table.add_row("coded aperture", f"{facts['open_share']:.2%} open")

@@ -71,8 +71,12 @@ def schedule_table(planned: Feasibility, nominal: Feasibility) -> Table:
     table.add_row("reads after each slot", spaced(planned.reads_per_slot.tolist()))
     table.add_row(
         "reads",
-        f"{planned.reads_per_window:,} per window of {planned.window_s * 1e3:.4g} ms: "
-        f"{planned.mean_rate_hz:,.0f} per second, {planned.peak_rate_hz:,.0f} in the busiest slot",
+        f"{planned.reads_per_window:,} per window of {planned.window_s * 1e3:.4g} ms",
+    )
+    table.add_row(
+        "reads per second",
+        f"{planned.mean_rate_hz:,.0f} on average, {planned.peak_rate_hz:,.0f} to finish those of "
+        "the busiest slot within one slot",
     )
     if planned is not nominal:
         before, after = nominal.reads_per_slot.max(), planned.reads_per_slot.max()
@@ -86,7 +90,7 @@ def schedule_table(planned: Feasibility, nominal: Feasibility) -> Table:
         "link",
         f"{planned.bytes_per_window:,} bytes per window of {hardware.bits}-bit samples, "
         f"{planned.wire_bytes_per_window:,} framed: "
-        f"{planned.link_needed_bytes_per_s:,.0f} bytes per second",
+        f"{planned.link_needed_bytes_per_s:,.0f} bytes per second needed",
     )
     if planned.fits_link is not None:
         table.add_row("", _link_verdict(planned))
@@ -98,9 +102,9 @@ def schedule_table(planned: Feasibility, nominal: Feasibility) -> Table:
         f"{_si(hardware.joules_per_conversion)}J per conversion: {_si(planned.power_w)}W",
     )
     if latency := _latency(planned):
-        table.add_row("last read", f"{latency} from the window's end")
+        table.add_row("last read", f"{latency} after the window's end")
     if rates := _highest_slot_rates(planned):
-        table.add_row("highest slot rate", f"{rates} per second")
+        table.add_row("slots per second", f"at most {rates}")
     return table
 
 
@@ -108,15 +112,19 @@ def _latency(planned: Feasibility) -> str:
     converted, arrived = planned.converted_after_s, planned.arrived_after_s
     stages = {"converted": converted, "at the host": arrived}
     return ", ".join(
-        f"{stage} after {_si(delay_s)}s" for stage, delay_s in stages.items() if delay_s is not None
+        f"{stage} {_si(delay_s)}s" for stage, delay_s in stages.items() if delay_s is not None
     )
 
 
 def _highest_slot_rates(planned: Feasibility) -> str:
-    names = {"adc": "ADC", "adc_holding": "ADC with held reads", "link": "link"}
+    names = {
+        "adc": "for the ADC",
+        "adc_holding": "for an ADC whose pixels hold their value",
+        "link": "for the link",
+    }
     highest = planned.highest_slot_rate_hz
     return ", ".join(
-        f"{shown} {rate:,.4g}"
+        f"{rate:,.4g} {shown}"
         for name, shown in names.items()
         if (rate := highest[name]) is not None
     )
@@ -133,7 +141,7 @@ def _adc_verdict(planned: Feasibility) -> Text:
             style="yellow",
         )
     return _bad(
-        f"too slow at {rate}: {planned.holding_rate_hz:,.0f} would do if pixels hold their value"
+        f"is too slow at {rate}: {planned.holding_rate_hz:,.0f} would do if pixels hold their value"
     )
 
 
@@ -144,7 +152,7 @@ def _link_verdict(planned: Feasibility) -> Text:
         buffered = f"with {planned.buffer_bytes:,} bytes of memory for readouts"
         return _good(f"keeps up at {rate}: {window}, {buffered}")
     return _bad(
-        f"too slow at {rate}: {window}, at most {100 * (planned.windows_carried or 0):.3g} % of "
+        f"is too slow at {rate}: {window}, at most {100 * (planned.windows_carried or 0):.3g} % of "
         "the windows arrive"
     )
 

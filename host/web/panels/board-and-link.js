@@ -37,7 +37,8 @@ export class BoardAndLink {
       ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
       ["Dropped by board, by host", `${speed.windows_dropped_by_board}, ${speed.windows_dropped_by_host}`],
       ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
-      ["Longest frame, round trip", `${link.frame_bytes} B, ${fixed(link.round_trip_ms, 1)} ms`],
+      ["Round trip", `${fixed(link.round_trip_ms, 1)} ms`],
+      ["Longest frame", `${link.frame_bytes} B`],
       ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],
     ];
     fillTable(this.#values, rows.map(([heading, value, className]) => (

@@ -128,4 +128,5 @@ def _check(planned: Feasibility) -> None:
     if not planned.keeps_up:
         fits = {"ADC": planned.fits_adc_holding, "link": planned.fits_link}
         slow = [name for name, fast_enough in fits.items() if fast_enough is False]
-        raise FeasibilityError(f"the schedule does not fit: {' and '.join(slow)} too slow")
+        are = "is" if len(slow) == 1 else "are"
+        raise FeasibilityError(f"the schedule does not fit: {' and '.join(slow)} {are} too slow")
