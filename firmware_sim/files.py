@@ -1,19 +1,49 @@
-"""Writing of files and folders, whole or not at all; all packages write this way."""
+"""Writing of files and folders, whole or not at all; all packages write this way.
+
+What is not whole yet has a name of its own beside its place. It is removed when its writer fails or
+is told to end, and when the writer was killed, by the next one that writes to that folder.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import socket
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from focalloop.firmware_sim.errors import FocalloopError
 
+_PARTIAL = re.compile(r"\..*\.([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}\.partial(\..*)?", re.DOTALL)
+"""Names of what is not whole yet: the process that writes it, its machine, and a random number."""
+
+_OWNER = ".writer"
+"""File in a folder that is not whole yet: ``PID-MACHINE`` of the process that writes it."""
+
+_UNOWNED_S = 10.0
+"""How long a folder may be without its `_OWNER`, which is written right after it is made."""
+
 
 class WriteError(FocalloopError):
     """A file or folder cannot be written; what was there before is still there."""
+
+
+def exists(path: str | Path) -> bool:
+    """Return whether there is a file or folder; False for what cannot be a name."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def media_name(path: str | Path) -> str:
+    """Name a file to FFmpeg, which takes what precedes a colon in a bare name for a protocol."""
+    return f"file:{path}"
 
 
 @contextmanager
@@ -35,8 +65,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     WriteError
         If the folder is missing or not writable, or the disk is full.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    path = _possible(path)
+    _clear_stale(path.parent)
+    name = f".{path.stem[:80]}.{_this_process()}-{secrets.token_hex(4)}.partial{path.suffix}"
+    partial = path.with_name(name)
     try:
         yield partial
         with partial.open("r+b") as file:  # Windows flushes only what is open for writing
@@ -45,7 +77,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -55,32 +88,95 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        Folder to make; it must not exist yet. Missing parents are made too.
+        Folder to make; it must not exist yet, and nobody else may be writing it. Missing parents
+        are made too.
 
     Yields
     ------
     Path
-        An empty folder beside `path`.
+        An empty folder beside `path`, but for a hidden file.
 
     Raises
     ------
     WriteError
-        If `path` exists, or its parent is not writable, or the disk is full.
+        If `path` exists or is being written, or its parent is not writable, or the disk is full.
     """
-    path = Path(path)
-    if path.exists():
+    path = _possible(path)
+    if exists(path):
         raise WriteError(f"{path} exists already: choose another folder or remove it")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.mkdir(parents=True)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        _clear_stale(path.parent)
+        partial.mkdir()
+    except FileExistsError as error:
+        if not partial.is_dir():
+            raise WriteError(f"cannot make the folder {path}: choose another place") from error
+        raise WriteError(
+            f"{path} is being written by another program: choose another folder, or wait until "
+            f"{partial} is gone"
+        ) from None
     except OSError as error:
         raise WriteError(
             f"cannot make the folder {path} ({error.strerror}): choose another place"
         ) from error
     try:
+        (partial / _OWNER).write_text(_this_process(), encoding="ascii")
         yield partial
         partial.replace(path)
+        (path / _OWNER).unlink()
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _possible(path: str | Path) -> Path:
+    try:
+        possible = b"\0" not in os.fsencode(path) and Path(path).name
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise WriteError(f"{str(path)!r} is not the name of a file or folder: give another")
+    return Path(path)
+
+
+def _this_process() -> str:
+    machine = zlib.crc32(socket.gethostname().encode())
+    return f"{os.getpid()}-{machine:08x}"
+
+
+def _clear_stale(folder: Path) -> None:
+    """Remove what processes of this machine left unfinished in a folder when they were killed."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if not (entry.name.startswith(".") and ".partial" in entry.name):
+                continue
+            with suppress(OSError, ValueError):
+                if entry.is_dir() and entry.name.endswith(".partial"):
+                    if _left_behind(entry):
+                        shutil.rmtree(entry, ignore_errors=True)
+                elif (match := _PARTIAL.fullmatch(entry.name)) and _is_dead(match[1], match[2]):
+                    entry.unlink(missing_ok=True)
+
+
+def _left_behind(partial: Path) -> bool:
+    try:
+        process, _, machine = (partial / _OWNER).read_text("ascii").partition("-")
+    except FileNotFoundError:
+        # Of a process that was killed right at the start or end, or of one before 0.3.
+        return time.time() - partial.stat().st_mtime > _UNOWNED_S and not any(partial.iterdir())
+    return _is_dead(process, machine)
+
+
+def _is_dead(process: str, machine: str) -> bool:
+    """Return whether a process has ended, as far as this machine knows."""
+    if machine != _this_process().partition("-")[2] or os.name == "nt":
+        return False  # signal 0 would end a process on Windows
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from benchmarks.maps import plan as plans
 from benchmarks.maps import scores
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False)
 
 SCORES_FILE = Path("docs/results/maps.json")
 
@@ -111,7 +111,7 @@ def _follow(
         try:
             scored = shared.run(entry, output / entry.folder, show)
         except FocalloopError as error:  # continue with the others
-            console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+            console.print(Text.assemble(("error:", "bold red"), f" {error}"))
             failed.add(entry.folder)
             continue
         if scored is None:
@@ -234,7 +234,7 @@ def main() -> None:
     try:
         app(prog_name="python -m benchmarks.maps")
     except FocalloopError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

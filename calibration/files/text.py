@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focalloop.calibration.errors import CalibrationError
+from focalloop.firmware_sim.files import exists
 
 MAX_TEXT_BYTES = 16 << 20
 """Largest text that is read."""
@@ -89,12 +90,12 @@ def named(folder: Path, name: str) -> Path:
     """
     name = name.strip().strip('"')
     plain = folder / name
-    if plain.exists():
+    if exists(plain):
         return plain
     found = folder
     for part in name.replace("\\", "/").split("/"):
         step = found / part
-        if part not in ("", ".", "..") and not step.exists() and found.is_dir():
+        if part not in ("", ".", "..") and not exists(step) and exists(found) and found.is_dir():
             alike = [path for path in found.iterdir() if path.name.casefold() == part.casefold()]
             step = alike[0] if len(alike) == 1 else step
         found = step

@@ -22,6 +22,7 @@ from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.files.images import ImageReader, Progress
 from focalloop.calibration.files.text import Row, named, number, read_text, table_rows
 from focalloop.calibration.readings import Level, Readings
+from focalloop.firmware_sim.files import exists
 
 TABLE = "levels.csv"
 """Name of the table in the folder of a stack."""
@@ -83,7 +84,7 @@ def read_tiff_stack(
 
 def table_of(path: Path) -> Path:
     """Return the table of a stack: the path itself, or in a folder `TABLE`, in any case."""
-    return named(path, TABLE) if path.is_dir() else path
+    return named(path, TABLE) if exists(path) and path.is_dir() else path
 
 
 def _level(table: Path, row: Row, reader: ImageReader) -> Level:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focalloop.firmware_sim.files import exists
 from focalloop.firmware_sim.maps.checks import RatioMapError as RatioMapError
 from focalloop.firmware_sim.maps.checks import (
     check_level_set,
@@ -381,7 +382,7 @@ class RatioMap:
             )
         if str(name_or_path) in NAMED_TILES:
             return cls.from_tile(NAMED_TILES[str(name_or_path)], shape or DEFAULT_SHAPE)
-        if not Path(name_or_path).exists():
+        if not exists(name_or_path):
             raise RatioMapError(
                 f"there is no ratio map {str(name_or_path)!r}: give a .npz or .png file, a named "
                 f"tile ({', '.join(NAMED_TILES)}), or take a bundle's: Bundle.load(name).ratio_map"

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.files import exists, media_name
 from focalloop.firmware_sim.pictures import PictureError, decoding
 from focalloop.firmware_sim.scenes.clip_arrays import (
     check_bytes,
@@ -93,7 +94,7 @@ def load_clips(
         If the source is missing, cannot be decoded, has another T, or is too short or too large.
     """
     path = Path(path)
-    if not path.exists():
+    if not exists(path):
         raise SceneError(f"there is no clip at {path}: check the path")
     if path.is_dir():
         return _from_videos(_sources_in(path), slots, size, max_clips)
@@ -259,7 +260,7 @@ def decoded_frames(path: Path) -> Iterator[VideoFrame]:
     decoded = 0
     try:
         packed = path.suffix == ".gz"
-        file = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else str(path)
+        file = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else media_name(path)
         with av.open(file, "r") as container:
             if not container.streams.video:
                 raise SceneError(f"{path} holds no video stream: give a video file")
@@ -307,4 +308,5 @@ def gray_image(path: Path) -> NDArray[np.uint8]:
 
 def _natural(path: Path) -> list[Any]:
     """Return a sort key that puts frame 10 after frame 9."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    parts = re.split(r"([0-9]+)", path.name)  # \d and isdigit are also true of other digits
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)]

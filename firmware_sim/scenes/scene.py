@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.files import exists
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 
@@ -81,7 +82,7 @@ def camera_number(spec: str) -> int | None:
         It is written as a camera, but without a number.
     """
     kind, _, number = spec.partition(":")
-    if kind != "camera" or Path(spec).exists():
+    if kind != "camera" or exists(spec):
         return None
     if not (number.isascii() and number.isdecimal()):
         raise SceneError(f"{spec!r} does not name a camera: write camera:0 for the first one")

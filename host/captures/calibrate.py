@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from focalloop.firmware_sim.files import exists
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import MANIFEST, Capture
 from focalloop.host.errors import CaptureError
@@ -124,7 +125,7 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
         return "capture"
     assert not isinstance(source, Capture)
     path = Path(source)
-    if not path.exists():
+    if not exists(path):
         raise CaptureError(f"there is no {path}: check its name")
     if (path / DESCRIPTOR).exists():
         return "emva"
@@ -169,7 +170,7 @@ def _read(
 
 
 def _is_capture(source: Source) -> bool:
-    return isinstance(source, Capture) or (Path(source) / MANIFEST).exists()
+    return isinstance(source, Capture) or exists(Path(source) / MANIFEST)
 
 
 def _taken(board: Board, folder: Path) -> Capture:

@@ -7,8 +7,10 @@ is one sentence on standard error and exit code 1; wrong usage is exit code 2.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import signal
 import sys
 
 import typer
@@ -56,15 +58,53 @@ _warnings = _Warnings(logging.WARNING)
 def main() -> None:
     """Run the command line; turn expected errors into one sentence and exit code 1."""
     print_in_any_encoding()
+    end_in_order()
     logging.getLogger("focalloop").addHandler(_warnings)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # at exit, Python would only complain of an error
     except FocalloopError as error:
         print_error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output has gone; writing the rest would only raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print_error(
+                f"{str(error.filename)[:60]}… is too long for the name of a file: shorten it"
+            )
+            sys.exit(1)
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _discard_output()
+        print_error(
+            f"standard output cannot be written ({error.strerror}): free space where it goes, or "
+            "send it elsewhere"
+        )
+        sys.exit(1)
+
+
+def end_in_order() -> None:
+    """Let SIGTERM and SIGHUP end the program as an exception does: what is not whole is removed."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What a device that takes no more data answers."""
+
+
+def _discard_output() -> None:
+    """Send what standard output still holds nowhere; writing it would only raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

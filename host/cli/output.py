@@ -11,15 +11,16 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-console = Console(stderr=True)
+# Names of files and boards may contain brackets and colons, so no text is taken for markup.
+console = Console(stderr=True, markup=False, emoji=False)
 """Notices, progress and errors: standard error."""
 
-stdout = Console()
+stdout = Console(markup=False, emoji=False)
 """Tables and drawings for people: standard output."""
 
 
@@ -57,16 +58,16 @@ def print_notice(text: str) -> None:
 
 def print_warning(text: str) -> None:
     """Print a warning on standard error."""
-    _print(console, text, "[yellow]warning:[/] ")
+    _print(console, text, "warning: ", "yellow")
 
 
 def print_error(text: str) -> None:
     """Print what failed on standard error."""
-    _print(console, text, "[bold red]error:[/] ")
+    _print(console, text, "error: ", "bold red")
 
 
-def _print(console: Console, text: str, markup: str = "") -> None:
-    console.print(markup + escape(text), highlight=False, soft_wrap=True)
+def _print(console: Console, text: str, label: str = "", style: str = "") -> None:
+    console.print(Text.assemble((label, style), text), highlight=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -123,7 +124,7 @@ def progress_bar(*, percent: bool = False, transient: bool = False) -> Progress:
 def activity(text: str) -> Iterator[None]:
     """Show on standard error what is done while the block runs, for an unknown time."""
     if console.is_terminal:
-        with console.status(escape(text), spinner="line"):
+        with console.status(Text(text), spinner="line"):
             yield
     else:
         with progress_bar() as bar:

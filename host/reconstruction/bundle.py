@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.archives import Archive, ArchiveError, opened
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import exists
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
@@ -212,7 +213,7 @@ def _find(name_or_path: str | Path) -> Path:
     if text in zoo.BUNDLES:
         return zoo.FOLDER / text
     path = Path(name_or_path)
-    if path.exists():
+    if exists(path):
         return path
     shipped = ", ".join(zoo.BUNDLES)
     raise BundleError(

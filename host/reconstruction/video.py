@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.files import media_name, written_whole
 from focalloop.firmware_sim.pictures import gray, png
 from focalloop.firmware_sim.window import Window
 from focalloop.host.reconstruction import quality
@@ -132,7 +132,7 @@ def write_video(
         if path.suffix.lower() == ".npz":
             np.savez(partial, video=video, clips=clips, names=list(names))
         else:
-            _encode(str(partial), clips.reshape(-1, *clips.shape[2:]), frames_per_s)
+            _encode(media_name(partial), clips.reshape(-1, *clips.shape[2:]), frames_per_s)
 
 
 def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.files import media_name
 from focalloop.models.errors import CutError
 
 SIDE = 256
@@ -63,7 +64,7 @@ def read_cut(path: Path, cut: Cut) -> NDArray[np.uint8]:
     """
     last = cut.first_frame + cut.frames
     try:
-        with av.open(str(path)) as container:
+        with av.open(media_name(path)) as container:
             frames = islice(container.decode(video=0), cut.first_frame, last)
             pictures = list(_cut_frames(frames, cut))
     except (av.error.FFmpegError, IndexError) as error:

@@ -23,6 +23,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
+from focalloop.firmware_sim.files import media_name
 from focalloop.firmware_sim.scenes.clips import (
     VIDEO_SUFFIXES,
     GrayConverter,
@@ -80,7 +81,7 @@ class _Video:
         """Return the approximate number of frames; 0 if a file does not say."""
         if self.images:
             return len(self.images)
-        with av.open(str(self.path)) as container:
+        with av.open(media_name(self.path)) as container:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / av.time_base
             return stream.frames or round(seconds * float(stream.average_rate or 0))

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.files import exists, written_whole
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import (
@@ -109,7 +109,7 @@ def shipped_weights() -> list[str]:
 def _find(name_or_path: str | Path) -> Path:
     shipped = zoo.FOLDER / f"{name_or_path}{SUFFIX}"
     path = shipped if str(name_or_path) in zoo.WEIGHTS else Path(name_or_path)
-    if not path.is_file():
+    if not (exists(path) and path.is_file()):
         names = ", ".join(shipped_weights()) or "none"
         raise TrainError(
             f"there are no weights {str(name_or_path)!r}: give a file, or a shipped name ({names})"

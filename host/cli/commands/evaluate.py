@@ -100,7 +100,7 @@ def _table(results: list[Evaluation]) -> Table:
     from rich.table import Table
 
     table = Table(caption="PSNR (dB) and SSIM; r_avg under each name")
-    table.add_column("clip")
+    table.add_column("clip", overflow="fold")
     for result in results:
         table.add_column(f"{result.bundle}\n{result.r_avg:.4f}", justify="right")
     for row in zip(*(result.clips for result in results), strict=True):

@@ -112,11 +112,12 @@ def _identity(board: HelloAnswer) -> dict[str, Any]:
 
 def _table(found: list[tuple[_Place, HelloAnswer | str]]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("port", "board", "array")
     for place, answer in found:
         if isinstance(answer, str):
-            table.add_row(place.url, f"[dim]{place.description}[/]\n{answer}")
+            table.add_row(place.url, Text.assemble((place.description, "dim"), f"\n{answer}"))
         else:
             kind = "SIMULATED" if answer.simulated else "REAL"
             array = f"{answer.width}x{answer.height}, T={answer.slots}, {answer.bits} bit"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from focalloop.calibration.report.charts import number
 from focalloop.calibration.report.verdict import verdict
@@ -21,9 +21,9 @@ def print_calibration(result: Calibration) -> None:
         table.add_row(name, number(estimate.value, 5), f"{low} … {high}", estimate.unit)
     stdout.print(table)
     found = verdict(result)
-    headline = f"[bold {_COLOURS[found.mood]}]{escape(found.headline)}.[/]"
-    stdout.print(headline, highlight=False)
+    headline = Text(f"{found.headline}.", style=f"bold {_COLOURS[found.mood]}")
+    stdout.print(headline)
     for sentence in found.sentences:
         print_result(sentence)
     for warning in result.warnings:
-        stdout.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+        stdout.print(Text.assemble(("warning:", "yellow"), f" {warning}"))
