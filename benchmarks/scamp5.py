@@ -148,4 +148,4 @@ def measure() -> list[Row]:
 
 
 if __name__ == "__main__":
-    report.main("Windows and instructions a second of the SCAMP-5 machine.", measure)
+    report.main("Windows and instructions per second of the SCAMP-5 machine.", measure)

@@ -94,14 +94,14 @@ def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
 
 
 def _quantiles(used: list[TransferPoint]) -> Curve | None:
-    """Quantiles of the darkest level's noise, in standard deviations, against normal ones."""
+    """Return the darkest level's noise quantiles, in standard deviations, by normal quantiles."""
     by_moments = [point for point in used if point.quantisation > 0]
     if not by_moments:
         return None
     moments = min(by_moments, key=lambda point: point.mean).moments
     read = moments.level.reads[0] - moments.pixel_means
     read = read - (read.sum(1, where=moments.pixels) / moments.pixels.sum(1).clip(1))[:, None]
-    # The mean of R reads has a share of 1/R in each.
+    # Each read contributes 1/R to the mean of the R reads, which lowers its deviation from it.
     deviation = math.sqrt(moments.variance * (1 - 1 / moments.reads))
     normal = np.linspace(-1, 1, _QUANTILE_COUNT) * abs(float(ndtri(0.5 / moments.count)))
     noise = np.quantile(read[moments.pixels] / deviation, ndtr(normal))

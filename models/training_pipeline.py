@@ -47,10 +47,10 @@ from focalloop.models.training_options import MAP, NETWORK, PRICE, RANDOM_TILES,
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"
 SEARCH_SHARE = 0.8
-"""Share of the map's minutes for the search of the tiles that its policies begin at."""
+"""Share of the map's minutes spent on searching the tiles from which its policies start."""
 SEARCH_CANDIDATES, SEARCH_LESSONS, SEARCH_GENERATIONS = 128, 80, 4
-"""Tiles per generation and steps per lesson, each at most the steps of the map's run, and
-generations where the budget is in steps."""
+"""Tiles per generation; steps per lesson; and, for a budget in steps, the number of generations.
+The first two are also limited to the steps of the map's run."""
 FOOTAGE_DATA = "data.npz"
 FOOTAGE_MARGIN = 32
 """How much larger than a crop the windows of one's own footage are, pixels."""

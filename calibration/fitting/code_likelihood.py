@@ -63,7 +63,8 @@ class CodeFit:
 class _Tuples:
     """Distinct code tuples (U, G) of a group of G reads.
 
-    `counts` (U,) are the pixels with each, `deviations` (G,) those of the frame means.
+    `counts` (U,) is the number of pixels with each tuple, and `deviations` (G,) the difference of
+    each frame's mean from that of all frames.
     """
 
     codes: NDArray[np.int64]

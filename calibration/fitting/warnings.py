@@ -173,7 +173,8 @@ def _data(analysis: Analysis) -> Iterator[str]:
     if single:
         yield (
             f"{len(single)} level{'s' if len(single) > 1 else ''} with only one read "
-            f"({single[0].name or 'unnamed'}) left out: noise shows in the difference of two reads."
+            f"({single[0].name or 'unnamed'}) left out, because noise is measured from the "
+            "difference of two reads."
         )
 
 

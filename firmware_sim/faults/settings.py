@@ -10,7 +10,7 @@ from typing import Any, Self
 from focalloop.firmware_sim.errors import FocalloopError
 
 MAX_TIMES_PER_S = 1000.0
-"""Highest rate of a fault; faults closer together than a line's pauses mean nothing."""
+"""Highest rate of a fault; moments that pass between two steps of a server count as one."""
 
 _UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 _UNITS_BYTES = {"B/s": 1.0, "kB/s": 1e3, "MB/s": 1e6}
@@ -101,9 +101,9 @@ class Faults:
     reset : Times or None
         When the board resets itself, leaving the current frame unfinished.
     disconnect_s, stall_s : float
-        Duration in seconds, above 0; 1 where there is no such fault.
+        Duration in seconds, above 0; 1 if `disconnect` or `stall` is None.
     seed : int
-        0 or more. The same seed does the same to the same bytes at the same times.
+        0 or more. The same seed has the same effect on the same bytes at the same times.
 
     Raises
     ------

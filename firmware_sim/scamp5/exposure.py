@@ -1,11 +1,11 @@
 """Per-pixel exposure on SCAMP-5: a ratio map as a program.
 
-PIX is reset for all elements once, between two windows: no reset of single elements is known of
-the chip. Sampling it is non-destructive. Register A of each element holds the level at which its
-current span began. At the end of a span, ``getpix(B, A)`` leaves the light of the span in B, and
-``add(A, A, B)`` under the FLAG of the elements that are due increases their level by exactly what
-was measured. So no light is lost or counted twice between two spans, and B waits for the 8-bit scan
-while PIX continues to integrate. After the last sample of a window PIX is reset before B is
+PIX is reset for all elements at once, between two windows, because the chip is not known to reset
+single elements. Sampling it is non-destructive. Register A of each element holds the level at which
+its current span began. At the end of a span, ``getpix(B, A)`` leaves the light of the span in B,
+and ``add(A, A, B)`` under the FLAG of the elements that are due increases their level by exactly
+what was measured. So no light is lost or counted twice between two spans, and B waits for the 8-bit
+scan while PIX continues to integrate. After the last sample of a window PIX is reset before B is
 scanned, so the next window begins at once.
 
 One digital register per level marks the elements of that level.
@@ -36,7 +36,8 @@ MAX_TILE_CELLS = 64
 
 _START_LEVEL, _LIGHT = Areg.A, Areg.B
 _SPARE = (Dreg.R1, Dreg.R2)
-"""Registers that join more masks than WHERE takes; only DNEWS uses them, which is not used here."""
+"""Registers for joining more masks than WHERE takes. They are free: only DNEWS uses them, and these
+programs have no DNEWS."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The pace of a serial line, on lines that have no pace of their own."""
+"""Slows a line without a rate of its own, such as a pseudo-terminal, to that of a serial line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BITS_PER_BYTE = 10
 """On a UART: one start bit, eight data bits, one stop bit."""
 
 STEP_US = 2000
-"""Time whose bytes a paced line passes at once, so that it need not wake for every byte."""
+"""A paced line passes the bytes of this much time at once, rather than waking for every byte."""
 
 
 class Pacer:

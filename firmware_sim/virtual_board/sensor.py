@@ -147,7 +147,7 @@ class VirtualSensor:
         return self.scene.slots
 
     def start(self, run: Run, now_us: int) -> None:
-        """Start exposing; the first window of a paced sensor ends one window later."""
+        """Start exposing; a paced sensor's first window ends one window's duration from now."""
         self.run = run
         self._started_us = now_us
         self._exposed = 0

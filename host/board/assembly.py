@@ -1,4 +1,4 @@
-"""Putting readouts together from descriptors and fragments that are lost, doubled and late.
+"""Readouts put together from descriptors and fragments, which may be lost, repeated or late.
 
 No I/O, no clock and no lock: parts go in, whole readouts come out in the order of their numbers.
 `focalloop.host.board.reception` calls this under its lock; what has to be asked for again, and
@@ -31,7 +31,7 @@ class Pieces:
     total : int or None
         Length of the object in bytes, once known.
     front : int
-        End of the furthest piece that has come.
+        End of the furthest piece received.
     """
 
     def __init__(self, limit: int) -> None:
@@ -104,7 +104,7 @@ class Pieces:
 
 
 class _Window:
-    """A window of which something has come."""
+    """A window of which some part was received."""
 
     def __init__(self, limit: int) -> None:
         self.descriptor: WindowDescriptor | None = None
@@ -119,7 +119,7 @@ class Assembler:
     limit : int
         Largest readout accepted, in bytes.
     resend : callable
-        Asks the board for part of a window again; its answer is told to `answered`.
+        Asks the board for part of a window again; the caller then passes the answer to `answered`.
     ahead : int
         Windows from the next one on that are accepted: those that the board may send. It bounds the
         memory too.
@@ -130,7 +130,7 @@ class Assembler:
         Number of the window that is handed out next; None before `begin`, when every frame
         is ignored.
     news : int
-        Parts of windows that have come and were not there before.
+        Parts of windows received, without repetitions.
     lost : int
         Windows given up.
     """
@@ -153,7 +153,7 @@ class Assembler:
         Returns
         -------
         list of int
-            Numbers of the windows that had begun to come, or should have, and are lost by this.
+            Windows given up: those that had partly arrived, or that should have.
         """
         begun = [] if self.next is None else range(self.next, self._begun)
         lost = [number for number in begun if self._windows.get(number) is not _LOST]
@@ -164,7 +164,7 @@ class Assembler:
         return lost
 
     def add_descriptor(self, descriptor: WindowDescriptor) -> bool:
-        """Take a window's descriptor. Whether it is the first of this window."""
+        """Take a window's descriptor; return True if it is the first of this window."""
         number = descriptor.window
         if descriptor.total > self._limit or not self._expects(number):
             return False
@@ -209,7 +209,7 @@ class Assembler:
             self._repairs.nothing_under_way(self.next, stop)
 
     def give_up(self, number: int) -> bool:
-        """Mark a window lost, as the board no longer holds it. Whether it was not before."""
+        """Mark a window lost that the board no longer holds; return True if it was not yet."""
         window = self._windows.get(number)
         if not self._expects(number) or window is _LOST or (window and window.pieces.complete):
             return False
@@ -226,7 +226,7 @@ class Assembler:
 
     @property
     def _begun(self) -> int:
-        """Windows below this number have come, at least in part, or have been asked for."""
+        """Windows below this number were received, at least in part, or asked for again."""
         number, offset = self._repairs.edge
         return number + (offset > 0 or number in self._windows)
 
@@ -240,7 +240,7 @@ class Assembler:
         return window
 
     def _missing(self, number: int, start: int, stop: int | None) -> list[ResendRequest]:
-        """Return requests for what has not come of a window, to its end if `stop` is None."""
+        """Return requests for the missing parts of a window, to its end if `stop` is None."""
         window = self._windows.get(number, _UNSEEN)
         if window is _LOST or not self._expects(number):
             return []
@@ -266,4 +266,4 @@ _LOST = _Window(0)
 """Stands for a window that was given up."""
 
 _UNSEEN = _Window(0)
-"""Stands for a window of which nothing has come."""
+"""Stands for a window of which nothing was received."""

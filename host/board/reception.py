@@ -120,7 +120,7 @@ class Reception:
 
     @property
     def news(self) -> int:
-        """Parts of windows that have come so far."""
+        """New parts of windows received so far."""
         return self._assembler.news
 
     @property
@@ -130,7 +130,7 @@ class Reception:
 
     @property
     def credit(self) -> int:
-        """Windows that may be on their way or waiting, now that some have been taken."""
+        """Windows that may be on their way or waiting; fewer at the end of a counted capture."""
         return self._credit if self._left is None else min(self._credit, self._left)
 
     @property
@@ -140,7 +140,7 @@ class Reception:
             return min(self.next - len(self._readouts) + self.credit, MAX_WINDOW_NUMBER)
 
     def begin(self, first: int) -> list[int]:
-        """Expect windows from number `first` on; return the numbers that are lost by this."""
+        """Expect windows from number `first` on; return the numbers of the windows skipped."""
         with self._arrived:
             self._boards.clear()
             return self._assembler.begin(first)
@@ -154,7 +154,7 @@ class Reception:
     def on_frame(self, frame: Frame, board: HelloAnswer) -> None:
         """Take a WINDOW or READOUT frame from a board that is now as `board` says.
 
-        A malformed one is dropped: the gap shows, and if it stays, `problem` says why.
+        A malformed frame is dropped, which leaves a gap; if it is never filled, `problem` says why.
         """
         with self._arrived:
             try:
@@ -174,7 +174,7 @@ class Reception:
             self._collect()
 
     def on_nothing_under_way(self, next_window: int) -> None:
-        """Ask for all that is missing of the windows below `next_window`: it will not come."""
+        """Ask for all that is missing of the windows below `next_window`, as it will not come."""
         with self._arrived:
             self._assembler.nothing_under_way(next_window)
 
@@ -184,7 +184,7 @@ class Reception:
             self._assembler.answered(request)
 
     def on_gone(self, number: int) -> bool:
-        """Give a window up, as the board no longer holds it. Whether it was not before."""
+        """Give up a window that the board no longer holds; return True if it was not lost yet."""
         with self._arrived:
             lost = self._assembler.give_up(number)
             self._collect()

@@ -1,8 +1,8 @@
-"""When a part of a window is asked for again (RESEND): what has come, and when, decides it here.
+"""When to ask for a part of a window again (RESEND).
 
-A line keeps the order of what it does not lose. So a gap shows at once by what comes after it: a
-later fragment, or a later window (`Repairs`). Only what is lost at the very end does not;
-it shows by silence (`SilenceWatch`).
+A line keeps the order of what it does not lose, so whatever arrives after a gap reveals it at once:
+a later fragment, or a later window (`Repairs`). Nothing arrives after a loss at the very end; that
+one is revealed by silence (`SilenceWatch`).
 
 No I/O, no clock and no lock: `focalloop.host.board.assembly` calls `Repairs`, under the
 lock of its reception, and `focalloop.host.board.streaming` calls `SilenceWatch`, in the
@@ -19,13 +19,14 @@ from typing import Any
 from focalloop.firmware_sim.wire import ResendRequest
 
 MAX_REPAIRS = 128
-"""Repairs under way at a time; what is missing beyond is asked for when the line falls silent."""
+"""Repairs under way at a time; further missing parts are asked for once the line is silent."""
 
 DESCRIPTOR_ONLY = 2**32 - 1
 """Offset beyond any readout: asks for a window's descriptor without its bytes."""
 
 QUIET_S = 0.05
-"""Silence that counts: it leads to a question at first, and after its answer to repairs."""
+"""Length of a silence after which the board is asked for its status, and of one after the answer
+for repairs to begin."""
 
 CHATTER_S = 0.5
 """Time without data after which a line counts as silent, whatever else it carries: answers and logs
@@ -38,7 +39,8 @@ class _Repair:
 
     request: ResendRequest
     answered: bool = False
-    """The board sends it before anything new, and before what it answers to later."""
+    """The board has answered the request, so it sends this part before anything new, and before the
+    parts whose requests it answers later."""
 
     def covers(self, number: int, offset: int) -> bool:
         """Whether a fragment is part of it."""
@@ -50,8 +52,8 @@ class _Repair:
 class Repairs:
     """Asks for what is missing as soon as something that was sent later arrives.
 
-    A board sends what was asked for again in the order asked, and before anything new. So a repair
-    that was lost itself shows too: by anything that comes after its turn.
+    A board sends repairs in the order in which they were asked for, and before anything new. So
+    whatever arrives after the turn of a repair also reveals that the repair was lost.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class Repairs:
         Takes a window's number and two offsets (the second None: the end of the window); returns
         the requests for what has not arrived between them.
     resend : callable
-        Sends a request to the board; its answer is told to `answered`.
+        Sends a request to the board; the caller then passes the answer to `answered`.
 
     Attributes
     ----------
@@ -127,7 +129,7 @@ class Repairs:
         self.edge = max(self.edge, (stop, 0))
 
     def _advance(self, number: int, offset: int) -> None:
-        """Something new has come: no repair is under way any more, and what it skips is lost."""
+        """Note that something new arrived: all repairs are over, and what it skipped is lost."""
         self._ask_for_overdue(len(self._under_way))
         first, start = self.edge
         for skipped in range(first, number):
@@ -138,7 +140,7 @@ class Repairs:
         self.edge = (number, offset)
 
     def _ask_for_overdue(self, count: int) -> None:
-        """Ask anew for what is missing of the first `count` repairs, whose turn is over."""
+        """Ask again for what is missing of the first `count` repairs, whose turn is over."""
         overdue, later = self._under_way[:count], self._under_way[count:]
         self._under_way = [repair for repair in overdue if not repair.answered] + later
         for repair in overdue:
@@ -160,9 +162,9 @@ class Repairs:
 class SilenceWatch:
     """Finds out whether any data is still on its way, once none comes.
 
-    One silence may be a pause of the board or of this computer, after which everything comes by
-    itself. So the board is asked a question. An answer overtakes nothing: if silence follows it as
-    well, nothing is on its way.
+    One silence may be a pause of the board or of this computer, after which the data arrives by
+    itself, so the board is asked a question. Its answer cannot overtake data, so if silence follows
+    the answer as well, no data is on its way.
 
     A line is silent when nothing comes, or when no data has come for `CHATTER_S`: other threads may
     ask questions all the time, and a board may log, so bytes alone are no sign of data to come.
@@ -170,8 +172,8 @@ class SilenceWatch:
     Parameters
     ----------
     ask : callable
-        Asks the board for its status; returns the answer to come, or None if that cannot be now.
-        The answer is told to `answered`.
+        Asks the board for its status; returns a future of the answer, or None while the board is
+        lost. The caller reports the answer to `answered`.
     """
 
     def __init__(self, ask: Callable[[], Future[Any] | None]) -> None:

@@ -114,7 +114,7 @@ def plan(
 
 
 def top_light(board: HelloAnswer) -> float:
-    """Return the radiance of the brightest flat field: `TOP_SIGNAL`, or less if the codes end."""
+    """Return the radiance of the brightest flat field: `TOP_SIGNAL`, or less if that saturates."""
     reach = ((1 << board.bits) - 1 - board.black_level_dn) / board.full_scale_dn
     return min(TOP_SIGNAL, TOP_SIGNAL * reach)
 
@@ -122,8 +122,8 @@ def top_light(board: HelloAnswer) -> float:
 def calibration_map(board: HelloAnswer) -> RatioMap:
     """Return a map with every level of the board's set in every row and every column.
 
-    The lowest level, whose pixels make the fewest reads per window and those of the brightest
-    signal, gets all remaining pixels, which are at least half.
+    The lowest level above 0 gets all remaining pixels, which are at least half: its pixels are read
+    least often per window, and their signal is the brightest.
 
     Raises
     ------

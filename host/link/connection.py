@@ -3,7 +3,7 @@
 Threads. Requests come from any thread. The connection's own thread, the keeper
 (``focalloop-keep``), notices that the link has failed, opens the port again as soon as it can, and
 says HELLO; only the very first opening happens in the user's thread. The link's reader and writer
-(`focalloop.host.link.io_threads`) tell the listener of frames and time.
+(`focalloop.host.link.io_threads`) pass frames and the time to the listener.
 
 Locks. ``_changed`` guards the state and the present link, and is not held during a callback.
 """
@@ -59,14 +59,15 @@ State = Literal["connected", "lost", "closed"]
 
 
 class ConnectionListener(LinkListener, Protocol):
-    """What a connection tells its owner, beside what a link does."""
+    """What a connection tells its owner, in addition to what a link tells it."""
 
     def on_hello(self, link: Link, hello: HelloAnswer) -> None:
         """Bring the board, which has just answered HELLO, to the state that the owner wants.
 
-        Called in the keeper (at the first opening in the user's thread) before any other request
-        goes out over `link`: when a port was opened, and after `Connection.agree`, where
-        HELLO has only stopped what the board was doing. It may wait for answers.
+        Called before any other request goes out over `link`, in the keeper or, at the first
+        opening, in the user's thread. This happens whenever a port was opened, and after
+        `Connection.agree`; in the second case the board lost nothing, but HELLO has stopped what it
+        was doing. The method may wait for answers.
         """
 
     def on_lost(self, reason: str) -> None:
@@ -287,7 +288,7 @@ class Connection:
         return self.submit(MessageType.STATUS, b"", self._listener.on_status)
 
     def give_up_link(self, reason: str) -> None:
-        """Treat the board as lost, as when its boot id shows that it was reset."""
+        """Treat the board as lost, for example because its boot id shows that it was reset."""
         link = self._link
         if link is not None:
             link.fail(reason)
@@ -408,7 +409,7 @@ class Connection:
             hello = handshake(link, self.url, self._timeout_s, max_payload)
             self._listener.on_hello(link, hello)
         except FocalloopError as error:
-            link.fail(f"it did not agree on another length of frames ({error})")
+            link.fail(f"it did not accept a new limit of the frame length ({error})")
         else:
             self._payload = min(hello.max_payload, max_payload)
         with self._changed:

@@ -56,7 +56,8 @@ class _Request:
     answer: Future[bytes] = field(default_factory=Future)
     first_sent_s: float = 0.0
     turn_s: float = 0.0
-    """When the board could begin on it: it had left, and all before it had been answered."""
+    """When the board could begin to work on it: the request had left, and all earlier ones had been
+    answered."""
     repeat_at_s: float = 0.0
     times_sent: int = 0
     first_place: int = 0
@@ -140,16 +141,16 @@ class RequestProtocol:
         body : bytes
             The packed request.
         timeout_s : float
-            Time after which the request fails, counted from its turn: when it has left, by the
-            line's rate, and everything sent before it has been answered.
+            Time after which the request fails, counted from its turn. That is when it has left, as
+            computed from the line's rate, and all earlier requests have been answered.
         slow : bool
             Whether the board may be silent until it answers, without being called dead.
 
         Returns
         -------
         Future of bytes
-            The answer's body; or `BoardError` for a refusal, `NoAnswerError` when
-            that time is over, `BoardLostError` when the link has failed.
+            The answer's body, or an error: `BoardError` for a refusal, `NoAnswerError` after
+            `timeout_s`, `BoardLostError` if the link has failed.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
         encoded = Frame(type_, self._sequence, body).encode()

@@ -78,7 +78,7 @@ class NetworkSelector:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in zoo.BUNDLES else NETWORK_FREE
         self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
         self._universal: _Candidate | None = None  # loaded once a map needs it
-        # The selected candidate first, then that of the map before: windows of both still come.
+        # The selected candidate, then that of the previous map, whose windows may still arrive.
         self._candidates: tuple[_Candidate, ...] = (self._load(bundle),)
 
     @property

@@ -58,8 +58,8 @@ DRAWN_STEP = 4
 SCORE_PERIOD_S = 1.0
 
 CREDIT = 2
-"""Windows in transit or waiting: one more than is being worked on, so that none ages in a queue.
-The board does not read out windows for which the host is too slow."""
+"""Windows in transit or waiting: one beside that being reconstructed, so that none ages in a queue.
+Where the host is too slow, the board skips windows."""
 
 RECONNECT_TIMEOUT_S = 5.0
 """Time for a vanished board to come back before it, or its emulator, is started again."""

@@ -46,7 +46,7 @@ const mapView = new MapView(pointed);
 const measurements = new Measurements(pointed);
 const panels = [new MapUpload(), new BundleChoice(), new Calibration(), new BoardAndLink()];
 
-/** Measurements and pictures in the probe are of one window, even if the screen is ahead. */
+/** Draw the probe; its measurements and pictures are of one window, even if the screen shows a newer. */
 function drawProbe() {
   probe.draw(probed, probed === player.current ? shownIndex : 0, map, measurements);
 }

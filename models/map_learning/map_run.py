@@ -41,12 +41,12 @@ class MapRun(Run):
     policy : PolicySettings
         How the map is learned.
     data, settings, device : TrainingData or RunSettings or str
-        As in `Run`; the share of the batch of each process must be a multiple of the tiles that
-        all policies together compare on a scene.
+        As in `Run`. Each process's share of the batch must be a multiple of
+        ``tiles_per_scene * starts`` of the policy.
     aperture : ndarray of bool or None, optional
         Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
     first : sequence of ndarray of uint8 or None, optional
-        The tile that each policy begins at, one per policy, or None.
+        Tiles to start from, one per policy, or None.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class MapRun(Run):
 
     @property
     def _part(self) -> tuple[int, float]:
-        """Number of the current period, and how much of its part of the run is over, 0 to 1."""
+        """Number of the current period, from 0, and the share of its part that is done, 0 to 1."""
         periods = len(self.policy.settings.periods)
         number = min(int(self.spent * periods), periods - 1)
         return number, self.spent * periods - number

@@ -17,9 +17,9 @@ The *credit* says what a cell is rewarded for:
     As ``tile``, but a cell is rewarded for the error within `radius` pixels of it, all over the
     scene. That leaves out noise from cells far away, which matters for large tiles.
 
-The last two compare tiles on the same scene. The mean reward of the other samples is subtracted
-from that of each sample (leave one out), and from that of each cell the known worth of the *other*
-cells of its tile, from a running linear fit. The cell's own choice enters neither baseline, so the
+The last two compare tiles on the same scene. Two baselines are subtracted from the reward of a
+cell: the mean reward of the other samples (leave one out), and the value of the *other* cells of
+its tile, predicted by a running linear fit. The cell's own choice enters neither baseline, so the
 gradient stays unbiased.
 """
 
@@ -48,7 +48,7 @@ CREDITS = ("tile", "neighbourhood", "own-pixel")
 ERROR_FLOOR = 1e-4
 """Added to squared errors before the logarithm, CRL Eq. 6."""
 FIRST_LOGIT = 3.5
-"""Logit of the levels of the tile that a policy begins at: nine of ten cells keep theirs."""
+"""Logit of the levels of the tile from which a policy starts; nine of ten cells keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,16 @@ class PolicySettings:
         Policies that learn side by side from different initial logits, because tiles have many
         local optima; the best one continues alone.
     trial : float
-        Share of the run after which it does.
+        Share of the run after which the best of these policies continues alone.
     network_every : int
-        Steps of the policy per step of the network, which takes three times as long.
+        Steps of the policy per step of the network; a step of the network takes three times as
+        long.
     exploration : float
         Initial share of uniform choice that is mixed into the policy; it falls as
         ``1/(1 + step/1000)``, and to zero at the end.
     entropy_bonus : float
-        Initial weight of the entropy of the policy; it falls to zero over the part of each period.
+        Initial weight of the entropy of the policy; it falls to zero over the part of the run that
+        each period has.
     learning_rate : float
         Learning rate of the logits (Adam).
     dual_rate : float
@@ -124,7 +126,7 @@ class TilePolicy:
     seed : sequence of int, optional
         Seed of the initial logits, which differ a little so that cells can specialise.
     first : ndarray of uint8 or None, optional
-        Tile (h, w) to begin at, such as one that a search found; anywhere by default.
+        Tile (h, w) to start from, such as one that a search found; random logits by default.
     """
 
     def __init__(

@@ -33,7 +33,8 @@ MAX_CROPS_AT_ONCE = 32
 ATTEMPTS = 20
 """Draws per wanted candidate, after which a generation is taken to be complete."""
 BROAD = 8
-"""Factor of candidates in the first generation, each scored on a quarter of the crops at first."""
+"""The first generation has this many times as many candidates; each is scored on a quarter of the
+crops at first."""
 LESSON_BATCH, LESSON_RATE = 16, 1.5e-3
 """Crops per step of a lesson, each under a tile of its own, and its first learning rate."""
 
@@ -126,7 +127,7 @@ def search_tiles(
     Returns
     -------
     list of Ranked
-        The last finalists, best first; no two are shifts, mirror images or turns of each other.
+        The last finalists, best first; no two are shifts, mirror images or rotations of each other.
 
     Raises
     ------

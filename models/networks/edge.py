@@ -25,7 +25,7 @@ CELL = 4
 """Height and width in pixels of one position of the network."""
 
 _LAST_CELL = (0, CELL - 1, 0, CELL - 1)
-"""Padding that completes the last cell, whatever its size; strides drop what is too much."""
+"""Padding that completes a partial last cell; of a whole one, the stride skips the padding."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class EdgeSettings:
     blocks : int
         Number of residual blocks on the cells.
     aperture : bool
-        Whether measurements are taken through a coded aperture, which is then a third input.
+        Whether measurements are taken through a coded aperture; the network then has it as a third
+        input.
     profile : {'edge'}
         Distinguishes these settings from those of another profile in a file.
     """
@@ -79,9 +80,9 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 class EdgeNetwork(nn.Module):
     """Reads and levels in, video out, any height and width.
 
-    This module is the deployed graph: initial reconstruction and padding are inside it. Of a coded
-    aperture it is told how long each measurement was open; the pattern inside a span is learned, so
-    it must repeat every `CELL` pixels.
+    This module is the deployed graph, which includes initial reconstruction and padding. From a
+    coded aperture it computes only how long each measurement was open. The pattern inside a span is
+    learned, so the aperture must repeat every `CELL` pixels.
     """
 
     outer = ("squeeze", "head")

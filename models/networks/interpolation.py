@@ -23,7 +23,7 @@ REACH = 3
 SIGMA = 1.2
 """Standard deviation of the Gaussian that weights a detail by its distance, pixels."""
 WEIGHT_FLOOR = 1e-4
-"""Added to the sum of weights, so that a detail that no pixel nearby has becomes zero."""
+"""Added to the sum of weights, so that a detail that no nearby pixel measures becomes zero."""
 
 
 def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
@@ -124,8 +124,9 @@ def _span_means(slots: int, levels: list[int]) -> Tensor:
 def _split_into_octaves(levels: list[int]) -> Tensor:
     """Return the matrix (24, C + levels) that turns reads by level into details by octave.
 
-    It takes the planes followed by the masks, and gives the details of each octave, then where each
-    octave is known, then zeros: convolutions are fastest on multiples of eight channels.
+    Its input is the planes followed by the masks. Its output is the details of each octave, then a
+    mask of where each octave is known, then zeros up to a multiple of eight channels, on which
+    convolutions are fastest.
     """
     finest, count = levels[-1], sum(levels)
     means = {n: torch.eye(n).repeat_interleave(finest // n, dim=1) * n / finest for n in levels}

@@ -53,7 +53,8 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
     network : NetworkSettings
         Settings of the network that starts from them.
     folders : sequence of Path
-        Folders of runs that may have begun; by default a run keeps what it started from.
+        Folders of runs that this training may have begun. Without `wanted`, a begun run keeps the
+        weights it started from.
 
     Raises
     ------

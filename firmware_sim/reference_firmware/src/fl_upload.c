@@ -119,7 +119,7 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
     struct upload *upload = upload_of(kind);
     if (!upload->begun || upload->total != total || upload->chunk_size != chunk_size
         || memcmp(upload->sha256, sha256, FL_HASH_BYTES) != 0) {
-        fl_next_map(); /* a window that still uses the memory of this object loses it */
+        fl_next_map(); /* a window that is still being sent under this memory's map is given up */
         memcpy(upload->sha256, sha256, FL_HASH_BYTES);
         memset(upload->held, 0, sizeof upload->held);
         upload->begun = true;
@@ -180,7 +180,7 @@ void fl_commit_begin(const uint8_t *body)
     commit.opened = false;
 }
 
-/* If the commit includes `kind`: is its object complete, and the announced one? */
+/* Check that the object of `kind`, if the commit includes it, is complete and has its announced hash. */
 static fl_refusal check_object(unsigned kind)
 {
     if (!(commit.kinds & kind))

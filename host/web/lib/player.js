@@ -3,20 +3,20 @@
  * for its turn, and a newer one replaces it.
  */
 
-/** In real time one slot in so many is drawn where the machine cannot draw more. */
+/** In real time, a machine that cannot draw more draws every eighth slot. */
 const SLOW_STEP = 8;
 
-/** A slot is drawn on the frame of the screen nearest to its time, even if slightly early. */
+/** A slot may be drawn this much early, so that it falls on the nearest frame of the screen. */
 const EARLY_MS = 6;
 
-/** A window that has waited so long is shown before the last slots of the present one. */
+/** A window that has waited longer than this is shown before the current one has ended. */
 const MAX_WAIT_MS = 20;
 
 /**
  * @typedef {object} Speed
  * @property {string} name
  * @property {number} share Of real time.
- * @property {number} step One slot in so many is drawn.
+ * @property {number} step Slots from one drawn slot to the next.
  */
 
 /** @type {Speed[]} */

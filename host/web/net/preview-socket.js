@@ -31,7 +31,7 @@ export class PreviewSocket {
 
   /**
    * Let the service send one more window, the newest that it has.
-   * @param {number} step Every so many slots one is sent.
+   * @param {number} step Slots from one that is sent to the next.
    * @param {boolean} reads Whether the window's measurements are wanted too.
    */
   grant(step, reads) {

@@ -128,7 +128,7 @@ function wordsOf({ phase, activity, windows, windows_total: total, error }) {
 }
 
 /**
- * An estimate with as many digits as its interval makes certain and one more, and that interval.
+ * Return an estimate as text, to two significant digits of its interval, and the interval.
  * @param {EstimateState} estimate
  * @returns {[string, string]}
  */

@@ -54,7 +54,7 @@ export class MapUpload {
     }
     if (file.size > MAX_BYTES) {
       const size = (file.size / 2 ** 20).toFixed(0);
-      this.#say(`${file.name} has ${size} MiB; a map file has at most 4 MiB. The board keeps its map.`, "error");
+      this.#say(`${file.name} is ${size} MiB; a map file is at most 4 MiB. The board keeps its map.`, "error");
       return;
     }
     this.#busy = true;

@@ -25,7 +25,8 @@ export function showPhase(phase) {
 }
 
 /**
- * Show a message of the page itself; a lost board, a stopped session or an activity goes before it.
+ * Show a message of the page itself. The state of the session has priority: a lost board, a stop or
+ * an activity.
  * @param {string} text An empty text takes the message away.
  * @param {Mood} [mood]
  * @param {number} [shownMs] By default it stays until the next message.
