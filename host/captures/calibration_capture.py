@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +27,7 @@ def take(
     lights_known: bool = True,
     set_light: Callable[[float], None] | None = None,
     advance: Callable[[int], None] | None = None,
+    step: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Take the windows of a plan and write them.
 
@@ -45,6 +47,8 @@ def take(
         the board sets its light itself.
     advance : callable, optional
         Receives the number of windows taken since the last call.
+    step : callable, optional
+        Makes a context in which the windows of one step are written.
 
     Raises
     ------
@@ -62,12 +66,14 @@ def take(
     for light, group in groupby(steps, key=lambda step: step.light):
         if set_light is not None:
             set_light(light)
-        for step in group:
-            for window in _windows(board, step, board_sets_light=set_light is None):
-                even = replace(window, kind=WindowKind.FLAT if light else WindowKind.DARK)
-                writer.add(even, light=light if lights_known or not light else None)
-            if advance is not None:
-                advance(step.windows)
+        for planned in group:
+            windows = _windows(board, planned, board_sets_light=set_light is None)
+            with step():
+                for window in windows:
+                    even = replace(window, kind=WindowKind.FLAT if light else WindowKind.DARK)
+                    writer.add(even, light=light if lights_known or not light else None)
+                if advance is not None:
+                    advance(planned.windows)
 
 
 def _windows(board: Board, step: Step, *, board_sets_light: bool) -> list[Window]:

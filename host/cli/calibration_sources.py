@@ -17,6 +17,7 @@ from focalloop.host.captures.calibration_capture import take
 from focalloop.host.captures.calibration_design import Design, plan
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
+from focalloop.host.cli.interruption import Interruption, StoppedError
 from focalloop.host.cli.output import console, progress_bar
 from focalloop.host.errors import CaptureError
 
@@ -28,6 +29,8 @@ def take_captures(
     reads: int,
     lights: Sequence[float] | None,
     board_sets_light: bool,
+    *,
+    kept: bool,
 ) -> None:
     """Take the captures of a design into `folder`, and let the board run its old map again.
 
@@ -38,6 +41,8 @@ def take_captures(
     ------
     CaptureError
         Somebody has to set the light, and there is no terminal.
+    StoppedError
+        Ctrl-C ended it; `folder` holds what was whole, and stays if it is `kept`.
     """
     steps = plan(board.info, design, reads, lights)
     by_board = board_sets_light or Feature.EMULATOR in board.info.features
@@ -48,19 +53,34 @@ def take_captures(
         )
     active = board.status().map_hash
     with CaptureWriter(folder, board.info) as writer, progress_bar() as bar:
-        task = bar.add_task("capturing", total=sum(step.windows for step in steps))
-        take(
-            board,
-            steps,
-            writer,
-            lights_known=by_board or bool(lights),
-            set_light=None if by_board else lambda light: _ask_for(light, board, bar),
-            advance=lambda windows: bar.advance(task, windows),
-        )
+        total = sum(step.windows for step in steps)
+        task = bar.add_task("capturing", total=total)
+        done = 0
+
+        def advance(windows: int) -> None:
+            nonlocal done
+            done += windows
+            bar.advance(task, windows)
+
+        with Interruption() as interruption:
+            take(
+                board,
+                steps,
+                writer,
+                lights_known=by_board or bool(lights),
+                set_light=None if by_board else lambda light: _ask_for(light, board, bar),
+                advance=advance,
+                step=interruption.step,
+            )
+        if not done:
+            raise StoppedError("stopped before the first captures: nothing is kept")
     if design is Design.TILED:
         before = map_memory.recall(active, board.info)
         if before is not None:
             board.upload(before)
+    if interruption.wanted:
+        where = f"are kept in {folder}" if kept else "had come, and none is kept without --keep"
+        raise StoppedError(f"stopped: {done} of {total} windows {where}")
 
 
 def _ask_for(light: float, board: Board, bar: Progress) -> None:

@@ -17,7 +17,13 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.command_tree import CommandTree
-from focalloop.host.cli.output import print_error, print_in_any_encoding, print_warning
+from focalloop.host.cli.interruption import StoppedError
+from focalloop.host.cli.output import (
+    print_error,
+    print_in_any_encoding,
+    print_notice,
+    print_warning,
+)
 
 app = typer.Typer(
     name="focalloop",
@@ -68,6 +74,9 @@ def main() -> None:
     except FocalloopError as error:
         print_error(str(error))
         sys.exit(1)
+    except StoppedError as stopped:
+        print_notice(str(stopped))
+        sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -138,6 +138,7 @@ def evaluate(
     name: str,
     seed: int = 0,
     progress: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Capture each clip, reconstruct it and score it against the clip itself.
 
@@ -157,6 +158,8 @@ def evaluate(
         Seed of the noise.
     progress : callable, optional
         Called after each clip.
+    stop : callable, optional
+        Whether to leave out the clips after the present one; asked after each.
 
     Raises
     ------
@@ -171,6 +174,8 @@ def evaluate(
         error = mse(video, truth)
         scores.append(ClipScore(clip_name, psnr_of_mse(error), ssim(video, truth), error))
         progress()
+        if stop():
+            break
     return Evaluation(name, fitted.ratio, seed, profile.name, tuple(scores))
 
 

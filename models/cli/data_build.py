@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from focalloop.host.cli.interruption import all_or_nothing
 from focalloop.host.cli.output import print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import CacheOption, ProcessesOption, SourcesOption
@@ -56,10 +57,13 @@ def build(
     if footage and (sources or extra or cache):
         raise typer.BadParameter("--footage goes without --sources, --extra and --cache")
 
-    with progress_bar() as bar:
+    done = 0
+    with progress_bar() as bar, all_or_nothing(lambda: f"{done} of {windows} windows"):
         task = bar.add_task("sources", total=None)
 
         def rendered(count: int) -> None:
+            nonlocal done
+            done = count
             bar.update(task, completed=count, total=windows, description="windows")
 
         if footage:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from focalloop.host.cli.interruption import all_or_nothing
 from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
 from focalloop.host.cli.shared_options import JsonOption, output_option
 from focalloop.models.cli.data_options import ProcessesOption
@@ -62,14 +63,21 @@ def nfs(
     ]
     for problem in incomplete:
         print_warning(f"{problem}: unpack its archive again to have them all")
-    with progress_bar() as bar:
+    came = (0, 0)
+    with progress_bar() as bar, all_or_nothing(lambda: "{} of {} segments".format(*came)):
         task = bar.add_task("segments", total=None)
+
+        def written(done: int, total: int) -> None:
+            nonlocal came
+            came = done, total
+            bar.update(task, completed=done, total=total)
+
         digest, counts = write_nfs(
             videos,
             output,
             settings,
             processes=processes,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=written,
         )
     if json:
         print_json(

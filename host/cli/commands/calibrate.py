@@ -147,7 +147,9 @@ def calibrate(
         if port:
             folder = keep or Path(scratch) / "capture"
             with open_board(port, baud) as board:
-                take_captures(board, folder, Design(design), reads, light, board_sets_light)
+                take_captures(
+                    board, folder, Design(design), reads, light, board_sets_light, kept=bool(keep)
+                )
             captures = [folder]
 
         def fit() -> Calibration:  # closes its files at its end: Windows removes no open file

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
     BaudOption,
@@ -47,30 +49,43 @@ def capture(
     from focalloop.host.captures.writer import CaptureWriter
     from focalloop.host.cli import map_memory
     from focalloop.host.cli.arguments import load_map, open_board
-    from focalloop.host.errors import BoardLostError
+    from focalloop.host.cli.interruption import Interruption, StoppedError
 
     wanted = None if map_ is None else load_map(map_)
-    with (
-        open_board(port, baud) as board,
-        CaptureWriter(output, board.info) as writer,
-        progress_bar() as bar,
-    ):
-        active = board.upload(wanted or _active_map(board))
-        map_memory.remember(active)
-        task = bar.add_task("capturing", total=count)
-        try:
-            for window in board.stream(count=count):
-                writer.add(window)
-                bar.advance(task)
-        except BoardLostError as error:
-            came = f"{board.stats.windows} of {count} windows had come, and none is kept"
-            raise BoardLostError(f"{error}; {came}") from error
-        stats = board.stats
+    done, failure = 0, None
+    try:
+        with (
+            open_board(port, baud) as board,
+            CaptureWriter(output, board.info) as writer,
+            progress_bar() as bar,
+        ):
+            active = board.upload(wanted or _active_map(board))
+            map_memory.remember(active)
+            task = bar.add_task("capturing", total=count)
+            try:
+                with Interruption() as interruption, closing(board.stream(count=count)) as stream:
+                    for window in stream:
+                        with interruption.step():
+                            writer.add(window)
+                            done += 1
+                            bar.advance(task)
+            except FocalloopError as error:
+                if not done:
+                    raise
+                failure = error
+            if not done:
+                raise KeyboardInterrupt
+            stats = board.stats
+    except KeyboardInterrupt:
+        raise StoppedError("stopped: nothing is kept") from None
+    kept = f"{done} of {count} windows had come, and are kept in {output}"
+    if failure is not None:
+        raise FocalloopError(f"{failure}; {kept}") from failure
     if json:
         print_json(
             {
                 "output": str(output),
-                "windows": count,
+                "windows": done,
                 "lost": stats.lost,
                 "lost_windows": list(stats.lost_windows),
                 "reconnects": stats.reconnects,
@@ -83,7 +98,9 @@ def capture(
         )
     else:
         lost = f", {stats.lost} lost on the line" if stats.lost else ""
-        print_result(f"wrote {output}: {count} windows of {window.plan.count} reads{lost}")
+        print_result(f"wrote {output}: {done} windows of {window.plan.count} reads{lost}")
+    if interruption.wanted:
+        raise StoppedError(f"stopped: {kept}")
 
 
 def _active_map(board: Board) -> RatioMap:

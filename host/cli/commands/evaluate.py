@@ -64,6 +64,7 @@ def evaluate(
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
     from focalloop.host.cli.arguments import check_clips, load_profile
+    from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score
     from focalloop.host.reconstruction.evaluate import initial
@@ -76,24 +77,35 @@ def evaluate(
         methods = [method for pair in pairs for method in pair]
     loaded = read_clips(clips, methods[0].ratio_map, limit)
     noise = load_profile(profile, methods[0].ratio_map.slots)
-    results = []
-    with progress_bar() as bar:
+    results: list[Evaluation] = []
+    with progress_bar() as bar, Interruption() as interruption:
         for method in methods:
             task = bar.add_task(method.name, total=len(loaded))
-            result = score(
-                loaded,
-                method.ratio_map,
-                method.reconstruct,
-                noise,
-                name=method.name,
-                seed=seed,
-                progress=partial(bar.advance, task),
-            )
-            results.append(result)
+            with interruption.step():
+                result = score(
+                    loaded,
+                    method.ratio_map,
+                    method.reconstruct,
+                    noise,
+                    name=method.name,
+                    seed=seed,
+                    progress=partial(bar.advance, task),
+                    stop=lambda: interruption.wanted,
+                )
+                # Means over other clips than those of the rest would invite a wrong comparison.
+                if not results or len(result.clips) == len(loaded):
+                    results.append(result)
+    if not results:
+        raise StoppedError("stopped before the first clip was scored")
     if json:
         print_json({"results": [result.as_dict() for result in results]})
     else:
         stdout.print(_table(results))
+    if interruption.wanted:
+        raise StoppedError(
+            f"stopped: {len(results)} of {len(methods)} reconstructions are scored, on "
+            f"{len(results[0].clips)} of {len(loaded)} clips"
+        )
 
 
 def _table(results: list[Evaluation]) -> Table:

@@ -62,6 +62,7 @@ def reconstruct(
     """
     from focalloop.host.captures.capture import MANIFEST
     from focalloop.host.cli.arguments import check_clips, load_profile, setting
+    from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
         captured_windows,
         emulated_windows,
@@ -84,13 +85,15 @@ def reconstruct(
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
         names, windows = emulated_windows(source, method.ratio_map, profile, seed, limit)
     started_s = perf_counter()
-    with progress_bar() as bar:
-        video = [
-            method.reconstruct(reads, ratio_map)
-            for reads, ratio_map in bar.track(windows, len(names), description=method.name)
-        ]
+    video = []
+    with progress_bar() as bar, Interruption() as interruption:
+        for reads, ratio_map in bar.track(windows, len(names), description=method.name):
+            with interruption.step():
+                video.append(method.reconstruct(reads, ratio_map))
+    if not video:
+        raise StoppedError(f"stopped before the first window: {output} is not written")
     with activity(f"writing {output}"):
-        write_video(output, video, names, frames_per_s=fps)
+        write_video(output, video, names[: len(video)], frames_per_s=fps)
     slots, height, width = video[0].shape
     if json:
         print_json(
@@ -108,4 +111,8 @@ def reconstruct(
         print_result(
             f"wrote {output}: {len(video)} windows of {slots} frames, {width}x{height} pixels, "
             f"reconstructed by {method.name}"
+        )
+    if interruption.wanted:
+        raise StoppedError(
+            f"stopped: {len(video)} of {len(names)} windows are reconstructed, in {output}"
         )

@@ -127,7 +127,7 @@ def test_wrong_usage_is_exit_code_2(run, words):
     run(*words, code=2)
 
 
-def test_ctrl_c_leaves_the_board_idle_and_no_half_capture(run, tmp_path):
+def test_ctrl_c_leaves_the_board_idle_and_keeps_the_whole_windows(run, tmp_path):
     with on_pty(make_board(slot_rate_hz=160)) as server:
         capture = start(
             "capture", "--port", server.url, "-o", "a", "-n", 1000, "--map", "tile-2of16"
@@ -136,12 +136,28 @@ def test_ctrl_c_leaves_the_board_idle_and_no_half_capture(run, tmp_path):
         time.sleep(0.3)
         capture.send_signal(signal.SIGINT)
         _, complaints = capture.communicate(timeout=20)
-        assert capture.returncode not in (0, None)
-        assert "Traceback" not in complaints
+        assert capture.returncode == 130
+        (series,) = Capture.load(tmp_path / "a").series
+        assert complaints.splitlines()[-1] == (
+            f"stopped: {len(series)} of 1000 windows had come, and are kept in a"
+        )
+        assert 0 < len(series) < 1000
         with Board.open(server.url) as board:
             assert board.status().state is BoardState.IDLE
             assert board.status().map_hash != bytes(32)
-    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"a"}
+
+
+def test_ctrl_c_before_the_first_window_keeps_nothing_and_says_so(run, tmp_path):
+    with on_pty(make_board(slot_rate_hz=0.5)) as server:
+        capture = start("capture", "--port", server.url, "-o", "a", "--map", "tile-2of16")
+        wait_until(lambda: list(tmp_path.glob(".a.*")), 30)
+        time.sleep(0.3)
+        capture.send_signal(signal.SIGINT)
+        _, complaints = capture.communicate(timeout=20)
+    assert capture.returncode == 130
+    assert complaints.splitlines()[-1] == "stopped: nothing is kept"
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_capture_goes_on_after_the_line_was_cut(run, tmp_path):
