@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import asdict
 
 import numpy as np
@@ -14,7 +15,7 @@ from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.scores import score
-from focalloop.host.live.session import LiveSession
+from focalloop.host.live.session import UNWATCHED_PERIOD_S, LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
 from focalloop.models import zoo
@@ -101,6 +102,33 @@ def test_a_viewer_gets_the_slots_that_it_wants(url):
         assert was_seen_at(picture)
         session.want(viewer, None)
         wait_until(lambda: session.picture().slots == range(0, 16, 4))
+
+
+def test_while_nobody_looks_most_windows_are_only_received(url):
+    def counts():
+        speed = session.state().speed
+        handled = speed.windows_reconstructed + speed.windows_dropped_by_host
+        return speed.windows_received, handled
+
+    def share_handled():
+        received, handled = counts()
+        begun_s = time.monotonic()
+        wait_until(lambda: counts()[0] >= received + 40)
+        now_received, now_handled = counts()
+        lasted_s = time.monotonic() - begun_s
+        return now_handled - handled, now_received - received, lasted_s
+
+    with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()) as session:
+        newer_than(session, -1)
+        handled, received, lasted_s = share_handled()
+        assert 1 <= handled <= lasted_s / UNWATCHED_PERIOD_S + 2
+        assert received >= 40
+        unsubscribe = session.subscribe(lambda: None)
+        handled, received, _ = share_handled()
+        assert handled >= received - 2  # each one is reconstructed, or replaced by a newer one
+        unsubscribe()
+        handled, received, lasted_s = share_handled()
+        assert handled <= lasted_s / UNWATCHED_PERIOD_S + 2
 
 
 def test_an_upload_changes_the_picture_while_the_stream_runs(url):
