@@ -39,7 +39,7 @@ WARM_UP_WINDOWS = {BAUD: 1, 0: 30}
 """Taken before, so that the host has found the length of frames that suits the line."""
 
 SMALL_MAP = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (64, 64))
-"""Its windows take 0.09 s at 921600 baud, which is short beside the recovery."""
+"""Its windows take 0.09 s at 921600 baud, which is short in comparison with the recovery."""
 
 TRIALS = 12
 MAX_OUTAGE_S = 3.0

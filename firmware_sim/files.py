@@ -1,7 +1,8 @@
 """Writing of files and folders, whole or not at all; all packages write this way.
 
-What is not whole yet has a name of its own beside its place. It is removed when its writer fails or
-is told to end, and when the writer was killed, by the next one that writes to that folder.
+An unfinished file or folder has a name of its own, next to the final one. Its writer removes it if
+writing fails or is interrupted; if the writer was killed, the next one that writes to that folder
+does.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 from focalloop.firmware_sim.errors import FocalloopError
 
 _PARTIAL = re.compile(r"\..*\.([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}\.partial(\..*)?", re.DOTALL)
-"""Names of what is not whole yet: the process that writes it, its machine, and a random number."""
+"""Names of unfinished files, with the process that writes it, its machine, and a random number."""
 
 _OWNER = ".writer"
-"""File in a folder that is not whole yet: ``PID-MACHINE`` of the process that writes it."""
+"""File in an unfinished folder, with ``PID-MACHINE`` of the process that writes it."""
 
 _UNOWNED_S = 10.0
 """How long a folder may be without its `_OWNER`, which is written right after it is made."""

@@ -57,7 +57,7 @@ class BoardError(FocalloopError):
 
 
 class FaultyBoardError(FocalloopError):
-    """The board breaks the protocol: what it says cannot be, or what it owes does not come."""
+    """The board breaks the protocol, by an impossible answer or by one that never comes."""
 
 
 class CaptureError(FocalloopError):

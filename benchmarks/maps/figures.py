@@ -89,7 +89,7 @@ def save(figure: Figure, path: Path) -> None:
 def quality(scores: Sequence[MapScore], *, aperture: bool) -> Figure:
     """Draw PSNR and SSIM over the budget, and the gain of learning per clip (CRL Fig. 7, 8).
 
-    One budget alone is drawn as a column a method, beside the same without aperture.
+    A single budget is drawn as one column per method, next to that method without aperture.
 
     Raises
     ------

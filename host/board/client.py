@@ -56,7 +56,7 @@ _LOG_LEVELS = {
 }
 
 MAX_VAIN_CAPTURES = 5
-"""Captures in a row of which nothing arrives before the next would be in vain too."""
+"""Captures in a row that may yield nothing before the line is considered broken."""
 
 
 class Board:
@@ -64,7 +64,7 @@ class Board:
 
     Open it with `open` and close it by leaving the ``with`` block, which also stops a
     stream. If the board vanishes, it is opened again as soon as it can be reached, and a stream
-    goes on; a board that was reset gets its ratio map again first. `on_event` is told of all this.
+    goes on; a board that was reset gets its ratio map again first. `on_event` reports all this.
     Methods may be called from several threads: a map uploaded while a stream runs takes effect in
     that stream.
     """
@@ -262,7 +262,7 @@ class Board:
         return windows
 
     def stream(self, credit: int = 8, count: int | None = None) -> Generator[Window, None, None]:
-        """Windows of the scene, in order and each whole, without end or until `count` have come.
+        """Yield whole windows of the scene in order, without end or `count` of them.
 
         Closing the generator, or leaving the ``with`` block of the board, stops the stream. A
         window that was damaged on the line, and that the board no longer holds, is left out: its

@@ -6,7 +6,7 @@ The link's reader brings the exchanges; the consumer's thread converts the times
 from __future__ import annotations
 
 DRIFT = 1e-4
-"""How far two crystals may drift apart, in seconds per second: an old estimate ages by this."""
+"""How far two crystals drift apart, in seconds per second; an estimate's error grows as fast."""
 
 MAX_UPTIME_US = 10**16
 """Longest uptime that a clock may show, in microseconds: three centuries."""

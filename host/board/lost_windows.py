@@ -1,4 +1,4 @@
-"""The windows that did not arrive; the user is told of them at most once per second.
+"""The windows that did not arrive, which are reported to the user at most once per second.
 
 The link's threads add numbers; the consumer's thread reports the last ones when a stream ends.
 """

@@ -1,4 +1,4 @@
-"""How long a consumer waits for windows of a board that is there and sends none.
+"""How long a consumer waits for windows of a board that is connected and sends none.
 
 The consumer's thread calls this while it waits. The time of an outage does not count.
 """
@@ -10,12 +10,12 @@ from focalloop.host.errors import FaultyBoardError
 from focalloop.host.link.connection import Connection
 
 STALL_S = 6.0
-"""Time without any news of the awaited windows that is too long for a board that is connected,
-beside what two windows take to be exposed and three frames on the line."""
+"""Longest wait without any part of the awaited windows while the board is connected, in addition to
+the exposure of two windows and three frames on the line."""
 
 WINDOW_S = 120.0
-"""Time for one window that is too long though parts of it arrive, beside eight times what it takes
-on the line."""
+"""Longest wait for one window of which parts arrive, in addition to the exposure of two windows and
+eight times its time on the line."""
 
 
 class Patience:
@@ -41,7 +41,7 @@ class Patience:
         self._without_news_s = self._without_window_s = 0.0
 
     def window_came(self) -> None:
-        """Begin again, as a whole window has come."""
+        """Note that a whole window arrived; both waits begin anew."""
         self._without_news_s = self._without_window_s = 0.0
 
     def waited(self, seconds: float, news: int, window: int, hint: str) -> None:
@@ -52,7 +52,7 @@ class Patience:
         seconds : float
             How long, on a board that is connected.
         news : int
-            Parts of awaited windows that have come so far.
+            Parts of awaited windows received so far.
         window : int
             The window that is awaited.
         hint : str

@@ -1,4 +1,4 @@
-"""The scene behind a window that an emulated board holds: the truth beside a preview.
+"""Fetching the scene of a window that an emulated board holds, to compare a reconstruction with.
 
 The user's thread fetches; the link's reader brings the fragments.
 """
@@ -15,11 +15,11 @@ from focalloop.host.link.answers import unpacked
 from focalloop.host.link.connection import Connection
 
 QUIET_S = 0.2
-"""Time without a new part of a scene after which the rest will not come, beside that of two frames
-on the line; doubled each time."""
+"""Time without a new part of a scene after which the rest is asked for again, in addition to two
+frames' time on the line; doubled with each attempt."""
 
 FETCH_S = 2.0
-"""Longest time for one scene, beside twice what its bytes take on the line."""
+"""Longest time for one scene, in addition to twice the time of its bytes on the line."""
 
 
 class SceneFetcher:
@@ -102,9 +102,10 @@ class SceneFetcher:
 class _Scene:
     """A scene on its way, over one or more attempts.
 
-    What else is on the line says nothing about it: the board is asked for its status all the time
-    while a window is missing. So silence is counted from the last part of the scene that was new.
-    Mostly the end of an attempt shows without it, by its last byte or by what is sent after it.
+    Other traffic does not show that more of the scene will come, because the board is asked for its
+    status all the time while a window is missing. So silence is counted from the last new part of
+    the scene. Most attempts end without a silence: with the last byte of the scene, or when
+    something arrives that the board sends after it.
     """
 
     def __init__(self, window: int, size: int) -> None:
@@ -117,7 +118,7 @@ class _Scene:
         self._arrived = threading.Condition()
 
     def answered(self, body: bytes) -> None:
-        """Begin an attempt, as the board has agreed to it; what has come is kept."""
+        """Begin an attempt, now that the board has agreed to it; parts of earlier ones are kept."""
         with self._arrived:
             self._ended = False
 

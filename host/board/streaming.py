@@ -85,7 +85,7 @@ class StreamControl:
     def stream(
         self, board: HelloAnswer, credit: int, count: int | None
     ) -> Generator[Readout, None, None]:
-        """Readouts of a stream, in order, until `count` have come; closing the generator stops it.
+        """Yield `count` readouts of a stream in order; closing the generator stops the stream.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class StreamControl:
             self._reception.on_frame(frame, board)
 
     def on_data(self, now_s: float) -> None:
-        """Note that a part of a window or scene has come: those before it have come or are lost."""
+        """Note that a part of a window or scene arrived; earlier parts will not arrive after it."""
         self._silence.data_arrived(now_s)
 
     def on_next_window(self, number: int, now_s: float) -> None:
@@ -209,7 +209,7 @@ class StreamControl:
     def _take(
         self, reception: Reception, board: HelloAnswer, expected: int | None = None
     ) -> Iterator[Readout]:
-        """Readouts in order, without end, or until `expected` windows have come or are lost."""
+        """Yield readouts in order, without end, or until `expected` windows arrived or are lost."""
         patience = Patience(self._connection, board, _readout_bytes(board))
         taken = 0
         while expected is None or taken + reception.lost < expected:

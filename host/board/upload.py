@@ -72,23 +72,17 @@ def upload(
 ) -> None:
     """Upload and activate a map that fits the board.
 
-    The board runs its old map until the very end, and keeps it if anything goes wrong. What it
-    already holds of this map, from an upload that was cut off, is not sent again.
+    The board runs its old map until the very end, and keeps it if anything goes wrong. Chunks that
+    it already holds, from an upload that was cut off, are not sent again.
 
     Parameters
     ----------
     submit : callable
         Sends a request without waiting.
     ratio_map : RatioMap
-    <<<<<<< HEAD
-        A map from `fitted`.
-    max_in_flight : int
-        Chunks that may be sent and unanswered at a time.
-    =======
         A map from `fitted`.
     board : HelloAnswer
-        Its limits.
-    >>>>>>> 1a0fd2e (link: check what a board says, and give up a board that sends nothing whole)
+        The board, for its limits.
     progress : callable, optional
         Takes bytes done and bytes in all.
 
@@ -97,7 +91,7 @@ def upload(
     BoardError
         The board refused, for example with HASH_MISMATCH, after which another attempt may succeed.
     FaultyBoardError
-        It answers what cannot be, or runs another map in the end.
+        Its answers contradict the protocol, or it runs another map in the end.
     BoardLostError
         The link failed; another call goes on where this one stopped.
     """

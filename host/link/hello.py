@@ -1,4 +1,4 @@
-"""What a board says of itself in HELLO, checked: the host computes and allocates by it."""
+"""Checks of a board's HELLO answer, on which the host's computations and allocations depend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_DN = 1e9
 """Largest black level and full scale, as in noise profiles."""
 
 MIN_SLOT_RATE_HZ, MAX_SLOT_RATE_HZ = 0.1, 1e9
-"""Slots per second of a board with a slot rate: the host waits for as long as a window takes."""
+"""Range of a board's slot rate, where it has one; the host waits for the duration of a window."""
 
 
 def check_hello(board: HelloAnswer, url: str) -> None:
@@ -31,7 +31,7 @@ def check_hello(board: HelloAnswer, url: str) -> None:
         checked_shape(board.shape)
         check_level_set(board.slots, board.level_set)
     except RatioMapError as error:
-        raise _faulty(url, f"its array or levels cannot be: {error}") from None
+        raise _faulty(url, f"its array or levels are impossible: {error}") from None
     pixels = board.height * board.width
     rate_hz = board.slot_rate_hz
     allowed = (
