@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import SceneError
-from focalloop.firmware_sim.scenes.clips import fit_frame, to_gray
+from focalloop.firmware_sim.scenes.grayscale import fit_frame, to_gray
 
 KEPT_WINDOWS = 16
 """Latest windows that are kept, so that asking for one twice gives the same picture."""

@@ -1,19 +1,21 @@
-"""Clips kept as arrays: ``.npz`` files, and the ``.mat`` files of the SCI benchmark.
+"""Clips kept as arrays: ``.npz`` and ``.npy`` files, and ``.mat`` files of the SCI benchmark.
 
-Values are returned as uint8, 255 is white, whether a file has them as 0..255 or as 0..1.
+Values are returned as they are stored.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.archives import ArchiveError, opened
+from focalloop.firmware_sim.archives import ArchiveError, opened, read_array_header
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.scenes.grayscale import weighed
 from focalloop.firmware_sim.scenes.mat_file import MatFileError, variables
+from focalloop.firmware_sim.scenes.messages import check_bytes, one_line
 
 SCI_KEY = "orig"
 """Variable of the video in the grayscale SCI benchmark (``kobe32_cacti.mat`` ...)."""
@@ -22,7 +24,7 @@ MAX_NAMES_BYTES = 16 << 20
 """Limit of the names of clips in an ``.npz``."""
 
 
-def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[str] | None]:
+def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[Any], list[str] | None]:
     """Read ``clips (N, T, H, W)`` and, if there are any, ``names (N,)``.
 
     Raises
@@ -54,11 +56,46 @@ def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[np.uint8], list[st
         )
     if names is not None and len(names) != len(clips):
         raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names")
-    return _as_uint8(clips, f"`clips` in {path}"), names
+    return clips, names
 
 
-def frames_in_mat(path: Path, max_bytes: int) -> NDArray[np.uint8]:
-    """Read the video ``orig (H, W, F)`` of a MATLAB file, as ``(F, H, W) uint8``.
+def array_in_npy(path: Path, max_bytes: int) -> NDArray[Any]:
+    """Read a video ``(F, H, W)`` or clips ``(N, T, H, W)``; colours, as a last axis, become gray.
+
+    Raises
+    ------
+    SceneError
+        If the file is damaged or larger than `max_bytes`, or its array is neither.
+    """
+    try:
+        with path.open("rb") as file:
+            header = read_array_header(file)
+            colour = len(header.shape) > 3 and header.shape[-1] in (3, 4)
+            if len(header.shape) - colour not in (3, 4) or 0 in header.shape:
+                raise SceneError(
+                    f"{path} is {header.dtype} of shape {header.shape}; frames are of shape "
+                    "(F, H, W), and clips of (N, T, H, W)"
+                )
+            check_bytes(path, header.nbytes, max_bytes)
+            body = file.read(header.nbytes + 1)
+        if len(body) != header.nbytes:
+            raise ArchiveError("is truncated or damaged")
+    except (ArchiveError, OSError) as error:
+        raise SceneError(
+            f"{path} is not a readable .npy of frames (it {one_line(error)}): "
+            "fetch or write it again"
+        ) from None
+    order: Literal["C", "F"] = "F" if header.fortran_order else "C"
+    values: NDArray[Any] = np.frombuffer(body, header.dtype).reshape(header.shape, order=order)
+    if not colour:
+        return values
+    if values.dtype.kind not in "iuf":
+        raise SceneError(f"{path} is {values.dtype}; clips are numbers, 0..255 or 0..1")
+    return np.stack([weighed(frame) for frame in values])
+
+
+def frames_in_mat(path: Path, max_bytes: int) -> NDArray[Any]:
+    """Read the video ``orig (H, W, F)`` of a MATLAB file, as ``(F, H, W)``.
 
     Raises
     ------
@@ -81,40 +118,4 @@ def frames_in_mat(path: Path, max_bytes: int) -> NDArray[np.uint8]:
             f"{path} {one_line(error)}: fetch it again, or save it again in MATLAB with "
             f"save('{path.name}', '{SCI_KEY}', '-v7'), or in Python with scipy.io.savemat"
         ) from None
-    return _as_uint8(np.moveaxis(values, 2, 0), f"`{SCI_KEY}` in {path}")
-
-
-def _as_uint8(values: NDArray[Any], what: str) -> NDArray[np.uint8]:
-    """Convert values in [0, 255], or floats in [0, 1], to 0..255."""
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    if values.dtype.kind not in "iuf":
-        raise SceneError(f"{what} is {values.dtype}; clips are numbers, 0..255 or 0..1")
-    darkest, brightest = values.min(), values.max()
-    if not (darkest >= 0 and brightest <= 255):  # so that NaN is refused as well
-        raise SceneError(
-            f"{what} ranges from {darkest:g} to {brightest:g}; clips are 0..255 or 0..1: "
-            "scale and clip it first"
-        )
-    scale = 255 if values.dtype.kind == "f" and brightest <= 1 else 1
-    return np.rint(values * np.float32(scale)).astype(np.uint8, order="C")
-
-
-def check_bytes(path: Path, count: int, max_bytes: int) -> None:
-    """Refuse clips of `count` bytes, before they are decoded, if that is more than `max_bytes`.
-
-    Raises
-    ------
-    SceneError
-        If it is.
-    """
-    if count > max_bytes:
-        raise SceneError(
-            f"{path} needs more than {max_bytes >> 30} GiB of memory as clips: "
-            "give fewer or smaller ones"
-        )
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return np.moveaxis(values, 2, 0)

@@ -6,6 +6,7 @@ after another. `open_scene` makes one from the text of an option ``--scene``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -46,7 +47,14 @@ class SceneSource(Protocol):
 
 
 def open_scene(
-    spec: str | Path, height: int, width: int, slots: int = 16, *, seed: int = 0
+    spec: str | Path,
+    height: int,
+    width: int,
+    slots: int = 16,
+    *,
+    seed: int = 0,
+    white: float | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> SceneSource:
     """Open a scene for an array of ``height x width`` pixels.
 
@@ -56,6 +64,10 @@ def open_scene(
         ``"synthetic"``, ``"camera:N"``, or a path that `load_clips` reads.
     seed : int, optional
         Seed of the synthetic picture; other scenes do not use it.
+    white : float or None, optional
+        As for `load_clips`.
+    note : callable, optional
+        Called with each note of the clips.
 
     Raises
     ------
@@ -70,7 +82,10 @@ def open_scene(
         from focalloop.firmware_sim.scenes.camera import CameraScene
 
         return CameraScene(number, height, width, slots)
-    return FileScene(load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS))
+    clips = load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS, white=white)
+    for each in clips.notes:
+        note(each)
+    return FileScene(clips)
 
 
 def camera_number(spec: str) -> int | None:

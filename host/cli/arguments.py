@@ -110,7 +110,7 @@ def check_clips(path: Path) -> None:
         raise typer.BadParameter(f"there is nothing at {path}: check the path")
 
 
-def check_scene(spec: str, shape: tuple[int, int], slots: int) -> None:
+def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | None = None) -> None:
     """Check that ``--scene`` names a scene, and that a clip can be read.
 
     A camera is looked for and not opened, since it serves one program at a time.
@@ -128,7 +128,7 @@ def check_scene(spec: str, shape: tuple[int, int], slots: int) -> None:
             return
         number = camera_number(spec)
         if number is None:
-            load_clips(spec, slots, size=shape, max_clips=1)
+            load_clips(spec, slots, size=shape, max_clips=1, white=white)
         elif sys.platform == "linux" and not Path(f"/dev/video{number}").exists():
             raise SceneError(
                 f"there is no camera {number}: plug one in, or give a file or `{SYNTHETIC}`"

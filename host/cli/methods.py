@@ -14,7 +14,7 @@ from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
-from focalloop.host.cli.output import activity, print_notice
+from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
@@ -104,17 +104,27 @@ def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method
     return Method(bundle.name, ratio_map, bundle.reconstructor(threads))
 
 
-def read_clips(clips: Path, ratio_map: RatioMap, limit: int | None) -> Clips:
-    """Load clips of as many frames as the map has slots."""
+def read_clips(
+    clips: Path, ratio_map: RatioMap, limit: int | None, white: float | None = None
+) -> Clips:
+    """Load clips of as many frames as the map has slots; tell what is noteworthy about them."""
     with activity(f"reading {clips}"):
-        return load_clips(clips, ratio_map.slots, max_clips=limit)
+        loaded = load_clips(clips, ratio_map.slots, max_clips=limit, white=white)
+    for note in loaded.notes:
+        print_warning(note)
+    return loaded
 
 
 def emulated_windows(
-    clips: Path, ratio_map: RatioMap, profile: str, seed: int, limit: int | None
+    clips: Path,
+    ratio_map: RatioMap,
+    profile: str,
+    seed: int,
+    limit: int | None,
+    white: float | None = None,
 ) -> Windows:
     """Capture clips with the emulated sensor."""
-    loaded = read_clips(clips, ratio_map, limit)
+    loaded = read_clips(clips, ratio_map, limit, white)
     fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
     reads = capture_clips(loaded.clips, fitted, load_profile(profile, fitted.slots), seed=seed)
     return loaded.names, ((measured, fitted) for measured in reads)

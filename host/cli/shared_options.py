@@ -71,6 +71,16 @@ LimitOption = Annotated[
         "--limit", metavar="N", min=1, help="Use only the first N windows.", show_default="all"
     ),
 ]
+WhiteOption = Annotated[
+    float | None,
+    typer.Option(
+        "--white",
+        metavar="VALUE",
+        min=1,
+        help="Value of white in clips whose files leave it open: 4095 for frames of 12 bits.",
+        show_default="what the files say",
+    ),
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", metavar="N", min=1, help="Processor threads of the network.")
 ]

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli.interruption import all_or_nothing
-from focalloop.host.cli.output import print_json, print_result, progress_bar
-from focalloop.host.cli.shared_options import JsonOption, output_option
+from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
+from focalloop.host.cli.shared_options import JsonOption, WhiteOption, output_option
 from focalloop.models.cli.data_options import CacheOption, ProcessesOption, SourcesOption
 
 
@@ -32,6 +32,7 @@ def build(
             exists=True, help="Use your own footage alone, a video or a folder; download nothing."
         ),
     ] = None,
+    white: WhiteOption = None,
     cache: CacheOption = None,
     processes: ProcessesOption = None,
     json: JsonOption = False,
@@ -73,6 +74,8 @@ def build(
                 rendered,
                 processes=processes,
                 on_video=lambda name: bar.update(task, description=name),
+                white=white,
+                note=print_warning,
             )
         else:
             found = package_sources(
@@ -80,7 +83,7 @@ def build(
                 folder=sources,
                 on_package=lambda package: bar.update(task, description=str(package)),
             )
-            found += folder_sources(extra) if extra else []
+            found += folder_sources(extra, white=white, note=print_warning) if extra else []
             made = build_windows(
                 found,
                 BuildSettings(windows=windows, size=size, seed=seed),

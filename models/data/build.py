@@ -26,13 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focalloop.firmware_sim.scenes.clips import (
-    GrayConverter,
-    decoded_frames,
-    gray_image,
-    scaled,
-    to_gray,
-)
+from focalloop.firmware_sim.scenes.clips import frames_of_file
+from focalloop.firmware_sim.scenes.grayscale import scaled, to_gray
+from focalloop.firmware_sim.scenes.picture_files import gray_image
 from focalloop.models.data.camera_motion import Motion, view, warp, waves
 from focalloop.models.data.sources import Source
 from focalloop.models.data.training_file import RENDERER
@@ -183,7 +179,7 @@ def _camera_pan(
     rng: np.random.Generator, source: Source, settings: BuildSettings
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
-    picture = _photograph(source.path)
+    picture = _photograph(source.path, source.white)
     extent = np.array(picture.shape[::-1])  # width, height: points are (x, y)
     if extent.min() < settings.size + PAN_MARGIN:
         raise SourceError(
@@ -229,7 +225,7 @@ def _video_window(
     rng: np.random.Generator, source: Source, settings: BuildSettings
 ) -> NDArray[np.uint8]:
     """Cut T consecutive frames from a real video, scaled down by a random factor."""
-    video = _video(source.path)
+    video = _video(source.path, source.white)
     if len(video) < settings.slots or min(video.shape[1:]) < settings.size:
         raise SourceError(f"{source.path} is too short or too small for a window")
     height, width = video.shape[1:]
@@ -256,7 +252,8 @@ def _sprite(
     if cutouts and rng.random() < 0.6:
         gray, opacity = _cutout(cutouts[int(rng.integers(len(cutouts)))].path)
     else:
-        picture = _photograph(photographs[int(rng.integers(len(photographs)))].path)
+        shown = photographs[int(rng.integers(len(photographs)))]
+        picture = _photograph(shown.path, shown.white)
         side = int(min(rng.uniform(150, 900), min(picture.shape)))
         top, left = (int(rng.uniform(0, 1) * (extent - side)) for extent in picture.shape)
         gray = picture[top : top + side, left : left + side]
@@ -324,8 +321,8 @@ def _average_down(window: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=96)
-def _photograph(path: Path) -> NDArray[np.uint8]:
-    return gray_image(path)
+def _photograph(path: Path, white: float | None) -> NDArray[np.uint8]:
+    return gray_image(path, white)
 
 
 @lru_cache(maxsize=1024)
@@ -338,9 +335,9 @@ def _cutout(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 @lru_cache(maxsize=16)
-def _video(path: Path) -> NDArray[np.uint8]:
+def _video(path: Path, white: float | None) -> NDArray[np.uint8]:
     """Decode up to MAX_VIDEO_FRAMES frames: (F, H, W) uint8; an ``.npy`` holds them decoded."""
     if path.suffix == ".npy":
         decoded: NDArray[np.uint8] = np.load(path, mmap_mode="r")
         return decoded
-    return np.stack(list(map(GrayConverter(), islice(decoded_frames(path), MAX_VIDEO_FRAMES))))
+    return np.stack(list(islice(frames_of_file(path, white=white), MAX_VIDEO_FRAMES)))

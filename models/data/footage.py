@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,19 +19,14 @@ from typing import Any
 
 import av
 import numpy as np
-from av import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
 from focalloop.firmware_sim.files import media_name
-from focalloop.firmware_sim.scenes.clips import (
-    VIDEO_SUFFIXES,
-    GrayConverter,
-    decoded_frames,
-    fit_frame,
-    gray_image,
-    numbered_images,
-)
+from focalloop.firmware_sim.scenes.clips import frames_of_file
+from focalloop.firmware_sim.scenes.folders import found_in, listed
+from focalloop.firmware_sim.scenes.grayscale import fit_frame
+from focalloop.firmware_sim.scenes.picture_files import GrayPictures, gray_image
 from focalloop.models.data.build import PAN_MARGIN, BuildSettings, build_windows
 from focalloop.models.data.sources import Source, checked_sha256, checked_source
 from focalloop.models.errors import SourceError
@@ -69,6 +64,7 @@ class _Video:
     name: str
     path: Path
     images: tuple[Path, ...] = ()
+    white: float | None = None
 
     def sha256(self) -> str:
         """Check every file against the excluded ones; return a hash of the video or its frames."""
@@ -81,32 +77,41 @@ class _Video:
         """Return the approximate number of frames; 0 if a file does not say."""
         if self.images:
             return len(self.images)
-        with av.open(media_name(self.path)) as container:
-            stream = container.streams.video[0]
-            seconds = (container.duration or 0) / av.time_base
-            return stream.frames or round(seconds * float(stream.average_rate or 0))
+        try:
+            with av.open(media_name(self.path)) as container:
+                stream = container.streams.video[0]
+                seconds = (container.duration or 0) / av.time_base
+                return stream.frames or round(seconds * float(stream.average_rate or 0))
+        except (av.error.FFmpegError, IndexError):
+            return 0
 
     def shape(self) -> tuple[int, int]:
         """Return the height and width of the first frame."""
         if self.images:
-            height, width = gray_image(self.images[0]).shape
-            return height, width
-        first = next(decoded_frames(self.path), None)
+            first: NDArray[np.uint8] | None = GrayPictures(self.images, self.white)(self.images[0])
+        else:
+            first = next(frames_of_file(self.path, white=self.white), None)
         if first is None:
             raise SourceError(f"{self.path} holds no frames: give an undamaged video")
-        return first.height, first.width
+        height, width = first.shape
+        return height, width
 
-    def frames(self, size: tuple[int, int], every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def frames(
+        self, size: tuple[int, int], every: int, note: Callable[[str], None]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield number and pixels of the frames in every `every`-th run of RUN_FRAMES."""
-        stored: Iterable[Path | VideoFrame] = self.images or decoded_frames(self.path)
-        to_gray = GrayConverter(size)
-        for number, frame in enumerate(islice(stored, MAX_DECODED_FRAMES)):
-            if number // RUN_FRAMES % every:
-                continue
-            if isinstance(frame, Path):
-                yield number, fit_frame(gray_image(frame), size)
-            else:
-                yield number, to_gray(frame)
+        if self.images:
+            gray = GrayPictures(self.images, self.white)
+            for number, image in enumerate(self.images[:MAX_DECODED_FRAMES]):
+                if not number // RUN_FRAMES % every:
+                    yield number, fit_frame(gray(image), size)
+            for text in gray.notes():
+                note(text)
+            return
+        frames = frames_of_file(self.path, size, white=self.white, note=note)
+        for number, frame in enumerate(islice(frames, MAX_DECODED_FRAMES)):
+            if not number // RUN_FRAMES % every:
+                yield number, frame
 
 
 @dataclass(frozen=True)
@@ -124,13 +129,16 @@ def footage_data(
     *,
     processes: int | None = None,
     on_video: Callable[[str], None] = lambda name: None,
+    white: float | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, NDArray[Any]]:
     """Make training windows from videos and pictures alone.
 
     Parameters
     ----------
     path : Path
-        A video file, or a folder that holds, at any depth: video files; folders of numbered frames
+        A video file, or a folder that holds, at any depth: videos, TIFF stacks and arrays of frames
+        (``.npy``, ``.mat``); folders of numbered frames
         (``00001.jpg`` ..., ``frame_0001.png`` ...), each of which counts as a video; and pictures
         with other names, which the virtual camera pans over.
     settings : BuildSettings, optional
@@ -141,6 +149,10 @@ def footage_data(
         Worker processes; one per processor by default. The result does not depend on it.
     on_video : callable, optional
         Called with the name of each video before it is decoded.
+    white : float or None, optional
+        The value of white where the files do not say, as for `load_clips`.
+    note : callable, optional
+        Called with what a user should know: what was left out, clipped, or sampled by time.
 
     Returns
     -------
@@ -157,20 +169,22 @@ def footage_data(
     SceneError
         If a file cannot be decoded.
     """
-    videos, pictures = _listed(path, settings.slots)
+    videos, pictures, left_out = _listed(path, settings.slots, white)
+    if left_out:
+        note(f"left out: {listed(left_out)}")
     with TemporaryDirectory(prefix="focalloop-") as folder:
         sources: list[Source] = []
         found: list[str] = []
         for number, video in enumerate(videos):
             on_video(video.name)
-            runs = _kept_runs(video, settings, KEPT_BYTES // len(videos))
+            runs = _kept_runs(video, settings, KEPT_BYTES // len(videos), note)
             found.append(f"{video.name} {sum(len(run.frames) for run in runs)} frames")
             work = Path(folder) / str(number)
             work.mkdir()
             sources += _video_sources(video, runs, work, settings)
         for number, picture in enumerate(pictures):
             name = str(picture.relative_to(path))
-            sources.append(_picture_source(picture, name, settings, held_out=number % 5 == 4))
+            sources.append(_picture_source(picture, name, settings, number % 5 == 4, white))
         return build_windows(
             _with_both_splits(sources, path, found, settings.slots),
             settings,
@@ -179,10 +193,12 @@ def footage_data(
         )
 
 
-def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
-    """Find videos, folders of `slots` numbered frames or more, and pictures."""
+def _listed(
+    path: Path, slots: int, white: float | None
+) -> tuple[list[_Video], list[Path], list[str]]:
+    """Find videos, folders of `slots` numbered frames or more, pictures, and what is neither."""
     if path.is_file():
-        return [_Video(path.name, path)], []
+        return [_Video(path.name, path, white=white)], [], []
     if not path.exists():
         raise SourceError(f"there is no footage at {path}: check the path")
 
@@ -192,17 +208,21 @@ def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
     videos: list[_Video] = []
     pictures: list[Path] = []
     too_few: list[str] = []
-    for folder in sorted([path, *(below for below in path.rglob("*") if below.is_dir())]):
-        images = numbered_images(folder)
-        frames = [image for image in images if _FRAME_NAME.fullmatch(image.stem)]
-        pictures += [image for image in images if image not in frames]
+    found = found_in(path)
+    for source in found.sources:
+        if isinstance(source, Path):
+            if source.suffix.lower() == ".npz":
+                found.left_out.append(f"{name(source)} (clips, and no footage)")
+            else:
+                videos.append(_Video(name(source), source, white=white))
+            continue
+        folder = source[0].parent
+        frames = [image for image in source if _FRAME_NAME.fullmatch(image.stem)]
+        pictures += [image for image in source if image not in frames]
         if len(frames) >= slots:
-            videos.append(_Video(name(folder), folder, tuple(frames)))
+            videos.append(_Video(name(folder), folder, tuple(frames), white))
         elif frames:
             too_few.append(f"{folder} has {len(frames)} numbered frames")
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith("."):
-                videos.append(_Video(name(file), file))
     if too_few:
         raise SourceError(
             f"{'; '.join(too_few)}: a window needs {slots}; add frames or remove the folder "
@@ -212,10 +232,12 @@ def _listed(path: Path, slots: int) -> tuple[list[_Video], list[Path]]:
         raise SourceError(
             f"{path} has no frame, no video and no picture; a window needs {slots} frames"
         )
-    return videos, pictures
+    return videos, pictures, found.left_out
 
 
-def _kept_runs(video: _Video, settings: BuildSettings, max_bytes: int) -> list[_Run]:
+def _kept_runs(
+    video: _Video, settings: BuildSettings, max_bytes: int, note: Callable[[str], None]
+) -> list[_Run]:
     """Decode a video, and keep all of it or, if that is too much, runs spread over it."""
     height, width = video.shape()
     if min(height, width) < settings.size:
@@ -228,7 +250,7 @@ def _kept_runs(video: _Video, settings: BuildSettings, max_bytes: int) -> list[_
     max_frames = max(4 * settings.slots, max_bytes // (size[0] * size[1]))
     every = max(1, -(-min(video.length(), MAX_DECODED_FRAMES) // max_frames))
     runs: list[list[tuple[int, NDArray[np.uint8]]]] = []
-    for number, frame in islice(video.frames(size, every), max_frames):
+    for number, frame in islice(video.frames(size, every, note), max_frames):
         if not runs or number != runs[-1][-1][0] + 1:
             runs.append([])
         runs[-1].append((number, frame))
@@ -267,15 +289,18 @@ def _video_sources(
     return sources
 
 
-def _picture_source(picture: Path, name: str, settings: BuildSettings, *, held_out: bool) -> Source:
-    height, width = gray_image(picture).shape
+def _picture_source(
+    picture: Path, name: str, settings: BuildSettings, held_out: bool, white: float | None
+) -> Source:
+    height, width = gray_image(picture, white).shape
     needed = settings.size + PAN_MARGIN
     if min(height, width) < needed:
         raise SourceError(
             f"{picture} is {height}x{width}; to pan windows of {settings.size} over it, "
             f"{needed}x{needed} are needed: ask for smaller windows, or remove it"
         )
-    return checked_source(picture, name, "photograph", licence=LICENCE, validation=held_out)
+    source = checked_source(picture, name, "photograph", licence=LICENCE, validation=held_out)
+    return replace(source, white=white)
 
 
 def _with_both_splits(

@@ -25,7 +25,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.scenes.clips import gray_image, numbered_images, scaled
+from focalloop.firmware_sim.scenes.folders import numbered_images
+from focalloop.firmware_sim.scenes.grayscale import scaled
+from focalloop.firmware_sim.scenes.picture_files import gray_image
 from focalloop.models.data.sources import checked_sha256
 from focalloop.models.data.training_file import RENDERER, write_windows
 from focalloop.models.errors import SourceError

@@ -11,16 +11,14 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
+from focalloop.firmware_sim.scenes.folders import ARRAY_SUFFIXES, found_in, listed
 from focalloop.models.data.packages import Package, PackagedFile, obtain
 from focalloop.models.data.test_set import EXCLUDED_SOURCE_SHA256
 from focalloop.models.errors import SourceError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".gz"})
 
 Role = Literal["photograph", "cutout", "video"]
 
@@ -43,6 +41,8 @@ class Source:
         Licence of the file, as its package states it.
     validation : bool
         Whether only the validation split uses it.
+    white : float or None
+        The value of white, where the file does not say.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Source:
     role: Role
     licence: str
     validation: bool = False
+    white: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,12 @@ def package_sources(
     ]
 
 
-def folder_sources(folder: Path) -> list[Source]:
+def folder_sources(
+    folder: Path,
+    *,
+    white: float | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> list[Source]:
     """List the pictures and videos below `folder`, a user's own footage, all for training.
 
     Raises
@@ -130,12 +136,22 @@ def folder_sources(folder: Path) -> list[Source]:
     SourceError
         If there is neither, or a file shows the scene of a test clip.
     """
-    sources = []
-    for path in sorted(folder.rglob("*")):
-        suffix = path.suffix.lower()
-        if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            role: Role = "photograph" if suffix in IMAGE_SUFFIXES else "video"
-            sources.append(checked_source(path, path.name, role, licence="the user's own"))
+    found = found_in(folder)
+    roles: dict[Path, Role] = {}
+    for source in found.sources:
+        if isinstance(source, tuple):
+            roles |= dict.fromkeys(source, "photograph")
+        elif source.suffix.lower() in ARRAY_SUFFIXES:
+            found.left_out.append(f"{source.relative_to(folder)} (an array)")
+        else:
+            roles[source] = "video"
+    if found.left_out:
+        note(f"left out: {listed(found.left_out)}")
+    licence = "the user's own"
+    sources = [
+        replace(checked_source(path, path.name, role, licence=licence), white=white)
+        for path, role in sorted(roles.items())
+    ]
     if not sources:
         raise SourceError(f"{folder} holds no picture and no video")
     return sources

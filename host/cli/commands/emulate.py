@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     ProfileOption,
     SeedOption,
+    WhiteOption,
     map_option,
     size_option,
 )
@@ -38,6 +40,7 @@ def emulate(
             ".npz).",
         ),
     ] = "synthetic",
+    white: WhiteOption = None,
     profile: ProfileOption = "paper",
     map_: Annotated[
         str | None,
@@ -115,12 +118,11 @@ def emulate(
 
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
+    opened = partial(open_scene, white=white, note=print_warning)
     with setting("--scene"):
-        view = open_scene(scene, *shape, slots, seed=seed)
+        view = opened(scene, *shape, slots, seed=seed)
     try:
-        board = VirtualBoard(
-            view, settings, open_scene=lambda text: open_scene(text, *shape, slots)
-        )
+        board = VirtualBoard(view, settings, open_scene=lambda text: opened(text, *shape, slots))
         with activity("compiling the emulator's kernels (once per machine)"):
             board.warm_up()
         server = (

@@ -16,6 +16,7 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     SeedOption,
     ThreadsOption,
+    WhiteOption,
     map_option,
 )
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 def evaluate(
     clips: Annotated[
-        Path, typer.Argument(metavar="CLIPS", help="An .npz of clips, a video, or a folder.")
+        Path,
+        typer.Argument(metavar="CLIPS", help="An .npz or .npy of clips, a video, or a folder."),
     ],
     bundle: Annotated[
         list[str] | None,
@@ -51,6 +53,7 @@ def evaluate(
         bool, typer.Option("--baseline", help="Also score the initial reconstruction alone.")
     ] = False,
     limit: LimitOption = None,
+    white: WhiteOption = None,
     threads: ThreadsOption = 2,
     json: JsonOption = False,
 ) -> None:
@@ -75,7 +78,7 @@ def evaluate(
     if baseline:
         pairs = [(method, Method("initial", method.ratio_map, initial)) for method in methods]
         methods = [method for pair in pairs for method in pair]
-    loaded = read_clips(clips, methods[0].ratio_map, limit)
+    loaded = read_clips(clips, methods[0].ratio_map, limit, white)
     noise = load_profile(profile, methods[0].ratio_map.slots)
     results: list[Evaluation] = []
     with progress_bar() as bar, Interruption() as interruption:

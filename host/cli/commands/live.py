@@ -17,6 +17,7 @@ from focalloop.host.cli.shared_options import (
     PublicUrlOption,
     SeedOption,
     TokenOption,
+    WhiteOption,
     size_option,
 )
 
@@ -44,6 +45,7 @@ def live(
     ] = None,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
+    white: WhiteOption = None,
     profile: ProfileOption = "paper",
     size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
     seed: SeedOption = 0,
@@ -85,9 +87,9 @@ def live(
     source: BoardSource
     scene_name = profile_name = ""
     if port is not None:
-        if scene is not None or size is not None:
+        if scene is not None or size is not None or white is not None:
             raise typer.BadParameter(
-                "--scene and --size are for the emulated board, not for --port"
+                "--scene, --white and --size are for the emulated board, not for --port"
             )
         source = BoardAt(port)
     else:
@@ -97,11 +99,13 @@ def live(
         own = (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)
         other = needed is not None and (needed.slots, needed.level_set) != own
         if scene is not None:
-            check_scene(scene, shape, DEFAULT_SLOTS if needed is None else needed.slots)
+            slots = DEFAULT_SLOTS if needed is None else needed.slots
+            check_scene(scene, shape, slots, white)
         scene = scene or str(_demo_clip())
         scene_name, profile_name = Path(scene).name, Path(profile).name
         source = EmulatorProcess(
             f"--scene={scene}",
+            *([] if white is None else [f"--white={white}"]),
             f"--profile={profile}",
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",

@@ -16,6 +16,7 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     SeedOption,
     ThreadsOption,
+    WhiteOption,
     map_option,
     output_option,
 )
@@ -51,6 +52,7 @@ def reconstruct(
         float, typer.Option(metavar="N", min=1, help="Frames per second of the video.")
     ] = 30.0,
     limit: LimitOption = None,
+    white: WhiteOption = None,
     threads: ThreadsOption = 2,
     json: JsonOption = False,
 ) -> None:
@@ -79,11 +81,13 @@ def reconstruct(
     if (source / MANIFEST).is_file():
         if map_ is not None:
             raise typer.BadParameter("a capture has its own map: leave out --map")
+        if white is not None:
+            raise typer.BadParameter("--white is for clips: leave it out for a capture")
         (names, windows), captured_under = captured_windows(source, limit)
         method = method_for_map(bundle, captured_under, threads)
     else:
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
-        names, windows = emulated_windows(source, method.ratio_map, profile, seed, limit)
+        names, windows = emulated_windows(source, method.ratio_map, profile, seed, limit, white)
     started_s = perf_counter()
     video = []
     with progress_bar() as bar, Interruption() as interruption:

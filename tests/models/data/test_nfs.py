@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.scenes.clips import LUMA_WEIGHTS
+from focalloop.firmware_sim.scenes.grayscale import LUMA_WEIGHTS
 from focalloop.host.cli.main import app
 from focalloop.models.data import sources
 from focalloop.models.data.nfs import NfsSettings, find_videos, held_out_names, write_nfs
