@@ -10,6 +10,10 @@ class PortError(FocalloopError):
     """A port cannot be opened: missing, busy, not permitted, or no such address."""
 
 
+class PortMissingError(PortError):
+    """There is no such port, or nothing listens at it; it may yet come."""
+
+
 class NotABoardError(PortError):
     """A port can be opened, but what is behind it does not speak the protocol."""
 

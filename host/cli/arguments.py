@@ -16,6 +16,7 @@ from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.board.client import Board
+from focalloop.host.board.waiting import open_when_there
 from focalloop.host.cli.output import print_notice
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
@@ -153,6 +154,11 @@ def array_shape(size: str) -> tuple[int, int]:
         return checked_shape((int(match[2]), int(match[1])))
 
 
-def open_board(url: str, baud: int) -> Board:
-    """Open the board at a device name or URL; what happens on its line is printed as notices."""
-    return Board.open(url, baud=baud, on_event=print_notice)
+def open_board(url: str, baud: int, wait_s: float) -> Board:
+    """Open the board at a device name or URL, for whose port `wait_s` seconds are waited.
+
+    What happens on its line is printed as notices.
+    """
+    return open_when_there(
+        lambda: Board.open(url, baud=baud, on_event=print_notice), wait_s, print_notice
+    )

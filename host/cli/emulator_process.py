@@ -40,6 +40,8 @@ class EmulatorProcess:
         Command-line options of ``focalloop emulate``.
     """
 
+    wait_s = 0.0
+    on_wait = staticmethod(print_warning)
     activity = "starting the emulated board; its very first start compiles kernels"
 
     def __init__(self, *options: str) -> None:

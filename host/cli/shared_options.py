@@ -31,6 +31,18 @@ def baud_option(**more: Any) -> Any:  # noqa: ANN401 - as typer.Option
 
 BaudOption = Annotated[int, baud_option()]
 
+DEFAULT_WAIT_S = 20.0
+"""Longer than an emulator takes to start once its kernels are compiled."""
+
+
+def wait_option(**more: Any) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--wait``, for the port of a board."""
+    text = "How long the port may be missing, as that of an emulator that starts; 0 does not wait."
+    return typer.Option("--wait", metavar="SECONDS", min=0, help=text, **more)
+
+
+WaitOption = Annotated[float, wait_option()]
+
 MapArgument = Annotated[
     str,
     typer.Argument(

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from focalloop.host.errors import PortError
+from focalloop.host.errors import PortError, PortMissingError
 
 DEFAULT_BAUD = 921600
 """Line rate in bit/s of devices that have one."""
@@ -96,7 +96,7 @@ class TcpPort:
         try:
             self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
         except (OSError, UnicodeError) as error:  # UnicodeError: a host with an empty label
-            raise PortError(_reason(url, error)) from error
+            raise _refusal(url, error) from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -137,7 +137,7 @@ class SerialPort:
             )
             _open(self._serial)
         except Exception as error:  # a handler raises whatever its author did not think of
-            raise PortError(_reason(url, error)) from error
+            raise _refusal(url, error) from error
         self._timeout_error: type[Exception] = pyserial.SerialTimeoutException
         # A write returns when the device has taken it all: each slice must take far less than
         # the timeout.
@@ -265,8 +265,14 @@ def _failures_of_the_handler() -> Iterator[None]:
         raise OSError(f"the driver of the port failed: {error}") from error
 
 
+def _refusal(url: str, error: Exception) -> PortError:
+    """Return the error that says why `url` could not be opened, and what to do."""
+    text = _reason(url, error)
+    missing = text.startswith(("there is no port ", "nothing listens at "))
+    return PortMissingError(text) if missing else PortError(text)
+
+
 def _reason(url: str, error: Exception) -> str:
-    """Say why `url` could not be opened, and what to do."""
     cause = error if error.__context__ is None else error.__context__
     if isinstance(cause, socket.gaierror):
         return f"there is no host of the name in {url}: check its spelling and the network"

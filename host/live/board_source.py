@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class BoardSource(Protocol):
     """Brings a board up, and brings it up again after it has gone for good."""
+
+    @property
+    def wait_s(self) -> float:
+        """How long the port may be missing at first, seconds."""
+        ...
+
+    @property
+    def on_wait(self) -> Callable[[str], None]:
+        """Takes a sentence when the waiting begins."""
+        ...
 
     @property
     def activity(self) -> str:
@@ -31,9 +42,13 @@ class BoardAt:
     ----------
     url : str
         As accepted by `Board.open`.
+    wait_s, on_wait : float and callable
+        See `BoardSource`.
     """
 
     url: str
+    wait_s: float = 0.0
+    on_wait: Callable[[str], None] = lambda text: None
 
     @property
     def activity(self) -> str:

@@ -31,6 +31,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
+from focalloop.host.board.waiting import open_when_there
 from focalloop.host.errors import BoardError, BoardLostError, sentence
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
@@ -280,9 +281,7 @@ class LiveSession:
                 self._telemetry.enter(Phase.STARTING, self._source.activity)
                 url = self._source.start()
                 self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
-                with Board.open(
-                    url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event
-                ) as board:
+                with self._open(url) as board:
                     self._board = board
                     self.calibrator.restore(board)
                     self._stream(board)
@@ -298,6 +297,14 @@ class LiveSession:
                 self._ending.wait(_RETRY_S)
             finally:
                 self._board = None
+
+    def _open(self, url: str) -> Board:
+        return open_when_there(
+            lambda: Board.open(url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event),
+            0.0 if self._picture is not None else self._source.wait_s,
+            self._source.on_wait,
+            self._ending.wait,
+        )
 
     def _stream(self, board: Board) -> None:
         while not self._ending.is_set():

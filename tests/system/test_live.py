@@ -96,7 +96,7 @@ def test_serve_shows_any_board_and_asks_others_for_the_token():
 @pytest.mark.parametrize(
     ("words", "exit_code", "says"),
     [
-        (("live", "--port", "/dev/nowhere", "--no-open"), 1, "/dev/nowhere"),
+        (("live", "--port", "/dev/nowhere", "--wait", "0", "--no-open"), 1, "/dev/nowhere"),
         (("live", "--bundle", "nowhere", "--no-open"), 2, "bundle 'nowhere'"),
         (("serve", "--port", "/dev/nowhere", "--http-host", "0.0.0.0"), 2, "--token"),
     ],

@@ -11,11 +11,13 @@ import typer
 
 from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.cli.shared_options import (
+    DEFAULT_WAIT_S,
     JsonOption,
     baud_option,
     check_new,
     check_place,
     output_option,
+    wait_option,
 )
 from focalloop.host.link.port import DEFAULT_BAUD
 
@@ -100,6 +102,7 @@ def calibrate(
         typer.Option(metavar="DIR", help="Keep the captures there.", rich_help_panel=_BOARD),
     ] = None,
     baud: Annotated[int, baud_option(rich_help_panel=_BOARD)] = DEFAULT_BAUD,
+    wait: Annotated[float, wait_option(rich_help_panel=_BOARD)] = DEFAULT_WAIT_S,
     bits: Annotated[
         int | None,
         typer.Option(
@@ -146,7 +149,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as scratch:
         if port:
             folder = keep or Path(scratch) / "capture"
-            with open_board(port, baud) as board:
+            with open_board(port, baud, wait) as board:
                 take_captures(
                     board, folder, Design(design), reads, light, board_sets_light, kept=bool(keep)
                 )

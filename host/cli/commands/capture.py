@@ -11,9 +11,11 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
+    DEFAULT_WAIT_S,
     BaudOption,
     JsonOption,
     PortOption,
+    WaitOption,
     check_new,
     map_option,
     output_option,
@@ -39,6 +41,7 @@ def capture(
         ),
     ] = None,
     baud: BaudOption = DEFAULT_BAUD,
+    wait: WaitOption = DEFAULT_WAIT_S,
     json: JsonOption = False,
 ) -> None:
     """Capture windows from a board into a folder.
@@ -55,7 +58,7 @@ def capture(
     done, failure = 0, None
     try:
         with (
-            open_board(port, baud) as board,
+            open_board(port, baud, wait) as board,
             CaptureWriter(output, board.info) as writer,
             progress_bar() as bar,
         ):

@@ -9,6 +9,7 @@ import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
 from focalloop.host.cli.shared_options import (
+    DEFAULT_WAIT_S,
     BundleMapOption,
     BundleOption,
     HttpPortOption,
@@ -17,6 +18,7 @@ from focalloop.host.cli.shared_options import (
     PublicUrlOption,
     SeedOption,
     TokenOption,
+    WaitOption,
     WhiteOption,
     size_option,
 )
@@ -43,6 +45,7 @@ def live(
             metavar="URL", help="Use the board at this device name or URL, not an emulated one."
         ),
     ] = None,
+    wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
     white: WhiteOption = None,
@@ -76,6 +79,7 @@ def live(
     """
     from focalloop.host.cli.arguments import check_bundle, check_scene, load_map, load_profile
     from focalloop.host.cli.emulator_process import EmulatorProcess
+    from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
     from focalloop.host.live.board_source import BoardAt, BoardSource
     from focalloop.host.live.session import LiveSession
@@ -91,7 +95,7 @@ def live(
             raise typer.BadParameter(
                 "--scene, --white and --size are for the emulated board, not for --port"
             )
-        source = BoardAt(port)
+        source = BoardAt(port, wait, print_notice)
     else:
         shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
         needed = ratio_map or (None if shown_under is None else load_map(shown_under))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli.shared_options import (
+    DEFAULT_WAIT_S,
     BundleMapOption,
     BundleOption,
     HttpPortOption,
@@ -14,11 +15,13 @@ from focalloop.host.cli.shared_options import (
     PortOption,
     PublicUrlOption,
     TokenOption,
+    WaitOption,
 )
 
 
 def serve(
     port: PortOption,
+    wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
     http_host: Annotated[
@@ -34,6 +37,7 @@ def serve(
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
     from focalloop.host.cli.arguments import check_bundle, load_map
+    from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, run_preview
     from focalloop.host.live.board_source import BoardAt
     from focalloop.host.live.session import LiveSession
@@ -41,6 +45,6 @@ def serve(
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     run_preview(
-        lambda: LiveSession(BoardAt(port), bundle=bundle, ratio_map=ratio_map),
+        lambda: LiveSession(BoardAt(port, wait, print_notice), bundle=bundle, ratio_map=ratio_map),
         PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
     )

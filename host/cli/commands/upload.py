@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from focalloop.host.cli.output import print_json, print_result, progress_bar
-from focalloop.host.cli.shared_options import BaudOption, JsonOption, MapArgument, PortOption
+from focalloop.host.cli.shared_options import (
+    DEFAULT_WAIT_S,
+    BaudOption,
+    JsonOption,
+    MapArgument,
+    PortOption,
+    WaitOption,
+)
 from focalloop.host.link.port import DEFAULT_BAUD
 
 
@@ -11,6 +18,7 @@ def upload(
     ratio_map: MapArgument,
     port: PortOption,
     baud: BaudOption = DEFAULT_BAUD,
+    wait: WaitOption = DEFAULT_WAIT_S,
     json: JsonOption = False,
 ) -> None:
     """Upload a ratio map to a board.
@@ -24,7 +32,7 @@ def upload(
     from focalloop.host.cli.arguments import load_map, open_board
 
     wanted = load_map(ratio_map, option="MAP")
-    with open_board(port, baud) as board, progress_bar() as bar:
+    with open_board(port, baud, wait) as board, progress_bar() as bar:
         task = bar.add_task("uploading", total=None)
         before = board.status().map_hash
         active = board.upload(

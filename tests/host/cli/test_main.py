@@ -142,7 +142,7 @@ def test_choices_that_help_shows_are_those_that_there_are():
 
 def test_started_as_a_module_it_ignores_what_the_users_folder_holds(tmp_path):
     (tmp_path / "serial.py").write_text("raise RuntimeError('imported')\n")
-    words = ["-m", "focalloop", "upload", "tile-2of16", "--port", "/dev/ttyNONE"]
+    words = ["-m", "focalloop", "upload", "tile-2of16", "--port", "/dev/ttyNONE", "--wait", "0"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no port /dev/ttyNONE")

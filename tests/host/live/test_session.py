@@ -235,6 +235,8 @@ class Coming:
         self.serving, self.starts = None, 0
 
     activity = "starting"
+    wait_s = 0.0
+    on_wait = print
 
     def start(self):
         self.starts += 1

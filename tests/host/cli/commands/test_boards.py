@@ -97,9 +97,22 @@ def test_a_capture_under_an_unknown_map_says_what_to_do(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("upload", "tile-2of16", "--port", "/dev/ttyNONE"), 1),
-        (("upload", "nothing.npz", "--port", "/dev/ttyNONE"), 2),
-        (("capture", "--port", "/dev/ttyNONE", "-o", "there", "--map", "tile-2of16"), 2),
+        (("upload", "tile-2of16", "--port", "/dev/ttyNONE", "--wait", "0"), 1),
+        (("upload", "nothing.npz", "--port", "/dev/ttyNONE", "--wait", "0"), 2),
+        (
+            (
+                "capture",
+                "--port",
+                "/dev/ttyNONE",
+                "--wait",
+                "0",
+                "-o",
+                "there",
+                "--map",
+                "tile-2of16",
+            ),
+            2,
+        ),
         (("capture", "--port", "/dev/null", "-o", "x", "--json"), 1),
         (("emulate", "--scene", "nothing.mp4"), 2),
         (("emulate", "--profile", "nothing"), 2),

@@ -316,13 +316,13 @@ def test_sources_that_are_none(refused, tmp_path):
     assert "nothing to calibrate from" in refused("empty")
     assert "there is no nowhere" in refused("nowhere")
     assert "alone" in refused("text.txt", "empty")
-    assert "/dev/ttyNONE" in refused("--port", "/dev/ttyNONE")
+    assert "/dev/ttyNONE" in refused("--port", "/dev/ttyNONE", "--wait", "0")
 
 
 def test_places_that_cannot_be_written_are_told_before_anything_is_taken(run, tmp_path):
-    ran = run("calibrate", "--port", "/dev/ttyNONE", "-o", "no/p.json", code=2)
+    ran = run("calibrate", "--port", "/dev/ttyNONE", "--wait", "0", "-o", "no/p.json", code=2)
     assert "make no first" in ran.err
-    ran = run("calibrate", "--port", "/dev/ttyNONE", "--report", tmp_path, code=2)
+    ran = run("calibrate", "--port", "/dev/ttyNONE", "--wait", "0", "--report", tmp_path, code=2)
     assert "is a folder" in ran.err
 
 
