@@ -230,7 +230,7 @@ def _learn_map(
 def _searched(
     policy: PolicySettings, shared: Shared, folder: Path, minutes: float | None
 ) -> list[NDArray[np.uint8]]:
-    """Search the tiles that the policies begin at, once, in the first process."""
+    """Search the tiles from which the policies start, once, in the first process."""
     path = folder / SEARCHED
     if distributed.rank() == 0 and not path.exists():
         finalists, steps = max(8, policy.starts), shared.settings.steps or SEARCH_CANDIDATES

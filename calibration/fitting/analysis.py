@@ -47,11 +47,11 @@ _MIN_STEP_SIGMAS = 1.0
 """Smallest range of signals in standard deviations of a read: less means that no light arrived."""
 
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
-"""A level saturates whose variance is below this share of what the darker levels predict, and by
-more than this number of standard errors."""
+"""A level saturates if its variance is below this share of what the darker levels predict, by more
+than this number of standard errors."""
 
 SATURATES = "its pixels saturate"
-"""How the reason begins why a level is left out whose variance is too low for its mean."""
+"""Beginning of the reason for leaving out a level whose variance is too low for its mean."""
 
 
 @dataclass(frozen=True, eq=False)

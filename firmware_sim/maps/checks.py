@@ -21,7 +21,7 @@ MAX_APERTURE = 1 << 27
 """Largest coded aperture, T x H x W, for the same reason: 4K at 16 slots."""
 
 _CHECKED_AT_ONCE = 1 << 20
-"""Pixels: NumPy needs many times their size to look their levels up."""
+"""Pixels whose levels are looked up at once; NumPy needs many times their size for it."""
 
 
 class RatioMapError(FocalloopError, ValueError):
@@ -29,7 +29,7 @@ class RatioMapError(FocalloopError, ValueError):
 
 
 def check_level_set(slots: int, level_set: tuple[int, ...]) -> None:
-    """RatioMapError unless a window of `slots` slots can have these levels."""
+    """Raise RatioMapError unless a window of `slots` slots can have these levels."""
     if not 1 <= slots <= 255:
         raise RatioMapError(f"a window has 1 to 255 slots, not {slots}")
     if not 1 <= len(level_set) <= 16 or list(level_set) != sorted(set(level_set)):
@@ -44,7 +44,7 @@ def check_level_set(slots: int, level_set: tuple[int, ...]) -> None:
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Return height and width; RatioMapError if an array cannot have that size."""
+    """Return height and width; raise RatioMapError if an array cannot have that size."""
     height, width = (int(side) for side in shape)
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise RatioMapError(
@@ -57,7 +57,7 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a read-only copy of levels (H, W); RatioMapError if they are invalid."""
+    """Return a read-only copy of levels (H, W); raise RatioMapError if they are invalid."""
     try:
         array: NDArray[Any] = np.asarray(levels)
     except ValueError:
@@ -82,7 +82,7 @@ def checked_levels(levels: ArrayLike, level_set: tuple[int, ...]) -> NDArray[np.
 
 
 def checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return a read-only copy of an aperture of `shape` (T, H, W); RatioMapError if invalid."""
+    """Return a read-only copy of an aperture (T, H, W); raise RatioMapError if it is invalid."""
     array: NDArray[Any] = np.asarray(aperture)
     if array.shape != shape:
         raise RatioMapError(
@@ -98,7 +98,7 @@ def checked_aperture(aperture: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.
 
 
 def check_aperture_size(shape: tuple[int, ...]) -> None:
-    """RatioMapError if an aperture (T, H, W) is larger than `MAX_APERTURE`."""
+    """Raise RatioMapError if an aperture (T, H, W) is larger than `MAX_APERTURE`."""
     if math.prod(shape) > MAX_APERTURE:
         raise RatioMapError(
             f"a coded aperture of {shape[0]} slots and {size_text(shape[1:])} pixels exceeds the "

@@ -280,6 +280,6 @@ class WindowRequests:
 
 
 def check_empty(body: bytes) -> None:
-    """WireError unless the body is empty."""
+    """Raise WireError unless the body is empty."""
     if body:
         raise wire.WireError(f"a request without arguments has no body, not {len(body)} bytes")

@@ -10,7 +10,7 @@ from focalloop.host.reconstruction.quality import SSIM_WINDOW, psnr, ssim
 from focalloop.host.reconstruction.reconstruct import Float32
 
 SSIM_STEP = 4
-"""Every so many slots one is scored by SSIM: all 16 would cost a fifth of a core."""
+"""Slots from one that SSIM scores to the next; scoring all 16 would cost a fifth of a core."""
 
 MAX_PSNR_DB = 100.0
 """Stands for infinity, which JSON cannot express."""

@@ -180,7 +180,7 @@ void fl_commit_begin(const uint8_t *body)
     commit.opened = false;
 }
 
-/* Check that the object of `kind`, if the commit includes it, is complete and has its announced hash. */
+/* Check that the commit's object of `kind`, if any, is complete and has the announced hash. */
 static fl_refusal check_object(unsigned kind)
 {
     if (!(commit.kinds & kind))
