@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from focalloop.firmware_sim.errors import FocalloopError
 
 _PARTIAL = re.compile(r"\..*\.([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}\.partial(\..*)?", re.DOTALL)
 """Names of unfinished files, with the process that writes it, its machine, and a random number."""
+
+_SCRATCH = re.compile(r"focalloop-([0-9]+)-([0-9a-f]{8})-.*")
+"""Names of temporary folders: the process that made it, and its machine."""
 
 _OWNER = ".writer"
 """File in an unfinished folder, with ``PID-MACHINE`` of the process that writes it."""
@@ -130,6 +134,22 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a temporary folder of the system, which is removed together with those left behind.
+
+    A process that was killed leaves its own, which may hold a whole capture.
+    """
+    place = Path(tempfile.gettempdir())
+    with suppress(OSError):
+        for entry in place.iterdir():
+            match = _SCRATCH.fullmatch(entry.name)
+            if match and _is_dead(match[1], match[2]):
+                shutil.rmtree(entry, ignore_errors=True)  # another user's stays
+    with tempfile.TemporaryDirectory(prefix=f"focalloop-{_this_process()}-") as folder:
+        yield Path(folder)
 
 
 def _possible(path: str | Path) -> Path:

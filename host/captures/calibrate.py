@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from focalloop.firmware_sim.files import exists
+from focalloop.firmware_sim.files import exists, scratch_folder
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import MANIFEST, Capture
 from focalloop.host.errors import CaptureError
@@ -71,11 +70,9 @@ def calibrate(
                 "calibrate takes captures, their folders or boards as separate arguments, not a "
                 f"{type(source).__name__}"
             )
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         captured = [
-            _taken(source, Path(scratch) / f"capture-{number}")
-            if isinstance(source, Board)
-            else source
+            _taken(source, scratch / f"capture-{number}") if isinstance(source, Board) else source
             for number, source in enumerate(sources)
         ]
         readings = read_sources(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 
+from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, WindowKind
 from focalloop.host.board.client import Board
@@ -95,7 +94,7 @@ def _show_even_light(board: Board, light: float) -> None:
             "light by hand and leave out --board-sets-light"
         )
     slots, shape = board.info.slots, board.info.shape
-    with tempfile.TemporaryDirectory() as folder:
-        scene = Path(folder) / "even-light.npz"
+    with scratch_folder() as folder:
+        scene = folder / "even-light.npz"
         np.savez(scene, clips=np.full((1, slots, *shape), round(light * WHITE), np.uint8))
         board.configure(scene=str(scene))

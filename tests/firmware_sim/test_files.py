@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-from focalloop.firmware_sim.files import WriteError, folder_written_whole, written_whole
+from focalloop.firmware_sim.files import (
+    WriteError,
+    folder_written_whole,
+    scratch_folder,
+    written_whole,
+)
 
 
 def test_a_file_is_replaced_when_it_is_whole(tmp_path):
@@ -102,6 +107,18 @@ def test_what_a_killed_writer_leaves_is_removed_by_the_next(tmp_path, write):
         if write is written_whole:
             partial.touch()
     assert [entry.name for entry in tmp_path.iterdir()] == ["night"]
+
+
+def test_the_scratch_of_a_killed_program_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    program = "from focalloop.firmware_sim.files import scratch_folder; import os, signal\n"
+    program += "with scratch_folder() as folder: os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_second_writer_of_a_folder_learns_it_at_the_start(tmp_path):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from focalloop.firmware_sim.files import scratch_folder
 from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
@@ -146,9 +146,9 @@ def calibrate(
     from focalloop.host.cli.arguments import open_board
     from focalloop.host.cli.calibration_sources import read_files, take_captures
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         if port:
-            folder = keep or Path(scratch) / "capture"
+            folder = keep or scratch / "capture"
             with open_board(port, baud, wait) as board:
                 take_captures(
                     board, folder, Design(design), reads, light, board_sets_light, kept=bool(keep)
