@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from focalloop.firmware_sim.errors import FocalloopError, SceneError
+from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.maps.checks import checked_shape
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
@@ -18,18 +16,10 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
 from focalloop.host.cli.output import print_notice
+from focalloop.host.cli.shared_options import setting
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
-
-
-@contextmanager
-def setting(option: str) -> Iterator[None]:
-    """Make what is wrong with the value of `option` wrong usage of the command, exit code 2."""
-    try:
-        yield
-    except FocalloopError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def load_map(spec: str, shape: tuple[int, int] | None = None, *, option: str = "--map") -> RatioMap:
@@ -97,18 +87,6 @@ def load_profile(spec: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
     """
     with setting("--profile"):
         return NoiseProfile.load(spec, slots)
-
-
-def check_clips(path: Path) -> None:
-    """Check that there is something at the path of clips or a capture.
-
-    Raises
-    ------
-    typer.BadParameter
-        There is nothing.
-    """
-    if not path.exists():
-        raise typer.BadParameter(f"there is nothing at {path}: check the path")
 
 
 def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | None = None) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from focalloop.host.cli.arguments import setting
 from focalloop.host.cli.output import print_json, print_notice, progress_bar
+from focalloop.host.cli.shared_options import setting
 from focalloop.host.live.state import LiveState, Phase
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
 from focalloop.host.service.public_url import PublicUrl

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli import completion
 
@@ -152,6 +155,27 @@ def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as
         return check_place(path, metavar)
 
     return typer.Option("--output", "-o", metavar=metavar, help=help, callback=checked)
+
+
+@contextmanager
+def setting(option: str) -> Iterator[None]:
+    """Make what is wrong with the value of `option` wrong usage of the command, exit code 2."""
+    try:
+        yield
+    except FocalloopError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def check_exists(path: Path, option: str, remedy: str = "check the path") -> None:
+    """Check before any work that there is something at a path to read.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is nothing.
+    """
+    if not path.exists():
+        raise typer.BadParameter(f"there is nothing at {path}: {remedy}", param_hint=option)
 
 
 def check_new(path: Path | None, option: str) -> None:

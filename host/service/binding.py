@@ -48,6 +48,8 @@ def listen(host: str, port: int | None) -> socket.socket:
             return socket.create_server(info[4][:2], family=info[0])
         except OSError as error:
             taken = error
+        except UnicodeError:
+            raise ServiceError(f"cannot serve on {host!r}: it is not the name of a host") from None
     where = f"{host}:{port}" if port is not None else f"{host}:{tried[0]}-{tried[-1]}"
     raise ServiceError(
         f"cannot serve on {where}: {taken.strerror or taken}; give another --http-host or "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.host.cli.output import activity, print_json, print_result
-from focalloop.host.cli.shared_options import JsonOption, map_option, output_option
+from focalloop.host.cli.shared_options import JsonOption, check_exists, map_option, output_option
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.training_options import NETWORK
 
@@ -56,6 +56,9 @@ def export(
     Example: focalloop export runs/edge -o edge-learned-2of16
     """
     require_extra()
+    check_exists(run, "RUN")
+    if int8 is not None:
+        check_exists(int8, "--int8")
     from focalloop.models.export.bundle import export_run, export_weights
     from focalloop.models.training.checkpoint import CHECKPOINT
     from focalloop.models.training.training_data import TrainingData

@@ -15,7 +15,13 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli.output import activity, console, print_json, print_result
-from focalloop.host.cli.shared_options import JsonOption, map_option, output_option
+from focalloop.host.cli.shared_options import (
+    JsonOption,
+    check_exists,
+    map_option,
+    output_option,
+    setting,
+)
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.errors import OptionsError
 from focalloop.models.training_options import (
@@ -27,6 +33,7 @@ from focalloop.models.training_options import (
     RANDOM_TILES,
     TrainingOptions,
 )
+from focalloop.models.zoo import WEIGHTS
 
 QUICK_RUN = ".run"
 """Ending of the folder beside the bundle in which a quick training works."""
@@ -242,10 +249,7 @@ def train(
         )
     except OptionsError as error:
         raise typer.BadParameter(str(error)) from None
-    for option, path in (("--data", data), ("--footage", footage)):
-        if path is not None and not path.exists():
-            remedy = "check the path, or make training data with `focalloop data build`"
-            raise typer.BadParameter(f"nothing is at {path}: {remedy}", param_hint=option)
+    _check_inputs(options)
     if quick and output.exists() and not options.folder.exists():
         raise FocalloopError(f"{output} exists already: give the bundle another name")
     document = _run(options, device, threads)
@@ -257,6 +261,29 @@ def train(
         print_json(document)
     else:
         _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
+
+
+def _check_inputs(options: TrainingOptions) -> None:
+    """Find out before PyTorch is loaded what is missing.
+
+    Raises
+    ------
+    typer.BadParameter
+        A file that an option names, or a map of that name.
+    """
+    if options.data is not None:
+        make = "make training data with `focalloop data build`"
+        check_exists(options.data, "--data", make)
+    if options.footage is not None:
+        check_exists(options.footage, "--footage")
+    if options.ratio_map not in (None, RANDOM_TILES):
+        from focalloop.firmware_sim.maps.ratio_map import RatioMap
+
+        with setting("--map"):
+            RatioMap.load(str(options.ratio_map)).check_measures()
+    if options.start not in (None, "none", *WEIGHTS):
+        shipped = f"give a file, none, or a shipped name ({', '.join(WEIGHTS)})"
+        check_exists(Path(str(options.start)), "--start", shipped)
 
 
 def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str, Any] | None:

@@ -170,7 +170,7 @@ def test_output_to_any_encoding_is_whole(path, encoding, json_wanted, run, board
     for stream in streams:
         stream.flush()
     out, errors = (stream.buffer.getvalue().decode(encoding) for stream in streams)
-    assert code == {"failure": 1, "usage": 2}.get(path, 0), errors
+    assert code == {"failure": 2, "usage": 2}.get(path, 0), errors
     assert "Traceback" not in errors
     if path in ("failure", "usage"):
         assert "nowhere-" in errors

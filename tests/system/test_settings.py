@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.board.client import Board
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
+from focalloop.models.cli.extra import PACKAGES
 
 LIVE = "live --no-open --http-port 0"
 CAPTURE = "capture --port somewhere -o new"
@@ -33,7 +35,6 @@ WRONG = [
     (f"{LIVE} --slot-rate inf", "inf is not a finite number"),
     ("serve --port somewhere --bundle nosuch", "no bundle 'nosuch'"),
     ("serve --port somewhere --map zeros.npz", "measures nothing"),
-    ("serve --port somewhere --http-host 0.0.0.0", "--token"),
     ("emulate --size 10", "WIDTHxHEIGHT"),
     ("emulate --scene notes.txt", "notes.txt"),
     ("emulate --profile nosuch", "no noise profile 'nosuch'"),
@@ -64,8 +65,24 @@ WRONG = [
     ("data build -o no/train.npz", "make no first"),
     ("data demo-clip -o there", "a folder"),
     ("data test-set -o no/set.npz", "make no first"),
+    ("emulate --link no/board", "make no first"),
+    ("serve --port somewhere --http-host 0.0.0.0", "--token"),
+    ("map show tile-2of16 --png no/map.png", "make no first"),
+    ("calibrate nosuch -o p.json", "nothing at nosuch"),
     ("nosuch", "nosuch"),
 ]
+
+
+TRAINING = [
+    ("train -o run --steps 1 --data nosuch.npz", "nothing at nosuch.npz"),
+    ("train -o run --steps 1 --footage nosuch", "nothing at nosuch"),
+    ("train -o run --steps 1 --data clips.npz --map nosuch", "no ratio map 'nosuch'"),
+    ("train -o run --steps 1 --data clips.npz --map zeros.npz", "measures nothing"),
+    ("train -o run --steps 1 --data clips.npz --start nosuch", "edge-universal"),
+    ("export nosuch -o bundle", "nothing at nosuch"),
+]
+if all(find_spec(name) for name in PACKAGES):  # otherwise they say that they are missing
+    WRONG += TRAINING
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
     JsonOption,
     baud_option,
+    check_exists,
     check_new,
     check_place,
     output_option,
@@ -134,6 +135,8 @@ def calibrate(
     """
     if bool(captures) == bool(port):
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
+    for source in captures or ():
+        check_exists(source, "CAPTURE")
     if captures and (keep or light or board_sets_light):
         raise typer.BadParameter("--keep, --light and --board-sets-light go with --port")
     if port and (bits or full_scale):

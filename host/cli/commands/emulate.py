@@ -21,7 +21,9 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     SeedOption,
     WhiteOption,
+    check_place,
     map_option,
+    setting,
     size_option,
 )
 
@@ -104,6 +106,7 @@ def emulate(
             )
         print_warning("this system has no pseudo-terminals: the board is on a TCP port instead")
         tcp = 0
+    check_place(link, "FILE", "--link")
     line = _faults(faults)
     if line.disconnect is not None and tcp is None and link is None:
         raise typer.BadParameter(
@@ -114,7 +117,6 @@ def emulate(
     from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
-    from focalloop.host.cli.arguments import setting
 
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots

@@ -17,6 +17,7 @@ from focalloop.host.cli.shared_options import (
     SeedOption,
     ThreadsOption,
     WhiteOption,
+    check_exists,
     map_option,
 )
 
@@ -66,14 +67,14 @@ def evaluate(
 
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
-    from focalloop.host.cli.arguments import check_clips, load_profile
+    from focalloop.host.cli.arguments import load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score
     from focalloop.host.reconstruction.evaluate import initial
 
     load_profile(profile)  # says now what would be found after the clips have been read
-    check_clips(clips)
+    check_exists(clips, "CLIPS")
     methods = all_methods(bundle or [], map_, threads)
     if baseline:
         pairs = [(method, Method("initial", method.ratio_map, initial)) for method in methods]

@@ -20,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     TokenOption,
     WaitOption,
     WhiteOption,
+    setting,
     size_option,
 )
 
@@ -146,7 +147,7 @@ def _array_shape(needed: RatioMap | None, bundle: str | None, size: str | None) 
         The map does not fit the size that was asked for.
     """
     from focalloop.firmware_sim.maps.ratio_map import RatioMapError
-    from focalloop.host.cli.arguments import array_shape, load_map, setting
+    from focalloop.host.cli.arguments import array_shape, load_map
     from focalloop.host.live.deployment import DEFAULT_TILE
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
     from focalloop.models.zoo import DEFAULT_BUNDLE

@@ -17,8 +17,10 @@ from focalloop.host.cli.shared_options import (
     SeedOption,
     ThreadsOption,
     WhiteOption,
+    check_exists,
     map_option,
     output_option,
+    setting,
 )
 
 
@@ -63,7 +65,7 @@ def reconstruct(
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     from focalloop.host.captures.capture import MANIFEST
-    from focalloop.host.cli.arguments import check_clips, load_profile, setting
+    from focalloop.host.cli.arguments import load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
         captured_windows,
@@ -77,7 +79,7 @@ def reconstruct(
     with setting("--output"):
         check_output(output)
     load_profile(profile)
-    check_clips(source)
+    check_exists(source, "CAPTURE|CLIPS")
     if (source / MANIFEST).is_file():
         if map_ is not None:
             raise typer.BadParameter("a capture has its own map: leave out --map")

@@ -151,7 +151,7 @@ def test_weights_to_start_from_fit_the_profile_or_are_refused(
     message = refused(*common, "--start", tmp_path / "paper.safetensors")
     assert "paper profile, not of the edge profile" in message
     assert "32 frames, not of 16" in refused(*common, "--start", tmp_path / "long.safetensors")
-    assert "no weights 'nothing'" in refused(*common, "--start", "nothing")
+    assert "nothing at nothing" in refused(*common, "--start", "nothing")
     assert not (tmp_path / "run").exists()
 
     train(*common, "--start", tmp_path / "edge.safetensors", "--aperture")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli.output import print_json, stdout
-from focalloop.host.cli.shared_options import JsonOption, MapArgument
+from focalloop.host.cli.shared_options import JsonOption, MapArgument, check_place
 
 
 def show(
@@ -28,6 +28,7 @@ def show(
     from focalloop.host.cli.arguments import load_map
     from focalloop.host.cli.views.map_report import drawing, map_facts, map_table
 
+    check_place(png, "FILE", "--png")
     loaded = load_map(ratio_map, option="MAP")
     if png is not None:
         loaded.with_aperture(None).save(png.with_suffix(".png"))

@@ -309,12 +309,12 @@ def test_levels_that_make_no_curve(refused, tmp_path, means, options, word):
     assert word in refused(export(tmp_path / "set", means, **options))
 
 
-def test_sources_that_are_none(refused, tmp_path):
+def test_sources_that_are_none(refused, run, tmp_path):
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     assert "nothing to calibrate from" in refused("text.txt")
     assert "nothing to calibrate from" in refused("empty")
-    assert "there is no nowhere" in refused("nowhere")
+    assert "nothing at nowhere" in run("calibrate", "nowhere", code=2).err
     assert "alone" in refused("text.txt", "empty")
     assert "/dev/ttyNONE" in refused("--port", "/dev/ttyNONE", "--wait", "0")
 
