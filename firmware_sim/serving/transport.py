@@ -228,6 +228,8 @@ class TcpServer(BoardServer):
             self._hang_up()
 
     def _accept(self) -> None:
+        if self._client is not None and not self._client_is_silent():
+            return  # what it sent last comes first, then its end; the next client waits meanwhile
         try:
             client, _ = self._listener.accept()
         except OSError:
@@ -240,6 +242,19 @@ class TcpServer(BoardServer):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._client = client
         self.cable.skip(clock_us())
+
+    def _client_is_silent(self) -> bool:
+        """Whether the client is there and has sent nothing new; hangs up if it has left."""
+        assert self._client is not None
+        try:
+            data = self._client.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+        return not data
 
     def _hang_up(self) -> None:
         if self._client is not None:

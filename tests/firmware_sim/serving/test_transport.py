@@ -201,6 +201,17 @@ def test_a_second_tcp_host_is_hung_up_on() -> None:
         assert len(caller.capture(1)) == 1
 
 
+def test_a_host_that_leaves_and_comes_back_at_once_is_let_in() -> None:
+    server = TcpServer(make_board())
+    with serving(server):
+        for _ in range(50):
+            with socket.create_connection(server.address) as host:
+                host.sendall(Frame(MessageType.STATUS, 1).encode())
+                host.settimeout(5)
+                assert host.recv(1) == b"\0"  # not hung up on
+                host.sendall(Frame(MessageType.STREAM_STOP, 2).encode())
+
+
 def test_a_port_in_use_is_named() -> None:
     with (
         TcpServer(make_board()) as server,
