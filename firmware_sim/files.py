@@ -22,7 +22,7 @@ from pathlib import Path
 from focalloop.firmware_sim.errors import FocalloopError
 
 _PARTIAL = re.compile(r"\..*\.([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}\.partial(\..*)?", re.DOTALL)
-"""Names of unfinished files, with the process that writes it, its machine, and a random number."""
+"""Names of unfinished files, with the process and machine that write them, and a random number."""
 
 _SCRATCH = re.compile(r"focalloop-([0-9]+)-([0-9a-f]{8})-.*")
 """Names of temporary folders: the process that made it, and its machine."""

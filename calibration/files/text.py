@@ -44,7 +44,7 @@ def read_text(path: Path, what: str) -> tuple[bytes, str]:
     Raises
     ------
     CalibrationError
-        If it is missing, too large or no text.
+        The file is missing, too large or not text.
     """
     try:
         with path.open("rb") as file:
@@ -53,10 +53,10 @@ def read_text(path: Path, what: str) -> tuple[bytes, str]:
         reason = getattr(error, "strerror", None) or error
         raise CalibrationError(f"{what} {path} cannot be read ({reason}): check its path") from None
     if len(data) > MAX_TEXT_BYTES:
-        raise CalibrationError(f"{what} {path} exceeds {MAX_TEXT_BYTES >> 20} MiB: it is no text")
+        raise CalibrationError(f"{what} {path} exceeds {MAX_TEXT_BYTES >> 20} MiB: it is not text")
     text = decoded(data)
     if "\0" in text:
-        raise CalibrationError(f"{what} {path} is no text: write it as text, in UTF-8")
+        raise CalibrationError(f"{what} {path} is not text: write it as text, in UTF-8")
     return data, text
 
 
@@ -72,7 +72,7 @@ def decoded(data: bytes) -> str:
 
 
 def number(text: str) -> float | None:
-    """Read a finite number, 0 or larger, with a decimal point or comma; None if it is none."""
+    """Read a finite number, 0 or larger, with decimal point or comma; None for anything else."""
     plain = text.strip()
     if plain.count(",") == 1 and "." not in plain:
         plain = plain.replace(",", ".")
@@ -165,7 +165,7 @@ def table_rows(text: str, where: object, columns: Sequence[str], more: Sequence[
     except csv.Error as error:
         line = numbers[min(reader.line_num, len(numbers)) - 1]
         raise CalibrationError(
-            f"line {line} of {where} is no row of a table ({error}): write it as text"
+            f"line {line} of {where} is not a row of a table ({error}): write it as text"
         ) from None
     if not rows:
         raise CalibrationError(_form(where, columns, more))

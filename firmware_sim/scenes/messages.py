@@ -8,12 +8,12 @@ from focalloop.firmware_sim.errors import SceneError
 
 
 def check_bytes(path: Path, count: int, max_bytes: int) -> None:
-    """Refuse clips of `count` bytes, before they are decoded, if that is more than `max_bytes`.
+    """Refuse clips of `count` bytes, before they are decoded, if `max_bytes` is less.
 
     Raises
     ------
     SceneError
-        If it is.
+        The clips need more memory than that.
     """
     if count > max_bytes:
         raise SceneError(

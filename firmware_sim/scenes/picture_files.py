@@ -40,7 +40,7 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda picture: np.rot90(picture, 2).swapaxes(0, 1),
     8: lambda picture: np.rot90(picture, 1),
 }
-"""What makes a picture upright, for each Exif orientation that is not."""
+"""The transposition that turns a picture upright, by Exif orientation."""
 
 
 class GrayPictures:
@@ -60,7 +60,7 @@ class GrayPictures:
         self.notes = self._scale.notes
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
-        """Read one of them.
+        """Read one picture of the sequence.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class GrayPictures:
 
 
 def gray_image(path: Path, white: float | None = None) -> NDArray[np.uint8]:
-    """Read a picture of no sequence; see `GrayPictures`."""
+    """Read a single picture; see `GrayPictures`."""
     return GrayPictures([path], white)(path)
 
 
@@ -137,7 +137,7 @@ def stored_pages(path: Path) -> Iterator[Stored]:
 
 
 def _pages(image: Picture) -> Iterator[int]:
-    """Yield the numbers of the pages that are no previews."""
+    """Yield the numbers of the pages that are not previews."""
     for page in range(getattr(image, "n_frames", 1)):
         image.seek(page)
         if not page or not _tag(image, _SUBFILE, 0) & 1:

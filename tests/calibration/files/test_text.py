@@ -144,5 +144,5 @@ def test_numbers_are_those_of_instruments(text: str, value: float | None) -> Non
 @pytest.mark.parametrize("content", [b"\0\1\2", b"v 3.0\n\0"])
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "data.txt").write_bytes(content)
-    with pytest.raises(CalibrationError, match="is no text"):
+    with pytest.raises(CalibrationError, match="is not text"):
         read_text(tmp_path / "data.txt", "the table")
