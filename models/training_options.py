@@ -33,6 +33,8 @@ class TrainingOptions:
         Where its runs are kept.
     data, footage : Path or None
         A file of `focalloop data build`, or one's own videos and pictures; one of the two.
+    white : float or None
+        The value of white in footage whose files leave it open.
     ratio_map : str or None
         Map file, named tile or `RANDOM_TILES`, to train a network for.
     budget : float or None
@@ -67,6 +69,7 @@ class TrainingOptions:
     folder: Path
     data: Path | None = None
     footage: Path | None = None
+    white: float | None = None
     ratio_map: str | None = None
     budget: float | None = None
     prices: tuple[float, ...] = ()
@@ -90,6 +93,8 @@ class TrainingOptions:
             raise OptionsError("give one of --map, --budget and --price")
         if (self.data is None) == (self.footage is None):
             raise OptionsError("give either --data or --footage")
+        if self.white is not None and self.footage is None:
+            raise OptionsError("--white is for --footage")
         if self.minutes is None and self.steps is None:
             raise OptionsError("give --minutes or --steps")
         for option, value in (

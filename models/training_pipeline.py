@@ -70,6 +70,10 @@ class Watcher(Protocol):
         """Give a function to call with how many of `total` things are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """Tell what a user should know about the data."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Shared:
@@ -313,11 +317,15 @@ def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
     path = options.folder / FOOTAGE_DATA
     settings = replace(FOOTAGE_SETTINGS, size=options.crop + FOOTAGE_MARGIN, seed=options.seed)
     origin = f"{options.footage.resolve()}, {settings}"
+    if options.white is not None:
+        origin += f", white {options.white:g}"
     if distributed.rank() == 0:
         if not path.exists():
             make_folder(options.folder)
             with watcher.counting("windows of the footage", settings.windows) as count:
-                made = footage_data(options.footage, settings, count)
+                made = footage_data(
+                    options.footage, settings, count, white=options.white, note=watcher.note
+                )
             save_windows(path, made | {"footage": np.array(origin)})
         found = made_from(path) or "something else"
         if found != origin:

@@ -106,6 +106,16 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    white: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE",
+            min=1,
+            help="Value of white in footage whose files leave it open: 4095 for frames of 12 bits.",
+            show_default="what the files say",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -230,6 +240,7 @@ def train(
             folder=output.with_name(output.name + QUICK_RUN) if quick else output,
             data=data,
             footage=footage,
+            white=white,
             ratio_map=map_,
             budget=budget,
             prices=tuple(price or ()),
@@ -256,7 +267,7 @@ def train(
     if document is None:
         return
     if quick:
-        document |= _export(options, output, footage)
+        document |= _export(options, output)
     if json:
         print_json(document)
     else:
@@ -310,7 +321,7 @@ def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str
     return document if first else None
 
 
-def _export(options: TrainingOptions, bundle: Path, footage: Path | None) -> dict[str, Any]:
+def _export(options: TrainingOptions, bundle: Path) -> dict[str, Any]:
     """Make the bundle of a quick training, and say how to see it at work."""
     from focalloop.models.export.bundle import export_run
     from focalloop.models.training_pipeline import final_run
@@ -319,7 +330,8 @@ def _export(options: TrainingOptions, bundle: Path, footage: Path | None) -> dic
         export_run(final_run(options), bundle)
     # A bare name could be that of a shipped bundle.
     place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
-    scene = [] if footage is None else ["--scene", str(footage)]
+    scene = [] if options.footage is None else ["--scene", str(options.footage)]
+    scene += [] if options.white is None else ["--white", f"{options.white:g}"]
     command = shlex.join(["focalloop", "live", "--bundle", place, *scene])
     return {"bundle": str(bundle), "show": command}
 

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from types import FrameType
 
-from focalloop.host.cli.output import print_notice, progress_bar
+from focalloop.host.cli.output import print_notice, print_warning, progress_bar
 from focalloop.models.training.run import Progress, Run
 
 MIN_REPORTS = 6
@@ -33,6 +33,10 @@ class Display:
 
     def __init__(self, command: str) -> None:
         self.command = command
+
+    def note(self, text: str) -> None:
+        """Print a warning."""
+        print_warning(text)
 
     def train(self, run: Run, folder: Path, heading: str) -> None:
         """Train `run` in `folder`; Ctrl-C ends it after the step, with a checkpoint.

@@ -205,6 +205,7 @@ def test_quick_turns_footage_into_a_bundle(tmp_path: Path, monkeypatch: pytest.M
         (["--steps", "1", "--price", "1", "--quick"], "not --price"),
         (["--steps", "1", "--map", "random-tiles", "--quick"], "needs one map"),
         (["--steps", "1", "--footage", "f"], "either --data or --footage"),
+        (["--steps", "1", "--white", "4095"], "--white is for --footage"),
         (["--steps", "1", "--learning-rate", "inf"], "inf is not a finite"),
         (["--steps", "9", "--budget", "0.1", "--map-share", "1"], "--map-share 1"),
         (["--steps", "9", "--budget", "0.1", "--period", "4", "--period", "6"], "multiple of 4"),
