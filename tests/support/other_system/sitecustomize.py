@@ -62,7 +62,7 @@ def _select(readers, writers, others, timeout=None, _select=select.select):
 
 
 def _not_while_open(call):
-    """Refuse to rename or remove a file that this process has open."""
+    """Refuse to rename or remove a file that this process has open, or a folder of one."""
 
     def checked(*paths, **options):
         names = {os.path.realpath(os.fspath(path)) for path in paths if not isinstance(path, int)}
@@ -71,7 +71,7 @@ def _not_while_open(call):
                 target = os.readlink(f"/proc/self/fd/{descriptor}")
             except OSError:
                 continue
-            if target in names:
+            if any(target == name or target.startswith(f"{name}/") for name in names):
                 raise PermissionError(errno.EACCES, "the file is in use by a process", target)
         return call(*paths, **options)
 
