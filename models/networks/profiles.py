@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.paper import PaperNetwork, PaperSettings
@@ -13,6 +15,10 @@ PROFILES: dict[str, type[EdgeSettings] | type[PaperSettings]] = {
     "edge": EdgeSettings,
     "paper": PaperSettings,
 }
+
+
+MAX_SETTING = 4096
+"""Largest number in the settings of a network that a file names."""
 
 
 def default_settings(profile: str = "edge") -> NetworkSettings:
@@ -39,12 +45,18 @@ def settings_from(values: object) -> NetworkSettings:
         raise TrainError(f"{values!r} are not the settings of a network")
     # Files written before there was a second profile do not name one.
     profile = values.get("profile", "edge")
-    if profile not in PROFILES:
+    if not isinstance(profile, str) or profile not in PROFILES:
         raise TrainError(
             f"there is no network profile {profile!r}: this version has {', '.join(PROFILES)}"
         )
     try:
-        return PROFILES[profile](**{k: v for k, v in values.items() if k != "profile"})
+        found = PROFILES[profile](**{k: v for k, v in values.items() if k != "profile"})
+        for setting in fields(found):
+            value = getattr(found, setting.name)
+            wrong = type(value) is not type(setting.default)
+            if wrong or (type(value) is int and not 0 < value <= MAX_SETTING):
+                raise TypeError(f"{setting.name} is {value!r}")
+        return found
     except TypeError as error:
         raise TrainError(
             f"the settings of a network of the {profile} profile are another version's ({error}): "

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import mismatch, settings_from
 
@@ -62,7 +63,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+            metadata = {key: parse_json(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, SafetensorError) as error:
         raise TrainError(f"{path} is not a checkpoint: {error}") from None
@@ -71,8 +72,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path} is not a checkpoint of focalloop: it lacks {', '.join(sorted(missing))}"
         )
     # Older files lack the name of the profile.
-    network = metadata["settings"]["network"]
-    metadata["settings"]["network"] = asdict(settings_from(network))
+    settings = metadata["settings"]
+    if not isinstance(settings, dict) or "network" not in settings:
+        raise TrainError(f"{path} is no checkpoint of ours: its settings name no network")
+    settings["network"] = asdict(settings_from(settings["network"]))
     return metadata, tensors
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from focalloop.firmware_sim.files import exists, written_whole
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import (
@@ -82,7 +83,7 @@ def load_weights(
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        settings = settings_from(json.loads(metadata["network"]))
+        settings = settings_from(parse_json(metadata["network"]))
     except KeyError:
         raise TrainError(
             f"{path} does not hold weights to start from: make some with `focalloop export RUN -o "
