@@ -256,7 +256,10 @@ def decoded_frames(
 def _opened(path: Path, content: bytes | None) -> InputContainer:
     import av
 
-    return av.open(media_name(path) if content is None else io.BytesIO(content), "r")
+    if content is not None:
+        return av.open(io.BytesIO(content), "r")
+    # A playlist would have FFmpeg fetch what it names.
+    return av.open(media_name(path), "r", options={"protocol_whitelist": "file"})
 
 
 def _check_whole(path: Path, content: bytes | None) -> None:

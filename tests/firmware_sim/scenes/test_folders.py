@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,18 @@ def test_a_bad_npy_is_told_in_one_sentence(tmp_path):
     np.save(path, np.zeros((3, 3)))
     with pytest.raises(SceneError, match=r"take\.npy is float64 of shape \(3, 3\)"):
         load_clips(path)
+
+
+def test_a_playlist_in_a_folder_fetches_nothing(tmp_path):
+    write_video(tmp_path / "take.mp4", moving(16))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/part.ts"
+        playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n"
+        for name in ("list.m3u8", "list"):
+            (tmp_path / name).write_text(playlist)
+        loaded = load_clips(tmp_path)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert loaded.names == ("take[0]",)
+    assert "list.m3u8 (no clip)" in loaded.notes[0]
