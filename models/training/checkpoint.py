@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.json_text import parse_json
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import mismatch, settings_from
 
@@ -63,9 +62,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata = {key: parse_json(text) for key, text in (file.metadata() or {}).items()}
+            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise TrainError(f"{path} is not a checkpoint: {error}") from None
     if missing := _REQUIRED - metadata.keys():
         raise TrainError(
