@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
@@ -203,16 +202,15 @@ def test_a_periodic_map_of_another_size_is_repeated_and_others_are_refused(tmp_p
     for name, says in (
         ("random.npz", "does not repeat a tile"),
         ("coded.npz", "coded aperture"),
-        ("empty.npz", "nothing to read"),
+        ("empty.npz", "measures nothing"),
     ):
         result = run(tmp_path / name)
-        assert result.exit_code == 1
-        assert isinstance(result.exception, FocalloopError)
-        assert says in str(result.exception)
+        assert result.exit_code in (1, 2)
+        assert says in f"{result.output} {result.exception}"
     (tmp_path / "file").write_text("")
     result = run("tile-2of16", "-o", tmp_path / "file")
-    assert isinstance(result.exception, FocalloopError)
-    assert "cannot write into the folder" in str(result.exception)
+    assert result.exit_code == 2
+    assert "--output" in result.output
     assert run("tile-2of16", "--slot-rate", "0").exit_code == 2
 
 
