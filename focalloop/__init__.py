@@ -21,22 +21,16 @@ if TYPE_CHECKING:
     from focalloop.calibration.errors import CalibrationError as CalibrationError
     from focalloop.firmware_sim.emulator.emulator import (
         Emulator as Emulator,
-    )
-    from focalloop.firmware_sim.emulator.emulator import (
         EmulatorError as EmulatorError,
     )
     from focalloop.firmware_sim.errors import FocalloopError as FocalloopError
     from focalloop.firmware_sim.files import WriteError as WriteError
     from focalloop.firmware_sim.maps.ratio_map import (
         RatioMap as RatioMap,
-    )
-    from focalloop.firmware_sim.maps.ratio_map import (
         RatioMapError as RatioMapError,
     )
     from focalloop.firmware_sim.noise import (
         NoiseProfile as NoiseProfile,
-    )
-    from focalloop.firmware_sim.noise import (
         NoiseProfileError as NoiseProfileError,
     )
     from focalloop.firmware_sim.window import Window as Window
@@ -45,38 +39,18 @@ if TYPE_CHECKING:
     from focalloop.host.captures.capture import Capture as Capture
     from focalloop.host.errors import (
         BoardBusyError as BoardBusyError,
-    )
-    from focalloop.host.errors import (
         BoardError as BoardError,
-    )
-    from focalloop.host.errors import (
         BoardLostError as BoardLostError,
-    )
-    from focalloop.host.errors import (
         CaptureError as CaptureError,
-    )
-    from focalloop.host.errors import (
         CaptureInterruptedError as CaptureInterruptedError,
-    )
-    from focalloop.host.errors import (
         NoAnswerError as NoAnswerError,
-    )
-    from focalloop.host.errors import (
         NotABoardError as NotABoardError,
-    )
-    from focalloop.host.errors import (
         PortError as PortError,
-    )
-    from focalloop.host.errors import (
         UnknownMapError as UnknownMapError,
-    )
-    from focalloop.host.errors import (
         VersionMismatchError as VersionMismatchError,
     )
     from focalloop.host.reconstruction.bundle import (
         Bundle as Bundle,
-    )
-    from focalloop.host.reconstruction.bundle import (
         BundleError as BundleError,
     )
     from focalloop.host.reconstruction.quality import MetricsError as MetricsError

@@ -14,9 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.maps import plan as plans
-from benchmarks.maps import scores
-from benchmarks.maps import table as tables
+from benchmarks.maps import plan as plans, scores, table as tables
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.host.reconstruction.bundle import Bundle

@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.stats import norm, t as student
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.transfer_points import TransferPoint

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.files import exists
-from focalloop.firmware_sim.maps.checks import RatioMapError as RatioMapError
 from focalloop.firmware_sim.maps.checks import (
+    RatioMapError as RatioMapError,
     check_level_set,
     checked_aperture,
     checked_levels,

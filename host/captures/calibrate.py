@@ -61,8 +61,7 @@ def calibrate(
     CalibrationError
         If the reads hold no information about the noise, or contradict their declaration.
     """
-    from focalloop.calibration import Settings
-    from focalloop.calibration import calibrate as fit
+    from focalloop.calibration import Settings, calibrate as fit
 
     for source in sources:
         if not isinstance(source, str | Path | Capture | Board):

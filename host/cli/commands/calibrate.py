@@ -186,8 +186,7 @@ def _check_writable(report: Path | None, export_emva: Path | None, keep: Path | 
 
 
 def _fit(readings: Readings, protocol: Literal["default", "emva"], name: str) -> Calibration:
-    from focalloop.calibration import Settings
-    from focalloop.calibration import calibrate as fit
+    from focalloop.calibration import Settings, calibrate as fit
 
     settings = Settings(protocol="weighted" if protocol == "default" else protocol, name=name)
     with activity("fitting"):

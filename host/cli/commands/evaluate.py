@@ -70,8 +70,7 @@ def evaluate(
     from focalloop.host.cli.arguments import load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, read_clips
-    from focalloop.host.reconstruction.evaluate import evaluate as score
-    from focalloop.host.reconstruction.evaluate import initial
+    from focalloop.host.reconstruction.evaluate import evaluate as score, initial
 
     load_profile(profile)  # says now what would be found after the clips have been read
     check_exists(clips, "CLIPS")

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from focalloop.calibration import CalibrationError, Level
 from focalloop.calibration.fitting.moments import moments_of

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from benchmarks.cramer_rao import cramer_rao
 from focalloop.calibration.fitting.photon_transfer import Points, fit_emva, fit_weighted

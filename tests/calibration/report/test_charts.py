@@ -1,8 +1,7 @@
 """Axes and numbers of charts."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from focalloop.calibration.report.charts import Axis, number
 

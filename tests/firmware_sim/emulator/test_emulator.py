@@ -7,8 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.errors import FocalloopError

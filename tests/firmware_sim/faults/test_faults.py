@@ -7,8 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.faults import Direction, Faults, FaultsError, FaultyLine, Pipe, Times
 from focalloop.firmware_sim.faults.line import AIR_BYTES

@@ -6,8 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.faults import Direction, Pipe, Times
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard

@@ -5,8 +5,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES

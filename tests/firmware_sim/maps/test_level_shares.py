@@ -1,8 +1,7 @@
 """Shares of levels for a mean: the most even mixture that has it."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import RatioMapError

@@ -1,8 +1,7 @@
 """The compiled array against the NumPy reference: random programs, equal bit by bit."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.scamp5 import (
     Areg,

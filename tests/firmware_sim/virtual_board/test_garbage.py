@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.wire import Frame, MessageType, UploadKind

@@ -6,8 +6,7 @@ import hashlib
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.maps.ratio_map import RatioMap

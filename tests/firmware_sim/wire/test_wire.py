@@ -10,8 +10,7 @@ import zlib
 
 import pytest
 from cobs import cobs
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.wire import Frame, FrameDecoder, WireError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.wire import Fragment, ResendRequest, WindowDescriptor, WindowKind
 from focalloop.host.board.assembly import Assembler, Pieces

@@ -1,7 +1,6 @@
 import threading
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from focalloop.host.live.mailbox import Mailbox
 

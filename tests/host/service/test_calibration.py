@@ -10,8 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from starlette.websockets import WebSocketDisconnect
 
 from focalloop.calibration import Estimate

@@ -8,8 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.most_probable_tile import most_probable
