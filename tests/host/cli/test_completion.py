@@ -53,7 +53,7 @@ TILES = {name for name in NAMED_TILES if name.startswith("tile")}
         ("train --map tile", TILES | {"tiles/"}),
         ("live --profile ", {*PRESETS, "theirs.json", "tiles/"}),
         ("evaluate --profile sc", {"scamp5"}),
-        ("bund", {"bundles"}),
+        ("bundl", {"bundles"}),
     ],
 )
 def test_names_and_fitting_files_are_offered(line, expected, offered):
