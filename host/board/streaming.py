@@ -78,6 +78,7 @@ class StreamControl:
         self._connection = connection
         self._reception: Reception | None = None
         self._streaming = False  # in a stream, credit is given; a capture has a fixed count
+        self._grant_due = False  # windows were taken while no link was in use
         self._next_window = 0  # the board has exposed every window below it
         self._silence = SilenceWatch(connection.poll_status)
         self._resend_over: Link | None = None  # a new link that is not in use yet
@@ -216,6 +217,8 @@ class StreamControl:
             readout = reception.take(_TAKE_TIMEOUT_S)
             if readout is None:
                 if self._connection.state == "connected":
+                    if self._grant_due:
+                        self._grant(reception)
                     patience.waited(
                         _TAKE_TIMEOUT_S, reception.news, reception.next, reception.problem
                     )
@@ -230,7 +233,8 @@ class StreamControl:
     def _grant(self, reception: Reception) -> None:
         if self._streaming:
             request = StreamCreditRequest(reception.limit)
-            self._connection.submit(MessageType.STREAM_CREDIT, request.pack())
+            answer = self._connection.submit(MessageType.STREAM_CREDIT, request.pack())
+            self._grant_due = answer is None
 
     def _resend(self, request: ResendRequest) -> None:
         over = self._resend_over or self._connection

@@ -61,11 +61,12 @@ def test_a_folder_that_exists_or_cannot_be_made_is_refused(tmp_path):
 
 
 WRITER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from focalloop.firmware_sim.files import folder_written_whole, written_whole
 from focalloop.host.cli.main import end_in_order
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 end_in_order()
 folder = Path(sys.argv[1])
 with written_whole(folder / "map.npz") as file, folder_written_whole(folder / "night") as capture:

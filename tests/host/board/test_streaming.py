@@ -9,9 +9,10 @@ from itertools import islice
 
 import pytest
 
-from focalloop.firmware_sim.wire import BoardState
+from focalloop.firmware_sim.wire import BoardState, MessageType
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardBusyError, BoardLostError
+from focalloop.host.link.connection import Connection
 from tests.support.bad_line import Damage, Proxy, noise
 from tests.support.served import assert_exact, make_board, make_map, on_pty, on_tcp
 from tests.support.waiting import wait_until
@@ -39,6 +40,23 @@ def test_leaving_the_block_in_mid_stream_leaves_the_board_idle(url):
         list(stream)
     with Board.open(url) as board:
         assert board.status().state is BoardState.IDLE
+
+
+def test_credit_that_no_board_received_is_granted_again(url, monkeypatch):
+    """As where the consumer takes windows of a new link before the connection is in use again."""
+    submit, swallowed = Connection.submit, []
+
+    def submit_later(self, type_, body=b"", on_answer=None):
+        if type_ is MessageType.STREAM_CREDIT and len(swallowed) < 20:
+            return swallowed.append(body)
+        return submit(self, type_, body, on_answer)
+
+    monkeypatch.setattr(Connection, "submit", submit_later)
+    with Board.open(url) as board:
+        board.upload(make_map())
+        with closing(board.stream()) as stream:
+            assert [window.number for window in islice(stream, 40)] == list(range(40))
+    assert len(swallowed) == 20
 
 
 def test_a_map_uploaded_in_mid_stream_takes_effect_in_it(url):
