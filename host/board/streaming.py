@@ -161,6 +161,8 @@ class StreamControl:
 
         link.exclusively(go_on)
         link.request(MessageType.STREAM_CREDIT, StreamCreditRequest(reception.limit).pack())
+        if self._reception is not reception:  # its consumer ended it meanwhile, without a link
+            link.request(MessageType.STREAM_STOP)
 
     def on_frame(self, frame: Frame, board: HelloAnswer, now_s: float) -> None:
         """Take a WINDOW or READOUT frame."""
