@@ -82,6 +82,7 @@ class StreamControl:
         self._next_window = 0  # the board has exposed every window below it
         self._silence = SilenceWatch(connection.poll_status)
         self._resend_over: Link | None = None  # a new link that is not in use yet
+        self._resumed: Link | None = None  # the link over which the stream went on last
 
     def stream(
         self, board: HelloAnswer, credit: int, count: int | None
@@ -135,12 +136,15 @@ class StreamControl:
             return
         self._streaming = False
         self.lost_windows.tell(time.monotonic())
-        if self._connection.state == "connected":
-            with suppress(BoardLostError, BoardError):
+        with suppress(BoardLostError, BoardError):
+            if self._connection.state == "connected":
                 self._connection.link().request(MessageType.STREAM_STOP)
+            elif self._resumed is not None:  # it may stream already, over a link not in use yet
+                self._resumed.request(MessageType.STREAM_STOP)
 
     def resume(self, link: Link, rebooted: bool) -> None:
         """Go on over `link` after HELLO, which has stopped the board."""
+        self._resumed = link  # first: either `stop` sees it, or the reception is seen to be gone
         reception = self._reception
         if reception is None or not reception.begun:
             return  # the thread that waits for the start's answer sends the start again

@@ -11,6 +11,7 @@ import pytest
 
 from focalloop.firmware_sim.wire import BoardState, MessageType
 from focalloop.host.board.client import Board
+from focalloop.host.board.streaming import StreamControl
 from focalloop.host.errors import BoardBusyError, BoardLostError
 from focalloop.host.link.connection import Connection
 from tests.support.bad_line import Damage, Proxy, noise
@@ -141,6 +142,29 @@ def test_a_line_cut_while_a_capture_starts(after_bytes, dark):
         proxy.cut(after_bytes)
         for window in board.dark_capture(2, 5) if dark else board.capture(5):
             assert_exact(window)
+        assert board.status().state is BoardState.IDLE
+
+
+def test_a_stream_ended_between_its_resumption_and_the_use_of_the_link(monkeypatch):
+    cut, resumed, ended = threading.Event(), threading.Event(), threading.Event()
+    resume = StreamControl.resume
+
+    def paused_after_resuming(control, link, rebooted):
+        resume(control, link, rebooted)
+        if cut.is_set():
+            resumed.set()
+            ended.wait(10)
+
+    monkeypatch.setattr(StreamControl, "resume", paused_after_resuming)
+    with on_tcp() as server, Proxy(server.address) as proxy, Board.open(proxy.url) as board:
+        board.upload(make_map())
+        stream = board.stream()
+        assert_exact(next(stream))
+        cut.set()
+        proxy.cut(1)
+        assert resumed.wait(10)
+        stream.close()
+        ended.set()
         assert board.status().state is BoardState.IDLE
 
 
