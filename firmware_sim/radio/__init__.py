@@ -1,0 +1,1 @@
+"""Sensor data on the air, at both ends: symbols, channel, protection, bitstreams."""

@@ -1,0 +1,1 @@
+"""Networks that send sensor data over a radio channel, and their training."""
