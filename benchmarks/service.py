@@ -18,9 +18,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -29,9 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import connect
-
 from benchmarks import report
+from benchmarks.preview import running, viewer
 from benchmarks.report import Row
 
 SETTLE_S = 6.0
@@ -57,24 +54,8 @@ _CHROMIUM_FLAGS = [
 def _live() -> Iterator[tuple[str, float, int]]:
     """Run ``focalloop live``; yield its URL, the time to its first window, and its process id."""
     started_s = time.perf_counter()
-    command = [sys.executable, "-m", "focalloop", "live", "--json", "--no-open"]
-    with subprocess.Popen(
-        [*command, "--http-port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            text = ""
-            for line in process.stdout:
-                text += line
-                if line == "}\n":
-                    break
-            first_s = time.perf_counter() - started_s
-            yield json.loads(text)["url"], first_s, process.pid
-        finally:
-            process.send_signal(signal.SIGINT)
+    with running("live", "--no-open", "--http-port=0") as (document, process):
+        yield document["url"], time.perf_counter() - started_s, process
 
 
 def _percent_of_a_core(process: int) -> float:
@@ -99,7 +80,7 @@ def _speed(url: str) -> dict[str, Any]:
         return speed
 
 
-def _windows_per_s(url: str, meanwhile: Callable[[float], None]) -> tuple[float, dict[str, Any]]:
+def _windows_per_s(url: str, meanwhile: Callable[[float], object]) -> tuple[float, dict[str, Any]]:
     """Windows reconstructed per second while `meanwhile` runs, and the state after it."""
     meanwhile(SETTLE_S)
     before, begun_s = _speed(url), time.perf_counter()
@@ -107,25 +88,6 @@ def _windows_per_s(url: str, meanwhile: Callable[[float], None]) -> tuple[float,
     after = _speed(url)
     count = after["windows_reconstructed"] - before["windows_reconstructed"]
     return count / (time.perf_counter() - begun_s), after
-
-
-@contextmanager
-def _socket(url: str) -> Iterator[Callable[[float], None]]:
-    """Take every picture, as a page does, and report it drawn at once."""
-    address = url.replace("http", "ws", 1) + "ws/preview"
-    with connect(address, max_size=None, compression=None) as socket:
-
-        def take(duration_s: float) -> None:
-            end_s = time.perf_counter() + duration_s
-            socket.send('{"credit": 1, "step": 4}')
-            while time.perf_counter() < end_s:
-                message = socket.recv()
-                if isinstance(message, bytes):
-                    socket.send('{"credit": 1, "step": 4}')
-                    window = int.from_bytes(message[12:16], "little")
-                    socket.send(json.dumps({"drawn": window}))
-
-        yield take
 
 
 @contextmanager
@@ -160,8 +122,8 @@ def measure() -> list[Row]:
         rows.append(Row.of("processor, no viewer", load, "%", "limit", UNWATCHED_LIMIT_PERCENT))
     chromium = shutil.which("chromium")
     # Each viewer has a session of its own, so that it counts only its own latencies.
-    with _live() as (url, *_), _socket(url) as take:
-        rows += _rows_of("socket", *_windows_per_s(url, take))
+    with _live() as (url, *_), viewer(url) as socket:
+        rows += _rows_of("socket", *_windows_per_s(url, socket.take))
     if chromium is not None:
         with _live() as (url, *_), _page(url, chromium) as look:
             rows += _rows_of("page in Chromium", *_windows_per_s(url, look))
