@@ -1,8 +1,8 @@
 """Commands that are imported when they run or are asked for their help, not before.
 
 A table names each command, its line in the help, and where its function is; `focalloop --help`
-reads the tables alone. Other packages add commands with an entry point of the group
-``focalloop.commands`` that names such a table.
+reads the tables alone. Other packages add commands, to groups that exist as well, with an entry
+point of the group ``focalloop.commands`` that names such a table.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class CommandTree(TyperGroup):
         return super().list_commands(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Return a command by name, or None."""
-        if cmd_name not in self.commands:
+        """Return a command by name, or None; to a group, entry points may add commands."""
+        if not isinstance(self.commands.get(cmd_name), LazyCommand):
             self._add_entry_points()
         return super().get_command(ctx, cmd_name)
 
@@ -125,7 +125,11 @@ class CommandTree(TyperGroup):
     def _add(self, table: Mapping[str, Mapping[str, Any]]) -> None:
         for panel, commands in table.items():
             for name, (help_, target) in commands.items():
-                self.commands.setdefault(name, _command(name, help_, target, panel))
+                added = _command(name, help_, target, panel)
+                known = self.commands.setdefault(name, added)
+                if isinstance(known, TyperGroup) and isinstance(added, TyperGroup):
+                    for below, command in added.commands.items():
+                        known.commands.setdefault(below, command)
 
 
 def _command(  # Click's Command, which Typer keeps to itself

@@ -124,6 +124,24 @@ def test_another_package_adds_a_command(monkeypatch):
     assert "Greet somebody." in run("--help").stdout
 
 
+def test_another_package_adds_a_command_to_a_group_and_replaces_none(monkeypatch):
+    def greet(name: str) -> None:
+        """Greet a map."""
+        typer.echo(f"hello {name}")
+
+    other = type(sys)("other")
+    other.greet = greet
+    maps = {"greet": ("Greet a map.", "other:greet"), "show": ("Greet a map.", "other:greet")}
+    other.COMMANDS = {"Other": {"map": ("Greet maps.", maps), "upload": ("Greet maps.", maps)}}
+    plugged_in(monkeypatch, "other:COMMANDS", other=other)
+    assert run("map", "greet", "tile").stdout == "hello tile\n"
+    assert "level 2" in run("map", "show", "tile-2of16").stdout
+    shown = run("map", "--help").stdout
+    assert "Greet a map." in shown
+    assert "convert" in shown
+    assert run("upload", "greet").exit_code == 2
+
+
 @pytest.mark.parametrize("value", ["no_such_package:COMMANDS", "json:COMMANDS", "sys:path"])
 def test_a_broken_package_leaves_the_other_commands_usable(monkeypatch, value, capfd):
     plugged_in(monkeypatch, value)
