@@ -60,6 +60,8 @@ class Proxy:
         self.url = f"socket://127.0.0.1:{self.listener.getsockname()[1]}"
         self.carried = 0
         self._up = True
+        self._idle = threading.Event()
+        self._idle.set()
         self._ending = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -73,8 +75,9 @@ class Proxy:
         self.listener.close()
 
     def down(self):
-        """Cut the line and accept no new connection."""
+        """Cut the line and accept no new connection; nothing passes once this has returned."""
         self._up = False
+        assert self._idle.wait(10)
 
     def up(self):
         """Accept connections again."""
@@ -91,8 +94,10 @@ class Proxy:
                 continue
             host, _ = self.listener.accept()
             with host:
+                self._idle.clear()
                 if self._up:
                     self._carry(host)
+                self._idle.set()
 
     def _carry(self, host):
         try:
