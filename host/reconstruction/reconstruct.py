@@ -165,6 +165,31 @@ class _Filling:
         return cls(holes, weights)
 
 
+def load_network(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Load a graph into ONNX Runtime, on the CPU.
+
+    Raises
+    ------
+    ReconstructError
+        If it is damaged.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin while they wait would take the cores from everything else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # failures come as exceptions, which callers reword
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the exceptions of ONNX Runtime have no other public base
+        raise ReconstructError(
+            f"the network cannot be loaded ({first_line(error)}): "
+            "fetch the bundle again, or export it anew"
+        ) from None
+
+
 class OnnxReconstructor:
     """A bundle's network in ONNX Runtime, on the CPU.
 
@@ -186,23 +211,7 @@ class OnnxReconstructor:
     """
 
     def __init__(self, model: bytes, *, threads: int = 1) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that spin while they wait would take the cores from everything else.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # failures come as exceptions, which are reworded below
-        try:
-            self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the exceptions of ONNX Runtime have no other public base
-            raise ReconstructError(
-                f"the network cannot be loaded ({_first_line(error)}): "
-                "fetch the bundle again, or export it anew"
-            ) from None
+        self._session = load_network(model, threads)
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name: node.type for node in self._session.get_outputs()}
         self.uses_aperture = "aperture" in inputs
@@ -211,8 +220,8 @@ class OnnxReconstructor:
             expected["aperture"] = "tensor(uint8)"
         if inputs != expected or outputs.get("video") != "tensor(float)":
             raise ReconstructError(
-                f"the network takes {_signature(inputs)} and gives {_signature(outputs)}, but the "
-                f"network of a bundle takes {_signature(expected)} and gives video: tensor(float): "
+                f"the network takes {signature(inputs)} and gives {signature(outputs)}, but the "
+                f"network of a bundle takes {signature(expected)} and gives video: tensor(float): "
                 "export it anew"
             )
 
@@ -244,10 +253,10 @@ class OnnxReconstructor:
             )
         try:
             video: Float32 = self._session.run(["video"], feed)[0]
-        except Exception as error:  # as above
+        except Exception as error:  # as in `load_network`
             raise ReconstructError(
                 f"the network does not take measurements of shape {reads.shape} "
-                f"({_first_line(error)})"
+                f"({first_line(error)})"
             ) from None
         if video.shape[1:] != (ratio_map.slots, *ratio_map.shape):
             raise ReconstructError(
@@ -274,10 +283,12 @@ def _repeated(plane: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(plane, (count, *plane.shape)))
 
 
-def _signature(nodes: dict[str, str]) -> str:
+def signature(nodes: dict[str, str]) -> str:
+    """Return the inputs or outputs of a graph, by name and type, for an error."""
     return ", ".join(f"{name}: {kind}" for name, kind in sorted(nodes.items())) or "nothing"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an exception of ONNX Runtime says first."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
