@@ -199,7 +199,15 @@ class Board:
         return self._driver.time_sync()
 
     def reset(self) -> None:
-        """Restart the board; its ratio map is uploaded again, and a stream goes on."""
+        """Restart the board; its ratio map is uploaded again, and a stream goes on.
+
+        `on_event` hears nothing of a restart that succeeds.
+
+        Raises
+        ------
+        BoardLostError
+            The board did not come back in time.
+        """
         self._driver.reset()
 
     def upload(

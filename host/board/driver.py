@@ -103,6 +103,7 @@ class Driver(ConnectionListener):
         self._frame_size = FrameSize(LARGE_MAX_PAYLOAD)
         self._upload_lock = threading.Lock()
         self._clock_due_s = 0.0
+        self._resetting = False  # what follows from that is no news to the user
         self._boot_id: int | None = None  # of the boot that is as this program left it
         self._greeted: Link | None = None  # over which HELLO was said last
 
@@ -149,10 +150,14 @@ class Driver(ConnectionListener):
     def reset(self) -> None:
         """Restart the board and wait until it is as it was."""
         link = self.connection.link()
-        link.request(MessageType.RESET)
-        link.fail("it was told to reset")
-        self.connection.await_failure(link)
-        self.connection.link()
+        self._resetting = True  # before the request: the loss may be noticed before its answer
+        try:
+            link.request(MessageType.RESET)
+            link.fail("it was told to reset")
+            self.connection.await_failure(link)
+            self.connection.link()
+        finally:
+            self._resetting = False
 
     def upload(self, ratio_map: RatioMap, progress: Progress | None) -> RatioMap:
         """Make the board run `ratio_map`, across losses of the link; return it as it runs."""
@@ -239,13 +244,15 @@ class Driver(ConnectionListener):
             if self.ratio_map is not None:
                 self._upload_over(link, self.ratio_map, None)
         self._streams.resume(link, rebooted)
-        if not first_time and (rebooted or new_link):
+        if not first_time and (rebooted or new_link) and not self._resetting:
             what = "was reset; it has its ratio map again" if rebooted else "is back"
             self._tell(f"the board at {self.connection.url} {what}")
         self._boot_id = hello.boot_id  # last: a loss of the board before this repeats all of it
 
     def on_lost(self, reason: str) -> None:
-        """Tell the user."""
+        """Tell the user, unless the board was told to restart."""
+        if self._resetting:
+            return
         self._tell(f"lost the board at {self.connection.url}: {reason}; trying to reach it again")
 
     def on_frame(self, frame: Frame, now_s: float) -> None:

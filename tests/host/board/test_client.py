@@ -10,7 +10,7 @@ import pytest
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import BoardState, ErrorCode, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
+from focalloop.host.errors import BoardError, BoardLostError, PortError, UnknownMapError
 from tests.support.served import SHAPE, Scene, assert_exact, make_map, on_pty
 from tests.support.waiting import wait_until
 
@@ -140,4 +140,19 @@ def test_a_reset_board_gets_its_map_again(url):
         assert board.info.boot_id != before
         assert board.status().map_hash == make_map().hash()
         assert board.capture()[0].number == 0
-    assert any("reset" in event for event in events)
+    assert events == []  # nothing happened that was not asked for
+
+
+def test_a_board_that_stays_away_after_a_reset_is_reported_when_it_returns(url, monkeypatch):
+    def unplugged(url, baud):
+        raise PortError("the cable is out")
+
+    events = []
+    with Board.open(url, reconnect_timeout_s=0.2, on_event=events.append) as board:
+        monkeypatch.setattr("focalloop.host.link.connection.open_port", unplugged)
+        with pytest.raises(BoardLostError, match="the cable is out"):
+            board.reset()
+        assert events == []
+        monkeypatch.undo()
+        wait_until(lambda: events)
+    assert "was reset" in events[0]
