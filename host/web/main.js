@@ -34,7 +34,7 @@ let shownIndex = 0;
 /** @type {Picture|null} The last picture on the screen that came with its measurements. */
 let probed = null;
 
-/** @param {import("./lib/screen.js").Pixel} pixel @param {boolean} held */
+/** @param {import("./lib/pointing.js").Pixel} pixel @param {boolean} held */
 const pointed = (pixel, held) => {
   if (!probe.point(pixel, held)) return;
   mapView.look(pixel);
@@ -113,7 +113,7 @@ async function fetchMap(hash) {
     mapHash = ""; // the next state asks again
     return;
   }
-  mapView.show(map);
+  mapView.show(map, probe.within(map));
   byId("save-png").hidden = map.mask !== null; // a picture holds levels alone
   measurements.setMap(map);
   if (player.paused) player.setPaused(true); // asks for a window under the new map

@@ -1,15 +1,9 @@
 /** Planes of bytes on a canvas: one 32-bit store per pixel, colours from a table of 256. */
 
 import { context2d } from "./dom.js";
+import { onPoint } from "./pointing.js";
 
-/**
- * @typedef {{x: number, y: number}} Pixel
- *
- * @callback Pointed Called when a pixel is pointed at, or clicked to be held.
- * @param {Pixel} pixel
- * @param {boolean} held
- * @returns {void}
- */
+/** @typedef {import("./pointing.js").Pointed} Pointed */
 
 /** A colour as ImageData stores it, little-endian. @param {number} r @param {number} g @param {number} b */
 export const rgb = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -75,33 +69,9 @@ export class Screen {
     this.flush();
   }
 
-  /**
-   * Report each pixel that is pointed at or clicked.
-   * @param {Pointed} pointed
-   * @param {() => boolean} [holds] Whether a click holds the pixel now; by default always.
-   */
-  onPoint(pointed, holds = () => true) {
-    /** @param {MouseEvent} event @param {boolean} held */
-    const report = (event, held) => {
-      const pixel = this.#pixelAt(event);
-      if (pixel) pointed(pixel, held);
-    };
-    this.canvas.addEventListener("pointermove", (event) => report(event, false));
-    this.canvas.addEventListener("click", (event) => {
-      if (holds()) report(event, true);
-    });
-  }
-
-  /**
-   * The pixel under a pointer; null outside.
-   * @param {MouseEvent} event
-   * @returns {Pixel|null}
-   */
-  #pixelAt(event) {
-    const { width, height } = this.canvas;
-    const box = this.canvas.getBoundingClientRect();
-    const x = Math.floor(((event.clientX - box.left) / box.width) * width);
-    const y = Math.floor(((event.clientY - box.top) / box.height) * height);
-    return this.#image && x >= 0 && y >= 0 && x < width && y < height ? { x, y } : null;
+  /** As `onPoint` of `pointing.js`. @param {Pointed} pointed @param {() => boolean} [holds] */
+  onPoint(pointed, holds) {
+    const whole = () => (this.#image && { left: 0, top: 0, width: this.#image.width, height: this.#image.height });
+    onPoint(this.canvas, whole, pointed, holds);
   }
 }

@@ -1,12 +1,13 @@
 /** The ratio map in colour: all of it, a part enlarged, and its levels. */
 
 import { byId, context2d, make, setText } from "../lib/dom.js";
+import { onPoint } from "../lib/pointing.js";
 import { Screen, rgb } from "../lib/screen.js";
 import { fillTable } from "../lib/table.js";
 
 /**
  * @typedef {import("../lib/ratio-map.js").RatioMap} RatioMap
- * @typedef {import("../lib/screen.js").Pixel} Pixel
+ * @typedef {import("../lib/pointing.js").Pixel} Pixel
  */
 
 const ZOOM_PIXELS = 12;
@@ -17,21 +18,23 @@ export class MapView {
   #zoom = byId("map-zoom", HTMLCanvasElement);
   #legend = byId("legend", HTMLTableElement);
   /** @type {RatioMap|null} */ #map = null;
-  #centre = { x: ZOOM_PIXELS / 2, y: ZOOM_PIXELS / 2 };
+  #pixel = { x: 0, y: 0 };
+  #part = { left: 0, top: 0, width: 0, height: 0 };
 
-  /** @param {import("../lib/screen.js").Pointed} pointed */
+  /** @param {import("../lib/pointing.js").Pointed} pointed */
   constructor(pointed) {
     this.#whole.onPoint(pointed);
+    onPoint(this.#zoom, () => this.#part, pointed);
   }
 
-  /** @param {RatioMap} map */
-  show(map) {
+  /** @param {RatioMap} map @param {Pixel} pixel As for `look`. */
+  show(map, pixel) {
     this.#map = map;
     this.#whole.resize(map.height, map.width);
     const table = Uint32Array.from({ length: 256 }, (_, level) => rgb(...map.colour(level)));
     map.levels.forEach((level, i) => { this.#whole.pixels[i] = table[level]; });
     this.#whole.flush();
-    this.#drawZoom();
+    this.look(pixel);
     this.#fillLegend(map);
     const { tile_width: tileWidth, tile_height: tileHeight, aperture } = map.document;
     const periodic = tileHeight < map.height || tileWidth < map.width;
@@ -42,20 +45,26 @@ export class MapView {
     ].join(", "));
   }
 
-  /** Enlarge the surroundings of a pixel. @param {Pixel} pixel */
+  /** Enlarge the surroundings of a pixel, and mark it. @param {Pixel} pixel */
   look(pixel) {
-    this.#centre = pixel;
-    this.#drawZoom();
-  }
-
-  #drawZoom() {
     const map = this.#map;
     if (!map) return;
+    this.#pixel = pixel;
     const size = Math.min(ZOOM_PIXELS, map.width, map.height);
-    /** @param {number} at @param {number} limit */
-    const corner = (at, limit) => Math.min(Math.max(0, at - size / 2), limit - size) | 0;
-    const left = corner(this.#centre.x, map.width);
-    const top = corner(this.#centre.y, map.height);
+    const { left, top, width } = this.#part;
+    const inside = pixel.x >= left && pixel.x < left + size && pixel.y >= top && pixel.y < top + size;
+    // The enlarged part stays still under the pointer.
+    if (!(inside && width === size && this.#zoom.matches(":hover"))) {
+      /** @param {number} at @param {number} limit */
+      const corner = (at, limit) => Math.min(Math.max(0, at - (size >> 1)), limit - size);
+      this.#part = { left: corner(pixel.x, map.width), top: corner(pixel.y, map.height), width: size, height: size };
+    }
+    this.#drawZoom(map);
+  }
+
+  /** @param {RatioMap} map */
+  #drawZoom(map) {
+    const { left, top, width: size } = this.#part;
     this.#zoom.width = this.#zoom.height = size * ZOOM_CELL;
     const context = context2d(this.#zoom);
     context.font = "600 13px system-ui, sans-serif";
@@ -71,7 +80,9 @@ export class MapView {
         context.fillText(String(level), (x + 0.5) * ZOOM_CELL, (y + 0.5) * ZOOM_CELL);
       }
     }
-    const { x, y } = this.#centre;
+    const { x, y } = this.#pixel;
+    const level = map.levels[y * map.width + x];
+    this.#zoom.setAttribute("aria-label", `The ratio map around pixel x ${x}, y ${y}, of level ${level}`);
     context.strokeStyle = "#ffffff";
     context.lineWidth = 2;
     context.strokeRect((x - left) * ZOOM_CELL, (y - top) * ZOOM_CELL, ZOOM_CELL - 1, ZOOM_CELL - 1);

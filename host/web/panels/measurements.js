@@ -22,7 +22,7 @@ export class Measurements {
   #fullScale = 1;
   /** @type {Float32Array[]} One plane per read, in DN; NaN where not measured. */ planes = [];
 
-  /** @param {import("../lib/screen.js").Pointed} pointed */
+  /** @param {import("../lib/pointing.js").Pointed} pointed */
   constructor(pointed) {
     this.#slider.addEventListener("input", () => this.#draw());
     this.#screen.onPoint(pointed);
@@ -45,6 +45,8 @@ export class Measurements {
       });
       return { button, screen: new Screen(canvas) };
     });
+    this.#screen.clear();
+    setText("reads-note", "");
     byId("strip").replaceChildren(...this.#thumbnails.map(({ button }) => button));
   }
 

@@ -1,19 +1,19 @@
 /** The pixel probe: the light of one pixel over the window, and its reads in DN and in signal. */
 
-import { byId, setText } from "../lib/dom.js";
+import { byId, context2d, setText } from "../lib/dom.js";
 import { Plot } from "../lib/plot.js";
 import { fillTable } from "../lib/table.js";
 
 /**
  * @typedef {import("../lib/ratio-map.js").RatioMap} RatioMap
- * @typedef {import("../lib/screen.js").Pixel} Pixel
+ * @typedef {import("../lib/pointing.js").Pixel} Pixel
  * @typedef {import("../net/packets.js").Picture} Picture
  */
 
 export class PixelProbe {
   #plot = byId("pixel-plot", HTMLCanvasElement);
   #values = byId("pixel-values", HTMLTableElement);
-  /** @type {Pixel|null} */ #pixel = null;
+  #pixel = { x: -1, y: -1 };
   #held = false;
 
   /**
@@ -23,9 +23,30 @@ export class PixelProbe {
    */
   point(pixel, held) {
     if (this.#held && !held) return false;
-    this.#held = held && !(this.#held && this.#pixel?.x === pixel.x && this.#pixel.y === pixel.y);
+    this.#held = held && !(this.#held && this.#pixel.x === pixel.x && this.#pixel.y === pixel.y);
     this.#pixel = pixel;
     return true;
+  }
+
+  /**
+   * The pixel to show under a map: the same one, or that in the middle if the map has no such pixel.
+   * @param {RatioMap} map
+   * @returns {Pixel}
+   */
+  within({ width, height }) {
+    const { x, y } = this.#pixel;
+    if (x < 0 || x >= width || y >= height) {
+      this.#pixel = { x: width >> 1, y: height >> 1 };
+      this.#held = false;
+    }
+    return this.#pixel;
+  }
+
+  /** Show nothing until the next window. */
+  clear() {
+    const { width, height } = this.#plot;
+    context2d(this.#plot).clearRect(0, 0, width, height);
+    for (const cell of this.#values.querySelectorAll("td")) cell.textContent = "–";
   }
 
   /**
@@ -36,12 +57,7 @@ export class PixelProbe {
    */
   draw(picture, index, map, measurements) {
     if (!picture || !map?.hash.startsWith(picture.mapHash)) return;
-    this.#pixel ??= { x: map.width >> 1, y: map.height >> 1 };
     const { x, y } = this.#pixel;
-    if (x >= map.width || y >= map.height) {
-      this.#pixel = null;
-      return;
-    }
     const at = y * map.width + x;
     const level = map.levels[at];
     const dn = measurements.planes.slice(0, level).map((plane) => plane[at]);
