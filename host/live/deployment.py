@@ -50,6 +50,8 @@ class Deployment:
         self._uploaded = False
         self._loading: Future[NetworkSelector] = Future()
         self._changing = threading.Lock()
+        self._setups: dict[tuple[bytes, str], int] = {}
+        self._numbering = threading.Lock()
 
     @property
     def ratio_map(self) -> RatioMap | None:
@@ -61,6 +63,23 @@ class Deployment:
         """Selects the network of each window; None while it is loading or if that failed."""
         done = self._loading.done() and self._loading.exception() is None
         return self._loading.result() if done else None
+
+    def setup_of(self, ratio_map: RatioMap, by: str | None = None) -> int:
+        """Return the number of a pair of map and network, from 1 to 65535.
+
+        What was measured of one pair says nothing of another; the number tells them apart.
+
+        Parameters
+        ----------
+        ratio_map : RatioMap
+        by : str, optional
+            Name of the bundle; by default the one that reconstructs under this map now.
+        """
+        if by is None:
+            by = "" if self.selector is None else self.selector.name_for(ratio_map)
+        with self._numbering:
+            following = 1 + len(self._setups) % 0xFFFF
+            return self._setups.setdefault((ratio_map.hash(), by), following)
 
     def load(self) -> NetworkSelector:
         """Load the network; every method may wait for it, the properties never do.

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -48,6 +49,24 @@ class _Candidate:
     def ratio_map(self) -> RatioMap | None:
         """Map of its bundle."""
         return None if self.bundle is None else self.bundle.ratio_map
+
+
+class Reconstruction(NamedTuple):
+    """One window as video, and what made it.
+
+    Attributes
+    ----------
+    video : ndarray of float32, shape (T, H, W)
+        White is 1; values may lie outside [0, 1].
+    by : str
+        Name of the bundle, or `NETWORK_FREE`.
+    problem : str or None
+        Why the network failed; this window and all later ones then come without a network.
+    """
+
+    video: Float32
+    by: str
+    problem: str | None
 
 
 class NetworkSelector:
@@ -135,27 +154,21 @@ class NetworkSelector:
         """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
         return self._candidate_for(ratio_map).name
 
-    def reconstruct(self, window: Window) -> tuple[Float32, str | None]:
-        """Reconstruct one window with the network that suits its map, if there is one.
-
-        Returns
-        -------
-        video : ndarray of float32, shape (T, H, W)
-            White is 1; values may lie outside [0, 1].
-        problem : str or None
-            Why the network failed; this window and all later ones then come without a network.
-        """
+    def reconstruct(self, window: Window) -> Reconstruction:
+        """Reconstruct one window with the network that suits its map, if there is one."""
         chosen = self._candidate_for(window.ratio_map)
         if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
             self._universal = self._load_universal()
             chosen = self._candidate_for(window.ratio_map)
         try:
-            return chosen.reconstruct(window.reads, window.ratio_map), None
+            video, problem = chosen.reconstruct(window.reads, window.ratio_map), None
         except ReconstructError as error:
             if chosen is self._network_free:
                 raise
-            self._candidates, problem = (self._network_free,), str(error)
-        return self._network_free.reconstruct(window.reads, window.ratio_map), problem
+            chosen, problem = self._network_free, str(error)
+            self._candidates = (chosen,)
+            video = chosen.reconstruct(window.reads, window.ratio_map)
+        return Reconstruction(video, chosen.name, problem)
 
     def _candidate_for(self, ratio_map: RatioMap) -> _Candidate:
         candidates = self._candidates  # read once: another thread may change it

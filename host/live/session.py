@@ -40,14 +40,13 @@ from focalloop.host.live.calibrator import Calibrator
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.network_selector import NetworkSelector
-from focalloop.host.live.scores import score
+from focalloop.host.live.scores import Scorer, Truth, Unscored, awaited
 from focalloop.host.live.state import (
     BundleState,
     LinkState,
     LiveState,
     Phase,
     Picture,
-    ScoreState,
     map_state,
 )
 from focalloop.host.live.telemetry import Telemetry
@@ -55,8 +54,6 @@ from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstru
 
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
-
-SCORE_PERIOD_S = 1.0
 
 UNWATCHED_PERIOD_S = 0.2
 """Time from one reconstruction to the next while no viewer is subscribed: its figures stay current,
@@ -70,10 +67,7 @@ RECONNECT_TIMEOUT_S = 5.0
 """Time for a vanished board to come back before it, or its emulator, is started again."""
 
 _RETRY_S = 1.0
-_TRUTH_TIMEOUT_S = 1.0
 _log = logging.getLogger("focalloop.live")
-
-Truth = NDArray[np.uint8] | None
 
 
 @dataclass(eq=False)
@@ -131,20 +125,18 @@ class LiveSession:
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
         self._picture: Picture | None = None
-        self._scores: ScoreState | None = None
-        self._score_due_s = 0.0
+        self._scorer = Scorer()
         self._unwatched_due_s = 0.0
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, int] = {}
         self._jobs: Mailbox[_Job] = Mailbox()
-        self._scoring: Mailbox[tuple[_Job, Float32, Float32]] = Mailbox()
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
             for name, work in (
                 ("board", self._run_board),
                 ("reconstruction", self._run_reconstruction),
-                ("score", self._run_score),
+                ("score", self._scorer.run),
             )
         ]
 
@@ -231,6 +223,7 @@ class LiveSession:
         bundle = reconstructed_by = "" if selector is None else selector.name
         if selector is not None and ratio_map is not None:
             reconstructed_by = selector.name_for(ratio_map)
+        setup = 0 if ratio_map is None else self._deployment.setup_of(ratio_map, reconstructed_by)
         return LiveState(
             phase=phase,
             activity=telemetry.activity,
@@ -239,11 +232,12 @@ class LiveSession:
             profile="calibrated" if self.calibrator.state().applied else self._profile,
             bundle=bundle,
             reconstructed_by=reconstructed_by,
+            setup=setup,
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(ratio_map),
-            scores=self._scores,
+            scores=self._scorer.newest(setup),
             link=LinkState() if board is None else link_state(board),
-            speed=telemetry.speed(0 if board is None else board.stats.lost),
+            speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
             calibration=self.calibrator.state(),
             messages=telemetry.messages(),
         )
@@ -257,7 +251,7 @@ class LiveSession:
             board.close()  # before its source, so that the stream ends in order
         self._source.stop()
         self._jobs.close()
-        self._scoring.close()
+        self._scorer.close()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Run the work of a thread; an error ends the session and becomes a message."""
@@ -327,8 +321,7 @@ class LiveSession:
             return
         self._unwatched_due_s = time.monotonic() + UNWATCHED_PERIOD_S
         job = _Job(window, min([*self._wants.values(), DRAWN_STEP]))
-        if time.monotonic() >= self._score_due_s:
-            self._score_due_s = time.monotonic() + SCORE_PERIOD_S
+        if self._scorer.is_due(self._deployment.setup_of(window.ratio_map)):
             job.whole_truth = Future()
         if self._jobs.put(job) is not None:
             self._telemetry.dropped()
@@ -349,8 +342,9 @@ class LiveSession:
     def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
         window, ratio_map = job.window, job.window.ratio_map
         started_s = time.monotonic()
-        video, problem = selector.reconstruct(window)
-        self._telemetry.reconstructed(time.monotonic() - started_s)
+        video, by, problem = selector.reconstruct(window)
+        setup = self._deployment.setup_of(ratio_map, by)
+        self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:
             self._telemetry.log(
                 f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
@@ -361,8 +355,9 @@ class LiveSession:
         self._picture = Picture(
             window=window.number,
             map_hash=ratio_map.hash(),
+            setup=setup,
             slots=range(0, ratio_map.slots, job.step),
-            truth=_result(job.truth),
+            truth=awaited(job.truth),
             initial=_bytes(initial[:: job.step]),
             final=_bytes(video[:: job.step]),
             readout=window.codes,
@@ -370,18 +365,8 @@ class LiveSession:
         for called in list(self._subscribers):
             called()
         if job.whole_truth is not None:
-            self._scoring.put((job, initial, video))
-
-    # The score thread.
-
-    def _run_score(self) -> None:
-        while (item := self._scoring.take()) is not None:
-            job, initial, final = item
-            truth = None if job.whole_truth is None else _result(job.whole_truth)
-            if truth is None:
-                self._scores = None
-                continue
-            self._scores = score(job.window.number, initial, final, truth)
+            unscored = Unscored(window.number, setup, initial, video, job.whole_truth)
+            self._scorer.put(unscored)
 
 
 def _truth(board: Board, window: int, step: int) -> Truth:
@@ -390,12 +375,6 @@ def _truth(board: Board, window: int, step: int) -> Truth:
         return None
     with suppress(BoardError, BoardLostError):
         return board.scene(window, 0, step)
-    return None
-
-
-def _result(truth: Future[Truth]) -> Truth:
-    with suppress(TimeoutError):
-        return truth.result(_TRUTH_TIMEOUT_S)
     return None
 
 

@@ -51,6 +51,8 @@ class BoardIdentity:
     serial: str
     simulated: bool
     """True for an emulated board, False for a real one."""
+    gives_scene: bool
+    """Whether it can be asked for the scene behind a window, the ground truth."""
     height: int
     width: int
     slots: int
@@ -88,6 +90,8 @@ class ScoreState:
     """
 
     window: int
+    setup: int
+    """As in `Picture`."""
     psnr_initial_db: float
     psnr_final_db: float
     ssim_initial: float
@@ -123,6 +127,7 @@ class SpeedState:
     """Exposed by the board and not read out, because the host had granted no credit."""
     received_per_s: float = 0.0
     reconstructed_per_s: float = 0.0
+    """This rate and the times below are those of the present setup alone."""
     reconstruct_ms: float | None = None
     """Median time of the network alone, over the last 60 windows."""
     latency_p50_ms: float | None = None
@@ -159,9 +164,13 @@ class LiveState:
     reconstructed_by: str = ""
     """Bundle that reconstructs under the board's present map, or ``network-free``; differs from
     `bundle` where that one's network was trained for another map."""
+    setup: int = 0
+    """Number of the pair of `map` and `reconstructed_by`; 0 before there is one. A picture with the
+    same number was made by this pair."""
     board: BoardIdentity | None = None
     map: MapState | None = None
     scores: ScoreState | None = None
+    """Of the present setup."""
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
     calibration: CalibrationState = field(default_factory=CalibrationState)
@@ -191,6 +200,8 @@ class Picture:
 
     window: int
     map_hash: bytes
+    setup: int
+    """Number of the pair of map and network that made it; see `LiveState`."""
     slots: range
     """Slots of the window that the planes show; the step is a power of two."""
     truth: NDArray[np.uint8] | None

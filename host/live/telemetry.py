@@ -64,6 +64,7 @@ class Telemetry:
         self._counts = SpeedState()
         self._received, self._reconstructed = RateMeter(), RateMeter()
         self._network, self._latency = Durations(kept=60), Durations()
+        self._setup = 0
         self._skipped_before = 0
         self._ends_s: deque[tuple[int, float]] = deque(maxlen=_MAX_AWAITED_WINDOWS)
         self._started_s = time.monotonic()
@@ -96,10 +97,12 @@ class Telemetry:
         with self._lock:
             self._add(windows_dropped_by_host=1)
 
-    def reconstructed(self, network_s: float) -> None:
-        """Record a reconstructed window and the time that its network took."""
+    def reconstructed(self, number: int, setup: int, network_s: float) -> None:
+        """Record a reconstructed window, its setup, and the time that its network took."""
         with self._lock:
             now_s = time.monotonic()
+            if setup != self._setup:
+                self._begin(setup, number)
             self._reconstructed.add(1, now_s)
             self._network.add(network_s)
             self._add(windows_reconstructed=1)
@@ -120,19 +123,32 @@ class Telemetry:
         with self._lock:
             return tuple(self._messages)
 
-    def speed(self, windows_lost: int) -> SpeedState:
-        """Return the present counts, rates and latencies."""
+    def speed(self, windows_lost: int, setup: int) -> SpeedState:
+        """Return the present counts, and the rates and latencies if they are of this setup."""
         now_s = time.monotonic()
         with self._lock:
-            return replace(
+            counts = replace(
                 self._counts,
                 windows_lost=windows_lost,
                 received_per_s=self._received.per_s(now_s),
+            )
+            if setup != self._setup:
+                return counts
+            return replace(
+                counts,
                 reconstructed_per_s=self._reconstructed.per_s(now_s),
                 reconstruct_ms=self._network.quantile_ms(0.5),
                 latency_p50_ms=self._latency.quantile_ms(0.5),
                 latency_p95_ms=self._latency.quantile_ms(0.95),
             )
+
+    def _begin(self, setup: int, number: int) -> None:
+        """Start rates and latencies anew with this window, the first one of a setup."""
+        self._setup = setup
+        self._reconstructed = RateMeter()
+        self._network, self._latency = Durations(kept=60), Durations()
+        while self._ends_s and self._ends_s[0][0] != number:
+            self._ends_s.popleft()  # its drawing would time the setup before
 
     def _add(self, **counts: int) -> None:
         self._counts = replace(

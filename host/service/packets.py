@@ -17,7 +17,7 @@ HAS_TRUTH = 1
 
 HEADER = struct.Struct("<BBBBBBHHHI8s")
 """Kind, version, first slot, step, slot count (bytes per sample in a readout), flags, height,
-width, zero, window, first 8 bytes of the map's hash; little-endian."""
+width, setup, window, first 8 bytes of the map's hash; little-endian."""
 
 
 def pack_picture(picture: Picture, step: int) -> bytes:
@@ -42,7 +42,7 @@ def pack_picture(picture: Picture, step: int) -> bytes:
         flags,
         height,
         width,
-        0,
+        picture.setup,
         picture.window,
         picture.map_hash[:8],
     )
@@ -62,7 +62,7 @@ def pack_readout(picture: Picture) -> bytes:
         0,
         height,
         width,
-        0,
+        picture.setup,
         picture.window,
         picture.map_hash[:8],
     )

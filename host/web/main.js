@@ -30,6 +30,8 @@ const READS_PERIOD_MS = 500;
 let mapHash = "";
 let readsAskedMs = -Infinity;
 let shownIndex = 0;
+/** @type {Map<number, string>} What reconstructs, by the number of the setup. */
+const makers = new Map();
 /** @type {Picture|null} */ let newest = null;
 /** @type {Picture|null} The last picture on the screen that came with its measurements. */
 let probed = null;
@@ -70,7 +72,7 @@ const player = new Player({
   },
   draw(picture, index, fresh) {
     shownIndex = index;
-    pictures.draw(picture, index);
+    pictures.draw(picture, index, makers.get(picture.setup) ?? "", state?.board?.gives_scene ?? false);
     playback.drawn(picture, index);
     if (fresh) {
       socket.drawn(picture.window);
@@ -83,7 +85,9 @@ const playback = new Playback(player);
 const socket = new PreviewSocket({
   picture(picture) {
     newest = picture;
-    player.push(picture);
+    const stale = state !== null && picture.setup !== state.setup;
+    if (player.paused && stale) player.setPaused(true); // asks for one that may be held
+    else player.push(picture);
   },
   readout(readout) {
     if (newest?.window !== readout.window) return;
@@ -91,12 +95,15 @@ const socket = new PreviewSocket({
     if (newest === player.current) showMeasurements(newest);
   },
   state(next) {
+    const changed = state !== null && next.setup !== state.setup;
     state = next;
+    makers.set(next.setup, next.reconstructed_by);
     playback.follow(next);
     showStatus(next);
     showKeyFigures(next);
     for (const panel of panels) panel.follow(next);
     if (next.map && next.map.hash !== mapHash) fetchMap(next.map.hash);
+    else if (changed && player.paused) player.setPaused(true);
   },
   connected(yes) {
     if (yes) player.restart();
@@ -116,6 +123,8 @@ async function fetchMap(hash) {
   mapView.show(map, probe.within(map));
   byId("save-png").hidden = map.mask !== null; // a picture holds levels alone
   measurements.setMap(map);
+  probed = null;
+  probe.clear();
   if (player.paused) player.setPaused(true); // asks for a window under the new map
 }
 

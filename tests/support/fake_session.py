@@ -9,9 +9,11 @@ from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.state import (
     BoardIdentity,
     BundleState,
+    LinkState,
     LiveState,
     Phase,
     Picture,
+    SpeedState,
     map_state,
 )
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
@@ -19,7 +21,7 @@ from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 SHAPE = (16, 24)
 
 
-def make_picture(window, ratio_map, *, step=1, truth=True):
+def make_picture(window, ratio_map, *, step=1, truth=True, setup=1):
     """A picture whose planes differ by window, slot and kind."""
     rng = np.random.default_rng(window)
     slots = range(0, 16, step)
@@ -28,6 +30,7 @@ def make_picture(window, ratio_map, *, step=1, truth=True):
     return Picture(
         window=window,
         map_hash=ratio_map.hash(),
+        setup=setup,
         slots=slots,
         truth=planes[0] if truth else None,
         initial=planes[1],
@@ -70,8 +73,22 @@ class FakeSession:
     def __init__(self):
         self.ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
         self.board = BoardIdentity(
-            "/dev/pts/9", "board", "1.0", "7", True, *SHAPE, 16, 16, 4096.0, 49152.0, 240.0
+            url="/dev/pts/9",
+            name="board",
+            firmware="1.0",
+            serial="7",
+            simulated=True,
+            gives_scene=True,
+            height=SHAPE[0],
+            width=SHAPE[1],
+            slots=16,
+            bits=16,
+            black_level_dn=4096.0,
+            full_scale_dn=49152.0,
+            slot_rate_hz=240.0,
         )
+        self.setup, self.scores = 1, None
+        self.speed, self.link = SpeedState(), LinkState()
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
         self.uploads, self.selected, self.seen = [], [], []
@@ -92,6 +109,10 @@ class FakeSession:
             map=self.ratio_map and map_state(self.ratio_map),
             bundle=self.bundle,
             reconstructed_by=self.bundle,
+            setup=self.setup,
+            scores=self.scores,
+            speed=self.speed,
+            link=self.link,
             calibration=self.calibrator.state(),
         )
 

@@ -9,15 +9,21 @@ from PIL import Image
 
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.zoo import DEFAULT_BUNDLE
+from tests.support.waiting import wait_until
 
 DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
 
 
 def canvas(page, name):
     """Brightness of a canvas, (H, W) uint8, as it is on the screen."""
+    return colours(page, name)[..., 0]
+
+
+def colours(page, name):
+    """Pixels of a canvas, (H, W, 3) uint8, as they are on the screen."""
     address = page.evaluate("(name) => document.getElementById(name).toDataURL()", name)
     with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as picture:
-        return np.asarray(picture.convert("RGB"))[..., 0].copy()
+        return np.asarray(picture.convert("RGB")).copy()
 
 
 def choose(page, bundle):
@@ -33,6 +39,14 @@ def pause(page):
     """Stop at one window, with all its slots and measurements."""
     page.click("#pause")
     page.wait_for_function("() => /held/.test(document.getElementById('window-label').innerText)")
+
+
+def pause_at(page, session, picture):
+    """Stop at a picture of a fake session."""
+    page.click("#pause")
+    wait_until(lambda: list(session.wants.values()) == [1])  # with all of its slots
+    session.put(picture)
+    page.wait_for_selector(f"#window-label:has-text('window {picture.window}, held')")
 
 
 def saved_by(ratio_map):

@@ -2,8 +2,14 @@
 
 import re
 import shutil
+import threading
 
 import pytest
+
+from focalloop.host.service.api import create_app
+from focalloop.host.service.binding import address_of, listen
+from focalloop.host.service.server import Service
+from tests.support.fake_session import FakeSession
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -60,3 +66,21 @@ def open_page(browser):
 def page(open_page, live):
     """The page of the module's `live`."""
     return open_page(live.url)
+
+
+@pytest.fixture
+def session():
+    """A fake session, whose states and pictures the test makes."""
+    return FakeSession()
+
+
+@pytest.fixture
+def session_url(session):
+    """Where the page of the fake session is."""
+    with listen("127.0.0.1", 0) as sock:
+        service = Service(create_app(session), sock)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        yield address_of(sock)
+        service.stop()
+        thread.join(10)

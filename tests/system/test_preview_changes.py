@@ -3,15 +3,36 @@
 Each test has a service of its own, and nothing else runs beside it.
 """
 
+import re
+
 import numpy as np
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.models.zoo import DEFAULT_BUNDLE
-from tests.support.preview_page import DEFAULT_MAP, await_map, canvas, choose, drawn_window, pause
+from tests.support.preview_page import (
+    DEFAULT_MAP,
+    await_map,
+    canvas,
+    choose,
+    drawn_window,
+    pause,
+    saved_by,
+)
 from tests.support.running import Running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
+
+FIGURES = """() => {
+  window.seen = [];
+  const text = (id) => document.getElementById(id).textContent;
+  const look = () => window.seen.push([text("saved"), text("psnr-final")]);
+  look();
+  new MutationObserver(look).observe(document.querySelector(".tiles"), {
+    childList: true, characterData: true, subtree: true,
+  });
+}"""
+"""Keeps what the tiles show together after each change."""
 
 
 def test_the_page_reconnects_to_a_service_that_comes_back(browser, tmp_path):
@@ -47,6 +68,8 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
         )
         first.click("#pause")
 
+        wait_until(lambda: re.search(r"\d", first.inner_text("#psnr-final")))
+        first.evaluate(FIGURES)
         choose(first, DEFAULT_BUNDLE)
         for page in (first, second):
             await_map(page, DEFAULT_MAP)
@@ -55,6 +78,12 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
             )
         assert running.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
         wait_until(lambda: len(np.unique(canvas(first, "final"))) > 50)  # a picture of the clip
+        wait_until(lambda: "–" not in first.evaluate("() => window.seen.at(-1)[1]"))
+        psnr_db = {DEFAULT_MAP: set(), coded: set()}
+        for saved, psnr in first.evaluate("() => window.seen"):
+            (ratio_map,) = (each for each in psnr_db if saved_by(each) == saved)
+            psnr_db[ratio_map].update([] if psnr == "–" else [float(psnr)])
+        assert max(psnr_db[coded]) < 12 < 20 < min(psnr_db[DEFAULT_MAP])  # none beside another map
         option = first.eval_on_selector("#bundle", "(e) => e.selectedOptions[0].text")
         assert option.startswith(f"{DEFAULT_BUNDLE} · r {DEFAULT_MAP.ratio:g}")
         assert option.endswith(" dB")

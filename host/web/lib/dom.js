@@ -24,9 +24,10 @@ export function byId(id, kind = HTMLElement) {
   return found;
 }
 
-/** Write text into the element with an id. @param {string} id @param {string} text */
+/** Write text into the element with an id, unless it is there already. @param {string} id @param {string} text */
 export function setText(id, text) {
-  byId(id).textContent = text;
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /**

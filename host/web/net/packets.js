@@ -11,6 +11,7 @@ const HAS_TRUTH = 1;
  * @property {"picture"} kind
  * @property {number} window
  * @property {string} mapHash First 8 bytes of the map's hash, hexadecimal.
+ * @property {number} setup Number of the pair of map and network that made it, as in `LiveState`.
  * @property {number} height
  * @property {number} width
  * @property {number[]} slots Slot number of each plane.
@@ -48,6 +49,7 @@ export function parse(buffer) {
   const [first, step, count, flags] = [2, 3, 4, 5].map((at) => view.getUint8(at));
   const height = view.getUint16(6, true);
   const width = view.getUint16(8, true);
+  const setup = view.getUint16(10, true);
   const plane = height * width;
   let at = HEADER_BYTES;
   const stack = () => Array.from({ length: count }, () => {
@@ -57,7 +59,9 @@ export function parse(buffer) {
   });
   const slots = Array.from({ length: count }, (_, i) => first + i * step);
   const truth = flags & HAS_TRUTH ? stack() : null;
-  return { kind: "picture", window, mapHash, height, width, slots, truth, initial: stack(), final: stack() };
+  return {
+    kind: "picture", window, mapHash, setup, height, width, slots, truth, initial: stack(), final: stack(),
+  };
 }
 
 /** @param {Uint8Array} bytes */

@@ -9,9 +9,10 @@
  * @property {string} profile
  * @property {string} bundle The selected bundle, or "network-free".
  * @property {string} reconstructed_by What reconstructs under the board's present map.
+ * @property {number} setup Number of the pair of `map` and `reconstructed_by`; pictures have it too.
  * @property {BoardIdentity|null} board
  * @property {MapState|null} map
- * @property {ScoreState|null} scores
+ * @property {ScoreState|null} scores Of the present setup.
  * @property {LinkState} link
  * @property {SpeedState} speed
  * @property {CalibrationState} calibration
@@ -23,6 +24,7 @@
  * @property {string} firmware
  * @property {string} serial
  * @property {boolean} simulated
+ * @property {boolean} gives_scene Whether it can be asked for the scene behind a window.
  * @property {number} height
  * @property {number} width
  * @property {number} slots
@@ -61,6 +63,7 @@
  *
  * @typedef {object} ScoreState
  * @property {number} window
+ * @property {number} setup
  * @property {number} psnr_initial_db
  * @property {number} psnr_final_db
  * @property {number} ssim_initial

@@ -1,7 +1,7 @@
 /** The board and its link: badge, identity, counters, and the log of messages. */
 
 import { byId, make, setText } from "../lib/dom.js";
-import { fixed, grouped } from "../lib/format.js";
+import { fixed, grouped, lossOf } from "../lib/format.js";
 import { fillTable } from "../lib/table.js";
 
 /**
@@ -34,9 +34,8 @@ export class BoardAndLink {
       ["Window", `${board.slots} slots${rate ? ` at ${fixed(rate, 0)} Hz` : ", not paced"}`],
       ...(profile ? [/** @type {[string, string]} */ (["Noise, scene", `${profile}, ${scene}`])] : []),
       ["Received", `${grouped(speed.windows_received)}, ${fixed(speed.received_per_s, 1)}/s`],
-      ["Lost", speed.windows_lost, speed.windows_lost ? "bad" : ""],
+      ["On the line", lossOf(speed, link), speed.windows_lost ? "bad" : link.bad_frames ? "warn" : ""],
       ["Dropped by board, by host", `${speed.windows_dropped_by_board}, ${speed.windows_dropped_by_host}`],
-      ["Bad frames, resends", `${link.bad_frames}, ${link.resends}`, link.bad_frames ? "warn" : ""],
       ["Round trip", `${fixed(link.round_trip_ms, 1)} ms`],
       ["Longest frame", `${link.frame_bytes} B`],
       ["Reconnects", link.reconnects, link.reconnects ? "warn" : ""],

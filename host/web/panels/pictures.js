@@ -26,7 +26,7 @@ export class Pictures {
 
   /**
    * @param {() => void} redraw Draws the present picture again.
-   * @param {import("../lib/screen.js").Pointed} pointed
+   * @param {import("../lib/pointing.js").Pointed} pointed
    */
   constructor(redraw, pointed) {
     setText("error-scale", `white = ${Math.round(255 / ERROR_GAIN)} of 255`);
@@ -37,8 +37,13 @@ export class Pictures {
     this.#listenForWipe(redraw);
   }
 
-  /** Show plane `index` of a window. @param {Picture} picture @param {number} index */
-  draw(picture, index) {
+  /**
+   * Show plane `index` of a window.
+   * @param {Picture} picture @param {number} index
+   * @param {string} by What reconstructed it, if that is known.
+   * @param {boolean} givesScene Whether the board can be asked for its scene.
+   */
+  draw(picture, index, by, givesScene) {
     const { height, width } = picture;
     const initial = picture.initial[index];
     const final = picture.final[index];
@@ -54,9 +59,10 @@ export class Pictures {
       screens.truth.clear();
       screens.error.clear();
     }
-    const empty = truth ? "" : "This board does not know its scene.";
-    setText("truth-empty", empty);
-    setText("error-empty", empty);
+    const why = givesScene ? "The scene of this window has not arrived." : "This board does not know its scene.";
+    setText("truth-empty", truth ? "" : why);
+    setText("error-empty", truth ? "" : why);
+    setText("final-note", by && `by ${by}`);
   }
 
   /** @param {Uint8Array} final @param {Uint8Array} truth */

@@ -18,10 +18,8 @@ export function showStatus(state) {
 
 /** @param {LiveState["phase"]|"offline"} phase */
 export function showPhase(phase) {
-  const element = byId("phase");
-  const text = phase === "lost" ? "board lost" : phase;
-  if (element.textContent !== text) element.textContent = text;
-  element.className = `phase ${phase}`;
+  setText("phase", phase === "lost" ? "board lost" : phase);
+  byId("phase").className = `phase ${phase}`;
 }
 
 /**
@@ -56,7 +54,7 @@ function noticeOf({ phase, messages, progress, activity, bundle, reconstructed_b
 
 /** @param {string} text @param {Mood} mood */
 function setNotice(text, mood) {
-  if (byId("notice-text").textContent !== text) setText("notice-text", text);
+  setText("notice-text", text);
   const box = byId("notice");
   box.className = `notice ${mood}`;
   box.hidden = !text;

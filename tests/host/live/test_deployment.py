@@ -187,6 +187,35 @@ def test_selecting_no_network_keeps_the_map(url):
         np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
 
 
+def test_figures_are_those_of_the_present_map_and_network(url):
+    """Also while a window of the network before is still under way."""
+    held, released = threading.Event(), threading.Event()
+
+    def hold():
+        held.set()
+        released.wait(10)
+
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        wait_until(lambda: session.state().scores is not None)
+        before = session.state()
+        assert before.scores.setup == before.setup == session.picture().setup
+        unsubscribe = session.subscribe(hold)
+        assert held.wait(10)
+        session.select("network-free")  # keeps the map
+        now = session.state()
+        assert now.map == before.map
+        assert session.picture().setup == before.setup != now.setup
+        assert (now.scores, now.speed.reconstruct_ms) == (None, None)
+        unsubscribe()
+        released.set()
+        wait_until(lambda: session.state().scores is not None)
+        after = session.state()
+        assert after.scores.setup == after.setup == now.setup == session.picture().setup
+        assert after.speed.reconstruct_ms is not None
+        session.select("dense")
+        assert session.state().setup == before.setup
+
+
 def test_concurrent_changes_are_made_one_after_the_other(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)

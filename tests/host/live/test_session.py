@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import asdict
 
 import numpy as np
@@ -14,7 +15,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_source import BoardAt
-from focalloop.host.live.scores import score
+from focalloop.host.live.scores import Unscored, score
 from focalloop.host.live.session import UNWATCHED_PERIOD_S, LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
@@ -215,7 +216,7 @@ def test_scores_compare_with_the_truth(url):
 
 def test_an_array_too_small_for_ssim_is_not_scored():
     small = np.zeros((16, 10, 64), np.float32)
-    assert score(0, small, small, small.astype(np.uint8)) is None
+    assert score(Unscored(0, 1, small, small, Future()), small.astype(np.uint8)) is None
 
 
 def test_latency_runs_from_the_last_slot_to_the_report_of_a_viewer(url):

@@ -40,8 +40,8 @@ def receive_to_the_end(socket):
 def parse_picture(data):
     """Parse a picture message as docs/preview.md describes it."""
     kind, version, first, step, count, flags = data[:6]
-    height, width, zero, window = struct.unpack_from("<HHHI", data, 6)
-    assert (kind, version, zero) == (1, 1, 0)
+    height, width, setup, window = struct.unpack_from("<HHHI", data, 6)
+    assert (kind, version, setup) == (1, 1, 1)
     planes = np.frombuffer(data, np.uint8, offset=24)
     stacks = planes.reshape(-1, count, height, width)
     assert len(stacks) == (3 if flags & 1 else 2)
