@@ -9,11 +9,17 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** @type {Record<string, string>} */
 const TYPES = { npz: "application/x-npz", png: "image/png" };
 const INVITATION = "Drop a map here (.npz or .png), or choose a file";
+/** How long the outcome of an upload stays. */
+const OUTCOME_MS = 12_000;
+/** Browsers repeat dragover at least every 350 ms; without one, the drag has ended somewhere else. */
+const DRAG_SILENCE_MS = 1000;
 
 export class MapUpload {
   #zone = byId("drop");
   #bar = byId("drop-progress", HTMLProgressElement);
   #busy = false;
+  #invite = 0;
+  #dragEnd = 0;
 
   constructor() {
     const input = byId("map-file", HTMLInputElement);
@@ -24,14 +30,17 @@ export class MapUpload {
     // A map may be dropped anywhere: the browser would otherwise leave the page and open the file.
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
-      document.body.classList.add("dragging");
+      if (event.dataTransfer?.types.includes("Files")) this.#drag();
     });
     document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) document.body.classList.remove("dragging");
+      if (!event.relatedTarget) this.#endDrag();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#endDrag();
     });
     document.addEventListener("drop", (event) => {
       event.preventDefault();
-      document.body.classList.remove("dragging");
+      this.#endDrag();
       const file = event.dataTransfer?.files[0];
       if (file) this.#upload(file);
     });
@@ -42,6 +51,19 @@ export class MapUpload {
     if (!this.#busy || phase !== "uploading" || progress === null) return;
     this.#bar.value = progress;
     this.#say(`Uploading to the board: ${Math.round(100 * progress)} %`);
+  }
+
+  #drag() {
+    clearTimeout(this.#dragEnd);
+    this.#dragEnd = setTimeout(() => this.#endDrag(), DRAG_SILENCE_MS);
+    if (document.body.classList.contains("dragging")) return;
+    document.body.classList.add("dragging");
+    if (!this.#busy) this.#say(INVITATION);
+  }
+
+  #endDrag() {
+    clearTimeout(this.#dragEnd);
+    document.body.classList.remove("dragging");
   }
 
   /** @param {File} file */
@@ -72,9 +94,11 @@ export class MapUpload {
     this.#bar.hidden = true;
   }
 
-  /** @param {string} text @param {""|"done"|"error"} mood */
+  /** @param {string} text @param {""|"done"|"error"} mood That of an outcome, which stays for a while. */
   #say(text, mood = "") {
-    setText("drop-text", text || INVITATION);
+    setText("drop-text", text);
     this.#zone.className = `drop ${mood}`;
+    clearTimeout(this.#invite);
+    if (mood) this.#invite = setTimeout(() => this.#say(INVITATION), OUTCOME_MS);
   }
 }
