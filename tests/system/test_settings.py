@@ -1,7 +1,6 @@
 """Every setting is checked before anything starts: wrong ones are one sentence, exit code 2."""
 
 import sys
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -112,7 +111,6 @@ def test_a_wrong_setting_is_one_sentence_before_anything_starts(
 ):
     before = sorted(folder.iterdir())
     monkeypatch.setattr(sys, "argv", ["focalloop", *words.split()])
-    started_s = time.monotonic()
     with pytest.raises(SystemExit) as end:
         main()
     printed = capsys.readouterr()
@@ -122,5 +120,4 @@ def test_a_wrong_setting_is_one_sentence_before_anything_starts(
     assert printed.err.count("\n") == 1
     assert told in printed.err
     assert "emulator_process" not in printed.err
-    assert time.monotonic() - started_s < 20  # much less, on a machine with nothing else to do
     assert sorted(folder.iterdir()) == before

