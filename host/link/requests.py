@@ -40,6 +40,10 @@ plus scheduling, and at most the silence after which the board counts as dead.""
 FIRST_REPEAT_S = 0.3
 """Time before a repeat until a first round trip has been measured."""
 
+MAX_GAP_S = 0.1
+"""Longest time from one call of a `RequestProtocol` to the next that counts as silence or delay of
+the board. For the rest this program did not run: the computer slept, or was too busy."""
+
 REPEAT_GROWTH = 1.5
 """Factor on that time at each repeat, as the board may only be slow."""
 
@@ -121,7 +125,8 @@ class RequestProtocol:
         self._heard_s: float | None = None
         self._place = 0
         self._line_free_s = 0.0  # when all bytes given to the line will have left, by its rate
-        self._asked_s = 0.0  # when the latest new request will have left
+        self._asked_s = 0.0  # when the latest new request will have left; silence counts from then
+        self._called_s: float | None = None  # the latest call with the time
         self._noise_bytes = 0  # since the last good frame
 
     def submit(
@@ -162,6 +167,7 @@ class RequestProtocol:
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Take bytes from the line, and hand out the answers and unasked frames in them."""
+        self._excuse_absence(now_s)
         self.last_byte_s = now_s
         self._noise_bytes += len(data)
         for frame in self.decoder.feed(data):
@@ -182,6 +188,7 @@ class RequestProtocol:
         """
         if self._heard_s is None:
             self._heard_s = now_s
+        self._excuse_absence(now_s)
         self._keep_alive(now_s)
         for request in list(self._in_flight.values()):
             if request.answer.cancelled():
@@ -263,17 +270,38 @@ class RequestProtocol:
         wanted_s = self.round_trip_s + 4 * self._variation_s
         self._repeat_s = min(REPEAT_MAX_S, max(REPEAT_MIN_S, wanted_s))
 
-    def _keep_alive(self, now_s: float) -> None:
-        if not self.keep_alive or self._heard_s is None:
+    def _excuse_absence(self, now_s: float) -> None:
+        """Count time in which this program did not run neither as silence nor as delay."""
+        absent_s = 0.0 if self._called_s is None else now_s - self._called_s - MAX_GAP_S
+        self._called_s = now_s
+        if absent_s <= 0:
             return
+
+        def excused(since_s: float) -> float:
+            return max(since_s, min(since_s + absent_s, now_s))
+
+        self._asked_s = excused(max(self._alive_s(), self._asked_s))
+        for request in self._in_flight.values():
+            request.first_sent_s = excused(request.first_sent_s)
+            request.turn_s = excused(request.turn_s)
+
+    def _alive_s(self) -> float:
+        """Return when the board gave its latest sign of life."""
+        heard_s = self._heard_s or 0.0
         # The bytes of a long frame on a slow line are signs of life too, up to the longest frame.
         busy = self._noise_bytes <= 2 * encoded_limit(LARGE_MAX_PAYLOAD)
-        alive_s = max(self._heard_s, self.last_byte_s) if busy else self._heard_s
+        return max(heard_s, self.last_byte_s) if busy else heard_s
+
+    def _keep_alive(self, now_s: float) -> None:
+        if not self.keep_alive:
+            return
         if any(request.slow for request in self._in_flight.values()):
             return
         # A request that is still leaving cannot have been answered, and a slow board is not dead.
+        # Nor is one that has not been asked anything.
+        alive_s = self._alive_s()
         silent_s = now_s - max(alive_s, self._asked_s)
-        if silent_s > max(DEAD_AFTER_S, 2 * (self.round_trip_s or 0.0)):
+        if self._in_flight and silent_s > max(DEAD_AFTER_S, 2 * (self.round_trip_s or 0.0)):
             raise BoardLostError(f"the board has been silent for {now_s - alive_s:.1f} s")
         if now_s - alive_s > STATUS_INTERVAL_S and not self._in_flight and not self._waiting:
             self.submit(MessageType.STATUS).add_done_callback(self._status_answered)

@@ -134,6 +134,26 @@ def test_a_board_that_dies_is_noticed_and_requests_fail():
         waiting.result(0)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("read_first", [False, True])
+def test_a_pause_of_this_program_is_no_silence_of_the_board(asked, read_first):
+    line = Line()
+    line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
+    line.protocol.keep_alive = True
+    request = line.protocol.submit(MessageType.STATUS, timeout_s=2.0)
+    if asked:
+        line.board.receive(line.protocol.transmit(line.now_s))
+    line.now_s += 60
+    if read_first:
+        line.protocol.receive(line.board.poll(int(line.now_s * 1e6)), line.now_s)
+    assert StatusAnswer.unpack(line.answer(request)).boot_id == 7
+    line.damage = lambda data: b""
+    with pytest.raises(BoardLostError, match="has been silent"):  # noqa: PT012
+        for _ in range(30):  # so busy that this program runs now and then, and yet it is noticed
+            line.step()
+            line.now_s += 0.5
+
+
 def test_a_board_may_take_its_time_for_a_slow_request():
     line = Line()
     line.answer(line.protocol.submit(MessageType.HELLO, HELLO))
