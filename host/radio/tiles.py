@@ -1,0 +1,84 @@
+"""Arrays of any size through networks of bounded memory: overlapping tiles of locations.
+
+A network that looks at most `MARGIN` locations far gives the same values in the middle of a tile as
+on the whole array, so tiles that overlap by that much are joined without a seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from numpy import s_
+
+MARGIN = 16
+"""Locations around the middle of a tile that its network sees as well, at least as far as it
+looks."""
+
+LARGEST = 64
+"""Locations along the longest side that goes through a network at once, 1,024 pixels."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an array, in locations: rows and columns as (start, stop).
+
+    Attributes
+    ----------
+    rows, columns : tuple of int
+        What the tile gives.
+    seen_rows, seen_columns : tuple of int
+        What goes into the network, as far as the array goes.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    seen_rows: tuple[int, int]
+    seen_columns: tuple[int, int]
+
+    def seen(self, scale: int = 1) -> tuple[slice, slice]:
+        """Return what goes into the network, of an array with `scale` samples per location."""
+        return _part(self.seen_rows, scale), _part(self.seen_columns, scale)
+
+    def given(self, scale: int = 1) -> tuple[slice, slice]:
+        """Return the part of the whole array that the tile gives."""
+        return _part(self.rows, scale), _part(self.columns, scale)
+
+    def middle(self, scale: int = 1) -> tuple[slice, slice]:
+        """Return that part of what comes out of the network."""
+        return (
+            _part(self.rows, scale, -self.seen_rows[0]),
+            _part(self.columns, scale, -self.seen_columns[0]),
+        )
+
+
+def _part(ends: tuple[int, int], scale: int, offset: int = 0) -> slice:
+    return s_[(ends[0] + offset) * scale : (ends[1] + offset) * scale]
+
+
+def tiles_of(
+    height: int, width: int, *, largest: int = LARGEST, margin: int = MARGIN
+) -> Iterator[Tile]:
+    """Yield tiles that give an array of ``height x width`` locations, each location once.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the array in locations.
+    largest : int, optional
+        Locations along a side of what goes into a network, above twice the margin.
+    margin : int, optional
+        Locations on each side that only go in.
+    """
+    for rows, seen_rows in _spans(height, largest, margin):
+        for columns, seen_columns in _spans(width, largest, margin):
+            yield Tile(rows, columns, seen_rows, seen_columns)
+
+
+def _spans(
+    length: int, largest: int, margin: int
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    step = length if length <= largest else largest - 2 * margin
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        yield (start, stop), (max(start - margin, 0), min(stop + margin, length))

@@ -1,0 +1,36 @@
+"""Tiles of locations that together give an array."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, strategies as st
+
+from focalloop.host.radio.tiles import tiles_of
+
+SIDES = st.integers(1, 60)
+
+
+@given(SIDES, SIDES, st.integers(0, 3), st.integers(1, 9))
+def test_tiles_give_each_location_once_and_see_their_margin(height, width, margin, inner):
+    largest = 2 * margin + inner
+    array = np.arange(4 * height * width).reshape(2 * height, 2 * width)
+    found = np.zeros((height, width), int)
+    rebuilt = np.zeros_like(array)
+    for tile in tiles_of(height, width, largest=largest, margin=margin):
+        seen = array[tile.seen(2)]
+        assert max(seen.shape) <= 2 * largest
+        found[tile.given()] += 1
+        rebuilt[tile.given(2)] = seen[tile.middle(2)]
+        for (start, stop), (first, last), side in (
+            (tile.rows, tile.seen_rows, height),
+            (tile.columns, tile.seen_columns, width),
+        ):
+            assert first <= max(start - margin, 0)
+            assert last >= min(stop + margin, side)
+    assert (found == 1).all()
+    assert np.array_equal(rebuilt, array)
+
+
+def test_a_small_array_is_one_tile():
+    (tile,) = tiles_of(16, 64)
+    assert (tile.seen_rows, tile.seen_columns) == ((0, 16), (0, 64))
