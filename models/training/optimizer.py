@@ -32,10 +32,15 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     """
     a, b, c = NEWTON_SCHULZ
     x: Tensor = matrix / (matrix.norm() + 1e-7)
+    # All steps are polynomials in one small Gram matrix, so the large one is multiplied only twice.
+    gram = x @ x.T
+    product = torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x
+        step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal().add_(a)
+        product = step @ product
+        gram = step @ gram @ step
+    return product @ x
 
 
 class Muon:
@@ -46,7 +51,8 @@ class Muon:
     parameters : iterable of tuple of (str, nn.Parameter)
         Name and parameter, as ``module.named_parameters()`` gives them.
     outer : collection of str, optional
-        Names of the first and the last layer, whose weights Adam suits better.
+        Names of the first and the last layers, whose weights Adam suits better; each holds for any
+        part of a dotted name.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Muon:
         for name, parameter in parameters:
             # A depthwise convolution has one kernel per channel, which do not form a matrix.
             matrix = parameter.dim() == 4 and parameter.shape[1] > 1
-            inner = matrix and name.split(".")[0] not in outer
+            inner = matrix and not set(name.split(".")).intersection(outer)
             (self._matrices if inner else self._others)[name] = parameter
         self._momentum = {name: torch.zeros_like(p) for name, p in self._matrices.items()}
         self._mean = {name: torch.zeros_like(p) for name, p in self._others.items()}
