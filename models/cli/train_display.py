@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from focalloop.host.cli.output import print_notice, print_warning, progress_bar
-from focalloop.models.training.run import Progress, Run
+from focalloop.models.training.run import Progress, TrainingLoop
 
 MIN_REPORTS = 6
 """Validations and checkpoints in a run over minutes."""
@@ -38,7 +38,7 @@ class Display:
         """Print a warning."""
         print_warning(text)
 
-    def train(self, run: Run, folder: Path, heading: str) -> None:
+    def train(self, run: TrainingLoop, folder: Path, heading: str) -> None:
         """Train `run` in `folder`; Ctrl-C ends it after the step, with a checkpoint.
 
         Raises
@@ -52,7 +52,7 @@ class Display:
         with progress_bar(percent=True) as bar:
             task = bar.add_task(heading, total=1.0)
 
-            def show(run: Run) -> None:
+            def show(run: TrainingLoop) -> None:
                 told = f"{heading}  {figures(run.progress)}"
                 bar.update(task, completed=run.spent, description=told)
 
@@ -82,7 +82,7 @@ def figures(progress: Progress) -> str:
 
 
 @contextmanager
-def stopping_on_interrupt(run: Run) -> Iterator[None]:
+def stopping_on_interrupt(run: TrainingLoop) -> Iterator[None]:
     """Let the first Ctrl-C ask `run` to stop, and a second one interrupt it at once."""
     before = signal.getsignal(signal.SIGINT)
 

@@ -7,6 +7,9 @@ loops that choose the maps are `focalloop.models.training.network_run` and
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -20,13 +23,93 @@ from focalloop.models.training.optimizer import Muon
 ERROR_FLOOR = 1e-5
 """Added to squared errors before the logarithm, so that nothing is gained beyond 50 dB."""
 
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+
 
 class NotFiniteError(Exception):
     """The loss of a step is not finite; nothing was updated."""
 
 
-class Learner:
-    """Network, optimiser and the moving average of the weights.
+class WeightLearner(Generic[AnyNetwork]):
+    """A network, its optimiser and the moving average of its weights, whatever it learns.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the device that it learns on.
+    outer : collection of str
+        Its first and last layers (`focalloop.models.training.optimizer.Muon`).
+    average_decay : float, optional
+        Decay per step of the exponential moving average of the weights, which is what is validated
+        and exported.
+    bfloat16 : bool, optional
+        Compute convolutions in bfloat16 where the device supports it.
+    averages_gradients : bool, optional
+        Average gradients over all processes, for a network that nothing else averages them for.
+    """
+
+    def __init__(
+        self,
+        network: AnyNetwork,
+        outer: Collection[str],
+        *,
+        average_decay: float = 0.998,
+        bfloat16: bool = True,
+        averages_gradients: bool = False,
+    ) -> None:
+        self.network = network
+        self._averages_gradients = averages_gradients
+        self.device = next(network.parameters()).device
+        self.average_decay = average_decay
+        self.bfloat16 = bfloat16 and has_bfloat16(self.device)
+        self.optimizer = Muon(network.named_parameters(), outer=outer)
+        self.average = {name: value.clone() for name, value in network.state_dict().items()}
+        self.steps = 0
+
+    def update(self, loss: Tensor, learning_rate: float) -> None:
+        """Take one step down the gradient of `loss`.
+
+        Raises
+        ------
+        NotFiniteError
+            If the loss is not finite, in this or any other process.
+        """
+        if distributed.anywhere(not torch.isfinite(loss)):
+            raise NotFiniteError
+        torch.autograd.backward(loss)
+        if self._averages_gradients:
+            distributed.average_gradients(self.network)
+        self.optimizer.step(learning_rate)
+        self.network.zero_grad(set_to_none=True)
+        self.steps += 1
+        # A short memory at first, or the average would retain the random start.
+        decay = min(self.average_decay, self.steps / (self.steps + 10))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Start from the weights of another network of the same settings."""
+        self.network.load_state_dict(weights)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that `load_state` needs, as named tensors."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        return tensors | {"steps": torch.tensor(self.steps)}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what the `state` of another learner returned."""
+        self.network.load_state_dict(below("network.", tensors))
+        moved = {name: value.to(self.device) for name, value in tensors.items()}
+        self.average = below("average.", moved)
+        self.optimizer.load_state(below("optimizer.", moved))
+        self.steps = int(tensors["steps"])
+
+
+class Learner(WeightLearner[Network]):
+    """Learns to reconstruct.
 
     Parameters
     ----------
@@ -34,11 +117,8 @@ class Learner:
         Profile and size of the network.
     noise : NoiseProfile
         Shot and read noise to train under.
-    average_decay : float, optional
-        Decay per step of the exponential moving average of the weights, which is what is validated
-        and exported.
-    bfloat16 : bool, optional
-        Compute convolutions in bfloat16 where the device supports it.
+    average_decay, bfloat16 : float or bool, optional
+        As in `WeightLearner`.
     device : str, optional
         ``"cpu"`` or ``"cuda"``.
     alone : bool, optional
@@ -57,13 +137,8 @@ class Learner:
     ) -> None:
         self.settings = settings
         self.noise = {"s_ss": noise.s_ss, "s_r": noise.s_r}
-        self.average_decay = average_decay
-        self.device = torch.device(device)
-        self.bfloat16 = bfloat16 and has_bfloat16(self.device)
-        self.network = build_network(settings).to(self.device)
-        self.optimizer = Muon(self.network.named_parameters(), outer=self.network.outer)
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.steps = 0
+        network = build_network(settings).to(device)
+        super().__init__(network, network.outer, average_decay=average_decay, bfloat16=bfloat16)
         # Averages the gradients of all processes.
         together = distributed.active() and not alone
         self._parallel: nn.Module = (
@@ -110,16 +185,7 @@ class Learner:
         """
         errors = self._errors(self._parallel, scene, levels, aperture, generator)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
-        if distributed.anywhere(not torch.isfinite(loss)):
-            raise NotFiniteError
-        torch.autograd.backward(loss)
-        self.optimizer.step(learning_rate)
-        self.network.zero_grad(set_to_none=True)
-        self.steps += 1
-        # A short memory at first, or the average would retain the random start.
-        decay = min(self.average_decay, self.steps / (self.steps + 10))
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
+        self.update(loss, learning_rate)
         return errors.detach()
 
     @torch.no_grad()
@@ -166,26 +232,6 @@ class Learner:
         network = build_network(self.settings)
         network.load_state_dict(self.average)
         return network.to(self.device).eval()
-
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Start from the weights of another network of the same settings."""
-        self.network.load_state_dict(weights)
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything that `load_state` needs, as named tensors."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
-        return tensors | {"steps": torch.tensor(self.steps)}
-
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what the `state` of another learner returned."""
-        self.network.load_state_dict(below("network.", tensors))
-        moved = {name: value.to(self.device) for name, value in tensors.items()}
-        self.average = below("average.", moved)
-        self.optimizer.load_state(below("optimizer.", moved))
-        self.steps = int(tensors["steps"])
 
 
 def has_bfloat16(device: torch.device) -> bool:

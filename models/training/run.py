@@ -95,8 +95,8 @@ class Progress:
     validation_psnr: float = math.nan
 
 
-class Run(ABC):
-    """One training run: data, settings, the learner, and the progress.
+class TrainingLoop(ABC):
+    """Data, settings, steps and progress of one training run, whatever network it trains.
 
     Parameters
     ----------
@@ -132,18 +132,12 @@ class Run(ABC):
                 f"the data has windows of {data.slots} frames, the network {settings.network.slots}"
             )
         self.data = data
+        self.device = device
         self.settings = settings
         self.progress = Progress()
         self.stop_wanted = False
         self.command = ""
         torch.manual_seed(settings.seed)
-        self.learner = Learner(
-            settings.network,
-            preset(settings.noise),
-            average_decay=settings.average_decay,
-            bfloat16=settings.bfloat16,
-            device=device,
-        )
 
     # ------------------------------------------------------------ what each kind of run defines
 
@@ -167,13 +161,13 @@ class Run(ABC):
         """Return the columns of the log beyond the progress."""
         return {}
 
+    @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Return everything that has been learned, as named tensors."""
-        return self.learner.state()
 
+    @abstractmethod
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self.learner.load_state(tensors)
 
     # ------------------------------------------------------------ the loop
 
@@ -313,6 +307,28 @@ class Run(ABC):
             f"the loss or a weight is not finite at step {self.progress.step}: stopped; "
             f"{kept}. Try a smaller learning rate than {self.settings.learning_rate:g}"
         )
+
+
+class Run(TrainingLoop):
+    """Training of a reconstruction network; parameters as in `TrainingLoop`."""
+
+    def __init__(self, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
+        super().__init__(data, settings, device)
+        self.learner = Learner(
+            settings.network,
+            preset(settings.noise),
+            average_decay=settings.average_decay,
+            bfloat16=settings.bfloat16,
+            device=device,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that has been learned, as named tensors."""
+        return self.learner.state()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self.learner.load_state(tensors)
 
 
 def make_folder(folder: Path) -> None:
