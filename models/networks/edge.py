@@ -145,7 +145,25 @@ class EdgeNetwork(nn.Module):
         aperture : Tensor or None, shape (N, T, H, W), optional
             As in `forward`.
         """
+        first, cells = self.begun(planes, masks, aperture)
+        around = self.up(functional.relu(self.down(functional.pad(cells, (0, 1, 0, 1)))))
+        cells = self.blocks(cells + around[..., : cells.shape[-2], : cells.shape[-1]])
         height, width = masks.shape[-2:]
+        residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
+        with exactly(planes.device.type):
+            video = first + residual.to(first.dtype)
+            return consistent(video, planes, masks, aperture, self.trust)
+
+    def begun(
+        self, planes: Tensor, masks: Tensor, aperture: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute what precedes the blocks, which is linear in `planes`; parameters as above.
+
+        Returns
+        -------
+        tuple of Tensor
+            The first video (N, T, H, W), and the features (N, width, h, w) of the cells.
+        """
         with exactly(planes.device.type):
             details = interpolated(planes, masks, self.settings.slots)
             guess = spread(details * by_plane(self.octaves), self.settings.slots)
@@ -153,10 +171,4 @@ class EdgeNetwork(nn.Module):
         # Zeros below and to the right: ONNX Runtime fuses this padding into the convolutions.
         context = functional.relu(self.context(functional.pad(masks, _LAST_CELL)))
         inputs = functional.pad(torch.cat([details, planes, masks], dim=1), _LAST_CELL)
-        cells = self.squeeze(inputs) * (1 + self.gain(context))
-        around = self.up(functional.relu(self.down(functional.pad(cells, (0, 1, 0, 1)))))
-        cells = self.blocks(cells + around[..., : cells.shape[-2], : cells.shape[-1]])
-        residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
-        with exactly(planes.device.type):
-            video = first + residual.to(first.dtype)
-            return consistent(video, planes, masks, aperture, self.trust)
+        return first, self.squeeze(inputs) * (1 + self.gain(context))
