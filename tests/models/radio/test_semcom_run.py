@@ -1,0 +1,117 @@
+"""Training of semantic communication: what is learned, what is kept, and what it is worth."""
+
+import numpy as np
+import pytest
+import torch
+
+from focalloop.models.errors import TrainError
+from focalloop.models.radio.rate_allocation import random_rate_maps
+from focalloop.models.radio.run import squared_errors
+from focalloop.models.radio.semcom import SemCom, SemComSettings, over_the_air, sent_reals
+from focalloop.models.radio.semcom_run import LinkTraining, SemComRun, encoded, rebuilt
+from focalloop.models.radio.transforms import TransformSettings
+from focalloop.models.training.run import RunSettings
+
+SMALL = SemComSettings((8, 24, 72, 104), TransformSettings(104, (8, 12, 16), (1, 1, 1)))
+
+
+def a_run(data, sensing, transform, link=None, **settings):
+    settings = {"steps": 4, "batch": 2, "crop": 32, "warm_up_steps": 1} | settings
+    return SemComRun(
+        transform, link or LinkTraining(), SMALL, sensing, data, RunSettings(**settings)
+    )
+
+
+def test_noise_on_the_air_is_that_of_the_channel():
+    x = torch.randn(2, 8, 64, 64) * torch.tensor([3.0, 0.1]).view(2, 1, 1, 1)
+    rate_map = torch.randint(0, 3, (2, 64, 64))
+    sent = sent_reals(rate_map, torch.tensor([2, 4, 8]))
+    received, variance = over_the_air(
+        x, sent, torch.full((2, 1, 1, 1), 0.1), torch.Generator().manual_seed(0)
+    )
+    error = (received - x)[sent > 0].view(-1)
+    assert (received[sent == 0] == 0).all()
+    for window, noise in zip(range(2), variance[:, 0, 0, 0], strict=True):
+        power = x[window][sent[window] > 0].square().mean()
+        error = (received - x)[window][sent[window] > 0].square().mean()
+        assert float(error / power) == pytest.approx(0.1, rel=0.05)
+        assert float(noise / power) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_half_of_the_random_rate_maps_are_uniform():
+    maps = random_rate_maps(np.random.default_rng(0), 400, 6, 5, 8)
+    flat = maps.reshape(400, -1)
+    assert 0.4 < (flat == flat[:, :1]).all(1).mean() < 0.65
+    assert set(np.unique(maps)) == set(range(8))
+
+
+def test_a_better_channel_and_more_reals_give_a_better_video(data, sensing, transform):
+    network = SemCom(transform, SMALL).eval()
+    (scene, cells), *_ = a_run(data, sensing, transform).validation_batches(1)
+    x, _ = encoded(network, cells, 10.0)
+
+    def error(rate, snr_db):
+        rate_map = np.full(x.shape[-2:], rate)
+        generator = torch.Generator().manual_seed(0)
+        sent = rebuilt(network, x, rate_map, snr_db, generator)
+        return float((sensing.video(sent) - scene).square().mean())
+
+    assert error(3, 20.0) < error(2, 20.0) < error(1, 20.0) < error(0, 20.0)
+    assert error(3, 20.0) < error(3, 10.0) < error(3, 0.0)
+
+
+def test_what_is_not_sent_is_not_seen(data, sensing, transform):
+    network = SemCom(transform, SMALL).eval()
+    rate_map = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    received, noise = torch.randn(1, 104, 2, 2), torch.full((1, 104, 2, 2), 0.1)
+    wanted = network.decoder(received, noise, rate_map)
+    received[:, 8:], noise[:, 8:] = 7.0, float("nan")
+    assert torch.equal(network.decoder(received, noise, rate_map), wanted)
+
+
+@pytest.mark.parametrize(
+    "link", [LinkTraining(), LinkTraining("reads", (10.0, 10.0), rate=1, allocated=0)]
+)
+def test_a_resumed_run_takes_the_same_steps(data, sensing, transform, tmp_path, link):
+    whole = a_run(data, sensing, transform, link)
+    whole.train(tmp_path / "whole")
+    first = a_run(data, sensing, transform, link)
+    first.train(tmp_path / "parts", on_step=lambda run: setattr(run, "stop_wanted", True))
+    assert first.progress.step == 1
+    second = a_run(data, sensing, transform, link)
+    second.train(tmp_path / "parts")
+    assert second.progress.step == 4
+    for name, value in whole.state().items():
+        torch.testing.assert_close(second.state()[name], value, msg=name)
+
+
+def test_another_link_is_another_run(data, sensing, transform, tmp_path):
+    a_run(data, sensing, transform, steps=1).train(tmp_path)
+    with pytest.raises(TrainError, match="another radio"):
+        a_run(data, sensing, transform, LinkTraining(rate=1), steps=1).train(tmp_path)
+
+
+def test_training_improves_the_video_and_the_predicted_errors(data, sensing, transform):
+    link = LinkTraining(rate=1, snr_db=(10.0, 10.0))
+    run = a_run(data, sensing, transform, link, steps=60, learning_rate=4e-3, average_decay=0.8)
+    (scene, cells), *_ = run.validation_batches(1)
+
+    def misjudged():
+        network = run.averaged()
+        x, predicted = encoded(network, cells, 10.0)
+        rate_map = np.full(x.shape[-2:], 1)
+        video = sensing.video(rebuilt(network, x, rate_map, 10.0, torch.Generator().manual_seed(0)))
+        return abs(predicted[1].mean() - float(squared_errors(video, scene).log().mean()))
+
+    before, misjudged_before = run.validate(), misjudged()
+    for _ in range(40):
+        run.step()
+        run.progress.step += 1
+    assert run.validate() > before
+    assert misjudged() < 0.6 * misjudged_before
+    assert set(run.validated) == {"uniform_24_psnr"}
+
+
+def test_crops_are_whole_blocks(data, sensing, transform):
+    with pytest.raises(TrainError, match="multiple of 16"):
+        a_run(data, sensing, transform, crop=40)
