@@ -62,7 +62,7 @@ def run(seconds, command):
             time.sleep(seconds)
             break
     process.send_signal(signal.SIGINT)
-    _, complaints = process.communicate(timeout=20)
+    _, complaints = process.communicate(timeout=60)
     return {"printed": text, "complaints": complaints, "code": process.returncode}
 
 

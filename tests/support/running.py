@@ -15,6 +15,7 @@ FOCALLOOP = (sys.executable, "-m", "focalloop")
 """The command line in a process of its own."""
 
 START_TIMEOUT_S = 90  # the first start on a machine compiles kernels
+STOP_TIMEOUT_S = 60  # a fraction of a second, if nothing else runs
 
 
 class Running:
@@ -72,7 +73,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(20)
+            return self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

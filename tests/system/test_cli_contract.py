@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from focalloop.host.cli.main import app, main
+from tests.support.running import STOP_TIMEOUT_S
 
 NOT_RUN_HERE = {
     "live": "runs until stopped: tests/system/test_live.py",
@@ -99,7 +100,7 @@ def board():
         yield json.loads(text)["url"]
     finally:
         process.send_signal(signal.SIGINT)
-        rest, complaints = process.communicate(timeout=20)
+        rest, complaints = process.communicate(timeout=STOP_TIMEOUT_S)
     assert rest == ""
     assert "Traceback" not in complaints
 

@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_the_service(page, live):
         live.state()["scores"]["psnr_final_db"], abs=8
     )
     assert live.state()["speed"]["latency_p50_ms"] > 0
-    assert float(page.inner_text("#windows")) > 0
+    page.wait_for_function("() => parseFloat(document.getElementById('windows').textContent) > 0")
     assert page.inner_text("#link-note").startswith("nothing lost")
 
 

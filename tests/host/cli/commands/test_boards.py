@@ -13,7 +13,7 @@ from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
 from tests.support.bad_line import Proxy
-from tests.support.running import start
+from tests.support.running import STOP_TIMEOUT_S, start
 from tests.support.served import SHAPE, make_board, make_map, on_pty, on_tcp
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ def emulated(*words):
         yield json.loads(text)
     finally:
         process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate(timeout=20)
+        _, complaints = process.communicate(timeout=STOP_TIMEOUT_S)
         assert process.returncode == 0, complaints
         assert "Traceback" not in complaints
 
@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_the_board_idle_and_keeps_the_whole_windows(run, tmp_path)
         wait_until(lambda: list(tmp_path.glob(".a.*/readouts-0.npy")), 30)
         time.sleep(0.3)
         capture.send_signal(signal.SIGINT)
-        _, complaints = capture.communicate(timeout=20)
+        _, complaints = capture.communicate(timeout=STOP_TIMEOUT_S)
         assert capture.returncode == 130
         (series,) = Capture.load(tmp_path / "a").series
         assert complaints.splitlines()[-1] == (
@@ -167,7 +167,7 @@ def test_ctrl_c_before_the_first_window_keeps_nothing_and_says_so(run, tmp_path)
         wait_until(lambda: list(tmp_path.glob(".a.*")), 30)
         time.sleep(0.3)
         capture.send_signal(signal.SIGINT)
-        _, complaints = capture.communicate(timeout=20)
+        _, complaints = capture.communicate(timeout=STOP_TIMEOUT_S)
     assert capture.returncode == 130
     assert complaints.splitlines()[-1] == "stopped: nothing is kept"
     assert not (tmp_path / "a").exists()

@@ -9,7 +9,7 @@ import pytest
 
 from focalloop.firmware_sim.serving.transport import TcpServer
 from focalloop.host.captures.capture import Capture
-from tests.support.running import start
+from tests.support.running import STOP_TIMEOUT_S, start
 from tests.support.served import SHAPE, make_board, serving
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ def test_emulate_with_faults_tells_them_and_windows_come(run, tmp_path):
         assert (taken["windows"], taken["lost_windows"]) == (5, [])
     finally:
         process.terminate()
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=STOP_TIMEOUT_S)
     assert f"the line is faulty: {board['faults']}" in told
     assert "the board stops for 0.001 s" in told
     assert "faults injected:" in told
