@@ -102,6 +102,7 @@ def frames_in_mat(path: Path, max_bytes: int) -> NDArray[Any]:
     SceneError
         If the file is damaged, of MATLAB 7.3 or larger than `max_bytes`, or has no such video.
     """
+    check_bytes(path, path.stat().st_size, max_bytes)
     try:
         found = {variable.name: variable for variable in variables(path)}
         video = found.get(SCI_KEY)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 _HEADER_BYTES = 128
 _COMPRESSED, _MATRIX = 15, 14
+_TAG_BYTES = 8
 _HEAD_BYTES = 4096
 """Enough of a compressed variable to know its name, type and shape."""
 
@@ -72,15 +73,19 @@ class MatVariable:
         """
         if self.dtype is None:
             raise MatFileError(f"holds no real numbers in `{self.name}`")
-        content = self._element
+        content, count = self._element, math.prod(self.shape)
         try:
+            head = _head(content) if self._compressed else content
+            *_, (kind, start, size) = islice(_tags(head, self._order), 4)
+            stored = np.dtype(self._order + _STORED[kind])
+            # Before anything is decompressed: no more than `nbytes`, which the caller has checked.
+            if size != count * stored.itemsize or stored.itemsize > self.dtype.itemsize:
+                raise ValueError(f"{size} bytes of {stored} where {self.nbytes} at most belong")
             if self._compressed:
-                # Numbers have 8 bytes at most; the rest is for the header before them.
-                max_bytes = _HEAD_BYTES + 8 * math.prod(self.shape)
-                content = zlib.decompressobj().decompress(content, max_bytes)[8:]
-            *_, (kind, data) = islice(_parts(content, self._order), 4)
-            numbers = np.frombuffer(data, np.dtype(self._order + _STORED[kind]))
-            return numbers.reshape(self.shape, order="F").astype(self.dtype)
+                start += _TAG_BYTES
+                content = zlib.decompressobj().decompress(content, start + size)
+            numbers = np.frombuffer(content, stored, count, start)
+            return numbers.reshape(self.shape, order="F").astype(self.dtype, copy=False)
         except (struct.error, zlib.error, ValueError, KeyError) as error:
             raise MatFileError(f"is damaged in `{self.name}` ({error})") from None
 
@@ -110,8 +115,8 @@ def variables(path: Path) -> list[MatVariable]:
 def _variable(kind: int, element: bytes, order: str) -> MatVariable:
     head = element
     if kind == _COMPRESSED:
-        head = zlib.decompressobj().decompress(element, _HEAD_BYTES)
-        kind, head = struct.unpack_from(order + "I", head)[0], head[8:]
+        kind = struct.unpack_from(order + "I", zlib.decompressobj().decompress(element, 4))[0]
+        head = _head(element)
     if kind != _MATRIX:
         raise ValueError(f"an element of type {kind} where a variable belongs")
     (_, flags), (_, dimensions), (_, name) = islice(_parts(head, order), 3)
@@ -130,18 +135,29 @@ def _variable(kind: int, element: bytes, order: str) -> MatVariable:
     )
 
 
+def _head(compressed: bytes) -> bytes:
+    """Return the beginning of a compressed variable, after its tag."""
+    return zlib.decompressobj().decompress(compressed, _HEAD_BYTES)[_TAG_BYTES:]
+
+
 def _parts(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield type and data of consecutive elements."""
-    at = 0
-    while at < len(content):
-        kind, size = struct.unpack_from(order + "II", content, at)
-        start = at + 8
-        if kind >> 16:  # up to 4 bytes, packed into the tag
-            kind, size = kind & 0xFFFF, kind >> 16
-            start = at + 4
+    """Yield type and data of consecutive elements, which are all there."""
+    for kind, start, size in _tags(content, order):
         if start + size > len(content):
             raise ValueError("it ends too early")
         yield kind, content[start : start + size]
+
+
+def _tags(content: bytes, order: str) -> Iterator[tuple[int, int, int]]:
+    """Yield type, place and size of consecutive elements; the last may end after the content."""
+    at = 0
+    while at < len(content):
+        kind, size = struct.unpack_from(order + "II", content, at)
+        start = at + _TAG_BYTES
+        if kind >> 16:  # up to 4 bytes, packed into the tag
+            kind, size = kind & 0xFFFF, kind >> 16
+            start = at + 4
+        yield kind, start, size
         at = start + size
         if kind != _COMPRESSED:
             at += -at % 8
