@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.models.zoo import BUNDLES
+from focalloop.models.zoo import BUNDLES, WEIGHTS
 
 Choices = list[tuple[str, str]]
 """Values, each with a few words about it, which some shells show."""
@@ -33,6 +33,7 @@ maps = _offers(_TILES | BUNDLES, ".npz", ".png", ".zip")
 bundles = _offers(BUNDLES, ".zip")
 bundles_or_none = _offers(BUNDLES | _NETWORK_FREE, ".zip")
 tiles = _offers(_TILES)
+weights = _offers(WEIGHTS | {"none": "start from random weights"}, ".safetensors")
 
 
 def profiles(incomplete: str) -> Choices:

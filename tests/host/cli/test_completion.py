@@ -5,7 +5,7 @@ import pytest
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.noise import PRESETS
 from focalloop.host.cli.main import app
-from focalloop.models.zoo import BUNDLES
+from focalloop.models.zoo import BUNDLES, WEIGHTS
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def offered(tmp_path, monkeypatch, capsys):
     """Complete a line of words in a folder with some files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiles").mkdir()
-    for name in ("theirs.npz", "theirs.json", "tiles/own.png", ".hidden.npz"):
+    for name in ("theirs.npz", "theirs.json", "theirs.safetensors", "tiles/own.png", ".hidden.npz"):
         (tmp_path / name).write_bytes(b"")
 
     def offered(line):
@@ -53,6 +53,9 @@ TILES = {name for name in NAMED_TILES if name.startswith("tile")}
         ("train --map tile", TILES | {"tiles/"}),
         ("live --profile ", {*PRESETS, "theirs.json", "tiles/"}),
         ("evaluate --profile sc", {"scamp5"}),
+        ("train --start edge-u", {name for name in WEIGHTS if name.startswith("edge-u")}),
+        ("train --start no", {"none"}),
+        ("train --start th", {"theirs.safetensors"}),
         ("bundl", {"bundles"}),
     ],
 )
