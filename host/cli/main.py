@@ -19,6 +19,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.command_tree import CommandTree
 from focalloop.host.cli.interruption import StoppedError
 from focalloop.host.cli.output import (
+    ignore_lost_complaints,
     print_error,
     print_in_any_encoding,
     print_notice,
@@ -63,6 +64,7 @@ _warnings = _Warnings(logging.WARNING)
 
 def main() -> None:
     """Run the command line; turn expected errors into one sentence and exit code 1."""
+    ignore_lost_complaints()
     print_in_any_encoding()
     end_in_order()
     logging.getLogger("focalloop").addHandler(_warnings)

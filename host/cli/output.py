@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.progress import Progress
 
 # Names of files and boards may contain brackets and colons, so no text is taken for markup.
@@ -30,6 +31,24 @@ _SUBSTITUTES = {
     "σ": "sigma", "∞": "inf", "█": "#", "━": "-", "•": "*",
 }  # fmt: skip
 """What stands for the characters of our own texts where they cannot be written."""
+
+
+def ignore_lost_complaints() -> None:
+    """Go on where standard error cannot be written, as on a full disk."""
+    stream = sys.stderr
+    if isinstance(stream, TextIOWrapper) and stream is sys.__stderr__ and not stream.isatty():
+        raw = _Tolerant(stream.fileno(), "w", closefd=False)
+        sys.stderr = TextIOWrapper(BufferedWriter(raw), stream.encoding, line_buffering=True)
+
+
+class _Tolerant(FileIO):
+    """A file that drops what it cannot write."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def print_in_any_encoding() -> None:

@@ -139,3 +139,23 @@ def test_standard_output_on_a_full_device_is_one_sentence(words: list[str]) -> N
     assert done.returncode == 1
     assert done.stderr.startswith("error: standard output cannot be written (No space left")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["map", "show", "fixed-2of16", "--json"], 0),
+        (["bundles"], 0),  # with a notice
+        (["upload", "fixed-2of16", "--port", "/dev/nowhere", "--wait", "0"], 1),
+        (["map", "show", "nowhere.npz"], 2),
+    ],
+)  # fmt: skip
+def test_a_full_standard_error_changes_nothing(words: list[str], code: int) -> None:
+    command = [sys.executable, "-m", "focalloop", *words]
+    usual = subprocess.run(command, capture_output=True, text=True, check=False)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )  # fmt: skip
+    assert done.returncode == usual.returncode == code
+    assert done.stdout == usual.stdout
