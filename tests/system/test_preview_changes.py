@@ -49,6 +49,12 @@ def test_the_page_reconnects_to_a_service_that_comes_back(browser, tmp_path):
     page.close()
 
 
+def is_black_and_white(picture):
+    """Whether it is, but for a read below black, which makes white a little darker."""
+    gray = (picture > 0) & (picture < 250)
+    return picture.min() == 0 and picture.max() == 255 and not gray.any()
+
+
 def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
     coded = RatioMap.from_tile([[2, 0], [0, 1]], (32, 32)).with_aperture_tile(APERTURE_TILE)
     own = write_tiny_bundle(tmp_path / "own", coded, network=tiny_network(aperture=True))
@@ -61,7 +67,7 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
         assert "coded aperture" in first.inner_text("#map-note")
         wait_until(lambda: canvas(first, "final").any())
         # The tiny network gives white where a measured pixel is open, and black elsewhere.
-        assert set(np.unique(canvas(first, "final"))) == {0, 255}
+        assert is_black_and_white(canvas(first, "final"))
         pause(first)
         first.wait_for_function(
             "() => /\\d/.test(document.getElementById('reads-note').textContent)"
@@ -92,7 +98,7 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
 
         choose(second, str(own))
         await_map(first, coded)
-        wait_until(lambda: set(np.unique(canvas(first, "final"))) == {0, 255})
+        wait_until(lambda: is_black_and_white(canvas(first, "final")))
 
         first.route(
             "**/api/bundle",
