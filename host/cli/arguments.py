@@ -16,7 +16,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
 from focalloop.host.cli.output import print_notice
-from focalloop.host.cli.shared_options import setting
+from focalloop.host.cli.shared_options import refuse_unused, setting
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
@@ -103,15 +103,30 @@ def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | No
     from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
 
     with setting("--scene"):
+        number = None if spec == SYNTHETIC else camera_number(spec)
+        refuse_white(spec)
         if spec == SYNTHETIC:
             return
-        number = camera_number(spec)
         if number is None:
             load_clips(spec, slots, size=shape, max_clips=1, white=white)
         elif sys.platform == "linux" and not Path(f"/dev/video{number}").exists():
             raise SceneError(
                 f"there is no camera {number}: plug one in, or give a file or `{SYNTHETIC}`"
             )
+
+
+def refuse_white(scene: str) -> None:
+    """Refuse ``--white`` for a scene that says itself what is white.
+
+    Raises
+    ------
+    typer.BadParameter
+        It was given for a scene that is no clip.
+    """
+    from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
+
+    if scene == SYNTHETIC or camera_number(scene) is not None:
+        refuse_unused(["white"], f"is for clips: the scene {scene} says itself what is white")
 
 
 def array_shape(size: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from importlib import import_module
 from inspect import cleandoc
 from math import isfinite
@@ -22,6 +23,9 @@ from focalloop.host.cli.output import print_error, print_warning
 
 UsageError: Any = typer.BadParameter.__base__
 """What Click calls wrong usage, which Typer keeps to itself."""
+
+given_options: ContextVar[Mapping[str, str]] = ContextVar("given_options")
+"""Options that were given to the command that runs: its parameters, and how they are written."""
 
 ENTRY_POINTS = "focalloop.commands"
 """Entry-point group of tables ``{panel of the help: {name: (line of help, target)}}``.
@@ -74,6 +78,13 @@ class LazyCommand(TyperCommand):
             for value in given if isinstance(given, list | tuple) else (given,):
                 if isinstance(value, float) and not isfinite(value):
                     raise typer.BadParameter(f"{value} is not a finite number", context, parameter)
+        given_options.set(
+            {
+                parameter.name: parameter.opts[0]
+                for parameter in context.command.params
+                if context.get_parameter_source(parameter.name).name != "DEFAULT"
+            }
+        )
         return context
 
 

@@ -15,6 +15,7 @@ from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import Capture
 from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
 from focalloop.host.cli.output import activity, print_notice, print_warning
+from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
@@ -67,6 +68,7 @@ def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
         given = load_map(map_spec)
         if bundle != NETWORK_FREE and (loaded := load_bundle(bundle)).reach is not None:
             return _with_bundle(loaded, given, threads)
+        refuse_unused(["bundle"], f"{bundle} is for its own map: leave out one of the two")
         return Method(NETWORK_FREE, given, NetworkFree())
     if bundle == NETWORK_FREE:
         raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map, to capture under")

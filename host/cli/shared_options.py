@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli import completion
+from focalloop.host.cli.command_tree import given_options
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
@@ -164,6 +165,26 @@ def setting(option: str) -> Iterator[None]:
         yield
     except FocalloopError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def refuse_unused(names: Collection[str], reason: str) -> None:
+    """Refuse options that were given although they have no effect beside the others.
+
+    Parameters
+    ----------
+    names : collection of str
+        Parameters of the command that is running.
+    reason : str
+        Why, after the name of the option.
+
+    Raises
+    ------
+    typer.BadParameter
+        One was given, whatever its value.
+    """
+    for name, option in given_options.get().items():
+        if name in names:
+            raise typer.BadParameter(f"{option} {reason}")
 
 
 def check_exists(path: Path, option: str, remedy: str = "check the path") -> None:

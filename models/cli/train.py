@@ -14,12 +14,14 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.host.cli import completion
 from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.host.cli.shared_options import (
     JsonOption,
     check_exists,
     map_option,
     output_option,
+    refuse_unused,
     setting,
 )
 from focalloop.models.cli.extra import require_extra
@@ -172,6 +174,7 @@ def train(
         str | None,
         typer.Option(
             metavar="WEIGHTS",
+            autocompletion=completion.weights,
             help="Weights to start from: a shipped name, a file, or none.",
             show_default="the universal ones of the profile",
             rich_help_panel=HOW,
@@ -235,6 +238,12 @@ def train(
         raise typer.BadParameter(f"--quick makes a bundle, which needs one map, not {RANDOM_TILES}")
     if quick and minutes is None and steps is None:
         minutes = QUICK_MINUTES
+    if budget is None:
+        refuse_unused(("map_share", "search"), "is for --budget, which learns a map and a network")
+        if not price:
+            refuse_unused(("credit", "period"), "is for a map that is learned, not for --map")
+    elif search and credit == "own-pixel":
+        refuse_unused(["search"], "goes without --credit own-pixel, which begins anywhere")
     try:
         options = TrainingOptions(
             folder=output.with_name(output.name + QUICK_RUN) if quick else output,

@@ -8,6 +8,7 @@ import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.board.client import Board
+from focalloop.host.captures.capture import MANIFEST
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
 from focalloop.models.cli.extra import PACKAGES
@@ -68,6 +69,54 @@ WRONG = [
     ("serve --port somewhere --http-host 0.0.0.0", "--token"),
     ("map show tile-2of16 --png no/map.png", "make no first"),
     ("calibrate nosuch -o p.json", "nothing at nosuch"),
+    *[
+        (f"{LIVE} --port somewhere {option}", f"{option.split()[0]} is for the emulated board")
+        for option in (
+            "--scene synthetic",
+            "--size 8x8",
+            "--white 255",
+            "--profile paper",
+            "--seed 0",
+            "--slot-rate 240",
+        )
+    ],
+    (f"{LIVE} --wait 3", "--wait is for the port of a board"),
+    (f"{LIVE} --white 255", "--white is for a clip of your own"),
+    (f"{LIVE} --scene synthetic --white 255", "--white is for clips"),
+    ("emulate --white 255", "--white is for clips"),
+    *[
+        (f"calibrate there {option}", f"{option.split()[0]} goes with --port")
+        for option in (
+            "--design spans",
+            "--reads 4",
+            "--light 0.5",
+            "--board-sets-light",
+            "--keep new",
+            "--baud 9600",
+            "--wait 1",
+        )
+    ],
+    ("calibrate --port somewhere --bits 8", "--bits is for images"),
+    ("calibrate --port somewhere --full-scale 255", "--full-scale is for images"),
+    *[
+        (f"reconstruct taken -o v.mp4 {option}", f"{option.split()[0]} is for clips")
+        for option in ("--map tile-2of16", "--white 255", "--profile paper", "--seed 0")
+    ],
+    ("reconstruct clips.npz -o v.npz --fps 30", "--fps is for videos"),
+    (
+        "reconstruct clips.npz -o v.mp4 --bundle edge-learned-2of16 --map tile-2of16",
+        "--bundle edge-learned-2of16 is for its own map",
+    ),
+    ("map schedule tile-2of16 --check", "--check needs --adc-rate or --link-rate"),
+    ("data build --white 255", "--white is for --footage and --extra"),
+    *[
+        (f"data build --footage there {option}", f"{option.split()[0]} goes without --footage")
+        for option in ("--sources there", "--extra there", "--cache there")
+    ],
+    *[
+        (f"data {command} --sources there --cache there", "--cache is for downloads")
+        for command in ("build", "demo-clip", "test-set")
+    ],
     ("nosuch", "nosuch"),
 ]
 
@@ -79,6 +128,19 @@ TRAINING = [
     ("train -o run --steps 1 --data clips.npz --map zeros.npz", "measures nothing"),
     ("train -o run --steps 1 --data clips.npz --start nosuch", "edge-universal"),
     ("export nosuch -o bundle", "nothing at nosuch"),
+    *[
+        (f"train -o run --steps 1 --data clips.npz {options}", f"{options.split()[0]} is for")
+        for options in (
+            "--map-share 0.5",
+            "--search --price 1",
+            "--credit tile",
+            "--period 8",
+        )
+    ],
+    (
+        "train -o run --steps 1 --data clips.npz --search --budget 0.1 --credit own-pixel",
+        "--search goes without --credit own-pixel",
+    ),
 ]
 if all(find_spec(name) for name in PACKAGES):  # otherwise they say that they are missing
     WRONG += TRAINING
@@ -90,6 +152,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / MANIFEST).write_text("{}")
     (tmp_path / "notes.txt").write_text("no bundle, map, scene or profile")
     np.savez("clips.npz", clips=np.zeros((1, 16, 32, 32), np.uint8))
     RatioMap.uniform(0, (8, 8)).save("zeros.npz")

@@ -18,6 +18,7 @@ from focalloop.host.cli.shared_options import (
     check_new,
     check_place,
     output_option,
+    refuse_unused,
     wait_option,
 )
 from focalloop.host.link.port import DEFAULT_BAUD
@@ -137,10 +138,11 @@ def calibrate(
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
     for source in captures or ():
         check_exists(source, "CAPTURE")
-    if captures and (keep or light or board_sets_light):
-        raise typer.BadParameter("--keep, --light and --board-sets-light go with --port")
-    if port and (bits or full_scale):
-        raise typer.BadParameter("--bits and --full-scale are for images; a board names its own")
+    if captures:
+        taking = ("design", "reads", "light", "board_sets_light", "keep", "baud", "wait")
+        refuse_unused(taking, "goes with --port, for captures that are taken now")
+    else:
+        refuse_unused(("bits", "full_scale"), "is for images; a board names its own")
     if port and export_emva and design == "tiled":
         raise typer.BadParameter("--design tiled takes no whole images, which --export-emva needs")
     _check_writable(report, export_emva, keep)

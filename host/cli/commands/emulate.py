@@ -117,11 +117,13 @@ def emulate(
     from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+    from focalloop.host.cli.arguments import refuse_white
 
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
     opened = partial(open_scene, white=white, note=print_warning)
     with setting("--scene"):
+        refuse_white(scene)
         view = opened(scene, *shape, slots, seed=seed)
     try:
         board = VirtualBoard(view, settings, open_scene=lambda text: opened(text, *shape, slots))

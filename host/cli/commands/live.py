@@ -20,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     TokenOption,
     WaitOption,
     WhiteOption,
+    refuse_unused,
     setting,
     size_option,
 )
@@ -86,16 +87,19 @@ def live(
     from focalloop.host.live.session import LiveSession
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
+    if port is not None:
+        emulated = ("scene", "size", "white", "profile", "seed", "slot_rate")
+        refuse_unused(emulated, "is for the emulated board, not for --port")
+    else:
+        refuse_unused(["wait"], "is for the port of a board, and there is no --port")
+    if scene is None:
+        refuse_unused(["white"], "is for a clip of your own, and there is no --scene")
     load_profile(profile)
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     source: BoardSource
     scene_name = profile_name = ""
     if port is not None:
-        if scene is not None or size is not None or white is not None:
-            raise typer.BadParameter(
-                "--scene, --white and --size are for the emulated board, not for --port"
-            )
         source = BoardAt(port, wait, print_notice)
     else:
         shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)

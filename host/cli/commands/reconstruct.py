@@ -20,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     check_exists,
     map_option,
     output_option,
+    refuse_unused,
     setting,
 )
 
@@ -78,13 +79,13 @@ def reconstruct(
 
     with setting("--output"):
         check_output(output)
+    if output.suffix.lower() == ".npz":
+        refuse_unused(["fps"], "is for videos: frames in an .npz have no rate")
     load_profile(profile)
     check_exists(source, "CAPTURE|CLIPS")
     if (source / MANIFEST).is_file():
-        if map_ is not None:
-            raise typer.BadParameter("a capture has its own map: leave out --map")
-        if white is not None:
-            raise typer.BadParameter("--white is for clips: leave it out for a capture")
+        emulated = ("map_", "white", "profile", "seed")
+        refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
         (names, windows), captured_under = captured_windows(source, limit)
         method = method_for_map(bundle, captured_under, threads)
     else:

@@ -13,7 +13,7 @@ from focalloop.firmware_sim.maps.defaults import (
 )
 from focalloop.firmware_sim.wire.framing import DEFAULT_MAX_PAYLOAD, MIN_MAX_PAYLOAD
 from focalloop.host.cli.output import print_json, print_result, stdout
-from focalloop.host.cli.shared_options import JsonOption, MapArgument, output_option
+from focalloop.host.cli.shared_options import JsonOption, MapArgument, output_option, refuse_unused
 
 if TYPE_CHECKING:
     from focalloop.firmware_sim.maps.feasibility import Feasibility
@@ -98,6 +98,8 @@ def schedule(
     from focalloop.host.cli.views.schedule_picture import draw_schedule
     from focalloop.host.cli.views.schedule_report import schedule_facts, schedule_table
 
+    if adc_rate is None and link_rate is None:
+        refuse_unused(["check"], "needs --adc-rate or --link-rate, to check against")
     loaded = load_map(ratio_map, option="MAP")
     hardware = Hardware(
         slot_rate_hz=slot_rate,
