@@ -188,11 +188,14 @@ class UploadStore:
                     raise Refusal(
                         ErrorCode.NO_MAP, "a mask alone needs an active map: upload a map too"
                     )
-                return active.with_packed_aperture(contents[UploadKind.MASK])
-            return RatioMap.unpack(contents[UploadKind.MAP], contents.get(UploadKind.MASK))
+                ratio_map = active.with_packed_aperture(contents[UploadKind.MASK])
+            else:
+                ratio_map = RatioMap.unpack(contents[UploadKind.MAP], contents.get(UploadKind.MASK))
+            ratio_map.check_measures()
         except RatioMapError as error:
             self.drop(kinds)
             raise Refusal(ErrorCode.BAD_MAP, str(error)) from error
+        return ratio_map
 
     def drop(self, kinds: UploadKind) -> None:
         """Forget uploads that were committed or cannot be used."""

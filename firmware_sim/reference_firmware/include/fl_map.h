@@ -46,11 +46,12 @@ void fl_mask_row(const struct fl_map *map, const struct fl_identity *board, unsi
 bool fl_span_ends(const struct fl_identity *board, unsigned index, unsigned slot);
 
 /* Checks a whole map step by step: whether all cells are levels, how many measurements they make,
- * and what the map hash is. */
+ * whether the aperture opens for any of them, and what the map hash is. */
 struct fl_map_check {
     struct fl_map *map;
     uint32_t row;  /* next row of levels */
     uint32_t mask; /* next byte of the aperture */
+    bool opens;    /* whether light reaches a pixel that is measured, as far as that is known */
     struct fl_sha256 hash;
 };
 

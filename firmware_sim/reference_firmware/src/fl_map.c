@@ -109,6 +109,7 @@ void fl_map_check_start(struct fl_map_check *check, struct fl_map *map,
     fl_put16(sides + 2, board->width);
     check->map = map;
     check->row = check->mask = 0;
+    check->opens = map->mask == NULL;
     map->reads = 0;
     fl_sha256_start(&check->hash);
     fl_sha256_add(&check->hash, &board->slots, 1);
@@ -131,6 +132,22 @@ static bool check_row(struct fl_map_check *check, const struct fl_identity *boar
     return true;
 }
 
+/* Whether byte `at` of the aperture opens a pixel that is measured. */
+static bool opens_in(const struct fl_map *map, const struct fl_identity *board, uint32_t at)
+{
+    uint32_t pixels = (uint32_t)board->height * board->width;
+    for (unsigned bit = 0; bit < 8; bit++) {
+        uint32_t place = 8 * at + bit, pixel = place % pixels;
+        if (place >= board->slots * pixels || !(map->mask[at] >> bit & 1))
+            continue;
+        uint32_t cell = pixel / board->width % map->tile_height * map->tile_width
+                        + pixel % board->width % map->tile_width;
+        if (board->level_set[map->cells[cell / 2] >> 4 * (cell % 2) & 15] > 0)
+            return true;
+    }
+    return false;
+}
+
 bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *board,
                        fl_refusal *refusal)
 {
@@ -149,10 +166,16 @@ bool fl_map_check_step(struct fl_map_check *check, const struct fl_identity *boa
     if (check->mask < total) {
         uint32_t count = fl_min(STEP_BYTES, total - check->mask);
         fl_sha256_add(&check->hash, map->mask + check->mask, count);
-        check->mask += count;
+        for (; count > 0; count--, check->mask++)
+            if (!check->opens && map->mask[check->mask])
+                check->opens = opens_in(map, board, check->mask);
         return false;
     }
     fl_sha256_end(&check->hash, map->hash);
+    if (map->reads == 0 || !check->opens) {
+        *refusal = fl_refuse(FL_ERR_BAD_MAP, "the map measures nothing", 0, 0, 0);
+        return true;
+    }
     uint32_t bytes = map->reads * (board->bits > 8 ? 2u : 1u);
     if (bytes > FL_WINDOW_BYTES)
         *refusal = fl_refuse(FL_ERR_BAD_MAP,

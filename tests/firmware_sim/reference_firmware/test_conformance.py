@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -257,6 +258,7 @@ class TestUploads:
                 irregular_map().pack()[:11] + bytes(4) + irregular_map().pack()[15:],
                 id="a tile of nothing",
             ),
+            pytest.param(RatioMap.uniform(0, SHAPE).pack(), id="no measurement"),
         ],
     )
     def test_what_is_no_map_is_refused(self, make: Make, data: bytes) -> None:
@@ -265,6 +267,25 @@ class TestUploads:
         assert self.commit_code(bench, MAP, hashlib.sha256(data).digest()) == ErrorCode.BAD_MAP
         assert bench.status().upload_kind == UploadKind(0)
         self.assert_old_map_runs(bench)
+
+    def test_an_aperture_that_opens_for_no_measurement_is_refused(self, make: Make) -> None:
+        bench = make(tile_map())
+        levels = np.zeros(SHAPE, np.uint8)
+        levels[3, 5] = 2
+        for place, code in ((None, ErrorCode.BAD_MAP), ((4, 5), ErrorCode.BAD_MAP), ((3, 5), 0)):
+            aperture = np.zeros((SLOTS, *SHAPE), bool)
+            if place is not None:
+                aperture[7][place] = True
+            coded = RatioMap(levels).with_aperture(aperture)
+            bench.put(MAP, coded.pack())
+            bench.put(MASK, coded.pack_aperture())
+            if code:
+                assert self.commit_code(bench, BOTH, coded.hash()) == code
+                assert bench.status().upload_kind == UploadKind(0)
+                self.assert_old_map_runs(bench)
+            else:
+                bench.commit(BOTH, coded.hash())
+                assert bench.status().map_hash == coded.hash()
 
 
 @settings(
