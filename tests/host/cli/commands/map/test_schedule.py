@@ -69,7 +69,6 @@ def test_stagger_gives_the_phases_and_a_flat_schedule():
         (["--adc-rate", "4e6"], "if pixels hold their", 0),
         (["--adc-rate", "3e6"], "too slow at 3,000,000", 1),
         (["--link-rate", "92160"], "% of the windows arrive", 1),
-        ([], "reads after each slot", 0),
     ],
 )
 def test_the_exit_code_is_the_verdict_only_where_asked(rates, told, code):
