@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from focalloop.models.errors import ExportError
 from focalloop.models.networks.profiles import Network
@@ -46,27 +48,60 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
     ExportError
         If ONNX Runtime and PyTorch differ by more than `PARITY`.
     """
-    network = network.eval().requires_grad_(False)
-    for parameter in network.parameters():
-        if parameter.numel() >= HALF_FROM_ELEMENTS:
-            parameter.copy_(parameter.half().float())
     inputs = _some_inputs(network, 2, 43, 54)
     batch, height, width = "batch", "height", "width"
     sizes = {
         name: {0: batch, value.ndim - 2: height, value.ndim - 1: width}
         for name, value in inputs.items()
     }
+    graph = exported(network, inputs, ["video"], sizes)
+    difference = parity(network, graph)
+    if not difference <= PARITY:
+        raise ExportError(
+            f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
+        )
+    return graph, difference
+
+
+def exported(
+    module: nn.Module,
+    inputs: Mapping[str, NDArray[np.generic]],
+    outputs: Sequence[str],
+    sizes: Mapping[str, Mapping[int, Any]],
+) -> bytes:
+    """Export any module as a graph, its large weights rounded to float16, in both.
+
+    Parameters
+    ----------
+    module : nn.Module
+        What to export; it is put into evaluation mode.
+    inputs : mapping of str to ndarray
+        An example of every input, at least two windows of it, in the order of ``forward``.
+    outputs : sequence of str
+        Names of the outputs.
+    sizes : mapping of str to mapping
+        Axes of each input that may have any length, with their names or dimensions.
+
+    Raises
+    ------
+    ExportError
+        If PyTorch exports nothing.
+    """
+    module = module.eval().requires_grad_(False)
+    for weight in (*module.parameters(), *module.buffers()):
+        if weight.is_floating_point() and weight.numel() >= HALF_FROM_ELEMENTS:
+            weight.copy_(weight.half().float())
     with warnings.catch_warnings():  # of the exporter, about its internals
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            network,
+            module,
             tuple(torch.from_numpy(value) for value in inputs.values()),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
-            output_names=["video"],
-            dynamic_shapes=tuple(sizes.values()),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(dict(sizes[name]) for name in inputs),
             verbose=False,
         )
     if program is None:
@@ -81,24 +116,27 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
     _store_weights_as_half(model)
     onnx.checker.check_model(model)
     graph: bytes = model.SerializeToString()
-    difference = parity(network, graph)
-    if not difference <= PARITY:
-        raise ExportError(
-            f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
-        )
-    return graph, difference
+    return graph
 
 
 def parity(network: Network, graph: bytes) -> float:
     """Return the largest difference between PyTorch and ONNX Runtime over `PARITY_SIZES`."""
+    examples = [_some_inputs(network, *size) for size in PARITY_SIZES]
+    return largest_difference(network, graph, examples)
+
+
+def largest_difference(
+    module: nn.Module, graph: bytes, examples: Sequence[Mapping[str, NDArray[np.generic]]]
+) -> float:
+    """Return the largest difference between a module and its graph, over inputs by name."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     differences = []
-    for size in PARITY_SIZES:
-        inputs = _some_inputs(network, *size)
-        (found,) = session.run(None, inputs)
+    for inputs in examples:
         with torch.inference_mode():
-            wanted = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
-        differences.append(np.abs(found - wanted).max())
+            wanted = module(*(torch.from_numpy(value) for value in inputs.values()))
+        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        for found, expected in zip(session.run(None, dict(inputs)), wanted, strict=True):
+            differences.append(np.abs(found - expected.numpy()).max())
     return float(np.max(differences))  # unlike max(), it keeps a NaN
 
 

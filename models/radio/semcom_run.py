@@ -23,9 +23,12 @@ from focalloop.models.radio.semcom import (
     over_the_air,
     sent_reals,
 )
-from focalloop.models.radio.transforms import OUTER
+from focalloop.models.radio.transforms import OUTER as ENDS
 from focalloop.models.training.run import RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
+
+OUTER = (*ENDS, "allocation")
+"""Layers that the optimiser treats separately: those at the ends, and the allocation network."""
 
 _U_FLOOR = 1e-6
 """Added to a location's error before the logarithm that the allocation network learns."""

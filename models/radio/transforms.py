@@ -23,6 +23,8 @@ _CHANGE_RATE = 0.1
 """Learning rate of the linear transform relative to that of other weights."""
 _CONTRAST = 4.0
 """Scales cells less their mean to about unit variance."""
+_MAX_CHANGE = 4.0
+"""Limit of what the branch of an `Analysis` adds, in standard deviations of the latent."""
 _EMBEDDING = 32
 """Features of the condition."""
 
@@ -89,13 +91,20 @@ class Linear(nn.Module):
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
         self.register_buffer("rows", rows.clone())
-        self.change = nn.Parameter(torch.zeros_like(rows))
+        self.change: nn.Parameter | None = nn.Parameter(torch.zeros_like(rows))
 
     def weight(self) -> Tensor:
         """Return the rows as they are now."""
+        if self.change is None:
+            return self.rows
         size = self.rows.flatten(1).norm(dim=1)[:, None, None, None]
         rows: Tensor = self.rows + _CHANGE_RATE * size * self.change
         return rows
+
+    def freeze(self) -> None:
+        """Make the rows what they are now, and learn no more."""
+        self.rows = self.weight().detach()
+        self.change = None
 
 
 class Analysis(nn.Module):
@@ -155,7 +164,8 @@ class Analysis(nn.Module):
         x = self.middle(self.to_middle(functional.relu(x)), embedded)
         x = self.coarse(self.to_coarse(functional.relu(x)), embedded)
         change: Tensor = self.head(functional.relu(x))
-        return latent + change.to(latent.dtype)
+        # Bounded, because all that a window sends shares one power.
+        return latent + _MAX_CHANGE * torch.tanh(change.to(latent.dtype) / _MAX_CHANGE)
 
 
 class Synthesis(nn.Module):

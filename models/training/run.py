@@ -274,7 +274,7 @@ class TrainingLoop(ABC):
 
     def save(self, path: Path) -> None:
         """Write the checkpoint."""
-        save_checkpoint(path, self._metadata(), self.state())
+        save_checkpoint(path, self.metadata(), self.state())
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same settings, maps and data.
@@ -285,11 +285,12 @@ class TrainingLoop(ABC):
             If the checkpoint is damaged, or of another run.
         """
         metadata, tensors = load_checkpoint(path)
-        refuse_another_run(path, metadata, self._metadata())
+        refuse_another_run(path, metadata, self.metadata())
         self.progress = Progress(**metadata["progress"])
         self.load_state(tensors)
 
-    def _metadata(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
+        """Return what a checkpoint says about the run, besides what has been learned."""
         return {
             "identity": self.identity,
             "settings": asdict(self.settings),

@@ -1,0 +1,258 @@
+"""The bundle of a trained radio network, which the host loads: ``focalloop radio bundle``.
+
+A radio bundle is a folder: the networks of both ends as ONNX, and ``radio.json``, with what they
+were trained for and with, their scores, and the hash of every file (``docs/file-formats.md``). Its
+reads are those of one bundle of sensing and reconstruction, which it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from focalloop.models.errors import ExportError
+from focalloop.models.export.bundle import LICENCE, data_summary
+from focalloop.models.export.onnx_graph import OPSET, PARITY, exported, largest_difference
+from focalloop.models.networks.sensing import MAX_READS
+from focalloop.models.radio.klt import BLOCK
+from focalloop.models.radio.reads import CellReads
+from focalloop.models.radio.run import RadioRun
+from focalloop.models.radio.semcom import SemCom, channel_quality
+from focalloop.models.radio.semcom_run import SemComRun
+from focalloop.models.radio.transforms import Linear
+
+SCHEMA_VERSION = 1
+MANIFEST = "radio.json"
+ENCODER, DECODER = "semcom_encoder.onnx", "semcom_decoder.onnx"
+
+
+class EncoderGraph(nn.Module):
+    """Read-outs and SNR in, reals and predicted log errors out."""
+
+    def __init__(self, network: SemCom, reads: CellReads) -> None:
+        super().__init__()
+        self.encoder, self.allocation, self.reads = network.encoder, network.allocation, reads
+
+    def forward(self, reads: Tensor, snr_db: Tensor) -> tuple[Tensor, Tensor]:
+        """Map reads (N, K, H, W) and SNRs (N,) to reals and log errors, (N, ..., h, w)."""
+        x = self.encoder(self.reads.gathered(reads), snr_db)
+        return x, self.allocation(x, channel_quality(snr_db))
+
+
+class DecoderGraph(nn.Module):
+    """Received reals, the variance of their noise and the rate map in, read-outs out."""
+
+    def __init__(self, network: SemCom, reads: CellReads) -> None:
+        super().__init__()
+        self.decoder, self.reads = network.decoder, reads
+
+    def forward(self, received: Tensor, noise: Tensor, rate_map: Tensor) -> Tensor:
+        """Map (N, reals, h, w), the same, and (N, h, w) to reads (N, K, H, W)."""
+        return self.reads.planes(self.decoder(received, noise, rate_map))
+
+
+def semcom_graphs(network: SemCom, reads: CellReads) -> tuple[dict[str, bytes], float]:
+    """Export both ends of a `SemCom` for any number of windows and locations.
+
+    Parameters
+    ----------
+    network : SemCom
+        What to export; its large weights are rounded to float16.
+    reads : CellReads
+        The tile that its cells are of.
+
+    Returns
+    -------
+    tuple
+        Graphs by file name, and the largest difference between PyTorch and ONNX Runtime.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime and PyTorch differ by more than `PARITY`.
+    """
+    for module in network.modules():
+        if isinstance(module, Linear):
+            module.freeze()
+    rows, columns = torch.export.Dim("rows", max=512), torch.export.Dim("columns", max=512)
+    pixels = {0: "batch", 2: BLOCK * rows, 3: BLOCK * columns}
+    places = {0: "batch", 2: "rows", 3: "columns"}
+    examples = [_example(network, reads, *size) for size in ((2, 3, 4), (1, 1, 1), (1, 5, 2))]
+    transmitted = [{name: one[name] for name in ("reads", "snr_db")} for one in examples]
+    received = [{name: one[name] for name in ("received", "noise", "rate_map")} for one in examples]
+    ends: dict[str, tuple[nn.Module, list[dict[str, NDArray[Any]]], list[str], dict[str, Any]]] = {
+        ENCODER: (
+            EncoderGraph(network, reads),
+            transmitted,
+            ["x", "log_error"],
+            {"reads": pixels, "snr_db": {0: "batch"}},
+        ),
+        DECODER: (
+            DecoderGraph(network, reads),
+            received,
+            ["reads"],
+            {
+                "received": places,
+                "noise": places,
+                "rate_map": {0: "batch", 1: "rows", 2: "columns"},
+            },
+        ),
+    }
+    graphs, differences = {}, []
+    for name, (module, inputs, outputs, sizes) in ends.items():
+        graphs[name] = exported(module, inputs[0], outputs, sizes)
+        differences.append(largest_difference(module, graphs[name], inputs))
+    if not max(differences) <= PARITY:
+        raise ExportError(
+            f"ONNX Runtime and PyTorch differ by {max(differences):.2g}, more than {PARITY:g}"
+        )
+    return graphs, max(differences)
+
+
+def export_semcom(
+    run: SemComRun, bundle: Path, method: str = "semcom", scores: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write the averaged networks of a run as a radio bundle, replacing an older one.
+
+    Parameters
+    ----------
+    run : SemComRun
+        A run that has been resumed from its checkpoint.
+    bundle : Path
+        Folder to write; its name becomes that of the bundle.
+    method : str, optional
+        Method of ``focalloop radio send`` that the networks are for.
+    scores : sequence of dict, optional
+        Scores, each with the command that printed it.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime and PyTorch disagree, or `bundle` exists and is no radio bundle.
+    """
+    refuse_anything_but_a_radio_bundle(bundle)
+    graphs, difference = semcom_graphs(run.averaged(), run.sensing.reads)
+    link = run.link
+    described = {
+        "kind": "jscc" if link.loss == "reads" else "semcom",
+        "method": method,
+        "rates": list(run.network_settings.rates),
+        "rate": link.rate,
+        "snr_db": list(link.snr_db),
+    }
+    return write_radio_bundle(bundle, graphs, run, described, difference, scores)
+
+
+def write_radio_bundle(
+    bundle: Path,
+    graphs: Mapping[str, bytes],
+    run: RadioRun[Any],
+    described: Mapping[str, Any],
+    difference: float,
+    scores: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Write the folder of a radio bundle, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Path
+        Folder to write.
+    graphs : mapping of str to bytes
+        Files of the bundle by name.
+    run : RadioRun
+        Where they come from.
+    described : mapping of str to any
+        What the kind of network adds to the manifest, ``kind`` and ``method`` among it.
+    difference : float
+        Largest difference between PyTorch and ONNX Runtime.
+    scores : sequence of dict, optional
+        Scores, each with the command that printed it.
+
+    Raises
+    ------
+    ExportError
+        If `bundle` exists and is no radio bundle, or a file cannot be written.
+    """
+    refuse_anything_but_a_radio_bundle(bundle)
+    sensing, metadata = run.sensing.bundle, run.metadata()
+    progress = metadata["progress"].items()
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "name": bundle.name,
+        **described,
+        "location": BLOCK,
+        "sensing": {
+            "bundle": sensing.name,
+            "map": sensing.ratio_map.hash_hex,
+            "tile": sensing.ratio_map.tile.tolist(),
+            "reconstruction_sha256": sensing.network_sha256,
+        },
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()},
+        "export": {"opset": OPSET, "largest_difference": difference},
+        "training": {
+            "recipe": metadata["command"],
+            "settings": metadata["settings"],
+            "radio": metadata["identity"]["radio"],
+            "result": {key: None if math.isnan(value) else value for key, value in progress},
+            "data_settings": metadata["data"]["settings"],
+        },
+        "data": data_summary(metadata["data"]["sources"]),
+        "licence": LICENCE,
+        "scores": list(scores),
+    }
+    partial = bundle.with_name(f".{bundle.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, content in graphs.items():
+            (partial / name).write_bytes(content)
+        text = json.dumps(manifest, indent=2) + "\n"
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        if bundle.exists():
+            shutil.rmtree(bundle)
+        partial.rename(bundle)
+    except OSError as error:
+        raise ExportError(f"{bundle} cannot be written: {error.strerror}") from None
+    return manifest
+
+
+def refuse_anything_but_a_radio_bundle(path: Path) -> None:
+    """Refuse to replace a file, or a folder that is not a radio bundle."""
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise ExportError(f"{path} exists and is not a radio bundle: give another name")
+
+
+def _example(
+    network: SemCom, reads: CellReads, count: int, rows: int, columns: int
+) -> dict[str, NDArray[Any]]:
+    """Draw inputs of both ends by name."""
+    rng = np.random.default_rng(0)
+    rates = network.settings.rates
+    shape = (count, rates[-1], rows, columns)
+    planes = (count, MAX_READS, rows * BLOCK, columns * BLOCK)
+    levels = np.tile(reads.levels[0].numpy(), (planes[2] // reads.side, planes[3] // reads.side))
+    taken = np.arange(MAX_READS)[:, None, None] < levels
+    return {
+        "reads": (rng.random(planes, np.float32) * taken / np.maximum(levels, 1)).astype(
+            np.float32
+        ),
+        "snr_db": rng.uniform(-5, 25, count).astype(np.float32),
+        "received": rng.standard_normal(shape, np.float32),
+        "noise": rng.uniform(0, 1, shape).astype(np.float32),
+        "rate_map": rng.integers(0, len(rates), (count, rows, columns)).astype(np.uint8),
+    }
