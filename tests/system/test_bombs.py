@@ -152,7 +152,7 @@ def test_a_bomb_is_refused_in_bounded_memory(
     path = tmp_path / ("clips.npz" if load == CLIPS else "bomb")
     path = make(path) or path
     words = [sys.executable, "-c", PROGRAM, load, str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     told, peak_mib = json.loads(done.stdout)
     assert said in str(told)
     assert peak_mib < MAX_PEAK_MIB, told
@@ -162,7 +162,7 @@ def test_the_largest_map_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb"
     ratio_map(levels=zeros(1 << 23, "(2048, 4096)"), mask=zeros(1 << 24, f"({1 << 24},)"))(path)
     words = [sys.executable, "-c", PROGRAM, MAP, str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     told, peak_mib = json.loads(done.stdout)
     assert told is None
     assert peak_mib < MAX_PEAK_MIB, told
