@@ -27,8 +27,8 @@ _STEPS = 1 << 12
 """Steps of a probability: few, so that all arithmetic on it is exact and the same everywhere."""
 
 
-def kept(rate_map: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which values are sent: the first of each location.
+def counts(rate_map: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.int64]:
+    """Return how many values each location sends.
 
     Parameters
     ----------
@@ -39,9 +39,7 @@ def kept(rate_map: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.bool_]
 
     Returns
     -------
-    (C, h, w) bool
-        ``x[kept]`` has the values in the order in which they are sent, by number of the value, then
-        by row and column; ``x[kept] = values`` puts them back.
+    (h, w) int64
 
     Raises
     ------
@@ -52,8 +50,20 @@ def kept(rate_map: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.bool_]
         raise RadioError(
             f"a rate table is 1 to {MAX_LEVELS} rising counts of 1 and more, not {tuple(table)}"
         )
-    levels = _checked(rate_map, len(table))
-    return np.arange(table[-1])[:, None, None] < np.asarray(table)[levels]
+    return np.asarray(table, np.int64)[_checked(rate_map, len(table))]
+
+
+def kept(rate_map: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which values are sent: the first of each location, as many as `counts` says.
+
+    Returns
+    -------
+    (C, h, w) bool
+        ``x[kept]`` has the values in the order in which they are sent, by number of the value, then
+        by row and column; ``x[kept] = values`` puts them back.
+    """
+    sent = counts(rate_map, table)
+    return np.arange(table[-1])[:, None, None] < sent
 
 
 def raw_bytes(shape: tuple[int, int], levels: int) -> int:
