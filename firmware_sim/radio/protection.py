@@ -1,7 +1,7 @@
 """How the few bytes that a window depends on are sent: a modulation and code rate for each channel.
 
 Both ends know the channel that was planned for, and so take the same entry of `LADDER`.
-``python -m benchmarks.radio_protection`` measures its thresholds.
+``python -m benchmarks.radio.protection`` measures its thresholds.
 """
 
 from __future__ import annotations
