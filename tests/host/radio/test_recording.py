@@ -85,11 +85,10 @@ def test_another_program_reads_it_and_finds_the_windows(recording):
     assert opened.get_global_field("core:datatype") == "cf32_le"
     assert opened.get_global_field("core:sample_rate") == 1e6
     assert np.array_equal(opened.read_samples(), np.fromfile(data, "<c8"))
-    spans = [
-        (one["core:sample_start"], one["core:sample_count"]) for one in opened.get_annotations()
-    ]
+    found = opened.get_annotations()
+    spans = [(one["core:sample_start"], one["core:sample_count"]) for one in found]
     assert spans == [(0, 1000), (1000, 777)]
-    assert annotations[0]["focalloop:rate_map"] == ["0123", "4567"]
+    assert found[0]["focalloop:rate_map"] == ["0123", "4567"]
 
 
 def test_what_a_radio_received_needs_no_description_of_windows(recording, tmp_path):
