@@ -32,9 +32,16 @@ LOST_GREY = np.float32(0.5)
 
 
 class SymbolBudgetError(RadioError):
-    """A method cannot send a window with so few, or so many, symbols."""
+    """A method cannot send a window with so few, or so many, symbols.
+
+    Attributes
+    ----------
+    least, most : int
+        What it can send it with.
+    """
 
     def __init__(self, method: str, symbols: int, least: int, most: int) -> None:
+        self.least, self.most = least, most
         super().__init__(
             f"{method} cannot send this window with {symbols:,} symbols: the least is {least:,}, "
             f"the most {most:,}"
@@ -97,7 +104,12 @@ class Sensing:
             return delivery.video
         if delivery.reads is not None:
             return self.reconstruct(delivery.reads, self.ratio_map)
-        return np.full((self.ratio_map.slots, *self.ratio_map.shape), LOST_GREY, np.float32)
+        return lost_video(self.ratio_map)
+
+
+def lost_video(ratio_map: RatioMap) -> Float32:
+    """Return what is shown of a window that was lost: mid-grey (T, H, W)."""
+    return np.full((ratio_map.slots, *ratio_map.shape), LOST_GREY, np.float32)
 
 
 class Method(Protocol):
