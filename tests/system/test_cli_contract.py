@@ -24,6 +24,9 @@ NOT_RUN_HERE = {
     "data build": "needs pictures from packages: tests/models",
     "data nfs": "needs the data set: tests/models/data/test_nfs.py",
     "data test-set": "needs videos from packages: tests/models/data/test_test_set.py",
+    "radio send": "needs networks of a link: tests/host/cli/commands/radio",
+    "radio export": "needs networks of a link: tests/host/cli/commands/radio",
+    "radio import": "needs a recording: tests/host/cli/commands/radio",
     "data demo-clip": "needs a video from a package: tests/models/data/test_test_set.py",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from focalloop.host.cli.commands.map import COMMANDS as MAP
+from focalloop.host.cli.commands.radio import COMMANDS as RADIO
 
 COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
     "Live preview": {
@@ -51,5 +52,6 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
             f"{__name__}.evaluate:evaluate",
         ),
     },
+    "Radio": {"radio": ("Send windows over a noisy radio channel.", RADIO)},
     "Ratio maps": {"map": ("Show, make, convert, schedule and export ratio maps.", MAP)},
 }

@@ -1,0 +1,20 @@
+"""The commands of ``focalloop radio`` that need no training packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COMMANDS: dict[str, tuple[str, Any]] = {
+    "send": (
+        "Send clips or a capture over a radio channel, and rebuild the video.",
+        f"{__name__}.send:send",
+    ),
+    "export": (
+        "Write windows as a SigMF recording, for another radio to send.",
+        f"{__name__}.record:export",
+    ),
+    "import": (
+        "Rebuild the video of windows that a radio has received.",
+        f"{__name__}.record:import_",
+    ),
+}
