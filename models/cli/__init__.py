@@ -21,6 +21,26 @@ _DATA = {
     ),
 }
 
+_RADIO_TRAIN = {
+    "semcom": (
+        "Train encoder, decoder and rate allocation of semantic communication.",
+        f"{__name__}.radio_train:semcom",
+    ),
+    "ran": (
+        "Train the rate allocation alone, for ends that stay as they are.",
+        f"{__name__}.radio_train:ran",
+    ),
+    "jscc": (
+        "Train the baseline whose loss is the error of the sensor data, not of the video.",
+        f"{__name__}.radio_train:jscc",
+    ),
+}
+
+_RADIO = {
+    "train": ("Train the networks of a radio link.", _RADIO_TRAIN),
+    "bundle": ("Turn a trained radio network into a bundle.", f"{__name__}.radio_train:bundle"),
+}
+
 COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
     "Training": {
         "train": (
@@ -29,5 +49,6 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
         ),
         "export": ("Turn a trained network into a bundle.", f"{__name__}.export:export"),
         "data": ("Make the test set, the demo clip and training data.", _DATA),
-    }
+    },
+    "Radio": {"radio": ("Send windows over a noisy radio channel.", _RADIO)},
 }

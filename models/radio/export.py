@@ -24,11 +24,11 @@ from focalloop.models.errors import ExportError
 from focalloop.models.export.bundle import LICENCE, data_summary
 from focalloop.models.export.onnx_graph import OPSET, PARITY, exported, largest_difference
 from focalloop.models.networks.sensing import MAX_READS
+from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import BLOCK
 from focalloop.models.radio.reads import CellReads
-from focalloop.models.radio.run import RadioRun
+from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import SemCom, channel_quality
-from focalloop.models.radio.semcom_run import SemComRun
 from focalloop.models.radio.transforms import Linear
 
 SCHEMA_VERSION = 1
@@ -120,14 +120,23 @@ def semcom_graphs(network: SemCom, reads: CellReads) -> tuple[dict[str, bytes], 
 
 
 def export_semcom(
-    run: SemComRun, bundle: Path, method: str = "semcom", scores: Sequence[dict[str, Any]] = ()
+    network: SemCom,
+    sensing: Sensing,
+    metadata: Mapping[str, Any],
+    bundle: Path,
+    method: str = "semcom",
+    scores: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Write the averaged networks of a run as a radio bundle, replacing an older one.
+    """Write both ends of a trained `SemCom` as a radio bundle, replacing an older one.
 
     Parameters
     ----------
-    run : SemComRun
-        A run that has been resumed from its checkpoint.
+    network : SemCom
+        With averaged weights; it is of no use afterwards.
+    sensing : Sensing
+        What it was trained for.
+    metadata : mapping of str to any
+        Of its checkpoint (`TrainingLoop.metadata`).
     bundle : Path
         Folder to write; its name becomes that of the bundle.
     method : str, optional
@@ -146,22 +155,25 @@ def export_semcom(
         If ONNX Runtime and PyTorch disagree, or `bundle` exists and is no radio bundle.
     """
     refuse_anything_but_a_radio_bundle(bundle)
-    graphs, difference = semcom_graphs(run.averaged(), run.sensing.reads)
-    link = run.link
+    link = metadata["identity"]["radio"]["link"]
     described = {
-        "kind": "jscc" if link.loss == "reads" else "semcom",
+        "kind": "jscc" if link["loss"] == "reads" else "semcom",
         "method": method,
-        "rates": list(run.network_settings.rates),
-        "rate": link.rate,
-        "snr_db": list(link.snr_db),
+        "rates": list(network.settings.rates),
+        "rate": link["rate"],
+        "snr_db": list(link["snr_db"]),
     }
-    return write_radio_bundle(bundle, graphs, run, described, difference, scores)
+    graphs, difference = semcom_graphs(network, sensing.reads)
+    return write_radio_bundle(
+        bundle, graphs, sensing.bundle, metadata, described, difference, scores
+    )
 
 
 def write_radio_bundle(
     bundle: Path,
     graphs: Mapping[str, bytes],
-    run: RadioRun[Any],
+    sensing: FrozenBundle,
+    metadata: Mapping[str, Any],
     described: Mapping[str, Any],
     difference: float,
     scores: Sequence[dict[str, Any]] = (),
@@ -174,8 +186,10 @@ def write_radio_bundle(
         Folder to write.
     graphs : mapping of str to bytes
         Files of the bundle by name.
-    run : RadioRun
-        Where they come from.
+    sensing : FrozenBundle
+        Sensor and reconstruction that they were trained for.
+    metadata : mapping of str to any
+        Of the checkpoint that they come from.
     described : mapping of str to any
         What the kind of network adds to the manifest, ``kind`` and ``method`` among it.
     difference : float
@@ -189,7 +203,6 @@ def write_radio_bundle(
         If `bundle` exists and is no radio bundle, or a file cannot be written.
     """
     refuse_anything_but_a_radio_bundle(bundle)
-    sensing, metadata = run.sensing.bundle, run.metadata()
     progress = metadata["progress"].items()
     manifest = {
         "schema": SCHEMA_VERSION,

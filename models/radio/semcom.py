@@ -109,7 +109,8 @@ class SemanticDecoder(nn.Module):
         """
         kept = self.table[rate_map.long()][:, None]
         sent = torch.arange(received.shape[1], device=kept.device)[:, None, None] < kept
-        power = self.log_variance.exp()[:, None, None]
+        # Of every window, so that graphs keep the weight itself, from which training can start.
+        power = self.log_variance.expand(len(received), -1).exp()[:, :, None, None]
         # Wiener's rule: a real of this power under that noise is worth this share of itself.
         share = torch.where(sent, power / (power + noise), 0.0)
         trusted = functional.conv2d(share, self.groups).float()

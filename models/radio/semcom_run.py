@@ -45,6 +45,8 @@ class LinkTraining:
 
     Attributes
     ----------
+    learns : {'all', 'allocation'}
+        Whether all learns, or the allocation network alone.
     loss : {'video', 'reads'}
         Whether the error of the video or that of the sensor data itself is the loss (the baseline
         *Sensordata+JSCC*).
@@ -57,6 +59,7 @@ class LinkTraining:
         twentieth of the run.
     """
 
+    learns: Literal["all", "allocation"] = "all"
     loss: Literal["video", "reads"] = "video"
     snr_db: tuple[float, float] = (0.0, 20.0)
     rate: int | None = None
@@ -92,7 +95,11 @@ class SemComRun(RadioRun[SemCom]):
         device: str = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        super().__init__(SemCom(transform, network), OUTER, sensing, data, settings, device)
+        ends = SemCom(transform, network)
+        if link.learns == "allocation":
+            ends.requires_grad_(False)
+            ends.allocation.requires_grad_(True)
+        super().__init__(ends, OUTER, sensing, data, settings, device)
         self.link, self.network_settings = link, network
         self.rates = torch.tensor(network.rates, device=device)
         self.validated: dict[str, float] = {}
@@ -126,7 +133,8 @@ class SemComRun(RadioRun[SemCom]):
             fidelity = log_error(squared_errors(rebuilt, cells, BLOCK // self.sensing.reads.side))
         else:
             fidelity = log_error(errors)
-        return fidelity + prediction, float(errors.detach().mean())
+        loss = prediction if self.link.learns == "allocation" else fidelity + prediction
+        return loss, float(errors.detach().mean())
 
     def _rate_maps(self, predicted: Tensor, rng: np.random.Generator) -> Tensor:
         count, levels, height, width = predicted.shape

@@ -36,7 +36,7 @@ class WeightLearner(Generic[AnyNetwork]):
     Parameters
     ----------
     network : nn.Module
-        On the device that it learns on.
+        On the device that it learns on; parameters that need no gradient stay as they are.
     outer : collection of str
         Its first and last layers (`focalloop.models.training.optimizer.Muon`).
     average_decay : float, optional
@@ -62,7 +62,8 @@ class WeightLearner(Generic[AnyNetwork]):
         self.device = next(network.parameters()).device
         self.average_decay = average_decay
         self.bfloat16 = bfloat16 and has_bfloat16(self.device)
-        self.optimizer = Muon(network.named_parameters(), outer=outer)
+        learning = [(k, value) for k, value in network.named_parameters() if value.requires_grad]
+        self.optimizer = Muon(learning, outer=outer)
         self.average = {name: value.clone() for name, value in network.state_dict().items()}
         self.steps = 0
 

@@ -34,7 +34,7 @@ def run(data, sensing, transform):
 @pytest.fixture(scope="module")
 def bundle(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "radio-small"
-    export_semcom(run, folder)
+    export_semcom(run.averaged(), run.sensing, run.metadata(), folder)
     return folder
 
 
@@ -133,4 +133,4 @@ def test_names_that_are_not_there_list_what_is():
 def test_export_replaces_bundles_alone(run, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ExportError, match="is not a radio bundle"):
-        export_semcom(run, tmp_path / "mine")
+        export_semcom(run.averaged(), run.sensing, run.metadata(), tmp_path / "mine")

@@ -1,0 +1,231 @@
+"""``focalloop radio train semcom|ran|jscc``: the analog networks of a radio link."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.cli.output import activity, console, print_json, print_result
+from focalloop.host.cli.shared_options import JsonOption, check_exists, output_option
+from focalloop.models.cli.extra import require_extra
+
+SENSING = "edge-learned-2.5of16"
+
+_MAKE = "make training data with `focalloop data build`"
+
+OutputOption = Annotated[Path, output_option("Folder of this training.", "DIR")]
+DataOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="Train on what `focalloop data build` wrote.")
+]
+MinutesOption = Annotated[
+    float | None, typer.Option(min=0.01, metavar="N", help="Minutes to train in all.")
+]
+StepsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Steps to train in all.")]
+StartOption = Annotated[
+    str | None,
+    typer.Option(metavar="WEIGHTS", help="Radio bundle or folder of a run to start from."),
+]
+SnrOption = Annotated[
+    tuple[float, float],
+    typer.Option(metavar="FROM TO", help="Range of the channels, dB; 0 to 20 for all of them."),
+]
+SensingOption = Annotated[
+    str, typer.Option(metavar="BUNDLE", help="Bundle of the sensor and the reconstruction.")
+]
+BatchOption = Annotated[int, typer.Option(min=1, metavar="N", help="Windows per step.")]
+CropOption = Annotated[
+    int, typer.Option(min=16, metavar="N", help="Side of a crop, pixels; a multiple of 16.")
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE", help="Highest learning rate.", show_default="0.0015, or 0.0006 from weights"
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Seed of every random choice.")
+]
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processor threads.")]
+
+
+def semcom(
+    output: OutputOption,
+    data: DataOption,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    start: StartOption = None,
+    snr: SnrOption = (0.0, 20.0),
+    reals: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Reals that every location sends, one of the rate table, for a network of one "
+            "rate.",
+            show_default="all rates",
+        ),
+    ] = None,
+    sensing: SensingOption = SENSING,
+    batch: BatchOption = 8,
+    crop: CropOption = 96,
+    learning_rate: RateOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train encoder, decoder and rate allocation of semantic communication.
+
+    Run the same command again to go on with an interrupted training. Under torchrun, several
+    processes share each batch.
+
+    Example: focalloop radio train semcom --data train.npz -o runs/semcom --minutes 60
+    """
+    _train({"snr_db": snr}, reals, locals())
+
+
+def ran(
+    output: OutputOption,
+    data: DataOption,
+    start: Annotated[
+        str,
+        typer.Option(metavar="WEIGHTS", help="Radio bundle or run whose ends stay as they are."),
+    ],
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    snr: SnrOption = (0.0, 20.0),
+    sensing: SensingOption = SENSING,
+    batch: BatchOption = 8,
+    crop: CropOption = 96,
+    learning_rate: RateOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train the rate allocation alone, for ends that stay as they are.
+
+    Example: focalloop radio train ran --start runs/semcom --data train.npz -o runs/ran --minutes 15
+    """
+    _train({"snr_db": snr, "learns": "allocation"}, None, locals())
+
+
+def jscc(
+    output: OutputOption,
+    data: DataOption,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    start: StartOption = None,
+    snr: SnrOption = (0.0, 20.0),
+    sensing: SensingOption = SENSING,
+    batch: BatchOption = 8,
+    crop: CropOption = 96,
+    learning_rate: RateOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train the baseline whose loss is the error of the sensor data, not of the video.
+
+    Example: focalloop radio train jscc --data train.npz -o runs/jscc --minutes 60
+    """
+    _train({"snr_db": snr, "loss": "reads"}, None, locals())
+
+
+def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> None:
+    """Check what was given, train, and say what came of it."""
+    require_extra()
+    if given["minutes"] is None and given["steps"] is None:
+        raise typer.BadParameter("give --minutes or --steps")
+    low, high = link["snr_db"]
+    if not -10 <= low <= high <= 40:
+        raise typer.BadParameter(f"--snr {low:g} {high:g}: give two of -10 to 40 dB, ascending")
+    check_exists(given["data"], "--data", _MAKE)
+    with activity("loading PyTorch"):
+        import torch
+
+        from focalloop.models.cli.train_display import Display
+        from focalloop.models.radio.pipeline import RadioOptions, begin
+        from focalloop.models.radio.semcom import RATES
+        from focalloop.models.radio.semcom_run import LinkTraining
+        from focalloop.models.training import distributed
+        from focalloop.models.training.run import RunSettings
+    if reals is not None and reals not in RATES:
+        table = ", ".join(str(rate) for rate in RATES)
+        raise typer.BadParameter(f"--reals {reals} is not in the rate table: give one of {table}")
+    if given["threads"]:
+        torch.set_num_threads(given["threads"])
+    rate = None if reals is None else RATES.index(reals)
+    settings = {key: given[key] for key in ("minutes", "steps", "batch", "crop", "seed")}
+    options = RadioOptions(
+        given["output"],
+        given["data"],
+        LinkTraining(**link, rate=rate),
+        given.get("start"),
+        RunSettings(**settings, warm_up_steps=50),
+        given["learning_rate"],
+        given["sensing"],
+    )
+    with distributed.joined(given["device"]) as device:
+        first = distributed.rank() == 0
+        console.quiet = not first
+        try:
+            run = begin(options, device)
+            Display(shlex.join(["focalloop", *sys.argv[1:]])).train(run, options.folder, "radio")
+        except FocalloopError:
+            if first:
+                raise
+            sys.exit(1)  # the first process says why
+    if not first:
+        return
+    progress = run.progress
+    document = {
+        "run": str(options.folder),
+        "step": progress.step,
+        "minutes": progress.minutes,
+        "validation_psnr": progress.validation_psnr,
+        **run.validated,
+    }
+    if given["json"]:
+        print_json(document)
+    else:
+        print_result(
+            f"{options.folder}: step {progress.step}, {progress.minutes:.1f} min, validation "
+            f"{progress.validation_psnr:.2f} dB at 10 dB"
+        )
+
+
+def bundle(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that `focalloop radio train` wrote.")
+    ],
+    output: Annotated[
+        Path, output_option("Folder to write; its name becomes the bundle's.", "DIR")
+    ],
+    method: Annotated[
+        Literal["semcom", "semcom-noran", "jscc"],
+        typer.Option(help="Method of `focalloop radio send` that it is for."),
+    ] = "semcom",
+    json: JsonOption = False,
+) -> None:
+    """Turn a trained radio network into a bundle.
+
+    Example: focalloop radio bundle runs/semcom -o radio-semcom
+    """
+    require_extra()
+    check_exists(run, "RUN")
+    from focalloop.models.radio.pipeline import export_radio
+
+    with activity(f"making the bundle {output}"):
+        manifest = export_radio(run, output, method)
+    if json:
+        print_json(manifest)
+    else:
+        size = sum((output / name).stat().st_size for name in manifest["sha256"])
+        print_result(f"{output}: radio bundle of {size / 1e6:.1f} MB")

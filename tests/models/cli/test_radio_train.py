@@ -1,0 +1,104 @@
+"""``focalloop radio train`` and ``focalloop radio bundle`` as users run them."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from focalloop.host.cli.main import app
+from focalloop.host.radio.radio_bundle import RadioBundle
+from focalloop.models.data.training_file import save_windows
+from focalloop.models.training.run_log import RunLog
+from tests.support.command_line import complaint
+
+SMALL = ["--crop", "32", "--batch", "1", "--threads", "1", "--device", "cpu"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["radio", *map(str, arguments)])
+
+
+def trained(kind, *arguments):
+    result = invoke("train", kind, *arguments, *SMALL, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "train.npz"
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (6, 16, 4, 4), np.uint8).repeat(12, 2).repeat(12, 3)
+    held_out = np.array([False] * 5 + [True])
+    recipe = {"settings": {}, "sources": []}
+    save_windows(
+        path, {"clips": clips, "validation": held_out, "recipe": np.array(json.dumps(recipe))}
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "semcom"
+    trained("semcom", "--data", data, "-o", folder, "--steps", 8)
+    return folder
+
+
+def test_a_run_becomes_a_bundle_and_the_start_of_others(run, data, tmp_path):
+    assert [int(row["step"]) for row in RunLog(run / "log.csv").rows()] == [8]
+    result = invoke("bundle", run, "-o", tmp_path / "radio-mine")
+    assert result.exit_code == 0, result.output
+    bundle = RadioBundle.load(tmp_path / "radio-mine")
+    assert bundle.kind == "semcom"
+    assert bundle.rates[-1] == 192
+    again = trained(
+        "jscc",
+        "--start",
+        tmp_path / "radio-mine",
+        "--data",
+        data,
+        "-o",
+        tmp_path / "j",
+        "--steps",
+        1,
+    )
+    assert again["step"] == 1
+
+
+def test_rate_allocation_leaves_the_ends_alone(run, data, tmp_path):
+    from focalloop.models.radio.pipeline import starting_weights
+
+    trained("ran", "--start", run, "--data", data, "-o", tmp_path / "ran", "--steps", 1)
+    before, after = (starting_weights(str(path))[1] for path in (run, tmp_path / "ran"))
+    changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert changed == {"allocation"}
+
+
+def test_the_same_command_goes_on(run, data):
+    assert trained("semcom", "--data", data, "-o", run, "--steps", 8)["step"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --minutes or --steps"),
+        (["--steps", 1, "--snr", 20, 0], "ascending"),
+        (["--steps", 1, "--snr", "nan", 0], "not a finite number"),
+        (["--steps", 1, "--reals", 50], "not in the rate table: give one of 8, 16"),
+        (["--steps", 1, "--data", "nowhere.npz"], "nowhere.npz"),
+    ],
+)
+def test_wrong_usage_is_told_at_once(data, tmp_path, arguments, message):
+    result = invoke("train", "semcom", "--data", data, "-o", tmp_path / "x", *arguments)
+    assert result.exit_code == 2
+    assert message in complaint(result)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_start_that_is_none_is_refused(data, tmp_path):
+    result = invoke(
+        "train", "semcom", "--data", data, "-o", tmp_path / "x", "--steps", 1, "--start", tmp_path
+    )
+    assert result.exit_code == 1
+    assert "no weights of a radio network" in str(result.exception)
