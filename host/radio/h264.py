@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from focalloop.firmware_sim.radio.budget import TransportBlocks
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.firmware_sim.radio.transmission import SymbolCount
-from focalloop.host.radio.ldpc import CodedLink, LdpcLink
+from focalloop.host.radio.ldpc import CodedLink, LdpcLink, symbols_of
 from focalloop.host.radio.methods import Delivery, Sensing, SymbolBudgetError, default_symbols
 from focalloop.host.reconstruction.reconstruct import Float32
 
@@ -78,21 +76,23 @@ class H264Method:
         symbols: int | None = None,
     ) -> Delivery:
         """Send one window; as `Method.send`."""
+        arrived = self.link.send(self.stream(reads, channel, symbols), channel, rng)
+        shown = None if arrived.data is None else decoded(arrived.data)
+        return Delivery(None, shown, arrived.symbols, arrived.bits, arrived.block_errors)
+
+    def stream(self, reads: Float32, channel: Channel, symbols: int | None = None) -> bytes:
+        """Return what is sent of one window: it is rebuilt, and encoded."""
         video = self.sensing.reconstruct(reads, self.sensing.ratio_map)
         if symbols is None and self.crf is not None:
-            stream = encoded(video, self.crf)
-        else:
-            stream = self._fitted(video, symbols or default_symbols(*reads.shape[1:]))
-        arrived = self.link.send(stream, channel, rng)
-        count = SymbolCount(arrived.blocks.symbols)
-        shown = None if arrived.data is None else decoded(arrived.data)
-        return Delivery(None, shown, count, arrived.blocks.bits, arrived.block_errors)
+            return encoded(video, self.crf)
+        wanted = default_symbols(*reads.shape[1:]) if symbols is None else symbols
+        return self._fitted(video, channel, wanted)
 
-    def _fitted(self, video: Float32, symbols: int) -> bytes:
+    def _fitted(self, video: Float32, channel: Channel, symbols: int) -> bytes:
         """Return the best stream that takes at most `symbols` symbols."""
 
         def cost(stream: bytes) -> int:
-            return TransportBlocks.of(8 * len(stream), self.link.scheme).symbols
+            return symbols_of(len(stream), self.link.scheme, channel).total
 
         chosen, low, high = encoded(video, MAX_CRF), MIN_CRF, MAX_CRF
         least = cost(chosen)

@@ -1,7 +1,9 @@
-"""A bitstream over 5G LDPC codes: cut into transport blocks, coded, sent and decoded by Sionna.
+"""A bitstream over 5G LDPC codes: really coded, sent and decoded, or by measured block errors.
 
-Sionna comes with the extra ``radio`` and takes seconds to load, so it is loaded when the first
-block is coded. A bitstream of which a block fails is lost: nothing after the gap could be decoded.
+`LdpcLink` runs the codes of Sionna, which comes with the extra ``radio``, and takes seconds to load
+when the first block is coded. `MeasuredLink` needs neither: it draws the errors of each block at
+the rate that `block_errors` holds. Either way a bitstream of which a block fails is lost: nothing
+after the gap could be decoded.
 """
 
 from __future__ import annotations
@@ -18,11 +20,17 @@ from focalloop.firmware_sim.radio.budget import PUBLISHED, CodedModulation, Tran
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.modulation import llrs, modulated
+from focalloop.firmware_sim.radio.protection import protection
+from focalloop.firmware_sim.radio.transmission import SymbolCount
+from focalloop.host.radio.block_errors import drawn_error_rate
 
 ITERATIONS = 20
 """Iterations of the decoder, with exact ("boxplus") check nodes: min-sum fails at 10 dB."""
 
 _BLOCKS_AT_ONCE = 16
+
+_LENGTH_BYTES = 4
+"""The length of a bitstream goes before it, protected like the header of an analog window."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +41,24 @@ class Bitstream:
     ----------
     data : bytes or None
         What was sent; None if a block failed.
-    blocks : TransportBlocks
-        How it was cut, and the symbols that it took.
+    bits : int
+        Bits of the bitstream, without checksums and padding.
+    symbols : SymbolCount
+        What it took: the blocks as payload, and its length as header.
     block_errors : int
-        Blocks whose checksum failed.
+        Blocks whose checksum failed, or 1 if that of the length did.
     """
 
     data: bytes | None
-    blocks: TransportBlocks
+    bits: int
+    symbols: SymbolCount
     block_errors: int
+
+
+def symbols_of(size: int, scheme: CodedModulation, channel: Channel) -> SymbolCount:
+    """Return the symbols that a bitstream of `size` bytes, 1 or more, takes on a channel."""
+    blocks = TransportBlocks.of(8 * size, scheme)
+    return SymbolCount(blocks.symbols, 0, protection(channel).symbols(_LENGTH_BYTES))
 
 
 class CodedLink(Protocol):
@@ -79,18 +96,47 @@ class LdpcLink:
 
     def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
         """Code, send and decode at least one byte."""
-        blocks = TransportBlocks.of(8 * len(data), self.scheme)
+        scheme, robust = self.scheme, protection(channel)
+        blocks = TransportBlocks.of(8 * len(data), scheme)
         bits = np.unpackbits(np.frombuffer(data, np.uint8))
         padded = np.pad(bits, (0, blocks.padding)).reshape(blocks.count, -1)
-        code = _code(blocks.information, blocks.coded, self.scheme.bits_per_symbol)
-        symbols = modulated(code.encoded(padded).ravel(), self.scheme.order)
-        received, noise_variance = channel.send(symbols, rng).equalised()
-        ratios = llrs(received, noise_variance, self.scheme.order).reshape(blocks.count, -1)
+        code = _code(blocks.information, blocks.coded, scheme.bits_per_symbol)
+        front = robust.send(len(data).to_bytes(_LENGTH_BYTES, "little"))
+        payload = modulated(code.encoded(padded).ravel(), scheme.order)
+        received = channel.send(np.concatenate((front, payload)), rng)
+        symbols, variance = received.equalised()
+
+        start, count = len(front), symbols_of(len(data), scheme, channel)
+        length = robust.receive(symbols[:start], variance[:start], _LENGTH_BYTES)
+        if length is None:
+            return Bitstream(None, blocks.bits, count, 1)
+        blocks = TransportBlocks.of(8 * int.from_bytes(length, "little"), scheme)
+        ratios = llrs(symbols[start:], variance[start:], scheme.order).reshape(blocks.count, -1)
         decoded, good = code.decoded(ratios)
         errors = int(np.count_nonzero(~good))
-        if errors:
-            return Bitstream(None, blocks, errors)
-        return Bitstream(np.packbits(decoded.ravel()[: blocks.bits]).tobytes(), blocks, 0)
+        whole = np.packbits(decoded.ravel()[: blocks.bits]).tobytes()
+        return Bitstream(None if errors else whole, blocks.bits, count, errors)
+
+
+class MeasuredLink:
+    """A link that fails as often as `LdpcLink` was measured to, without coding anything.
+
+    Parameters
+    ----------
+    scheme : CodedModulation, optional
+        A measured one.
+    """
+
+    def __init__(self, scheme: CodedModulation = PUBLISHED) -> None:
+        self.scheme = scheme
+
+    def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
+        """Draw which blocks fail."""
+        blocks = TransportBlocks.of(8 * len(data), self.scheme)
+        rate = drawn_error_rate(self.scheme, channel, rng)
+        errors = int(rng.binomial(blocks.count, rate))
+        count = symbols_of(len(data), self.scheme, channel)
+        return Bitstream(None if errors else data, blocks.bits, count, errors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.radio.budget import PUBLISHED, TransportBlocks
+from focalloop.firmware_sim.radio.budget import PUBLISHED
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.radio.h264 import H264Method, decoded, encoded
-from focalloop.host.radio.ldpc import Bitstream
+from focalloop.host.radio.ldpc import Bitstream, symbols_of
 from focalloop.host.radio.methods import Sensing, SymbolBudgetError
 from focalloop.host.reconstruction.quality import psnr
 
@@ -35,8 +35,8 @@ class Line:
     scheme = PUBLISHED
 
     def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
-        blocks = TransportBlocks.of(8 * len(data), self.scheme)
-        return Bitstream(None if self.loses else data, blocks, int(self.loses))
+        symbols = symbols_of(len(data), self.scheme, channel)
+        return Bitstream(None if self.loses else data, 8 * len(data), symbols, int(self.loses))
 
 
 def sensing(video: np.ndarray) -> Sensing:
