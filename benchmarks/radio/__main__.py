@@ -1,0 +1,217 @@
+"""The commands: ``python -m benchmarks.radio``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from benchmarks.radio import scores as score_files
+from focalloop.firmware_sim.errors import FocalloopError
+
+app = typer.Typer(
+    help="Measure what sends sensor data over a radio channel, all in the same way; draw figures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(stderr=True, markup=False, emoji=False)
+
+FIGURES = {
+    "fig11": ("semcom", "compr-cap", "compr-ldpc", "semcom-noran"),
+    "fig13": ("semcom", "h264-ldpc", "jscc", "linear"),
+    "snr": ("semcom", "semcom-noran", "compr-ldpc", "h264-ldpc", "jscc", "linear"),
+}
+"""Methods of each figure; the first is compared with the others."""
+
+ClipsOption = Annotated[
+    Path | None, typer.Option(help="Measure on these clips now, instead of reading stored scores.")
+]
+ScoresOption = Annotated[Path, typer.Option("--scores", help="Folder of the files of `measure`.")]
+FigureOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="A .png or .svg file to draw.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command()
+def measure(
+    clips: Annotated[Path, typer.Option(help="Clips to send.")],
+    method: Annotated[
+        list[str] | None, typer.Argument(help="Methods; all of them if left out.")
+    ] = None,
+    output: ScoresOption = score_files.FOLDER,
+) -> None:
+    """Send every clip by every method at every setting and SNR, and store the scores.
+
+    Example: python -m benchmarks.radio measure linear h264-ldpc --clips public_test.npz
+    """
+    from benchmarks.radio.rivals import RIVALS
+
+    _measure(method or list(RIVALS), clips, output)
+
+
+@app.command()
+def fig11(
+    clips: ClipsOption = None,
+    stored: ScoresOption = score_files.FOLDER,
+    output: FigureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare semantic communication with compression, sensing fixed (Fig. 11 of the paper).
+
+    Example: python -m benchmarks.radio fig11 -o docs/images/fig11.png
+    """
+    _figure("fig11", clips, stored, output, as_json)
+
+
+@app.command()
+def fig13(
+    clips: ClipsOption = None,
+    stored: ScoresOption = score_files.FOLDER,
+    output: FigureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare semantic communication with conventional systems (Fig. 13 of the paper).
+
+    Example: python -m benchmarks.radio fig13 -o docs/images/fig13.png
+    """
+    _figure("fig13", clips, stored, output, as_json)
+
+
+@app.command()
+def snr(
+    clips: ClipsOption = None,
+    stored: ScoresOption = score_files.FOLDER,
+    output: FigureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the methods over SNR, at about the same number of symbols.
+
+    Example: python -m benchmarks.radio snr -o docs/images/radio_snr.png
+    """
+    _figure("snr", clips, stored, output, as_json)
+
+
+@app.command()
+def table(
+    first: Annotated[str, typer.Argument(help="Method that is compared with the others.")],
+    rival: Annotated[list[str] | None, typer.Argument(help="The others; all by default.")] = None,
+    stored: ScoresOption = score_files.FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Print points, differences with 95 % intervals, and crossings, clip by clip.
+
+    Example: python -m benchmarks.radio table h264-ldpc linear
+    """
+    from benchmarks.radio import table as tables
+    from benchmarks.radio.rivals import RIVALS
+
+    others = rival or [name for name in RIVALS if name != first]
+    _print(tables.document(score_files.load(stored, [first, *others])), as_json)
+
+
+@app.command()
+def mcs(
+    blocks: Annotated[int, typer.Option(min=1, help="Most blocks per scheme and SNR.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of bits, noise and fades.")] = 0,
+    output: FigureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the block errors of constellations and code rates over SNR, and write the table.
+
+    Example: python -m benchmarks.radio mcs -o host/radio/block_errors.json
+    """
+    from benchmarks.maps.scores import write_whole
+    from benchmarks.radio import block_errors
+
+    def show(row: dict[str, object]) -> None:
+        console.print(json.dumps(row), highlight=False)
+
+    document = block_errors.measure(blocks, seed, show)
+    if output is not None:
+        write_whole(output, block_errors.text(document))
+    typer.echo(json.dumps(document) if as_json else block_errors.markdown(document))
+
+
+@app.command()
+def latency(as_json: JsonOption = False) -> None:
+    """Measure milliseconds and megabytes at the transmitter, for a window of 256x256 pixels.
+
+    Example: python -m benchmarks.radio latency
+    """
+    from benchmarks.radio import latency as latencies
+
+    rows = latencies.measure()
+    typer.echo(json.dumps(rows, indent=1) if as_json else latencies.markdown(rows))
+
+
+def _measure(names: Sequence[str], clips: Path, folder: Path) -> None:
+    from benchmarks.radio import rivals
+
+    unknown = [name for name in names if name not in rivals.RIVALS]
+    if unknown:
+        raise score_files.RadioScoresError(
+            f"there is no method {unknown[0]!r}: choose {', '.join(rivals.RIVALS)}"
+        )
+    bench = rivals.Bench.of(clips)
+    for name in names:
+        points = []
+        for point in bench.measured(name):
+            points.append(point)
+            console.print(
+                f"{name} {point.sweep} {point.setting:g} at {point.channel.snr_db:g} dB: "
+                f"{point.symbols.mean():,.0f} symbols, {point.psnr.mean():.2f} dB, "
+                f"{int((point.block_errors > 0).sum())} lost",
+                highlight=False,
+            )
+        path = score_files.MethodScores(name, bench.tested_on, tuple(points)).save(folder)
+        typer.echo(f"{path}: {len(points)} points")
+
+
+def _figure(
+    name: str, clips: Path | None, folder: Path, output: Path | None, as_json: bool
+) -> None:
+    from benchmarks.maps.figures import save
+    from benchmarks.radio import figures, table as tables
+
+    if clips is None:
+        scores = score_files.load(folder, FIGURES[name])
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            _measure(FIGURES[name], clips, Path(scratch))
+            scores = score_files.load(Path(scratch), FIGURES[name])
+    if output is not None:
+        draw = figures.over_snr if name == "snr" else figures.over_symbols
+        save(draw(scores), output)
+    found = tables.over_snr(scores) if name == "snr" else tables.document(scores)
+    _print(found, as_json)
+
+
+def _print(found: dict[str, object], as_json: bool) -> None:
+    from benchmarks.radio import table as tables
+
+    text = json.dumps(tables.as_json(found), indent=1) if as_json else tables.markdown(found)
+    typer.echo(text)
+
+
+def main() -> None:
+    """Run the command line; print expected errors in one sentence and exit with code 1."""
+    try:
+        app(prog_name="python -m benchmarks.radio")
+    except FocalloopError as error:
+        console.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Milliseconds and megabytes that each method takes at the transmitter.
+
+Each runs in a process of its own, on one thread, with one window of 256x256 pixels. H.264 needs the
+whole reconstruction there, so that is timed by itself as well. Memory is by how much the largest
+resident size grows from before a method is loaded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.radio.channel import Channel
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.radio.h264 import H264Method
+from focalloop.host.radio.ldpc import MeasuredLink
+from focalloop.host.radio.linear import linear
+from focalloop.host.radio.methods import SENSING_BUNDLE, Sensing
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.reconstruct import Float32
+
+SIDE = 256
+RUNS = 9
+CRF = 30.0
+"""Rate factor at which H.264 takes about 10,000 symbols."""
+
+_CLIP = "host/clips/box.mp4"
+_CHANNEL = Channel("awgn", 10)
+
+Transmit = Callable[[Float32], object]
+
+
+def _h264(sensing: Sensing) -> Transmit:
+    method = H264Method(sensing, MeasuredLink(), CRF)
+    return lambda reads: method.stream(reads, _CHANNEL)
+
+
+def _linear(sensing: Sensing) -> Transmit:
+    method = linear(sensing)
+    return lambda reads: method.transmit(reads, _CHANNEL)
+
+
+def _reconstruction(sensing: Sensing) -> Transmit:
+    return lambda reads: sensing.reconstruct(reads, sensing.ratio_map)
+
+
+TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
+    "reconstruction alone": _reconstruction,
+    "h264-ldpc": _h264,
+    "linear": _linear,
+}
+"""What turns a window into bits or symbols; LDPC coding is not counted."""
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return a row per method: name, milliseconds (the median) and megabytes."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return pool.map(_measured, TRANSMITTERS, chunksize=1)
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a table."""
+    lines = ["| at the transmitter | ms | MB |", "|---|---|---|"]
+    lines += [f"| {row['method']} | {row['ms']:.0f} | {row['megabytes']:.0f} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _measured(name: str) -> dict[str, Any]:
+    bundle = Bundle.load(SENSING_BUNDLE)
+    ratio_map = bundle.ratio_map.tiled_to(SIDE, SIDE)
+    emulator = Emulator(ratio_map, bundle.noise_profile, seed=0)
+    codes = emulator.read_out(load_clips(_CLIP, max_clips=1).clips[0], 0)
+    reads = emulator.plan.planes(bundle.noise_profile.signal(codes))
+    before = _largest_mb()
+    transmit = TRANSMITTERS[name](Sensing(ratio_map, bundle.reconstructor(threads=1)))
+    transmit(reads)  # loads what is loaded at first use
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        transmit(reads)
+        times.append(1000 * (time.perf_counter() - started))
+    return {"method": name, "ms": float(np.median(times)), "megabytes": _largest_mb() - before}
+
+
+def _largest_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,203 @@
+"""The methods that are compared: how each is made, where it is measured, how it is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.radio.scores import Point
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.radio.budget import PUBLISHED, CodedModulation
+from focalloop.firmware_sim.radio.channel import Channel
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.radio.block_errors import best_scheme
+from focalloop.host.radio.h264 import H264Method
+from focalloop.host.radio.ldpc import LdpcLink
+from focalloop.host.radio.methods import SENSING_BUNDLE, Method, Sensing, load_method
+from focalloop.host.radio.send import Outgoing, sent
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.evaluate import capture_clips
+from focalloop.host.reconstruction.reconstruct import Float32
+
+PUBLISHED_CHANNEL = Channel("awgn", 10)
+"""Where the method's paper compares."""
+
+BUDGETS = (4_500.0, 6_144.0, 8_600.0, 13_000.0, 18_432.0, 24_000.0)
+"""Symbols per 256x256 pixels of methods that take a budget."""
+
+CRF = tuple(float(crf) for crf in range(24, 43, 3))
+"""Rate factors of H.264, each the same for all windows: constant quality."""
+
+COMMON_SYMBOLS = 12_288
+"""Symbols per 256x256 pixels where methods are compared over SNR, or as near as settings come."""
+
+SNRS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0)
+CLIFF = (8.5, 9.5)
+"""SNRs between them for what is coded, which falls off there."""
+
+NOISE = "paper"
+SENSOR_SEED = CHANNEL_SEED = 0
+
+Maker = Callable[[Sensing], Callable[[float, CodedModulation], tuple[Method, int | None]]]
+"""Gives, for a sensing, what makes the method of a setting, and the symbols that it is given."""
+
+
+def _by_budget(name: str) -> Maker:
+    def make(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, int]]:
+        method, share = load_method(name, sensing), _share(sensing)
+        return lambda symbols, scheme: (method, round(share * symbols))
+
+    return make
+
+
+def _share(sensing: Sensing) -> float:
+    """Return the pixels of a window over those of 256x256."""
+    height, width = sensing.ratio_map.shape
+    return height * width / 256**2
+
+
+class _EncodedOnce(H264Method):
+    """H.264 whose streams are kept, as the channel changes nothing about them."""
+
+    def __init__(self, sensing: Sensing, crf: float) -> None:
+        super().__init__(sensing, LdpcLink(), crf)
+        self._streams: dict[bytes, bytes] = {}
+
+    def stream(self, reads: Float32, channel: Channel, symbols: int | None = None) -> bytes:
+        key = reads.tobytes()
+        if key not in self._streams:
+            self._streams[key] = super().stream(reads, channel, symbols)
+        return self._streams[key]
+
+
+def _h264(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, None]]:
+    methods: dict[float, _EncodedOnce] = {}
+
+    def method(crf: float, scheme: CodedModulation) -> tuple[Method, None]:
+        found = methods.setdefault(crf, _EncodedOnce(sensing, crf))
+        found.link = LdpcLink(scheme)
+        return found, None
+
+    return method
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A method of the comparison.
+
+    Attributes
+    ----------
+    label : str
+        In tables and figures.
+    colour, marker : str
+        Of its line.
+    make : callable
+        As `Maker`.
+    settings : tuple of float
+        Points of the curve at 10 dB.
+    coded : bool
+        Whether it is sent over LDPC codes, and so at the best scheme of each SNR as well.
+    """
+
+    label: str
+    colour: str
+    marker: str
+    make: Maker
+    settings: tuple[float, ...] = BUDGETS
+    coded: bool = False
+
+
+RIVALS: dict[str, Rival] = {
+    "semcom": Rival("SemCom", "#d55e00", "o", _by_budget("semcom")),
+    "semcom-noran": Rival("SemCom+noRAN", "#e69f00", "v", _by_budget("semcom-noran")),
+    "compr-cap": Rival("Compr+Cap", "#56b4e9", "^", _by_budget("compr-cap")),
+    "compr-ldpc": Rival("Compr+LDPC", "#0072b2", "s", _by_budget("compr-ldpc")),
+    "jscc": Rival("Sensordata+JSCC", "#cc79a7", "P", _by_budget("jscc")),
+    "h264-ldpc": Rival("Video+H.264+LDPC", "#009e73", "D", _h264, CRF, coded=True),
+    "linear": Rival("linear", "#777777", "X", _by_budget("linear")),
+}
+"""By the name of the file of scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What all methods share: the sensing, the windows, and how they were made.
+
+    Attributes
+    ----------
+    sensing : Sensing
+        The frozen map and reconstruction.
+    windows : list of Outgoing
+        The measurements of every clip, and the clip.
+    tested_on : dict of str to any
+        What is stored with scores.
+    """
+
+    sensing: Sensing
+    windows: list[Outgoing]
+    tested_on: dict[str, Any]
+
+    @classmethod
+    def of(cls, path: Path, max_clips: int | None = None) -> Bench:
+        """Capture the clips of a file or folder with the emulated sensor.
+
+        Raises
+        ------
+        FocalloopError
+            The clips cannot be read, or are no multiple of the map's tile.
+        """
+        bundle, clips = Bundle.load(SENSING_BUNDLE), load_clips(path, max_clips=max_clips)
+        ratio_map = bundle.ratio_map.tiled_to(*clips.clips.shape[2:])
+        captured = capture_clips(clips.clips, ratio_map, preset(NOISE), seed=SENSOR_SEED)
+        windows = [Outgoing(*each) for each in zip(clips.names, captured, clips.clips, strict=True)]
+        about = {
+            "file": path.name,
+            "sha256": hashlib.sha256(np.ascontiguousarray(clips.clips).tobytes()).hexdigest(),
+            "names": list(clips.names),
+            "sensing": SENSING_BUNDLE,
+            "noise": NOISE,
+            "sensor_seed": SENSOR_SEED,
+            "channel_seed": CHANNEL_SEED,
+        }
+        return cls(Sensing(ratio_map, bundle.reconstructor(threads=1)), windows, about)
+
+    def measured(self, name: str) -> Iterator[Point]:
+        """Measure a method: its curve at 10 dB, then over SNR at the common number of symbols."""
+        rival = RIVALS[name]
+        make = rival.make(self.sensing)
+
+        def point(sweep: str, setting: float, channel: Channel, scheme: CodedModulation) -> Point:
+            method, symbols = make(setting, scheme)
+            found = sent(
+                self.windows, method, self.sensing, channel, symbols=symbols, seed=CHANNEL_SEED
+            )
+            return Point.of(
+                sweep, setting, channel, str(scheme) if rival.coded else None, list(found)
+            )
+
+        curve = []
+        for setting in rival.settings:
+            curve.append(point("symbols", setting, PUBLISHED_CHANNEL, PUBLISHED))
+            yield curve[-1]
+        symbols = COMMON_SYMBOLS * _share(self.sensing)
+        common = _setting_for(curve, symbols)
+        for snr in sorted((*SNRS, *CLIFF)) if rival.coded else SNRS:
+            yield point("snr", common, Channel("awgn", snr), PUBLISHED)
+        if rival.coded:
+            for snr in SNRS:
+                scheme = best_scheme(Channel("awgn", snr))
+                # As many symbols of the published scheme as carry the bits.
+                alike = symbols * scheme.efficiency / PUBLISHED.efficiency
+                yield point("snr-best", _setting_for(curve, alike), Channel("awgn", snr), scheme)
+
+
+def _setting_for(curve: list[Point], symbols: float) -> float:
+    """Return the setting whose windows take so many symbols on average, interpolated."""
+    places = sorted((float(np.log(point.symbols.mean())), point.setting) for point in curve)
+    logs, settings = zip(*places, strict=True)
+    return round(float(np.interp(np.log(symbols), logs, settings)), 2)

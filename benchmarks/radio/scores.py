@@ -1,0 +1,235 @@
+"""The scores of the methods, one file for each (``docs/results/radio/METHOD.json``).
+
+A file holds the PSNR, SSIM, symbols and bits of every clip at every point: a setting of the method,
+on a channel. So tables and figures need neither networks nor clips, and intervals can be taken over
+any of the clips.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.maps.scores import write_whole
+from benchmarks.radio.curves import Curve
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.radio.channel import Channel
+from focalloop.host.radio.send import SentWindow
+
+SCHEMA = 1
+SWEEPS = ("symbols", "snr", "snr-best")
+"""Settings at one SNR; SNRs at one setting; the same with the best coded modulation of each."""
+
+FOLDER = Path("docs/results/radio")
+
+OPEN_CLIPS = (
+    "bikes_wall_calm",
+    "bikes_rack_calm",
+    "balance_cam03_60fps",
+    "jump_static_camera",
+    "ocean_underwave",
+    "box_hand",
+)
+"""The open subset of the public clips, which anybody can rebuild (``docs/test-set.md``)."""
+
+Float = NDArray[np.float64]
+
+
+class RadioScoresError(FocalloopError):
+    """Scores that are missing or cannot be compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A setting of a method on a channel, over all clips.
+
+    Attributes
+    ----------
+    sweep : str
+        What varies beside it: one of `SWEEPS`.
+    setting : float
+        The method's knob: symbols per window, or the rate factor of H.264.
+    channel : Channel
+        What the windows passed through.
+    scheme : str or None
+        Constellation and code rate of a bitstream.
+    symbols, psnr, ssim : ndarray of float64, shape (clips,)
+        Complex symbols per window, and the quality of what was shown; dB and 0 to 1.
+    parts : dict of str to ndarray, shape (clips,)
+        The symbols by what they are for.
+    bits : ndarray of float64, shape (clips,), or None
+        Information bits.
+    block_errors : ndarray of int64, shape (clips,)
+        Blocks that failed; each lost its window.
+    """
+
+    sweep: str
+    setting: float
+    channel: Channel
+    scheme: str | None
+    symbols: Float
+    psnr: Float
+    ssim: Float
+    parts: dict[str, Float]
+    bits: Float | None
+    block_errors: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        sweep: str,
+        setting: float,
+        channel: Channel,
+        scheme: str | None,
+        windows: Sequence[SentWindow],
+    ) -> Point:
+        """Gather what became of the windows of every clip."""
+        counts = [window.symbols for window in windows]
+        bits = [window.delivery.bits for window in windows]
+        return cls(
+            sweep,
+            setting,
+            channel,
+            scheme,
+            np.array([count.total for count in counts], np.float64),
+            np.array([window.psnr for window in windows], np.float64),
+            np.array([window.ssim for window in windows], np.float64),
+            {
+                part: np.array([getattr(count, part) for count in counts], np.float64)
+                for part in ("payload", "rate_map", "header")
+            },
+            None if None in bits else np.array(bits, np.float64),
+            np.array([window.delivery.block_errors for window in windows], np.int64),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "sweep": self.sweep,
+            "setting": self.setting,
+            "channel": self.channel.kind,
+            "snr": self.channel.snr_db,
+            "scheme": self.scheme,
+            "symbols": _whole(self.symbols),
+            "psnr": [round(float(value), 4) for value in self.psnr],
+            "ssim": [round(float(value), 4) for value in self.ssim],
+            "parts": {part: _whole(values) for part, values in self.parts.items()},
+            "bits": None if self.bits is None else _whole(self.bits),
+            "block_errors": _whole(self.block_errors),
+        }
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Point:
+        """Undo `as_dict`."""
+        return cls(
+            row["sweep"],
+            row["setting"],
+            Channel(row["channel"], row["snr"]),
+            row["scheme"],
+            np.array(row["symbols"], np.float64),
+            np.array(row["psnr"], np.float64),
+            np.array(row["ssim"], np.float64),
+            {part: np.array(values, np.float64) for part, values in row["parts"].items()},
+            None if row["bits"] is None else np.array(row["bits"], np.float64),
+            np.array(row["block_errors"], np.int64),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MethodScores:
+    """All points of a method.
+
+    Attributes
+    ----------
+    name : str
+        As in `benchmarks.radio.rivals.RIVALS`.
+    tested_on : dict of str to any
+        File, SHA-256 and names of the clips, sensing, noise and seeds.
+    points : tuple of Point
+        In the order of measurement.
+    """
+
+    name: str
+    tested_on: dict[str, Any]
+    points: tuple[Point, ...]
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of the clips."""
+        return list(self.tested_on["names"])
+
+    def swept(self, sweep: str) -> list[Point]:
+        """Return the points of one of `SWEEPS`."""
+        return [point for point in self.points if point.sweep == sweep]
+
+    def curve(self, clips: Sequence[str]) -> Curve:
+        """Return PSNR over symbols, on some of the clips.
+
+        Raises
+        ------
+        RadioScoresError
+            There are fewer than two points.
+        """
+        points = self.swept("symbols")
+        if len(points) < 2:
+            raise RadioScoresError(
+                f"{self.name} has {len(points)} points, and a curve needs two: "
+                f"run  python -m benchmarks.radio measure {self.name}"
+            )
+        places = [self.clips.index(clip) for clip in clips]
+        return Curve.of([(point.symbols[places], point.psnr[places]) for point in points])
+
+    def save(self, folder: Path) -> Path:
+        """Write the file of the method, a point per line."""
+        rows = ",\n  ".join(json.dumps(point.as_dict()) for point in self.points)
+        head = {"schema": SCHEMA, "method": self.name, "tested_on": self.tested_on}
+        body = json.dumps(head, indent=1).removesuffix("\n}")
+        path = folder / f"{self.name}.json"
+        write_whole(path, f'{body},\n "points": [\n  {rows}\n ]\n}}\n')
+        return path
+
+
+def load(folder: Path, names: Sequence[str]) -> list[MethodScores]:
+    """Read those methods that were measured; all on the same clips.
+
+    Raises
+    ------
+    RadioScoresError
+        None was, a file is damaged, or two were measured in different ways.
+    """
+    found: list[MethodScores] = []
+    for name in names:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            continue
+        try:
+            document = json.loads(path.read_text("utf-8"))
+            if document["schema"] != SCHEMA:
+                raise RadioScoresError(f"{path} has schema {document['schema']}, not {SCHEMA}")
+            points = tuple(Point.from_dict(row) for row in document["points"])
+            found.append(MethodScores(document["method"], document["tested_on"], points))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RadioScoresError(
+                f"{path} does not hold scores ({error}): "
+                f"run  python -m benchmarks.radio measure {name}"
+            ) from None
+        if found[-1].tested_on != found[0].tested_on:
+            raise RadioScoresError(
+                f"{name} was measured on other clips, or in another way, than {found[0].name}: "
+                "measure both again"
+            )
+    if not found:
+        raise RadioScoresError(
+            f"{folder} has no scores of {', '.join(names)}: run  python -m benchmarks.radio measure"
+        )
+    return found
+
+
+def _whole(values: NDArray[Any]) -> list[int]:
+    return [round(float(value)) for value in values]

@@ -1,0 +1,95 @@
+"""The comparison of radio methods, from small clips to its tables and figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmarks.radio.__main__ import FIGURES, app
+from benchmarks.radio.rivals import RIVALS
+from benchmarks.radio.scores import MethodScores, RadioScoresError, load
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores of the linear link on two clips, and others made from them."""
+    path = tmp_path_factory.mktemp("radio")
+    y, x = np.mgrid[:48, :48]
+    t = np.arange(16)[:, None, None]
+    clips = [127 + 90 * np.sin(0.3 * x + 0.2 * y + speed * t) for speed in (0.1, 0.4)]
+    np.savez(path / "clips.npz", clips=np.rint(clips).astype(np.uint8), names=["slow", "fast"])
+    run("measure", "linear", "--clips", path / "clips.npz", "--scores", path)
+    (linear,) = load(path, ["linear"])
+    for number, name in enumerate(sorted(set(sum(FIGURES.values(), ())) - {"linear"})):
+        points = [replace(one, psnr=one.psnr + number + 1) for one in linear.points]
+        MethodScores(name, linear.tested_on, tuple(points)).save(path)
+    return path
+
+
+def test_every_clip_is_scored_at_every_point(folder: Path) -> None:
+    (linear,) = load(folder, ["linear"])
+    assert linear.clips == ["slow", "fast"]
+    curve = linear.swept("symbols")
+    assert [point.setting for point in curve] == list(RIVALS["linear"].settings)
+    for point in linear.points:
+        assert np.all(point.symbols == sum(point.parts.values()))
+        assert np.all((point.psnr > 5) & (point.psnr < 60))
+        assert np.all(point.parts["header"] > 0)
+    assert curve[-1].psnr.mean() > curve[0].psnr.mean()
+    over_snr = [point.psnr.mean() for point in linear.swept("snr")]
+    assert over_snr[-1] > over_snr[0] + 2
+
+
+def test_scores_survive_the_file(folder: Path, tmp_path: Path) -> None:
+    (linear,) = load(folder, ["linear"])
+    assert linear.save(tmp_path).read_text() == (folder / "linear.json").read_text()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_is_drawn_and_its_figures_printed(folder: Path, name: str) -> None:
+    image = folder / f"{name}.png"
+    text = run(name, "--scores", folder, "-o", image)
+    assert Image.open(image).size[0] > 300
+    assert all(RIVALS[method].label in text for method in FIGURES[name])
+    document = json.loads(run(name, "--scores", folder, "--json"))
+    assert document.keys() == {"2 clips"}
+
+
+def test_differences_are_those_that_were_made(folder: Path) -> None:
+    document = json.loads(run("table", "semcom", "linear", "--scores", folder, "--json"))
+    (difference,) = document["2 clips"]["differences"]
+    made = sorted(set(sum(FIGURES.values(), ())) - {"linear"}).index("semcom") + 1
+    assert difference["bd_psnr"]["mean"] == pytest.approx(made, abs=1e-3)
+    assert difference["bd_psnr"]["low"] == pytest.approx(made, abs=1e-3)
+    assert difference["crossings"] == []
+    assert difference["clips"].keys() == {"slow", "fast"}
+
+
+def test_missing_damaged_and_unlike_scores_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RadioScoresError, match="no scores of linear"):
+        load(tmp_path, ["linear"])
+    (linear,) = load(folder, ["linear"])
+    linear.save(tmp_path)
+    (tmp_path / "jscc.json").write_text("{}")
+    with pytest.raises(RadioScoresError, match=r"jscc\.json does not hold scores"):
+        load(tmp_path, ["linear", "jscc"])
+    MethodScores("jscc", linear.tested_on | {"sensor_seed": 1}, linear.points).save(tmp_path)
+    with pytest.raises(RadioScoresError, match="jscc was measured on other clips"):
+        load(tmp_path, ["linear", "jscc"])
+
+
+def test_an_unknown_method_is_refused_with_the_known(folder: Path) -> None:
+    with pytest.raises(RadioScoresError, match="no method 'morse': choose semcom"):
+        run("measure", "morse", "--clips", folder / "clips.npz")
