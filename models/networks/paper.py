@@ -233,15 +233,15 @@ def level_index(levels: Tensor, slots: int) -> Tensor:
     return torch.stack(steps).sum(0)
 
 
-def reflected(x: Tensor, dim: int) -> Tensor:
-    """Extend one dimension at its end to a multiple of `PADDING`, by reflection.
+def reflected(x: Tensor, dim: int, multiple: int = PADDING) -> Tensor:
+    """Extend one dimension at its end to a multiple of `multiple`, by reflection.
 
     Dimensions of 4 pixels and less are reflected back and forth, which the padding of PyTorch and
     ONNX refuses.
     """
     length = x.shape[dim]
     # A quotient: the exporter would carry a remainder through every later size.
-    padded = (length + PADDING - 1) // PADDING * PADDING
+    padded = (length + multiple - 1) // multiple * multiple
     beyond = torch.arange(length, padded, device=x.device)
     # A tensor, because the ONNX exporter does not support a remainder by a dynamic size.
     period = (2 * torch.arange(length, device=x.device).amax(0)).clamp_min(1)
