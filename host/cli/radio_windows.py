@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from focalloop.firmware_sim.maps.checks import size_text
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.captures.capture import MANIFEST
 from focalloop.host.cli.arguments import load_bundle, load_profile
 from focalloop.host.cli.methods import captured_windows, read_clips
+from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.radio.methods import SENSING_BUNDLE, Sensing
 from focalloop.host.radio.send import Outgoing
 from focalloop.host.reconstruction.bundle import Bundle
@@ -61,8 +60,7 @@ def outgoing(
     """
     sensed_by = load_bundle(bundle or SENSING_BUNDLE)
     if (source / MANIFEST).is_file():
-        if white is not None:
-            raise typer.BadParameter("--white is for clips: leave it out for a capture")
+        refuse_unused(["white", "profile"], "is for clips: a capture is sent as it was taken")
         (names, windows), ratio_map = captured_windows(source, limit)
         if not sensed_by.suits(ratio_map):
             raise RadioError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.host.live.mailbox import Mailbox
+from focalloop.host.live.radio_state import RadioChoice
 from focalloop.host.live.state import ScoreState
 from focalloop.host.reconstruction.quality import SSIM_WINDOW, psnr, ssim
 from focalloop.host.reconstruction.reconstruct import Float32
@@ -37,6 +38,7 @@ class Unscored:
     initial: Float32
     final: Float32
     truth: Future[Truth]
+    radio: RadioChoice | None = None
 
 
 class Scorer:
@@ -103,4 +105,5 @@ def score(unscored: Unscored, truth: NDArray[np.uint8]) -> ScoreState | None:
         psnr_final_db=min(psnr(final, truth), MAX_PSNR_DB),
         ssim_initial=ssim(initial[::SSIM_STEP], truth[::SSIM_STEP]),
         ssim_final=ssim(final[::SSIM_STEP], truth[::SSIM_STEP]),
+        radio=unscored.radio,
     )

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,9 @@ from focalloop.host.live.state import (
 )
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+
+if TYPE_CHECKING:
+    from focalloop.host.live.radio_link import RadioLink
 
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
@@ -98,6 +101,8 @@ class LiveSession:
         Map to begin with; by default that of the bundle, or a tile of two measurements per pixel.
     scene, profile : str, optional
         Names of the board's scene and noise profile, for the state.
+    radio : RadioLink or None, optional
+        Carries every window before it is reconstructed.
 
     Attributes
     ----------
@@ -105,6 +110,8 @@ class LiveSession:
         Why the session ended before its first picture.
     calibrator : Calibrator
         Calibrates its board.
+    radio : RadioLink or None
+        As given.
     """
 
     def __init__(
@@ -115,8 +122,10 @@ class LiveSession:
         ratio_map: RatioMap | None = None,
         scene: str = "",
         profile: str = "",
+        radio: RadioLink | None = None,
     ) -> None:
         self.failure: FocalloopError | None = None
+        self.radio = radio
         self._source = source
         self._scene, self._profile = scene, profile
         self._telemetry = Telemetry()
@@ -236,6 +245,7 @@ class LiveSession:
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(ratio_map),
             scores=self._scorer.newest(setup),
+            radio=None if self.radio is None else self.radio.state(),
             link=LinkState() if board is None else link_state(board),
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
             calibration=self.calibrator.state(),
@@ -341,8 +351,13 @@ class LiveSession:
 
     def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
         window, ratio_map = job.window, job.window.ratio_map
+        radio = self.radio
+        reads, lost, sent = (None, None, None) if radio is None else radio.carry(window)
         started_s = time.monotonic()
-        video, by, problem = selector.reconstruct(window)
+        if lost is not None:
+            video, by, problem = lost, selector.name_for(ratio_map), None
+        else:
+            video, by, problem = selector.reconstruct(window, reads)
         setup = self._deployment.setup_of(ratio_map, by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:
@@ -365,7 +380,7 @@ class LiveSession:
         for called in list(self._subscribers):
             called()
         if job.whole_truth is not None:
-            unscored = Unscored(window.number, setup, initial, video, job.whole_truth)
+            unscored = Unscored(window.number, setup, initial, video, job.whole_truth, sent)
             self._scorer.put(unscored)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.live.calibration_state import CalibrationSource, CalibrationState
+from focalloop.host.live.radio_state import RadioChoice, RadioSource, RadioState
 
 MAX_MESSAGES = 50
 """Messages that a state carries."""
@@ -96,6 +97,8 @@ class ScoreState:
     psnr_final_db: float
     ssim_initial: float
     ssim_final: float
+    radio: RadioChoice | None = None
+    """How the window was sent; None where it was not sent over a radio."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,8 @@ class LiveState:
     map: MapState | None = None
     scores: ScoreState | None = None
     """Of the present setup."""
+    radio: RadioState | None = None
+    """None where the session has no radio link."""
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
     calibration: CalibrationState = field(default_factory=CalibrationState)
@@ -225,6 +230,11 @@ class LiveSource(Protocol):
     @property
     def calibrator(self) -> CalibrationSource:
         """Calibrates the board."""
+        ...
+
+    @property
+    def radio(self) -> RadioSource | None:
+        """Carries the windows; None where they are not sent over a radio."""
         ...
 
     def state(self) -> LiveState:

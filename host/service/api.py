@@ -35,6 +35,7 @@ from focalloop.host.service.calibration import add_calibration_routes
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.public_url import PublicUrl
+from focalloop.host.service.radio import add_radio_routes
 from focalloop.host.service.refusals import add_refusals, refusals
 
 _WEB = Path(__file__).parents[1] / "web"
@@ -115,6 +116,7 @@ def create_app(
     _add_map_routes(app, source)
     _add_bundle_routes(app, source)
     add_calibration_routes(app, source)
+    add_radio_routes(app, source)
     _add_page(app, source)
     return app
 

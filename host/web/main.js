@@ -15,6 +15,7 @@ import { Measurements } from "./panels/measurements.js";
 import { Pictures } from "./panels/pictures.js";
 import { PixelProbe } from "./panels/pixel-probe.js";
 import { Playback } from "./panels/playback.js";
+import { Radio } from "./panels/radio.js";
 import { showPhase, showStatus } from "./panels/status.js";
 
 /**
@@ -46,7 +47,7 @@ const probe = new PixelProbe();
 const pictures = new Pictures(() => player.redraw(), pointed);
 const mapView = new MapView(pointed);
 const measurements = new Measurements(pointed);
-const panels = [new MapUpload(), new BundleChoice(), new Calibration(), new BoardAndLink()];
+const panels = [new MapUpload(), new BundleChoice(), new Calibration(), new Radio(), new BoardAndLink()];
 
 /** Draw the probe; its measurements and pictures are of one window, even if the screen shows a newer. */
 function drawProbe() {

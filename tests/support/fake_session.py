@@ -1,11 +1,14 @@
 """A fake live session whose pictures a test puts in, so that all the service shows is known."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.radio_state import RadioChoice, RadioState
 from focalloop.host.live.state import (
     BoardIdentity,
     BundleState,
@@ -67,6 +70,22 @@ class FakeCalibrator:
         self._note("apply")
 
 
+class FakeRadio:
+    """A `RadioSource` that records what is chosen."""
+
+    def __init__(self, **fields):
+        choice = RadioChoice("semcom", "awgn", 10.0, 77)
+        self.now = RadioState(choice, ("semcom", "compr-ldpc"), 12, 138, **fields)
+        self.chosen = []
+
+    def state(self):
+        return self.now
+
+    def choose(self, choice):
+        self.chosen.append(choice)
+        self.now = replace(self.now, choice=choice)
+
+
 class FakeSession:
     """A `LiveSource` that shows the pictures a test gives it, and records what is asked of it."""
 
@@ -91,6 +110,7 @@ class FakeSession:
         self.speed, self.link = SpeedState(), LinkState()
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
+        self.radio = None
         self.uploads, self.selected, self.seen = [], [], []
         self.wants = {}
         self.newest = None
@@ -113,6 +133,7 @@ class FakeSession:
             scores=self.scores,
             speed=self.speed,
             link=self.link,
+            radio=self.radio and self.radio.state(),
             calibration=self.calibrator.state(),
         )
 

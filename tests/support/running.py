@@ -78,9 +78,10 @@ class Running:
             self.process.kill()
             raise
 
-    def ask(self, path, **headers):
+    def ask(self, path, *, method="GET", body=None, **headers):
         """Status and text of the service's answer."""
-        request = urllib.request.Request(self.url.partition("?")[0] + path, headers=headers)
+        address = self.url.partition("?")[0] + path
+        request = urllib.request.Request(address, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAPE, DEFAULT_SLOTS
+from focalloop.host.cli.radio_options import (
+    ChannelOption,
+    ModelOption,
+    SnrOption,
+    SymbolsOption,
+)
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
     BundleMapOption,
@@ -60,6 +66,14 @@ def live(
             metavar="HZ", min=0, help="Slots per second of the emulated board; 0 is unpaced."
         ),
     ] = 240.0,
+    radio: Annotated[
+        Literal["semcom"] | None,
+        typer.Option(help="Send the windows over a radio channel, by this method."),
+    ] = None,
+    channel: ChannelOption = "awgn",
+    snr: SnrOption = 10.0,
+    symbols: SymbolsOption = None,
+    model: ModelOption = None,
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
@@ -75,7 +89,9 @@ def live(
 
     Starts an emulated board as a process of its own behind a serial device, uploads the bundle's
     ratio map to it, streams windows, reconstructs them, and serves a page on this machine, until
-    Ctrl-C. With --json, one document is printed once the first window has been reconstructed.
+    Ctrl-C. With --radio, windows pass through a radio channel before that, and the page steers its
+    SNR and the symbols that are spent. With --json, one document is printed once the first window
+    has been reconstructed.
 
     Example: focalloop live --scene camera:0 --profile scamp5
     """
@@ -84,7 +100,9 @@ def live(
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
     from focalloop.host.live.board_source import BoardAt, BoardSource
+    from focalloop.host.live.radio_link import RadioLink
     from focalloop.host.live.session import LiveSession
+    from focalloop.host.radio.methods import SENSING_BUNDLE
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
     if port is not None:
@@ -95,6 +113,13 @@ def live(
     if scene is None:
         refuse_unused(["white"], "is for a clip of your own, and there is no --scene")
     load_profile(profile)
+    link = None
+    if radio is None:
+        refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
+    else:
+        with setting("--snr"):
+            link = RadioLink(radio, channel, snr, symbols, model=model)
+        bundle = bundle or SENSING_BUNDLE
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     source: BoardSource
@@ -123,7 +148,12 @@ def live(
         )
     run_preview(
         lambda: LiveSession(
-            source, bundle=bundle, ratio_map=ratio_map, scene=scene_name, profile=profile_name
+            source,
+            bundle=bundle,
+            ratio_map=ratio_map,
+            scene=scene_name,
+            profile=profile_name,
+            radio=link,
         ),
         PageSettings(
             port=http_port,

@@ -13,6 +13,7 @@
  * @property {BoardIdentity|null} board
  * @property {MapState|null} map
  * @property {ScoreState|null} scores Of the present setup.
+ * @property {RadioState|null} radio Null where the session has no radio link.
  * @property {LinkState} link
  * @property {SpeedState} speed
  * @property {CalibrationState} calibration
@@ -68,6 +69,28 @@
  * @property {number} psnr_final_db
  * @property {number} ssim_initial
  * @property {number} ssim_final
+ * @property {RadioChoice|null} radio How the window was sent, if over a radio.
+ *
+ * @typedef {object} RadioChoice `PUT api/radio`.
+ * @property {string} method
+ * @property {string} channel "awgn", "rayleigh" or "rayleigh-block".
+ * @property {number} snr_db
+ * @property {number} symbols To spend on a window.
+ *
+ * @typedef {object} RadioState
+ * @property {RadioChoice} choice
+ * @property {string[]} methods
+ * @property {number} min_symbols
+ * @property {number} max_symbols
+ * @property {string} problem
+ * @property {number|null} payload_symbols Of the newest window.
+ * @property {number|null} rate_map_symbols
+ * @property {number|null} header_symbols
+ * @property {boolean} lost
+ * @property {number} windows_sent Since the choice was changed.
+ * @property {number} windows_lost
+ * @property {number|null} link_ms
+ * @property {string[]} rate_map Rows of digits; empty without rates.
  *
  * @typedef {object} LinkState
  * @property {number} rate_bytes_per_s

@@ -253,6 +253,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/calibration/apply",
         "/api/calibration/profile.json",
         "/api/calibration/report.html",
+        "/api/radio",
         "/healthz",
         "/metrics",
     }
