@@ -111,6 +111,20 @@ def starting_weights(name_or_path: str) -> tuple[SemComSettings, dict[str, Tenso
     )
 
 
+def trained(name_or_path: str, sensing: Sensing) -> SemCom:
+    """Build a network with the averaged weights of a radio bundle or of the folder of a run.
+
+    Raises
+    ------
+    TrainError
+        If there are none.
+    """
+    settings, weights = starting_weights(name_or_path)
+    network = SemCom(_no_transform(sensing), settings)
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
+
+
 def export_radio(run: Path, bundle: Path, method: str = "semcom") -> dict[str, Any]:
     """Write the radio bundle of the averaged weights of a training run; return its manifest.
 
@@ -127,13 +141,10 @@ def export_radio(run: Path, bundle: Path, method: str = "semcom") -> dict[str, A
         If the run holds no radio network, or the bundle cannot be written.
     """
     metadata, _ = load_checkpoint(run / CHECKPOINT)
-    settings, weights = starting_weights(str(run))
     sensing = Sensing(FrozenBundle(), metadata["settings"]["noise"])
     if any(metadata["identity"].get(key) != value for key, value in sensing.identity.items()):
         raise TrainError(f"{run} was trained for another sensor than {sensing.bundle.name}")
-    network = SemCom(_no_transform(sensing), settings)
-    network.load_state_dict(weights)
-    return export_semcom(network, sensing, metadata, bundle, method)
+    return export_semcom(trained(str(run), sensing), sensing, metadata, bundle, method)
 
 
 def _settings(identity: Mapping[str, Any]) -> SemComSettings:

@@ -130,18 +130,11 @@ class RadioRun(TrainingLoop, Generic[AnyNetwork]):
         self.learner.update(loss, self.learning_rate)
         return error
 
-    @torch.no_grad()
     def validation_batches(
         self, count: int = VALIDATION_WINDOWS
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield scenes of the validation windows and their noisy cells, always the same."""
-        windows = self.data.validation
-        side = windows.shape[-1] // BLOCK * BLOCK
-        generator = torch.Generator().manual_seed(0)
-        for place in np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int):
-            scene = torch.from_numpy(windows[place, :, :side, :side].copy())[None].float() / 255
-            scene = scene.to(self.device)
-            yield scene, self.sensing.reads.measure(scene, generator)
+        return validation_batches(self.data, self.sensing, count)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that has been learned, as named tensors."""
@@ -150,6 +143,30 @@ class RadioRun(TrainingLoop, Generic[AnyNetwork]):
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
         self.learner.load_state(tensors)
+
+
+@torch.no_grad()
+def validation_batches(
+    data: TrainingData, sensing: Sensing, count: int = VALIDATION_WINDOWS
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield scenes (1, T, H, W) of the validation windows and their noisy cells, always the same.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Where they are from; of other source files than the training windows.
+    sensing : Sensing
+        What measures them.
+    count : int, optional
+        How many, evenly spread.
+    """
+    windows = data.validation
+    side = windows.shape[-1] // BLOCK * BLOCK
+    generator = torch.Generator().manual_seed(0)
+    for place in np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int):
+        scene = torch.from_numpy(windows[place, :, :side, :side].copy())[None].float() / 255
+        scene = scene.to(sensing.reads.gain.device)
+        yield scene, sensing.reads.measure(scene, generator)
 
 
 def squared_errors(video: Tensor, scene: Tensor, side: int = BLOCK) -> Tensor:

@@ -15,7 +15,12 @@ from torch.nn import functional
 from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
 from focalloop.models.radio.klt import BLOCK, BlockTransform
 from focalloop.models.radio.rate_allocation import random_rate_maps
-from focalloop.models.radio.run import RadioRun, Sensing, log_error, squared_errors
+from focalloop.models.radio.run import (
+    RadioRun,
+    Sensing,
+    log_error,
+    squared_errors,
+)
 from focalloop.models.radio.semcom import (
     SemCom,
     SemComSettings,

@@ -1,0 +1,139 @@
+"""Roads of rate allocation on validation windows: uniform, regressed, and what could be reached.
+
+``python -m benchmarks.radio.allocation runs/semcom --data train.npz`` sends the validation windows
+of a training file over AWGN, with the weights of a run or of a radio bundle. *Regressed* is what
+the allocation network chooses; the *oracle* knows the error of every location at each rate under
+other noise, which no transmitter can. Symbols are those of the payload and of the coded rate map,
+for 65,536 pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.radio.curves import Curve, bd_rate, interval
+from focalloop.firmware_sim.radio import rate_map as coding
+from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
+from focalloop.models.radio.folded import FrozenBundle
+from focalloop.models.radio.pipeline import trained
+from focalloop.models.radio.run import Sensing, squared_errors, validation_batches
+from focalloop.models.radio.semcom import SemCom
+from focalloop.models.radio.semcom_run import encoded, rebuilt
+from focalloop.models.training.run import decibels
+from focalloop.models.training.training_data import TrainingData
+
+UNIFORM, REGRESSED, ORACLE = "uniform", "regressed", "oracle"
+
+SYMBOLS_PER_BIT = 1 / (4 * 2 / 3)
+"""Of the rate map: 16-QAM with a code of rate 2/3, as in CRL section 4."""
+
+PIXELS = 65_536
+
+Points = dict[str, dict[int, list[tuple[float, float]]]]
+"""Symbols and PSNR of every window, by road and mean reals of a location."""
+
+
+@torch.no_grad()
+def measured(
+    network: SemCom, sensing: Sensing, data: TrainingData, windows: int, snr_db: float
+) -> Points:
+    """Send windows by every road at every mean rate that all roads can meet."""
+    table = network.settings.rates
+    points: Points = defaultdict(lambda: defaultdict(list))
+    noise, other_noise = (torch.Generator().manual_seed(seed) for seed in (1, 2))
+    for scene, cells in validation_batches(data, sensing, windows):
+        x, predicted = encoded(network, cells, snr_db)
+        known = _log_errors(network, sensing, x, scene, snr_db, other_noise)
+        for rate, reals in enumerate(table):
+            maps = {UNIFORM: np.full(known.shape[1:], rate, np.uint8)}
+            if 0 < rate < len(table) - 1:
+                budget = reals * known[0].size
+                maps[REGRESSED] = rates_for_budget(predicted, table, budget)
+                maps[ORACLE] = rates_for_budget(known, table, budget)
+            for road, rate_map in maps.items():
+                video = sensing.video(rebuilt(network, x, rate_map, snr_db, noise))
+                error = float((video.clamp(0, 1) - scene).square().mean())
+                share = PIXELS / scene[0, 0].numel()
+                symbols = share * _symbols(rate_map, table, coded=road != UNIFORM)
+                points[road][reals].append((symbols, decibels(error)))
+    return points
+
+
+def _log_errors(
+    network: SemCom,
+    sensing: Sensing,
+    x: Tensor,
+    scene: Tensor,
+    snr_db: float,
+    noise: torch.Generator,
+) -> NDArray[np.float32]:
+    """Return the log error (L, h, w) of every location where all have the same rate."""
+    errors = []
+    for rate in range(len(network.settings.rates)):
+        video = sensing.video(
+            rebuilt(network, x, np.full(x.shape[2:], rate, np.uint8), snr_db, noise)
+        )
+        errors.append(squared_errors(video, scene)[0].log().numpy())
+    return np.stack(errors)
+
+
+def _symbols(rate_map: NDArray[np.uint8], table: Sequence[int], *, coded: bool) -> float:
+    bits = 8 * len(coding.encoded(rate_map, len(table))) if coded else 0
+    return float(coding.counts(rate_map, table).sum()) / 2 + bits * SYMBOLS_PER_BIT
+
+
+def compared(points: Points) -> dict[str, Any]:
+    """Return the means of every road, and its symbols relative to those of uniform rates."""
+    curves = {
+        road: Curve.of([tuple(np.array(pairs).T) for pairs in by_reals.values()])
+        for road, by_reals in points.items()
+    }
+    document: dict[str, Any] = {}
+    for road, curve in curves.items():
+        means = zip(curve.symbols.mean(1), curve.psnr.mean(1), strict=True)
+        document[road] = {"points": [{"symbols": s, "psnr": p} for s, p in means]}
+        if road != UNIFORM:
+            saved = interval(partial(bd_rate, curve, curves[UNIFORM]), curve.clips)
+            document[road]["bd_rate"] = [saved.mean, saved.low, saved.high]
+    return document
+
+
+def main() -> None:
+    """Print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("weights", help="folder of a run, or radio bundle")
+    parser.add_argument("--data", type=Path, required=True, help="training file")
+    parser.add_argument("--windows", type=int, default=32)
+    parser.add_argument("--snr", type=float, default=10.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    sensing = Sensing(FrozenBundle())
+    data, network = TrainingData.load(given.data), trained(given.weights, sensing)
+    document = compared(measured(network, sensing, data, given.windows, given.snr))
+    if given.json:
+        print(json.dumps(document, indent=2))
+        return
+    print(f"{given.windows} validation windows, {given.snr:g} dB")
+    for road, found in document.items():
+        for point in found["points"]:
+            print(f"  {road:10} {point['symbols']:8,.0f} symbols  {point['psnr']:6.2f} dB")
+    for road in (REGRESSED, ORACLE):
+        saved, low, high = (f"{100 * value:.1f}" for value in document[road]["bd_rate"])
+        print(f"{road}: BD-rate {saved} % [{low}, {high}] against uniform rates")
+
+
+if __name__ == "__main__":
+    main()
