@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.host.cli.shared_options import JsonOption, check_exists, output_option
 from focalloop.models.cli.extra import require_extra
@@ -212,6 +213,13 @@ def bundle(
         Literal["semcom", "semcom-noran", "jscc"],
         typer.Option(help="Method of `focalloop radio send` that it is for."),
     ] = "semcom",
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARGUMENTS=FILE",
+            help="Record what `focalloop radio send ARGUMENTS --json` printed to FILE.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a trained radio network into a bundle.
@@ -220,10 +228,18 @@ def bundle(
     """
     require_extra()
     check_exists(run, "RUN")
+    from focalloop.models.radio.export import score_entry
     from focalloop.models.radio.pipeline import export_radio
 
+    scores = []
+    for text in score or []:
+        arguments, _, file = text.rpartition("=")
+        try:
+            scores.append(score_entry(arguments, parse_json(Path(file).read_bytes())))
+        except (OSError, ValueError) as error:
+            raise typer.BadParameter(f"--score {text}: {error}") from None
     with activity(f"making the bundle {output}"):
-        manifest = export_radio(run, output, method)
+        manifest = export_radio(run, output, method, scores)
     if json:
         print_json(manifest)
     else:

@@ -244,6 +244,31 @@ def write_radio_bundle(
     return manifest
 
 
+def score_entry(arguments: str, document: object) -> dict[str, Any]:
+    """Return the entry of the manifest for what ``focalloop radio send`` printed.
+
+    Parameters
+    ----------
+    arguments : str
+        What followed ``focalloop radio send``, the clips first.
+    document : object
+        The JSON that it printed.
+
+    Raises
+    ------
+    ExportError
+        If it is not of that command.
+    """
+    keys = ("method", "channel", "snr", "psnr", "ssim", "symbols")
+    if not arguments or not isinstance(document, dict) or not document.keys() >= set(keys):
+        raise ExportError(
+            f"the scores of {arguments!r} are not what `focalloop radio send --json` prints"
+        )
+    command = f"focalloop radio send {arguments} --json"
+    found = {key: document[key] for key in keys}
+    return {"set": Path(arguments.split()[0]).name, "command": command, **found}
+
+
 def refuse_anything_but_a_radio_bundle(path: Path) -> None:
     """Refuse to replace a file, or a folder that is not a radio bundle."""
     if path.exists() and not (path / MANIFEST).is_file():

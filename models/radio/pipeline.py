@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,9 @@ def trained(name_or_path: str, sensing: Sensing) -> SemCom:
     return network.eval().requires_grad_(False)
 
 
-def export_radio(run: Path, bundle: Path, method: str = "semcom") -> dict[str, Any]:
+def export_radio(
+    run: Path, bundle: Path, method: str = "semcom", scores: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Write the radio bundle of the averaged weights of a training run; return its manifest.
 
     Parameters
@@ -134,6 +136,8 @@ def export_radio(run: Path, bundle: Path, method: str = "semcom") -> dict[str, A
         Folder of the run, and the folder to write.
     method : str, optional
         Method of ``focalloop radio send`` that it is for.
+    scores : sequence of dict, optional
+        As `focalloop.models.radio.export.score_entry` makes them.
 
     Raises
     ------
@@ -144,7 +148,7 @@ def export_radio(run: Path, bundle: Path, method: str = "semcom") -> dict[str, A
     sensing = Sensing(FrozenBundle(), metadata["settings"]["noise"])
     if any(metadata["identity"].get(key) != value for key, value in sensing.identity.items()):
         raise TrainError(f"{run} was trained for another sensor than {sensing.bundle.name}")
-    return export_semcom(trained(str(run), sensing), sensing, metadata, bundle, method)
+    return export_semcom(trained(str(run), sensing), sensing, metadata, bundle, method, scores)
 
 
 def _settings(identity: Mapping[str, Any]) -> SemComSettings:

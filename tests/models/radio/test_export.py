@@ -12,7 +12,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.models.errors import ExportError
-from focalloop.models.radio.export import DECODER, ENCODER, export_semcom
+from focalloop.models.radio.export import DECODER, ENCODER, export_semcom, score_entry
 from focalloop.models.radio.semcom import SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
 from focalloop.models.radio.transforms import TransformSettings
@@ -134,3 +134,13 @@ def test_export_replaces_bundles_alone(run, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ExportError, match="is not a radio bundle"):
         export_semcom(run.averaged(), run.sensing, run.metadata(), tmp_path / "mine")
+
+
+def test_scores_keep_the_command_that_printed_them():
+    printed = {"method": "semcom", "channel": "awgn", "snr": 10.0, "psnr": 25.5, "ssim": 0.8}
+    entry = score_entry("clips/set.npz --symbols 8600", printed | {"symbols": 8598.0, "clips": []})
+    assert entry["set"] == "set.npz"
+    assert entry["command"] == "focalloop radio send clips/set.npz --symbols 8600 --json"
+    assert entry["symbols"] == 8598.0
+    with pytest.raises(ExportError, match="not what"):
+        score_entry("set.npz", printed)
