@@ -45,7 +45,9 @@ CropOption = Annotated[
 RateOption = Annotated[
     float | None,
     typer.Option(
-        metavar="RATE", help="Highest learning rate.", show_default="0.0015, or 0.0006 from weights"
+        metavar="RATE",
+        help="Highest learning rate.",
+        show_default="0.0015, 0.0006 from weights, or 0.00005 for --network paper",
     ),
 ]
 SeedOption = Annotated[
@@ -71,6 +73,13 @@ def semcom(
             show_default="all rates",
         ),
     ] = None,
+    network: Annotated[
+        Literal["edge", "paper"],
+        typer.Option(
+            help="Networks of this project, or the published ones, by the published schedule at "
+            "10 dB."
+        ),
+    ] = "edge",
     sensing: SensingOption = SENSING,
     batch: BatchOption = 8,
     crop: CropOption = 96,
@@ -87,6 +96,14 @@ def semcom(
 
     Example: focalloop radio train semcom --data train.npz -o runs/semcom --minutes 60
     """
+    if network == "paper":
+        for name, value, unused in (
+            ("--start", start, None),
+            ("--snr", snr, (0.0, 20.0)),
+            ("--reals", reals, None),
+        ):
+            if value != unused:
+                raise typer.BadParameter(f"{name} has no effect with --network paper: leave it out")
     _train({"snr_db": snr}, reals, locals())
 
 
@@ -100,6 +117,14 @@ def ran(
     minutes: MinutesOption = None,
     steps: StepsOption = None,
     snr: SnrOption = (0.0, 20.0),
+    reward: Annotated[
+        Literal["published", "psnr"] | None,
+        typer.Option(
+            help="Learn a policy by sampling at 10 dB: with the published reward, or with what "
+            "PSNR asks for, a location's share of the error of its window.",
+            show_default="predict errors",
+        ),
+    ] = None,
     sensing: SensingOption = SENSING,
     batch: BatchOption = 8,
     crop: CropOption = 96,
@@ -111,8 +136,12 @@ def ran(
 ) -> None:
     """Train the rate allocation alone, for ends that stay as they are.
 
+    By default it learns to predict the error of each location at every rate.
+
     Example: focalloop radio train ran --start runs/semcom --data train.npz -o runs/ran --minutes 15
     """
+    if reward is not None and snr != (0.0, 20.0):
+        raise typer.BadParameter("--snr has no effect with --reward: leave it out")
     _train({"snr_db": snr, "learns": "allocation"}, None, locals())
 
 
@@ -172,6 +201,8 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
         RunSettings(**settings, warm_up_steps=50),
         given["learning_rate"],
         given["sensing"],
+        given.get("network", "edge"),
+        given.get("reward"),
     )
     with distributed.joined(given["device"]) as device:
         first = distributed.rank() == 0

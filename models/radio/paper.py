@@ -104,7 +104,7 @@ class PaperAllocation(nn.Module):
         self.pairs = nn.Sequential(*flat(width), *flat(width))
         self.mapping = conv3x3(width, len(rates))
 
-    def forward(self, x: Tensor, _: Tensor) -> Tensor:
+    def forward(self, x: Tensor, _: Tensor | None = None) -> Tensor:
         """Map (N, reals, h, w) to logits (N, rates, h, w); the channel is always the same."""
         logits: Tensor = self.mapping(self.pairs(x))
         return logits.float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 import torch
@@ -17,6 +17,10 @@ from focalloop.models.errors import TrainError
 from focalloop.models.radio.export import DECODER, ENCODER, export_semcom
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import BLOCK, BlockTransform, block_transform
+from focalloop.models.radio.paper import PaperSemComSettings
+from focalloop.models.radio.paper_run import LEARNING_RATE, PaperSemComRun
+from focalloop.models.radio.policy import Reward
+from focalloop.models.radio.policy_run import PolicyRun
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import RATES, SemCom, SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
@@ -49,6 +53,10 @@ class RadioOptions:
         Highest learning rate; None for the default of the start.
     sensing : str
         Bundle that senses and reconstructs.
+    network : {'edge', 'paper'}
+        Networks of this project, or the published ones, which start at random.
+    reward : {'published', 'psnr'} or None
+        What rate allocation is rewarded for where it learns as a policy, for fixed ends.
     """
 
     folder: Path
@@ -58,10 +66,12 @@ class RadioOptions:
     settings: RunSettings
     learning_rate: float | None
     sensing: str
+    network: Literal["edge", "paper"] = "edge"
+    reward: Reward | None = None
 
 
-def begin(options: RadioOptions, device: str) -> SemComRun:
-    """Make the run that the options ask for, from its start; `SemComRun.train` resumes it.
+def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSemComRun:
+    """Make the run that the options ask for, from its start; its `train` resumes it.
 
     Raises
     ------
@@ -69,6 +79,8 @@ def begin(options: RadioOptions, device: str) -> SemComRun:
         If the data, the bundle or the weights to start from cannot be used.
     """
     data = TrainingData.load(options.data)
+    if options.network == "paper":
+        return _published(options, data, device)
     begun = options.folder / CHECKPOINT
     settings, network, start = options.settings, SemComSettings(), Start()
     if begun.exists() and options.start is None:  # goes on with the weights it has
@@ -83,10 +95,24 @@ def begin(options: RadioOptions, device: str) -> SemComRun:
     sensing = Sensing(FrozenBundle(options.sensing), settings.noise, device)
     trained = start.weights is not None or begun.exists()
     transform = _no_transform(sensing) if trained else block_transform(data, sensing.reads)
-    run = SemComRun(transform, options.link, network, sensing, data, settings, device)
+    parts = network, sensing, data, settings, device
+    run: SemComRun | PolicyRun
+    if options.reward is not None:
+        policy = run = PolicyRun(options.reward, transform, *parts)
+        start_from = policy.start_from
+    else:
+        run = SemComRun(transform, options.link, *parts)
+        start_from = run.learner.start_from
     if start.weights is not None:
-        run.learner.start_from(dict(start.weights))
+        start_from(dict(start.weights))
     return run
+
+
+def _published(options: RadioOptions, data: TrainingData, device: str) -> PaperSemComRun:
+    rate = LEARNING_RATE if options.learning_rate is None else options.learning_rate
+    settings = replace(options.settings, learning_rate=rate)
+    sensing = Sensing(FrozenBundle(options.sensing), settings.noise, device)
+    return PaperSemComRun(PaperSemComSettings(), sensing, data, settings, device)
 
 
 def starting_weights(name_or_path: str) -> tuple[SemComSettings, dict[str, Tensor]]:

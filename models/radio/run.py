@@ -6,6 +6,7 @@ received reads, and the folded reconstruction turns those into the video whose e
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -135,6 +136,12 @@ class RadioRun(TrainingLoop, Generic[AnyNetwork]):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield scenes of the validation windows and their noisy cells, always the same."""
         return validation_batches(self.data, self.sensing, count)
+
+    def averaged(self) -> AnyNetwork:
+        """Return a copy of the network with averaged weights, for validation and export."""
+        network = copy.deepcopy(self.learner.network)
+        network.load_state_dict(self.learner.average)
+        return network.eval().requires_grad_(False)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that has been learned, as named tensors."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -191,12 +190,6 @@ class SemComRun(RadioRun[SemCom]):
         self.validated = {name: float(np.mean(values)) for name, values in found.items()}
         allocated = [psnr for name, psnr in self.validated.items() if name.startswith("allocated")]
         return float(np.mean(allocated or [*self.validated.values()]))
-
-    def averaged(self) -> SemCom:
-        """Return a copy of the network with averaged weights, for validation and export."""
-        network = copy.deepcopy(self.learner.network)
-        network.load_state_dict(self.learner.average)
-        return network.eval().requires_grad_(False)
 
     def log_entry(self) -> dict[str, Any]:
         """Return the latest validations."""

@@ -18,7 +18,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
 from focalloop.models.networks.sensing import add_noise, clean_reads
 from focalloop.models.training import distributed
-from focalloop.models.training.optimizer import Muon
+from focalloop.models.training.optimizer import Muon, Optimizer
 
 ERROR_FLOOR = 1e-5
 """Added to squared errors before the logarithm, so that nothing is gained beyond 50 dB."""
@@ -63,7 +63,7 @@ class WeightLearner(Generic[AnyNetwork]):
         self.average_decay = average_decay
         self.bfloat16 = bfloat16 and has_bfloat16(self.device)
         learning = [(k, value) for k, value in network.named_parameters() if value.requires_grad]
-        self.optimizer = Muon(learning, outer=outer)
+        self.optimizer: Optimizer = Muon(learning, outer=outer)
         self.average = {name: value.clone() for name, value in network.state_dict().items()}
         self.steps = 0
 

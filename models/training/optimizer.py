@@ -7,6 +7,7 @@ matrix, so that every direction learns at the same rate; a few Newton-Schulz ite
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,19 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
         product = step @ product
         gram = step @ gram @ step
     return product @ x
+
+
+class Optimizer(Protocol):
+    """What updates the weights of a run from their gradients."""
+
+    def step(self, learning_rate: float) -> None:
+        """Update every parameter."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that `load_state` needs, as named tensors."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what the `state` of another optimiser returned."""
 
 
 class Muon:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from focalloop.host.cli.main import app
 from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.models.data.training_file import save_windows
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.run_log import RunLog
 from tests.support.command_line import complaint
 
@@ -75,6 +76,24 @@ def test_rate_allocation_leaves_the_ends_alone(run, data, tmp_path):
     assert changed == {"allocation"}
 
 
+def test_a_policy_starts_from_a_run_and_leaves_its_ends_alone(run, data, tmp_path):
+    arguments = ["--start", run, "--data", data, "-o", tmp_path / "ran", "--steps", 1]
+    told = trained("ran", "--reward", "psnr", *arguments)
+    assert set(told) >= {"allocated_72_psnr", "allocated_104_psnr"}
+    before, after = (load_checkpoint(folder / CHECKPOINT)[1] for folder in (run, tmp_path / "ran"))
+    ends = [name for name in before if name.startswith(("network.encoder.", "network.decoder."))]
+    assert ends
+    for name in ends:
+        # The start is averaged weights.
+        assert after[name].equal(before[name.replace("network.", "average.", 1)]), name
+
+
+def test_the_published_networks_are_selectable_and_go_on(data, tmp_path):
+    arguments = ["--network", "paper", "--data", data, "-o", tmp_path / "p", "--steps", 1]
+    assert trained("semcom", *arguments)["allocated_symbols"] >= 6_912  # 12 reals a location, and F
+    assert trained("semcom", *arguments)["step"] == 1
+
+
 def test_the_same_command_goes_on(run, data):
     assert trained("semcom", "--data", data, "-o", run, "--steps", 8)["step"] == 8
 
@@ -87,6 +106,8 @@ def test_the_same_command_goes_on(run, data):
         (["--steps", 1, "--snr", "nan", 0], "not a finite number"),
         (["--steps", 1, "--reals", 50], "not in the rate table: give one of 8, 16"),
         (["--steps", 1, "--data", "nowhere.npz"], "nowhere.npz"),
+        (["--steps", 1, "--network", "paper", "--snr", 5, 10], "--snr has no effect"),
+        (["--steps", 1, "--network", "paper", "--reals", 48], "--reals has no effect"),
     ],
 )
 def test_wrong_usage_is_told_at_once(data, tmp_path, arguments, message):
