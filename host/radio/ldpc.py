@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.radio.budget import PUBLISHED, CodedModulation, TransportBlocks
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.header import HEADER_BYTES
 from focalloop.firmware_sim.radio.modulation import llrs, modulated
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.transmission import SymbolCount
@@ -30,7 +31,9 @@ ITERATIONS = 20
 _BLOCKS_AT_ONCE = 16
 
 _LENGTH_BYTES = 4
-"""The length of a bitstream goes before it, protected like the header of an analog window."""
+
+MAX_LABEL_BYTES = HEADER_BYTES - _LENGTH_BYTES
+"""Bytes beside the length of a bitstream that go before it, protected like an analog header."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,18 @@ class Bitstream:
     ----------
     data : bytes or None
         What was sent; None if a block failed.
+    label : bytes or None
+        What was sent before it, padded with zeros; None if that failed.
     bits : int
         Bits of the bitstream, without checksums and padding.
     symbols : SymbolCount
-        What it took: the blocks as payload, and its length as header.
+        What it took: the blocks as payload, and length and label as header.
     block_errors : int
-        Blocks whose checksum failed, or 1 if that of the length did.
+        Blocks whose checksum failed, or 1 if that of the label did.
     """
 
     data: bytes | None
+    label: bytes | None
     bits: int
     symbols: SymbolCount
     block_errors: int
@@ -58,7 +64,7 @@ class Bitstream:
 def symbols_of(size: int, scheme: CodedModulation, channel: Channel) -> SymbolCount:
     """Return the symbols that a bitstream of `size` bytes, 1 or more, takes on a channel."""
     blocks = TransportBlocks.of(8 * size, scheme)
-    return SymbolCount(blocks.symbols, 0, protection(channel).symbols(_LENGTH_BYTES))
+    return SymbolCount(blocks.symbols, 0, protection(channel).symbols(HEADER_BYTES))
 
 
 class CodedLink(Protocol):
@@ -66,8 +72,22 @@ class CodedLink(Protocol):
 
     scheme: CodedModulation
 
-    def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
-        """Send at least one byte; `rng` is the source of noise and fading."""
+    def send(
+        self, data: bytes, channel: Channel, rng: np.random.Generator, label: bytes = b""
+    ) -> Bitstream:
+        """Send at least one byte.
+
+        Parameters
+        ----------
+        data : bytes
+            The bitstream.
+        channel : Channel
+            What it passes through; both ends know its kind and mean SNR.
+        rng : numpy.random.Generator
+            Source of noise and fading.
+        label : bytes, optional
+            At most `MAX_LABEL_BYTES`, which cost nothing.
+        """
         ...
 
 
@@ -94,28 +114,31 @@ class LdpcLink:
             )
         self.scheme = scheme
 
-    def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
-        """Code, send and decode at least one byte."""
+    def send(
+        self, data: bytes, channel: Channel, rng: np.random.Generator, label: bytes = b""
+    ) -> Bitstream:
+        """Code, send and decode; as `CodedLink.send`."""
         scheme, robust = self.scheme, protection(channel)
         blocks = TransportBlocks.of(8 * len(data), scheme)
         bits = np.unpackbits(np.frombuffer(data, np.uint8))
         padded = np.pad(bits, (0, blocks.padding)).reshape(blocks.count, -1)
         code = _code(blocks.information, blocks.coded, scheme.bits_per_symbol)
-        front = robust.send(len(data).to_bytes(_LENGTH_BYTES, "little"))
+        front = robust.send(_header(data, label))
         payload = modulated(code.encoded(padded).ravel(), scheme.order)
         received = channel.send(np.concatenate((front, payload)), rng)
         symbols, variance = received.equalised()
 
         start, count = len(front), symbols_of(len(data), scheme, channel)
-        length = robust.receive(symbols[:start], variance[:start], _LENGTH_BYTES)
-        if length is None:
-            return Bitstream(None, blocks.bits, count, 1)
+        header = robust.receive(symbols[:start], variance[:start], HEADER_BYTES)
+        if header is None:
+            return Bitstream(None, None, blocks.bits, count, 1)
+        length, label = header[:_LENGTH_BYTES], header[_LENGTH_BYTES:]
         blocks = TransportBlocks.of(8 * int.from_bytes(length, "little"), scheme)
         ratios = llrs(symbols[start:], variance[start:], scheme.order).reshape(blocks.count, -1)
         decoded, good = code.decoded(ratios)
         errors = int(np.count_nonzero(~good))
         whole = np.packbits(decoded.ravel()[: blocks.bits]).tobytes()
-        return Bitstream(None if errors else whole, blocks.bits, count, errors)
+        return Bitstream(None if errors else whole, label, blocks.bits, count, errors)
 
 
 class MeasuredLink:
@@ -130,13 +153,20 @@ class MeasuredLink:
     def __init__(self, scheme: CodedModulation = PUBLISHED) -> None:
         self.scheme = scheme
 
-    def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
-        """Draw which blocks fail."""
+    def send(
+        self, data: bytes, channel: Channel, rng: np.random.Generator, label: bytes = b""
+    ) -> Bitstream:
+        """Draw which blocks fail; as `CodedLink.send`."""
         blocks = TransportBlocks.of(8 * len(data), self.scheme)
         rate = drawn_error_rate(self.scheme, channel, rng)
         errors = int(rng.binomial(blocks.count, rate))
         count = symbols_of(len(data), self.scheme, channel)
-        return Bitstream(None if errors else data, blocks.bits, count, errors)
+        label = _header(data, label)[_LENGTH_BYTES:]
+        return Bitstream(None if errors else data, label, blocks.bits, count, errors)
+
+
+def _header(data: bytes, label: bytes) -> bytes:
+    return len(data).to_bytes(_LENGTH_BYTES, "little") + label.ljust(MAX_LABEL_BYTES, b"\0")
 
 
 @dataclass(frozen=True, eq=False)

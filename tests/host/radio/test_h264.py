@@ -34,9 +34,11 @@ class Line:
     loses: bool = False
     scheme = PUBLISHED
 
-    def send(self, data: bytes, channel: Channel, rng: np.random.Generator) -> Bitstream:
-        symbols = symbols_of(len(data), self.scheme, channel)
-        return Bitstream(None if self.loses else data, 8 * len(data), symbols, int(self.loses))
+    def send(
+        self, data: bytes, channel: Channel, rng: np.random.Generator, label: bytes = b""
+    ) -> Bitstream:
+        symbols, lost = symbols_of(len(data), self.scheme, channel), self.loses
+        return Bitstream(None if lost else data, label, 8 * len(data), symbols, int(lost))
 
 
 def sensing(video: np.ndarray) -> Sensing:

@@ -18,7 +18,7 @@ from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.modulation import ORDERS
 from focalloop.host.radio import ldpc
 from focalloop.host.radio.block_errors import best_scheme, block_error_rate, measured
-from focalloop.host.radio.ldpc import LdpcLink, MeasuredLink, symbols_of
+from focalloop.host.radio.ldpc import MAX_LABEL_BYTES, LdpcLink, MeasuredLink, symbols_of
 
 
 class Tap(Channel):
@@ -33,8 +33,9 @@ class Tap(Channel):
 def test_every_bitstream_arrives_at_10_db(size: int) -> None:
     rng = np.random.default_rng(size)
     data, channel = rng.bytes(size), Tap("awgn", 10)
-    arrived = LdpcLink().send(data, channel, rng)
+    arrived = LdpcLink().send(data, channel, rng, b"a label")
     assert arrived.data == data
+    assert arrived.label == b"a label".ljust(MAX_LABEL_BYTES, b"\0")
     assert arrived.block_errors == 0
     assert arrived.symbols == symbols_of(size, PUBLISHED, channel)
     assert arrived.symbols.total == len(channel.sent)
@@ -102,7 +103,8 @@ def test_a_better_channel_never_gets_a_slower_scheme() -> None:
 def test_the_measured_link_loses_as_many_windows_as_the_real_one() -> None:
     rng = np.random.default_rng(0)
     link, data = MeasuredLink(), bytes(500)
-    assert link.send(data, Channel("awgn", 10), rng).data == data
+    arrived = link.send(data, Channel("awgn", 10), rng, b"a label")
+    assert (arrived.data, arrived.label) == (data, b"a label".ljust(MAX_LABEL_BYTES, b"\0"))
     assert link.send(data, Channel("awgn", 7), rng).block_errors == 4
     channel = Channel("awgn", 9)
     lost = np.mean([link.send(data, channel, rng).data is None for _ in range(2000)])
