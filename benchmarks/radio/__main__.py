@@ -169,7 +169,7 @@ def _measure(names: Sequence[str], clips: Path, folder: Path) -> None:
             console.print(
                 f"{name} {point.sweep} {point.setting:g} at {point.channel.snr_db:g} dB: "
                 f"{point.symbols.mean():,.0f} symbols, {point.psnr.mean():.2f} dB, "
-                f"{int((point.block_errors > 0).sum())} lost",
+                f"{point.lost.mean():.1%} lost",
                 highlight=False,
             )
         path = score_files.MethodScores(name, bench.tested_on, tuple(points)).save(folder)

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from benchmarks.radio import rivals
 from benchmarks.radio.__main__ import FIGURES, app
-from benchmarks.radio.rivals import RIVALS
+from benchmarks.radio.rivals import RIVALS, Bench
 from benchmarks.radio.scores import MethodScores, RadioScoresError, load
 
 
@@ -50,6 +51,26 @@ def test_every_clip_is_scored_at_every_point(folder: Path) -> None:
     assert curve[-1].psnr.mean() > curve[0].psnr.mean()
     over_snr = [point.psnr.mean() for point in linear.swept("snr")]
     assert over_snr[-1] > over_snr[0] + 2
+
+
+def test_what_is_coded_falls_off_unless_its_scheme_follows_the_snr(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rivals, "SNRS", (4.0, 16.0))
+    monkeypatch.setattr(rivals, "CLIFF", ())
+    monkeypatch.setattr(rivals, "REPEATS", 1)
+    monkeypatch.setitem(RIVALS, "h264-ldpc", replace(RIVALS["h264-ldpc"], settings=(30.0, 40.0)))
+    points = list(Bench.of(folder / "clips.npz").measured("h264-ldpc"))
+    fine, coarse, lost, kept, slow, fast = points
+    assert fine.symbols.mean() > coarse.symbols.mean()
+    assert fine.psnr.mean() > coarse.psnr.mean() > 15
+    assert np.all(lost.lost == 1)
+    assert np.all(lost.psnr < kept.psnr - 5)
+    assert not np.any([kept.lost, slow.lost, fast.lost])
+    assert [point.scheme for point in (kept, slow)] == ["16-QAM 2/3", "QPSK 2/3"]
+    assert fast.symbols.mean() < kept.symbols.mean() or fast.psnr.mean() > kept.psnr.mean()
+    assert fine.bits is not None
+    assert np.all(fine.bits > coarse.bits)
 
 
 def test_scores_survive_the_file(folder: Path, tmp_path: Path) -> None:
