@@ -73,6 +73,15 @@ def semcom(
             show_default="all rates",
         ),
     ] = None,
+    allocated: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Share of the windows whose rates the allocation network chooses.",
+        ),
+    ] = 0.3,
     network: Annotated[
         Literal["edge", "paper"],
         typer.Option(
@@ -101,10 +110,11 @@ def semcom(
             ("--start", start, None),
             ("--snr", snr, (0.0, 20.0)),
             ("--reals", reals, None),
+            ("--allocated", allocated, 0.3),
         ):
             if value != unused:
                 raise typer.BadParameter(f"{name} has no effect with --network paper: leave it out")
-    _train({"snr_db": snr}, reals, locals())
+    _train({"snr_db": snr, "allocated": allocated}, reals, locals())
 
 
 def ran(
