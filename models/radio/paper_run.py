@@ -35,8 +35,8 @@ BITS_PER_SYMBOL = 4 * 2 / 3
 
 _FINE = 0.8
 """Share of the run after which the learning rates are a tenth."""
-_SGD_SHARE = 100
-"""Learning rate of the policy relative to Adam's: 5e-3, as that of the map in CRL section III."""
+_POLICY_RATE = 5e-3
+"""Learning rate of the policy, as that of the map in CRL section III; it falls as Adam's does."""
 _MOMENTUM = 0.9
 
 
@@ -49,16 +49,18 @@ class AdamAndSgd:
     ----------
     parameters : iterable of tuple of (str, nn.Parameter)
         Name and parameter; ``allocation`` begins the names of the policy's.
+    share : float
+        Learning rate of the descent, relative to Adam's.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], share: float) -> None:
         policy: list[nn.Parameter] = []
         ends: list[nn.Parameter] = []
         for name, parameter in parameters:
             (policy if name.startswith("allocation.") else ends).append(parameter)
         self._parts: dict[str, tuple[torch.optim.Optimizer, float]] = {
             "adam": (torch.optim.Adam(ends), 1.0),
-            "sgd": (torch.optim.SGD(policy, momentum=_MOMENTUM), _SGD_SHARE),
+            "sgd": (torch.optim.SGD(policy, momentum=_MOMENTUM), share),
         }
 
     def step(self, learning_rate: float) -> None:
@@ -108,7 +110,8 @@ class PaperSemComRun(RadioRun[PaperSemCom]):
         torch.manual_seed(settings.seed)
         both = PaperSemCom(sensing.reads, network)
         super().__init__(both, (), sensing, data, settings, device)
-        self.learner.optimizer = AdamAndSgd(both.named_parameters())
+        share = _POLICY_RATE / settings.learning_rate
+        self.learner.optimizer = AdamAndSgd(both.named_parameters(), share)
         self.network_settings = network
         self.rates = torch.tensor(network.rates, device=device)
         self.f = f_values(network.rates).to(device)

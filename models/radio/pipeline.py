@@ -34,6 +34,9 @@ from focalloop.models.training.training_data import TrainingData
 FROM_TRANSFORM, FROM_WEIGHTS = 1.5e-3, 6e-4
 """Highest learning rates: of networks that begin as a linear transform, and of trained ones."""
 
+POLICY_DECAY = 0.99
+"""Of the average of a policy's weights, which changes more within the last steps than others."""
+
 
 @dataclass(frozen=True)
 class RadioOptions:
@@ -98,6 +101,7 @@ def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSe
     parts = network, sensing, data, settings, device
     run: SemComRun | PolicyRun
     if options.reward is not None:
+        parts = network, sensing, data, replace(settings, average_decay=POLICY_DECAY), device
         policy = run = PolicyRun(options.reward, transform, *parts)
         start_from = policy.start_from
     else:
