@@ -22,7 +22,12 @@ from focalloop.firmware_sim.scenes.clip_arrays import array_in_npy, clips_in_npz
 from focalloop.firmware_sim.scenes.folders import Source, found_in, listed
 from focalloop.firmware_sim.scenes.grayscale import fit_frame
 from focalloop.firmware_sim.scenes.messages import check_bytes
-from focalloop.firmware_sim.scenes.picture_files import GrayPictures, is_stack, stored_pages
+from focalloop.firmware_sim.scenes.picture_files import (
+    GrayPictures,
+    is_stack,
+    shown_pages,
+    stored_pages,
+)
 from focalloop.firmware_sim.scenes.value_range import Stored, WhiteScale
 from focalloop.firmware_sim.scenes.videos import gray_frames
 
@@ -138,7 +143,7 @@ def frames_of_file(
         yield from _fitted(iter(frames.reshape(-1, *frames.shape[-2:])), size)
     elif is_stack(path):
         scale = WhiteScale(str(path), lambda: stored_pages(path), white)
-        yield from _fitted(map(scale, stored_pages(path)), size)
+        yield from _fitted(map(scale, shown_pages(path, note)), size)
         for text in scale.notes():
             note(text)
     else:

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.files import media_name
 from focalloop.firmware_sim.pictures import PictureError, decoding
+from focalloop.firmware_sim.scenes.frame_times import even_interval, evenly, sampling_note
 from focalloop.firmware_sim.scenes.grayscale import to_gray, weighed
 from focalloop.firmware_sim.scenes.messages import one_line
+from focalloop.firmware_sim.scenes.portable_maps import is_portable_map, read_portable_map
 from focalloop.firmware_sim.scenes.value_range import Stored, WhiteScale
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-_STACKS = frozenset({".tif", ".tiff", ".webp", ".png"})
+_STACKS = frozenset({".tif", ".tiff", ".webp", ".png", ".avif"})
 """Formats of several pages. Those of a JPEG are previews, and a GIF is a video."""
 
 _STATED_8_BIT = frozenset({"JPEG", "MPO", "WEBP", "GIF", "AVIF", "JPEG2000"})
@@ -28,8 +30,11 @@ _STATED_8_BIT = frozenset({"JPEG", "MPO", "WEBP", "GIF", "AVIF", "JPEG2000"})
 _MAX_DEFLATE = 1032
 """Times that deflate shrinks data at best, and the other compressions of TIFF in practice."""
 
+_TICK_S = 0.001
+"""Resolution of the durations of moving pictures."""
+
 _ORIENTATION = 0x0112
-_BITS_PER_SAMPLE, _SAMPLE_FORMAT, _SUBFILE = 258, 339, 254
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _SUBFILE = 258, 262, 339, 254
 
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
@@ -113,6 +118,9 @@ def stored_pages(path: Path) -> Iterator[Stored]:
     try:
         # Not by its path: Pillow would map a TIFF that is turned into memory in the wrong shape.
         with decoding(), path.open("rb") as file:
+            if is_portable_map(file):
+                yield read_portable_map(file)
+                return
             try:
                 image = Image.open(file)
             except UnidentifiedImageError:
@@ -136,9 +144,50 @@ def stored_pages(path: Path) -> Iterator[Stored]:
         ) from None
 
 
+def shown_pages(path: Path, note: Callable[[str], None]) -> Iterator[Stored]:
+    """Read the pages of a picture file at even times: one that is shown for longer repeats.
+
+    Parameters
+    ----------
+    note : callable
+        Called with what a user should know about the times.
+
+    Raises
+    ------
+    SceneError
+        As `stored_pages`.
+    """
+    times = _page_times(path)
+    interval = even_interval(times, _TICK_S)
+    if interval is None:
+        yield from stored_pages(path)
+    else:
+        note(sampling_note(path, interval))
+        yield from evenly(zip(times, stored_pages(path), strict=False), interval)
+
+
+def _page_times(path: Path) -> list[float]:
+    """Return when each page of a moving picture is shown, in seconds; nothing for a TIFF."""
+    from PIL import Image
+
+    times: list[float] = []
+    end = 0.0
+    try:
+        with decoding(), Image.open(path) as image:
+            for page in _pages(image) if image.format != "TIFF" else ():
+                image.seek(page)
+                image.load()  # a WebP tells no duration before
+                times.append(end)
+                end += float(image.info.get("duration", 0)) / 1000
+    except PictureError:
+        return []  # reading the pages tells the damage
+    return times
+
+
 def _pages(image: Picture) -> Iterator[int]:
     """Yield the numbers of the pages that are not previews."""
-    for page in range(getattr(image, "n_frames", 1)):
+    first = 1 if getattr(image, "default_image", False) else 0
+    for page in range(first, getattr(image, "n_frames", 1)):
         image.seek(page)
         if not page or not _tag(image, _SUBFILE, 0) & 1:
             yield page
@@ -148,7 +197,6 @@ def _stored(image: Picture, path: Path) -> Stored:
     """Return the current page as Pillow decodes it."""
     white: float | None = None
     mode = image.mode
-    tile: list[Any] = getattr(image, "tile", [])
     if image.format == "TIFF":
         bits = _tag(image, _BITS_PER_SAMPLE, 8)
         white = float((1 << bits) - 1) if 8 < bits < 16 else None
@@ -159,22 +207,28 @@ def _stored(image: Picture, path: Path) -> Stored:
     else:
         white = 255.0 if mode in ("1", "P") or image.format in _STATED_8_BIT else None
         values = to_gray(np.asarray(image.convert("RGB")))
-    if mode == "I" and image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, 1) == 1:
-        values = values.view(np.uint32)  # Pillow has signed numbers alone
-    if image.format == "PPM":
-        # Pillow scales to 8 or 16 bits by the maximum that the file states.
-        args = tile[0].args if tile else None
-        stated = args[1] if isinstance(args, tuple) and len(args) > 1 else None
-        if mode == "I":
-            values = values.astype(np.uint16)
-        if isinstance(stated, int) and stated not in (255, 65535):
-            full = 65535 if mode == "I" else 255
-            values, white = np.rint(values * (stated / full)).astype(values.dtype), float(stated)
-    if image.format == "PNG" and values.dtype == np.uint16:
-        white = _significant_white(path, float(values.max()))
+    if image.format == "TIFF":
+        values = _numbers_of_tiff(image, values)
     # Pillow has turned a TIFF already, and removed the tag.
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    return Stored(turn(values) if turn else values, white)
+    values = turn(values) if turn else values
+    if image.format == "PNG" and values.dtype == np.uint16:
+        return _by_significant_bits(path, values)
+    return Stored(values, white)
+
+
+def _numbers_of_tiff(image: Picture, values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers with the sign that they have, and black at 0, which Pillow leaves out."""
+    signed = _tag(image, _SAMPLE_FORMAT, 1) == 2
+    if image.mode == "I" and not signed:
+        values = values.view(np.uint32)
+    elif image.mode == "L" and signed:
+        values = values.view(np.int8)
+    if _tag(image, _PHOTOMETRIC, 1) == 0 and image.mode not in ("1", "L"):
+        if values.dtype.kind != "u":
+            raise PictureError("it states that 0 is white: save it with 0 as black")
+        values = (1 << _tag(image, _BITS_PER_SAMPLE, 16)) - 1 - values
+    return values
 
 
 def _keeps_few_bits(image: Picture, path: Path) -> bool:
@@ -196,8 +250,7 @@ def _wide_png(path: Path, orientation: int) -> Iterator[Stored]:
                 gray = frame.format.name.startswith(("gray", "ya"))
                 wide = frame.reformat(format="gray16le" if gray else "rgb48le").to_ndarray()
                 values: NDArray[Any] = wide if gray else weighed(wide)
-                white = _significant_white(path, float(values.max()))
-                yield Stored(turn(values) if turn else values, white)
+                yield _by_significant_bits(path, turn(values) if turn else values)
     except (av.error.FFmpegError, IndexError) as error:
         raise PictureError(one_line(error)) from None
 
@@ -207,7 +260,7 @@ def _wide_tiff(path: Path) -> Iterator[Stored]:
     import cv2
     from cv2.utils import logging
 
-    _check_tiff_size(path)
+    _check_tiff(path)
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
@@ -225,8 +278,11 @@ def _wide_tiff(path: Path) -> Iterator[Stored]:
         yield Stored(values)
 
 
-def _check_tiff_size(path: Path) -> None:
-    """Refuse pages that the file is too short for, which OpenCV would make room for first."""
+def _check_tiff(path: Path) -> None:
+    """Refuse what OpenCV gets wrong: negatives, and pages that the file is too short for.
+
+    It would make room for the latter first.
+    """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     with path.open("rb") as file:
@@ -239,25 +295,25 @@ def _check_tiff_size(path: Path) -> None:
             pixels = int(directory.get(256, 0)) * int(directory.get(257, 0))
             samples = int(directory.get(277, 1))
             bits = max(directory.get(_BITS_PER_SAMPLE, (1,)))
+            if directory.get(_PHOTOMETRIC, 1) == 0:  # OpenCV would show a negative
+                raise PictureError("it states that 0 is white: save it with 0 as black")
             ratio = 1 if directory.get(259, 1) == 1 else _MAX_DEFLATE
             if not 0 < pixels * samples * bits // 8 <= ratio * path.stat().st_size:
                 raise PictureError("it is smaller than the picture that it states")
 
 
-def _significant_white(path: Path, brightest: float) -> float | None:
-    """Return the white of a PNG that states its significant bits (sBIT); None if it does not.
+def _by_significant_bits(path: Path, values: NDArray[Any]) -> Stored:
+    """Return the numbers of a PNG of 16 bits, with the white of its significant bits (sBIT) if any.
 
     By the standard such values are scaled up to 16 bits; many programs store them as they are.
     """
     with path.open("rb") as file:
         head = file.read(4096)
     at = head.find(b"sBIT")
-    if not 0 <= at < len(head) - 4:
-        return None
-    bits = head[at + 4]
+    bits = head[at + 4] if 0 <= at < len(head) - 4 else 0
     if not 8 < bits <= 16:
-        return None
-    return float((1 << bits) - 1) if brightest < 1 << bits else 65535.0
+        return Stored(values)
+    return Stored(values, float((1 << bits) - 1), scaled_white=65535.0)
 
 
 def _tag(image: Picture, number: int, default: int) -> int:

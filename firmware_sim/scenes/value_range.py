@@ -42,10 +42,13 @@ class Stored:
         A frame ``(H, W)``, or all frames of an array; bool, integers or floats.
     white : float or None
         The value of white where the file states it, or its format does.
+    scaled_white : float or None
+        White instead of that if any value of the source is above it.
     """
 
     values: NDArray[Any]
     white: float | None = None
+    scaled_white: float | None = None
 
 
 class WhiteScale:
@@ -61,15 +64,23 @@ class WhiteScale:
     white : float or None, optional
         The value of white, which then holds whatever a file states; but not for integers of a type
         that does not reach it.
+
+    Raises
+    ------
+    SceneError
+        If `white` is not a finite number above 0.
     """
 
     def __init__(
         self, what: str, frames: Callable[[], Iterable[Stored]], white: float | None = None
     ) -> None:
+        if white is not None and not 0 < white < np.inf:
+            raise SceneError(f"white={white} is no value of white: give a number above 0")
         self._what = what
         self._frames = frames
         self._white = white
         self._found: dict[np.dtype[Any], float] = {}
+        self._stated: dict[float, float] = {}
         self._clipped = self._values = 0
         self._brightest = 0.0
 
@@ -85,7 +96,7 @@ class WhiteScale:
         if values.dtype.kind not in "biuf":
             raise SceneError(f"{self._what} is {values.dtype}; clips are numbers, 0..255 or 0..1")
         white = self._white if _reaches(values.dtype, self._white) else None
-        white = white or stored.white or self._found.get(values.dtype)
+        white = white or self._stated_by(stored) or self._found.get(values.dtype)
         if white is None:
             if values.dtype == np.uint8 and values.max() != 1:
                 white = 255.0
@@ -122,6 +133,15 @@ class WhiteScale:
                 f"the white that was stated, {self._white:g}"
             )
 
+    def _stated_by(self, stored: Stored) -> float | None:
+        if stored.white is None or stored.scaled_white is None:
+            return stored.white
+        if stored.white not in self._stated:
+            alike = (each.values for each in self._frames() if each.white == stored.white)
+            scaled = any(float(values.max()) > stored.white for values in alike)
+            self._stated[stored.white] = stored.scaled_white if scaled else stored.white
+        return self._stated[stored.white]
+
     def _white_of_all(self, dtype: np.dtype[Any]) -> float:
         """Find white from all frames of one type; see `docs/file-formats.md`."""
         if dtype.kind == "b":
@@ -135,13 +155,14 @@ class WhiteScale:
             white = 1.0
         elif (dtype.kind, dtype.itemsize) == ("u", 2):
             white = 65535.0 if brightest >= _MIN_16_BIT else np.nan
-        elif _MIN_8_BIT <= brightest <= 255 * (1 + overshoot):
+        elif _MIN_8_BIT <= brightest <= 255 * (1 + overshoot) and _reaches(dtype, 255):
             white = 255.0
         undershoot = -overshoot * white if brightest > 0 else 0.0
         if np.isnan(white) or not darkest >= undershoot:  # which a NaN never is
+            largest = brightest if np.isfinite(darkest) else darkest
             raise SceneError(
                 f"{self._what} ranges from {darkest:g} to {brightest:g} in {dtype}, which leaves "
-                f"open what is white: {_advice(brightest)}"
+                f"open what is white: {_advice(largest, dtype)}"
             )
         return white
 
@@ -157,17 +178,21 @@ class WhiteScale:
             brightest = cast(float, np.maximum(brightest, high))
             if dtype == np.uint8 and brightest > 1:
                 break
-        return float(darkest), float(brightest)
+        return float(darkest) + 0.0, float(brightest) + 0.0  # no -0
 
 
 def _reaches(dtype: np.dtype[Any], white: float | None) -> bool:
     return white is not None and (dtype.kind not in "iu" or white <= np.iinfo(dtype).max)
 
 
-def _advice(brightest: float) -> str:
-    likely = ((white, bits) for white, bits in _LIKELY_WHITES.items() if white >= brightest)
+def _advice(brightest: float, dtype: np.dtype[Any]) -> str:
+    likely = (
+        (white, bits)
+        for white, bits in _LIKELY_WHITES.items()
+        if white >= brightest and _reaches(dtype, white)
+    )
     white, bits = next(likely, (brightest, ""))
     if not np.isfinite(brightest) or brightest <= 0:
         return "scale it to 0..255 or 0..1 first"
-    example = f"{white:g} for {bits}" if bits else f"{white:g}"
+    example = f"{white:g} for {bits}" if bits else f"{white:.10g}"
     return f"state it with --white (in Python white=), such as --white {example}"

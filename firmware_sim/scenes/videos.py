@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.files import media_name
+from focalloop.firmware_sim.scenes.frame_times import even_interval, evenly, sampling_note
 from focalloop.firmware_sim.scenes.grayscale import covering, cropped, to_gray, weighed
 from focalloop.firmware_sim.scenes.messages import one_line
 from focalloop.firmware_sim.scenes.value_range import Stored, WhiteScale
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
     from av.sidedata.sidedata import SideData
-
-MAX_HELD_S = 10.0
-"""Longest pause in a video of variable frame rate that is kept as frames; a longer one is a cut."""
 
 _BICUBIC, _AREA, _FULL_CHROMA, _ACCURATE_ROUNDING = 4, 32, 0x2000, 0x40000
 """Flags of libswscale by value: PyAV accepts them since 14, and has names for them since 18."""
@@ -232,16 +230,14 @@ def decoded_frames(
             if not container.streams.video or not _is_video(container):
                 raise SceneError(f"{path} holds no video stream: give a video file")
             times = _times(container)
+            tick = float(container.streams.video[0].time_base or 0)
         _check_whole(path, content)
-        interval = _even_interval(times)
+        interval = even_interval(times, tick)
         with _opened(path, content) as container:
             frames = _whole_frames(container, len(times))
             if interval is not None:
-                note(
-                    f"{path} has a variable frame rate, or lacks frames: one is taken every "
-                    f"{1000 * interval:.3g} ms, and repeats while none is newer"
-                )
-                frames = _evenly(frames, interval)
+                note(sampling_note(path, interval))
+                frames = evenly(((frame.picture.time, frame) for frame in frames), interval)
             for frame in frames:
                 yield frame
                 decoded += 1
@@ -298,40 +294,6 @@ def _times(container: InputContainer) -> list[float]:
     if container.format.name == "avi" and packets < stream.frames:
         raise ValueError(f"{stream.frames - packets} of its {stream.frames} frames are missing")
     return sorted(times)
-
-
-def _even_interval(times: list[float]) -> float | None:
-    """Return the interval to sample at, in seconds; None where frames come evenly already."""
-    steps = np.diff(np.unique(times))
-    if len(steps) < 2:
-        return None
-    usual = float(np.median(steps))
-    # Timestamps of whole milliseconds move a frame by one at most.
-    varies = bool((np.abs(steps - usual) > max(0.25 * usual, 0.0015)).any())
-    return usual if varies else None
-
-
-def _evenly(frames: Iterator[Decoded], interval: float) -> Iterator[Decoded]:
-    """Yield the frame that is shown at each multiple of `interval`, from the first frame on."""
-    shown: Decoded | None = None
-    next_time = 0.0
-    for frame in frames:
-        time = frame.picture.time
-        if shown is None or time is None:
-            next_time = (time or next_time) + interval
-            yield frame
-            shown = frame
-            continue
-        if not -MAX_HELD_S < time - next_time < MAX_HELD_S:
-            next_time = time
-        # Half an interval of slack, so that jitter does not repeat one frame and drop the next.
-        while next_time < time - interval / 2:
-            yield shown
-            next_time += interval
-        if next_time < time + interval / 2:
-            yield frame
-            next_time += interval
-        shown = frame
 
 
 def _whole_frames(container: InputContainer, count: int) -> Iterator[Decoded]:

@@ -134,6 +134,14 @@ def test_a_stack_of_pages_is_a_clip(tmp_path, kind):
     assert loaded.names == ("stack[0]",)
 
 
+def test_the_picture_for_programs_that_show_no_motion_is_no_frame(tmp_path):
+    frames = moving(16)
+    still, *pages = (Image.fromarray(frame) for frame in [255 - frames[0], *frames])
+    path = tmp_path / "moving.png"
+    still.save(path, save_all=True, append_images=pages, default_image=True, duration=40)
+    np.testing.assert_array_equal(load_clips(path).clips[0], frames)
+
+
 def test_a_preview_beside_the_picture_is_no_stack(tmp_path):
     frames = moving(16)
     for number, frame in enumerate(frames):

@@ -25,7 +25,7 @@ EIGHT_BIT = np.rint(255 * RAMP)
 
 def save_tiff(path: Path, frame: NDArray[np.generic]) -> None:
     """Write a TIFF of any type of number."""
-    if frame.dtype.kind == "f" or frame.dtype == np.uint16:
+    if frame.dtype.kind == "f" or frame.dtype in (np.uint16, np.int8):
         assert cv2.imwrite(str(path), frame)
     else:
         signed = 2 if frame.dtype.kind == "i" else 1
@@ -72,6 +72,8 @@ def sequence(white: float, dtype: type[np.generic]) -> list[NDArray[np.generic]]
         (".tif", np.float32, 255, None),
         (".tif", np.float32, 4095, 4095),
         (".tif", np.int16, 4095, 4095),
+        (".pfm", np.float32, 1, None),
+        (".pfm", np.float32, 4095, 4095),
     ],
 )
 def test_frames_of_any_type_show_the_same_picture_or_are_asked_about(
@@ -79,7 +81,7 @@ def test_frames_of_any_type_show_the_same_picture_or_are_asked_about(
 ):
     folder = folder_of(tmp_path / "frames", suffix, sequence(white, dtype))
     if option is not None:
-        with pytest.raises(SceneError, match=rf"frames ranges from .*--white {option} for"):
+        with pytest.raises(SceneError, match=rf"frames ranges from .*--white {option}\b"):
             load_clips(folder)
     loaded = load_clips(folder, white=option)
     assert np.abs(loaded.clips[0, -1] - EIGHT_BIT).max() <= 1
@@ -116,19 +118,80 @@ def test_a_png_that_states_its_bits_is_not_asked_about(tmp_path, shifted):
     assert np.abs(gray_image(tmp_path / "one.png") - EIGHT_BIT).max() <= 1
 
 
+def test_all_frames_that_state_their_bits_have_one_white(tmp_path):
+    info = PngInfo()
+    info.add(b"sBIT", bytes([12]))
+    for number in range(16):
+        # Scaled up to 16 bits; by itself, the first frame could be of 12 bits.
+        frame = np.rint((0.05 if number == 0 else 1) * 65535 * RAMP).astype(np.uint16)
+        Image.fromarray(frame).save(tmp_path / f"{number}.png", pnginfo=info)
+    clip = load_clips(tmp_path).clips[0]
+    assert np.abs(clip[0] - 0.05 * EIGHT_BIT).max() <= 1
+    assert np.abs(clip[1] - EIGHT_BIT).max() <= 1
+
+
 @pytest.mark.parametrize("maximum", [15, 100, 255, 1023, 65535])
-@pytest.mark.parametrize("plain", [False, True])
-def test_a_pgm_is_scaled_by_the_maximum_it_states(tmp_path, maximum, plain):
+@pytest.mark.parametrize("kind", [2, 3, 5, 6])
+def test_a_portable_map_is_scaled_by_the_maximum_it_states(tmp_path, maximum, kind):
     frame = np.rint(maximum * RAMP).astype(np.uint16)
+    stored = np.repeat(frame.ravel(), 3 if kind in (3, 6) else 1)
     numbers = (
-        " ".join(map(str, frame.ravel())).encode()
-        if plain
-        else frame.astype(">u2" if maximum > 255 else "u1").tobytes()
+        b" # a comment\n" + " ".join(map(str, stored)).encode()
+        if kind < 4
+        else stored.astype(">u2" if maximum > 255 else "u1").tobytes()
     )
-    header = f"P{2 if plain else 5} 20 12 {maximum}\n".encode()
-    (tmp_path / "one.pgm").write_bytes(header + numbers)
+    header = f"P{kind} # a comment\n20 12\n{maximum}\n".encode()
+    (tmp_path / "one.pnm").write_bytes(header + numbers)
     wanted = np.rint(255 / maximum * frame)
-    assert np.abs(gray_image(tmp_path / "one.pgm") - wanted).max() <= 1
+    assert np.abs(gray_image(tmp_path / "one.pnm") - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"P6 20 12 255\n" + bytes(700),
+        b"P5 99999 99999 255\n",
+        b"P5 0 12 255\n",
+        b"P5 2 2 70000\n" + bytes(8),
+        b"P2 2 2 255\n1 2 -3 4",
+        b"P2 2 2 255\n1 2 300 4",
+        b"P3 1 1 255\n1 2 x",
+        b"Pf 2 2 one\n" + bytes(16),
+        b"Pf 2 2 -1\n" + bytes(15),
+        b"P5 2",
+    ],
+)
+def test_a_damaged_portable_map_is_refused(tmp_path, content):
+    (tmp_path / "one.ppm").write_bytes(content)
+    with pytest.raises(SceneError, match=r"one\.ppm cannot be decoded"):
+        gray_image(tmp_path / "one.ppm")
+
+
+def test_signed_bytes_are_asked_about_as_they_do_not_reach_255(tmp_path):
+    frame = np.rint(127 * RAMP).astype(np.int8)
+    assert cv2.imwrite(str(tmp_path / "one.tif"), frame)
+    with pytest.raises(SceneError, match=r"in int8.*--white 127$"):
+        gray_image(tmp_path / "one.tif")
+    assert np.abs(gray_image(tmp_path / "one.tif", 127) - EIGHT_BIT).max() <= 1
+
+
+def test_a_picture_that_is_stored_as_a_negative_is_turned(tmp_path):
+    stored = 65535 - np.rint(65535 * RAMP).astype(np.uint16)
+    Image.fromarray(stored).save(tmp_path / "one.tif", tiffinfo={262: 0})
+    assert np.abs(gray_image(tmp_path / "one.tif") - EIGHT_BIT).max() <= 1
+
+
+def test_a_negative_of_fractions_is_refused(tmp_path):
+    Image.fromarray((1 - RAMP).astype(np.float32)).save(tmp_path / "one.tif", tiffinfo={262: 0})
+    with pytest.raises(SceneError, match="0 is white"):
+        gray_image(tmp_path / "one.tif")
+
+
+@pytest.mark.parametrize("white", [0, -1, float("nan"), float("inf")])
+def test_a_white_that_is_none_is_refused(tmp_path, white):
+    np.save(tmp_path / "clip.npy", np.stack([EIGHT_BIT] * 16).astype(np.uint8))
+    with pytest.raises(SceneError, match="give a number above 0"):
+        load_clips(tmp_path / "clip.npy", white=white)
 
 
 def test_a_maximum_of_sixteen_bits_may_be_that_of_the_container(tmp_path):

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from focalloop.firmware_sim.errors import SceneError
-from focalloop.firmware_sim.scenes import videos
 from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.firmware_sim.scenes.frame_times import MAX_HELD_S
 from focalloop.firmware_sim.scenes.picture_files import gray_image
 
 DATA = Path(__file__).parents[2] / "data" / "clips"
@@ -145,6 +145,27 @@ def test_a_variable_frame_rate_is_told_and_sampled_by_time(tmp_path):
     assert "every 40 ms" in loaded.notes[0]
 
 
+def animated(path: Path, durations_ms: list[int]) -> Path:
+    pages = [Image.fromarray(frame) for frame in moving(len(durations_ms))]
+    lossless = {"lossless": True} if path.suffix == ".webp" else {}
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=durations_ms, **lossless)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif"])
+def test_an_animation_is_sampled_by_its_times(tmp_path, suffix):
+    loaded = load_clips(animated(tmp_path / f"a{suffix}", [40] * 9 + [400] + [40] * 9), slots=1)
+    columns = loaded.clips[:, 0, 20].reshape(-1, 32, 2).max(axis=2).argmax(axis=1)
+    np.testing.assert_array_equal(columns, [*range(9), *[9] * 10, *range(10, 19)])
+    assert f"a{suffix} has a variable frame rate" in loaded.notes[0]
+
+
+def test_a_gif_is_as_even_as_its_hundredths_of_a_second(tmp_path):
+    loaded = load_clips(animated(tmp_path / "30.gif", [30, 30, 40] * 8), slots=1)
+    assert len(loaded) == 24
+    assert not loaded.notes
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
 def test_an_even_frame_rate_is_left_alone(tmp_path, suffix):
     loaded = load_clips(write_video(tmp_path / f"even{suffix}", moving(32)), slots=1)
@@ -220,4 +241,4 @@ def test_a_pause_of_hours_is_a_cut(tmp_path):
     times = [*range(0, 640, 40), *range(3_600_000, 3_600_640, 40)]
     path = write_video(tmp_path / "night.mkv", moving(32), times_ms=times)
     assert len(load_clips(path)) == 2
-    assert videos.MAX_HELD_S < 3600
+    assert MAX_HELD_S < 3600
