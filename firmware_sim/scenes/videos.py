@@ -43,10 +43,16 @@ _NO_VIDEOS = frozenset(
 _STREAMS = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc"})
 """FFmpeg's names for formats that may be recorded from the middle of a broadcast."""
 
+_STATE_DURATION = frozenset({"matroska", "flv", "asf"})
+"""FFmpeg's names for formats that state how long they are, where others leave it to be guessed."""
+
 _FRAME_PER_PACKET = frozenset({"h264", "hevc", "mjpeg", "ffv1", "prores", "vp9", "png", "rawvideo"})
 """Codecs that give a frame for each packet, unless the video is interlaced."""
 
 _MAX_PIXEL_ASPECT = 8
+
+_DAMAGED = (ValueError, LookupError, ArithmeticError, OSError, EOFError, zlib.error)
+"""What PyAV and gzip raise on damaged files, beside errors of FFmpeg."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def is_video(path: Path) -> bool:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else None
         with _opened(path, content) as container:
             return _is_video(container)
-    except (av.error.FFmpegError, ValueError, OSError, EOFError, zlib.error):
+    except (*_DAMAGED, av.error.FFmpegError):
         return False
 
 
@@ -229,19 +235,19 @@ def decoded_frames(
         with _opened(path, content) as container:
             if not container.streams.video or not _is_video(container):
                 raise SceneError(f"{path} holds no video stream: give a video file")
-            times = _times(container)
+            times, count = _times(container)
             tick = float(container.streams.video[0].time_base or 0)
         _check_whole(path, content)
         interval = even_interval(times, tick)
         with _opened(path, content) as container:
-            frames = _whole_frames(container, len(times))
+            frames = _whole_frames(container, count)
             if interval is not None:
                 note(sampling_note(path, interval))
                 frames = evenly(((frame.picture.time, frame) for frame in frames), interval)
             for frame in frames:
                 yield frame
                 decoded += 1
-    except (av.error.FFmpegError, ValueError, OSError, EOFError, zlib.error) as error:
+    except (*_DAMAGED, av.error.FFmpegError) as error:
         where = f" after frame {decoded}" if decoded else ""
         raise SceneError(
             f"{path} cannot be decoded{where} ({one_line(error)}): "
@@ -265,8 +271,10 @@ def _check_whole(path: Path, content: bytes | None) -> None:
             raise ValueError("the file ends before what it says it holds")
 
 
-def _times(container: InputContainer) -> list[float]:
-    """Return the times at which frames are shown, in seconds and ascending.
+def _times(container: InputContainer) -> tuple[list[float], int]:
+    """Return the times at which frames are shown, in seconds and ascending, and how many there are.
+
+    Frames of a bare stream, such as ``.h264``, have no times.
 
     Raises
     ------
@@ -277,23 +285,29 @@ def _times(container: InputContainer) -> list[float]:
     times: list[float] = []
     end = 0.0
     # Video first: the end of the file is that of the longest stream.
-    packets = 0
+    packets = frames = 0
     for packet in container.demux():
-        packets += packet.stream_index == stream.index and packet.dts is not None
+        ours = packet.stream_index == stream.index
+        packets += ours and packet.dts is not None
+        frames += ours and packet.size > 0 and not packet.is_discard
         if packet.pts is None or packet.time_base is None or not packet.size:
             continue
         time = float(packet.pts * packet.time_base)
         end = max(end, time + float((packet.duration or 0) * packet.time_base))
-        if packet.stream_index == stream.index and not packet.is_discard:
+        if ours and not packet.is_discard:
             times.append(time)
-    if "matroska" in container.format.name and container.duration and len(times) > 1:
+    states_duration = set(container.format.name.split(",")) & _STATE_DURATION
+    if states_duration and container.duration and len(times) > 1:
         start = (container.start_time or 0) / 1e6
         missing = container.duration / 1e6 + min(start, 0) - end
         if missing > max(0.1, 2 * float(np.median(np.diff(sorted(times))))):
             raise ValueError(f"its last {missing:.1f} s are missing")
-    if container.format.name == "avi" and packets < stream.frames:
-        raise ValueError(f"{stream.frames - packets} of its {stream.frames} frames are missing")
-    return sorted(times)
+    stated = stream.frames if container.format.name in ("avi", "ivf") else 0
+    if container.format.name == "mxf" and container.duration and stream.average_rate:
+        stated = round(container.duration / 1e6 * stream.average_rate)
+    if packets < stated:
+        raise ValueError(f"{stated - packets} of its {stated} frames are missing")
+    return sorted(times), frames
 
 
 def _whole_frames(container: InputContainer, count: int) -> Iterator[Decoded]:
@@ -317,7 +331,7 @@ def _whole_frames(container: InputContainer, count: int) -> Iterator[Decoded]:
         # A recording of a broadcast starts anywhere; what comes before a whole picture is no frame.
         started = started or packet.is_keyframe or not packet.size
         if not started:
-            skipped += packet.pts is not None
+            skipped += packet.size > 0
             continue
         if packet.is_corrupt:
             raise ValueError("a part of the file is damaged or missing")

@@ -8,11 +8,18 @@ from __future__ import annotations
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MAX_BOXES = 1000
+_MAX_ASF_HEAD = 1 << 16
+_TS_PACKET = 188
 
 
 def is_cut_short(file: BinaryIO, size: int) -> bool:
-    """Whether a file of `size` bytes is shorter than it says: MP4, MOV, AVI, Matroska, GIF.
+    """Whether a file of `size` bytes is shorter than it says.
+
+    Known are MP4, MOV, AVI, Matroska, GIF, YUV4MPEG2, ASF (WMV), SWF, and MPEG transport streams,
+    which consist of whole packets.
 
     A recorder that is switched off without warning leaves a length of 0 or "unknown" in AVI and
     Matroska files; they are taken as they are.
@@ -20,15 +27,30 @@ def is_cut_short(file: BinaryIO, size: int) -> bool:
     head = file.read(64)
     if head[:4] == b"RIFF":
         return int.from_bytes(head[4:8], "little") + 8 > size
+    if head[:3] == b"FWS":
+        return int.from_bytes(head[4:8], "little") > size
+    if head[:16] == _ASF:
+        return _stated_by_asf(head + file.read(_MAX_ASF_HEAD)) > size
     if head[:4] == _EBML:
         return _segment_is_cut(file, size)
     if head[:4] == b"GIF8":
         return _blocks_are_cut(file, head)
     if head[:9] == b"YUV4MPEG2":
         return _frames_are_cut(file, size)
+    # The packets of a camcorder begin with a time of 4 bytes.
+    for packet, mark in ((_TS_PACKET, 0), (_TS_PACKET + 4, 4)):
+        file.seek(packet + mark)
+        if head[mark : mark + 1] == file.read(1) == b"G":
+            return size % packet != 0
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _boxes_are_cut(file, size)
     return False
+
+
+def _stated_by_asf(head: bytes) -> int:
+    """Return the size that the file properties of an ASF state; 0 if that of a broadcast."""
+    at = head.find(_ASF_PROPERTIES)
+    return int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
 
 
 def _boxes_are_cut(file: BinaryIO, size: int) -> bool:
