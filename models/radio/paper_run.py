@@ -7,24 +7,21 @@ the reward of its own location by stochastic gradient descent, without a baselin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from focalloop.models.radio.paper import LOCATION, PaperSemCom, PaperSemComSettings
 from focalloop.models.radio.policy import f_values, policy_loss, rewards, sampled
-from focalloop.models.radio.run import RadioRun, Sensing, squared_errors
+from focalloop.models.radio.published_run import PublishedRun, TorchOptimizers
+from focalloop.models.radio.run import Sensing, squared_errors
 from focalloop.models.radio.semcom import over_the_air, sent_reals
-from focalloop.models.training.learner import below
 from focalloop.models.training.run import RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
 
-LEARNING_RATE = 5e-5
-"""Of Adam, for all but the last part of a run."""
 SNR_DB = 10.0
 ALL_REALS = 0.4
 """Share of the run in which all reals are sent everywhere."""
@@ -33,62 +30,12 @@ PRICES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 BITS_PER_SYMBOL = 4 * 2 / 3
 """Of F: 16-QAM with a code of rate 2/3."""
 
-_FINE = 0.8
-"""Share of the run after which the learning rates are a tenth."""
 _POLICY_RATE = 5e-3
 """Learning rate of the policy, as that of the map in CRL section III; it falls as Adam's does."""
 _MOMENTUM = 0.9
 
 
-class AdamAndSgd:
-    """Adam for the ends, stochastic gradient descent for the allocation network.
-
-    Parameters without a gradient stay as they are.
-
-    Parameters
-    ----------
-    parameters : iterable of tuple of (str, nn.Parameter)
-        Name and parameter; ``allocation`` begins the names of the policy's.
-    share : float
-        Learning rate of the descent, relative to Adam's.
-    """
-
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], share: float) -> None:
-        policy: list[nn.Parameter] = []
-        ends: list[nn.Parameter] = []
-        for name, parameter in parameters:
-            (policy if name.startswith("allocation.") else ends).append(parameter)
-        self._parts: dict[str, tuple[torch.optim.Optimizer, float]] = {
-            "adam": (torch.optim.Adam(ends), 1.0),
-            "sgd": (torch.optim.SGD(policy, momentum=_MOMENTUM), share),
-        }
-
-    def step(self, learning_rate: float) -> None:
-        """Update every parameter that has a gradient."""
-        for optimizer, share in self._parts.values():
-            optimizer.param_groups[0]["lr"] = share * learning_rate
-            optimizer.step()
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything that `load_state` needs, as named tensors."""
-        return {
-            f"{part}.{place}.{name}": value
-            for part, (optimizer, _) in self._parts.items()
-            for place, values in optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore what the `state` of another optimiser returned."""
-        for part, (optimizer, _) in self._parts.items():
-            values: dict[int, dict[str, Tensor]] = {}
-            for key, value in below(f"{part}.", state).items():
-                place, name = key.split(".")
-                values.setdefault(int(place), {})[name] = value
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": values})
-
-
-class PaperSemComRun(RadioRun[PaperSemCom]):
+class PaperSemComRun(PublishedRun[PaperSemCom]):
     """Training of SCE, RAN and SCD.
 
     Parameters
@@ -110,8 +57,14 @@ class PaperSemComRun(RadioRun[PaperSemCom]):
         torch.manual_seed(settings.seed)
         both = PaperSemCom(sensing.reads, network)
         super().__init__(both, (), sensing, data, settings, device)
-        share = _POLICY_RATE / settings.learning_rate
-        self.learner.optimizer = AdamAndSgd(both.named_parameters(), share)
+        ends = [*both.encoder.parameters(), *both.decoder.parameters()]
+        descent = torch.optim.SGD(both.allocation.parameters(), momentum=_MOMENTUM)
+        self.learner.optimizer = TorchOptimizers(
+            {
+                "ends": (torch.optim.Adam(ends), 1.0),
+                "policy": (descent, _POLICY_RATE / settings.learning_rate),
+            }
+        )
         self.network_settings = network
         self.rates = torch.tensor(network.rates, device=device)
         self.f = f_values(network.rates).to(device)
@@ -121,11 +74,6 @@ class PaperSemComRun(RadioRun[PaperSemCom]):
     def identity(self) -> dict[str, Any]:
         """What the network is, and what is frozen."""
         return {"radio": {"paper": asdict(self.network_settings)}, **self.sensing.identity}
-
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of Adam: that of the settings, then a tenth of it."""
-        return self.settings.learning_rate * (1.0 if self.spent < _FINE else 0.1)
 
     @property
     def mu(self) -> float | None:

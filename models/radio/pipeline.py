@@ -18,9 +18,10 @@ from focalloop.models.radio.export import DECODER, ENCODER, export_semcom
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import BLOCK, BlockTransform, block_transform
 from focalloop.models.radio.paper import PaperSemComSettings
-from focalloop.models.radio.paper_run import LEARNING_RATE, PaperSemComRun
+from focalloop.models.radio.paper_run import PaperSemComRun
 from focalloop.models.radio.policy import Reward
 from focalloop.models.radio.policy_run import PolicyRun
+from focalloop.models.radio.published_run import LEARNING_RATE
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import RATES, SemCom, SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from focalloop.models.radio.paper import PaperSemComSettings
-from focalloop.models.radio.paper_run import ALL_REALS, LEARNING_RATE, PRICES, PaperSemComRun
+from focalloop.models.radio.paper_run import ALL_REALS, PRICES, PaperSemComRun
+from focalloop.models.radio.published_run import LEARNING_RATE
 from focalloop.models.training.run import RunSettings
 
 
