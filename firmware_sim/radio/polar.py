@@ -4,8 +4,8 @@ A payload is cut into segments of at most 125 bytes. Each gets a CRC-24 and beco
 polar code (Arikan 2009) whose reliable bits follow from their polarization weight (He et al., IEEE
 GLOBECOM 2017), an integer, so all machines agree. Its length is matched to the wanted one as in 5G
 (3GPP TS 38.212, section 5.4.1). The coded bits of all segments are interleaved together, so that
-neither a fade nor the weaker bits of a QAM symbol meet neighbours of one word. The receiver decodes
-with a list of 8 paths and takes the likeliest whose CRC is right.
+neither a fade nor the weaker bits of a QAM symbol meet neighbours of one word. The receiver keeps a
+list of paths and takes the likeliest whose CRC is right.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.list_decoder import CHECKSUM_BITS, checksum, paths_of
 
-LIST_SIZE = 8
+LIST_SIZES = (8, 32)
+"""Paths that the decoder keeps: few at first, and more where no path's checksum is right."""
 
 MAX_SEGMENT_BYTES = 125
 
@@ -137,10 +138,11 @@ class _Word:
     def decode(self, ratios: NDArray[np.float32]) -> NDArray[np.uint8] | None:
         word = np.where(self.known, _CERTAIN, np.float32(0))
         np.add.at(word, self.sent, ratios)
-        for path in paths_of(word, self.frozen, LIST_SIZE):
-            payload: NDArray[np.uint8] = path[:-CHECKSUM_BITS]
-            if np.array_equal(path[-CHECKSUM_BITS:], _checksum_bits(checksum(payload))):
-                return payload
+        for width in LIST_SIZES:
+            for path in paths_of(word, self.frozen, width):
+                payload: NDArray[np.uint8] = path[:-CHECKSUM_BITS]
+                if np.array_equal(path[-CHECKSUM_BITS:], _checksum_bits(checksum(payload))):
+                    return payload
         return None
 
 

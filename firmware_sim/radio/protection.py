@@ -22,8 +22,7 @@ MARGIN_DB = 0.5
 FADE_DB = 13.0
 """Further margin where one fade holds for a window: 5 % of fades are deeper.
 
-Half as much would lose a tenth of the windows, and twice as much costs more symbols than their
-pictures are worth."""
+Half as much would lose 20 % of the windows; twice as much takes as many symbols as the payload."""
 
 _MIN_INFORMATION_BITS = PolarCode(HEADER_BYTES, 1 << 16).information_bits
 """Shorter payloads are coded as long as the header, since short codes are weaker."""
