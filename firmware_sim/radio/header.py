@@ -7,7 +7,8 @@
 | 4 | ratio map | first bytes of its hash |
 | 2 | number | of the window, modulo 65536 |
 | 3 | shape | locations: h + 4096 w |
-| 2 | scale | RMS of the payload's reals, IEEE half precision |
+| 2 | scale | RMS of the payload's reals, less the offset, IEEE half precision |
+| 2 | offset | mean of the first reals of all locations, IEEE half precision |
 | 2 | rate map | bytes of the coded map; 0xFF00 + level: all locations have that level |
 
 All numbers are little-endian.
@@ -33,7 +34,7 @@ MAX_RATE_MAP_BYTES = 0xFEFF
 
 _UNIFORM = 0xFF00
 
-_FIELDS = struct.Struct("<B4s4sH3seH")
+_FIELDS = struct.Struct("<B4s4sH3seeH")
 
 HEADER_BYTES = _FIELDS.size
 
@@ -51,11 +52,13 @@ class Header:
     shape : (int, int)
         Locations, 1 to 4095 each.
     scale : float
-        RMS of the payload's reals, 0 to `MAX_SCALE`.
+        RMS of the payload's reals, less the offset, 0 to `MAX_SCALE`.
     rate_map_bytes : int
         Size of the coded rate map, 0 if there is none.
     level : int
         Without a rate map, the level of all locations.
+    offset : float
+        Mean of the first reals of all locations, within `MAX_SCALE`.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Header:
     scale: float
     rate_map_bytes: int = 0
     level: int = 0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in (("model", self.model), ("ratio map", self.ratio_map)):
@@ -79,6 +83,11 @@ class Header:
             raise RadioError(
                 f"a window has 1 to {MAX_SIDE} locations in a row and column, "
                 f"not {self.shape[0]}x{self.shape[1]}"
+            )
+        if not abs(self.offset) <= MAX_SCALE:
+            raise RadioError(
+                f"the mean of the first values of a window is within {MAX_SCALE:g}, "
+                f"not {self.offset:g}"
             )
         if not 0 <= self.scale <= MAX_SCALE:
             raise RadioError(
@@ -100,13 +109,14 @@ class Header:
             self.number,
             (height | width << 12).to_bytes(3, "little"),
             self.scale,
+            self.offset,
             self.rate_map_bytes or _UNIFORM + self.level,
         )
 
     @classmethod
     def unpacked(cls, data: bytes) -> Header:
         """Read `HEADER_BYTES` bytes, or raise `RadioError` if they are of another version."""
-        version, model, ratio_map, number, sides, scale, size = _FIELDS.unpack(data)
+        version, model, ratio_map, number, sides, scale, offset, size = _FIELDS.unpack(data)
         if version != VERSION:
             raise RadioError(f"a window of version {version} arrived, but {VERSION} is known here")
         side = int.from_bytes(sides, "little")
@@ -115,4 +125,5 @@ class Header:
             *(model, ratio_map, number, (side & 0xFFF, side >> 12), scale),
             rate_map_bytes=0 if uniform else size,
             level=size - _UNIFORM if uniform else 0,
+            offset=offset,
         )

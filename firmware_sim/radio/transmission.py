@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.radio.channel import Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.firmware_sim.radio.header import HEADER_BYTES, Header
+from focalloop.firmware_sim.radio.header import HEADER_BYTES, MAX_SCALE, Header
 from focalloop.firmware_sim.radio.protection import Protection, protection
 from focalloop.firmware_sim.radio.rate_map import counts, decoded, encoded
 
@@ -122,8 +122,13 @@ class Transmission:
             )
         if not np.isfinite(values).all():
             raise RadioError("the values of a window are finite, but these hold NaN or infinity")
+        # The first real of a location is about its brightness. Their mean would take a fifth of the
+        # power of a window; in the header it takes 16 bits.
+        offset = float(np.clip(values[: rate_map.size].mean(), -MAX_SCALE, MAX_SCALE))
+        offset = float(np.float16(offset))  # as it arrives
         padded = np.zeros(expected + expected % 2)
         padded[:expected] = values
+        padded[: rate_map.size] -= offset
         scale = float(np.sqrt(np.mean(padded**2)))
         # Zeros have no power: ones are sent in their place, which the scale of 0 takes away again.
         unit = padded / scale if scale > 0 else np.ones(padded.size)
@@ -134,6 +139,7 @@ class Transmission:
             *(self.model, self.ratio_map, number % 65536, rate_map.shape, scale),
             rate_map_bytes=len(coded),
             level=level,
+            offset=offset,
         )
         robust = protection(self.planned)
         front = robust.send(header.packed())
@@ -188,10 +194,11 @@ class Transmission:
                 f"a window of {count.total} symbols was sent, but {symbols.size} were received"
             )
         scale = header.scale / _factor(np.concatenate((robust.send(data), data_map)), count.payload)
-        payload = symbols[end:].view(np.float32)[:values]
+        payload = symbols[end:].view(np.float32)[:values] * np.float32(np.sqrt(2) * scale)
+        payload[: rate_map.size] += np.float32(header.offset)
         return DecodedWindow(
             number=header.number,
-            values=payload * np.float32(np.sqrt(2) * scale),
+            values=payload,
             # A real part has half the variance of its symbol, and twice the scale squared.
             noise_variance=np.repeat(variance[end:] * np.float32(scale**2), 2)[:values],
             rate_map=rate_map,

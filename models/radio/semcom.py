@@ -158,7 +158,8 @@ def over_the_air(
     """Send reals through noise at unit power per window, as training does.
 
     A complex symbol carries two reals, each with half of its power and half of its noise, so the
-    variance relative to the reals' mean square is that of the symbols, N0.
+    variance relative to the reals' mean square is that of the symbols, N0. Every location sends
+    its first real.
 
     Parameters
     ----------
@@ -175,7 +176,10 @@ def over_the_air(
         Received reals in the units of `x`, zero where unsent, and the variance of their noise.
     """
     x = x.float()
-    power = (x.square() * sent).sum((1, 2, 3), keepdim=True) / sent.sum((1, 2, 3), keepdim=True)
+    # The mean of the first reals travels in the header (`firmware_sim.radio.transmission`).
+    offset = functional.pad(x[:, :1].mean((2, 3), keepdim=True), (0, 0, 0, 0, 0, x.shape[1] - 1))
+    energy = ((x - offset).square() * sent).sum((1, 2, 3), keepdim=True)
+    power = energy / sent.sum((1, 2, 3), keepdim=True)
     variance = (power * noise_variance).expand_as(x)
     noise = torch.randn(x.shape, generator=generator).to(x)
     return (x + variance.sqrt() * noise) * sent, variance

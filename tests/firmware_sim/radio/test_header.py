@@ -26,20 +26,22 @@ HASHES = st.binary(min_size=4, max_size=4)
     st.floats(0, MAX_SCALE, width=16),
     st.integers(0, MAX_RATE_MAP_BYTES),
     st.integers(0, 15),
+    st.floats(-MAX_SCALE, MAX_SCALE, width=16),
 )
-def test_every_field_comes_back(model, ratio_map, number, shape, scale, size, level):
-    header = Header(model, ratio_map, number, shape, scale, size, 0 if size else level)
-    assert len(header.packed()) == HEADER_BYTES == 18
+def test_every_field_comes_back(model, ratio_map, number, shape, scale, size, level, offset):
+    header = Header(model, ratio_map, number, shape, scale, size, 0 if size else level, offset)
+    assert len(header.packed()) == HEADER_BYTES == 20
     assert Header.unpacked(header.packed()) == header
 
 
-@given(st.binary(min_size=17, max_size=17))
+@given(st.binary(min_size=19, max_size=19))
 def test_any_bytes_are_a_header_or_an_error(rest):
     try:
         header = Header.unpacked(b"\x01" + rest)
     except RadioError:
         return
     assert math.isfinite(header.scale)
+    assert math.isfinite(header.offset)
     assert min(header.shape) > 0
 
 
@@ -49,8 +51,9 @@ def test_the_scale_is_half_precision():
 
 
 def test_bytes_are_as_documented():
-    header = Header(b"abcd", b"efgh", 258, (3, 5), 1.0, rate_map_bytes=0, level=2)
-    expected = b"\x01" + b"abcdefgh" + b"\x02\x01" + b"\x03\x50\x00" + b"\x00\x3c" + b"\x02\xff"
+    header = Header(b"abcd", b"efgh", 258, (3, 5), 1.0, level=2, offset=-2.0)
+    front = b"\x01" + b"abcdefgh" + b"\x02\x01" + b"\x03\x50\x00"
+    expected = front + b"\x00\x3c" + b"\x00\xc0" + b"\x02\xff"
     assert header.packed() == expected
 
 
@@ -70,6 +73,8 @@ def test_another_version_is_refused():
         ({"scale": math.nan}, "not nan"),
         ({"scale": math.inf}, "not inf"),
         ({"scale": 65505.0}, "0 to 65504"),
+        ({"offset": math.nan}, "not nan"),
+        ({"offset": -65505.0}, "within 65504, not -65505"),
         ({"rate_map_bytes": 0xFF00}, "at most 65279 bytes, not 65280"),
     ],
 )

@@ -24,18 +24,20 @@ def a_run(data, sensing, transform, link=None, **settings):
 
 def test_noise_on_the_air_is_that_of_the_channel():
     x = torch.randn(2, 8, 64, 64) * torch.tensor([3.0, 0.1]).view(2, 1, 1, 1)
+    brighter = x.clone()
+    brighter[:, 0] += 50  # a common offset of the first reals is not sent with them
     rate_map = torch.randint(0, 3, (2, 64, 64))
     sent = sent_reals(rate_map, torch.tensor([2, 4, 8]))
-    received, variance = over_the_air(
-        x, sent, torch.full((2, 1, 1, 1), 0.1), torch.Generator().manual_seed(0)
-    )
-    error = (received - x)[sent > 0].view(-1)
+    n0 = torch.full((2, 1, 1, 1), 0.1)
+    received, variance = over_the_air(x, sent, n0, torch.Generator().manual_seed(0))
+    _, again = over_the_air(brighter, sent, n0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again, variance, rtol=1e-3, atol=0)
     assert (received[sent == 0] == 0).all()
     for window, noise in zip(range(2), variance[:, 0, 0, 0], strict=True):
         power = x[window][sent[window] > 0].square().mean()
         error = (received - x)[window][sent[window] > 0].square().mean()
         assert float(error / power) == pytest.approx(0.1, rel=0.05)
-        assert float(noise / power) == pytest.approx(0.1, rel=1e-4)
+        assert float(noise / power) == pytest.approx(0.1, rel=1e-3)
 
 
 def test_half_of_the_random_rate_maps_are_uniform():
@@ -93,7 +95,7 @@ def test_another_link_is_another_run(data, sensing, transform, tmp_path):
 
 def test_training_improves_the_video_and_the_predicted_errors(data, sensing, transform):
     link = LinkTraining(rate=1, snr_db=(10.0, 10.0))
-    run = a_run(data, sensing, transform, link, steps=60, learning_rate=4e-3, average_decay=0.8)
+    run = a_run(data, sensing, transform, link, steps=60, learning_rate=1e-3, average_decay=0.8)
     (scene, cells), *_ = validation_batches(data, sensing, 1)
 
     def misjudged():
