@@ -187,6 +187,10 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="compare with the codes of 5G")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
+    if not options.peers and options.blocks < 1 / LOST:
+        parser.error(
+            f"--blocks is {1 / LOST:.0f} or more, as a threshold is where 1 of so many is lost"
+        )
     kinds = (options.channel,) if options.channel else KINDS
     found = []
     for row in peer_rows(options.blocks) if options.peers else rows(kinds, options.blocks):

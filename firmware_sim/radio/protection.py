@@ -39,8 +39,8 @@ class Protection:
     rate : int
         Code rate in 1/1024, as 3GPP counts it; checksums are part of the information.
     awgn_db, rayleigh_db : float
-        SNR from which fewer than 1 of 1,000 headers are lost, without fading and with one fade per
-        symbol. Longer payloads are lost less often.
+        SNR at which fewer than 1 of 1,000 headers or rate maps are lost, without fading and with
+        one fade per symbol.
     """
 
     order: Order

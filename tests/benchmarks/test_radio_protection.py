@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import exp1
 
-from benchmarks.radio.protection import limit_db, loss_rate, losses, threshold_db
+from benchmarks.radio.protection import limit_db, loss_rate, losses, main, threshold_db
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.protection import LADDER
 
@@ -36,8 +36,15 @@ def test_a_rate_of_losses_is_counted_until_it_is_known():
 
 def test_a_threshold_parts_losses_from_none():
     entry = LADDER[-3]
-    threshold = threshold_db(entry, 18, "awgn", 200)
-    assert threshold == pytest.approx(entry.awgn_db, abs=1)
+    threshold = threshold_db(entry, 18, "awgn", 1000)
+    assert threshold == pytest.approx(entry.awgn_db, abs=0.8)
     send = partial(losses, entry)
     assert loss_rate(send, 18, Channel("awgn", threshold - 2.5), 50)[0] > 15
     assert loss_rate(send, 18, Channel("awgn", threshold + 1), 50)[0] == 0
+
+
+def test_too_few_blocks_for_a_threshold_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["protection", "--blocks", "999"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "1000 or more" in capsys.readouterr().err
