@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from focalloop.firmware_sim.radio.errors import RadioError
 
@@ -24,6 +25,9 @@ MAX_PIXELS = 1 << 24
 
 MAX_PACKETS = 1 << 20
 """Most windows in a file."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Largest file that is read."""
 
 _HEADER = struct.Struct("<3sBBHH4s4sII")
 _CHECKSUM = struct.Struct("<I")
@@ -135,6 +139,27 @@ def read(data: bytes) -> tuple[list[CodedWindow], Source]:
     if len(sources) > 1 or len({(window.height, window.width) for window in windows}) > 1:
         raise BitstreamError("the windows of one file must have one map, codec and size")
     return windows, sources.pop()
+
+
+def read_file(path: Path) -> tuple[list[CodedWindow], Source]:
+    """Read a file of packets; see `read`.
+
+    Raises
+    ------
+    BitstreamError
+        If the file cannot be read, is too large, or `read` refuses what is in it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BitstreamError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise BitstreamError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    try:
+        return read(data)
+    except BitstreamError as error:
+        raise BitstreamError(f"{path}: {error}") from None
 
 
 def _packet(data: bytes, start: int, name: str) -> tuple[CodedWindow, Source, int, int]:
