@@ -35,6 +35,12 @@ SCALES_PER_OCTAVE = 6
 UNIT_SCALE = 19
 """The table with standard deviation 1: table i has ``2 ** ((i - 19) / 6)``, 0.111 to 161."""
 
+REACH, REACH_BEYOND = 6, 4
+"""The largest value in a Gaussian table is this many standard deviations, and so many more."""
+
+ESCAPE_BITS = 32
+"""Bits of a value outside its table, besides those of the escape."""
+
 MAX_TABLE_VALUES = 1 << 16
 """Largest number of values in a table."""
 
@@ -114,7 +120,7 @@ class SymbolTable:
     def bits(self, values: NDArray[np.integer[Any]]) -> float:
         """Return how many bits an ideal coder spends on the values, escapes included."""
         symbols, escapes = self._symbols(values)
-        return float((PRECISION - np.log2(self.counts[symbols])).sum()) + 32 * len(escapes)
+        return float((PRECISION - np.log2(self.counts[symbols])).sum()) + ESCAPE_BITS * len(escapes)
 
     def _symbols(
         self, values: NDArray[np.integer[Any]]
@@ -152,7 +158,7 @@ def _between_zero_and(z: int) -> int:
 def _gaussian(scale: int) -> SymbolTable:
     octaves = scale - UNIT_SCALE + SCALES_PER_OCTAVE * _FRACTION
     deviation = _root(SCALES_PER_OCTAVE, 1 << octaves)
-    largest = (4 * deviation >> _FRACTION) + 3
+    largest = (REACH * deviation >> _FRACTION) + REACH_BEYOND
     half = 1 << (_FRACTION - 1)
     tails = [
         _between_zero_and(((2 * k + 1) << (2 * _FRACTION - 1)) // deviation)
