@@ -98,7 +98,7 @@ def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSe
     settings = replace(settings, learning_rate=rate, start=start.name)
     sensing = Sensing(FrozenBundle(options.sensing), settings.noise, device)
     trained = start.weights is not None or begun.exists()
-    transform = _no_transform(sensing) if trained else block_transform(data, sensing.reads)
+    transform = no_transform(sensing) if trained else block_transform(data, sensing.reads)
     parts = network, sensing, data, settings, device
     run: SemComRun | PolicyRun
     if options.reward is not None:
@@ -151,7 +151,7 @@ def trained(name_or_path: str, sensing: Sensing) -> SemCom:
         If there are none.
     """
     settings, weights = starting_weights(name_or_path)
-    network = SemCom(_no_transform(sensing), settings)
+    network = SemCom(no_transform(sensing), settings)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -222,7 +222,7 @@ def _weights_of_bundle(folder: Path) -> tuple[SemComSettings, dict[str, Tensor]]
     return settings, dict(network.state_dict())
 
 
-def _no_transform(sensing: Sensing) -> BlockTransform:
+def no_transform(sensing: Sensing) -> BlockTransform:
     """Stand in for the transform of a network whose weights are loaded."""
     return _blank(sensing.reads.count, BLOCK // sensing.reads.side)
 
