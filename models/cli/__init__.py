@@ -22,6 +22,10 @@ _DATA = {
 }
 
 _RADIO_TRAIN = {
+    "codec": (
+        "Train the compression of sensor data, for all rates.",
+        f"{__name__}.radio_train_codec:codec",
+    ),
     "semcom": (
         "Train encoder, decoder and rate allocation of semantic communication.",
         f"{__name__}.radio_train:semcom",

@@ -1,11 +1,12 @@
-"""``focalloop radio train semcom|ran|jscc``: the analog networks of a radio link."""
+"""``focalloop radio train semcom|ran|jscc``: the analog networks of a radio link, and bundles."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +15,9 @@ from focalloop.firmware_sim.json_text import parse_json
 from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.host.cli.shared_options import JsonOption, check_exists, output_option
 from focalloop.models.cli.extra import require_extra
+
+if TYPE_CHECKING:
+    from focalloop.models.radio.run import RadioRun
 
 SENSING = "edge-learned-2.5of16"
 
@@ -190,11 +194,9 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
     with activity("loading PyTorch"):
         import torch
 
-        from focalloop.models.cli.train_display import Display
         from focalloop.models.radio.pipeline import RadioOptions, begin
         from focalloop.models.radio.semcom import RATES
         from focalloop.models.radio.semcom_run import LinkTraining
-        from focalloop.models.training import distributed
         from focalloop.models.training.run import RunSettings
     if reals is not None and reals not in RATES:
         table = ", ".join(str(rate) for rate in RATES)
@@ -214,32 +216,41 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
         given.get("network", "edge"),
         given.get("reward"),
     )
+    train_and_tell(lambda device: begin(options, device), given)
+
+
+def train_and_tell(begin: Callable[[str], RadioRun[Any]], given: Mapping[str, Any]) -> None:
+    """Train the run that `begin` makes for a device, and say what came of it."""
+    from focalloop.models.cli.train_display import Display
+    from focalloop.models.training import distributed
+
+    folder: Path = given["output"]
     with distributed.joined(given["device"]) as device:
         first = distributed.rank() == 0
         console.quiet = not first
         try:
-            run = begin(options, device)
-            Display(shlex.join(["focalloop", *sys.argv[1:]])).train(run, options.folder, "radio")
+            run = begin(device)
+            Display(shlex.join(["focalloop", *sys.argv[1:]])).train(run, folder, "radio")
         except FocalloopError:
             if first:
                 raise
             sys.exit(1)  # the first process says why
     if not first:
         return
-    progress = run.progress
+    progress, figures = run.progress, run.log_entry()
     document = {
-        "run": str(options.folder),
+        "run": str(folder),
         "step": progress.step,
         "minutes": progress.minutes,
         "validation_psnr": progress.validation_psnr,
-        **run.validated,
+        **figures,
     }
     if given["json"]:
         print_json(document)
     else:
         print_result(
-            f"{options.folder}: step {progress.step}, {progress.minutes:.1f} min, validation "
-            f"{progress.validation_psnr:.2f} dB at 10 dB"
+            f"{folder}: step {progress.step}, {progress.minutes:.1f} min, validation "
+            f"{progress.validation_psnr:.2f} dB"
         )
 
 
@@ -252,7 +263,7 @@ def bundle(
     ],
     method: Annotated[
         Literal["semcom", "semcom-noran", "jscc"],
-        typer.Option(help="Method of `focalloop radio send` that it is for."),
+        typer.Option(help="Method of `focalloop radio send` that it is for, unless a codec."),
     ] = "semcom",
     score: Annotated[
         list[str] | None,
@@ -269,6 +280,7 @@ def bundle(
     """
     require_extra()
     check_exists(run, "RUN")
+    from focalloop.models.radio.codec_pipeline import export_codec_run, holds_codec
     from focalloop.models.radio.export import score_entry
     from focalloop.models.radio.pipeline import export_radio
 
@@ -280,7 +292,10 @@ def bundle(
         except (OSError, ValueError) as error:
             raise typer.BadParameter(f"--score {text}: {error}") from None
     with activity(f"making the bundle {output}"):
-        manifest = export_radio(run, output, method, scores)
+        if holds_codec(run):
+            manifest = export_codec_run(run, output, scores)
+        else:
+            manifest = export_radio(run, output, method, scores)
     if json:
         print_json(manifest)
     else:

@@ -29,11 +29,13 @@ NOT_RUN_HERE = {
     "radio train jscc": "takes minutes: tests/models/radio",
     "radio bundle": "needs a training run: tests/models/radio",
     "radio export": "needs networks of a link: tests/host/cli/commands/radio",
+    "radio decode": "needs a compressed file: tests/host/cli/commands/radio",
     "radio import": "needs a recording: tests/host/cli/commands/radio",
     "data demo-clip": "needs a video from a package: tests/models/data/test_test_set.py",
 }
 
 RUNS = {
+    "radio encode": "radio encode clips.npz -o windows.flr",
     "bundles": "bundles",
     "ports": "ports --port {board}",
     "upload": "upload tile-2of16 --port {board}",

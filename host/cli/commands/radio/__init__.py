@@ -9,6 +9,14 @@ COMMANDS: dict[str, tuple[str, Any]] = {
         "Send clips or a capture over a radio channel, and rebuild the video.",
         f"{__name__}.send:send",
     ),
+    "encode": (
+        "Compress windows with the learned codec.",
+        f"{__name__}.compression:encode",
+    ),
+    "decode": (
+        "Rebuild the video of compressed windows.",
+        f"{__name__}.compression:decode",
+    ),
     "export": (
         "Write windows as a SigMF recording, for another radio to send.",
         f"{__name__}.record:export",
