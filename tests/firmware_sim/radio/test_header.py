@@ -1,6 +1,8 @@
 """The header: every field comes back, and what does not fit is refused."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +84,11 @@ def test_what_does_not_fit_is_refused(fields, problem):
     good = {"model": b"abcd", "ratio_map": b"efgh", "number": 0, "shape": (1, 1), "scale": 1.0}
     with pytest.raises(RadioError, match=problem):
         Header(**(good | fields))
+
+
+def test_the_documented_fields_fill_the_header():
+    document = Path(__file__).parents[3] / "docs/radio.md"
+    text = document.read_text(encoding="utf-8")
+    table = text[text.index("**Header**") : text.index("**Rate map.**")]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE))) == HEADER_BYTES
+    assert f"| header | {HEADER_BYTES} bytes |" in text

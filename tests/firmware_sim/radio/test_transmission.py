@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.radio.channel import CHANNEL_KINDS, Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.header import HEADER_BYTES
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.rate_map import EDGE_RATE_TABLE, counts, encoded, kept
 from focalloop.firmware_sim.radio.transmission import SymbolCount, Transmission
@@ -58,7 +59,7 @@ def test_power_is_one_counts_are_true_and_values_come_back(shape, table, snr, ki
     assert count == SymbolCount(
         payload=(values.size + 1) // 2,
         rate_map=robust.symbols(map_bytes) if map_bytes else 0,
-        header=robust.symbols(18),
+        header=robust.symbols(HEADER_BYTES),
     )
     assert count.total == symbols.size
 
@@ -188,7 +189,7 @@ def test_received_symbols_without_a_signal_are_an_error():
 def test_noise_alone_is_a_lost_window_or_an_error(seed, size):
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((size, 2), np.float32).view(np.complex64)[:, 0]
-    if size < protection(TEN_DB).symbols(18):
+    if size < protection(TEN_DB).symbols(HEADER_BYTES):
         with pytest.raises(RadioError, match="missing"):
             EDGE.decode_window(clean(noise, 0.1))
     else:
