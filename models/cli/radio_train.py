@@ -51,7 +51,8 @@ RateOption = Annotated[
     typer.Option(
         metavar="RATE",
         help="Highest learning rate.",
-        show_default="0.0015, 0.0006 from weights, or 0.00005 for --network paper",
+        show_default="0.0015, 0.0006 from weights, 0.005 with --reward, 0.00005 for --network "
+        "paper",
     ),
 ]
 SeedOption = Annotated[

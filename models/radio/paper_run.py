@@ -16,7 +16,12 @@ from torch import Tensor
 
 from focalloop.models.radio.paper import LOCATION, PaperSemCom, PaperSemComSettings
 from focalloop.models.radio.policy import f_values, policy_loss, rewards, sampled
-from focalloop.models.radio.published_run import PublishedRun, TorchOptimizers
+from focalloop.models.radio.published_run import (
+    MOMENTUM,
+    POLICY_RATE,
+    PublishedRun,
+    TorchOptimizers,
+)
 from focalloop.models.radio.run import Sensing, squared_errors
 from focalloop.models.radio.semcom import over_the_air, sent_reals
 from focalloop.models.training.run import RunSettings, decibels
@@ -29,10 +34,6 @@ PRICES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 """mu in turn, each for an equal part of what is left."""
 BITS_PER_SYMBOL = 4 * 2 / 3
 """Of F: 16-QAM with a code of rate 2/3."""
-
-_POLICY_RATE = 5e-3
-"""Learning rate of the policy, as that of the map in CRL section III; it falls as Adam's does."""
-_MOMENTUM = 0.9
 
 
 class PaperSemComRun(PublishedRun[PaperSemCom]):
@@ -58,11 +59,11 @@ class PaperSemComRun(PublishedRun[PaperSemCom]):
         both = PaperSemCom(sensing.reads, network)
         super().__init__(both, (), sensing, data, settings, device)
         ends = [*both.encoder.parameters(), *both.decoder.parameters()]
-        descent = torch.optim.SGD(both.allocation.parameters(), momentum=_MOMENTUM)
+        descent = torch.optim.SGD(both.allocation.parameters(), momentum=MOMENTUM)
         self.learner.optimizer = TorchOptimizers(
             {
                 "ends": (torch.optim.Adam(ends), 1.0),
-                "policy": (descent, _POLICY_RATE / settings.learning_rate),
+                "policy": (descent, POLICY_RATE / settings.learning_rate),
             }
         )
         self.network_settings = network

@@ -20,8 +20,8 @@ from focalloop.models.radio.klt import BLOCK, BlockTransform, block_transform
 from focalloop.models.radio.paper import PaperSemComSettings
 from focalloop.models.radio.paper_run import PaperSemComRun
 from focalloop.models.radio.policy import Reward
-from focalloop.models.radio.policy_run import PolicyRun
-from focalloop.models.radio.published_run import LEARNING_RATE
+from focalloop.models.radio.policy_run import PolicyRun, RatePolicy
+from focalloop.models.radio.published_run import LEARNING_RATE, POLICY_RATE
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import RATES, SemCom, SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
@@ -93,6 +93,8 @@ def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSe
         network, weights = starting_weights(options.start)
         start = Start.of(Path(options.start).name, weights)
     rate = FROM_WEIGHTS if start.name else FROM_TRANSFORM
+    if options.reward is not None:
+        rate = POLICY_RATE
     if options.learning_rate is not None:
         rate = options.learning_rate
     settings = replace(settings, learning_rate=rate, start=start.name)
@@ -156,6 +158,27 @@ def trained(name_or_path: str, sensing: Sensing) -> SemCom:
     return network.eval().requires_grad_(False)
 
 
+def trained_policy(run: Path, ends: SemCom) -> tuple[Reward, RatePolicy]:
+    """Build the policy of the run in a folder, and say what it was rewarded for.
+
+    Raises
+    ------
+    TrainError
+        If it holds none, or one for other ends.
+    """
+    metadata, tensors = load_checkpoint(run / CHECKPOINT)
+    reward = metadata["identity"].get("radio", {}).get("reward")
+    if reward is None:
+        raise TrainError(f"{run} holds no policy: train one with `radio train ran --reward`")
+    learned = below("average.", tensors)
+    kept = {k: v for k, v in ends.state_dict().items() if not k.startswith("allocation.")}
+    if any(k not in learned or not learned[k].equal(value) for k, value in kept.items()):
+        raise TrainError(f"{run} holds a policy for other ends: give the weights it started from")
+    policy = RatePolicy(ends.settings.rates)
+    policy.load_state_dict(below("allocation.", learned))
+    return reward, policy.eval().requires_grad_(False)
+
+
 def export_radio(
     run: Path, bundle: Path, method: str = "semcom", scores: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
@@ -183,8 +206,12 @@ def export_radio(
 
 
 def _settings(identity: Mapping[str, Any]) -> SemComSettings:
+    radio = identity.get("radio", {})
+    if "paper" in radio or "reward" in radio:
+        kind = "the published networks" if "paper" in radio else "a policy"
+        raise TrainError(f"this is a run of {kind}, which is to compare with and no more")
     try:
-        return settings_of(identity["radio"]["network"])
+        return settings_of(radio["network"])
     except (KeyError, TypeError) as error:
         raise TrainError(f"this is no run of a radio network ({error})") from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,10 +19,21 @@ from torch.nn import functional
 
 from focalloop.models.radio.klt import BlockTransform
 from focalloop.models.radio.policy import Reward, f_values, policy_loss, rewards, sampled
+from focalloop.models.radio.published_run import (
+    MOMENTUM,
+    PublishedRun,
+    TorchOptimizers,
+)
 from focalloop.models.radio.rate_allocation import RateAllocation
-from focalloop.models.radio.run import RadioRun, Sensing, squared_errors
-from focalloop.models.radio.semcom import SemCom, SemComSettings, over_the_air, sent_reals
-from focalloop.models.radio.semcom_run import OUTER, VALIDATION_REALS, rebuilt
+from focalloop.models.radio.run import Sensing, squared_errors
+from focalloop.models.radio.semcom import (
+    SemCom,
+    SemComSettings,
+    channel_quality,
+    over_the_air,
+    sent_reals,
+)
+from focalloop.models.radio.semcom_run import VALIDATION_REALS, rebuilt
 from focalloop.models.radio.transforms import zeroed
 from focalloop.models.training.run import RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
@@ -44,8 +55,9 @@ _PRICES = 41
 class RatePolicy(RateAllocation):
     """Logits of every rate, for a price: linear between those for `KNOTS` prices.
 
-    It takes the place of the allocation network in a `SemCom`. At first all rates are as probable,
-    whatever the weights of `RateAllocation` that it starts from.
+    It takes the place of the allocation network in a `SemCom`. All but its last layer is that of a
+    network that predicts errors, and stays so. What that sees of a location is taken relative to
+    the window, as both rewards compare its locations. At first all rates are as probable.
 
     Parameters
     ----------
@@ -53,22 +65,29 @@ class RatePolicy(RateAllocation):
         Coefficients that a location sends at each rate, ascending.
     """
 
+    rates: Tensor
+
     def __init__(self, rates: Sequence[int]) -> None:
         super().__init__(rates)
+        self.requires_grad_(False)
+        self.register_buffer("rates", torch.tensor(rates), persistent=False)
         self.errors = nn.Conv2d(self.errors.in_channels, KNOTS * len(rates), 1)
         zeroed(self.errors)
 
     def forward(self, x: Tensor, place: Tensor) -> Tensor:
         """Map (N, C, h, w) and places of the price in its range, (N,), to (N, rates, h, w)."""
-        found = super().forward(x, torch.ones_like(place))
-        by_price = found.view(len(x), KNOTS, -1, *found.shape[2:])
+        quality = channel_quality(torch.full_like(place, SNR_DB))
+        seen = self.features(x, quality).float()
+        seen = seen - seen.mean((2, 3), keepdim=True)
+        seen = seen / (seen.square().mean((1, 2, 3), keepdim=True) + 1e-12).sqrt()
+        by_price = self.errors(seen).float().unflatten(1, (KNOTS, len(self.rates)))
         knots = torch.arange(KNOTS).to(place)
         hats = functional.relu(1 - (place[:, None] * (KNOTS - 1) - knots).abs())
-        logits: Tensor = torch.einsum("nk,nkfhw->nfhw", hats, by_price)
+        logits: Tensor = (hats[:, :, None, None, None] * by_price).sum(1)
         return logits
 
 
-class PolicyRun(RadioRun[SemCom]):
+class PolicyRun(PublishedRun[SemCom]):
     """Training of a `RatePolicy` in the place of the allocation network.
 
     Parameters
@@ -94,7 +113,10 @@ class PolicyRun(RadioRun[SemCom]):
         torch.manual_seed(settings.seed)
         ends = SemCom(transform, network).requires_grad_(False)
         ends.allocation = RatePolicy(network.rates)
-        super().__init__(ends, OUTER, sensing, data, settings, device)
+        super().__init__(ends, (), sensing, data, settings, device)
+        # Its steps vanish with the gradient; Adam's drive the softmax to where none leads back.
+        descent = torch.optim.SGD(ends.allocation.errors.parameters(), momentum=MOMENTUM)
+        self.learner.optimizer = TorchOptimizers({"policy": (descent, 1.0)})
         self.reward: Reward = reward
         self.network_settings = network
         self.rates = torch.tensor(network.rates, device=device)
@@ -150,12 +172,13 @@ class PolicyRun(RadioRun[SemCom]):
     def validate(self) -> float:
         """Mean PSNR in dB as that of `SemComRun.validate`, of the most probable rates."""
         network, generator = self.averaged(), torch.Generator().manual_seed(1)
+        policy = cast(RatePolicy, network.allocation)
         found: dict[str, list[float]] = {}
         for scene, cells in self.validation_batches():
             with torch.no_grad():
                 x = network.encoder(cells, torch.full((1,), SNR_DB).to(cells))
             for reals in VALIDATION_REALS:
-                rate_map = policy_rates(network, x, reals * math.prod(x.shape[-2:]))
+                rate_map = policy_rates(policy, x, reals * math.prod(x.shape[-2:]))
                 video = self.sensing.video(rebuilt(network, x, rate_map, SNR_DB, generator))
                 psnr = decibels(float((video.clamp(0, 1) - scene).square().mean()))
                 found.setdefault(f"allocated_{reals}_psnr", []).append(psnr)
@@ -173,21 +196,20 @@ def mu_at(place: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def policy_rates(network: SemCom, x: Tensor, reals: float) -> NDArray[np.int64]:
+def policy_rates(policy: RatePolicy, x: Tensor, reals: float) -> NDArray[np.int64]:
     """Return the most probable rates (h, w) at the least price that keeps within a budget.
 
     Parameters
     ----------
-    network : SemCom
-        With a policy in the place of its allocation network.
+    policy : RatePolicy
+        What chooses.
     x : Tensor of float32, shape (1, C, h, w)
         Reals of one window.
     reals : float
         Budget of the window; where the highest price exceeds it, that price is taken.
     """
-    rates = torch.tensor(network.settings.rates, device=x.device)
     for place in torch.linspace(0, 1, _PRICES).to(x):
-        chosen = network.allocation(x, place[None])[0].argmax(0)
-        if int(rates[chosen].sum()) <= reals:
+        chosen = policy(x, place[None])[0].argmax(0)
+        if int(policy.rates[chosen].sum()) <= reals:
             break
     return np.asarray(chosen.cpu().numpy(), np.int64)

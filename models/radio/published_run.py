@@ -1,4 +1,4 @@
-"""What the training runs of the published networks share: Adam, and when its rate falls."""
+"""What training runs by the published schedule share: optimisers, rates, and when these fall."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from focalloop.models.training.learner import AnyNetwork, below
 LEARNING_RATE = 5e-5
 """Of Adam, for all but the last part of a run; then it is a tenth of that."""
 
+POLICY_RATE, MOMENTUM = 5e-3, 0.9
+"""Of the stochastic gradient descent of a policy, as of the map's in CRL section III."""
+
 _FINE = 0.8
 """Share of the run after which rates are a tenth."""
 
@@ -22,7 +25,7 @@ class PublishedRun(RadioRun[AnyNetwork]):
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of Adam at this step."""
+        """Learning rate of this step."""
         return self.settings.learning_rate * (1.0 if self.spent < _FINE else 0.1)
 
 

@@ -58,11 +58,16 @@ class RateAllocation(nn.Module):
         Tensor of float32, shape (N, rates, h, w)
             Natural logarithm of the mean squared error of each location's video.
         """
+        found: Tensor = self.errors(self.features(x, snr))
+        return found.float()
+
+    def features(self, x: Tensor, snr: Tensor) -> Tensor:
+        """Return what the errors are predicted from, (N, features, h, w)."""
         energy = torch.nn.functional.conv2d(x.square(), self.groups)
         quality = snr[:, None, None, None].expand(-1, -1, *x.shape[-2:])
         inputs = torch.cat([x, (energy + _ENERGY_FLOOR).log(), quality], dim=1)
-        found: Tensor = self.errors(self.around(self.squeeze(inputs)))
-        return found.float()
+        found: Tensor = self.around(self.squeeze(inputs))
+        return found
 
 
 def group_means(rates: Sequence[int]) -> Tensor:

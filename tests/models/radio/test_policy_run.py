@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from focalloop.models.errors import TrainError
+from focalloop.models.radio.pipeline import starting_weights, trained_policy
 from focalloop.models.radio.policy_run import MAX_MU, MIN_MU, PolicyRun, mu_at, policy_rates
 from focalloop.models.radio.semcom import SemComSettings
 from focalloop.models.radio.transforms import TransformSettings
@@ -29,7 +30,7 @@ def test_the_policy_learns_and_the_ends_stay(data, sensing, transform, tmp_path)
 
 
 def test_a_higher_price_sends_less(data, sensing, transform):
-    run = a_run("psnr", data, sensing, transform, steps=60, batch=4, crop=64)
+    run = a_run("psnr", data, sensing, transform, steps=60, batch=4, crop=64, learning_rate=5e-3)
     while run.spent < 1:
         run.step()
         run.progress.step += 1
@@ -43,8 +44,25 @@ def test_a_higher_price_sends_less(data, sensing, transform):
             reals.append(float((shares * run.rates[:, None, None]).sum(0).mean()))
     assert reals[0] > reals[1] + 5
     budget = 0.5 * sum(reals) * x[0, 0].numel()
-    assert run.rates[policy_rates(network, x, budget)].sum() <= budget
+    assert run.rates[policy_rates(network.allocation, x, budget)].sum() <= budget
 
 
 def test_prices_span_their_range():
     torch.testing.assert_close(mu_at(torch.tensor([0.0, 1.0])), torch.tensor([MIN_MU, MAX_MU]))
+
+
+def test_policies_and_published_networks_do_not_pass_for_others(data, sensing, transform, tmp_path):
+    run = a_run("psnr", data, sensing, transform, steps=1)
+    run.train(tmp_path)
+    with pytest.raises(TrainError, match="a run of a policy"):
+        starting_weights(str(tmp_path))
+    ends = run.averaged()
+    reward, policy = trained_policy(tmp_path, ends)
+    assert reward == "psnr"
+    x = torch.randn(1, 104, 2, 2)
+    for place in (0.0, 0.4, 1.0):
+        where = torch.tensor([place])
+        torch.testing.assert_close(policy(x, where), ends.allocation(x, where))
+    ends.encoder.log_gain.add_(1)
+    with pytest.raises(TrainError, match="for other ends"):
+        trained_policy(tmp_path, ends)
