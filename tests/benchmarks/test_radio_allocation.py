@@ -7,6 +7,7 @@ import torch
 from benchmarks.radio.allocation import LOG_REWARD, ORACLE, REGRESSED, UNIFORM, compared, measured
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.pipeline import trained
+from focalloop.models.radio.policy_run import RatePolicy
 from focalloop.models.radio.run import Sensing
 from focalloop.models.training.training_data import TrainingData
 
@@ -41,3 +42,22 @@ def test_knowing_the_errors_helps_where_some_locations_are_flat(points):
     assert mean < -0.15
     assert document[REGRESSED]["bd_rate"][0] < -0.1
     assert "bd_rate" not in document[UNIFORM]
+
+
+def test_a_policy_that_chooses_the_same_at_all_budgets_is_one_point(points):
+    same = dict.fromkeys(points[REGRESSED], points[UNIFORM][48])
+    document = compared({UNIFORM: points[UNIFORM], "sampled-psnr": same})
+    assert len(document["sampled-psnr"]["points"]) == 1
+    assert "bd_rate" not in document["sampled-psnr"]
+
+
+def test_policies_are_a_road(tmp_path):
+    sensing = Sensing(FrozenBundle())
+    network = trained("radio-semcom", sensing)
+    clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32), np.uint8)
+    data = TrainingData(clips[:1], clips[1:], {})
+    policy = RatePolicy(network.settings.rates)  # without training: the first of equals
+    found = measured(network, sensing, data, 1, 10.0, {"sampled-psnr": policy})
+    assert [symbols for symbols, _ in found["sampled-psnr"][48]] == pytest.approx(
+        [64 * 4 * 8 / 2], abs=200
+    )
