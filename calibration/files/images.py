@@ -15,6 +15,7 @@ from PIL import Image, ImageSequence
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.firmware_sim.pictures import PictureError, decoding
+from focalloop.firmware_sim.scenes.portable_maps import is_portable_map, read_portable_map
 
 Progress = Callable[[int, int], None]
 """Takes how much is read, and how much there is in total."""
@@ -98,7 +99,7 @@ class ImageReader:
         self._files += 1
         room = max(MAX_DECODED_BYTES, MAX_EXPANSION * len(data))
         try:
-            with decoding(), Image.open(io.BytesIO(data)) as image:
+            with decoding(), _image_of(data) as image:
                 for page in ImageSequence.Iterator(image):
                     room -= _BYTES_PER_PIXEL.get(page.mode, 1) * page.width * page.height
                     if room < 0:
@@ -166,3 +167,11 @@ class ImageReader:
                 "the number of bits, or shift the codes down if they occupy the high bits"
             )
         return codes
+
+
+def _image_of(data: bytes) -> Image.Image:
+    """Open an image; a PGM with the codes that it stores, which Pillow scales up to 16 bits."""
+    file = io.BytesIO(data)
+    if is_portable_map(file):
+        return Image.fromarray(read_portable_map(file).values)
+    return Image.open(file)

@@ -55,6 +55,16 @@ def test_the_table_may_have_any_name_and_no_photons(stack):
     assert (flat.exposure, flat.light) == (0.02, None)
 
 
+@pytest.mark.parametrize("maximum", [1023, 65535])
+def test_the_codes_of_a_pgm_are_those_that_it_stores(stack, maximum):
+    for index, page in enumerate(codes(2, 2)):
+        header = f"P5 {SHAPE[1]} {SHAPE[0]} {maximum}\n".encode()
+        (stack / f"flat_{index}.pgm").write_bytes(header + page.astype(">u2").tobytes())
+    (stack / "levels.csv").write_text(TABLE.replace("flat_*.tif", "flat_*.pgm"))
+    _, flat = read_tiff_stack(stack, bits=10).levels
+    np.testing.assert_array_equal(flat.reads, codes(2, 2))
+
+
 def test_eight_bit_images_need_no_bits(stack):
     save(stack / "dark.tif", codes(1, 2, 8, np.uint8))
     for index in range(2):
