@@ -60,6 +60,12 @@ SeedOption = Annotated[
 ]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processor threads.")]
+NetworkOption = Annotated[
+    Literal["edge", "paper"],
+    typer.Option(
+        help="Networks of this project, or the published ones, by the published schedule."
+    ),
+]
 
 
 def semcom(
@@ -87,13 +93,7 @@ def semcom(
             help="Share of the windows whose rates the allocation network chooses.",
         ),
     ] = 0.3,
-    network: Annotated[
-        Literal["edge", "paper"],
-        typer.Option(
-            help="Networks of this project, or the published ones, by the published schedule at "
-            "10 dB."
-        ),
-    ] = "edge",
+    network: NetworkOption = "edge",
     sensing: SensingOption = SENSING,
     batch: BatchOption = 8,
     crop: CropOption = 96,
@@ -111,14 +111,12 @@ def semcom(
     Example: focalloop radio train semcom --data train.npz -o runs/semcom --minutes 60
     """
     if network == "paper":
-        for name, value, unused in (
+        refuse_with_paper(
             ("--start", start, None),
             ("--snr", snr, (0.0, 20.0)),
             ("--reals", reals, None),
             ("--allocated", allocated, 0.3),
-        ):
-            if value != unused:
-                raise typer.BadParameter(f"{name} has no effect with --network paper: leave it out")
+        )
     _train({"snr_db": snr, "allocated": allocated}, reals, locals())
 
 
@@ -218,6 +216,13 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
         given.get("reward"),
     )
     train_and_tell(lambda device: begin(options, device), given)
+
+
+def refuse_with_paper(*options: tuple[str, object, object]) -> None:
+    """Refuse options, each a name, a value and a default, that published networks do not have."""
+    for name, value, default in options:
+        if value != default:
+            raise typer.BadParameter(f"{name} has no effect with --network paper: leave it out")
 
 
 def train_and_tell(begin: Callable[[str], RadioRun[Any]], given: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from focalloop.models.radio.codec_run import CodecRun
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import block_transform
 from focalloop.models.radio.latent_network import LatentSettings
+from focalloop.models.radio.paper_codec_run import PaperCodecRun
 from focalloop.models.radio.pipeline import no_transform
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.transforms import TransformSettings
@@ -78,6 +79,19 @@ def begin_codec(options: CodecOptions, device: str) -> CodecRun:
         except RuntimeError as error:
             raise TrainError(f"{options.start} holds no weights of a codec: {error}") from None
     return run
+
+
+def begin_published_codec(options: CodecOptions, device: str) -> PaperCodecRun:
+    """Make the run of the published networks; they start at random and have their own prices.
+
+    Raises
+    ------
+    TrainError
+        If the data or the bundle cannot be used.
+    """
+    data = TrainingData.load(options.data)
+    sensing = Sensing(FrozenBundle(options.sensing), options.settings.noise, device)
+    return PaperCodecRun(sensing, data, options.settings, device)
 
 
 def holds_codec(run: Path) -> bool:

@@ -98,6 +98,19 @@ def test_the_same_command_goes_on(run, data):
     assert trained("semcom", "--data", data, "-o", run, "--steps", 8)["step"] == 8
 
 
+def test_the_published_codec_is_selectable(data, tmp_path):
+    arguments = ["--network", "paper", "--data", data, "-o", tmp_path / "c", "--steps", 1]
+    told = trained("codec", *arguments)
+    assert told["step"] == 1
+    assert told["bits"] > 0
+    result = invoke("train", "codec", *arguments, "--prices", 0.1, 0.01)
+    assert result.exit_code == 2
+    assert "--prices has no effect with --network paper" in complaint(result)
+    result = invoke("bundle", tmp_path / "c", "-o", tmp_path / "radio-c")
+    assert result.exit_code == 1
+    assert "a run of the published networks" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
