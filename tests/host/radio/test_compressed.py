@@ -1,0 +1,92 @@
+"""Compressed windows over a link."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.radio.bitstream import CodedWindow, Source
+from focalloop.firmware_sim.radio.budget import PUBLISHED, capacity
+from focalloop.firmware_sim.radio.channel import Channel
+from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.header import HEADER_BYTES
+from focalloop.host.radio.compressed import Compressed
+from focalloop.host.radio.ldpc import Bitstream, MeasuredLink, symbols_of
+from focalloop.host.radio.methods import Sensing, SymbolBudgetError
+
+GOOD = Channel("awgn", 10)
+MAP = RatioMap.from_tile(np.array([[1]]), (16, 32))
+READS = np.random.default_rng(0).random((8, 16, 32), np.float32)
+
+
+class Rounding:
+    """A codec whose bytes are the reads, rounded: 20 qualities, of 100 bytes more each."""
+
+    qualities = 20
+
+    def source(self, ratio_map: RatioMap) -> Source:
+        return Source(ratio_map.hash(), b"codec")
+
+    def encode(self, reads: np.ndarray, quality: int) -> CodedWindow:
+        kept = np.rint(255 * reads).astype(np.uint8).ravel()[: 100 * (quality + 1)]
+        return CodedWindow(*reads.shape[1:], quality, kept.tobytes())
+
+    def decode(self, window: CodedWindow) -> np.ndarray:
+        assert len(window.data) == 100 * (window.quality + 1)
+        reads = np.zeros(8 * window.height * window.width, np.float32)
+        reads[: len(window.data)] = np.frombuffer(window.data, np.uint8) / np.float32(255)
+        return reads.reshape(8, window.height, window.width)
+
+
+def method(link: object, quality: int | None = None) -> Compressed:
+    sensing = Sensing(MAP, lambda reads, _: reads)
+    return Compressed("compr-ldpc", sensing, Rounding(), link, quality)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("link", [None, MeasuredLink()])
+@pytest.mark.parametrize("symbols", [700, 2000, 5000])
+def test_the_best_quality_that_fits_arrives(link: MeasuredLink | None, symbols: int) -> None:
+    delivery = method(link).send(READS, GOOD, np.random.default_rng(0), symbols)
+    assert delivery.bits is not None
+    size = delivery.bits // 8
+    assert delivery.symbols.total <= symbols
+
+    def cost(size: int) -> float:
+        if link is not None:
+            return symbols_of(size, PUBLISHED, GOOD).total
+        return 8 * (size + HEADER_BYTES) / capacity(GOOD)
+
+    assert delivery.symbols.total == pytest.approx(cost(size), abs=2)
+    assert size == 2000 or cost(size + 100) > symbols - 2
+    assert delivery.reads is not None
+    assert np.allclose(delivery.reads.ravel()[:size], READS.ravel()[:size], atol=0.002)
+
+
+def test_a_quality_for_all_windows_ignores_the_default_budget() -> None:
+    delivery = method(None, quality=3).send(READS, GOOD, np.random.default_rng(0))
+    assert delivery.bits == 3200
+
+
+def test_too_few_symbols_are_refused_with_the_limits() -> None:
+    with pytest.raises(SymbolBudgetError, match="with 300 symbols: the least is"):
+        method(MeasuredLink()).send(READS, GOOD, np.random.default_rng(0), 300)
+
+
+def test_a_failed_block_loses_the_window() -> None:
+    bad = Channel("awgn", 5)
+    delivery = method(MeasuredLink(), quality=2).send(READS, bad, np.random.default_rng(0))
+    assert delivery.lost
+    assert delivery.block_errors > 0
+    assert delivery.bits == 2400
+
+
+def test_a_window_of_another_codec_is_refused() -> None:
+    class Other(MeasuredLink):
+        def send(
+            self, data: bytes, channel: Channel, rng: np.random.Generator, label: bytes = b""
+        ) -> Bitstream:
+            return super().send(data, channel, rng, bytes(4) + label[4:])
+
+    with pytest.raises(RadioError, match="another ratio map or by another codec"):
+        method(Other(), quality=2).send(READS, GOOD, np.random.default_rng(0))
