@@ -47,15 +47,20 @@ def measure(
     method: Annotated[
         list[str] | None, typer.Argument(help="Methods; all of them if left out.")
     ] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="symbols, snr or snr-best; all if left out.")
+    ] = None,
     output: ScoresOption = score_files.FOLDER,
 ) -> None:
     """Send every clip by every method at every setting and SNR, and store the scores.
+
+    Scores of other sweeps that are stored already, on the same clips, stay.
 
     Example: python -m benchmarks.radio measure linear h264-ldpc --clips public_test.npz
     """
     from benchmarks.radio.rivals import RIVALS
 
-    _measure(method or list(RIVALS), clips, output)
+    _measure(method or list(RIVALS), clips, output, sweep or score_files.SWEEPS)
 
 
 @app.command()
@@ -153,27 +158,40 @@ def latency(as_json: JsonOption = False) -> None:
     typer.echo(json.dumps(rows, indent=1) if as_json else latencies.markdown(rows))
 
 
-def _measure(names: Sequence[str], clips: Path, folder: Path) -> None:
+def _measure(
+    names: Sequence[str],
+    clips: Path,
+    folder: Path,
+    sweeps: Sequence[str] = score_files.SWEEPS,
+) -> None:
     from benchmarks.radio import rivals
 
-    unknown = [name for name in names if name not in rivals.RIVALS]
-    if unknown:
-        raise score_files.RadioScoresError(
-            f"there is no method {unknown[0]!r}: choose {', '.join(rivals.RIVALS)}"
-        )
+    for kind, given, known in (
+        ("method", names, list(rivals.RIVALS)),
+        ("sweep", sweeps, score_files.SWEEPS),
+    ):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise score_files.RadioScoresError(
+                f"there is no {kind} {unknown[0]!r}: choose {', '.join(known)}"
+            )
     bench = rivals.Bench.of(clips)
     for name in names:
-        points = []
-        for point in bench.measured(name):
-            points.append(point)
-            console.print(
-                f"{name} {point.sweep} {point.setting:g} at {point.channel.snr_db:g} dB: "
-                f"{point.symbols.mean():,.0f} symbols, {point.psnr.mean():.2f} dB, "
-                f"{point.lost.mean():.1%} lost",
-                highlight=False,
-            )
-        path = score_files.MethodScores(name, bench.tested_on, tuple(points)).save(folder)
-        typer.echo(f"{path}: {len(points)} points")
+        points = score_files.stored_points(folder, name, bench.tested_on)
+        for sweep in sweeps:
+            points = [point for point in points if point.sweep != sweep]
+            curve = [point for point in points if point.sweep == "symbols"]
+            for point in bench.measured(name, sweep, curve):
+                points.append(point)
+                # After each point, as a method takes minutes.
+                score_files.MethodScores(name, bench.tested_on, tuple(points)).save(folder)
+                console.print(
+                    f"{name} {sweep} {point.setting:g} at {point.channel.snr_db:g} dB: "
+                    f"{point.symbols.mean():,.0f} symbols, {point.psnr.mean():.2f} dB, "
+                    f"{point.lost.sum()} lost",
+                    highlight=False,
+                )
+        typer.echo(f"{folder / name}.json: {len(points)} points")
 
 
 def _figure(

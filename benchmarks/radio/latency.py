@@ -22,13 +22,15 @@ from focalloop.host.radio.h264 import H264Method
 from focalloop.host.radio.ldpc import MeasuredLink
 from focalloop.host.radio.linear import linear
 from focalloop.host.radio.methods import SENSING_BUNDLE, Sensing
+from focalloop.host.radio.radio_bundle import RadioBundle
+from focalloop.host.radio.semcom import SemCom
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import Float32
 
 SIDE = 256
 RUNS = 9
 CRF = 30.0
-"""Rate factor at which H.264 takes about 10,000 symbols."""
+"""Rate factor of H.264; its time hardly depends on it."""
 
 _CLIP = "host/clips/box.mp4"
 _CHANNEL = Channel("awgn", 10)
@@ -46,6 +48,11 @@ def _linear(sensing: Sensing) -> Transmit:
     return lambda reads: method.transmit(reads, _CHANNEL)
 
 
+def _semcom(sensing: Sensing) -> Transmit:
+    method = SemCom("semcom", RadioBundle.load("radio-semcom"), sensing.ratio_map, threads=1)
+    return lambda reads: method.transmit(reads, _CHANNEL)
+
+
 def _reconstruction(sensing: Sensing) -> Transmit:
     return lambda reads: sensing.reconstruct(reads, sensing.ratio_map)
 
@@ -53,6 +60,7 @@ def _reconstruction(sensing: Sensing) -> Transmit:
 TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
     "reconstruction alone": _reconstruction,
     "h264-ldpc": _h264,
+    "semcom": _semcom,
     "linear": _linear,
 }
 """What turns a window into bits or symbols; LDPC coding is not counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from focalloop.firmware_sim.radio.budget import PUBLISHED, CodedModulation
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.host.radio.block_errors import best_scheme
+from focalloop.host.radio.codec import Codec
+from focalloop.host.radio.compressed import Compressed
 from focalloop.host.radio.h264 import H264Method
 from focalloop.host.radio.ldpc import LdpcLink
 from focalloop.host.radio.methods import SENSING_BUNDLE, Method, Sensing, load_method
@@ -30,17 +32,17 @@ PUBLISHED_CHANNEL = Channel("awgn", 10)
 BUDGETS = (4_500.0, 6_144.0, 8_600.0, 13_000.0, 18_432.0, 24_000.0)
 """Symbols per 256x256 pixels of methods that take a budget."""
 
-CRF = (31.0, 33.0, 35.0, 37.0, 39.0, 41.0, 43.0)
+CRF = (33.0, 35.0, 37.0, 39.0, 41.0, 43.0)
 """Rate factors of H.264, each the same for all windows: constant quality."""
 
-REPEATS = 3
-"""How often each window is sent in a block code, of which a block in thousands fails at 10 dB."""
+QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Shares of the codec's qualities, each the same for all windows."""
 
 COMMON_SYMBOLS = 12_288
 """Symbols per 256x256 pixels where methods are compared over SNR, or as near as settings come."""
 
-SNRS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0)
-CLIFF = (8.5, 9.5)
+SNRS = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
+CLIFF = (8.5, 9.0, 9.5)
 """SNRs between them for what is coded, which falls off there."""
 
 NOISE = "paper"
@@ -62,6 +64,20 @@ def _share(sensing: Sensing) -> float:
     """Return the pixels of a window over those of 256x256."""
     height, width = sensing.ratio_map.shape
     return height * width / 256**2
+
+
+def _compressed(name: str) -> Maker:
+    def make(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, None]]:
+        codec = Codec.load(threads=1)
+
+        def at(share: float, scheme: CodedModulation) -> tuple[Method, None]:
+            link = None if name == "compr-cap" else LdpcLink(scheme)
+            quality = round(share * (codec.qualities - 1))
+            return Compressed(name, sensing, codec, link, quality), None
+
+        return at
+
+    return make
 
 
 class _EncodedOnce(H264Method):
@@ -118,8 +134,10 @@ class Rival:
 RIVALS: dict[str, Rival] = {
     "semcom": Rival("SemCom", "#d55e00", "o", _by_budget("semcom")),
     "semcom-noran": Rival("SemCom+noRAN", "#e69f00", "v", _by_budget("semcom-noran")),
-    "compr-cap": Rival("Compr+Cap", "#56b4e9", "^", _by_budget("compr-cap")),
-    "compr-ldpc": Rival("Compr+LDPC", "#0072b2", "s", _by_budget("compr-ldpc")),
+    "compr-cap": Rival("Compr+Cap", "#56b4e9", "^", _compressed("compr-cap"), QUALITIES),
+    "compr-ldpc": Rival(
+        "Compr+LDPC", "#0072b2", "s", _compressed("compr-ldpc"), QUALITIES, coded=True
+    ),
     "jscc": Rival("Sensordata+JSCC", "#cc79a7", "P", _by_budget("jscc")),
     "h264-ldpc": Rival("Video+H.264+LDPC", "#009e73", "D", _h264, CRF, coded=True),
     "linear": Rival("linear", "#777777", "X", _by_budget("linear")),
@@ -169,40 +187,55 @@ class Bench:
         }
         return cls(Sensing(ratio_map, bundle.reconstructor(threads=1)), windows, about)
 
-    def measured(self, name: str) -> Iterator[Point]:
-        """Measure a method: its curve at 10 dB, then over SNR at the common number of symbols."""
+    def measured(self, name: str, sweep: str, curve: Sequence[Point]) -> Iterator[Point]:
+        """Measure one of `scores.SWEEPS` of a method.
+
+        Parameters
+        ----------
+        name : str
+            One of `RIVALS`.
+        sweep : str
+            ``symbols`` is its curve at 10 dB. ``snr`` is at about `COMMON_SYMBOLS` over SNR, and
+            ``snr-best`` the same for what is coded, at the best scheme of each SNR.
+        curve : sequence of Point
+            The curve, where what is coded finds the setting that takes so many symbols.
+        """
         rival = RIVALS[name]
         make = rival.make(self.sensing)
-
-        def point(sweep: str, setting: float, channel: Channel, scheme: CodedModulation) -> Point:
-            method, symbols = make(setting, scheme)
-            seeds = range(CHANNEL_SEED, CHANNEL_SEED + (REPEATS if rival.coded else 1))
-            runs = [
-                list(sent(self.windows, method, self.sensing, channel, symbols=symbols, seed=seed))
-                for seed in seeds
-            ]
-            return Point.of(sweep, setting, channel, str(scheme) if rival.coded else None, runs)
-
-        curve = []
-        for setting in rival.settings:
-            curve.append(point("symbols", setting, PUBLISHED_CHANNEL, PUBLISHED))
-            yield curve[-1]
-        if not rival.coded:
+        if sweep == "symbols":
+            for setting in rival.settings:
+                yield self._point(rival, make, sweep, setting, PUBLISHED_CHANNEL, PUBLISHED)
+        elif sweep == "snr" and not rival.coded:
             make = _by_budget(name)(self.sensing)
             for snr in SNRS:
-                yield point("snr", COMMON_SYMBOLS, Channel("awgn", snr), PUBLISHED)
-            return
-        symbols = COMMON_SYMBOLS * _share(self.sensing)
-        for snr in sorted((*SNRS, *CLIFF)):
-            yield point("snr", _setting_for(curve, symbols), Channel("awgn", snr), PUBLISHED)
-        for snr in SNRS:
-            scheme = best_scheme(Channel("awgn", snr))
-            # As many symbols of the published scheme as carry the bits.
-            alike = symbols * scheme.efficiency / PUBLISHED.efficiency
-            yield point("snr-best", _setting_for(curve, alike), Channel("awgn", snr), scheme)
+                channel = Channel("awgn", snr)
+                yield self._point(rival, make, sweep, COMMON_SYMBOLS, channel, PUBLISHED)
+        elif rival.coded:
+            for snr in SNRS if sweep == "snr-best" else sorted((*SNRS, *CLIFF)):
+                channel = Channel("awgn", snr)
+                scheme = best_scheme(channel) if sweep == "snr-best" else PUBLISHED
+                # As many symbols of the published scheme as carry the bits.
+                alike = COMMON_SYMBOLS * scheme.efficiency / PUBLISHED.efficiency
+                setting = _setting_for(curve, alike * _share(self.sensing))
+                yield self._point(rival, make, sweep, setting, channel, scheme)
+
+    def _point(
+        self,
+        rival: Rival,
+        make: Callable[[float, CodedModulation], tuple[Method, int | None]],
+        sweep: str,
+        setting: float,
+        channel: Channel,
+        scheme: CodedModulation,
+    ) -> Point:
+        method, symbols = make(setting, scheme)
+        windows = list(
+            sent(self.windows, method, self.sensing, channel, symbols=symbols, seed=CHANNEL_SEED)
+        )
+        return Point.of(sweep, setting, channel, str(scheme) if rival.coded else None, windows)
 
 
-def _setting_for(curve: list[Point], symbols: float) -> float:
+def _setting_for(curve: Sequence[Point], symbols: float) -> float:
     """Return the setting whose windows take so many symbols on average, interpolated."""
     places = sorted((float(np.log(point.symbols.mean())), point.setting) for point in curve)
     logs, settings = zip(*places, strict=True)

@@ -8,7 +8,7 @@ any of the clips.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ class Point:
         Information bits.
     block_errors : ndarray of int64, shape (clips,)
         Blocks that failed.
-    lost : ndarray of float64, shape (clips,)
-        Share of the times that a window was sent, in which nothing of it arrived.
+    lost : ndarray of bool, shape (clips,)
+        Whether nothing of the window arrived.
     """
 
     sweep: str
@@ -81,7 +81,7 @@ class Point:
     parts: dict[str, Float]
     bits: Float | None
     block_errors: NDArray[np.int64]
-    lost: Float
+    lost: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -90,32 +90,26 @@ class Point:
         setting: float,
         channel: Channel,
         scheme: str | None,
-        runs: Sequence[Sequence[SentWindow]],
+        windows: Sequence[SentWindow],
     ) -> Point:
-        """Gather what became of the windows of every clip, each sent once in every run."""
-        first = runs[0]
-        counts = [window.symbols for window in first]
-        bits = [window.delivery.bits for window in first]
-
-        def mean(value: Callable[[SentWindow], float | None]) -> Float:
-            found = np.array([[value(window) for window in run] for run in runs], np.float64)
-            return np.asarray(found.mean(0))
-
+        """Gather what became of the windows of every clip."""
+        counts = [window.symbols for window in windows]
+        bits = [window.delivery.bits for window in windows]
         return cls(
             sweep,
             setting,
             channel,
             scheme,
             np.array([count.total for count in counts], np.float64),
-            mean(lambda window: window.psnr),
-            mean(lambda window: window.ssim),
+            np.array([window.psnr for window in windows], np.float64),
+            np.array([window.ssim for window in windows], np.float64),
             {
                 part: np.array([getattr(count, part) for count in counts], np.float64)
                 for part in ("payload", "rate_map", "header")
             },
             None if None in bits else np.array(bits, np.float64),
-            np.sum([[window.delivery.block_errors for window in run] for run in runs], 0),
-            mean(lambda window: window.delivery.lost),
+            np.array([window.delivery.block_errors for window in windows], np.int64),
+            np.array([window.delivery.lost for window in windows], np.bool_),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,7 +126,7 @@ class Point:
             "parts": {part: _whole(values) for part, values in self.parts.items()},
             "bits": None if self.bits is None else _whole(self.bits),
             "block_errors": _whole(self.block_errors),
-            "lost": [round(float(value), 4) for value in self.lost],
+            "lost": self.lost.tolist(),
         }
 
     @classmethod
@@ -149,7 +143,7 @@ class Point:
             {part: np.array(values, np.float64) for part, values in row["parts"].items()},
             None if row["bits"] is None else np.array(row["bits"], np.float64),
             np.array(row["block_errors"], np.int64),
-            np.array(row["lost"], np.float64),
+            np.array(row["lost"], np.bool_),
         )
 
 
@@ -241,6 +235,14 @@ def load(folder: Path, names: Sequence[str]) -> list[MethodScores]:
             f"{folder} has no scores of {', '.join(names)}: run  python -m benchmarks.radio measure"
         )
     return found
+
+
+def stored_points(folder: Path, name: str, about: dict[str, Any]) -> list[Point]:
+    """Return the points of a method that were measured as `about` says; none if otherwise."""
+    if not (folder / f"{name}.json").exists():
+        return []
+    (found,) = load(folder, [name])
+    return list(found.points) if found.tested_on == about else []
 
 
 def _whole(values: NDArray[Any]) -> list[int]:

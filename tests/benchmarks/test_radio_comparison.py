@@ -58,10 +58,11 @@ def test_what_is_coded_falls_off_unless_its_scheme_follows_the_snr(
 ) -> None:
     monkeypatch.setattr(rivals, "SNRS", (4.0, 16.0))
     monkeypatch.setattr(rivals, "CLIFF", ())
-    monkeypatch.setattr(rivals, "REPEATS", 1)
     monkeypatch.setitem(RIVALS, "h264-ldpc", replace(RIVALS["h264-ldpc"], settings=(30.0, 40.0)))
-    points = list(Bench.of(folder / "clips.npz").measured("h264-ldpc"))
-    fine, coarse, lost, kept, slow, fast = points
+    bench = Bench.of(folder / "clips.npz")
+    curve = fine, coarse = list(bench.measured("h264-ldpc", "symbols", []))
+    lost, kept = bench.measured("h264-ldpc", "snr", curve)
+    slow, fast = bench.measured("h264-ldpc", "snr-best", curve)
     assert fine.symbols.mean() > coarse.symbols.mean()
     assert fine.psnr.mean() > coarse.psnr.mean() > 15
     assert np.all(lost.lost == 1)
