@@ -11,7 +11,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.maps.checks import size_text
@@ -21,6 +20,7 @@ from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.latents import LatentModel
 from focalloop.host.radio.graph import Graph
 from focalloop.host.radio.radio_bundle import RadioBundle
+from focalloop.host.radio.tiles import whole_locations
 from focalloop.host.reconstruction.reconstruct import Float32
 
 DEFAULT_CODEC = "radio-codec-edge"
@@ -200,23 +200,6 @@ class Codec:
 
     def _asked(self, quality: int) -> Float32:
         return np.array([quality / (self.qualities - 1)], np.float32)
-
-
-def whole_locations(reads: Float32, cell: int) -> Float32:
-    """Extend reads (8, H, W) to whole locations by repeating the last cells, pixel for pixel.
-
-    A pixel beyond the border gets the reads of the nearest one with the same place in its cell.
-    """
-    height, width = reads.shape[1:]
-    extended: Float32 = reads[:, _nearest(height, cell)[:, None], _nearest(width, cell)]
-    return extended
-
-
-def _nearest(length: int, cell: int) -> NDArray[np.intp]:
-    places = np.arange(math.ceil(length / LOCATION) * LOCATION)
-    beyond = np.maximum(places - length + 1, 0)
-    nearest: NDArray[np.intp] = places - -(-beyond // cell) * cell
-    return nearest
 
 
 def _latent_model(archive: bytes) -> LatentModel:

@@ -23,6 +23,7 @@ from focalloop.firmware_sim.radio.header import HEADER_BYTES
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.transmission import SymbolCount, Transmission
 from focalloop.host.radio.methods import Delivery, Sensing, SymbolBudgetError, default_symbols
+from focalloop.host.radio.tiles import whole_locations
 from focalloop.host.reconstruction.reconstruct import Float32
 from focalloop.models import zoo
 
@@ -105,7 +106,8 @@ class LinearMethod:
         if not least <= wanted <= most:
             raise SymbolBudgetError(self.name, wanted, least, most)
         kept = 2 * (wanted - header) // (blocks[0] * blocks[1])
-        values = self.basis.coefficients(_padded(reads, self.basis))[:kept] * self._gain[:kept]
+        whole = whole_locations(reads, len(self.basis.tile), self.basis.block)
+        values = self.basis.coefficients(whole)[:kept] * self._gain[:kept]
         # The number of coefficients follows from that of symbols, which both ends know.
         return self._air(channel, kept).encode_window(values.ravel(), np.zeros(blocks, np.uint8))
 
@@ -215,16 +217,6 @@ class BlockBasis:
         every[self._taken] = cells
         split = every.reshape(8, side, side, height, width).transpose(0, 3, 1, 4, 2)
         return split.reshape(8, side * height, side * width)
-
-
-def _padded(reads: Float32, basis: BlockBasis) -> Float32:
-    """Repeat the last cells of rows and columns until blocks are whole."""
-    places = []
-    for length in reads.shape[1:]:
-        place = np.arange(-(-length // basis.block) * basis.block)
-        back = np.maximum(0, -(-(place - length + 1) // len(basis.tile)))
-        places.append(place - len(basis.tile) * back)
-    return reads[:, places[0]][:, :, places[1]]
 
 
 def _halves(shape: tuple[int, ...], side: int) -> tuple[int, int, int, int]:

@@ -23,7 +23,7 @@ from focalloop.firmware_sim.radio.transmission import DecodedWindow, SymbolCount
 from focalloop.host.radio.graph import Graph
 from focalloop.host.radio.methods import Delivery, Sensing, SymbolBudgetError, default_symbols
 from focalloop.host.radio.radio_bundle import RadioBundle
-from focalloop.host.radio.tiles import tiles_of
+from focalloop.host.radio.tiles import tiles_of, whole_locations
 from focalloop.host.reconstruction.reconstruct import Float32
 
 _MAX_ROUNDS = 5
@@ -249,7 +249,7 @@ class SemCom:
 
     def _encoded(self, reads: Float32, snr_db: float) -> tuple[Float32, Float32]:
         """Return the reals of every location (C, h, w) and their log errors (L, h, w)."""
-        padded = self._padded(reads)
+        padded = whole_locations(reads, self._cell, self._location)
         x = np.empty((self.rates[-1], *self._locations), np.float32)
         log_error = np.empty((len(self.rates), *self._locations), np.float32)
         for tile in tiles_of(*self._locations):
@@ -260,16 +260,6 @@ class SemCom:
             x[:, *tile.given()] = found_x[0][:, *tile.middle()]
             log_error[:, *tile.given()] = found_error[0][:, *tile.middle()]
         return x, log_error
-
-    def _padded(self, reads: Float32) -> Float32:
-        """Continue reads to whole locations by their last cells, which keeps the tile's phase."""
-        side = self._cell
-        for axis, count in ((1, self._locations[0]), (2, self._locations[1])):
-            size = reads.shape[axis]
-            place = np.arange(count * self._location)
-            beyond = np.maximum(place - size, -1) // side + 1  # cells past the end
-            reads = reads.take(place - side * beyond, axis)
-        return np.ascontiguousarray(reads)
 
 
 def semcom(sensing: Sensing, model: str | Path | None = None) -> SemCom:

@@ -1,7 +1,8 @@
-"""Arrays of any size through networks of bounded memory: overlapping tiles of locations.
+"""Arrays of any size through networks: whole locations, and overlapping tiles of them.
 
-A network that looks at most `MARGIN` locations far gives the same values in the middle of a tile as
-on the whole array, so tiles that overlap by that much are joined without a seam.
+Networks take whole locations, so measurements are continued by their last cells. Large arrays go
+through them in tiles. A network that looks at most `MARGIN` locations far gives the same values in
+the middle of a tile as on the whole array, so tiles that overlap by that much join without a seam.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from numpy import s_
+from numpy.typing import NDArray
+
+from focalloop.host.reconstruction.reconstruct import Float32
 
 MARGIN = 16
 """Locations around the middle of a tile that its network sees as well, at least as far as it
@@ -82,3 +87,33 @@ def _spans(
     for start in range(0, length, step):
         stop = min(start + step, length)
         yield (start, stop), (max(start - margin, 0), min(stop + margin, length))
+
+
+def whole_locations(reads: Float32, cell: int, location: int = 16) -> Float32:
+    """Continue reads to whole locations by repeating the last cells.
+
+    Parameters
+    ----------
+    reads : ndarray of float32, shape (8, H, W)
+        Of at least one cell in height and width.
+    cell : int
+        Height and width of the map's tile, pixels.
+    location : int, optional
+        Height and width of a location, pixels.
+
+    Returns
+    -------
+    ndarray of float32, shape (8, location * h, location * w)
+        A pixel beyond the border has the reads of the nearest one with the same place in its cell,
+        so the tile goes on in phase.
+    """
+    rows, columns = (_nearest(length, cell, location) for length in reads.shape[1:])
+    continued: Float32 = reads[:, rows[:, None], columns]
+    return continued
+
+
+def _nearest(length: int, cell: int, location: int) -> NDArray[np.intp]:
+    places = np.arange(-(-length // location) * location)
+    cells_beyond = -(-np.maximum(places - length + 1, 0) // cell)
+    nearest: NDArray[np.intp] = places - cells_beyond * cell
+    return nearest

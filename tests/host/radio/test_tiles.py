@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, strategies as st
 
-from focalloop.host.radio.tiles import tiles_of
+from focalloop.host.radio.tiles import tiles_of, whole_locations
 
 SIDES = st.integers(1, 60)
 
@@ -34,3 +34,18 @@ def test_tiles_give_each_location_once_and_see_their_margin(height, width, margi
 def test_a_small_array_is_one_tile():
     (tile,) = tiles_of(16, 64)
     assert (tile.seen_rows, tile.seen_columns) == ((0, 16), (0, 64))
+
+
+@given(st.integers(4, 50), st.integers(4, 50))
+def test_reads_go_on_to_whole_locations_with_the_tile_in_phase(height, width):
+    row, column = np.indices((height, width))
+    reads = np.broadcast_to((1000 * row + column).astype(np.float32), (8, height, width))
+    whole = whole_locations(reads, 4)
+    assert whole.shape == (8, -(-height // 16) * 16, -(-width // 16) * 16)
+    np.testing.assert_array_equal(whole[:, :height, :width], reads)
+    rows, columns = np.divmod(whole[0].astype(int), 1000)
+    there_row, there_column = np.indices(rows.shape)
+    for place, there, length in ((rows, there_row, height), (columns, there_column, width)):
+        assert ((there - place) % 4 == 0).all()
+        beyond = there >= length
+        assert (place[beyond] >= length - 4).all()
