@@ -100,6 +100,8 @@ def load_clips(
     path = Path(path)
     if not exists(path):
         raise SceneError(f"there is no clip at {path}: check the path")
+    if not (path.is_file() or path.is_dir()):
+        raise SceneError(f"{path} is a device or a pipe, which cannot be read twice: give a file")
     reader = _Reader(slots, size, max_clips, white)
     if not path.is_dir():
         reader.read(path, path.stem)

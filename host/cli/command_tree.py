@@ -69,9 +69,12 @@ class LazyCommand(TyperCommand):
 
         Raises
         ------
-        typer.BadParameter
-            A number is NaN or infinite, which is above and below no limit.
+        UsageError
+            A word is empty, as a shell leaves it of a variable that is not set; or a number is NaN
+            or infinite, which is above and below no limit.
         """
+        if "" in arguments[1] and not options.get("resilient_parsing"):  # as in completion
+            raise UsageError("an argument is empty: is a variable of the shell not set?")
         context = self.load().make_context(*arguments, **options)
         for parameter in context.command.params:
             given = context.params.get(parameter.name)

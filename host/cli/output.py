@@ -17,11 +17,24 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.progress import Progress
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
+}
+"""What is shown for characters that would steer a terminal; tabs and line breaks do no harm."""
+
+
+class _Shown(Console):
+    """A console that shows the control characters in the name of a file."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - cells of tables
+        return super().render_str(text.translate(_CONTROLS), **options)
+
+
 # Names of files and boards may contain brackets and colons, so no text is taken for markup.
-console = Console(stderr=True, markup=False, emoji=False)
+console = _Shown(stderr=True, markup=False, emoji=False)
 """Notices, progress and errors: standard error."""
 
-stdout = Console(markup=False, emoji=False)
+stdout = _Shown(markup=False, emoji=False)
 """Tables and drawings for people: standard output."""
 
 
@@ -86,7 +99,8 @@ def print_error(text: str) -> None:
 
 
 def _print(console: Console, text: str, label: str = "", style: str = "") -> None:
-    console.print(Text.assemble((label, style), text), highlight=False, soft_wrap=True)
+    shown = Text.assemble((label, style), text.translate(_CONTROLS))
+    console.print(shown, highlight=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 from typer.testing import CliRunner
 
-from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.errors import FocalloopError, SceneError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import load_clips
@@ -90,6 +92,22 @@ def test_messages_show_names_as_they_are(name: str, capsys: pytest.CaptureFixtur
         assert f"about {name}.mp4" in capsys.readouterr().err
     output.print_result(name)
     assert capsys.readouterr().out == f"{name}\n"
+
+
+def test_names_do_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("clip")
+    table.add_row("a\x1b[2J\x9b31m")
+    output.stdout.print(table)
+    output.print_error("a\x1b[2J\x9b31m.mp4 cannot be read")
+    shown = capsys.readouterr()
+    assert r"a\x1b[2J\x9b31m" in shown.out
+    assert shown.err == "error: a\\x1b[2J\\x9b31m.mp4 cannot be read\n"
+
+
+def test_a_pipe_is_no_clip(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SceneError, match="pipe is a device or a pipe"):
+        load_clips(tmp_path / "pipe")
 
 
 def test_progress_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,15 @@ def test_a_mistyped_command_is_answered_with_the_nearest(words, nearest):
     assert f"Did you mean '{nearest}'?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [["evaluate", ""], ["map", "show", ""], ["capture", "--port", ""]]
+)
+def test_an_empty_word_is_wrong_usage_and_not_the_current_folder(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stderr == "error: an argument is empty: is a variable of the shell not set?\n"
+
+
 def test_help_lists_every_command_under_its_heading():
     shown = run("--help").stdout
     places = [
