@@ -132,7 +132,7 @@ def test_windows_that_cannot_be_coded_are_refused(bundle):
     reads = np.zeros((8, 16, 16), np.float32)
     with pytest.raises(RadioError, match="from 0 to 127"):
         codec.encode(reads, 128)
-    with pytest.raises(RadioError, match="3x16 pixels cannot be compressed: the least is a cell"):
+    with pytest.raises(RadioError, match="16x3 pixels cannot be compressed: the least is a cell"):
         codec.encode(reads[:, :3], 5)
     reads[2, 3, 4] = np.nan
     with pytest.raises(RadioError, match="not numbers"):

@@ -50,7 +50,9 @@ def encode(
     threads: ThreadsOption = 2,
     json: JsonOption = False,
 ) -> None:
-    """Compress windows with the learned codec, into a file that `decode` reads on any machine.
+    """Compress windows with the learned codec.
+
+    `focalloop radio decode` reads the file on any machine.
 
     Example: focalloop radio encode clips.npz -o windows.flr --quality 64
     """
