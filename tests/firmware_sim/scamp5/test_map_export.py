@@ -1,5 +1,6 @@
 """`focalloop map export`: the C++ contains the compiled program, and executes it on a stub kit."""
 
+import errno
 import json
 import re
 import shutil
@@ -221,3 +222,22 @@ def test_the_source_is_for_the_chip_s_size_alone():
     with pytest.raises(Scamp5Error, match="1,000,000 per second, not 0"):
         cpp_source(Exposure.of(MAPS["tile-2of16"]), 0)
     assert mask_picture(Exposure.of(MAPS["tile-2of16"])).shape == SHAPE
+
+
+def test_an_export_that_fails_changes_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "program"
+    (folder / "README.txt").mkdir(parents=True)
+    (folder / "ratio_map.cpp").write_text("of before")
+    done = run("tile-2of16", "-o", folder)
+    assert done.exit_code == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["README.txt", "ratio_map.cpp"]
+    assert (folder / "ratio_map.cpp").read_text() == "of before"
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    new = tmp_path / "new"
+    done = run("tile-2of16", "-o", new)
+    assert done.exit_code == 1
+    assert not new.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.files import exists, written_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOT_RATE_HZ
 from focalloop.host.cli.output import print_json, print_result
 from focalloop.host.cli.shared_options import JsonOption, MapArgument, output_option
@@ -127,11 +128,18 @@ def _write(folder: Path, exposure: Exposure, slot_rate_hz: int, timing: Timing) 
         PICTURE_NAME: picture.getvalue(),
         "README.txt": readme(exposure, slot_rate_hz, timing).encode(),
     }
+    is_new = not exists(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(f"cannot write into the folder {folder}: {error.strerror}") from None
-    for name, content in contents.items():
-        with written_whole(folder / name) as partial:
-            partial.write_bytes(content)
+    try:
+        with ExitStack() as stack:  # all of them are written before any takes its place
+            for name, content in contents.items():
+                stack.enter_context(written_whole(folder / name)).write_bytes(content)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     return [str(folder / name) for name in contents]
