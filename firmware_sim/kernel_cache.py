@@ -55,7 +55,7 @@ def _report(why: object) -> None:
     if not _reported:
         _reported = True
         _log.warning(
-            "the emulator's kernels are compiled without a cache, which takes seconds in every "
+            "kernels are compiled without a cache, which takes seconds in every "
             "process (%s): set NUMBA_CACHE_DIR to a new folder",
             why,
         )
