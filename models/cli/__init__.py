@@ -23,7 +23,7 @@ _DATA = {
 
 _RADIO_TRAIN = {
     "codec": (
-        "Train the compression of sensor data, for all rates.",
+        "Train the codec: transforms and entropy models, one network for all rates.",
         f"{__name__}.radio_train_codec:codec",
     ),
     "semcom": (

@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, Any]] = {
         f"{__name__}.compression:encode",
     ),
     "decode": (
-        "Rebuild the video of compressed windows.",
+        "Restore the measurements in a compressed file, and rebuild the video.",
         f"{__name__}.compression:decode",
     ),
     "export": (
