@@ -67,7 +67,7 @@ def live(
         ),
     ] = 240.0,
     radio: Annotated[
-        Literal["semcom"] | None,
+        Literal["semcom", "compr-ldpc"] | None,
         typer.Option(help="Send the windows over a radio channel, by this method."),
     ] = None,
     channel: ChannelOption = "awgn",
