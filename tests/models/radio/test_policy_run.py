@@ -30,7 +30,7 @@ def test_the_policy_learns_and_the_ends_stay(data, sensing, transform, tmp_path)
 
 
 def test_a_higher_price_sends_less(data, sensing, transform):
-    run = a_run("psnr", data, sensing, transform, steps=60, batch=4, crop=64, learning_rate=5e-3)
+    run = a_run("psnr", data, sensing, transform, steps=30, batch=4, crop=48, learning_rate=5e-3)
     while run.spent < 1:
         run.step()
         run.progress.step += 1
