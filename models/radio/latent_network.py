@@ -96,7 +96,8 @@ class Predictor(nn.Module):
     def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1, bias=False)
-        self.bias = QualityBias(torch.zeros(_KNOTS, widths[0]))
+        # Not zero, where a ReLU would let nothing learn as long as all of Z rounds to zero.
+        self.bias = QualityBias(0.1 * torch.randn(widths[0]).expand(_KNOTS, -1))
         self.inner = nn.ModuleList(nn.Conv2d(*pair, 1) for pair in pairwise(widths[:-1]))
         self.head = nn.Conv2d(widths[-2], widths[-1], 1)
 
