@@ -1,4 +1,4 @@
-"""Ctrl-C in a long command: it ends between two steps, so that what is whole can be kept."""
+"""Ctrl-C and its like in a long command: it ends between two steps, and keeps what is whole."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+)
+
 
 class Interruption:
     """Ends its block at the first Ctrl-C, but no step within it; a second Ctrl-C ends everything.
+
+    SIGTERM and SIGHUP, by which a supervisor or a closing terminal ends a program, count as Ctrl-C.
 
     Attributes
     ----------
@@ -23,11 +31,11 @@ class Interruption:
         self.wanted = False
         self._in_step = False
         self._at_once = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+            self._before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -36,8 +44,8 @@ class Interruption:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         return kind is KeyboardInterrupt and not self._at_once
 
     @contextmanager

@@ -55,6 +55,15 @@ def test_a_step_is_finished_and_the_block_ends_after_it():
     assert interruption.wanted
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_ends_a_program_from_outside_is_as_ctrl_c(name):
+    before = signal.getsignal(getattr(signal, name))
+    with Interruption() as interruption, interruption.step():
+        signal.raise_signal(getattr(signal, name))
+        assert interruption.wanted
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
 def test_between_steps_the_block_ends_at_once():
     with Interruption() as interruption:
         press_ctrl_c()
