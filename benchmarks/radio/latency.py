@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.radio.bitstream import CodedWindow
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.radio.codec import Codec
 from focalloop.host.radio.h264 import H264Method
 from focalloop.host.radio.ldpc import MeasuredLink
 from focalloop.host.radio.linear import linear
@@ -31,6 +33,9 @@ SIDE = 256
 RUNS = 9
 CRF = 30.0
 """Rate factor of H.264; its time hardly depends on it."""
+
+QUALITY = 90
+"""Of the codec; its time hardly depends on it."""
 
 _CLIP = "host/clips/box.mp4"
 _CHANNEL = Channel("awgn", 10)
@@ -53,6 +58,23 @@ def _semcom(sensing: Sensing) -> Transmit:
     return lambda reads: method.transmit(reads, _CHANNEL)
 
 
+def _codec(sensing: Sensing) -> Transmit:
+    codec = Codec.load(threads=1)
+    return lambda reads: codec.encode(reads, QUALITY)
+
+
+def _codec_receiver(sensing: Sensing) -> Transmit:
+    codec = Codec.load(threads=1)
+    coded: list[CodedWindow] = []
+
+    def decode(reads: Float32) -> object:
+        if not coded:
+            coded.append(codec.encode(reads, QUALITY))
+        return codec.decode(coded[0])
+
+    return decode
+
+
 def _reconstruction(sensing: Sensing) -> Transmit:
     return lambda reads: sensing.reconstruct(reads, sensing.ratio_map)
 
@@ -62,8 +84,10 @@ TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
     "h264-ldpc": _h264,
     "semcom": _semcom,
     "linear": _linear,
+    "codec": _codec,
+    "codec, at the receiver": _codec_receiver,
 }
-"""What turns a window into bits or symbols; LDPC coding is not counted."""
+"""What turns a window into bits or symbols, and back for the codec; LDPC coding is not counted."""
 
 
 def measure() -> list[dict[str, Any]]:
