@@ -112,7 +112,7 @@ def crossings(curve: Curve, rival: Curve, picks: Picks) -> list[float]:
     one, other = curve.drawn(picks), rival.drawn(picks)
     places = _common(one[0], other[0])
     (difference,) = pchip(*one, places) - pchip(*other, places)
-    turns = np.flatnonzero(np.diff(np.sign(difference)) != 0)
+    turns = np.flatnonzero(np.abs(np.diff(np.sign(difference))) > 0)  # not where it is NaN
     shares = difference[turns] / (difference[turns] - difference[turns + 1])
     found = np.exp(places[0, turns] + shares * np.diff(places[0])[turns])
     return [float(symbols) for symbols in found]

@@ -71,6 +71,7 @@ def test_curves_without_a_common_range_have_no_difference() -> None:
     assert np.isnan(bd_psnr(curve(psnr), curve(psnr, 100 * SYMBOLS), ALL))
     assert np.isnan(bd_rate(curve(psnr), curve(psnr + 20), ALL))
     assert np.isnan(psnr_at(curve(psnr), 2999, ALL))
+    assert crossings(curve(psnr), curve(psnr, 100 * SYMBOLS), ALL) == []
 
 
 def test_points_that_are_met_are_returned_and_others_interpolated() -> None:
