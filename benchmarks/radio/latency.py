@@ -1,8 +1,9 @@
 """Milliseconds and megabytes that each method takes at the transmitter.
 
-Each runs in a process of its own, on one thread, with one window of 256x256 pixels. H.264 needs the
-whole reconstruction there, so that is timed by itself as well. Memory is by how much the largest
-resident size grows from before a method is loaded.
+Each runs in a process of its own, on one thread, with one window of 256x256 pixels. Time is that of
+the processor, which other programs hardly change, and memory is by how much the largest resident
+size grows from before a method is loaded. H.264 needs the whole reconstruction at the transmitter,
+so that is measured by itself as well.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
 
 
 def measure() -> list[dict[str, Any]]:
-    """Return a row per method: name, milliseconds (the median) and megabytes."""
+    """Return a row per method: name, processor milliseconds (the median) and megabytes."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         return pool.map(_measured, TRANSMITTERS, chunksize=1)
 
@@ -114,9 +115,9 @@ def _measured(name: str) -> dict[str, Any]:
     transmit(reads)  # loads what is loaded at first use
     times = []
     for _ in range(RUNS):
-        started = time.perf_counter()
+        started = time.process_time()
         transmit(reads)
-        times.append(1000 * (time.perf_counter() - started))
+        times.append(1000 * (time.process_time() - started))
     return {"method": name, "ms": float(np.median(times)), "megabytes": _largest_mb() - before}
 
 
