@@ -37,7 +37,7 @@ def test_a_rate_of_losses_is_counted_until_it_is_known():
 def test_a_threshold_parts_losses_from_none():
     entry = LADDER[-3]
     threshold = threshold_db(entry, 18, "awgn", 1000)
-    assert threshold == pytest.approx(entry.awgn_db, abs=0.8)
+    assert entry.awgn_db - 2 < threshold < entry.awgn_db + 0.3  # the ladder promises no less
     send = partial(losses, entry)
     assert loss_rate(send, 18, Channel("awgn", threshold - 2.5), 50)[0] > 15
     assert loss_rate(send, 18, Channel("awgn", threshold + 1), 50)[0] == 0
