@@ -100,9 +100,7 @@ def live(
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
     from focalloop.host.live.board_source import BoardAt, BoardSource
-    from focalloop.host.live.radio_link import RadioLink
     from focalloop.host.live.session import LiveSession
-    from focalloop.host.radio.methods import SENSING_BUNDLE
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
     if port is not None:
@@ -117,6 +115,10 @@ def live(
     if radio is None:
         refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
     else:
+        # Loads Numba, without which a host starts sooner.
+        from focalloop.host.live.radio_link import RadioLink
+        from focalloop.host.radio.methods import SENSING_BUNDLE
+
         with setting("--snr"):
             link = RadioLink(radio, channel, snr, symbols, model=model)
         bundle = bundle or SENSING_BUNDLE

@@ -44,11 +44,10 @@ class TestWindows:
         [
             tile_map(),
             RatioMap.uniform(8, SHAPE),
-            RatioMap.uniform(0, SHAPE),
             irregular_map(),
             aperture_map(),
         ],
-        ids=["tile", "fixed", "nothing", "irregular", "aperture"],
+        ids=["tile", "fixed", "irregular", "aperture"],
     )
     def test_readouts_are_the_emulators_bit_for_bit(
         self, make: Make, ratio_map: RatioMap, max_payload: int
