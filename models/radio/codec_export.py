@@ -21,19 +21,19 @@ from focalloop.firmware_sim.radio.integer_network import (
     Layer,
 )
 from focalloop.firmware_sim.radio.latents import LatentModel, Step
-from focalloop.models.errors import ExportError
-from focalloop.models.export.onnx_graph import PARITY, exported, largest_difference
 from focalloop.models.networks.sensing import MAX_READS
 from focalloop.models.radio.codec import QUALITIES, CodecNetwork
 from focalloop.models.radio.export import (
+    End,
+    checked_graphs,
     refuse_anything_but_a_radio_bundle,
+    varying_sizes,
     write_radio_bundle,
 )
 from focalloop.models.radio.klt import BLOCK
 from focalloop.models.radio.latent_network import LatentNetwork, Predictor, SideDistribution
 from focalloop.models.radio.reads import CellReads
 from focalloop.models.radio.run import Sensing
-from focalloop.models.radio.transforms import Linear
 
 ENCODER, DECODER, LATENTS = "codec_encoder.onnx", "codec_decoder.onnx", "codec_latents.npz"
 
@@ -88,28 +88,18 @@ def codec_graphs(network: CodecNetwork, reads: CellReads) -> tuple[dict[str, byt
     ExportError
         If ONNX Runtime and PyTorch differ by more than `PARITY`, relative to values above 1.
     """
-    for module in network.modules():
-        if isinstance(module, Linear):
-            module.freeze()
-    rows, columns = torch.export.Dim("rows", max=512), torch.export.Dim("columns", max=512)
+    pixels, places = varying_sizes()
     examples = [_example(network, reads, *size) for size in ((2, 3, 4), (1, 1, 1), (1, 5, 2))]
     sent = [{name: one[name] for name in ("reads", "quality")} for one in examples]
     received = [{name: one[name] for name in ("latent", "quality")} for one in examples]
-    pixels = {0: "batch", 2: BLOCK * rows, 3: BLOCK * columns}
-    encoder, decoder = EncoderGraph(network, reads), DecoderGraph(network, reads)
-    sizes: dict[str, dict[int, Any]] = {"reads": pixels, "quality": {0: "batch"}}
-    graphs = {ENCODER: exported(encoder, sent[0], ["latent", "side"], sizes)}
-    sizes = {"latent": {0: "batch", 2: "rows", 3: "columns"}, "quality": {0: "batch"}}
-    graphs[DECODER] = exported(decoder, received[0], ["reads"], sizes)
-    difference = max(
-        largest_difference(encoder, graphs[ENCODER], sent),
-        largest_difference(decoder, graphs[DECODER], received),
-    )
-    if not difference <= PARITY:
-        raise ExportError(
-            f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
-        )
-    return graphs, difference
+    windows = {0: "batch"}
+    sizes: dict[str, Any] = {"reads": pixels, "quality": windows}
+    ends: dict[str, End] = {
+        ENCODER: (EncoderGraph(network, reads), sent, ["latent", "side"], sizes),
+    }
+    sizes = {"latent": places, "quality": windows}
+    ends[DECODER] = (DecoderGraph(network, reads), received, ["reads"], sizes)
+    return checked_graphs(network, ends)
 
 
 @torch.no_grad()

@@ -35,6 +35,9 @@ SCHEMA_VERSION = 1
 MANIFEST = "radio.json"
 ENCODER, DECODER = "semcom_encoder.onnx", "semcom_decoder.onnx"
 
+End = tuple[nn.Module, list[dict[str, NDArray[Any]]], list[str], dict[str, Any]]
+"""One graph: its module, example inputs, names of its outputs, and sizes that vary by input."""
+
 
 class EncoderGraph(nn.Module):
     """Read-outs and SNR in, reals and predicted log errors out."""
@@ -81,16 +84,11 @@ def semcom_graphs(network: SemCom, reads: CellReads) -> tuple[dict[str, bytes], 
     ExportError
         If ONNX Runtime and PyTorch differ by more than `PARITY`.
     """
-    for module in network.modules():
-        if isinstance(module, Linear):
-            module.freeze()
-    rows, columns = torch.export.Dim("rows", max=512), torch.export.Dim("columns", max=512)
-    pixels = {0: "batch", 2: BLOCK * rows, 3: BLOCK * columns}
-    places = {0: "batch", 2: "rows", 3: "columns"}
+    pixels, places = varying_sizes()
     examples = [_example(network, reads, *size) for size in ((2, 3, 4), (1, 1, 1), (1, 5, 2))]
     transmitted = [{name: one[name] for name in ("reads", "snr_db")} for one in examples]
     received = [{name: one[name] for name in ("received", "noise", "rate_map")} for one in examples]
-    ends: dict[str, tuple[nn.Module, list[dict[str, NDArray[Any]]], list[str], dict[str, Any]]] = {
+    ends: dict[str, End] = {
         ENCODER: (
             EncoderGraph(network, reads),
             transmitted,
@@ -108,6 +106,34 @@ def semcom_graphs(network: SemCom, reads: CellReads) -> tuple[dict[str, bytes], 
             },
         ),
     }
+    return checked_graphs(network, ends)
+
+
+def varying_sizes() -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return which axes vary of arrays (N, C, h, w) over pixels, and of those over locations."""
+    rows, columns = torch.export.Dim("rows", max=512), torch.export.Dim("columns", max=512)
+    return (
+        {0: "batch", 2: BLOCK * rows, 3: BLOCK * columns},
+        {0: "batch", 2: "rows", 3: "columns"},
+    )
+
+
+def checked_graphs(network: nn.Module, ends: Mapping[str, End]) -> tuple[dict[str, bytes], float]:
+    """Export the ends of a network, whose linear transforms are frozen before.
+
+    Returns
+    -------
+    tuple
+        Graphs by file name, and the largest difference between PyTorch and ONNX Runtime.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime and PyTorch differ by more than `PARITY`, relative to values above 1.
+    """
+    for module in network.modules():
+        if isinstance(module, Linear):
+            module.freeze()
     graphs, differences = {}, []
     for name, (module, inputs, outputs, sizes) in ends.items():
         graphs[name] = exported(module, inputs[0], outputs, sizes)
