@@ -81,6 +81,12 @@ SeedOption = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="Seed of the emulated sensor's noise.")
 ]
 
+WindowsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(

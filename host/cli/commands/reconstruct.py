@@ -17,6 +17,7 @@ from focalloop.host.cli.shared_options import (
     SeedOption,
     ThreadsOption,
     WhiteOption,
+    WindowsArgument,
     check_exists,
     map_option,
     output_option,
@@ -26,12 +27,7 @@ from focalloop.host.cli.shared_options import (
 
 
 def reconstruct(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
-        ),
-    ],
+    source: WindowsArgument,
     output: Annotated[Path, output_option("File to write: .mp4, .mkv or .npz.")],
     bundle: Annotated[
         str | None,

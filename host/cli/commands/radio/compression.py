@@ -16,6 +16,7 @@ from focalloop.host.cli.shared_options import (
     SeedOption,
     ThreadsOption,
     WhiteOption,
+    WindowsArgument,
     check_exists,
     output_option,
     setting,
@@ -23,12 +24,7 @@ from focalloop.host.cli.shared_options import (
 
 
 def encode(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
-        ),
-    ],
+    source: WindowsArgument,
     output: Annotated[Path, output_option("File to write.")],
     quality: Annotated[
         int, typer.Option(metavar="Q", min=0, max=255, help="0 for the fewest bits, up to 127.")

@@ -23,6 +23,7 @@ from focalloop.host.cli.shared_options import (
     SeedOption,
     ThreadsOption,
     WhiteOption,
+    WindowsArgument,
     check_exists,
     output_option,
     setting,
@@ -34,12 +35,7 @@ MethodOption = Annotated[
 
 
 def export(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
-        ),
-    ],
+    source: WindowsArgument,
     output: Annotated[Path, output_option("Description to write; the samples lie beside it.")],
     channel: ChannelOption = "awgn",
     snr: SnrOption = 10.0,

@@ -22,6 +22,7 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     ThreadsOption,
     WhiteOption,
+    WindowsArgument,
     check_exists,
     check_place,
     output_option,
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
 
 
 def send(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
-        ),
-    ],
+    source: WindowsArgument,
     channel: ChannelOption = "awgn",
     snr: SnrOption = 10.0,
     method: Annotated[
