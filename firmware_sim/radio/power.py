@@ -43,9 +43,25 @@ def clipped(symbols: NDArray[np.complex64], max_db: float) -> tuple[NDArray[np.c
         No symbol has power, or so many are 0 that the others are above `max_db` even if equal.
     """
     power = _power(symbols)
+    top = power_limit(power, max_db)
+    if top >= power.max():
+        return np.array(symbols, np.complex64), 1.0
+    scale = np.sqrt(np.minimum(1, top / np.maximum(power, top)))
+    gain = float(np.sqrt(power.mean() / np.minimum(power, top).mean()))
+    return (symbols * (gain * scale)).astype(np.complex64), gain
+
+
+def power_limit(power: NDArray[np.float64], max_db: float) -> float:
+    """Return the power to which symbols are clipped, given the power (n,) of each.
+
+    Raises
+    ------
+    RadioError
+        See `clipped`.
+    """
     ratio = 10 ** (max_db / 10)
     if power.max() <= ratio * power.mean():
-        return np.array(symbols, np.complex64), 1.0
+        return float(power.max())
     # With the m largest at the limit A^2 and the rest below: A^2 n = ratio (rest + m A^2).
     falling = np.sort(power)[::-1]
     rest = np.append(falling[::-1].cumsum()[::-1], 0)[1:]
@@ -59,10 +75,7 @@ def clipped(symbols: NDArray[np.complex64], max_db: float) -> tuple[NDArray[np.c
             f"symbols of which {np.count_nonzero(power)} of {power.size} are not 0 "
             f"cannot have a peak-to-average power of {max_db:g} dB"
         )
-    top = limit[np.argmax(possible)]
-    scale = np.sqrt(np.minimum(1, top / np.maximum(power, top)))
-    gain = float(np.sqrt(power.mean() / np.minimum(power, top).mean()))
-    return (symbols * (gain * scale)).astype(np.complex64), gain
+    return float(limit[np.argmax(possible)])
 
 
 def rounded_to_qam(

@@ -93,6 +93,16 @@ def semcom(
             help="Share of the windows whose rates the allocation network chooses.",
         ),
     ] = 0.3,
+    max_papr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB",
+            min=1,
+            max=20,
+            help="Clip the symbols of each window to this peak-to-average power.",
+            show_default="not clipped",
+        ),
+    ] = None,
     network: NetworkOption = "edge",
     sensing: SensingOption = SENSING,
     batch: BatchOption = 8,
@@ -116,8 +126,10 @@ def semcom(
             ("--snr", snr, (0.0, 20.0)),
             ("--reals", reals, None),
             ("--allocated", allocated, 0.3),
+            ("--max-papr", max_papr, None),
         )
-    _train({"snr_db": snr, "allocated": allocated}, reals, locals())
+    link = {"snr_db": snr, "allocated": allocated, "max_papr_db": max_papr}
+    _train(link, reals, locals())
 
 
 def ran(

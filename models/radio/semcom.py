@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from focalloop.firmware_sim.radio.power import power_limit
 from focalloop.models.radio.klt import BlockTransform
 from focalloop.models.radio.rate_allocation import RateAllocation, group_means
 from focalloop.models.radio.transforms import Analysis, Synthesis, TransformSettings, zeroed
@@ -153,7 +154,11 @@ def sent_reals(rate_map: Tensor, rates: Tensor) -> Tensor:
 
 
 def over_the_air(
-    x: Tensor, sent: Tensor, noise_variance: Tensor, generator: torch.Generator
+    x: Tensor,
+    sent: Tensor,
+    noise_variance: Tensor,
+    generator: torch.Generator,
+    max_papr_db: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Send reals through noise at unit power per window, as training does.
 
@@ -169,6 +174,8 @@ def over_the_air(
         N0 of the symbol of each real, after equalisation.
     generator : Generator
         Of the noise, on the CPU.
+    max_papr_db : float or None, optional
+        Peak-to-average power to which the symbols of each window are clipped, dB.
 
     Returns
     -------
@@ -178,11 +185,25 @@ def over_the_air(
     x = x.float()
     # The mean of the first reals travels in the header (`firmware_sim.radio.transmission`).
     offset = functional.pad(x[:, :1].mean((2, 3), keepdim=True), (0, 0, 0, 0, 0, x.shape[1] - 1))
+    if max_papr_db is not None:
+        x = offset + _clipped(x - offset, sent, max_papr_db)
     energy = ((x - offset).square() * sent).sum((1, 2, 3), keepdim=True)
     power = energy / sent.sum((1, 2, 3), keepdim=True)
     variance = (power * noise_variance).expand_as(x)
     noise = torch.randn(x.shape, generator=generator).to(x)
     return (x + variance.sqrt() * noise) * sent, variance
+
+
+def _clipped(x: Tensor, sent: Tensor, max_papr_db: float) -> Tensor:
+    """Limit the symbols of each window, pairs of reals in the order in which they are sent."""
+    windows = []
+    for values, where in zip(x, sent.bool(), strict=True):
+        pairs = functional.pad(values[where], (0, int(where.sum()) % 2)).view(-1, 2)
+        power = pairs.square().sum(1)
+        limit = power_limit(power.detach().double().cpu().numpy(), max_papr_db)
+        limited = pairs * (limit / power.clamp_min(limit)).sqrt()[:, None]
+        windows.append(torch.zeros_like(values).masked_scatter(where, limited.view(-1)))
+    return torch.stack(windows)
 
 
 def _log_gain(transform: BlockTransform, settings: SemComSettings) -> Tensor:

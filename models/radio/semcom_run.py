@@ -61,6 +61,8 @@ class LinkTraining:
     allocated : float
         Share of the windows whose rates the allocation network chooses, once it has learned for a
         twentieth of the run.
+    max_papr_db : float or None
+        Peak-to-average power to which symbols are clipped, dB.
     """
 
     learns: Literal["all", "allocation"] = "all"
@@ -68,6 +70,7 @@ class LinkTraining:
     snr_db: tuple[float, float] = (0.0, 20.0)
     rate: int | None = None
     allocated: float = 0.3
+    max_papr_db: float | None = None
 
 
 class SemComRun(RadioRun[SemCom]):
@@ -111,8 +114,11 @@ class SemComRun(RadioRun[SemCom]):
     @property
     def identity(self) -> dict[str, Any]:
         """What the network is, what it is trained for, and what is frozen."""
+        link = asdict(self.link)
+        if self.link.max_papr_db is None:  # so that older runs go on
+            del link["max_papr_db"]
         return {
-            "radio": {"network": asdict(self.network_settings), "link": asdict(self.link)},
+            "radio": {"network": asdict(self.network_settings), "link": link},
             **self.sensing.identity,
         }
 
@@ -127,7 +133,7 @@ class SemComRun(RadioRun[SemCom]):
         rate_map = self._rate_maps(predicted, rng)
         sent = sent_reals(rate_map, self.rates)
         variance = self._noise_variance(snr_db, x, generator)
-        received, noise = over_the_air(x, sent, variance, generator)
+        received, noise = over_the_air(x, sent, variance, generator, self.link.max_papr_db)
         rebuilt = network.decoder(received, noise, rate_map)
         errors = squared_errors(self.sensing.video(rebuilt), scene)
         wanted = (errors.detach() + _U_FLOOR).log()
@@ -184,7 +190,9 @@ class SemComRun(RadioRun[SemCom]):
                     chosen = rates_for_budget(predicted, table, reals * predicted[0].size)
                     maps[f"allocated_{reals}_psnr"] = chosen
             for name, rate_map in maps.items():
-                cells = rebuilt(network, x, rate_map, VALIDATION_SNR_DB, generator)
+                cells = rebuilt(
+                    network, x, rate_map, VALIDATION_SNR_DB, generator, self.link.max_papr_db
+                )
                 error = functional.mse_loss(self.sensing.video(cells).clamp(0, 1), scene)
                 found.setdefault(name, []).append(decibels(float(error)))
         self.validated = {name: float(np.mean(values)) for name, values in found.items()}
@@ -211,11 +219,12 @@ def rebuilt(
     rate_map: NDArray[Any],
     snr_db: float,
     generator: torch.Generator,
+    max_papr_db: float | None = None,
 ) -> Tensor:
     """Send the reals of one window over an AWGN channel, and decode them to cells."""
     chosen = torch.from_numpy(rate_map.astype(np.int64))[None].to(x.device)
     rates = torch.tensor(network.settings.rates, device=x.device)
     variance = torch.full((1, 1, 1, 1), 10 ** (-snr_db / 10), device=x.device)
-    received, noise = over_the_air(x, sent_reals(chosen, rates), variance, generator)
+    received, noise = over_the_air(x, sent_reals(chosen, rates), variance, generator, max_papr_db)
     cells: Tensor = network.decoder(received, noise, chosen)
     return cells

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from focalloop.firmware_sim.radio.power import clipped
 from focalloop.models.errors import TrainError
 from focalloop.models.radio.rate_allocation import random_rate_maps
 from focalloop.models.radio.run import squared_errors, validation_batches
@@ -38,6 +39,27 @@ def test_noise_on_the_air_is_that_of_the_channel():
         error = (received - x)[window][sent[window] > 0].square().mean()
         assert float(error / power) == pytest.approx(0.1, rel=0.05)
         assert float(noise / power) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_clipping_in_training_is_that_of_the_transmitter():
+    x = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(0)) * 3
+    rate_map = torch.randint(0, 3, (2, 16, 16), generator=torch.Generator().manual_seed(1))
+    sent = sent_reals(rate_map, torch.tensor([1, 4, 8]))
+    silent = torch.full((2, 1, 1, 1), 1e-12)
+    received, _ = over_the_air(x.requires_grad_(), sent, silent, torch.Generator(), 4.0)
+    for window in range(2):
+        kept, mean = sent[window] > 0, float(x[window, 0].detach().mean())
+        pairs = []
+        for reals in (x, received):
+            values = reals[window].detach().clone()
+            values[0] -= mean
+            odd = int(kept.sum()) % 2
+            pairs.append(np.pad(values[kept].numpy(), (0, odd)).view(np.complex64))
+        wanted, gain = clipped(pairs[0], 4.0)
+        np.testing.assert_allclose(pairs[1], wanted / gain, atol=1e-4)
+    received.square().sum().backward()
+    assert x.grad.isfinite().all()
+    assert (x.grad[sent == 0] == 0).all()
 
 
 def test_half_of_the_random_rate_maps_are_uniform():
