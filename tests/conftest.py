@@ -1,7 +1,19 @@
 """What holds for every test."""
 
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # An example is slow where the machine is busy or coverage is measured, which is not a failure.
 settings.register_profile("focalloop", deadline=None)
 settings.load_profile("focalloop")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run folders of tests in one process per core, and single files in this one."""
+    paths = [Path(argument.partition("::")[0]) for argument in config.args]
+    return 0 if all(path.is_file() for path in paths) else os.cpu_count() or 1
