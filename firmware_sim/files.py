@@ -87,14 +87,15 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_whole(path: str | Path) -> Iterator[Path]:
+def folder_written_whole(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder to fill; it becomes `path` if the block ends without an error.
 
     Parameters
     ----------
     path : str or Path
-        Folder to make; it must not exist yet, and nobody else may be writing it. Missing parents
-        are made too.
+        Folder to make; nobody else may be writing it. Missing parents are made too.
+    replace : bool, optional
+        Put it in the place of a folder that exists, which is an error by default.
 
     Yields
     ------
@@ -107,7 +108,7 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
         If `path` exists or is being written, or its parent is not writable, or the disk is full.
     """
     path = _possible(path)
-    if exists(path):
+    if exists(path) and not replace:
         raise WriteError(f"{path} exists already: choose another folder or remove it")
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -128,7 +129,14 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
     try:
         (partial / _OWNER).write_text(_this_process(), encoding="ascii")
         yield partial
-        partial.replace(path)
+        if exists(path):  # a folder that is not empty cannot be replaced in one step
+            old = partial.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            path.replace(old)
+            partial.replace(path)
+            (old / _OWNER).write_text(_this_process(), encoding="ascii")  # not needed from here on
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.replace(path)
         (path / _OWNER).unlink()
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error

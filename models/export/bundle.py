@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from focalloop.firmware_sim.files import folder_written_whole
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
@@ -154,7 +154,9 @@ def export_run(
         "scores": [score.entry(bundle.name, ratio_map.ratio) for score in scores],
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
-    _write_folder(bundle, files)
+    with folder_written_whole(bundle, replace=True) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
     return manifest
 
 
@@ -267,15 +269,3 @@ def _refuse_anything_but_a_bundle(path: Path) -> None:
     """Refuse to replace a file, or a folder that is not a bundle."""
     if path.exists() and not (path / MANIFEST).is_file():
         raise ExportError(f"{path} exists and is not a bundle: give the bundle another name")
-
-
-def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Write a folder under another name first, and then replace the old one by it."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from focalloop.firmware_sim.files import folder_written_whole
 from focalloop.models.errors import ExportError
 from focalloop.models.export.bundle import LICENCE, data_summary
 from focalloop.models.export.onnx_graph import OPSET, PARITY, exported, largest_difference
@@ -226,7 +226,9 @@ def write_radio_bundle(
     Raises
     ------
     ExportError
-        If `bundle` exists and is no radio bundle, or a file cannot be written.
+        If `bundle` exists and is no radio bundle.
+    WriteError
+        If it cannot be written.
     """
     refuse_anything_but_a_radio_bundle(bundle)
     progress = metadata["progress"].items()
@@ -254,19 +256,11 @@ def write_radio_bundle(
         "licence": LICENCE,
         "scores": list(scores),
     }
-    partial = bundle.with_name(f".{bundle.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with folder_written_whole(bundle, replace=True) as folder:
         for name, content in graphs.items():
-            (partial / name).write_bytes(content)
+            (folder / name).write_bytes(content)
         text = json.dumps(manifest, indent=2) + "\n"
-        (partial / MANIFEST).write_text(text, encoding="utf-8")
-        if bundle.exists():
-            shutil.rmtree(bundle)
-        partial.rename(bundle)
-    except OSError as error:
-        raise ExportError(f"{bundle} cannot be written: {error.strerror}") from None
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
     return manifest
 
 

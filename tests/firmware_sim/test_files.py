@@ -45,6 +45,16 @@ def test_a_folder_appears_when_it_is_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "bundle"
+    for text in ("old", "new"):
+        with folder_written_whole(path, replace=True) as partial:
+            (partial / text).write_text(text)
+    with pytest.raises(ZeroDivisionError), folder_written_whole(path, replace=True):
+        raise ZeroDivisionError
+    assert [found.name for found in tmp_path.rglob("*")] == ["bundle", "new"]
+
+
 def test_an_interrupted_folder_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), folder_written_whole(tmp_path / "a") as partial:  # noqa: PT012
         (partial / "a.txt").write_text("half")
