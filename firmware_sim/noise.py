@@ -21,6 +21,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
+from focalloop.firmware_sim.response import MAX_BENT, MAX_SLOPE, MIN_SLOPE, Response, Signal
 
 SCHEMA_VERSION = 1
 """Version of the JSON file; other versions are refused."""
@@ -56,6 +57,8 @@ class NoiseProfile:
         Read noise, redrawn for every read (CRL section II, 7.25e-3).
     full_well : float or None
         Signal at which a pixel saturates; None: never.
+    bend, bend_cubic : float
+        Response curve ``e (1 + bend e + bend_cubic e^2)``, signed (`Response`).
     prnu : float
         Photo-response non-uniformity: relative deviation of the pixels' gains.
     dark_signal : float
@@ -82,6 +85,8 @@ class NoiseProfile:
     s_ss: float = 0.0
     s_r: float = 0.0
     full_well: float | None = None
+    bend: float = 0.0
+    bend_cubic: float = 0.0
     prnu: float = 0.0
     dark_signal: float = 0.0
     row_noise: float = 0.0
@@ -106,9 +111,11 @@ class NoiseProfile:
                 raise NoiseProfileError(
                     f"{name} of a noise profile must be a number, not {value!r}"
                 )
-            if not 0 <= value <= _MAX_PARAMETER:
+            least = -_MAX_PARAMETER if name in ("bend", "bend_cubic") else 0.0
+            if not least <= value <= _MAX_PARAMETER:
                 raise NoiseProfileError(
-                    f"{name} of a noise profile must be 0 to {_MAX_PARAMETER:g}, not {value}"
+                    f"{name} of a noise profile must be {least:g} to {_MAX_PARAMETER:g}, not "
+                    f"{value}"
                 )
             object.__setattr__(self, name, float(value))
         if self.full_scale_dn == 0 or self.full_well == 0:
@@ -117,10 +124,17 @@ class NoiseProfile:
             )
         if self.shot != "off" and self.s_ss == 0:
             raise NoiseProfileError("a noise profile with shot noise needs s_ss above 0")
-        if not self.adc and not self.noiseless:
+        if not self.response.usable:
             raise NoiseProfileError(
-                "a noise profile without an ADC is exact, so every noise term must be off; for "
-                "noise without visible quantisation use 16 bits, like the preset paper"
+                f"with bend {self.bend:g} and bend_cubic {self.bend_cubic:g}, the response of a "
+                f"noise profile has a slope outside {MIN_SLOPE:g} to {MAX_SLOPE:g} between signal "
+                f"0 and {MAX_BENT:g}, where reads no longer tell the light"
+            )
+        if not self.adc and not (self.noiseless and self.response.straight):
+            raise NoiseProfileError(
+                "a noise profile without an ADC is exact, so every noise term and the response "
+                "must be off; for noise without visible quantisation use 16 bits, like the preset "
+                "paper"
             )
 
     @property
@@ -129,6 +143,19 @@ class NoiseProfile:
         terms = (self.s_r, self.prnu, self.dark_signal, self.row_noise, self.frame_offset)
         fixed = (self.pixel_offset, self.column_offset)
         return self.shot == "off" and self.full_well is None and not any((*terms, *fixed))
+
+    @property
+    def response(self) -> Response:
+        """The response curve from signal to what is read."""
+        return Response(self.bend, self.bend_cubic)
+
+    def respond(self, signal: Signal) -> Signal:
+        """Apply the response to an array or tensor; without a response it comes back as it is."""
+        return self.response.respond(signal)
+
+    def linearise(self, signal: NDArray[Any]) -> NDArray[np.float32]:
+        """Undo the response of reads in signal units; without a response they come back as is."""
+        return self.response.linearise(signal)
 
     @property
     def code_dtype(self) -> np.dtype[Any]:
@@ -276,6 +303,8 @@ _NUMBERS = (
     "s_ss",
     "s_r",
     "full_well",
+    "bend",
+    "bend_cubic",
     "prnu",
     "dark_signal",
     "row_noise",

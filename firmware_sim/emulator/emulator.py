@@ -19,6 +19,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.response import MAX_BENT
 from focalloop.firmware_sim.window import Window
 
 _BANDS_PER_THREAD = 2
@@ -252,13 +253,18 @@ def _stages(profile: NoiseProfile, light_scale: float) -> kernels.Stages:
     full_well = math.inf if profile.full_well is None else profile.full_well
     return kernels.Stages(
         light_scale=np.float32(light_scale),
-        joint=profile.full_well is None and profile.shot != "poisson",
+        joint=(
+            profile.full_well is None and profile.response.straight and profile.shot != "poisson"
+        ),
         poisson=profile.shot == "poisson",
         s_ss=np.float32(s_ss),
         s_ss_squared=np.float32(s_ss**2),
         s_r=np.float32(profile.s_r),
         s_r_squared=np.float32(profile.s_r**2),
         full_well=np.float32(full_well),
+        bend=np.float32(profile.bend),
+        bend_cubic=np.float32(profile.bend_cubic),
+        max_bent=np.float32(MAX_BENT),
         row_noise=np.float32(profile.row_noise),
         frame_offset=np.float32(profile.frame_offset),
         black_level_dn=np.float32(profile.black_level_dn),

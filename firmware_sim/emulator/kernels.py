@@ -34,7 +34,7 @@ class Stages(NamedTuple):
     light_scale: np.float32
     """Signal of one unit of integrated light: 1/(255 T) for uint8 scenes, 1/T for float32."""
     joint: bool
-    """Shot and read noise in one Gaussian draw: no full well, no Poisson."""
+    """Shot and read noise in one Gaussian draw: no full well, no response, no Poisson."""
     poisson: bool
     s_ss: np.float32
     s_ss_squared: np.float32
@@ -42,6 +42,9 @@ class Stages(NamedTuple):
     s_r_squared: np.float32
     full_well: np.float32
     """Infinite if off."""
+    bend: np.float32
+    bend_cubic: np.float32
+    max_bent: np.float32
     row_noise: np.float32
     frame_offset: np.float32
     black_level_dn: np.float32
@@ -275,6 +278,12 @@ def _digitise(
         for i in range(count):
             e = signal[i]
             signal[i] = e if e < stages.full_well else stages.full_well
+        if stages.bend != 0 or stages.bend_cubic != 0:
+            for i in range(count):
+                e = signal[i]
+                lit = e if e > f32(0.0) else f32(0.0)
+                lit = lit if lit < stages.max_bent else stages.max_bent
+                signal[i] = e + lit * lit * (lit * stages.bend_cubic + stages.bend)
         if stages.s_r > 0:
             for i in range(count):
                 signal[i] += stages.s_r * _normal(u32(first + i), read_key)

@@ -74,12 +74,18 @@ def test_codes_are_as_wide_as_their_bits(bits, dtype):
         ({"prnu": float("inf")}, "prnu .* not inf"),
         ({"dark_signal": "dark"}, "dark_signal .* number, not 'dark'"),
         ({"row_noise": None}, "row_noise .* number, not None"),
+        ({"bend": "much"}, "bend .* number, not 'much'"),
+        ({"bend_cubic": float("nan")}, "bend_cubic .* not nan"),
+        ({"bend": -0.5}, "bend -0.5 and bend_cubic 0.* slope outside 0.2 to 5"),
+        ({"bend": 3.0}, "slope outside"),
+        ({"bend": -2.0, "bend_cubic": 1.5}, "slope outside"),
         ({"full_scale_dn": 0}, "above 0"),
         ({"full_well": 0}, "above 0"),
         ({"adc": 1}, "adc is true or false"),
         ({"name": 3}, "name is a text"),
-        ({"adc": False, "s_r": 0.1}, "every noise term must be off"),
-        ({"adc": False, "full_well": 1.0}, "every noise term must be off"),
+        ({"adc": False, "s_r": 0.1}, "every noise term and the response must be off"),
+        ({"adc": False, "full_well": 1.0}, "every noise term and the response must be off"),
+        ({"adc": False, "bend": 0.1}, "every noise term and the response must be off"),
     ],
 )
 def test_what_is_wrong_with_a_profile_is_said(fields, said):
@@ -93,6 +99,24 @@ def test_a_saved_profile_comes_back(tmp_path, name):
     preset(name).save(path)
     assert NoiseProfile.load(path) == preset(name)
     assert [file.name for file in tmp_path.iterdir()] == ["profile.json"]
+
+
+def test_a_bent_profile_comes_back_and_one_from_before_is_straight(tmp_path):
+    bent = replace(preset("scamp5"), bend=-0.05, bend_cubic=0.01)
+    bent.save(tmp_path / "profile.json")
+    assert NoiseProfile.load(tmp_path / "profile.json") == bent
+    document = preset("paper").as_dict()
+    del document["parameters"]["bend"], document["parameters"]["bend_cubic"]
+    assert NoiseProfile.from_dict(document) == preset("paper")
+
+
+def test_a_profile_bends_reads_and_straightens_them():
+    signal = np.linspace(-0.1, 1.0, 12, dtype=np.float32)
+    bent = replace(preset("paper"), bend=0.03)
+    np.testing.assert_allclose(bent.linearise(bent.respond(signal)), signal, atol=1e-6)
+    straight = preset("paper")
+    assert straight.respond(signal) is signal
+    assert straight.linearise(signal) is signal
 
 
 def test_the_json_carries_the_dng_pair_and_lets_others_write_beside():

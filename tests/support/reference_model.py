@@ -56,11 +56,12 @@ def integrate(scene, aperture, slot, span):
 
 
 def electronics(e, profile, seed, window, counter):
-    """Apply shot noise, full well and read noise."""
+    """Apply shot noise, full well, response and read noise."""
     lit = np.maximum(e, f32(0))
     s_ss = f32(0 if profile.shot == "off" else profile.s_ss)
     s_ss_squared = f32(0 if profile.shot == "off" else profile.s_ss**2)
-    if profile.full_well is None and profile.shot != "poisson":
+    bent = profile.bend != 0 or profile.bend_cubic != 0
+    if profile.full_well is None and not bent and profile.shot != "poisson":
         deviation = np.sqrt(lit * s_ss_squared + f32(profile.s_r**2))
         return e + deviation * normals(seed, READ, window, counter)
     if profile.shot == "poisson":
@@ -72,6 +73,9 @@ def electronics(e, profile, seed, window, counter):
     elif profile.shot == "gaussian":
         e = e + np.sqrt(lit) * s_ss * normals(seed, SHOT, window, counter)
     e = np.minimum(e, f32(math.inf if profile.full_well is None else profile.full_well))
+    if bent:
+        lit = np.minimum(np.maximum(e, f32(0)), f32(1.25))
+        e = e + lit * lit * (lit * f32(profile.bend_cubic) + f32(profile.bend))
     return e + f32(profile.s_r) * normals(seed, READ, window, counter)
 
 

@@ -43,6 +43,8 @@ def profiles(draw):
         s_ss=draw(st.floats(1e-3, 0.5)),
         s_r=draw(term),
         full_well=draw(st.one_of(st.none(), st.floats(0.1, 1.5))),
+        bend=draw(st.one_of(st.just(0.0), st.floats(-0.15, 0.3))),
+        bend_cubic=draw(st.one_of(st.just(0.0), st.floats(-0.05, 0.3))),
         prnu=draw(term),
         dark_signal=draw(term),
         row_noise=draw(term),
@@ -103,8 +105,8 @@ def test_presets_match_the_reference_on_a_tile_wider_than_a_vector(name):
 def test_bits_do_not_depend_on_threads_or_batches(shot, threads, batches, first_window):
     everything = NoiseProfile(
         name="everything", bits=12, black_level_dn=200, full_scale_dn=3000, shot=shot, s_ss=0.01,
-        s_r=0.01, full_well=0.8, prnu=0.05, dark_signal=0.1, row_noise=0.02, frame_offset=0.02,
-        pixel_offset=0.03, column_offset=0.03,
+        s_r=0.01, full_well=0.8, bend=-0.1, bend_cubic=0.04, prnu=0.05, dark_signal=0.1,
+        row_noise=0.02, frame_offset=0.02, pixel_offset=0.03, column_offset=0.03,
     )  # fmt: skip
     ratio_map = RatioMap.random((13, 10), seed=3)
     scene = scene_for(ratio_map, np.uint8, windows=sum(batches))

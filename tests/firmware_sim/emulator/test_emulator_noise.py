@@ -200,6 +200,21 @@ def test_full_well_saturates_before_read_noise():
     assert_near(signal.std(), 0.01, 0.01 / np.sqrt(2 * SIDE**2))
 
 
+@pytest.mark.parametrize("light", [0.2, 0.9])
+def test_a_bent_response_scales_shot_noise_by_its_slope_and_leaves_read_noise(light):
+    profile = NoiseProfile(
+        name="bent", **FINE, shot="gaussian", s_ss=0.01, s_r=0.005, bend=-0.1, bend_cubic=0.03
+    )
+    emulator = Emulator(RatioMap.uniform(1, (SIDE, SIDE)), profile, seed=7)
+    scene = np.full((16, 16, SIDE, SIDE), light, np.float32)
+    signal = profile.signal(emulator.read_out(scene)).astype(np.float64)
+    slope = 1 - 0.2 * light + 0.09 * light**2
+    variance = slope**2 * light * 0.01**2 + 0.005**2 + (1 / 30000) ** 2 / 12
+    curved = light * (1 - 0.1 * light + 0.03 * light**2)
+    assert_near(signal.mean(), curved, np.sqrt(variance / signal.size), 6.0)
+    assert_near(signal.var(), variance, variance * np.sqrt(2 / signal.size))
+
+
 def test_keys_differ_for_every_purpose_seed_and_window():
     keys = np.concatenate(
         [
