@@ -65,7 +65,7 @@ class _BlankScene:
 class _CannedReader:
     """Reads out the same random codes for every window."""
 
-    def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
+    def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int, _: object) -> None:
         count = ReadPlan.of(ratio_map).count
         self._codes = np.random.default_rng(seed).integers(0, 256, count, np.uint8)
 

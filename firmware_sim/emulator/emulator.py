@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.emulator import kernels
+from focalloop.firmware_sim.emulator.pattern import Maps, drawn_maps
 from focalloop.firmware_sim.emulator.random_keys import Purpose, stream_keys
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.fixed_pattern import Defect, FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile
@@ -44,6 +46,9 @@ class Emulator:
         and window number give the same bits with any number of threads and any batching.
     threads : int
         Threads that share the rows of every window.
+    pattern : FixedPattern, str or Path, optional
+        Fixed pattern of the sensor, or what `FixedPattern.load` takes; by default the profile's
+        PRNU and offsets, drawn by the seed.
 
     Attributes
     ----------
@@ -54,8 +59,8 @@ class Emulator:
     ------
     EmulatorError
         A setting is out of range, or the profile is exact for another number of slots.
-    RatioMapError, NoiseProfileError
-        There is no such map or profile.
+    RatioMapError, NoiseProfileError, FixedPatternError
+        There is no such map, profile or pattern, or the pattern is of another array size.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Emulator:
         *,
         seed: int = 0,
         threads: int = 1,
+        pattern: FixedPattern | str | Path | None = None,
     ) -> None:
         if not isinstance(ratio_map, RatioMap):
             ratio_map = RatioMap.load(ratio_map)
@@ -80,12 +86,22 @@ class Emulator:
                 f"{255 * ratio_map.slots} DN, not {profile.full_scale_dn:g}: "
                 f"use preset({profile.name!r}, slots={ratio_map.slots})"
             )
+        if pattern is not None:
+            if not isinstance(pattern, FixedPattern):
+                pattern = FixedPattern.load(pattern)
+            pattern.check_fits(ratio_map.shape)
+            if not profile.adc:
+                raise EmulatorError(
+                    f"the profile {profile.name} is exact, so it cannot have a fixed pattern: use "
+                    "one with an ADC"
+                )
         self.ratio_map = ratio_map
         self.profile = profile
         self.seed = seed
         self.plan = ReadPlan.of(ratio_map)
         self._order = _order_of(self.plan)
-        self._fixed = _fixed_pattern(ratio_map, self.plan, profile, seed)
+        self._fixed = _fixed_pattern(ratio_map, self.plan, profile, seed, pattern)
+        self._stuck = None if pattern is None else _stuck_reads(self.plan, profile, pattern)
         if ratio_map.aperture is None:
             self._aperture = np.zeros((0, 0, 0), np.uint8)
         else:
@@ -169,6 +185,9 @@ class Emulator:
             stages = _stages(self.profile, light_scale)
             keys = _window_keys(self.seed, first_window, len(batch))
             self._run(kernels.capture, batch, light, self._fixed, stages, keys, readouts)
+            if self._stuck is not None:
+                reads, codes = self._stuck
+                readouts[:, reads] = codes
         else:
             self._run(kernels.integrate, batch, light, readouts)
             if dtype == np.float32:
@@ -222,30 +241,50 @@ def _order_of(plan: ReadPlan) -> kernels.Order:
 
 
 def _fixed_pattern(
-    ratio_map: RatioMap, plan: ReadPlan, profile: NoiseProfile, seed: int
+    ratio_map: RatioMap,
+    plan: ReadPlan,
+    profile: NoiseProfile,
+    seed: int,
+    pattern: FixedPattern | None,
 ) -> kernels.FixedPattern:
-    """Draw the sensor's fixed pattern, which depends on the seed and not on the ratio map."""
-    height, width = plan.shape
+    """Return the sensor's fixed pattern, read by read: the one given, or one drawn by the seed."""
+    maps = drawn_maps(profile, plan.shape, seed) if pattern is None else _maps_of(pattern)
     gain = dark = offset = np.empty(0, np.float32)
-    if profile.prnu > 0:
-        pattern = _normals(seed, Purpose.GAIN, height * width)
-        gain = (np.float32(1.0) + np.float32(profile.prnu) * pattern)[plan.pixel]
-    if profile.dark_signal > 0:
+    if maps.gain is not None:
+        gain = maps.gain.reshape(-1)[plan.pixel]
+    if maps.offset is not None:
+        offset = maps.offset.reshape(-1)[plan.pixel]
+    if profile.dark_signal > 0 or maps.dark is not None:
         levels = ratio_map.levels.reshape(-1)[plan.pixel]
-        dark = np.float32(profile.dark_signal) / levels.astype(np.float32)  # L/T = 1/n
-    if profile.pixel_offset > 0 or profile.column_offset > 0:
-        pixels = _normals(seed, Purpose.PIXEL, height * width).reshape(height, width)
-        columns = _normals(seed, Purpose.COLUMN, width)
-        pattern = np.float32(profile.pixel_offset) * pixels
-        pattern += np.float32(profile.column_offset) * columns
-        offset = pattern.reshape(-1)[plan.pixel]
+        dark_signal: Any = np.float32(profile.dark_signal)
+        if maps.dark is not None:
+            dark_signal = (dark_signal + maps.dark).reshape(-1)[plan.pixel]
+        dark = dark_signal / levels.astype(np.float32)  # L/T = 1/n
     return kernels.FixedPattern(gain, dark, offset)
 
 
-def _normals(seed: int, purpose: Purpose, count: int) -> NDArray[np.float32]:
-    normals = np.empty(count, np.float32)
-    kernels.fill_normal(normals, stream_keys(seed, purpose, [0]))
-    return normals
+def _maps_of(pattern: FixedPattern) -> Maps:
+    """Return what the pixels of a pattern do; those that are stuck are overwritten in the end."""
+    gain = np.where(pattern.defects == Defect.DEAD, np.float32(0), pattern.gain)
+    hot = pattern.defects == Defect.HOT
+    return Maps(
+        gain=gain,
+        offset=np.where(hot, np.float32(0), pattern.offset),
+        dark=np.where(hot, pattern.offset, np.float32(0)) if hot.any() else None,
+    )
+
+
+def _stuck_reads(
+    plan: ReadPlan, profile: NoiseProfile, pattern: FixedPattern
+) -> tuple[NDArray[np.intp], NDArray[Any]] | None:
+    """Return which reads are of stuck pixels, and their codes; None if none is."""
+    stuck = (pattern.defects == Defect.STUCK).reshape(-1)
+    if not stuck.any():
+        return None
+    reads = np.flatnonzero(stuck[plan.pixel])
+    signal = pattern.offset.reshape(-1)[plan.pixel[reads]]
+    dn = np.rint(np.float32(profile.black_level_dn) + signal * np.float32(profile.full_scale_dn))
+    return reads, np.clip(dn, 0, 2**profile.bits - 1).astype(profile.code_dtype)
 
 
 def _stages(profile: NoiseProfile, light_scale: float) -> kernels.Stages:

@@ -40,6 +40,8 @@ class Purpose(IntEnum):
     of the transfer."""
     TRANSFER_PATTERN = 8
     """The part of it that is the same in every transfer: flat pixel index; window 0."""
+    DEFECT = 9
+    """Which pixels are defective, those with the lowest draws: flat pixel index; window 0."""
 
 
 def stream_keys(seed: int, purpose: Purpose, windows: ArrayLike) -> NDArray[np.uint32]:

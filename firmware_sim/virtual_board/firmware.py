@@ -67,6 +67,7 @@ class VirtualFirmware:
             settings.slot_rate_hz,
             settings.ratio_map,
             make_reader,
+            settings.pattern,
         )
         self._settings = settings
         self._start_scene = scene
@@ -205,6 +206,11 @@ class VirtualFirmware:
                     "the noise profile cannot change while windows are exposed: stop them first",
                 )
             profile = _profile(request.profile, sensor.slots)
+            if self._settings.pattern is not None and not profile.adc:
+                raise Refusal(
+                    ErrorCode.BAD_ARGUMENT,
+                    f"the profile {profile.name} is exact, but this board has a fixed pattern",
+                )
         if request.scene is not None:
             scene = self._opened(request.scene)
             self.close()

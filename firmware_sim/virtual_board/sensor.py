@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.scene import SceneSource
@@ -35,15 +36,17 @@ class WindowReader(Protocol):
         ...
 
 
-MakeReader = Callable[[RatioMap, NoiseProfile, int], WindowReader]
-"""Makes the reader for a ratio map, a noise profile and a seed."""
+MakeReader = Callable[[RatioMap, NoiseProfile, int, FixedPattern | None], WindowReader]
+"""Makes the reader for a ratio map, a noise profile, a seed and, if given, a fixed pattern."""
 
 
-def make_emulator(ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> WindowReader:
+def make_emulator(
+    ratio_map: RatioMap, profile: NoiseProfile, seed: int, pattern: FixedPattern | None
+) -> WindowReader:
     """Make the emulator, imported only here: a board answers HELLO before Numba is loaded."""
     from focalloop.firmware_sim.emulator.emulator import Emulator
 
-    return Emulator(ratio_map, profile, seed=seed)
+    return Emulator(ratio_map, profile, seed=seed, pattern=pattern)
 
 
 @dataclass
@@ -110,6 +113,13 @@ class VirtualSensor:
         Active map; None until one is uploaded.
     make_reader : callable
         Makes the emulator of the readout.
+    pattern : FixedPattern, optional
+        Its fixed pattern; None has one drawn by the seed.
+
+    Raises
+    ------
+    FixedPatternError
+        The pattern is of another array size.
     """
 
     def __init__(
@@ -120,7 +130,11 @@ class VirtualSensor:
         slot_rate_hz: float,
         ratio_map: RatioMap | None,
         make_reader: MakeReader,
+        pattern: FixedPattern | None = None,
     ) -> None:
+        if pattern is not None:
+            pattern.check_fits(scene.shape)
+        self._pattern = pattern
         self.scene = scene
         self.profile = profile
         self.seed = seed
@@ -213,7 +227,7 @@ class VirtualSensor:
         ideal, paper = (preset(name, self.slots) for name in ("ideal", "paper"))
         own = [(self.profile, np.uint8), (self.profile, np.float32)] if self.profile.adc else []
         for profile, dtype in ((ideal, np.uint8), (paper, np.uint8), (paper, np.float32), *own):
-            reader = self._make_reader(ratio_map, profile, 0)
+            reader = self._make_reader(ratio_map, profile, 0, None)
             reader.read_out(np.zeros((self.slots, 8, 8), dtype))
 
     def set_noise(self, profile: NoiseProfile, seed: int) -> None:
@@ -233,7 +247,7 @@ class VirtualSensor:
 
     def _reader_for(self, ratio_map: RatioMap) -> tuple[bytes, WindowReader]:
         if self._reader is None or self._reader[0] is not ratio_map:
-            reader = self._make_reader(ratio_map, self.profile, self.seed)
+            reader = self._make_reader(ratio_map, self.profile, self.seed, self._pattern)
             self._reader = (ratio_map, ratio_map.hash()[:MAP_HASH_PREFIX_BYTES], reader)
         return self._reader[1:]
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 
 MAX_TEXT_BYTES = 60
 """Longest name or serial number: the answer to HELLO must fit the smallest payload."""
+
+NO_SERIAL = "virtual"
+"""Serial number of every virtual board that is given none of its own."""
 
 
 class BoardSettingsError(FocalloopError, ValueError):
@@ -25,7 +29,8 @@ class BoardSettings:
     Raises
     ------
     BoardSettingsError
-        If a text or the payload does not fit HELLO, or the slot rate is invalid.
+        If a text or the payload does not fit HELLO, the slot rate is invalid, or the profile is
+        exact and cannot have a pattern.
 
     Attributes
     ----------
@@ -41,6 +46,8 @@ class BoardSettings:
         Map that is active from the start; without one, captures are refused until an upload.
     max_payload : int
         Longest frame body that it accepts, in bytes.
+    pattern : FixedPattern, optional
+        Fixed pattern of the sensor; without one, it is drawn by the seed.
     name, serial : str
         Identity in HELLO, at most 60 bytes of UTF-8 each.
     """
@@ -51,8 +58,9 @@ class BoardSettings:
     level_set: tuple[int, ...] = DEFAULT_LEVEL_SET
     ratio_map: RatioMap | None = None
     max_payload: int = wire.LARGE_MAX_PAYLOAD
+    pattern: FixedPattern | None = None
     name: str = "focalloop emulator"
-    serial: str = "virtual"
+    serial: str = NO_SERIAL
 
     def __post_init__(self) -> None:
         for text in (self.name, self.serial):
@@ -65,6 +73,11 @@ class BoardSettings:
             raise BoardSettingsError(
                 f"a board's longest body is {wire.MIN_MAX_PAYLOAD} to {wire.LARGE_MAX_PAYLOAD} "
                 f"bytes, not {self.max_payload}"
+            )
+        if self.pattern is not None and not self.profile.adc:
+            raise BoardSettingsError(
+                f"the profile {self.profile.name} is exact, so it cannot have a fixed pattern: use "
+                "one with an ADC"
             )
         if not 0 <= self.slot_rate_hz < float("inf"):
             raise BoardSettingsError(

@@ -50,7 +50,9 @@ class CountingScene:
 class SumReader:
     """The emulator's exact readout in plain NumPy: sums of slots, in read-plan order."""
 
-    def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
+    def __init__(
+        self, ratio_map: RatioMap, profile: NoiseProfile, seed: int, pattern: object = None
+    ) -> None:
         self.ratio_map, self.profile, self.seed = ratio_map, profile, seed
         self.plan = ReadPlan.of(ratio_map)
 

@@ -35,7 +35,7 @@ class Scene:
 class Reader:
     """Codes that differ by window, map and place, so that any mistake on the way shows."""
 
-    def __init__(self, ratio_map, profile, seed):
+    def __init__(self, ratio_map, profile, seed, pattern):
         self.ratio_map, self.bits = ratio_map, profile.bits
 
     def read_out(self, scene, first_window=0):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.emulator.pattern import draw_pattern
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.fixed_pattern import FixedPatternError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.virtual_board.settings import BoardSettingsError
@@ -165,7 +167,7 @@ class TestEmulator:
     def test_configure_changes_profile_and_seed(self) -> None:
         made = []
 
-        def make(ratio_map: RatioMap, profile: object, seed: int) -> SumReader:
+        def make(ratio_map: RatioMap, profile: object, seed: int, _: object) -> SumReader:
             made.append((profile, seed))
             return SumReader(ratio_map, profile, seed)  # type: ignore[arg-type]
 
@@ -179,6 +181,28 @@ class TestEmulator:
         assert made == [(preset("scamp5"), 7), (preset("paper"), 7)]
         bench.ask(MessageType.RESET)
         assert bench.hello().full_scale_dn == preset("ideal").full_scale_dn
+
+    def test_a_board_keeps_its_own_fixed_pattern_whatever_its_noise(self) -> None:
+        pattern = draw_pattern("scamp5", SHAPE, defects=0.04, serial="bench-1")
+        made = []
+
+        def make(*given: object) -> SumReader:
+            made.append(given)
+            return SumReader(*given)  # type: ignore[arg-type]
+
+        profile, own = preset("scamp5"), {"pattern": pattern, "serial": "bench-1"}
+        bench = Bench(ratio_map=tile_map(), make_reader=make, profile=profile, **own)
+        assert bench.hello().serial == "bench-1"
+        self.configure(bench, profile="paper", seed=7)
+        bench.ask(*capture(1))
+        assert [given[1:] for given in made] == [(preset("paper"), 7, pattern)]
+        body = wire.ConfigureRequest(profile="ideal").pack()
+        code, text = bench.refused(MessageType.CONFIGURE, body)
+        assert (code, "ideal is exact" in text) == (ErrorCode.BAD_ARGUMENT, True)
+        with pytest.raises(FixedPatternError, match="calibrate this one"):
+            make_board(profile=profile, pattern=draw_pattern("scamp5", (8, 9)))
+        with pytest.raises(BoardSettingsError, match="ideal is exact"):
+            make_board(profile=preset("ideal"), pattern=pattern)
 
     def test_configure_opens_another_scene_and_closes_it_again(self) -> None:
         opened = {"other": CountingScene(), "third": CountingScene()}
@@ -251,7 +275,7 @@ class TestEmulator:
         read = set()
 
         class Noting:
-            def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, seed: int) -> None:
+            def __init__(self, ratio_map: RatioMap, profile: NoiseProfile, *_: object) -> None:
                 self.dtype = profile.code_dtype
 
             def read_out(self, scene: np.ndarray, first_window: int = 0) -> np.ndarray:
