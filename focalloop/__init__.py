@@ -23,8 +23,13 @@ if TYPE_CHECKING:
         Emulator as Emulator,
         EmulatorError as EmulatorError,
     )
+    from focalloop.firmware_sim.emulator.pattern import draw_pattern as draw_pattern
     from focalloop.firmware_sim.errors import FocalloopError as FocalloopError
     from focalloop.firmware_sim.files import WriteError as WriteError
+    from focalloop.firmware_sim.fixed_pattern import (
+        FixedPattern as FixedPattern,
+        FixedPatternError as FixedPatternError,
+    )
     from focalloop.firmware_sim.maps.ratio_map import (
         RatioMap as RatioMap,
         RatioMapError as RatioMapError,
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
         Bundle as Bundle,
         BundleError as BundleError,
     )
+    from focalloop.host.reconstruction.correction import Correction as Correction
     from focalloop.host.reconstruction.quality import MetricsError as MetricsError
     from focalloop.host.reconstruction.reconstruct import ReconstructError as ReconstructError
     from focalloop.host.reconstruction.video import VideoError as VideoError
@@ -64,8 +70,11 @@ _HOME = {
     "Window": "firmware_sim.window",
     "RatioMap": "firmware_sim.maps.ratio_map",
     "NoiseProfile": "firmware_sim.noise",
+    "FixedPattern": "firmware_sim.fixed_pattern",
+    "draw_pattern": "firmware_sim.emulator.pattern",
     "Emulator": "firmware_sim.emulator.emulator",
     "Bundle": "host.reconstruction.bundle",
+    "Correction": "host.reconstruction.correction",
     "Capture": "host.captures.capture",
     "calibrate": "host.captures.calibrate",
     "BoardBusyError": "host.errors",
@@ -76,6 +85,7 @@ _HOME = {
     "CaptureError": "host.errors",
     "CaptureInterruptedError": "host.errors",
     "EmulatorError": "firmware_sim.emulator.emulator",
+    "FixedPatternError": "firmware_sim.fixed_pattern",
     "FocalloopError": "firmware_sim.errors",
     "MetricsError": "host.reconstruction.quality",
     "NoAnswerError": "host.errors",

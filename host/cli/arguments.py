@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.checks import checked_shape
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
@@ -18,6 +19,7 @@ from focalloop.host.board.waiting import open_when_there
 from focalloop.host.cli.output import print_notice
 from focalloop.host.cli.shared_options import refuse_unused, setting
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
 
@@ -87,6 +89,24 @@ def load_profile(spec: str, slots: int = DEFAULT_SLOTS) -> NoiseProfile:
     """
     with setting("--profile"):
         return NoiseProfile.load(spec, slots)
+
+
+def load_pattern(path: Path | None, option: str = "--pattern") -> FixedPattern | None:
+    """Load the fixed pattern that an option names; None where it is not given.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is no such file, or it is not one.
+    """
+    with setting(option):
+        return None if path is None else FixedPattern.load(path)
+
+
+def load_correction(path: Path | None) -> Correction | None:
+    """Load what ``--correction`` names; errors as of `load_pattern`."""
+    pattern = load_pattern(path, "--correction")
+    return None if pattern is None else Correction(pattern)
 
 
 def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | None = None) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import typer
 
 from focalloop.firmware_sim.errors import SceneError
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
@@ -18,6 +20,7 @@ from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -124,28 +127,47 @@ def emulated_windows(
     seed: int,
     limit: int | None,
     white: float | None = None,
+    pattern: FixedPattern | None = None,
+    correction: Correction | None = None,
 ) -> Windows:
-    """Capture clips with the emulated sensor."""
+    """Capture clips with the emulated sensor, and correct the reads.
+
+    Raises
+    ------
+    FixedPatternError
+        Pattern or correction are of another array size than the clips.
+    """
     loaded = read_clips(clips, ratio_map, limit, white)
     fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
-    reads = capture_clips(loaded.clips, fitted, load_profile(profile, fitted.slots), seed=seed)
-    return loaded.names, ((measured, fitted) for measured in reads)
+    noise = load_profile(profile, fitted.slots)
+    reads = capture_clips(loaded.clips, fitted, noise, seed=seed, pattern=pattern)
+    windows = ((measured, fitted) for measured in reads)
+    return loaded.names, windows if correction is None else starmap(correction, windows)
 
 
-def captured_windows(folder: Path, limit: int | None) -> tuple[Windows, RatioMap]:
-    """Return the windows of a capture that show a scene, and the map of the first.
+def captured_windows(
+    folder: Path, limit: int | None, correction: Correction | None = None
+) -> tuple[Windows, RatioMap]:
+    """Return the windows of a capture that show a scene, corrected, and the map of the first.
 
     Raises
     ------
     CaptureError
         There is none, or the capture cannot be used.
+    FixedPatternError
+        The correction is of another board.
     """
     capture = Capture.load(folder)
     scenes = [window for window in capture.windows() if window.kind is WindowKind.SCENE][:limit]
     if not scenes:
         raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
     captured_under = scenes[0].ratio_map
+    if correction is not None:
+        correction.pattern.check_fits(captured_under.shape, capture.board.get("serial"))
     names = tuple(f"{folder.name}[{window.number}]" for window in scenes)
     # `reads` of a window stays in memory as long as the window does.
-    windows = (scenes.pop(0) for _ in names)
-    return (names, ((each.reads, each.ratio_map) for each in windows)), captured_under
+    taken = (scenes.pop(0) for _ in names)
+    windows = ((each.reads, each.ratio_map) for each in taken)
+    if correction is None:
+        return (names, windows), captured_under
+    return (names, starmap(correction, windows)), correction.map_for(captured_under)

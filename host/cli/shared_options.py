@@ -81,6 +81,24 @@ SeedOption = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="Seed of the emulated sensor's noise.")
 ]
 
+PatternOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--pattern",
+        metavar="FILE",
+        help="Fixed pattern of the emulated sensor, .npz.",
+        show_default="drawn by the seed, from the noise",
+    ),
+]
+CorrectionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--correction",
+        metavar="FILE",
+        help="Correct the reads by this fixed pattern, .npz, as `focalloop calibrate` writes it.",
+    ),
+]
+
 WindowsArgument = Annotated[
     Path,
     typer.Argument(

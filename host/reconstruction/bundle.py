@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.archives import Archive, ArchiveError, opened
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import exists
+from focalloop.firmware_sim.fixed_pattern import MAX_DEFECT_SHARE
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
 from focalloop.firmware_sim.window import Window
+from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
@@ -117,8 +119,9 @@ class Bundle:
     def suits(self, ratio_map: RatioMap) -> bool:
         """Return whether the network can be used under a ratio map.
 
-        The bundle's own map, fitted to any size, suits. A bundle with a `reach` suits every map of
-        its T, aperture and levels that measures something within `reach` pixels of each pixel.
+        The bundle's own map, fitted to any size, suits, also where defective pixels of a sensor,
+        at most `MAX_DEFECT_SHARE`, have level 0. A bundle with a `reach` suits every map of its T,
+        aperture and levels that measures something within `reach` pixels of each pixel.
         """
         if ratio_map.slots != self.ratio_map.slots:
             return False
@@ -133,7 +136,9 @@ class Bundle:
         if not same_light:
             return False
         if self.reach is None:
-            return np.array_equal(own.levels, ratio_map.levels)
+            different = own.levels != ratio_map.levels
+            only_defects = not ratio_map.levels[different].any()
+            return bool(only_defects and different.mean() <= MAX_DEFECT_SHARE)
         known = np.isin(ratio_map.levels, self.ratio_map.level_set)
         return bool(known.all() and _measured_within(self.reach, ratio_map.levels).all())
 
@@ -147,13 +152,15 @@ class Bundle:
                     return float(stated)
         return None
 
-    def reconstruct(self, window: Window) -> Reconstruction:
+    def reconstruct(self, window: Window, correction: Correction | None = None) -> Reconstruction:
         """Reconstruct the video behind a window.
 
         Parameters
         ----------
         window : Window
             A window of a board, capture or emulator, taken under a map that suits the bundle.
+        correction : Correction, optional
+            Corrects its reads first.
 
         Returns
         -------
@@ -164,20 +171,24 @@ class Bundle:
         ------
         ReconstructError
             If the network is for another ratio map.
+        FixedPatternError
+            If the correction is for another array size.
         """
         if not isinstance(window, Window):
             raise ReconstructError(
                 f"a bundle reconstructs one Window at a time, not a {type(window).__name__}"
             )
-        if not self.suits(window.ratio_map):
-            fits = Bundle.load(UNIVERSAL_BUNDLE).suits(window.ratio_map)
+        reads, ratio_map = window.reads, window.ratio_map
+        if correction is not None:
+            reads, ratio_map = correction(reads, ratio_map)
+        if not self.suits(ratio_map):
+            fits = Bundle.load(UNIVERSAL_BUNDLE).suits(ratio_map)
             raise ReconstructError(
                 f"the bundle {self.name} is not for the ratio map of window {window.number} "
                 f"({window.ratio_map.summary}): capture under the bundle's map"
                 + (f", or reconstruct with {UNIVERSAL_BUNDLE}" if fits else "")
             )
-        video = self._network(window.reads, window.ratio_map)
-        return Reconstruction(video, window, self.name)
+        return Reconstruction(self._network(reads, ratio_map), window, self.name)
 
     @cached_property
     def _network(self) -> OnnxReconstructor:

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips
+from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.quality import mse, psnr_of_mean, psnr_of_mse, ssim
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor, initial_reconstruction
 
@@ -47,6 +49,8 @@ class Evaluation:
         Name of its noise profile.
     clips : tuple of ClipScore
         Scores in the order of the clips.
+    corrected : bool
+        Whether the reads were corrected by a fixed pattern.
     """
 
     bundle: str
@@ -54,6 +58,7 @@ class Evaluation:
     seed: int
     profile: str
     clips: tuple[ClipScore, ...]
+    corrected: bool = False
 
     @property
     def psnr(self) -> float:
@@ -77,6 +82,7 @@ class Evaluation:
             "r_avg": self.r_avg,
             "seed": self.seed,
             "profile": self.profile,
+            "corrected": self.corrected,
             "clips": [
                 {"name": clip.name, "psnr": _finite(clip.psnr), "ssim": clip.ssim}
                 for clip in self.clips
@@ -95,7 +101,12 @@ def initial(reads: Float32, ratio_map: RatioMap) -> Float32:
 
 
 def capture_clips(
-    clips: NDArray[np.uint8], ratio_map: RatioMap, profile: NoiseProfile, *, seed: int = 0
+    clips: NDArray[np.uint8],
+    ratio_map: RatioMap,
+    profile: NoiseProfile,
+    *,
+    seed: int = 0,
+    pattern: FixedPattern | None = None,
 ) -> Iterator[Float32]:
     """Capture clips with the emulator, clip ``k`` as window ``k``.
 
@@ -109,6 +120,8 @@ def capture_clips(
         Noise of the emulated sensor.
     seed : int, optional
         Seed of the noise.
+    pattern : FixedPattern, optional
+        Fixed pattern of the sensor; by default one drawn by the seed.
 
     Yields
     ------
@@ -119,11 +132,14 @@ def capture_clips(
     ------
     RatioMapError
         If the map cannot be fitted to the size of the clips.
+    FixedPatternError
+        If the pattern is of another size.
     """
     # Loads Numba, which only emulation needs.
     from focalloop.firmware_sim.emulator.emulator import Emulator
 
-    emulator = Emulator(ratio_map.tiled_to(*clips.shape[2:]), profile, seed=seed)
+    fitted = ratio_map.tiled_to(*clips.shape[2:])
+    emulator = Emulator(fitted, profile, seed=seed, pattern=pattern)
     for number, clip in enumerate(clips):
         signal = profile.signal(emulator.read_out(clip, number))
         yield emulator.plan.planes(signal)  # without black level, so that padding is zero signal
@@ -137,6 +153,8 @@ def evaluate(
     *,
     name: str,
     seed: int = 0,
+    pattern: FixedPattern | None = None,
+    correction: Correction | None = None,
     progress: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
@@ -156,6 +174,10 @@ def evaluate(
         Name of the reconstruction in the result.
     seed : int, optional
         Seed of the noise.
+    pattern : FixedPattern, optional
+        Fixed pattern of the sensor; by default one drawn by the seed.
+    correction : Correction, optional
+        Corrects the reads before they are reconstructed.
     progress : callable, optional
         Called after each clip.
     stop : callable, optional
@@ -167,8 +189,10 @@ def evaluate(
         If map, clips and reconstruction do not fit each other.
     """
     fitted = ratio_map.tiled_to(*clips.clips.shape[2:])
+    if correction is not None:
+        reconstructor = correction.before(reconstructor)
     scores = []
-    captured = capture_clips(clips.clips, fitted, profile, seed=seed)
+    captured = capture_clips(clips.clips, fitted, profile, seed=seed, pattern=pattern)
     for clip_name, truth, reads in zip(clips.names, clips.clips, captured, strict=True):
         video = reconstructor(reads, fitted)
         error = mse(video, truth)
@@ -176,7 +200,8 @@ def evaluate(
         progress()
         if stop():
             break
-    return Evaluation(name, fitted.ratio, seed, profile.name, tuple(scores))
+    corrected = correction is not None
+    return Evaluation(name, fitted.ratio, seed, profile.name, tuple(scores), corrected)
 
 
 def _finite(value: float) -> float | None:

@@ -13,11 +13,14 @@ NAMES = {
     "Board",
     "Bundle",
     "Capture",
+    "Correction",
     "Emulator",
+    "FixedPattern",
     "NoiseProfile",
     "RatioMap",
     "Window",
     "calibrate",
+    "draw_pattern",
     "__version__",
 }
 ERRORS = {
@@ -29,6 +32,7 @@ ERRORS = {
     "CaptureError",
     "CaptureInterruptedError",
     "EmulatorError",
+    "FixedPatternError",
     "FocalloopError",
     "MetricsError",
     "NoAnswerError",

@@ -18,6 +18,7 @@ from focalloop.host.cli.output import (
 )
 from focalloop.host.cli.shared_options import (
     JsonOption,
+    PatternOption,
     ProfileOption,
     SeedOption,
     WhiteOption,
@@ -50,6 +51,7 @@ def emulate(
     ] = None,
     size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
     seed: SeedOption = 0,
+    pattern: PatternOption = None,
     slot_rate: Annotated[
         float, typer.Option(metavar="HZ", min=0, help="Slots per second; 0 is as fast as possible.")
     ] = 0.0,
@@ -119,7 +121,7 @@ def emulate(
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
     from focalloop.host.cli.arguments import refuse_white
 
-    settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud)
+    settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud, pattern)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
     opened = partial(open_scene, white=white, note=print_warning)
     with setting("--scene"):
@@ -158,24 +160,39 @@ def _faults(text: str) -> Faults:
 
 
 def _board_settings(
-    map_spec: str | None, size: str | None, profile: str, seed: int, slot_rate: float, baud: int
+    map_spec: str | None,
+    size: str | None,
+    profile: str,
+    seed: int,
+    slot_rate: float,
+    baud: int,
+    pattern_path: Path | None,
 ) -> tuple[BoardSettings, tuple[int, int]]:
     """Return the settings of the virtual board, and the size (H, W) of its array."""
-    from focalloop.firmware_sim.virtual_board.settings import BoardSettings
+    from focalloop.firmware_sim.virtual_board.settings import NO_SERIAL, BoardSettings
     from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
-    from focalloop.host.cli.arguments import array_shape, load_map, load_profile
+    from focalloop.host.cli.arguments import array_shape, load_map, load_pattern, load_profile
 
+    pattern = load_pattern(pattern_path)
     shape = None if size is None else array_shape(size)
+    if pattern is not None:
+        with setting("--pattern"):
+            pattern.check_fits(shape or pattern.shape)
+        shape = pattern.shape
     ratio_map = None if map_spec is None else load_map(map_spec, shape)
-    settings = BoardSettings(
-        profile=load_profile(profile, DEFAULT_SLOTS if ratio_map is None else ratio_map.slots),
-        seed=seed,
-        slot_rate_hz=slot_rate,
-        ratio_map=ratio_map,
-        level_set=DEFAULT_LEVEL_SET if ratio_map is None else ratio_map.level_set,
-        # On a slow line a long frame would keep every answer waiting.
-        max_payload=DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD,
-    )
+    noise = load_profile(profile, DEFAULT_SLOTS if ratio_map is None else ratio_map.slots)
+    with setting("--pattern"):
+        settings = BoardSettings(
+            profile=noise,
+            seed=seed,
+            slot_rate_hz=slot_rate,
+            ratio_map=ratio_map,
+            level_set=DEFAULT_LEVEL_SET if ratio_map is None else ratio_map.level_set,
+            # On a slow line a long frame would keep every answer waiting.
+            max_payload=DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD,
+            pattern=pattern,
+            serial=NO_SERIAL if pattern is None else pattern.serial or NO_SERIAL,
+        )
     return settings, shape or (DEFAULT_SHAPE if ratio_map is None else ratio_map.shape)
 
 

@@ -11,8 +11,10 @@ import typer
 from focalloop.host.cli import completion
 from focalloop.host.cli.output import print_json, progress_bar, stdout
 from focalloop.host.cli.shared_options import (
+    CorrectionOption,
     JsonOption,
     LimitOption,
+    PatternOption,
     ProfileOption,
     SeedOption,
     ThreadsOption,
@@ -50,6 +52,8 @@ def evaluate(
     ] = None,
     profile: ProfileOption = "paper",
     seed: SeedOption = 0,
+    pattern: PatternOption = None,
+    correction: CorrectionOption = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Also score the initial reconstruction alone.")
     ] = False,
@@ -60,19 +64,21 @@ def evaluate(
 ) -> None:
     """Score reconstructions of clips by PSNR and SSIM.
 
-    The emulated sensor captures the clips under each bundle's map.
+    The emulated sensor captures the clips under each bundle's map. With --correction, its reads are
+    corrected before they are reconstructed.
 
     PSNR and SSIM are computed on the video clipped to the range 0 to 1, with peak 1. Both the mean
     of the clips' PSNRs and the PSNR of their mean squared error are printed.
 
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
-    from focalloop.host.cli.arguments import load_profile
+    from focalloop.host.cli.arguments import load_correction, load_pattern, load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
 
     load_profile(profile)  # says now what would be found after the clips have been read
+    own, corrected_by = load_pattern(pattern), load_correction(correction)
     check_exists(clips, "CLIPS")
     methods = all_methods(bundle or [], map_, threads)
     if baseline:
@@ -92,6 +98,8 @@ def evaluate(
                     noise,
                     name=method.name,
                     seed=seed,
+                    pattern=own,
+                    correction=corrected_by,
                     progress=partial(bar.advance, task),
                     stop=lambda: interruption.wanted,
                 )
@@ -114,7 +122,8 @@ def evaluate(
 def _table(results: list[Evaluation]) -> Table:
     from rich.table import Table
 
-    table = Table(caption="PSNR (dB) and SSIM; r_avg under each name")
+    corrected = "; reads corrected" if results[0].corrected else ""
+    table = Table(caption=f"PSNR (dB) and SSIM; r_avg under each name{corrected}")
     table.add_column("clip", overflow="fold")
     for result in results:
         table.add_column(f"{result.bundle}\n{result.r_avg:.4f}", justify="right")

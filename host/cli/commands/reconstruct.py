@@ -11,8 +11,10 @@ import typer
 from focalloop.host.cli import completion
 from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
+    CorrectionOption,
     JsonOption,
     LimitOption,
+    PatternOption,
     ProfileOption,
     SeedOption,
     ThreadsOption,
@@ -47,6 +49,8 @@ def reconstruct(
     ] = None,
     profile: ProfileOption = "paper",
     seed: SeedOption = 0,
+    pattern: PatternOption = None,
+    correction: CorrectionOption = None,
     fps: Annotated[
         float, typer.Option(metavar="N", min=1, help="Frames per second of the video.")
     ] = 30.0,
@@ -62,7 +66,7 @@ def reconstruct(
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     from focalloop.host.captures.capture import MANIFEST
-    from focalloop.host.cli.arguments import load_profile
+    from focalloop.host.cli.arguments import load_correction, load_pattern, load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
         captured_windows,
@@ -78,15 +82,18 @@ def reconstruct(
     if output.suffix.lower() == ".npz":
         refuse_unused(["fps"], "is for videos: frames in an .npz have no rate")
     load_profile(profile)
+    own, corrected_by = load_pattern(pattern), load_correction(correction)
     check_exists(source, "CAPTURE|CLIPS")
     if (source / MANIFEST).is_file():
-        emulated = ("map_", "white", "profile", "seed")
+        emulated = ("map_", "white", "profile", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
-        (names, windows), captured_under = captured_windows(source, limit)
+        (names, windows), captured_under = captured_windows(source, limit, corrected_by)
         method = method_for_map(bundle, captured_under, threads)
     else:
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
-        names, windows = emulated_windows(source, method.ratio_map, profile, seed, limit, white)
+        names, windows = emulated_windows(
+            source, method.ratio_map, profile, seed, limit, white, own, corrected_by
+        )
     started_s = perf_counter()
     video = []
     with progress_bar() as bar, Interruption() as interruption:
@@ -103,6 +110,7 @@ def reconstruct(
             {
                 "output": str(output),
                 "bundle": method.name,
+                "corrected": corrected_by is not None,
                 "windows": len(video),
                 "slots": slots,
                 "height": height,
@@ -114,6 +122,7 @@ def reconstruct(
         print_result(
             f"wrote {output}: {len(video)} windows of {slots} frames, {width}x{height} pixels, "
             f"reconstructed by {method.name}"
+            f"{'' if corrected_by is None else ' from corrected reads'}"
         )
     if interruption.wanted:
         raise StoppedError(

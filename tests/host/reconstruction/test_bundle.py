@@ -57,6 +57,14 @@ def test_the_psnr_of_a_bundle_is_that_on_the_open_test_set(tmp_path, scores, psn
 
 
 OWN = RatioMap.from_tile([[8, 1], [0, 1]], (16, 16))
+
+
+def with_unmeasured(ratio_map, count):
+    levels = ratio_map.levels.copy()
+    levels.flat[np.flatnonzero(levels)[: 7 * count : 7]] = 0
+    return replace(ratio_map, levels=levels)
+
+
 GAPS = RatioMap.from_tile([*[[0] * 6] * 3, [0, 0, 0, 8, 0, 0], *[[0] * 6] * 2], (24, 24))
 """One pixel of 6x6 is measured: each of the others has one within 3 rows and columns."""
 
@@ -67,6 +75,8 @@ GAPS = RatioMap.from_tile([*[[0] * 6] * 3, [0, 0, 0, 8, 0, 0], *[[0] * 6] * 2], 
         (OWN, True, True),
         (OWN.tiled_to(24, 30), True, True),
         (RatioMap.uniform(2, (16, 16)), False, True),
+        (with_unmeasured(OWN.tiled_to(40, 40), 80), True, True),
+        (with_unmeasured(OWN.tiled_to(40, 40), 81), False, True),
         (GAPS, False, True),
         (RatioMap.from_tile([[8, *[0] * 7], *[[0] * 8] * 7], (24, 24)), False, False),
         (RatioMap.uniform(0, (16, 16)), False, False),
@@ -79,6 +89,8 @@ GAPS = RatioMap.from_tile([*[[0] * 6] * 3, [0, 0, 0, 8, 0, 0], *[[0] * 6] * 2], 
         "own",
         "own, larger",
         "flat",
+        "own, with as many defects as a sensor may have",
+        "own, with one more",
         "gaps",
         "wide gaps",
         "nothing",

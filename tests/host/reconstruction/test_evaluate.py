@@ -113,7 +113,7 @@ def test_the_json_entry_has_the_documented_shape(clips):
     result = evaluate(
         clips, RatioMap.uniform(2, (32, 40)), initial, preset("paper"), name="initial", seed=9
     ).as_dict()
-    assert list(result) == ["bundle", "r_avg", "seed", "profile", "clips", "mean"]
+    assert list(result) == ["bundle", "r_avg", "seed", "profile", "corrected", "clips", "mean"]
     assert (result["bundle"], result["seed"], result["profile"]) == ("initial", 9, "paper")
     assert [set(clip) for clip in result["clips"]] == [{"name", "psnr", "ssim"}] * 3
     assert set(result["mean"]) == {"psnr", "ssim", "psnr_of_mean"}

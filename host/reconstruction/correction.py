@@ -1,0 +1,94 @@
+"""Correction of a sensor's fixed pattern: from the reads of one sensor to those of an even one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What the pattern does to the windows of one ratio map."""
+
+    taken_under: RatioMap
+    corrected: RatioMap
+    measured: Float32
+    """1 where a plane (R, H, W) holds a read of a good pixel, else 0."""
+
+
+class Correction:
+    """Corrects the reads of a sensor by its fixed pattern, before anything is reconstructed.
+
+    The offset of each pixel is subtracted, the rest divided by its gain, and defective pixels
+    become unmeasured ones: level 0 in the map, zeros in the reads.
+
+    Parameters
+    ----------
+    pattern : FixedPattern
+        Of the sensor that is read.
+
+    Attributes
+    ----------
+    pattern : FixedPattern
+    """
+
+    def __init__(self, pattern: FixedPattern) -> None:
+        self.pattern = pattern
+        self._good = pattern.defects == 0
+        self._gain = np.where(self._good, pattern.gain, np.float32(1))
+        # Replaced as a whole, so that threads that share this object never see half of it.
+        self._latest: _Plan | None = None
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap) -> tuple[Float32, RatioMap]:
+        """Correct the reads of one or more windows.
+
+        Parameters
+        ----------
+        reads : ndarray of float32, shape (..., R, H, W)
+            Measurements in signal units, a pixel's first to last, padded with zeros.
+        ratio_map : RatioMap
+            Map under which they were taken.
+
+        Returns
+        -------
+        tuple of ndarray and RatioMap
+            The corrected reads, and the map under which to reconstruct them.
+
+        Raises
+        ------
+        FixedPatternError
+            The pattern is of another array size.
+        """
+        plan = self._plan_for(ratio_map)
+        corrected = reads - self.pattern.offset
+        corrected /= self._gain
+        corrected *= plan.measured[: reads.shape[-3]]
+        return corrected, plan.corrected
+
+    def map_for(self, ratio_map: RatioMap) -> RatioMap:
+        """Return the map under which to reconstruct the windows of another: one object for each."""
+        return self._plan_for(ratio_map).corrected
+
+    def before(self, reconstruct: Reconstructor) -> Reconstructor:
+        """Return a reconstructor that first corrects what it is given."""
+        return lambda reads, ratio_map: reconstruct(*self(reads, ratio_map))
+
+    def _plan_for(self, ratio_map: RatioMap) -> _Plan:
+        plan = self._latest
+        if plan is not None and plan.taken_under is ratio_map:
+            return plan
+        self.pattern.check_fits(ratio_map.shape)
+        corrected = ratio_map
+        if not self._good.all():
+            level_set = tuple(sorted({0, *ratio_map.level_set}))
+            levels = ratio_map.levels * self._good
+            corrected = replace(ratio_map, levels=levels, level_set=level_set)
+        nth = np.arange(max(ratio_map.level_set))[:, None, None]
+        measured = (nth < corrected.levels).astype(np.float32)
+        self._latest = plan = _Plan(ratio_map, corrected, measured)
+        return plan
