@@ -103,10 +103,27 @@ def load_pattern(path: Path | None, option: str = "--pattern") -> FixedPattern |
         return None if path is None else FixedPattern.load(path)
 
 
-def load_correction(path: Path | None) -> Correction | None:
-    """Load what ``--correction`` names; errors as of `load_pattern`."""
-    pattern = load_pattern(path, "--correction")
-    return None if pattern is None else Correction(pattern)
+def load_correction(path: Path | None, profile: str) -> Correction | None:
+    """Return what undoes the pattern of ``--correction`` and the response of ``--profile``.
+
+    Parameters
+    ----------
+    path : Path or None
+        Of the pattern, if one was given.
+    profile : str
+        As `load_profile` takes it.
+
+    Returns
+    -------
+    Correction or None
+        None where there is nothing to undo.
+
+    Raises
+    ------
+    typer.BadParameter
+        One of them cannot be used.
+    """
+    return Correction.needed(load_pattern(path, "--correction"), load_profile(profile))
 
 
 def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | None = None) -> None:

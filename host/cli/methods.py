@@ -162,7 +162,7 @@ def captured_windows(
     if not scenes:
         raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
     captured_under = scenes[0].ratio_map
-    if correction is not None:
+    if correction is not None and correction.pattern is not None:
         correction.pattern.check_fits(captured_under.shape, capture.board.get("serial"))
     names = tuple(f"{folder.name}[{window.number}]" for window in scenes)
     # `reads` of a window stays in memory as long as the window does.

@@ -1,4 +1,4 @@
-"""Correction of a sensor's fixed pattern: from the reads of one sensor to those of an even one."""
+"""Correction of reads: from those of one sensor to those of an even and straight one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.response import Response
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor
 
 
@@ -22,27 +24,37 @@ class _Plan:
 
 
 class Correction:
-    """Corrects the reads of a sensor by its fixed pattern, before anything is reconstructed.
+    """Undoes the fixed pattern and the response of a sensor, before anything is reconstructed.
 
-    The offset of each pixel is subtracted, the rest divided by its gain, and defective pixels
-    become unmeasured ones: level 0 in the map, zeros in the reads.
+    The offset of each pixel is subtracted, the rest linearised and divided by the pixel's gain, and
+    defective pixels become unmeasured ones: level 0 in the map, zeros in the reads.
 
     Parameters
     ----------
-    pattern : FixedPattern
-        Of the sensor that is read.
+    pattern : FixedPattern or None
+        Of the sensor that is read; None where it is not known, or even.
+    profile : NoiseProfile, optional
+        Whose response the sensor has; by default it is straight.
 
     Attributes
     ----------
-    pattern : FixedPattern
+    pattern : FixedPattern or None
     """
 
-    def __init__(self, pattern: FixedPattern) -> None:
+    def __init__(self, pattern: FixedPattern | None, profile: NoiseProfile | None = None) -> None:
         self.pattern = pattern
-        self._good = pattern.defects == 0
-        self._gain = np.where(self._good, pattern.gain, np.float32(1))
+        self._response = Response() if profile is None else profile.response
+        if pattern is not None:
+            self._good = pattern.defects == 0
+            self._gain = np.where(self._good, pattern.gain, np.float32(1))
         # Replaced as a whole, so that threads that share this object never see half of it.
         self._latest: _Plan | None = None
+
+    @classmethod
+    def needed(cls, pattern: FixedPattern | None, profile: NoiseProfile) -> Correction | None:
+        """Return the correction of a sensor; None where there is nothing to undo."""
+        nothing = pattern is None and profile.response.straight
+        return None if nothing else cls(pattern, profile)
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> tuple[Float32, RatioMap]:
         """Correct the reads of one or more windows.
@@ -64,25 +76,29 @@ class Correction:
         FixedPatternError
             The pattern is of another array size.
         """
-        plan = self._plan_for(ratio_map)
-        corrected = reads - self.pattern.offset
+        if self.pattern is None:
+            return self._response.linearise(reads), ratio_map
+        plan = self._plan_for(ratio_map, self.pattern)
+        corrected = self._response.linearise(reads - self.pattern.offset)
         corrected /= self._gain
         corrected *= plan.measured[: reads.shape[-3]]
         return corrected, plan.corrected
 
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another: one object for each."""
-        return self._plan_for(ratio_map).corrected
+        return (
+            ratio_map if self.pattern is None else self._plan_for(ratio_map, self.pattern).corrected
+        )
 
     def before(self, reconstruct: Reconstructor) -> Reconstructor:
         """Return a reconstructor that first corrects what it is given."""
         return lambda reads, ratio_map: reconstruct(*self(reads, ratio_map))
 
-    def _plan_for(self, ratio_map: RatioMap) -> _Plan:
+    def _plan_for(self, ratio_map: RatioMap, pattern: FixedPattern) -> _Plan:
         plan = self._latest
         if plan is not None and plan.taken_under is ratio_map:
             return plan
-        self.pattern.check_fits(ratio_map.shape)
+        pattern.check_fits(ratio_map.shape)
         corrected = ratio_map
         if not self._good.all():
             level_set = tuple(sorted({0, *ratio_map.level_set}))

@@ -64,8 +64,8 @@ def evaluate(
 ) -> None:
     """Score reconstructions of clips by PSNR and SSIM.
 
-    The emulated sensor captures the clips under each bundle's map. With --correction, its reads are
-    corrected before they are reconstructed.
+    The emulated sensor captures the clips under each bundle's map. Its response, if --profile has
+    one, is undone before anything is reconstructed, and with --correction its fixed pattern too.
 
     PSNR and SSIM are computed on the video clipped to the range 0 to 1, with peak 1. Both the mean
     of the clips' PSNRs and the PSNR of their mean squared error are printed.
@@ -77,8 +77,8 @@ def evaluate(
     from focalloop.host.cli.methods import Method, all_methods, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
 
-    load_profile(profile)  # says now what would be found after the clips have been read
-    own, corrected_by = load_pattern(pattern), load_correction(correction)
+    # Says now what would be found after the clips have been read.
+    own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(clips, "CLIPS")
     methods = all_methods(bundle or [], map_, threads)
     if baseline:

@@ -61,12 +61,13 @@ def reconstruct(
 ) -> None:
     """Reconstruct a video from a capture or from clips.
 
-    Clips are first captured by the emulated sensor.
+    Clips are first captured by the emulated sensor. The response of the sensor, if --profile has
+    one, is undone before anything is reconstructed, and with --correction its fixed pattern too.
 
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     from focalloop.host.captures.capture import MANIFEST
-    from focalloop.host.cli.arguments import load_correction, load_pattern, load_profile
+    from focalloop.host.cli.arguments import load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
         captured_windows,
@@ -81,11 +82,10 @@ def reconstruct(
         check_output(output)
     if output.suffix.lower() == ".npz":
         refuse_unused(["fps"], "is for videos: frames in an .npz have no rate")
-    load_profile(profile)
-    own, corrected_by = load_pattern(pattern), load_correction(correction)
+    own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(source, "CAPTURE|CLIPS")
     if (source / MANIFEST).is_file():
-        emulated = ("map_", "white", "profile", "seed", "pattern")
+        emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
         (names, windows), captured_under = captured_windows(source, limit, corrected_by)
         method = method_for_map(bundle, captured_under, threads)

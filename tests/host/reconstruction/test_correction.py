@@ -43,6 +43,25 @@ def test_a_sensor_without_noise_is_corrected_by_its_own_pattern_exactly(seed):
     assert not corrected[:, ~good].any()
 
 
+@pytest.mark.parametrize("pattern", [None, draw_pattern("scamp5", SHAPE, 3, defects=0.03)])
+def test_a_bent_response_is_undone_after_the_offset_and_before_the_gain(pattern):
+    straight = replace(EXACT, black_level_dn=8192, full_scale_dn=32768)
+    bent = replace(straight, bend=-0.05, bend_cubic=0.02)
+    if pattern is not None:
+        gain = 1 + np.linspace(-0.2, 0.2, pattern.gain.size).reshape(SHAPE)
+        pattern = replace(pattern, gain=gain)
+    own = Emulator(MIXED, bent, pattern=pattern).capture(SCENE).reads
+    truth = Emulator(MIXED, straight).capture(SCENE).reads
+    corrected, corrected_map = Correction.needed(pattern, bent)(own, MIXED)
+    rounding = 1.5 / straight.full_scale_dn / 0.8
+    np.testing.assert_allclose(corrected, truth * (corrected_map.levels > 0), atol=rounding)
+    assert np.abs(own - truth).max() > 10 * rounding
+
+
+def test_an_even_and_straight_sensor_needs_no_correction():
+    assert Correction.needed(None, preset("paper")) is None
+
+
 def test_what_is_left_of_a_noisy_sensors_pattern_is_its_rounding():
     profile = preset("scamp5")
     pattern = draw_pattern(profile, SHAPE, 4)
