@@ -35,6 +35,16 @@ MAX_LAYERS = 8
 _EXACT = 1 << 53
 """Integers below this are exact in float64."""
 
+_ONE_THREAD = 1 << 18
+"""Multiplications of a matrix product that OpenBLAS does on the calling thread, its own limit.
+
+Its threads wait for each other by spinning: where the cores are busy, that takes ten times as long
+as these products, which are small, and each layer has to wait for the one before.
+"""
+
+_MIN_PIECE = 4
+"""Least columns of a product, below which it would be one with a vector."""
+
 
 def shifted(values: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
     """Return integers divided by ``2 ** shift``, rounded to the nearest, halves up."""
@@ -86,16 +96,26 @@ class Layer:
     def __call__(self, values: NDArray[np.float64], quality: int) -> NDArray[np.float64]:
         """Return the sums, shape (out, h, w), with ``scale + FRACTION`` digits after the point."""
         taps: NDArray[np.float64] = self._taps  # type: ignore[attr-defined]
-        size = len(taps)
+        size, outputs = len(taps), len(self.weights)
         channels, height, width = values.shape
-        padded = np.pad(values, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)))
+        # All rows one after another, with zeros between them: each offset of the kernel is then one
+        # of the flat array, cut into pieces (pieces, channels, piece) without copying.
+        row, margin = width + size - 1, size // 2
+        piece = max(_MIN_PIECE, _ONE_THREAD // taps[0, 0].size)
+        pieces = -(-height * row // piece)
+        flat = np.zeros((channels, (size - 1) * (row + 1) + pieces * piece))
+        rows = flat[:, : (height + size - 1) * row].reshape(channels, -1, row)
+        rows[:, margin : margin + height, margin : margin + width] = values
         bias = self.bias[quality if len(self.bias) > 1 else 0].astype(np.float64)
-        sums = np.repeat(bias[:, None], height * width, axis=1)
+        sums = np.repeat(bias[None, :, None], pieces, axis=0).repeat(piece, axis=2)
         for y in range(size):
             for x in range(size):
-                part = padded[:, y : y + height, x : x + width].reshape(channels, -1)
-                sums += taps[y, x] @ part
-        return sums.reshape(-1, height, width)
+                start = y * row + x
+                shifted_by = flat[:, start : start + pieces * piece]
+                parts = shifted_by.reshape(channels, pieces, piece).transpose(1, 0, 2)
+                sums += taps[y, x] @ parts
+        by_row = sums.transpose(1, 0, 2).reshape(outputs, -1)[:, : height * row]
+        return by_row.reshape(outputs, height, row)[:, :, :width]
 
 
 @dataclass(frozen=True, eq=False)
