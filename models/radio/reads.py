@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.errors import TrainError
+from focalloop.models.networks.interpolation import exactly
 from focalloop.models.networks.sensing import MAX_READS, clean_reads
 
 
@@ -46,7 +47,7 @@ class CellReads(nn.Module):
 
     levels: Tensor
     gain: Tensor
-    taken: Tensor
+    one_each: Tensor
     exposure: Tensor
 
     def __init__(self, tile: NDArray[np.uint8], noise: NoiseProfile, slots: int = 16) -> None:
@@ -67,8 +68,12 @@ class CellReads(nn.Module):
         reads = clean_reads(impulses, levels[None])
         exposure = reads.flatten(1)[:, taken].T * gain[:, None]
         self.register_buffer("levels", levels[None], persistent=False)
-        self.register_buffer("taken", taken, persistent=False)
         self.register_buffer("gain", gain[:, None, None], persistent=False)
+        # One read each. Convolutions with them move reads exactly, and are much faster in ONNX
+        # Runtime than what permutes axes.
+        one_each = torch.eye(MAX_READS * self.side**2)[taken]
+        one_each = one_each.view(-1, MAX_READS, self.side, self.side)
+        self.register_buffer("one_each", one_each, persistent=False)
         self.register_buffer("exposure", exposure[:, :, None, None], persistent=False)
 
     def measure(self, scene: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -95,11 +100,12 @@ class CellReads(nn.Module):
 
     def gathered(self, reads: Tensor) -> Tensor:
         """Gather read-outs (N, K, H, W) in units of full scale into cells (N, C, h, w)."""
-        return functional.pixel_unshuffle(reads, self.side)[:, self.taken] * self.gain
+        with exactly(reads.device.type):
+            weight = self.one_each * self.gain[:, None]
+            return functional.conv2d(reads.float(), weight, stride=self.side)
 
     def planes(self, cells: Tensor) -> Tensor:
         """Return cells (N, C, h, w) to read-outs (N, K, H, W), zero where a pixel has no read."""
-        place = torch.zeros(MAX_READS * self.side**2, dtype=torch.int64)
-        place[self.taken] = torch.arange(1, self.count + 1)
-        padded = functional.pad(cells / self.gain, (0, 0, 0, 0, 1, 0))
-        return functional.pixel_shuffle(padded[:, place], self.side)
+        with exactly(cells.device.type):
+            weight = self.one_each / self.gain[:, None]
+            return functional.conv_transpose2d(cells.float(), weight, stride=self.side)
