@@ -1,6 +1,6 @@
 """The radio link of a live session: every window is sent over it before it is reconstructed.
 
-The reconstruction thread calls `carry`; any other thread may call `choose` and `state`.
+The session's radio thread calls `carry`; any other thread may call `choose` and `state`.
 """
 
 from __future__ import annotations

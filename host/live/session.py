@@ -1,9 +1,10 @@
 """The live session: windows of a board, reconstructed as they arrive, the newest first.
 
-Three threads share the work, and none waits for a slower one:
+Three threads share the work, four where there is a radio, and none waits for a slower one:
 
 * the *board* thread opens the board, streams its windows and fetches the scene of each one where
   the board knows it; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
+* the *radio* thread sends the newest window over the link, while the one before is reconstructed;
 * the *reconstruction* thread reconstructs the newest window;
 * the *score* thread compares one window per second with the scene.
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -53,7 +55,7 @@ from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
 
 if TYPE_CHECKING:
-    from focalloop.host.live.radio_link import RadioLink
+    from focalloop.host.live.radio_link import Carried, RadioLink
 
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
@@ -83,6 +85,8 @@ class _Job:
     """Every `step`-th slot of the scene."""
     whole_truth: Future[Truth] | None = None
     """Every slot of the scene, for a window that is scored."""
+    carried: Carried | None = None
+    """The window behind the radio link, where there is one."""
 
 
 class LiveSession:
@@ -138,12 +142,14 @@ class LiveSession:
         self._unwatched_due_s = 0.0
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, int] = {}
+        self._sending: Mailbox[_Job] = Mailbox()
         self._jobs: Mailbox[_Job] = Mailbox()
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
             for name, work in (
                 ("board", self._run_board),
+                *([] if radio is None else [("radio", partial(self._run_radio, radio))]),
                 ("reconstruction", self._run_reconstruction),
                 ("score", self._scorer.run),
             )
@@ -260,6 +266,7 @@ class LiveSession:
         if board is not None:
             board.close()  # before its source, so that the stream ends in order
         self._source.stop()
+        self._sending.close()
         self._jobs.close()
         self._scorer.close()
 
@@ -322,7 +329,7 @@ class LiveSession:
                 self._tasks.run_all(board)
 
     def _hand_over(self, board: Board, window: Window) -> None:
-        """Hand a window to the reconstruction thread, and fetch its scene meanwhile.
+        """Hand a window on, and fetch its scene meanwhile.
 
         While nobody looks, most windows are only received.
         """
@@ -333,14 +340,24 @@ class LiveSession:
         job = _Job(window, min([*self._wants.values(), DRAWN_STEP]))
         if self._scorer.is_due(self._deployment.setup_of(window.ratio_map)):
             job.whole_truth = Future()
-        if self._jobs.put(job) is not None:
-            self._telemetry.dropped()
+        self._put(self._jobs if self.radio is None else self._sending, job)
         job.truth.set_result(_truth(board, window.number, job.step))
         if job.whole_truth is not None:
             job.whole_truth.set_result(_truth(board, window.number, 1))
 
+    def _put(self, mailbox: Mailbox[_Job], job: _Job) -> None:
+        if mailbox.put(job) is not None:
+            self._telemetry.dropped()
+
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")
+
+    # The radio thread.
+
+    def _run_radio(self, radio: RadioLink) -> None:
+        while (job := self._sending.take()) is not None:
+            job.carried = radio.carry(job.window)
+            self._put(self._jobs, job)
 
     # The reconstruction thread.
 
@@ -351,8 +368,7 @@ class LiveSession:
 
     def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
         window, ratio_map = job.window, job.window.ratio_map
-        radio = self.radio
-        reads, lost, sent = (None, None, None) if radio is None else radio.carry(window)
+        reads, lost, sent = job.carried or (None, None, None)
         started_s = time.monotonic()
         if lost is not None:
             video, by, problem = lost, selector.name_for(ratio_map), None
