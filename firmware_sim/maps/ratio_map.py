@@ -288,6 +288,12 @@ class RatioMap:
         checked = checked_aperture(array, (self.slots, *sides))
         return self.with_aperture(repeat(checked, *self.shape))
 
+    def with_random_aperture(self, seed: int = 0, open_share: float = 0.5) -> RatioMap:
+        """Return the same levels with each pixel open in a slot with probability `open_share`."""
+        # Not the draws that `random` places levels by.
+        draws = np.random.default_rng((seed, 1)).random((self.slots, *self.shape), np.float32)
+        return self.with_aperture(draws < open_share)
+
     def with_packed_aperture(self, data: bytes) -> RatioMap:
         """Return the same levels with the aperture that `pack_aperture` packed."""
         return self.with_aperture(unpack_aperture(data, (self.slots, *self.shape)))

@@ -20,6 +20,7 @@ from focalloop.host.cli.output import print_notice
 from focalloop.host.cli.shared_options import refuse_unused, setting
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.correction import Correction
+from focalloop.host.reconstruction.gap_tv import GAP_TV
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
 
@@ -75,6 +76,12 @@ def load_bundle(spec: str) -> Bundle:
 
 def check_bundle(spec: str | None) -> None:
     """Check a ``--bundle`` that may also be `NETWORK_FREE` or left out; errors as `load_bundle`."""
+    if spec == GAP_TV:
+        raise typer.BadParameter(
+            f"{GAP_TV} takes seconds per window, too long for a live view: record with `focalloop "
+            f"capture`, then `focalloop reconstruct CAPTURE --bundle {GAP_TV}`",
+            param_hint="--bundle",
+        )
     if spec is not None and spec != NETWORK_FREE:
         load_bundle(spec)
 

@@ -13,6 +13,7 @@ Choices = list[tuple[str, str]]
 """Values, each with a few words about it, which some shells show."""
 
 _NETWORK_FREE = {"network-free": "reconstruct without a network"}
+_GAP_TV = {"gap-tv": "reconstruct by total variation, without a network, slowly"}
 _TILES = {
     name: f"named tile of {'/'.join(','.join(map(str, row)) for row in rows)}"
     for name, rows in NAMED_TILES.items()
@@ -32,7 +33,14 @@ def _offers(names: Mapping[str, str], *suffixes: str) -> Callable[[str], Choices
 maps = _offers(_TILES | BUNDLES, ".npz", ".png", ".zip")
 bundles = _offers(BUNDLES, ".zip")
 bundles_or_none = _offers(BUNDLES | _NETWORK_FREE, ".zip")
+bundles_or_without = _offers(BUNDLES | _NETWORK_FREE | _GAP_TV, ".zip")
 tiles = _offers(_TILES)
+apertures = _offers(
+    {"tile": "the aperture of the shipped bundles", "random": "drawn by seed over the whole array"},
+    ".npz",
+    ".npy",
+    ".zip",
+)
 weights = _offers(WEIGHTS | {"none": "start from random weights"}, ".safetensors")
 
 

@@ -22,6 +22,7 @@ from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
+from focalloop.host.reconstruction.gap_tv import GAP_TV, GapTv
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -29,6 +30,12 @@ from focalloop.host.reconstruction.reconstruct import (
     Reconstructor,
 )
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+
+WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
+    NETWORK_FREE: NetworkFree,
+    GAP_TV: GapTv,
+}
+"""What reconstructs under any map without a network, by the name that ``--bundle`` takes."""
 
 Windows = tuple[tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]
 """Names of windows, and the reads of each with their map."""
@@ -44,7 +51,7 @@ class Method:
 
 
 def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[Method]:
-    """Return the bundles named, then the map given without a network; else the default bundle.
+    """Return the bundles named, then the map given, `NetworkFree`; else the default bundle.
 
     Raises
     ------
@@ -52,9 +59,14 @@ def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[
         Their maps have different numbers of slots.
     """
     given = None if map_spec is None else load_map(map_spec)
-    methods = [_with_bundle(load_bundle(bundle), given, threads) for bundle in bundles]
-    if given is not None:
-        methods.append(Method(NETWORK_FREE, given, NetworkFree()))
+    methods = [
+        _without_network(bundle, given)
+        if bundle in WITHOUT_NETWORK
+        else _with_bundle(load_bundle(bundle), given, threads)
+        for bundle in bundles
+    ]
+    if given is not None and NETWORK_FREE not in bundles:
+        methods.append(_without_network(NETWORK_FREE, given))
     methods = methods or [_with_bundle(Bundle.load(), None, threads)]
     different = sorted({method.ratio_map.slots for method in methods})
     if len(different) > 1:
@@ -67,15 +79,14 @@ def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[
 
 def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
     """Return the bundle, or where a map is given that it is not for, that map without a network."""
-    if map_spec is not None:
-        given = load_map(map_spec)
-        if bundle != NETWORK_FREE and (loaded := load_bundle(bundle)).reach is not None:
-            return _with_bundle(loaded, given, threads)
+    given = None if map_spec is None else load_map(map_spec)
+    if bundle in WITHOUT_NETWORK:
+        return _without_network(bundle, given)
+    loaded = load_bundle(bundle)
+    if given is not None and loaded.reach is None:
         refuse_unused(["bundle"], f"{bundle} is for its own map: leave out one of the two")
-        return Method(NETWORK_FREE, given, NetworkFree())
-    if bundle == NETWORK_FREE:
-        raise typer.BadParameter(f"--bundle {NETWORK_FREE} needs --map, to capture under")
-    return _with_bundle(load_bundle(bundle), None, threads)
+        return _without_network(NETWORK_FREE, given)
+    return _with_bundle(loaded, given, threads)
 
 
 def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Method:
@@ -83,16 +94,24 @@ def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Meth
 
     A bundle that was trained for another map is used all the same, with a notice.
     """
-    shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
+    if bundle in WITHOUT_NETWORK:
+        return _without_network(bundle, captured)
     if bundle is None:
+        shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
         chosen = next((each for each in shipped if each.suits(captured)), None)
+        if chosen is None:
+            return _without_network(NETWORK_FREE, captured)
     else:
-        chosen = None if bundle == NETWORK_FREE else load_bundle(bundle)
-    if chosen is None:
-        return Method(NETWORK_FREE, captured, NetworkFree())
+        chosen = load_bundle(bundle)
     if not chosen.suits(captured):
         print_notice(f"note: {chosen.name} was trained for another ratio map than this capture's")
     return _with_bundle(chosen, None, threads)
+
+
+def _without_network(name: str, given: RatioMap | None) -> Method:
+    if given is None:
+        raise typer.BadParameter(f"--bundle {name} needs --map, to capture under")
+    return Method(name, given, WITHOUT_NETWORK[name]())
 
 
 def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method:

@@ -75,7 +75,7 @@ def initial_reconstruction(
     """
     reads = np.asarray(reads, np.float32)
     present = [int(level) for level in np.unique(levels) if level]
-    _check_reads(reads, levels.shape, max(present, default=0))
+    check_reads(reads, levels.shape, max(present, default=0))
     # Every span ends at a multiple of `step` slots, so at most T/step frames differ.
     step = gcd(slots, *(slots // level for level in present)) if present else slots
     frames = np.zeros((*reads.shape[:-3], slots // step, *levels.shape), np.float32)
@@ -233,7 +233,7 @@ class OnnxReconstructor:
         ReconstructError
             If the measurements, map and network do not fit each other.
         """
-        _check_reads(reads, ratio_map.shape, int(ratio_map.levels.max()))
+        check_reads(reads, ratio_map.shape, int(ratio_map.levels.max()))
         batch = reads if reads.ndim == 4 else reads[np.newaxis]
         feed: dict[str, Any] = {
             "reads": np.ascontiguousarray(batch, np.float32),
@@ -271,7 +271,8 @@ class OnnxReconstructor:
         return video if reads.ndim == 4 else video[0]
 
 
-def _check_reads(reads: Float32, shape: tuple[int, ...], largest_level: int) -> None:
+def check_reads(reads: Float32, shape: tuple[int, ...], largest_level: int) -> None:
+    """Raise `ReconstructError` if measurements (..., R, H, W) do not fit a map of this shape."""
     if reads.ndim < 3 or reads.shape[-2:] != shape or reads.shape[-3] < largest_level:
         raise ReconstructError(
             f"measurements of shape {reads.shape} do not match a {shape[0]}x{shape[1]} ratio map "

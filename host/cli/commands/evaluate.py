@@ -38,9 +38,10 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="BUNDLE",
-            help="Shipped name or path of a bundle; may be given several times.",
+            help="Shipped name or path of a bundle, network-free, or gap-tv; may be given several "
+            "times.",
             show_default="the shipped default bundle",
-            autocompletion=completion.bundles,
+            autocompletion=completion.bundles_or_without,
         ),
     ] = None,
     map_: Annotated[

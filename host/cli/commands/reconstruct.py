@@ -35,9 +35,9 @@ def reconstruct(
         str | None,
         typer.Option(
             metavar="BUNDLE",
-            help="Shipped name or path of a bundle, or network-free.",
+            help="Shipped name or path of a bundle, network-free, or gap-tv.",
             show_default="a shipped one that suits the map",
-            autocompletion=completion.bundles_or_none,
+            autocompletion=completion.bundles_or_without,
         ),
     ] = None,
     map_: Annotated[

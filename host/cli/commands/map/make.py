@@ -9,9 +9,18 @@ import typer
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS, NAMED_TILES
 from focalloop.host.cli import completion
-from focalloop.host.cli.shared_options import JsonOption, output_option, size_option
+from focalloop.host.cli.shared_options import (
+    JsonOption,
+    output_option,
+    refuse_unused,
+    setting,
+    size_option,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
 OutputOption = Annotated[Path, output_option("File to write: .npz or .png.")]
@@ -28,7 +37,17 @@ LevelSetOption = Annotated[
     ),
 ]
 ApertureOption = Annotated[
-    bool, typer.Option("--aperture", help="Add the coded aperture of the shipped bundles.")
+    str | None,
+    typer.Option(
+        metavar="APERTURE",
+        help="Add a coded aperture: tile (of the shipped bundles), random (each pixel and slot "
+        "open with probability 1/2), that of a map or bundle, or a .npy of 0 and 1, (T, h, w).",
+        show_default="none",
+        autocompletion=completion.apertures,
+    ),
+]
+ApertureSeedOption = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Seed of a random aperture.")
 ]
 _LEVEL_SET = ",".join(map(str, DEFAULT_LEVEL_SET))
 
@@ -41,7 +60,8 @@ def fixed(
     size: SizeOption = None,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
-    aperture: ApertureOption = False,
+    aperture: ApertureOption = None,
+    seed: ApertureSeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Give every pixel the same level.
@@ -51,7 +71,8 @@ def fixed(
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
     made = RatioMap.uniform(level, _shape(size), slots, _levels(level_set))
-    _save(made, aperture, output, json)
+    _check_seed(aperture)
+    _save(_coded(made, aperture, seed), output, json)
 
 
 def tile(
@@ -67,7 +88,8 @@ def tile(
     size: SizeOption = None,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
-    aperture: ApertureOption = False,
+    aperture: ApertureOption = None,
+    seed: ApertureSeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Repeat a tile over the array.
@@ -80,7 +102,8 @@ def tile(
     if len({len(row) for row in rows}) != 1:
         raise RatioMapError(f"the rows of the tile {pattern!r} are of different lengths")
     made = RatioMap.from_tile(rows, _shape(size), slots, _levels(level_set))
-    _save(made, aperture, output, json)
+    _check_seed(aperture)
+    _save(_coded(made, aperture, seed), output, json)
 
 
 def random(
@@ -93,11 +116,14 @@ def random(
         str | None,
         typer.Option(metavar="LEVEL:SHARE,...", help="Histogram instead, such as 1:3,4:1."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the placement.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Seed of the placement, and of a random aperture."),
+    ] = 0,
     size: SizeOption = None,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
-    aperture: ApertureOption = False,
+    aperture: ApertureOption = None,
     json: JsonOption = False,
 ) -> None:
     """Scatter levels at random, for an average ratio or a histogram.
@@ -114,7 +140,7 @@ def random(
         raise typer.BadParameter("give one of --r-avg and --shares")
     mixture = shares_for_mean(r_avg * slots, levels) if r_avg is not None else _shares(shares or "")
     made = RatioMap.random(_shape(size), mixture, seed, slots, levels)
-    _save(made, aperture, output, json)
+    _save(_coded(made, aperture, seed), output, json)
 
 
 def png(
@@ -124,7 +150,8 @@ def png(
     output: OutputOption,
     slots: SlotsOption = DEFAULT_SLOTS,
     level_set: LevelSetOption = _LEVEL_SET,
-    aperture: ApertureOption = False,
+    aperture: ApertureOption = None,
+    seed: ApertureSeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Read a map painted in the colours of `focalloop map show`.
@@ -133,14 +160,57 @@ def png(
     """
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
-    _save(RatioMap.load(picture, slots, _levels(level_set)), aperture, output, json)
+    made = RatioMap.load(picture, slots, _levels(level_set))
+    _check_seed(aperture)
+    _save(_coded(made, aperture, seed), output, json)
 
 
-def _save(made: RatioMap, aperture: bool, output: Path, json: bool) -> None:
-    from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+def _check_seed(aperture: str | None) -> None:
+    if aperture != "random":
+        refuse_unused(["seed"], "is for a random aperture: give --aperture random too")
+
+
+def _save(made: RatioMap, output: Path, json: bool) -> None:
     from focalloop.host.cli.views.map_report import save_map
 
-    save_map(made.with_aperture_tile(APERTURE_TILE) if aperture else made, output, json)
+    save_map(made, output, json)
+
+
+def _coded(made: RatioMap, aperture: str | None, seed: int) -> RatioMap:
+    """Return the map with the coded aperture that ``--aperture`` names."""
+    from focalloop.firmware_sim.maps.ratio_map import RatioMapError
+    from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+    from focalloop.host.cli.arguments import load_map
+
+    match aperture:
+        case None:
+            return made
+        case "tile":
+            return made.with_aperture_tile(APERTURE_TILE)
+        case "random":
+            return made.with_random_aperture(seed)
+    with setting("--aperture"):
+        if aperture.endswith(".npy"):
+            return made.with_aperture_tile(_array_in(Path(aperture)))
+        tile = load_map(aperture, option="--aperture").aperture_tile
+        if tile is None:
+            raise RatioMapError(
+                f"the ratio map {aperture} has no coded aperture: give one that has, tile or random"
+            )
+        return made.with_aperture_tile(tile)
+
+
+def _array_in(path: Path) -> NDArray[np.generic]:
+    import numpy as np
+
+    from focalloop.firmware_sim.maps.ratio_map import RatioMapError
+
+    try:
+        # Mapped, so that its size is checked before it takes memory.
+        found: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise RatioMapError(f"cannot read the aperture {path}: {error}") from None
+    return found
 
 
 def _shape(size: str | None) -> tuple[int, int]:

@@ -143,6 +143,26 @@ def test_a_bundle_with_an_aperture_is_scored_and_reconstructs(clips, tmp_path):
         assert (written["video"][:, opened] > 0.9).all()  # the level, and the reads
 
 
+def test_gap_tv_reconstructs_clips_and_captures_through_any_aperture(clips, tmp_path, capture):
+    coded = tmp_path / "coded.npz"
+    RatioMap.uniform(1, (24, 32)).with_random_aperture().save(coded)
+    words = ("--bundle", "gap-tv", "--map", coded, "--limit", 1)
+    variation, filled = run_json("evaluate", clips, *words)["results"]
+    assert (variation["bundle"], filled["bundle"]) == ("gap-tv", "network-free")
+    assert variation["mean"]["psnr"] > filled["mean"]["psnr"] + 3
+    out = tmp_path / "out.npz"
+    assert run_json("reconstruct", clips, *words, "-o", out)["bundle"] == "gap-tv"
+    words = ("--bundle", "gap-tv", "--limit", 1, "-o", out)
+    assert run_json("reconstruct", capture, *words)["bundle"] == "gap-tv"
+
+
+def test_a_way_without_network_is_scored_once_where_named(clips):
+    words = ("--bundle", "network-free", "--map", "tile-2of16", "--limit", 1)
+    assert [one["bundle"] for one in run_json("evaluate", clips, *words)["results"]] == [
+        "network-free"
+    ]
+
+
 @pytest.fixture
 def capture(clips, tmp_path):
     """A capture folder of both clips under a map of uneven levels, and one window of darkness."""
@@ -262,6 +282,9 @@ def test_an_error_is_one_line_on_standard_error(
     [
         ["reconstruct", "clips.npz"],
         ["reconstruct", "clips.npz", "--bundle", "network-free", "-o", "out.mp4"],
+        ["evaluate", "clips.npz", "--bundle", "gap-tv"],
+        ["live", "--bundle", "gap-tv"],
+        ["serve", "--port", "absent", "--bundle", "gap-tv"],
         ["evaluate", "clips.npz", "--seed", "-1"],
         ["evaluate"],
     ],

@@ -55,14 +55,73 @@ def test_show_takes_a_bundle_for_its_map(tmp_path):
 
 
 def test_a_map_is_made_under_the_coded_aperture(tmp_path):
-    run_json("map", "make", "tile", "4,1/1,2", "--size", "40x24", "--aperture", "-o",
-             tmp_path / "m.npz")  # fmt: skip
+    run_json("map", "make", "tile", "4,1/1,2", "--size", "40x24", "--aperture", "tile",
+             "-o", tmp_path / "m.npz")  # fmt: skip
     made = RatioMap.load(tmp_path / "m.npz")
     np.testing.assert_array_equal(made.aperture_tile, APERTURE_TILE)
     assert made.tiled_to(8, 8).shape == (8, 8)
-    short = run("map", "make", "fixed", "1", "--slots", "8", "--aperture", "-o", tmp_path / "s.npz")
-    assert isinstance(short.exception, RatioMapError)
+    words = ("--slots", "8", "--aperture", "tile", "-o", tmp_path / "s.npz")
+    assert isinstance(run("map", "make", "fixed", "1", *words).exception, RatioMapError)
     assert not (tmp_path / "s.npz").exists()
+
+
+def test_a_random_aperture_covers_the_whole_array(tmp_path):
+    def made(*words):
+        path = tmp_path / "m.npz"
+        run_json("map", "make", *words, "--size", "40x24", "--aperture", "random", "-o", path)
+        return RatioMap.load(path)
+
+    first = made("fixed", "1")
+    assert first.aperture_tile.shape == (16, 24, 40)  # it repeats nowhere
+    assert first.aperture.mean() == pytest.approx(0.5, abs=0.02)
+    assert made("fixed", "1", "--seed", 0) == first
+    assert made("fixed", "1", "--seed", 1) != first
+    scattered = [made("random", "--r-avg", "0.1", "--seed", seed) for seed in (1, 2)]
+    assert (scattered[0].levels != scattered[1].levels).any()
+    assert (scattered[0].aperture != scattered[1].aperture).any()
+
+
+def test_an_aperture_is_taken_from_a_file(tmp_path):
+    own = RatioMap.uniform(2, (24, 40)).with_random_aperture(7)
+    own.save(tmp_path / "own.npz")
+    np.save(tmp_path / "own.npy", own.aperture.astype(np.uint8))
+    np.save(tmp_path / "halves.npy", np.arange(32).reshape(16, 2, 1) % 2)
+    for name, expected in (
+        ("own.npz", own.aperture),
+        ("own.npy", own.aperture),
+        ("halves.npy", np.tile([[0], [1]], (16, 12, 40)).astype(bool)),
+    ):
+        words = ("--size", "40x24", "--aperture", tmp_path / name, "-o", tmp_path / "m.npz")
+        run_json("map", "make", "fixed", "4", *words)
+        np.testing.assert_array_equal(RatioMap.load(tmp_path / "m.npz").aperture, expected)
+
+
+NO_APERTURES = {
+    "without one": ("plain.npz", "has no coded aperture"),
+    "of another T": ("short.npy", "(8, 2, 2)"),
+    "with other numbers": ("grey.npy", "only 0 (shut) and 1 (open)"),
+    "of objects": ("objects.npy", "cannot read the aperture"),
+    "that is not there": ("absent.npy", "cannot read the aperture"),
+    "of no name": ("rand", "no ratio map 'rand'"),
+}
+
+
+@pytest.mark.parametrize(("name", "told"), NO_APERTURES.values(), ids=NO_APERTURES.keys())
+def test_what_holds_no_aperture_is_refused(tmp_path, monkeypatch, name, told):
+    monkeypatch.chdir(tmp_path)
+    RatioMap.uniform(1, (2, 2)).save("plain.npz")
+    np.save("short.npy", np.ones((8, 2, 2)))
+    np.save("grey.npy", np.full((16, 2, 2), 0.5))
+    np.save("objects.npy", np.array([None]), allow_pickle=True)
+    result = run("map", "make", "fixed", "1", "--aperture", name, "-o", "m.npz")
+    assert told in complaint(result)
+    assert result.exit_code == 2
+    assert not (tmp_path / "m.npz").exists()
+
+
+def test_a_seed_without_anything_random_is_refused(tmp_path):
+    words = ("--aperture", "tile", "--seed", "1", "-o", tmp_path / "m.npz")
+    assert "--aperture random" in complaint(run("map", "make", "fixed", "1", *words))
 
 
 MAKES = {
