@@ -39,13 +39,19 @@ class Deployment:
         As for `NetworkSelector`.
     ratio_map : RatioMap or None
         Map to begin with; by default that of the bundle, or `DEFAULT_TILE` without a bundle.
+    threads : int, optional
+        As for `NetworkSelector`.
     """
 
     def __init__(
-        self, telemetry: Telemetry, bundle: str | None, ratio_map: RatioMap | None
+        self,
+        telemetry: Telemetry,
+        bundle: str | None,
+        ratio_map: RatioMap | None,
+        threads: int = 2,
     ) -> None:
         self._telemetry = telemetry
-        self._bundle = bundle
+        self._bundle, self._threads = bundle, threads
         self._map = ratio_map
         self._uploaded = False
         self._loading: Future[NetworkSelector] = Future()
@@ -90,7 +96,7 @@ class Deployment:
             If the bundle cannot be used.
         """
         try:
-            selector = NetworkSelector(self._bundle)
+            selector = NetworkSelector(self._bundle, self._threads)
         except FocalloopError as error:
             self._loading.set_exception(error)
             raise

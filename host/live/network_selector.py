@@ -23,9 +23,6 @@ from focalloop.host.reconstruction.reconstruct import (
 from focalloop.models import zoo
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
-THREADS = 2
-"""Threads inside one reconstruction: the lowest latency per window on two cores."""
-
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
@@ -83,6 +80,8 @@ class NetworkSelector:
     bundle : str or None, optional
         Name or path of a bundle, or `NETWORK_FREE`; None for the default bundle, or no network
         where the default bundle is not shipped.
+    threads : int, optional
+        Threads inside one reconstruction; two give the lowest latency per window on two cores.
 
     Raises
     ------
@@ -90,7 +89,8 @@ class NetworkSelector:
         If the named bundle cannot be used.
     """
 
-    def __init__(self, bundle: str | None = None) -> None:
+    def __init__(self, bundle: str | None = None, threads: int = 2) -> None:
+        self._threads = threads
         self._lock = threading.Lock()
         self._listed: dict[str, BundleState] = {}
         if bundle is None:
@@ -194,7 +194,7 @@ class NetworkSelector:
         if name == NETWORK_FREE:
             return self._network_free
         bundle = Bundle.load(name)
-        return _Candidate(name, bundle.reconstructor(THREADS), bundle)
+        return _Candidate(name, bundle.reconstructor(self._threads), bundle)
 
 
 def _describe(names: list[str]) -> dict[str, BundleState]:

@@ -1,6 +1,7 @@
 """The radio link of a live session: every window is sent over it before it is reconstructed.
 
-The session's radio thread calls `carry`; any other thread may call `choose` and `state`.
+One thread calls `transmit` and another `receive`, so the ends work on two windows at the same
+time; any other thread may call `choose` and `state`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ from focalloop.host.live.radio_state import RadioChoice, RadioState
 from focalloop.host.live.telemetry import Durations
 from focalloop.host.radio.methods import (
     Delivery,
-    Method,
     Sensing,
+    StreamMethod,
     SymbolBudgetError,
     default_symbols,
-    load_method,
     lost_video,
 )
 from focalloop.host.reconstruction.reconstruct import Float32, NetworkFree
@@ -38,6 +38,20 @@ LIVE_METHODS = ("semcom", "compr-ldpc")
 
 MIN_SYMBOLS_PER_PIXEL, MAX_SYMBOLS_PER_PIXEL = 0.03, 0.36
 """Range that a page offers."""
+
+
+class OnAir(NamedTuple):
+    """A window between the two ends of the link."""
+
+    window: Window
+    choice: RadioChoice
+    """How it was sent."""
+    arrive: Callable[[], Delivery] | None
+    """Does the receiver's part; None where the window could not be sent."""
+    problem: str
+    """Why it was not, or with other symbols than were chosen."""
+    spent_s: float
+    """Time of the transmitter."""
 
 
 class Carried(NamedTuple):
@@ -81,13 +95,13 @@ class RadioLink:
         symbols: int | None = None,
         *,
         model: str | Path | None = None,
-        load: Callable[[str, Sensing, str | Path | None], Method] | None = None,
+        load: Callable[[str, Sensing, str | Path | None], StreamMethod] | None = None,
     ) -> None:
         self._load, self._model, self._modelled = load or live_method, model, method
         self._lock = threading.Lock()
         self._rng = np.random.default_rng()
         self._loaded_for = b""
-        self._methods: dict[str, Method | FocalloopError] = {}
+        self._methods: dict[str, StreamMethod | FocalloopError] = {}
         """Those of the map whose hash is `_loaded_for`, or why they cannot be used."""
         self._times = Durations(kept=60)
         chosen = _checked(RadioChoice(method, channel, snr_db, symbols or 0))
@@ -114,30 +128,42 @@ class RadioLink:
         with self._lock:
             return self._state
 
-    def carry(self, window: Window) -> Carried:
-        """Send a window over the link as it is chosen now.
+    def transmit(self, window: Window) -> OnAir:
+        """Send a window as it is chosen now.
 
-        Why it could not be sent is the `problem` of the state from then on.
+        Why it could not be sent is the `problem` of the state once it is received.
         """
         choice = self._choice_for(window)
         started_s = time.monotonic()
-        problem = ""
+        arrive, problem = None, ""
         try:
             method = self._method(choice.method, window)
             channel = Channel(choice.channel, choice.snr_db)  # type: ignore[arg-type]  # checked
             try:
-                delivery = method.send(window.reads, channel, self._rng, choice.symbols)
+                arrive = method.depart(window.reads, channel, self._rng, choice.symbols)
             except SymbolBudgetError as error:
                 problem = sentence(error)
                 within = min(max(choice.symbols, error.least), error.most)
-                delivery = method.send(window.reads, channel, self._rng, within)
+                arrive = method.depart(window.reads, channel, self._rng, within)
         except FocalloopError as error:
-            self._note(choice, problem=sentence(error))
+            problem = sentence(error)
+        return OnAir(window, choice, arrive, problem, time.monotonic() - started_s)
+
+    def receive(self, sent: OnAir) -> Carried:
+        """Receive a window that was sent."""
+        started_s = time.monotonic()
+        try:
+            if sent.arrive is None:
+                self._note(sent.choice, problem=sent.problem)
+                return Carried()
+            delivery = sent.arrive()
+        except FocalloopError as error:
+            self._note(sent.choice, problem=sentence(error))
             return Carried()
-        self._times.add(time.monotonic() - started_s)
-        self._note(choice, delivery, problem)
-        lost = lost_video(window.ratio_map) if delivery.lost else None
-        return Carried(delivery.reads, lost, choice)
+        self._times.add(sent.spent_s + time.monotonic() - started_s)
+        self._note(sent.choice, delivery, sent.problem)
+        lost = lost_video(sent.window.ratio_map) if delivery.lost else None
+        return Carried(delivery.reads, lost, sent.choice)
 
     def _choice_for(self, window: Window) -> RadioChoice:
         """Return the present choice; the first window's size decides what symbols are offered."""
@@ -156,7 +182,7 @@ class RadioLink:
             )
             return chosen
 
-    def _method(self, name: str, window: Window) -> Method:
+    def _method(self, name: str, window: Window) -> StreamMethod:
         map_hash = window.ratio_map.hash()
         if map_hash != self._loaded_for:
             self._loaded_for, self._methods = map_hash, {}
@@ -205,22 +231,25 @@ class RadioLink:
             )
 
 
-def live_method(name: str, sensing: Sensing, model: str | Path | None = None) -> Method:
-    """Load a method by name, as `load_method`; LDPC codes fail as they were measured to.
+def live_method(name: str, sensing: Sensing, model: str | Path | None = None) -> StreamMethod:
+    """Load one of `LIVE_METHODS`; LDPC codes fail as they were measured to.
 
-    So neither torch nor Sionna is loaded, and no window waits for a decoder.
+    So neither torch nor Sionna is loaded, and no window waits for a decoder. Networks run on one
+    thread each, since the ends of the link and the reconstruction work side by side.
 
     Raises
     ------
     RadioError
-        As `load_method`.
+        Its networks cannot be used, or are for another map.
     """
-    if name != "compr-ldpc":
-        return load_method(name, sensing, model)
+    if name == "semcom":
+        from focalloop.host.radio.semcom import semcom
+
+        return semcom(sensing, model, threads=1)
     from focalloop.host.live.steady_compression import SteadyCompression
     from focalloop.host.radio.codec import Codec
 
-    return SteadyCompression(sensing, Codec.load(model))
+    return SteadyCompression(sensing, Codec.load(model, threads=1))
 
 
 def _checked(choice: RadioChoice) -> RadioChoice:

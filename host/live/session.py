@@ -1,10 +1,10 @@
 """The live session: windows of a board, reconstructed as they arrive, the newest first.
 
-Three threads share the work, four where there is a radio, and none waits for a slower one:
+Three threads share the work, five where there is a radio, and none waits for a slower one:
 
 * the *board* thread opens the board, streams its windows and fetches the scene of each one where
   the board knows it; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
-* the *radio* thread sends the newest window over the link, while the one before is reconstructed;
+* the *transmitter* and the *receiver* thread are the ends of the radio link, if there is one;
 * the *reconstruction* thread reconstructs the newest window;
 * the *score* thread compares one window per second with the scene.
 
@@ -55,7 +55,7 @@ from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
 
 if TYPE_CHECKING:
-    from focalloop.host.live.radio_link import Carried, RadioLink
+    from focalloop.host.live.radio_link import Carried, OnAir, RadioLink
 
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
@@ -85,8 +85,10 @@ class _Job:
     """Every `step`-th slot of the scene."""
     whole_truth: Future[Truth] | None = None
     """Every slot of the scene, for a window that is scored."""
+    on_air: OnAir | None = None
+    """The window within the radio link, where there is one."""
     carried: Carried | None = None
-    """The window behind the radio link, where there is one."""
+    """The window behind it."""
 
 
 class LiveSession:
@@ -133,7 +135,9 @@ class LiveSession:
         self._source = source
         self._scene, self._profile = scene, profile
         self._telemetry = Telemetry()
-        self._deployment = Deployment(self._telemetry, bundle, ratio_map)
+        # Where the ends of a link work beside it, a second thread would only take turns with them.
+        threads = 2 if radio is None else 1
+        self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads)
         self._tasks = BoardTasks()
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
@@ -143,16 +147,20 @@ class LiveSession:
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, int] = {}
         self._sending: Mailbox[_Job] = Mailbox()
+        self._receiving: Mailbox[_Job] = Mailbox()
         self._jobs: Mailbox[_Job] = Mailbox()
         self._ending = threading.Event()
+        works: dict[str, Callable[[], None]] = {
+            "board": self._run_board,
+            "reconstruction": self._run_reconstruction,
+            "score": self._scorer.run,
+        }
+        if radio is not None:
+            works["transmitter"] = partial(self._run_transmitter, radio)
+            works["receiver"] = partial(self._run_receiver, radio)
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
-            for name, work in (
-                ("board", self._run_board),
-                *([] if radio is None else [("radio", partial(self._run_radio, radio))]),
-                ("reconstruction", self._run_reconstruction),
-                ("score", self._scorer.run),
-            )
+            for name, work in works.items()
         ]
 
     def __enter__(self) -> Self:
@@ -266,8 +274,8 @@ class LiveSession:
         if board is not None:
             board.close()  # before its source, so that the stream ends in order
         self._source.stop()
-        self._sending.close()
-        self._jobs.close()
+        for mailbox in (self._sending, self._receiving, self._jobs):
+            mailbox.close()
         self._scorer.close()
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -352,11 +360,17 @@ class LiveSession:
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")
 
-    # The radio thread.
+    # The threads of the radio link.
 
-    def _run_radio(self, radio: RadioLink) -> None:
+    def _run_transmitter(self, radio: RadioLink) -> None:
         while (job := self._sending.take()) is not None:
-            job.carried = radio.carry(job.window)
+            job.on_air = radio.transmit(job.window)
+            self._put(self._receiving, job)
+
+    def _run_receiver(self, radio: RadioLink) -> None:
+        while (job := self._receiving.take()) is not None:
+            assert job.on_air is not None
+            job.carried = radio.receive(job.on_air)
             self._put(self._jobs, job)
 
     # The reconstruction thread.

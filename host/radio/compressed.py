@@ -7,6 +7,8 @@ what that says of the window goes into the protected header of the link.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,16 @@ class Compressed:
         symbols: int | None = None,
     ) -> Delivery:
         """Send one window; as `Method.send`."""
+        return self.depart(reads, channel, rng, symbols)()
+
+    def depart(
+        self,
+        reads: Float32,
+        channel: Channel,
+        rng: np.random.Generator,
+        symbols: int | None = None,
+    ) -> Callable[[], Delivery]:
+        """Send one window up to the receiver; as `StreamMethod.depart`."""
         window = self.compress(reads, channel, symbols)
         shape = window.height, window.width
         label = _LABEL.pack(*self._hashes, window.quality, *shape)
@@ -76,6 +88,9 @@ class Compressed:
             arrived = Bitstream(window.data, label, window.bits, count, 0)
         else:
             arrived = self.link.send(window.data, channel, rng, label)
+        return partial(self._arrive, arrived)
+
+    def _arrive(self, arrived: Bitstream) -> Delivery:
         received = None
         if arrived.data is not None and arrived.label is not None:
             received = self.codec.decode(self._window(arrived.data, arrived.label))

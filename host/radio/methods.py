@@ -7,6 +7,7 @@ before anything is sent, the map and the reconstruction, is the `Sensing`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -142,6 +143,24 @@ class Method(Protocol):
         ------
         SymbolBudgetError
             The method has no way to send it with so few, or so many, symbols.
+        """
+        ...
+
+
+class StreamMethod(Method, Protocol):
+    """A method whose two ends can work on two windows at the same time."""
+
+    def depart(
+        self,
+        reads: Float32,
+        channel: Channel,
+        rng: np.random.Generator,
+        symbols: int | None = None,
+    ) -> Callable[[], Delivery]:
+        """Do what transmitter and channel do in `send`; what is returned does the receiver's part.
+
+        Takes and raises what `send` does. The returned function may be called by another thread,
+        while the next window departs.
         """
         ...
 

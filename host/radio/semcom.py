@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -141,12 +142,25 @@ class SemCom:
         symbols: int | None = None,
     ) -> Delivery:
         """See `focalloop.host.radio.methods.Method`."""
+        return self.depart(reads, channel, rng, symbols)()
+
+    def depart(
+        self,
+        reads: Float32,
+        channel: Channel,
+        rng: np.random.Generator,
+        symbols: int | None = None,
+    ) -> Callable[[], Delivery]:
+        """See `focalloop.host.radio.methods.StreamMethod`."""
         sent = self.transmit(reads, channel, symbols)
-        found = self.receive(channel.send(sent.symbols, rng), channel)
+        return partial(self._arrive, channel.send(sent.symbols, rng), channel, sent.count)
+
+    def _arrive(self, received: Received, channel: Channel, count: SymbolCount) -> Delivery:
+        found = self.receive(received, channel)
         return Delivery(
             reads=None if found is None else self.decode(found),
             video=None,
-            symbols=sent.count,
+            symbols=count,
             bits=None,
             block_errors=int(found is None),
             rate_map=None if found is None else found.rate_map,
@@ -262,10 +276,10 @@ class SemCom:
         return x, log_error
 
 
-def semcom(sensing: Sensing, model: str | Path | None = None) -> SemCom:
+def semcom(sensing: Sensing, model: str | Path | None = None, *, threads: int = 2) -> SemCom:
     """Make the method of this name; see `focalloop.host.radio.methods.METHODS`."""
     bundle = RadioBundle.load(model or "radio-semcom", ("semcom",))
-    return SemCom("semcom", bundle, sensing.ratio_map)
+    return SemCom("semcom", bundle, sensing.ratio_map, threads=threads)
 
 
 def semcom_noran(sensing: Sensing, model: str | Path | None = None) -> SemCom:
