@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.kernel_cache import kernel
 
 _BISECTIONS = 40
 
@@ -57,11 +58,11 @@ def rates_for_budget(log_error: ArrayLike, rates: Sequence[int], reals: float) -
     error = np.exp(values - values.max())
     error /= error.mean(axis=(1, 2)).mean()
     low, high = 0.0, 1.0
-    while cost[rates_at_price(error, cost, high)].sum() > reals:
+    while _sent(error, cost, high) > reals:
         high *= 4
     for _ in range(_BISECTIONS):
         price = 0.5 * (low + high)
-        if cost[rates_at_price(error, cost, price)].sum() > reals:
+        if _sent(error, cost, price) > reals:
             low = price
         else:
             high = price
@@ -75,6 +76,21 @@ def rates_at_price(
     """Return the rate (h, w) with the least ``error + price * cost`` of every location."""
     chosen: NDArray[np.intp] = np.argmin(error + price * cost[:, None, None], axis=0)
     return chosen
+
+
+@kernel
+def _sent(error: NDArray[np.float64], cost: NDArray[np.float64], price: float) -> float:
+    """Return the reals that all locations send at a price."""
+    rates, height, width = error.shape
+    sent = 0.0
+    for y in range(height):
+        for x in range(width):
+            best = 0
+            for rate in range(1, rates):
+                if error[rate, y, x] + price * cost[rate] < error[best, y, x] + price * cost[best]:
+                    best = rate
+            sent += cost[best]
+    return sent
 
 
 def _filled(

@@ -79,7 +79,7 @@ def encoded(rate_map: NDArray[np.uint8], levels: int) -> bytes:
     if limit == 0:
         return b""
     model = _Model(rate_map.shape, levels)
-    odds = np.stack([model.learned(place, int(level)) for place, level in enumerate(symbols)])
+    odds = model.learned(symbols)
     coder = constriction.stream.queue.RangeEncoder()
     coder.encode(symbols, _categorical(), odds)
     code: bytes = coder.get_compressed().astype(">u4").tobytes()
@@ -136,30 +136,21 @@ class _Model:
         self._symbols = np.zeros(shape[0] * shape[1], np.int64)
         level = np.arange(levels)
         # Every context begins with a few counts around its own level, in tenths.
-        self._left = 30 // (1 + (level[:, None] - level) ** 2)
-        self._upper = self._left.copy()
-        self._both = 80 // (4 + (np.arange(2 * levels - 1)[:, None] - 2 * level) ** 2)
+        left = 30 // (1 + (level[:, None] - level) ** 2)
+        both = 80 // (4 + (np.arange(2 * levels - 1)[:, None] - 2 * level) ** 2)
+        self._counts = left, left.copy(), both
 
     def odds(self, place: int) -> NDArray[np.float64]:
         """Return the probability of each level, (levels,), in whole steps of 2^-12."""
-        left, upper = _context(self._symbols, place, self._width, len(self._left))
-        return _odds(self._left[left], self._upper[upper], self._both[left + upper])
+        return _odds(place, self._symbols, self._width, *self._counts)
 
     def learn(self, place: int, level: int) -> None:
         """Count the level that came at this place."""
-        left, upper = _context(self._symbols, place, self._width, len(self._left))
-        self._symbols[place] = level
-        self._left[left, level] += 10
-        self._upper[upper, level] += 10
-        self._both[left + upper, level] += 10
-        self._both[max(left + upper - 1, 0), level] += 5
-        self._both[min(left + upper + 1, len(self._both) - 1), level] += 5
+        _learn(place, level, self._symbols, self._width, *self._counts)
 
-    def learned(self, place: int, level: int) -> NDArray[np.float64]:
-        """Return the odds at a place, then count its level."""
-        odds = self.odds(place)
-        self.learn(place, level)
-        return odds
+    def learned(self, levels: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return the odds at all places (places, levels), each level counted after its own."""
+        return _learned(levels, self._symbols, self._width, *self._counts)
 
 
 @kernel
@@ -176,15 +167,56 @@ def _context(symbols: NDArray[np.int64], place: int, width: int, levels: int) ->
 
 @kernel
 def _odds(
-    left: NDArray[np.int64], upper: NDArray[np.int64], both: NDArray[np.int64]
+    place: int,
+    symbols: NDArray[np.int64],
+    width: int,
+    by_left: NDArray[np.int64],
+    by_upper: NDArray[np.int64],
+    by_both: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    counts = 1 + left + upper + 2 * both
+    left, upper = _context(symbols, place, width, len(by_left))
+    counts = 1 + by_left[left] + by_upper[upper] + 2 * by_both[left + upper]
     total = counts.sum()
     steps = np.empty(counts.size, np.int64)
     for level in range(counts.size):
         steps[level] = 1 + counts[level] * (_STEPS - counts.size) // total
     steps[np.argmax(steps)] += _STEPS - steps.sum()
     return steps / _STEPS
+
+
+@kernel
+def _learn(
+    place: int,
+    level: int,
+    symbols: NDArray[np.int64],
+    width: int,
+    by_left: NDArray[np.int64],
+    by_upper: NDArray[np.int64],
+    by_both: NDArray[np.int64],
+) -> None:
+    left, upper = _context(symbols, place, width, len(by_left))
+    symbols[place] = level
+    by_left[left, level] += 10
+    by_upper[upper, level] += 10
+    by_both[left + upper, level] += 10
+    by_both[max(left + upper - 1, 0), level] += 5
+    by_both[min(left + upper + 1, len(by_both) - 1), level] += 5
+
+
+@kernel
+def _learned(
+    levels: NDArray[np.int32],
+    symbols: NDArray[np.int64],
+    width: int,
+    by_left: NDArray[np.int64],
+    by_upper: NDArray[np.int64],
+    by_both: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    found = np.empty((levels.size, len(by_left)))
+    for place in range(levels.size):
+        found[place] = _odds(place, symbols, width, by_left, by_upper, by_both)
+        _learn(place, levels[place], symbols, width, by_left, by_upper, by_both)
+    return found
 
 
 def _categorical(odds: NDArray[np.float64] | None = None) -> constriction.stream.model.Categorical:

@@ -94,6 +94,11 @@ class Transmission:
     model: bytes
     ratio_map: bytes
 
+    def uniform_count(self, locations: int, level: int) -> SymbolCount:
+        """Return what a window takes of which all locations have the same level."""
+        payload = -(-locations * self.table[level] // 2)
+        return SymbolCount(payload, 0, protection(self.planned).symbols(HEADER_BYTES))
+
     def encode_window(
         self, values: NDArray[np.float32], rate_map: NDArray[np.uint8], number: int = 0
     ) -> tuple[NDArray[np.complex64], SymbolCount]:

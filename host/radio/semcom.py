@@ -196,9 +196,9 @@ class SemCom:
             made, count = air.encode_window(values, rate_map, number)
             return Transmitted(made, count, rate_map)
 
-        top, places = len(self.rates) - 1, x[0].size
-        lowest, highest = (sent_at(np.full(x.shape[1:], rate, np.uint8)) for rate in (0, top))
-        least, most = lowest.count.total, highest.count.total
+        places = x[0].size
+        ends = [air.uniform_count(places, rate) for rate in (0, len(self.rates) - 1)]
+        least, most = (count.total for count in ends)
         if symbols is None:
             wanted = min(max(default_symbols(*reads.shape[1:]), least), most)
         elif least <= symbols <= most:
@@ -206,16 +206,16 @@ class SemCom:
         else:
             raise SymbolBudgetError(self.name, symbols, least, most)
         # The rate map follows from what its own code leaves of the budget.
-        best, overhead = lowest, lowest.count.total - lowest.count.payload
+        best, overhead = None, ends[0].header
         for _ in range(_MAX_ROUNDS):
             reals = min(max(2 * (wanted - overhead), self.rates[0] * places), x.size)
             sent = sent_at(self._allocate(log_error, self.rates, reals))
-            if best.count.total < sent.count.total <= wanted:
+            if sent.count.total <= wanted and (best is None or best.count.total < sent.count.total):
                 best = sent
             if 0 <= wanted - sent.count.total <= _SPARE * wanted:
                 break
             overhead = sent.count.total - sent.count.payload
-        return best
+        return best or sent_at(np.zeros(x.shape[1:], np.uint8))
 
     def receive(self, received: Received, channel: Channel) -> DecodedWindow | None:
         """Decode header and rate map of a window, and scale its reals; None if it is lost.

@@ -104,9 +104,11 @@ def whole_locations(reads: Float32, cell: int, location: int = 16) -> Float32:
     Returns
     -------
     ndarray of float32, shape (8, location * h, location * w)
-        A pixel beyond the border has the reads of the nearest one with the same place in its cell,
-        so the tile goes on in phase.
+        `reads` themselves if they are whole. A pixel beyond the border has the reads of the nearest
+        one with the same place in its cell, so the tile goes on in phase.
     """
+    if all(length % location == 0 for length in reads.shape[1:]):
+        return reads
     rows, columns = (_nearest(length, cell, location) for length in reads.shape[1:])
     continued: Float32 = reads[:, rows[:, None], columns]
     return continued

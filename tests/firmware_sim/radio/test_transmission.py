@@ -119,6 +119,7 @@ def test_one_level_everywhere_needs_no_rate_map():
         values = np.ones(16 * EDGE_RATE_TABLE[level], np.float32)
         symbols, count = EDGE.encode_window(values, rate_map)
         assert count.rate_map == 0
+        assert EDGE.uniform_count(16, level) == count
         assert np.array_equal(EDGE.decode_window(clean(symbols)).rate_map, rate_map)
 
 
