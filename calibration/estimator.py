@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from focalloop.calibration.fitting.analysis import Analysis, analyse
+from focalloop.calibration.fitting.correction import correction_of
 from focalloop.calibration.fitting.estimates import estimates_of, profile_of, signal_covariance
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
 from focalloop.calibration.fitting.warnings import warnings_of
@@ -59,6 +60,7 @@ def calibrate(readings: Readings, settings: Settings | None = None) -> Calibrati
         snr=_signal_to_noise(analysis),
         protocol=settings.protocol,
         origin=readings.origin,
+        pattern=correction_of(analysis),
     )
 
 

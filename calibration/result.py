@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.calibration.errors import CalibrationError
+from focalloop.firmware_sim.fixed_pattern import Defect, FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 
 NORMAL_95 = 1.959964
@@ -183,6 +185,9 @@ class Calibration:
         As in the `Settings`.
     origin : mapping
         As in the `Readings`.
+    pattern : FixedPattern or CalibrationError
+        What corrects the reads of this sensor; its defective pixels are in no estimate. Why there
+        is none, where these levels do not tell it.
     """
 
     profile: NoiseProfile
@@ -198,6 +203,7 @@ class Calibration:
     snr: Curve
     protocol: str
     origin: Mapping[str, Any]
+    pattern: FixedPattern | CalibrationError
 
     def __repr__(self) -> str:
         main = ", ".join(
@@ -235,6 +241,13 @@ class Calibration:
                     "unit": e.unit,
                 }
                 for name, e in self.estimates.items()
+            },
+            "defects": None
+            if isinstance(self.pattern, CalibrationError)
+            else {
+                kind.name.lower(): int(np.count_nonzero(self.pattern.defects == kind))
+                for kind in Defect
+                if kind
             },
             "covariance": {"of": ["s_ss", "s_r"], "values": self.covariance.tolist()},
             "fit": asdict(self.fit),

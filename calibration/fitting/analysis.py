@@ -10,6 +10,7 @@ import numpy as np
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.checks import check_codes, check_drift, check_readings
+from focalloop.calibration.fitting.defects import Defects, defects_of
 from focalloop.calibration.fitting.intervals import VarianceComponent
 from focalloop.calibration.fitting.moments import moments_of
 from focalloop.calibration.fitting.nonuniformity import FixedPattern, fixed_pattern
@@ -28,8 +29,9 @@ from focalloop.calibration.fitting.transfer_points import (
     points_of,
     transfer_point,
 )
-from focalloop.calibration.readings import Readings
+from focalloop.calibration.readings import Level, Readings
 from focalloop.calibration.settings import Settings
+from focalloop.firmware_sim.fixed_pattern import MAX_DEFECT_SHARE, Defect
 
 _BELOW_SATURATION = 0.95
 """Share of saturation above which a level is left out: with PRNU, its first pixels saturate."""
@@ -75,6 +77,9 @@ class Analysis:
     row : VarianceComponent
         Temporal row noise, from all levels together.
     pattern : FixedPattern
+        Of the pixels that are not defective.
+    defects : Defects or None
+        Left out of everything else, unless they are too many; None where they are not known.
     linearity : Linearity or None
     """
 
@@ -88,6 +93,7 @@ class Analysis:
     line: TransferLine
     row: VarianceComponent
     pattern: FixedPattern
+    defects: Defects | None
     linearity: Linearity | None
 
     @property
@@ -118,6 +124,10 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     levels = check_readings(readings)
     measured = [moments_of(level, readings.bits) for level in levels]
     check_codes(measured, readings.bits)
+    full_scale_dn = readings.full_scale_dn
+    defects = defects_of(measured, readings.bits, full_scale_dn or (1 << readings.bits))
+    if defects is not None and 0 < np.mean(defects.kinds > 0) <= MAX_DEFECT_SHARE:
+        measured = [moments_of(level, readings.bits) for level in _without(defects, levels)]
     points = [transfer_point(moments, readings.bits) for moments in measured]
     black = black_of(points, readings.black_level_dn)
     check_drift(measured, black.level_dn, readings.bits)
@@ -130,7 +140,6 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     else:
         points, line = _weighted_line(usable, black)
         usable = points
-    full_scale_dn = readings.full_scale_dn
     if full_scale_dn is None:
         end_dn = saturation.plateau_dn if saturation and saturation.analog else top_dn
         full_scale_dn = end_dn - black.level_dn
@@ -146,8 +155,18 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         line=line,
         row=row,
         pattern=fixed_pattern(_unclipped(usable), black.level_dn, max(row.variance, 0.0)),
+        defects=defects,
         linearity=linearity_of(usable, black, readings.exposure_unit, saturation_dn, full_scale_dn),
     )
+
+
+def _without(defects: Defects, levels: Sequence[Level]) -> list[Level]:
+    """Return levels that measure the good pixels alone."""
+    good = defects.kinds == Defect.GOOD
+    return [
+        replace(level, pixels=good if level.pixels is None else level.pixels & good)
+        for level in levels
+    ]
 
 
 def _unclipped(points: Sequence[TransferPoint]) -> list[TransferPoint]:

@@ -28,6 +28,8 @@ class Moments:
         The N pixels measured.
     pixel_means : ndarray of float64, shape (H, W)
         Mean of each pixel over the reads, DN; 0 where not measured.
+    lowest, highest : ndarray of uint16, shape (H, W)
+        Lowest and highest code of each pixel; 65535 and 0 where not measured.
     frame_means : ndarray of float64, shape (R,)
         Mean of each read, DN.
     mean : float
@@ -50,6 +52,8 @@ class Moments:
     level: Level
     pixels: NDArray[np.bool_]
     pixel_means: NDArray[np.float64]
+    lowest: NDArray[np.uint16]
+    highest: NDArray[np.uint16]
     frame_means: NDArray[np.float64]
     mean: float
     variance: float
@@ -109,6 +113,7 @@ def moments_of(level: Level, bits: int) -> Moments:
     histogram = np.zeros(1 << bits, np.int64)
     sums = np.zeros(shape, np.int64)
     squares = np.zeros(shape, np.int64)
+    lowest, highest = np.full(shape, 0xFFFF, np.uint16), np.zeros(shape, np.uint16)
     row_sums = np.empty((count_of_reads, shape[0]))
     column_sums = np.empty((count_of_reads, shape[1]))
     for index, read in enumerate(level.reads):
@@ -116,6 +121,8 @@ def moments_of(level: Level, bits: int) -> Moments:
         histogram += np.bincount(measured.ravel(), minlength=len(histogram))
         codes = np.multiply(read, pixels, dtype=np.int64)
         sums += codes
+        np.minimum(lowest, read, out=lowest, where=pixels)
+        np.maximum(highest, read, out=highest, where=pixels)
         row_sums[index] = codes.sum(1)
         column_sums[index] = codes.sum(0)
         squares += np.square(codes, out=codes)
@@ -139,14 +146,17 @@ def moments_of(level: Level, bits: int) -> Moments:
     total_dof = read_dof * (count - 1)
     row = _offset_variance(row_means[:, rows], row_counts[rows], variance)
     columns = column_counts > 0
-    # In a tiled map, different columns have pixels in different rows, so row noise reaches the
-    # column means too.
-    leak = 0.0 if level.pixels is None else max(row.variance, 0.0)
+    # Where columns have pixels in different rows, as in a tiled map, row noise reaches their means:
+    # as much of it as in a sample of that share of all rows.
+    unread = 1 - count / (np.count_nonzero(rows) * np.count_nonzero(columns))
+    leak = unread * max(row.variance, 0.0)
     column = _offset_variance(column_means[:, columns], column_counts[columns], variance + leak)
     return Moments(
         level=level,
         pixels=pixels,
         pixel_means=pixel_means,
+        lowest=lowest,
+        highest=highest,
         frame_means=frame_means,
         mean=float(frame_means.mean()),
         variance=variance,

@@ -131,7 +131,7 @@ def _parted(
     values = values - np.nanmean(values)
     shading = 0.0
     if smooth:
-        surface = _quadratic(values)
+        surface = smooth_surface(values)
         shading = float(np.nanstd(surface))
         values = values - surface
     measured = np.isfinite(values)
@@ -171,7 +171,7 @@ def _line_variance(
     return VarianceComponent(variance, error, square * float(np.mean(1 / counts[lines])) + noise)
 
 
-def _quadratic(values: _Array) -> _Array:
+def smooth_surface(values: _Array) -> _Array:
     """Return the least-squares surface of second order: uneven light, not part of the sensor."""
     height, width = values.shape
     v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")

@@ -11,8 +11,9 @@ from focalloop.host.cli.main import main
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Run `focalloop` in an empty folder, with a cache of its own."""
+    """Run `focalloop` in an empty folder, with a cache and a state of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
 
     def run(*words, code=0):

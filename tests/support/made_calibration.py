@@ -13,6 +13,7 @@ from focalloop.calibration.result import (
     LinearityPoint,
     Pattern,
 )
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 
 SHAPE = (48, 64)
@@ -115,5 +116,8 @@ def make_calibration(**changes):
             "files": [{"file": "readouts-0.npy", "sha256": "ab" * 32}],
             "temperature_c": None,
         },
+        pattern=FixedPattern(
+            np.zeros(SHAPE, np.float32), np.ones(SHAPE, np.float32), np.zeros(SHAPE, np.uint8)
+        ),
     )
     return replace(made, **changes)

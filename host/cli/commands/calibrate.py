@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.cli.shared_options import (
@@ -43,6 +44,20 @@ def calibrate(
         ),
     ] = None,
     output: Annotated[Path | None, output_option("Noise profile to write, JSON.")] = None,
+    correction: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Fixed pattern to write, .npz: what corrects the sensor's reads."
+        ),
+    ] = None,
+    remember: Annotated[
+        bool,
+        typer.Option(
+            "--remember",
+            help="Keep profile and correction for this board, by its serial number: `live` and "
+            "`serve` then use them.",
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Report to write, one HTML page.")
     ] = None,
@@ -131,8 +146,10 @@ def calibrate(
 
     The captures are dark and flat reads; docs/calibration.md says how to take them. With --port
     they are taken now. `focalloop emulate --profile FILE` emulates the sensor that was measured.
+    --correction writes the offset, gain and defects of each pixel, by which `evaluate`,
+    `reconstruct`, `live` and `serve` correct its reads.
 
-    Example: focalloop calibrate --port /dev/ttyACM0 -o profile.json --report report.html
+    Example: focalloop calibrate --port /dev/ttyACM0 -o profile.json --correction correction.npz
     """
     if bool(captures) == bool(port):
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
@@ -145,16 +162,19 @@ def calibrate(
         refuse_unused(("bits", "full_scale"), "is for images; a board names its own")
     if port and export_emva and design == "tiled":
         raise typer.BadParameter("--design tiled takes no whole images, which --export-emva needs")
-    _check_writable(report, export_emva, keep)
+    _check_writable(report, export_emva, keep, correction)
 
     from focalloop.host.captures.calibration_design import Design
     from focalloop.host.cli.arguments import open_board
+    from focalloop.host.cli.board_memory import check_serial
     from focalloop.host.cli.calibration_sources import read_files, take_captures
 
     with scratch_folder() as scratch:
         if port:
             folder = keep or scratch / "capture"
             with open_board(port, baud, wait) as board:
+                if remember:
+                    check_serial(board.info.serial)
                 take_captures(
                     board, folder, Design(design), reads, light, board_sets_light, kept=bool(keep)
                 )
@@ -168,20 +188,26 @@ def calibrate(
             return result
 
         result = fit()
-    _write(result, output, report)
+    if isinstance(result.pattern, FocalloopError) and (correction or remember):
+        raise result.pattern
+    _write(result, output, report, correction)
+    kept = _remember(result) if remember else None
     if json:
         print_json(result.as_dict())
         return
     from focalloop.host.cli.views.calibration_report import print_calibration
 
     print_calibration(result)
-    for path in (output, report, export_emva, keep):
+    for path in (output, correction, report, export_emva, keep, kept):
         if path is not None:
             print_result(f"wrote {path}")
 
 
-def _check_writable(report: Path | None, export_emva: Path | None, keep: Path | None) -> None:
+def _check_writable(
+    report: Path | None, export_emva: Path | None, keep: Path | None, correction: Path | None
+) -> None:
     """Find out now what would otherwise fail after minutes of captures."""
+    check_place(correction, "FILE", "--correction")
     check_place(report, "FILE", "--report")
     check_new(export_emva, "--export-emva")
     check_new(keep, "--keep")
@@ -204,8 +230,18 @@ def _export(folder: Path, readings: Readings, result: Calibration) -> None:
     write_emva(folder, readings, scale)
 
 
-def _write(result: Calibration, output: Path | None, report: Path | None) -> None:
-    """Write profile and report, both or neither."""
+def _remember(result: Calibration) -> Path:
+    """Keep the result for its board, and return where."""
+    from focalloop.host.cli.board_memory import check_serial, remember
+
+    assert not isinstance(result.pattern, FocalloopError)
+    return remember(check_serial(result.pattern.serial), result, result.pattern)
+
+
+def _write(
+    result: Calibration, output: Path | None, report: Path | None, correction: Path | None
+) -> None:
+    """Write profile, report and correction, all or none."""
     from json import dumps
 
     from focalloop.firmware_sim.files import written_whole
@@ -219,3 +255,5 @@ def _write(result: Calibration, output: Path | None, report: Path | None) -> Non
 
             page = report_html(result)
             stack.enter_context(written_whole(report)).write_text(page, encoding="utf-8")
+        if correction is not None and not isinstance(result.pattern, FocalloopError):
+            result.pattern.save(correction)

@@ -15,6 +15,8 @@ from PIL import Image
 
 from focalloop.calibration import Level, Readings
 from focalloop.calibration.files.emva import DESCRIPTOR, read_emva, write_emva
+from focalloop.firmware_sim.emulator.pattern import draw_pattern
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.scene import open_scene
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
@@ -23,9 +25,11 @@ from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
+from focalloop.host.cli.board_memory import BoardMemoryError, recall, remember
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
 from focalloop.host.cli.output import console
+from tests.support.made_calibration import make_calibration
 from tests.support.served import on_pty, on_tcp
 
 SHAPE = (96, 96)
@@ -192,6 +196,107 @@ def test_disk_to_profile_takes_a_second_at_most(run, tmp_path):
         calibrate(readings_of([Capture.load(tmp_path / "kept")]))
         taken.append(time.process_time() - started)
     assert min(taken) <= 1.0
+
+
+# The correction of single pixels.
+
+
+PATTERN = draw_pattern(TRUE, SHAPE, 5, defects=0.01, serial="bench/7")
+
+
+@pytest.fixture(scope="module")
+def patterned(tmp_path_factory):
+    """Captures of a board with defects and a serial number, and what its calibration printed."""
+    folder = tmp_path_factory.mktemp("patterned")
+    settings = BoardSettings(profile=TRUE, seed=2, pattern=PATTERN, serial=PATTERN.serial)
+    board = VirtualBoard(open_scene("synthetic", *SHAPE), settings)
+    with on_pty(board) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        words = ["calibrate", "--port", server.url, "--remember", "--keep", str(folder / "kept")]
+        words += ["--correction", str(folder / "correction.npz"), "-o", str(folder / "p.json")]
+        patch.setattr(sys, "argv", ["focalloop", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+    return folder
+
+
+def test_the_correction_of_a_board_comes_back(patterned):
+    found = FixedPattern.load(patterned / "correction.npz")
+    assert found.serial == "bench/7"
+    np.testing.assert_array_equal(found.defects, PATTERN.defects)
+    good = PATTERN.defects == 0
+    assert (found.offset - PATTERN.offset)[good].std() < 0.6 * TRUE.pixel_offset
+    document = json.loads((patterned / "p.json").read_text())
+    assert document["defects"] == {"hot": 31, "dead": 31, "stuck": 30}
+    assert_known(document)
+
+
+def test_what_is_remembered_of_a_board_is_recalled_by_its_serial_number(patterned, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(patterned / "state"))
+    known = recall("bench/7", SHAPE)
+    assert known.profile == NoiseProfile.load(patterned / "p.json")
+    np.testing.assert_array_equal(known.pattern.defects, PATTERN.defects)
+    assert recall("bench/8", SHAPE) is None
+    with pytest.raises(BoardMemoryError, match=r"bench/7 cannot be used .*8x8"):
+        recall("bench/7", (8, 8))
+    (path,) = (patterned / "state").rglob("correction.npz")
+    assert path.parent.parent == patterned / "state" / "focalloop" / "boards"
+
+
+@pytest.mark.parametrize("serial", ["..", ".", "a/../../b", "COM1", "\\", "é" * 30, "x" * 60])
+def test_no_serial_number_leads_out_of_the_state_folder(tmp_path, monkeypatch, serial):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    pattern = replace(PATTERN, serial=serial)
+    remember(serial, make_calibration(), pattern)
+    remember(serial, make_calibration(), pattern)  # again, in its place
+    assert recall(serial, SHAPE).pattern.serial == serial
+    (folder,) = (tmp_path / "focalloop" / "boards").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["correction.npz", "profile.json"]
+    (folder / "correction.npz").write_bytes(b"damaged")
+    with pytest.raises(BoardMemoryError, match="calibrate it again with --remember"):
+        recall(serial, SHAPE)
+
+
+def test_a_relative_state_folder_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = remember("7", make_calibration(), replace(PATTERN, serial="7"))
+    assert folder.is_relative_to(tmp_path / ".local" / "state" / "focalloop")
+
+
+def test_nothing_is_kept_for_a_board_that_cannot_be_told_from_others(run, night):
+    with on_tcp(emulated()) as server:
+        err = run("calibrate", "--port", server.url, "--remember", "-o", "p.json", code=1).err
+    assert "serial number is 'virtual'" in err
+    assert "'virtual'" in run("calibrate", night / "kept", "--remember", code=1).err
+
+
+def test_a_sensor_with_too_many_defects_has_a_profile_and_no_correction(run, tmp_path):
+    levels = [
+        Level(reads=reads(mean), dark=dark, exposure=0.1, light=light)
+        for mean, dark, light in ((200, True, None), (1000, False, 1000.0), (2000, False, 2000.0))
+    ]
+    for level in levels:
+        level.reads[:, :2] = 500  # 2 of 32 rows
+    write_emva(
+        tmp_path / "set",
+        Readings(
+            levels=tuple(levels),
+            bits=12,
+            full_scale_dn=None,
+            black_level_dn=None,
+            slots=None,
+            exposure_unit="s",
+            origin={},
+        ),
+        None,
+    )
+    words = ("calibrate", "set", "-o", "p.json")
+    assert "64 of 1024 pixels are defective" in run(*words, "--correction", "c.npz", code=1).err
+    assert not list(tmp_path.glob("[pc].*"))
+    assert "64 of 1024 pixels are defective" in " ".join(run(*words).out.split())
+    assert json.loads((tmp_path / "p.json").read_text())["defects"] is None
 
 
 # What cannot be calibrated. Each case is one sentence, exit code 1, and no file.
