@@ -13,7 +13,7 @@ from focalloop.calibration.fitting.estimates import estimates_of, profile_of, si
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
 from focalloop.calibration.fitting.warnings import warnings_of
 from focalloop.calibration.readings import Readings
-from focalloop.calibration.result import Calibration, Curve, LevelSummary
+from focalloop.calibration.result import Calibration, Curve, LevelSummary, MeasuredResponse
 from focalloop.calibration.settings import Settings
 
 _QUANTILE_COUNT = 201
@@ -57,6 +57,7 @@ def calibrate(readings: Readings, settings: Settings | None = None) -> Calibrati
         gain=None if gain is None else gain[0],
         read_noise_quantiles=_quantiles(analysis.used),
         linearity=() if linearity is None else linearity.points,
+        response=_response(analysis),
         snr=_signal_to_noise(analysis),
         protocol=settings.protocol,
         origin=readings.origin,
@@ -73,7 +74,7 @@ def _summary(analysis: Analysis, point: TransferPoint) -> LevelSummary:
     moments, level = point.moments, point.moments.level
     above = point.mean - analysis.black.level_dn
     excluded = 0.0 if analysis.protocol == "emva" else point.quantisation
-    model = float(analysis.line.variance_at(np.array(above))) + point.quantisation - excluded
+    model = float(analysis.variance_at(above)) + point.quantisation - excluded
     return LevelSummary(
         name=level.name,
         dark=level.dark,
@@ -110,11 +111,30 @@ def _quantiles(used: list[TransferPoint]) -> Curve | None:
     return Curve(normal, noise)
 
 
+def _response(analysis: Analysis) -> MeasuredResponse | None:
+    fit = analysis.curve
+    if fit is None:
+        return None
+    names = [point.moments.level.name for point in analysis.used]
+    signals = np.linspace(0.0, max(1.0, float(fit.signals.max())), 101)
+    deviation, half = fit.deviation(signals)
+    return MeasuredResponse(
+        names=tuple(name for name, tells in zip(names, fit.tells, strict=True) if tells),
+        signals=fit.signals[fit.tells],
+        reads=fit.reads[fit.tells],
+        errors=fit.errors[fit.tells],
+        curve=Curve(signals, deviation),
+        half=half,
+        bent=fit.significant,
+    )
+
+
 def _signal_to_noise(analysis: Analysis) -> Curve:
-    reach = (analysis.saturation_dn - analysis.black.level_dn) / analysis.full_scale_dn
+    full_scale, response = analysis.full_scale_dn, analysis.response
+    reach = float(analysis.linear(analysis.saturation_dn - analysis.black.level_dn)) / full_scale
     signal = np.geomspace(1e-3 * reach, reach, 100)
-    above = signal * analysis.full_scale_dn
     extra = ROUNDING_DN2
     if analysis.protocol == "weighted":
         extra += max(analysis.row.variance, 0.0)
-    return Curve(signal, above / np.sqrt(analysis.line.variance_at(above) + extra))
+    noise = np.sqrt(analysis.variance_at(full_scale * response.respond(signal)) + extra)
+    return Curve(signal, full_scale * signal * response.slope(signal) / noise)

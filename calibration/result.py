@@ -125,6 +125,35 @@ class LinearityPoint:
 
 
 @dataclass(frozen=True, eq=False)
+class MeasuredResponse:
+    """The response as measured: levels whose lights tell it, and the curve through them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the K levels.
+    signals, reads, errors : ndarray of float64, shape (K,)
+        Signal before the response, what was read above black, and its standard error; in signal
+        units.
+    curve : Curve
+        The most likely response: how far it is from the straight line (`y`) over the signal (`x`),
+        both in signal units.
+    half : ndarray of float64
+        Half the 95 % interval of the curve, at `curve.x`.
+    bent : bool
+        Whether the bend is more than chance. The profile then has it, unless it is too large.
+    """
+
+    names: tuple[str, ...]
+    signals: NDArray[np.float64]
+    reads: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    curve: Curve
+    half: NDArray[np.float64]
+    bent: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Pattern:
     """Fixed pattern of offset or gain, as a map and profiles to draw; NaN where not measured.
 
@@ -178,6 +207,8 @@ class Calibration:
         distribution (`x`); the two are equal where the noise is Gaussian.
     linearity : tuple of LinearityPoint
         In order of exposure; empty unless three levels or more differ in light or exposure.
+    response : MeasuredResponse or None
+        None with too few spans to tell it, and for the protocol "emva".
     snr : Curve
         Signal-to-noise ratio of one read (`y`) at signal `x`, in signal units, by the fitted
         model and with all temporal noise, as in EMVA 1288 Release 4 section 2.3.
@@ -200,6 +231,7 @@ class Calibration:
     gain: Pattern | None
     read_noise_quantiles: Curve | None
     linearity: tuple[LinearityPoint, ...]
+    response: MeasuredResponse | None
     snr: Curve
     protocol: str
     origin: Mapping[str, Any]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.checks import check_codes, check_drift, check_readings
@@ -23,6 +24,7 @@ from focalloop.calibration.fitting.response import (
     linearity_of,
     saturation_of,
 )
+from focalloop.calibration.fitting.response_curve import ResponseFit, fit_response
 from focalloop.calibration.fitting.transfer_points import (
     ROUNDING_DN2,
     TransferPoint,
@@ -32,6 +34,7 @@ from focalloop.calibration.fitting.transfer_points import (
 from focalloop.calibration.readings import Level, Readings
 from focalloop.calibration.settings import Settings
 from focalloop.firmware_sim.fixed_pattern import MAX_DEFECT_SHARE, Defect
+from focalloop.firmware_sim.response import Response
 
 _BELOW_SATURATION = 0.95
 """Share of saturation above which a level is left out: with PRNU, its first pixels saturate."""
@@ -74,6 +77,8 @@ class Analysis:
         Codes from black to signal 1.0: as declared, or from black to saturation.
     line : TransferLine
         The photon transfer fit; its offset includes row noise where the protocol is "emva".
+    curve : ResponseFit or None
+        The response, bent or not; None where the protocol is "emva" or too few spans tell it.
     row : VarianceComponent
         Temporal row noise, from all levels together.
     pattern : FixedPattern
@@ -91,6 +96,7 @@ class Analysis:
     saturation_dn: float
     full_scale_dn: float
     line: TransferLine
+    curve: ResponseFit | None
     row: VarianceComponent
     pattern: FixedPattern
     defects: Defects | None
@@ -100,6 +106,25 @@ class Analysis:
     def top(self) -> int:
         """Highest code."""
         return (1 << self.readings.bits) - 1
+
+    @property
+    def response(self) -> Response:
+        """The response, straight where no bend was found."""
+        return self.curve.response if self.curve and self.curve.bent else Response()
+
+    def linear(self, above_dn: ArrayLike) -> NDArray[np.float64]:
+        """Return the signal, in DN, of what is read `above_dn` above black."""
+        above = np.asarray(above_dn, np.float64)
+        if self.response.straight:
+            return above
+        signals = self.response.linearise(above / self.full_scale_dn)
+        return np.asarray(signals * self.full_scale_dn, np.float64)
+
+    def variance_at(self, above_dn: ArrayLike) -> NDArray[np.float64]:
+        """Return the fitted variance without quantisation, DN^2, at means above black, DN."""
+        signals = self.linear(above_dn)
+        slopes = self.response.slope(signals / self.full_scale_dn)
+        return self.line.variance_at(signals * slopes**2)
 
     @property
     def used(self) -> list[TransferPoint]:
@@ -134,15 +159,20 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
     top_dn = float((1 << readings.bits) - 1)
     saturation = saturation_of(points, readings.bits)
     saturation_dn = top_dn if saturation is None else saturation.level_dn
+    if full_scale_dn is None:
+        end_dn = saturation.plateau_dn if saturation and saturation.analog else top_dn
+        full_scale_dn = end_dn - black.level_dn
     usable = [_below_saturation(point, black, saturation) for point in points]
+    curve = None
     if settings.protocol == "emva":
         points, line = _emva_line(usable, black, saturation_dn, readings.bits)
     else:
         points, line = _weighted_line(usable, black)
         usable = points
-    if full_scale_dn is None:
-        end_dn = saturation.plateau_dn if saturation and saturation.analog else top_dn
-        full_scale_dn = end_dn - black.level_dn
+        used = [point for point in points if not point.why_not]
+        curve = fit_response(used, black, readings.exposure_unit, full_scale_dn, line)
+        if curve is not None:
+            line = curve.line if curve.bent else line.covering(curve.line)
     row = _row_noise(usable)
     return Analysis(
         readings=readings,
@@ -153,6 +183,7 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         saturation_dn=saturation_dn,
         full_scale_dn=full_scale_dn,
         line=line,
+        curve=curve,
         row=row,
         pattern=fixed_pattern(_unclipped(usable), black.level_dn, max(row.variance, 0.0)),
         defects=defects,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, Analysis, distinct_slots
 from focalloop.calibration.fitting.intervals import VarianceComponent, normal, scaled
 from focalloop.calibration.fitting.nonuniformity import Parts
+from focalloop.calibration.fitting.response_curve import ResponseFit
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
 from focalloop.calibration.result import NORMAL_95, Estimate, Pattern
 from focalloop.firmware_sim.noise import NoiseProfile
@@ -31,6 +32,9 @@ def estimates_of(analysis: Analysis) -> dict[str, Estimate]:
         error = linearity.error
         found["linearity_error"] = Estimate(error, (max(error - half, 0.0), error + half), "")
         found["response_bend"] = normal(linearity.bend, linearity.bend_error, "")
+    if analysis.curve is not None:
+        found.update(_response(analysis.curve))
+    if linearity is not None:
         found.update(_quantum_efficiency(analysis, found["gain_dn_per_electron"]))
     return found
 
@@ -190,12 +194,12 @@ def _range(analysis: Analysis) -> dict[str, Estimate]:
         level = Estimate(saturation.level_dn, (saturation.level_dn, saturation.next_dn), "DN")
         found["saturation_dn"] = level
     if saturation is not None and saturation.analog:
-        well = saturation.plateau_dn - black
-        lower = max(saturation.level_dn - black, 0.0)
+        well = float(analysis.linear(saturation.plateau_dn - black))
+        lower = max(float(analysis.linear(saturation.level_dn - black)), 0.0)
         reach = Estimate(well, (lower, max(well, lower)), "DN")
         found["full_well"] = scaled(reach, 1 / analysis.full_scale_dn, relative, "")
     if gain > 0:
-        electrons = (analysis.saturation_dn - black) / gain
+        electrons = float(analysis.linear(analysis.saturation_dn - black)) / gain
         if saturation is not None:
             low, high = analysis.line.gain_ci95
             limits = (electrons * gain / high, electrons * gain / low if low > 0 else math.inf)
@@ -209,6 +213,21 @@ def _range(analysis: Analysis) -> dict[str, Estimate]:
     return found
 
 
+def _response(curve: ResponseFit) -> dict[str, Estimate]:
+    """Return the response as measured; `response_bend` is its deviation at full scale."""
+
+    def estimate(value: float, variance: float) -> Estimate:
+        half = curve.quantile * math.sqrt(variance)
+        return Estimate(value, (value - half, value + half), "")
+
+    response, covariance = curve.response, curve.covariance
+    return {
+        "response_bend": estimate(response.bend + response.bend_cubic, float(covariance.sum())),
+        "bend": estimate(response.bend, float(covariance[0, 0])),
+        "bend_cubic": estimate(response.bend_cubic, float(covariance[1, 1])),
+    }
+
+
 def _quantum_efficiency(analysis: Analysis, gain: Estimate) -> dict[str, Estimate]:
     """Return electrons per photon if the light is in photons: EMVA 1288 Release 4 section 6.6."""
     linearity = analysis.linearity
@@ -217,7 +236,11 @@ def _quantum_efficiency(analysis: Analysis, gain: Estimate) -> dict[str, Estimat
         return {}
     if gain.value == 0:
         return {}
-    value = linearity.responsivity / gain.value
+    curve = analysis.curve
+    # Gain is that in the dark, and so is the slope that goes with it.
+    one_light = curve is not None and curve.bent and len(curve.slopes_dn) == 1
+    slope = curve.slopes_dn[0] if curve is not None and one_light else linearity.responsivity
+    value = float(slope) / gain.value
     gain_error = (gain.ci95[1] - gain.ci95[0]) / (2 * NORMAL_95 * gain.value)
     error = math.hypot(linearity.responsivity_error / linearity.responsivity, gain_error)
     return {"quantum_efficiency": normal(value, value * error, "")}
@@ -242,6 +265,8 @@ def profile_of(analysis: Analysis, name: str, found: dict[str, Estimate]) -> Noi
         shot="gaussian" if s_ss > 0 else "off",
         s_ss=s_ss,
         s_r=found["s_r"].value,
+        bend=analysis.response.bend,
+        bend_cubic=analysis.response.bend_cubic,
         row_noise=signal("row_noise_dn"),
         frame_offset=signal("frame_offset_dn"),
         pixel_offset=signal("dsnu_pixel_dn" if "dsnu_pixel_dn" in found else "dsnu_dn"),

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,16 @@ class TransferLine:
         """Return the variance without quantisation, DN^2, at `means` above black, DN."""
         return self.offset + self.gain * np.maximum(means, 0.0)
 
+    def covering(self, other: TransferLine) -> TransferLine:
+        """Return this line with the uncertainty of another model, whose intervals it covers too."""
+        offsets, gains = self.offset_ci95 + other.offset_ci95, self.gain_ci95 + other.gain_ci95
+        return replace(
+            self,
+            covariance=other.covariance,
+            offset_ci95=(min(offsets), max(offsets)),
+            gain_ci95=(min(gains), max(gains)),
+        )
+
 
 def fit_weighted(points: Points) -> TransferLine:
     """Fit by Gamma likelihood: iterated weighted least squares, both parameters 0 or more.
@@ -107,11 +117,11 @@ def fit_weighted(points: Points) -> TransferLine:
         At least two points with two different means.
     """
     design = np.column_stack([np.ones_like(points.means), np.maximum(points.means, 0.0)])
-    theta = _scored(points, design, points.dofs)
+    theta = fit_variances(points, design, points.dofs)
     slack = (theta[1] * points.mean_errors) ** 2
     model = design @ theta + points.quantisation
     dofs = 2 * model**2 / (2 * model**2 / points.dofs + slack)
-    theta = _scored(points, design, dofs)
+    theta = fit_variances(points, design, dofs)
 
     model = design @ theta + points.quantisation
     fit = _goodness(points.variances, model, 2 * model**2 / dofs, len(theta))
@@ -165,8 +175,22 @@ def _normal_interval(value: float, variance: float) -> tuple[float, float]:
     return max(value - half, 0.0), max(value + half, 0.0)
 
 
-def _scored(points: Points, design: _Array, dofs: _Array) -> _Array:
-    """Return (offset, gain) by Fisher scoring, starting from the variances themselves."""
+def fit_variances(points: Points, design: _Array, dofs: _Array) -> _Array:
+    """Fit ``variances = design @ theta + quantisation`` by Gamma likelihood, theta 0 or more.
+
+    Parameters
+    ----------
+    points : Points
+        Variances of K points, and the known part of them.
+    design : ndarray of float64, shape (K, 2)
+    dofs : ndarray of float64, shape (K,)
+        Degrees of freedom of the variances.
+
+    Returns
+    -------
+    ndarray of float64, shape (2,)
+        By Fisher scoring, starting from the variances themselves.
+    """
     target = points.variances - points.quantisation
     model = points.variances
     theta = np.zeros(2)

@@ -56,8 +56,15 @@ def _misfit(analysis: Analysis) -> Iterator[str]:
 
 
 def _bend(analysis: Analysis) -> Iterator[str]:
-    linearity = analysis.linearity
-    if linearity is not None and linearity.bent:
+    curve, linearity = analysis.curve, analysis.linearity
+    if curve is not None:
+        if curve.significant and not curve.bent:
+            yield (
+                f"The response bends too much for a curve of two coefficients (bend "
+                f"{curve.response.bend:.2g}, bend_cubic {curve.response.bend_cubic:.2g}): it is "
+                "taken as straight, so gain and noise are averages over the range."
+            )
+    elif linearity is not None and linearity.bent:
         half = 100 * NORMAL_95 * linearity.bend_error
         size = 100 * linearity.bend
         yield (
@@ -65,6 +72,12 @@ def _bend(analysis: Analysis) -> Iterator[str]:
             f"{'below' if size < 0 else 'above'} its initial straight line (95 % interval "
             f"{size - half:.2g} to {size + half:.2g} %; EMVA 1288 linearity error "
             f"{100 * linearity.error:.2g} %), which bends the photon transfer curve too."
+        )
+    elif analysis.protocol == "weighted":
+        yield (
+            "There are too few spans to tell whether the response bends, so gain and noise are "
+            "those of a straight one: read three spans or more under one light, or two under each "
+            "of two lights."
         )
 
 

@@ -108,6 +108,55 @@ def signal_to_noise(calibration: Calibration) -> str:
     )
 
 
+def response(calibration: Calibration) -> str:
+    """Draw how far the response is from straight, and how far the levels are from the response."""
+    found = calibration.response
+    if found is None:
+        return ""
+    x, spread, half = found.signals, 100 * NORMAL_95 * found.errors, 100 * found.half
+    curve = 100 * found.curve.y
+    straight = 100 * (found.reads - x)
+    residual = straight - np.interp(x, found.curve.x, curve)
+    names = [
+        f"{name}: signal {number(e, 4)}, {number(off, 2)} % of full scale from the straight line"
+        for name, e, off in zip(found.names, x, straight, strict=True)
+    ]
+    across = Axis.around("signal, full scale = 1", x, include=[0.0])
+    shown = found.curve.x <= across.high
+    bent = Chart(
+        across,
+        Axis.around(
+            "deviation from straight, % of full scale",
+            straight - spread, straight + spread, (curve - half)[shown], (curve + half)[shown], 0.0,
+        ),
+        "Response: deviation of the means from a straight line over the signal, with the curve",
+    ).rule("left-out", y=0.0)  # fmt: skip
+    for line in (curve - half, curve + half):
+        bent.line(found.curve.x[shown], line[shown], "left-out dash")
+    bent.line(found.curve.x[shown], curve[shown], "model")
+    left = Chart(
+        across,
+        Axis.around("residual, % of full scale", residual - spread, residual + spread, 0.0),
+        "Residuals of the response: deviation of each level's mean from the curve",
+    ).rule("model", y=0.0)
+    used = np.ones(len(x), np.bool_)
+    _dots(bent, x, straight, spread, used, names)
+    _dots(left, x, residual, spread, used, names)
+    legend = [("data dots", "level, 95 % interval"), ("model", "curve")]
+    has = "has none" if calibration.profile.response.straight else "has it"
+    return _figure(
+        "Response curve",
+        f"Spans under one light expose in exact ratios, which draw this curve. The profile {has}.",
+        bent.svg(),
+        [*legend, ("left-out dash", "95 % interval of the curve")],
+    ) + _figure(
+        "Residuals of the response",
+        "Deviation of each level's mean from the curve.",
+        left.svg(),
+        legend,
+    )
+
+
 def linearity(calibration: Calibration) -> str:
     """Draw the response to light beside a straight line, and its deviation from the line."""
     points = calibration.linearity

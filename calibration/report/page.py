@@ -53,6 +53,8 @@ MEANINGS = {
         "Bend of the response",
         "relative deviation at full scale from the initial straight line",
     ),
+    "bend": ("Bend", "its part that grows with the signal"),
+    "bend_cubic": ("Bend, cubic", "its part that grows with the square of the signal"),
     "quantum_efficiency": ("Quantum efficiency", "electrons per photon"),
 }
 """Title and meaning of each estimate, for people."""
@@ -135,7 +137,8 @@ def _estimates(estimates: Mapping[str, Estimate]) -> str:
 def _figures(calibration: Calibration) -> str:
     fit = figures.photon_transfer(calibration) + figures.residuals(calibration)
     response = (
-        figures.signal_to_noise(calibration)
+        figures.response(calibration)
+        + figures.signal_to_noise(calibration)
         + figures.linearity(calibration)
         + figures.read_noise_quantiles(calibration)
     )

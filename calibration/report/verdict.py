@@ -59,8 +59,10 @@ def _found(calibration: Calibration) -> list[str]:
         f"The read noise is {number(in_dn)} DN, or {number(100 * profile.s_r)} % of full scale"
         f"{_precision(calibration, 's_r')}."
     )
+    response = _response(calibration)
     if profile.shot == "off" or profile.s_ss == 0:
-        return [dark, "No shot noise was found: the noise does not grow with the light."]
+        none = "No shot noise was found: the noise does not grow with the light."
+        return [dark, none, *response]
     electrons = 1 / profile.s_ss**2
     equal = (profile.s_r / profile.s_ss) ** 2
     shot = (
@@ -77,7 +79,28 @@ def _found(calibration: Calibration) -> list[str]:
             "The read noise dominates up to full scale, so more light improves the "
             "signal-to-noise ratio."
         )
-    return [dark, shot, balance]
+    return [dark, shot, balance, *response]
+
+
+def _response(calibration: Calibration) -> list[str]:
+    """Say whether the response bends; nothing where it is not known."""
+    response = calibration.response
+    if response is None:
+        return []
+    bend, half = (
+        100 * float(np.interp(1.0, response.curve.x, values))
+        for values in (response.curve.y, response.half)
+    )
+    interval = f"95 % interval {number(bend - half, 2)} to {number(bend + half, 2)} %"
+    if not response.bent:
+        return [f"No bend shows in the response: it is straight up to full scale ({interval})."]
+    if calibration.profile.response.straight:
+        return []  # a warning says why
+    return [
+        f"The response bends: at full scale it lies {number(abs(bend))} % "
+        f"{'below' if bend < 0 else 'above'} its initial straight line ({interval}). Gain and "
+        "noise are those of its slope in the dark."
+    ]
 
 
 def _precision(calibration: Calibration, name: str) -> str:
@@ -100,7 +123,9 @@ def _tested(calibration: Calibration) -> str:
         )
     found = f"(reduced chi-square {number(fit.chi2_reduced)}, p = {number(fit.p_value, 2)})"
     if not _misfits(calibration):
-        return f"The variances of {levels} lie on a straight line, as the model requires {found}."
+        straight = calibration.profile.response.straight
+        line = "a straight line" if straight else "the line of the bent response"
+        return f"The variances of {levels} lie on {line}, as the model requires {found}."
     miss = _miss(calibration)
     if miss > _MAX_MISFIT:
         advice = "do not rely on the model before the residuals and warnings show the cause"

@@ -11,6 +11,7 @@ from focalloop.calibration.result import (
     Fit,
     LevelSummary,
     LinearityPoint,
+    MeasuredResponse,
     Pattern,
 )
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
@@ -75,6 +76,22 @@ def make_pattern(scale, seed):
     return Pattern(values, values.mean(1, dtype=np.float64), values.mean(0, dtype=np.float64))
 
 
+def make_response(*, bent=False):
+    """A response that reads 4 % of full scale low, or straight; levels half an error above it."""
+    at, signals = np.linspace(0, 1, 101), np.array([level.signal for level in LEVELS[1:6]])
+    bend = -0.04 if bent else 0.0
+    errors = np.full(5, 1e-3)
+    return MeasuredResponse(
+        names=tuple(level.name for level in LEVELS[1:6]),
+        signals=signals,
+        reads=signals + bend * signals**2 + errors / 2,
+        errors=errors,
+        curve=Curve(at, bend * at**2),
+        half=2e-3 * at**2,
+        bent=bent,
+    )
+
+
 def make_calibration(**changes):
     """The calibration, with some of its fields replaced."""
     signal = np.geomspace(1e-3, 1.0, 60)
@@ -109,6 +126,7 @@ def make_calibration(**changes):
             )
             for level, error in zip(LEVELS[1:], (1e-3, -4e-4, 0, 5e-4, -3e-4, -0.02), strict=True)
         ),
+        response=make_response(),
         snr=Curve(signal, signal / noise),
         protocol="weighted",
         origin={

@@ -30,12 +30,16 @@ def make_readings(
     flicker=0.0,
     dark_signal=0.0,
     bend=0.0,
+    bend_cubic=0.0,
     full_well=np.inf,
     shading=0.0,
     spans=None,
     **declared,
 ):
-    """Readings under one even light, where each level has the span that gives its signal."""
+    """Readings under one even light, where each level has the span that gives its signal.
+
+    With `spans`, the levels have these spans instead, and the lights that give their signals.
+    """
     rng = np.random.default_rng(seed)
     height, width = shape
     gain = 1 + prnu * rng.standard_normal(shape)
@@ -46,9 +50,10 @@ def make_readings(
         span = spans[index] if spans else (16.0 if signal == 0 else 16 * signal / LIGHT)
         lamp = 1 + flicker * rng.standard_normal((reads, 1, 1))
         light = signal * lamp * gain + dark_signal * span / 16
-        light = light * (1 + bend * light)
         light = light + np.sqrt(light) * s_ss * rng.standard_normal((reads, *shape))
-        light = np.minimum(light, full_well) + s_r * rng.standard_normal((reads, *shape))
+        light = np.minimum(light, full_well)
+        light = light * (1 + bend * light + bend_cubic * light**2)
+        light = light + s_r * rng.standard_normal((reads, *shape))
         codes = black_dn + full_scale_dn * light + offset
         codes += row_noise_dn * rng.standard_normal((reads, height, 1))
         codes += column_noise_dn * rng.standard_normal((reads, 1, width))
@@ -59,7 +64,7 @@ def make_readings(
                 reads=codes.astype(np.uint8 if bits <= 8 else np.uint16),
                 dark=signal == 0,
                 exposure=span,
-                light=None if signal == 0 else LIGHT,
+                light=None if signal == 0 else 16 * signal / span if spans else LIGHT,
                 name=f"signal {signal:g}",
             )
         )

@@ -24,8 +24,6 @@ def test_a_clean_sensor_gets_no_warning():
     [
         ({"row_noise_dn": 0.4}, "temporal row noise of 0.(39|4|41) "),
         ({"column_noise_dn": 0.4}, "temporal column noise of 0.(39|4|41) "),
-        ({"bend": -0.06, "flicker": 0.001}, "at full scale it lies 6.* % below"),
-        ({"bend": 0.06}, "at full scale it lies [56].* % above"),
         ({"shading": 0.4}, "light is uneven over the array by 2[0-9] %"),
     ],
 )
@@ -36,6 +34,25 @@ def test_a_disturbance_is_reported_with_its_size(sensor, words):
         else make_readings(3, (0.0, 0.1, 0.3, 0.6), **sensor)
     )
     assert re.search(words, said(readings))
+
+
+BY_LIGHT = {"spans": [16.0] * 5, "signals": (0.0, 0.2, 0.4, 0.6, 0.8)}
+
+
+def test_too_few_spans_to_tell_a_bend_are_one_warning():
+    (text,) = calibrate(make_readings(3, **BY_LIGHT)).warnings
+    assert "too few spans to tell whether the response bends" in text
+
+
+def test_stated_lights_show_a_bend_where_spans_do_not():
+    (text,) = calibrate(make_readings(3, **BY_LIGHT, bend=-0.06)).warnings
+    assert re.search("at full scale it lies [56].* % below", text)
+
+
+def test_a_response_that_cannot_be_undone_is_left_out_with_a_warning():
+    found = calibrate(make_readings(3, bend=-0.39))
+    assert any("bends too much for a curve of two coefficients" in text for text in found.warnings)
+    assert found.profile.response.straight
 
 
 def test_saturation_within_the_range_is_reported():

@@ -15,6 +15,7 @@ from tests.support.made_calibration import (
     PROFILE,
     make_calibration,
     make_pattern,
+    make_response,
 )
 from tests.support.parsed_report import Page, decoded, dots, figure, page_of
 
@@ -51,6 +52,32 @@ def test_residuals_are_in_standard_errors():
     slope, start = np.polyfit(errors, at, 1)
     np.testing.assert_allclose(at, slope * errors + start, atol=0.06)
     assert "Reduced chi-square 0.720, p = 0.58" in drawn
+
+
+def test_the_response_shows_levels_curve_and_interval_as_deviations_from_straight():
+    response = make_response(bent=True)
+    bent = {"profile": replace(PROFILE, bend=-0.04), "response": response}
+    drawn = figure(report_html(make_calibration(**bent)), "Response curve")
+    at, off = dots(drawn, "data"), response.reads - response.signals
+    scale = np.polyfit(off, at[:, 1], 1)
+    assert scale[0] < 0  # upwards on the page
+    np.testing.assert_allclose(at[:, 1], np.polyval(scale, off), atol=0.06)
+    lines = [
+        np.array([point.split() for point in path.split("L")], float)
+        for path in re.findall(r'<path class="line [^"]*" d="M([^"]+)"', drawn)
+    ]
+    x = np.polyval(np.polyfit(at[:, 0], response.signals, 1), lines[2][:, 0])
+    for line, side in zip(lines, (-1, 1, 0), strict=True):
+        expected = np.polyval(scale, -0.04 * x**2 + side * 2e-3 * x**2)
+        np.testing.assert_allclose(line[:, 1], expected, atol=0.3)
+    assert "The profile has it." in drawn
+
+
+def test_the_residual_of_the_response_is_that_of_the_levels_about_the_curve():
+    for response in (make_response(), make_response(bent=True)):
+        text = report_html(make_calibration(response=response))
+        at = dots(figure(text, "Residuals of the response"), "data")[:, 1]
+        assert np.ptp(at) < 1.0  # all are half an error above it
 
 
 def test_without_shot_noise_the_report_says_so_and_draws_no_limit():

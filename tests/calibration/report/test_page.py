@@ -59,7 +59,7 @@ def test_the_heading_names_the_board_or_else_the_profile():
 
 def test_every_drawing_has_a_description_for_readers_who_cannot_see_it():
     page = page_of()
-    assert len(page.all("svg")) == 12
+    assert len(page.all("svg")) == 14
     assert all(len(attrs["aria-label"]) > 10 for attrs, _ in page.all("svg", role="img"))
     assert all(len(attrs["alt"]) > 10 for attrs, _ in page.all("img"))
 
@@ -77,6 +77,7 @@ def test_figures_without_data_are_left_out():
             gain=None,
             read_noise_quantiles=None,
             linearity=(),
+            response=None,
             snr=Curve(np.zeros(0), np.zeros(0)),
             estimates={},
             origin={},
