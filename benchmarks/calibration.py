@@ -9,6 +9,10 @@ II (s_ss 4.95e-3, s_r 7.25e-3), light 0.9. Trial `k`, from 0, is the board with 
 * ``coverage``: how often the 95 % intervals hold the truth, 48x48 pixels, for Gaussian and Poisson
   shot noise, clean or with row noise 0.3 DN, PRNU 1 %, DSNU 1 DN, frame offset 0.39 DN and flicker
   0.5 %;
+* ``response``: bias and coverage of gain and response curve, 48x48 pixels, clean and disturbed, for
+  boards that bend by -5 to 5 % at full scale, a part of it cubic (drawn by the seed), for boards
+  that all bend by +3 or -5 %, and for straight ones, of which some are taken as bent by chance; the
+  peer of the gain is the straight line through the same reads, told that every light is another;
 * ``clipped``: bias of s_r over a tenth of the trials, 128x128, with the dark level clipped at code
   0 (black level 0), against that of the moments of the same reads;
 * ``time``: processor time of a fit of 24 planes of 256x256, in memory and from files;
@@ -176,6 +180,52 @@ def coverage_rows(trials: int) -> Iterator[Row]:
             yield Row.of(f"cover {what}, {name}, N {trials}", share, "%", "nominal", 95.0)
 
 
+BENDS: dict[str, Callable[[np.random.Generator], float]] = {
+    "bends to 5 %": lambda rng: rng.uniform(-0.05, 0.05),
+    "bend +3 %": lambda _: 0.03,
+    "bend -5 %": lambda _: -0.05,
+    "straight": lambda _: 0.0,
+}
+"""Deviation of a board's response at full scale."""
+
+
+def response_rows(trials: int) -> Iterator[Row]:
+    """Measure bias and coverage of gain and curve on bent boards, and how many stay straight."""
+    at = np.linspace(0.1, 1.0, 10)
+    gain = S_SS**2 * FULL_SCALE_DN
+    for name, bend_of in BENDS.items():
+        for state, board, flicker in (("clean", BOARD, 0.0), ("disturbed", DISTURBED, FLICKER)):
+            gains, straight, curves, covered, bent = [], [], [], [], 0
+            for seed in range(trials):
+                rng = np.random.default_rng([seed, 1])
+                bend, cubic = bend_of(rng), rng.uniform(-0.5, 0.5)
+                profile = replace(board, bend=bend * (1 - cubic), bend_cubic=bend * cubic)
+                readings = capture(profile, DEFAULT_DESIGN, (48, 48), seed, flicker)
+                found = calibrate(readings)
+                assert found.response is not None
+                apart = tuple(replace(lv, light=lv.light and lv.exposure) for lv in readings.levels)
+                line = calibrate(replace(readings, levels=apart))
+                straight.append(line.estimates["gain_dn_per_electron"].value / gain - 1)
+                curve = found.response.curve
+                measured = np.interp(at, curve.x, curve.y)
+                curves.append(measured - (profile.respond(at) - at))
+                gains.append(found.estimates["gain_dn_per_electron"].value / gain - 1)
+                covered.append([
+                    low <= truth <= high
+                    for estimate, truth in (("gain_dn_per_electron", gain), ("response_bend", bend))
+                    for low, high in [found.estimates[estimate].ci95]
+                ])  # fmt: skip
+                bent += not found.profile.response.straight
+            label = f"{name}, {state}, N {trials}"
+            worst = np.mean(curves, axis=0)[np.abs(np.mean(curves, axis=0)).argmax()]
+            ours, peer = 100 * float(np.mean(gains)), 100 * float(np.mean(straight))
+            yield Row.of(f"bias of K, {label}", ours, "%", "straight line", peer)
+            yield Row.of(f"bias of curve, {label}", 100 * float(worst), "% of scale", "limit", 0.2)
+            for what, share in zip(("K", "curve"), np.mean(covered, axis=0), strict=True):
+                yield Row.of(f"cover {what}, {label}", 100 * float(share), "%", "nominal", 95.0)
+            yield Row.of(f"bent profiles, {label}", 100 * bent / trials, "%", "all", 100.0)
+
+
 def clipped_rows(trials: int) -> Iterator[Row]:
     """Measure the bias of s_r with the dark level clipped at 0, against that of moments."""
     board = replace(BOARD, black_level_dn=0.0)
@@ -281,7 +331,7 @@ def camera_rows(descriptor: str) -> Iterator[Row]:
     yield Row.of("dark noise of reference set 001", dark, "DN", "published", 3.0734)
 
 
-_PARTS = ("precision", "coverage", "clipped", "time", "emva", "camera")
+_PARTS = ("precision", "coverage", "response", "clipped", "time", "emva", "camera")
 
 
 def main() -> None:
@@ -301,6 +351,7 @@ def main() -> None:
     measures: dict[str, Callable[[], Iterator[Row]]] = {
         "precision": lambda: precision_rows(few),
         "coverage": lambda: coverage_rows(arguments.trials),
+        "response": lambda: response_rows(arguments.trials),
         "clipped": lambda: clipped_rows(few),
         "time": time_rows,
     }
