@@ -9,6 +9,7 @@ import typer
 
 from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.cli.shared_options import JsonOption, check_exists, map_option, output_option
+from focalloop.models import zoo
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.training_options import NETWORK
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that `focalloop train` wrote.")
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder that `focalloop train` wrote or, with --int8, a bundle in float32.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -56,10 +61,12 @@ def export(
     Example: focalloop export runs/edge -o edge-learned-2of16
     """
     require_extra()
-    check_exists(run, "RUN")
+    from_bundle = int8 is not None and (str(run) in zoo.BUNDLES or (run / "bundle.json").is_file())
+    if not from_bundle:
+        check_exists(run, "RUN")
     if int8 is not None:
         check_exists(int8, "--int8")
-    from focalloop.models.export.bundle import export_run, export_weights
+    from focalloop.models.export.bundle import export_int8, export_run, export_weights
     from focalloop.models.training.checkpoint import CHECKPOINT
     from focalloop.models.training.training_data import TrainingData
     from focalloop.models.training.weights import SUFFIX
@@ -80,7 +87,10 @@ def export(
     calibration = TrainingData.load(int8) if int8 else None
     first_map = None if map_ is None else one_map(map_)
     with activity(f"making the bundle {output}"):
-        manifest = export_run(run, output, scores, calibration, first_map)
+        if from_bundle and calibration is not None:
+            manifest = export_int8(run, output, calibration, scores)
+        else:
+            manifest = export_run(run, output, scores, calibration, first_map)
     if json:
         print_json(manifest)
     else:

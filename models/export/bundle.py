@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import folder_written_whole
+from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.models import zoo
 from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
 from focalloop.models.export.onnx_graph import OPSET, to_onnx
@@ -138,6 +141,64 @@ def export_run(
         for_any = None if first_map is None else RandomTiles()
         narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any)
         graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
+    described = {
+        **({} if first_map is None else {"reach": REACH}),
+        "noise_profile": noise.as_dict(),
+        **_origin(metadata),
+        "export": how,
+    }
+    return _written(bundle, ratio_map, graph, described, scores)
+
+
+def export_int8(
+    source: Path, bundle: Path, calibration: TrainingData, scores: Sequence[Score] = ()
+) -> dict[str, Any]:
+    """Write the 8-bit form of a bundle in float32, replacing an older one.
+
+    Parameters
+    ----------
+    source : Path
+        Name of a shipped bundle, or folder of any, for one map; it stays as it is.
+    bundle, calibration, scores
+        As for `export_run`.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ExportError
+        `source` is no such bundle, or see `export_run`.
+    """
+    _refuse_anything_but_a_bundle(bundle)
+    folder = zoo.FOLDER / source if str(source) in zoo.BUNDLES else source
+    try:
+        meta = parse_json((folder / MANIFEST).read_bytes())
+        ratio_map = RatioMap.load(folder / meta["ratio_map"])
+        noise = NoiseProfile.from_dict(meta["noise_profile"])
+        wide = (folder / meta["network"]).read_bytes()
+        described = {key: meta[key] for key in ("noise_profile", "training", "data", "licence")}
+        described["export"] = meta["export"]
+    except (OSError, ValueError, KeyError, TypeError, FocalloopError) as error:
+        raise ExportError(f"the bundle {source} cannot be read: {error}") from None
+    if "reach" in meta:
+        raise ExportError(f"{source} is for any map: export its run, with --map")
+    narrow = int8.calibrated(wide, calibration, ratio_map, noise)
+    graph, loss_db = _checked_int8(wide, narrow)
+    described["export"] = described["export"] | {"int8_loss_db": loss_db}
+    return _written(bundle, ratio_map, graph, described, scores)
+
+
+def _written(
+    bundle: Path,
+    ratio_map: RatioMap,
+    graph: bytes,
+    described: dict[str, Any],
+    scores: Sequence[Score],
+) -> dict[str, Any]:
+    """Write the files of a bundle and return its manifest."""
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
     manifest = {
         "schema": SCHEMA_VERSION,
@@ -146,11 +207,8 @@ def export_run(
         "level_set": list(ratio_map.level_set),
         "ratio_map": RATIO_MAP,
         "network": NETWORK,
-        **({} if first_map is None else {"reach": REACH}),
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "noise_profile": noise.as_dict(),
-        **_origin(metadata),
-        "export": how,
+        **described,
         "scores": [score.entry(bundle.name, ratio_map.ratio) for score in scores],
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()

@@ -22,7 +22,7 @@ from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.errors import ExportError, TrainError
 from focalloop.models.export import bundle as export
-from focalloop.models.export.bundle import Score, export_run, export_weights
+from focalloop.models.export.bundle import Score, export_int8, export_run, export_weights
 from focalloop.models.export.int8 import measured
 from focalloop.models.export.onnx_graph import parity, to_onnx
 from focalloop.models.networks.edge import EdgeSettings
@@ -137,6 +137,16 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
         each.reconstructor()(inputs[0]["reads"][0], tile_map) for each in (shipped, bundle)
     )
     assert 0 < np.abs(found - wide).mean() < 0.01
+
+    export_int8(Path("edge-learned-2of16"), tmp_path / "of a bundle", data)
+    again = Bundle.load(tmp_path / "of a bundle")
+    assert b"QuantizeLinear" in again.network
+    assert again.ratio_map == shipped.ratio_map
+    assert again.meta["training"] == shipped.meta["training"]
+    with pytest.raises(ExportError, match="any map"):
+        export_int8(Path("edge-universal-int8"), tmp_path / "x", data)
+    with pytest.raises(ExportError, match="cannot be read"):
+        export_int8(tmp_path, tmp_path / "x", data)
 
     for_any = checkpoint(run_of(EDGE, None, training_file), tmp_path / "any")
     meta = export_run(for_any, tmp_path / "for any", calibration=data, first_map=tile_map)
