@@ -33,6 +33,9 @@ from focalloop.host.radio.methods import (
 )
 from focalloop.host.reconstruction.reconstruct import Float32, NetworkFree
 
+LIVE_BUNDLE = "edge-learned-2.5of16-int8"
+"""Bundle that a stream is sensed and rebuilt by where none is named."""
+
 LIVE_METHODS = ("semcom", "compr-ldpc")
 """Methods that a stream is sent by."""
 

@@ -15,6 +15,7 @@ BUNDLES: dict[str, str] = {
     "edge-learned-2of16": "learned map, an average of two, weights in float32",
     "edge-learned-2of16-int8": "the same with weights in 8 bits: the default",
     "edge-learned-2.5of16": "learned map, an average of two and a half measurements per pixel",
+    "edge-learned-2.5of16-int8": "the same with weights in 8 bits: for a live radio link",
     "edge-learned-4of16": "learned map, an average of four measurements per pixel",
     "edge-tile-1of16": "hand-made tile, an average of one measurement per pixel",
     "edge-tile-2of16": "hand-made tile, an average of two measurements per pixel",

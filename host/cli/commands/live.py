@@ -116,12 +116,11 @@ def live(
         refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
     else:
         # Loads Numba, without which a host starts sooner.
-        from focalloop.host.live.radio_link import RadioLink
-        from focalloop.host.radio.methods import SENSING_BUNDLE
+        from focalloop.host.live.radio_link import LIVE_BUNDLE, RadioLink
 
         with setting("--snr"):
             link = RadioLink(radio, channel, snr, symbols, model=model)
-        bundle = bundle or SENSING_BUNDLE
+        bundle = bundle or LIVE_BUNDLE
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
     source: BoardSource
