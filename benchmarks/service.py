@@ -9,6 +9,8 @@ emulated 256x256 board at 240 slots per second behind a pty.
   core;
 * windows reconstructed per second with a socket that takes every window, and with the page in
   headless Chromium if it is installed, against real time (15);
+* the same with a socket while every window passes through a radio link (``--radio semcom``), and
+  the processor time of host and emulator per window, against what two cores have in real time;
 * time from the end of a window's last slot until the socket has received it, and until the page has
   drawn it, against the 150 ms that 95 % of them may take.
 """
@@ -36,6 +38,9 @@ SETTLE_S = 6.0
 
 MEASURE_S = 20.0
 REAL_TIME = 240 / 16
+TWO_CORES = 2 * 1000 / REAL_TIME
+"""Processor time that two cores have for a window in real time, milliseconds."""
+
 LATENCY_LIMIT_MS = 150.0
 START_LIMIT_S = 10.0
 UNWATCHED_LIMIT_PERCENT = 55.0
@@ -51,27 +56,31 @@ _CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def _live() -> Iterator[tuple[str, float, int]]:
+def _live(*options: str) -> Iterator[tuple[str, float, int]]:
     """Run ``focalloop live``; yield its URL, the time to its first window, and its process id."""
     started_s = time.perf_counter()
-    with running("live", "--no-open", "--http-port=0") as (document, process):
+    with running("live", "--no-open", "--http-port=0", *options) as (document, process):
         yield document["url"], time.perf_counter() - started_s, process
 
 
 def _percent_of_a_core(process: int) -> float:
     """Processor time of a process and its children over `MEASURE_S`, in percent of that time."""
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    processes = [process, *(int(child) for task in tasks for child in task.read_text().split())]
     time.sleep(SETTLE_S)
-    before_s, begun_s = sum(map(_processor_s, processes)), time.perf_counter()
+    before_s, begun_s = _processor_s(process), time.perf_counter()
     time.sleep(MEASURE_S)
-    used_s = sum(map(_processor_s, processes)) - before_s
+    used_s = _processor_s(process) - before_s
     return 100 * used_s / (time.perf_counter() - begun_s)
 
 
 def _processor_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
+    """Processor time of a process and its children until now."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    processes = [process, *(int(child) for task in tasks for child in task.read_text().split())]
+    used = 0
+    for each in processes:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])  # user and system
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def _speed(url: str) -> dict[str, Any]:
@@ -124,6 +133,18 @@ def measure() -> list[Row]:
     # Each viewer has a session of its own, so that it counts only its own latencies.
     with _live() as (url, *_), viewer(url) as socket:
         rows += _rows_of("socket", *_windows_per_s(url, socket.take))
+    with _live("--radio", "semcom") as (url, _, process), viewer(url) as socket:
+        windows_per_s, speed = _windows_per_s(url, socket.take)
+        rows += _rows_of("over radio", windows_per_s, speed)
+        before_s, done = _processor_s(process), _speed(url)["windows_reconstructed"]
+        socket.take(MEASURE_S)
+        used_s = _processor_s(process) - before_s
+        done = _speed(url)["windows_reconstructed"] - done
+        rows.append(
+            Row.of(
+                "processor, over radio", 1000 * used_s / done, "ms/window", "two cores", TWO_CORES
+            )
+        )
     if chromium is not None:
         with _live() as (url, *_), _page(url, chromium) as look:
             rows += _rows_of("page in Chromium", *_windows_per_s(url, look))

@@ -20,7 +20,7 @@ class Mailbox(Generic[T]):
         """Put an item in and return the untaken item that it replaced, if there was one."""
         with self._changed:
             replaced, self._item = self._item, item
-            self._changed.notify()
+            self._changed.notify_all()
             return replaced
 
     def take(self) -> T | None:
@@ -29,7 +29,14 @@ class Mailbox(Generic[T]):
             while self._item is None and not self._closed:
                 self._changed.wait()
             item, self._item = self._item, None
+            self._changed.notify_all()
             return None if self._closed else item
+
+    def wait_until_empty(self) -> None:
+        """Wait until what is in it has been taken, or the mailbox is closed."""
+        with self._changed:
+            while self._item is not None and not self._closed:
+                self._changed.wait()
 
     def close(self) -> None:
         """Make every present and later `take` return None."""

@@ -366,12 +366,14 @@ class LiveSession:
         while (job := self._sending.take()) is not None:
             job.on_air = radio.transmit(job.window)
             self._put(self._receiving, job)
+            self._receiving.wait_until_empty()  # a window that is dropped costs nothing here
 
     def _run_receiver(self, radio: RadioLink) -> None:
         while (job := self._receiving.take()) is not None:
             assert job.on_air is not None
             job.carried = radio.receive(job.on_air)
             self._put(self._jobs, job)
+            self._jobs.wait_until_empty()
 
     # The reconstruction thread.
 

@@ -23,3 +23,25 @@ def test_closing_ends_a_waiting_take():
     box.close()
     waiting.join(5)
     assert taken == [None]
+
+
+def test_a_put_can_wait_until_its_item_is_taken_or_the_mailbox_is_closed():
+    box, done = Mailbox(), threading.Event()
+
+    def fill():
+        box.wait_until_empty()  # at once: nothing is in it
+        box.put(1)
+        box.wait_until_empty()
+        done.set()
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    assert box.take() == 1
+    filling.join(5)
+    assert done.is_set()
+    box.put(2)
+    waiting = threading.Thread(target=box.wait_until_empty)
+    waiting.start()
+    box.close()
+    waiting.join(5)
+    assert not waiting.is_alive()
