@@ -78,7 +78,9 @@ class Analysis:
     line : TransferLine
         The photon transfer fit; its offset includes row noise where the protocol is "emva".
     curve : ResponseFit or None
-        The response, bent or not; None where the protocol is "emva" or too few spans tell it.
+        The response as measured; None where the protocol is "emva" or too few spans tell it.
+    response : Response
+        The response that all else is based on: straight where no bend was found.
     row : VarianceComponent
         Temporal row noise, from all levels together.
     pattern : FixedPattern
@@ -97,6 +99,7 @@ class Analysis:
     full_scale_dn: float
     line: TransferLine
     curve: ResponseFit | None
+    response: Response
     row: VarianceComponent
     pattern: FixedPattern
     defects: Defects | None
@@ -107,18 +110,9 @@ class Analysis:
         """Highest code."""
         return (1 << self.readings.bits) - 1
 
-    @property
-    def response(self) -> Response:
-        """The response, straight where no bend was found."""
-        return self.curve.response if self.curve and self.curve.bent else Response()
-
     def linear(self, above_dn: ArrayLike) -> NDArray[np.float64]:
         """Return the signal, in DN, of what is read `above_dn` above black."""
-        above = np.asarray(above_dn, np.float64)
-        if self.response.straight:
-            return above
-        signals = self.response.linearise(above / self.full_scale_dn)
-        return np.asarray(signals * self.full_scale_dn, np.float64)
+        return _linear(np.asarray(above_dn, np.float64), self.response, self.full_scale_dn)
 
     def variance_at(self, above_dn: ArrayLike) -> NDArray[np.float64]:
         """Return the fitted variance without quantisation, DN^2, at means above black, DN."""
@@ -173,7 +167,13 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         curve = fit_response(used, black, readings.exposure_unit, full_scale_dn, line)
         if curve is not None:
             line = curve.line if curve.bent else line.covering(curve.line)
+    response = curve.response if curve is not None and curve.bent else Response()
     row = _row_noise(usable)
+    unclipped = [point for point in usable if not point.why_not and not point.clipped]
+    means = np.array([point.mean for point in unclipped]) - black.level_dn
+    signals = _linear(means, response, full_scale_dn)
+    # A pixel of another gain deviates by the local slope.
+    signals = signals * response.slope(signals / full_scale_dn)
     return Analysis(
         readings=readings,
         protocol=settings.protocol,
@@ -184,8 +184,9 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         full_scale_dn=full_scale_dn,
         line=line,
         curve=curve,
+        response=response,
         row=row,
-        pattern=fixed_pattern(_unclipped(usable), black.level_dn, max(row.variance, 0.0)),
+        pattern=fixed_pattern(unclipped, signals.tolist(), max(row.variance, 0.0)),
         defects=defects,
         linearity=linearity_of(usable, black, readings.exposure_unit, saturation_dn, full_scale_dn),
     )
@@ -200,8 +201,12 @@ def _without(defects: Defects, levels: Sequence[Level]) -> list[Level]:
     ]
 
 
-def _unclipped(points: Sequence[TransferPoint]) -> list[TransferPoint]:
-    return [point for point in points if not point.why_not and not point.clipped]
+def _linear(
+    above_dn: NDArray[np.float64], response: Response, full_scale_dn: float
+) -> NDArray[np.float64]:
+    if response.straight:  # exactly so, which float32 would not be
+        return above_dn
+    return np.asarray(response.linearise(above_dn / full_scale_dn) * full_scale_dn, np.float64)
 
 
 def _below_saturation(

@@ -51,7 +51,7 @@ class FixedPattern:
 
 
 def fixed_pattern(
-    points: Sequence[TransferPoint], black_dn: float, row_variance: float
+    points: Sequence[TransferPoint], signals: Sequence[float], row_variance: float
 ) -> FixedPattern:
     """Measure the fixed pattern from levels that are not clipped.
 
@@ -63,8 +63,9 @@ def fixed_pattern(
     ----------
     points : sequence of TransferPoint
         Usable points that are not clipped.
-    black_dn : float
-        Black level, DN.
+    signals : sequence of float
+        How much the mean of each point grows with a relative gain, DN: its mean above black, or
+        less where the response bends down.
     row_variance : float
         Variance of the temporal row noise, which is left in the mean of the reads too; DN^2.
     """
@@ -72,7 +73,7 @@ def fixed_pattern(
     offset = None
     if dark:
         offset = _parted(*_offsets(dark, row_variance), smooth=False)
-    slopes = _slopes(points, black_dn, row_variance)
+    slopes = _slopes(points, signals, row_variance)
     return FixedPattern(offset, None if slopes is None else _parted(*slopes, smooth=True))
 
 
@@ -92,17 +93,16 @@ def _offsets(dark: Sequence[TransferPoint], row_variance: float) -> tuple[_Array
 
 
 def _slopes(
-    points: Sequence[TransferPoint], black_dn: float, row_variance: float
+    points: Sequence[TransferPoint], signals: Sequence[float], row_variance: float
 ) -> tuple[_Array, float, float] | None:
     """Return the relative gain (H, W) of each pixel minus 1, and pixel and row noise left in it."""
     if len(points) < 2:
         return None
     shape = points[0].moments.pixels.shape
     ones, x, xx, y, xy = (np.zeros(shape) for _ in range(5))
-    for point in points:
+    for point, signal in zip(points, signals, strict=True):
         moments = point.moments
         share = moments.pixels / point.pixel_mean_noise
-        signal = point.mean - black_dn
         deviation = share * (moments.pixel_means - moments.mean)
         ones += share
         x += share * signal

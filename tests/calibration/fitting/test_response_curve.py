@@ -136,6 +136,11 @@ def test_dark_signal_does_not_pass_for_a_bend():
     assert (np.abs(scores(boards, "gain_dn_per_electron", GAIN)) < 2.5).all()
 
 
+def test_gains_of_pixels_are_those_before_the_response():
+    boards = [calibrate(make_readings(seed, bend=-0.05, prnu=0.03)) for seed in range(4)]
+    assert abs(scores(boards, "prnu", 0.03).mean()) < 2.5 / np.sqrt(4)
+
+
 def test_the_full_well_is_a_signal_and_not_a_read():
     signals = (0.0, 0.1, 0.2, 0.4, 0.8, 1.1, 1.3)
     spans = [16.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0]
