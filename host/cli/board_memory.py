@@ -17,6 +17,9 @@ from focalloop.firmware_sim.files import exists, folder_written_whole
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.virtual_board.settings import NO_SERIAL
+from focalloop.firmware_sim.wire import HelloAnswer
+from focalloop.host.live.board_correction import BoardCorrection
+from focalloop.host.reconstruction.correction import Correction
 
 if TYPE_CHECKING:
     from focalloop.calibration.result import Calibration
@@ -90,6 +93,51 @@ def recall(serial: str, shape: tuple[int, int]) -> KnownBoard | None:
             f"what is kept of the board {serial} cannot be used ({error}): calibrate it again with "
             "--remember"
         ) from None
+
+
+def correction_for(
+    board: HelloAnswer,
+    given: FixedPattern | None = None,
+    profile: NoiseProfile | None = None,
+    *,
+    kept: bool = True,
+) -> BoardCorrection:
+    """Return what corrects the reads of a board: what is given, else what is kept of it.
+
+    Parameters
+    ----------
+    board : HelloAnswer
+        Its answer to HELLO.
+    given : FixedPattern, optional
+        A pattern that was asked for.
+    profile : NoiseProfile, optional
+        Noise of the board, for its response, where that is known.
+    kept : bool
+        Whether to use what is kept.
+
+    Raises
+    ------
+    FixedPatternError
+        The pattern given is of another board.
+    """
+    if given is not None:
+        given.check_fits(board.shape, board.serial)
+        said = f"The reads are corrected by the pattern given ({given.summary})."
+        return BoardCorrection(Correction(given, profile), "the pattern given", said)
+    if kept:
+        try:
+            known = recall(board.serial, board.shape)
+        except BoardMemoryError as error:
+            return BoardCorrection(said=f"The reads are not corrected: {error}.")
+        if known is not None:
+            by = f"what is kept of board {board.serial}"
+            said = f"The reads are corrected by {by} ({known.pattern.summary})."
+            return BoardCorrection(Correction(known.pattern, known.profile), by, said)
+    if profile is not None and not profile.response.straight:
+        by = f"the response of {profile.name}"
+        said = f"The reads are corrected by {by}."
+        return BoardCorrection(Correction(None, profile), by, said)
+    return BoardCorrection()
 
 
 def _folder(serial: str) -> Path:

@@ -98,6 +98,13 @@ CorrectionOption = Annotated[
         help="Correct the reads by this fixed pattern, .npz, as `focalloop calibrate` writes it.",
     ),
 ]
+UncorrectedOption = Annotated[
+    bool,
+    typer.Option(
+        "--uncorrected",
+        help="Leave off the correction that `calibrate --remember` kept for the board.",
+    ),
+]
 
 WindowsArgument = Annotated[
     Path,

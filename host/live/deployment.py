@@ -70,7 +70,7 @@ class Deployment:
         done = self._loading.done() and self._loading.exception() is None
         return self._loading.result() if done else None
 
-    def setup_of(self, ratio_map: RatioMap, by: str | None = None) -> int:
+    def setup_of(self, ratio_map: RatioMap, by: str) -> int:
         """Return the number of a pair of map and network, from 1 to 65535.
 
         What was measured of one pair says nothing of another; the number tells them apart.
@@ -78,11 +78,9 @@ class Deployment:
         Parameters
         ----------
         ratio_map : RatioMap
-        by : str, optional
-            Name of the bundle; by default the one that reconstructs under this map now.
+        by : str
+            Name of the bundle that reconstructs under it; "" while it is loading.
         """
-        if by is None:
-            by = "" if self.selector is None else self.selector.name_for(ratio_map)
         with self._numbering:
             following = 1 + len(self._setups) % 0xFFFF
             return self._setups.setdefault((ratio_map.hash(), by), following)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.window import Window
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
 from focalloop.host.reconstruction.reconstruct import (
@@ -154,28 +153,28 @@ class NetworkSelector:
         """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
         return self._candidate_for(ratio_map).name
 
-    def reconstruct(self, window: Window, reads: Float32 | None = None) -> Reconstruction:
+    def reconstruct(self, reads: Float32, ratio_map: RatioMap) -> Reconstruction:
         """Reconstruct one window with the network that suits its map, if there is one.
 
         Parameters
         ----------
-        window : Window
-        reads : ndarray of float32, shape (8, H, W), optional
-            Its measurements as a radio has delivered them; by default its own.
+        reads : ndarray of float32, shape (8, H, W)
+            Its measurements.
+        ratio_map : RatioMap
+            Its map, with defective pixels at level 0.
         """
-        reads = window.reads if reads is None else reads
-        chosen = self._candidate_for(window.ratio_map)
+        chosen = self._candidate_for(ratio_map)
         if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
             self._universal = self._load_universal()
-            chosen = self._candidate_for(window.ratio_map)
+            chosen = self._candidate_for(ratio_map)
         try:
-            video, problem = chosen.reconstruct(reads, window.ratio_map), None
+            video, problem = chosen.reconstruct(reads, ratio_map), None
         except ReconstructError as error:
             if chosen is self._network_free:
                 raise
             chosen, problem = self._network_free, str(error)
             self._candidates = (chosen,)
-            video = chosen.reconstruct(reads, window.ratio_map)
+            video = chosen.reconstruct(reads, ratio_map)
         return Reconstruction(video, chosen.name, problem)
 
     def _candidate_for(self, ratio_map: RatioMap) -> _Candidate:

@@ -131,10 +131,16 @@ class RadioLink:
         with self._lock:
             return self._state
 
-    def transmit(self, window: Window) -> OnAir:
+    def transmit(self, window: Window, reads: Float32) -> OnAir:
         """Send a window as it is chosen now.
 
         Why it could not be sent is the `problem` of the state once it is received.
+
+        Parameters
+        ----------
+        window : Window
+        reads : ndarray of float32, shape (8, H, W)
+            Its measurements, corrected or as they are.
         """
         choice = self._choice_for(window)
         started_s = time.monotonic()
@@ -143,11 +149,11 @@ class RadioLink:
             method = self._method(choice.method, window)
             channel = Channel(choice.channel, choice.snr_db)  # type: ignore[arg-type]  # checked
             try:
-                arrive = method.depart(window.reads, channel, self._rng, choice.symbols)
+                arrive = method.depart(reads, channel, self._rng, choice.symbols)
             except SymbolBudgetError as error:
                 problem = sentence(error)
                 within = min(max(choice.symbols, error.least), error.most)
-                arrive = method.depart(window.reads, channel, self._rng, within)
+                arrive = method.depart(reads, channel, self._rng, within)
         except FocalloopError as error:
             problem = sentence(error)
         return OnAir(window, choice, arrive, problem, time.monotonic() - started_s)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import Feature
+from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
 from focalloop.host.errors import BoardError, BoardLostError, sentence
+from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
@@ -81,6 +82,7 @@ class _Job:
 
     window: Window
     step: int
+    correction: BoardCorrection
     truth: Future[Truth] = field(default_factory=Future)
     """Every `step`-th slot of the scene."""
     whole_truth: Future[Truth] | None = None
@@ -89,6 +91,11 @@ class _Job:
     """The window within the radio link, where there is one."""
     carried: Carried | None = None
     """The window behind it."""
+
+    @cached_property
+    def corrected(self) -> tuple[Float32, RatioMap]:
+        """Its reads and the map under which to reconstruct them; the first use corrects them."""
+        return self.correction(self.window.reads, self.window.ratio_map)
 
 
 class LiveSession:
@@ -109,6 +116,8 @@ class LiveSession:
         Names of the board's scene and noise profile, for the state.
     radio : RadioLink or None, optional
         Carries every window before it is reconstructed.
+    correct : callable, optional
+        Returns what corrects the reads of a board, from its answer to HELLO; by default nothing.
 
     Attributes
     ----------
@@ -129,10 +138,12 @@ class LiveSession:
         scene: str = "",
         profile: str = "",
         radio: RadioLink | None = None,
+        correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
     ) -> None:
         self.failure: FocalloopError | None = None
         self.radio = radio
         self._source = source
+        self._correct, self._correction = correct, BoardCorrection()
         self._scene, self._profile = scene, profile
         self._telemetry = Telemetry()
         # Where the ends of a link work beside it, a second thread would only take turns with them.
@@ -245,7 +256,7 @@ class LiveSession:
         selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
         bundle = reconstructed_by = "" if selector is None else selector.name
         if selector is not None and ratio_map is not None:
-            reconstructed_by = selector.name_for(ratio_map)
+            reconstructed_by = selector.name_for(self._correction.map_for(ratio_map))
         setup = 0 if ratio_map is None else self._deployment.setup_of(ratio_map, reconstructed_by)
         return LiveState(
             phase=phase,
@@ -254,6 +265,7 @@ class LiveSession:
             scene=self._scene,
             profile="calibrated" if self.calibrator.state().applied else self._profile,
             bundle=bundle,
+            corrected_by=self._correction.by,
             reconstructed_by=reconstructed_by,
             setup=setup,
             board=None if board is None else board_identity(board),
@@ -301,6 +313,7 @@ class LiveSession:
                 url = self._source.start()
                 self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
                 with self._open(url) as board:
+                    self._correction = self._correction_of(board)
                     self._board = board
                     self.calibrator.restore(board)
                     self._stream(board)
@@ -316,6 +329,12 @@ class LiveSession:
                 self._ending.wait(_RETRY_S)
             finally:
                 self._board = None
+
+    def _correction_of(self, board: Board) -> BoardCorrection:
+        found = self._correct(board.info)
+        if found.said and found.said != self._correction.said:
+            self._telemetry.log(found.said, "info" if found.by else "warning")
+        return found
 
     def _open(self, url: str) -> Board:
         return open_when_there(
@@ -345,8 +364,9 @@ class LiveSession:
         if not self._subscribers and time.monotonic() < self._unwatched_due_s:
             return
         self._unwatched_due_s = time.monotonic() + UNWATCHED_PERIOD_S
-        job = _Job(window, min([*self._wants.values(), DRAWN_STEP]))
-        if self._scorer.is_due(self._deployment.setup_of(window.ratio_map)):
+        step = min([*self._wants.values(), DRAWN_STEP])
+        job = _Job(window, step, self._correction)
+        if self._scorer.is_due(self._setup_of(window.ratio_map)):
             job.whole_truth = Future()
         self._put(self._jobs if self.radio is None else self._sending, job)
         job.truth.set_result(_truth(board, window.number, job.step))
@@ -357,6 +377,12 @@ class LiveSession:
         if mailbox.put(job) is not None:
             self._telemetry.dropped()
 
+    def _setup_of(self, ratio_map: RatioMap) -> int:
+        """Return the number of a map and of what reconstructs under it now."""
+        selector = self._deployment.selector
+        by = "" if selector is None else selector.name_for(self._correction.map_for(ratio_map))
+        return self._deployment.setup_of(ratio_map, by)
+
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")
 
@@ -364,7 +390,7 @@ class LiveSession:
 
     def _run_transmitter(self, radio: RadioLink) -> None:
         while (job := self._sending.take()) is not None:
-            job.on_air = radio.transmit(job.window)
+            job.on_air = radio.transmit(job.window, job.corrected[0])
             self._put(self._receiving, job)
             self._receiving.wait_until_empty()  # a window that is dropped costs nothing here
 
@@ -383,25 +409,26 @@ class LiveSession:
             self._reconstruct(job, selector)
 
     def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
-        window, ratio_map = job.window, job.window.ratio_map
-        reads, lost, sent = job.carried or (None, None, None)
+        window, (reads, ratio_map) = job.window, job.corrected
+        received, lost, sent = job.carried or (None, None, None)
         started_s = time.monotonic()
         if lost is not None:
             video, by, problem = lost, selector.name_for(ratio_map), None
         else:
-            video, by, problem = selector.reconstruct(window, reads)
-        setup = self._deployment.setup_of(ratio_map, by)
+            delivered = reads if received is None else received
+            video, by, problem = selector.reconstruct(delivered, ratio_map)
+        setup = self._deployment.setup_of(window.ratio_map, by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:
             self._telemetry.log(
                 f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
             )
         initial = initial_reconstruction(
-            window.reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
         )
         self._picture = Picture(
             window=window.number,
-            map_hash=ratio_map.hash(),
+            map_hash=window.ratio_map.hash(),
             setup=setup,
             slots=range(0, ratio_map.slots, job.step),
             truth=awaited(job.truth),

@@ -164,6 +164,8 @@ class LiveState:
     profile: str = ""
     bundle: str = ""
     """Selected bundle, or ``network-free``."""
+    corrected_by: str = ""
+    """What the reads are corrected by before they are reconstructed; empty if they are not."""
     reconstructed_by: str = ""
     """Bundle that reconstructs under the board's present map, or ``network-free``; differs from
     `bundle` where that one's network was trained for another map."""

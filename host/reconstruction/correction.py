@@ -12,6 +12,9 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.response import Response
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor
 
+_KEPT_PLANS = 2
+"""Maps whose plans are kept: that of a stream, and that of the stream before."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
@@ -48,7 +51,7 @@ class Correction:
             self._good = pattern.defects == 0
             self._gain = np.where(self._good, pattern.gain, np.float32(1))
         # Replaced as a whole, so that threads that share this object never see half of it.
-        self._latest: _Plan | None = None
+        self._plans: tuple[_Plan, ...] = ()
 
     @classmethod
     def needed(cls, pattern: FixedPattern | None, profile: NoiseProfile) -> Correction | None:
@@ -95,9 +98,9 @@ class Correction:
         return lambda reads, ratio_map: reconstruct(*self(reads, ratio_map))
 
     def _plan_for(self, ratio_map: RatioMap, pattern: FixedPattern) -> _Plan:
-        plan = self._latest
-        if plan is not None and plan.taken_under is ratio_map:
-            return plan
+        for known in self._plans:
+            if known.taken_under == ratio_map:
+                return known
         pattern.check_fits(ratio_map.shape)
         corrected = ratio_map
         if not self._good.all():
@@ -106,5 +109,6 @@ class Correction:
             corrected = replace(ratio_map, levels=levels, level_set=level_set)
         nth = np.arange(max(ratio_map.level_set))[:, None, None]
         measured = (nth < corrected.levels).astype(np.float32)
-        self._latest = plan = _Plan(ratio_map, corrected, measured)
+        plan = _Plan(ratio_map, corrected, measured)
+        self._plans = (plan, *self._plans[: _KEPT_PLANS - 1])
         return plan

@@ -8,7 +8,11 @@ import socket
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.emulator.pattern import draw_pattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
+from focalloop.host.cli.board_memory import remember
+from tests.support.made_calibration import make_calibration
 from tests.support.running import Running, fails, is_running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
@@ -36,6 +40,25 @@ def test_a_real_clip_goes_through_a_real_serial_device_to_the_page(live):
     status, page = live.ask("")
     assert status == 200
     assert "<title>focalloop" in page
+
+
+def test_a_kept_correction_is_used_and_said_and_can_be_left_off(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    pattern = draw_pattern("scamp5", (64, 96), 1, defects=0.01, serial="bench 1")
+    pattern.save(tmp_path / "pattern.npz")
+    remember("bench 1", make_calibration(profile=preset("scamp5")), pattern)
+    words = (*LIVE, "--scene", "synthetic", "--profile", "scamp5")
+    words += ("--pattern", str(tmp_path / "pattern.npz"))
+    scores = []
+    for more, by in ([], "what is kept of board bench 1"), (["--uncorrected"], ""):
+        with Running(*words, *more) as running:
+            state = running.state()
+            assert (state["board"]["serial"], state["corrected_by"]) == ("bench 1", by)
+            assert running.document["corrected_by"] == by
+            wait_until(lambda live=running: live.state()["scores"] is not None)
+            scores.append(running.state()["scores"]["psnr_final_db"])
+        assert ("corrected by what is kept" in running.complaints) == bool(by)
+    assert scores[0] > scores[1]
 
 
 def test_an_emulator_that_dies_is_started_again(live):

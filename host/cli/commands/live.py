@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,12 +19,15 @@ from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
     BundleMapOption,
     BundleOption,
+    CorrectionOption,
     HttpPortOption,
     JsonOption,
+    PatternOption,
     ProfileOption,
     PublicUrlOption,
     SeedOption,
     TokenOption,
+    UncorrectedOption,
     WaitOption,
     WhiteOption,
     refuse_unused,
@@ -32,6 +36,7 @@ from focalloop.host.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from focalloop.firmware_sim.fixed_pattern import FixedPattern
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
 
 DEMO_CLIP = "box.mp4"
@@ -60,6 +65,9 @@ def live(
     profile: ProfileOption = "paper",
     size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
     seed: SeedOption = 0,
+    pattern: PatternOption = None,
+    correction: CorrectionOption = None,
+    uncorrected: UncorrectedOption = False,
     slot_rate: Annotated[
         float,
         typer.Option(
@@ -93,9 +101,18 @@ def live(
     SNR and the symbols that are spent. With --json, one document is printed once the first window
     has been reconstructed.
 
+    Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
+
     Example: focalloop live --scene camera:0 --profile scamp5
     """
-    from focalloop.host.cli.arguments import check_bundle, check_scene, load_map, load_profile
+    from focalloop.host.cli.arguments import (
+        check_bundle,
+        check_scene,
+        load_map,
+        load_pattern,
+        load_profile,
+    )
+    from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.emulator_process import EmulatorProcess
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
@@ -104,13 +121,14 @@ def live(
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
     if port is not None:
-        emulated = ("scene", "size", "white", "profile", "seed", "slot_rate")
+        emulated = ("scene", "size", "white", "profile", "seed", "slot_rate", "pattern")
         refuse_unused(emulated, "is for the emulated board, not for --port")
     else:
         refuse_unused(["wait"], "is for the port of a board, and there is no --port")
     if scene is None:
         refuse_unused(["white"], "is for a clip of your own, and there is no --scene")
-    load_profile(profile)
+    noise = load_profile(profile)
+    own_pattern, given = load_pattern(pattern), load_pattern(correction, "--correction")
     link = None
     if radio is None:
         refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
@@ -130,7 +148,7 @@ def live(
     else:
         shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
         needed = ratio_map or (None if shown_under is None else load_map(shown_under))
-        height, width = shape = _array_shape(needed, bundle, size)
+        height, width = shape = _array_shape(needed, bundle, size, own_pattern)
         own = (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)
         other = needed is not None and (needed.slots, needed.level_set) != own
         if scene is not None:
@@ -145,6 +163,7 @@ def live(
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",
             f"--size={width}x{height}",
+            *([] if pattern is None else [f"--pattern={pattern}"]),
             *([f"--map={shown_under}"] if other else []),
         )
     run_preview(
@@ -155,6 +174,12 @@ def live(
             scene=scene_name,
             profile=profile_name,
             radio=link,
+            correct=partial(
+                correction_for,
+                given=given,
+                profile=noise if port is None else None,
+                kept=not uncorrected,
+            ),
         ),
         PageSettings(
             port=http_port,
@@ -173,13 +198,15 @@ def _demo_clip() -> Path:
     return Path(str(files("focalloop.host") / "clips" / DEMO_CLIP))
 
 
-def _array_shape(needed: RatioMap | None, bundle: str | None, size: str | None) -> tuple[int, int]:
+def _array_shape(
+    needed: RatioMap | None, bundle: str | None, size: str | None, pattern: FixedPattern | None
+) -> tuple[int, int]:
     """Return the size (H, W) of the emulated array, on which the first map fits.
 
     Raises
     ------
     typer.BadParameter
-        The map does not fit the size that was asked for.
+        Map or pattern do not fit the size that was asked for, or each other.
     """
     from focalloop.firmware_sim.maps.ratio_map import RatioMapError
     from focalloop.host.cli.arguments import array_shape, load_map
@@ -187,8 +214,14 @@ def _array_shape(needed: RatioMap | None, bundle: str | None, size: str | None) 
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
     from focalloop.models.zoo import DEFAULT_BUNDLE
 
+    if size is None and pattern is not None:
+        height, width = pattern.shape
+        size = f"{width}x{height}"
     if size is not None:
         shape = array_shape(size)
+        if pattern is not None:
+            with setting("--pattern"):
+                pattern.check_fits(shape)
         if needed is None:
             first = DEFAULT_TILE if bundle == NETWORK_FREE else DEFAULT_BUNDLE
             load_map(first, shape, option="--size")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,11 +11,13 @@ from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
     BundleMapOption,
     BundleOption,
+    CorrectionOption,
     HttpPortOption,
     JsonOption,
     PortOption,
     PublicUrlOption,
     TokenOption,
+    UncorrectedOption,
     WaitOption,
 )
 
@@ -24,6 +27,8 @@ def serve(
     wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
+    correction: CorrectionOption = None,
+    uncorrected: UncorrectedOption = False,
     http_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
     ] = "127.0.0.1",
@@ -34,9 +39,12 @@ def serve(
 ) -> None:
     """Serve the preview page of one board, here or to a network.
 
+    Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
+
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
-    from focalloop.host.cli.arguments import check_bundle, load_map
+    from focalloop.host.cli.arguments import check_bundle, load_map, load_pattern
+    from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, run_preview
     from focalloop.host.live.board_source import BoardAt
@@ -44,7 +52,13 @@ def serve(
 
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
+    given = load_pattern(correction, "--correction")
     run_preview(
-        lambda: LiveSession(BoardAt(port, wait, print_notice), bundle=bundle, ratio_map=ratio_map),
+        lambda: LiveSession(
+            BoardAt(port, wait, print_notice),
+            bundle=bundle,
+            ratio_map=ratio_map,
+            correct=partial(correction_for, given=given, kept=not uncorrected),
+        ),
         PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
     )

@@ -8,6 +8,7 @@
  * @property {string} scene
  * @property {string} profile
  * @property {string} bundle The selected bundle, or "network-free".
+ * @property {string} corrected_by What the reads are corrected by; empty if they are not.
  * @property {string} reconstructed_by What reconstructs under the board's present map.
  * @property {number} setup Number of the pair of `map` and `reconstructed_by`; pictures have it too.
  * @property {BoardIdentity|null} board

@@ -14,7 +14,7 @@ export class BoardAndLink {
   #shownMessages = "";
 
   /** @param {LiveState} state */
-  follow({ board, speed, link, profile, scene, messages }) {
+  follow({ board, speed, link, profile, scene, corrected_by: correctedBy, messages }) {
     this.#showLog(messages);
     if (!board) return;
     const badge = byId("badge");
@@ -33,6 +33,7 @@ export class BoardAndLink {
       ["Black, full scale", `${fixed(board.black_level_dn, 0)}, ${fixed(board.full_scale_dn, 0)} DN`],
       ["Window", `${board.slots} slots${rate ? ` at ${fixed(rate, 0)} Hz` : ", not paced"}`],
       ...(profile ? [/** @type {[string, string]} */ (["Noise, scene", `${profile}, ${scene}`])] : []),
+      ["Reads", correctedBy ? `corrected by ${correctedBy}` : "not corrected"],
       ["Received", `${grouped(speed.windows_received)}, ${fixed(speed.received_per_s, 1)}/s`],
       ["On the line", lossOf(speed, link), speed.windows_lost ? "bad" : link.bad_frames ? "warn" : ""],
       ["Dropped by board, by host", `${speed.windows_dropped_by_board}, ${speed.windows_dropped_by_host}`],

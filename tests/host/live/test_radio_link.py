@@ -18,7 +18,7 @@ RATES = np.arange(6, dtype=np.uint8).reshape(2, 3)
 
 
 def carry(link, window):
-    return link.receive(link.transmit(window))
+    return link.receive(link.transmit(window, window.reads))
 
 
 class Halver:

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.errors import PortError
+from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.scores import Unscored, score
 from focalloop.host.live.session import UNWATCHED_PERIOD_S, LiveSession
 from focalloop.host.live.state import Phase
+from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
 from focalloop.models import zoo
 from tests.support.served import SHAPE, Scene, expected_codes, make_board, make_map, on_pty
@@ -78,6 +81,42 @@ def test_a_picture_has_the_window_its_scene_and_its_reconstruction(url):
     np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
     measured = ratio_map.levels > 0
     np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+
+
+def test_reads_are_corrected_before_anything_is_reconstructed(url, tmp_path):
+    ratio_map, asked = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE), []
+    defects = np.zeros(SHAPE, int)
+    defects[::16, ::16] = 2
+    gain = np.full(SHAPE, 2.0)
+    correction = Correction(FixedPattern(np.full(SHAPE, 0.125), gain, defects))
+
+    def correct(board):
+        asked.append(board.serial)
+        return BoardCorrection(correction, "a test", "The reads are corrected by a test.")
+
+    folder = str(write_tiny_bundle(tmp_path / "tiny"))
+    with LiveSession(BoardAt(url), bundle=folder, correct=correct) as session:
+        picture = newer_than(session, -1)
+        state = session.state()
+    assert asked == ["virtual"]
+    assert (state.corrected_by, state.reconstructed_by) == ("a test", folder)
+    assert any(message.text.endswith("by a test.") for message in state.messages)
+    assert state.map.hash == ratio_map.hash_hex
+    reads, corrected_map = correction(reads_of(picture, ratio_map), ratio_map)
+    initial = initial_reconstruction(reads, corrected_map.levels, 16)
+    np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
+    plane = as_bytes(reads.sum(axis=0) + corrected_map.levels)
+    np.testing.assert_allclose(picture.final, np.broadcast_to(plane, picture.final.shape), atol=1)
+    assert (picture.final[:, 0, 0] == 0).all()
+
+
+def test_a_correction_of_another_board_ends_the_session(url):
+    def correct(board):
+        raise FixedPatternError("the fixed pattern is of another board")
+
+    with LiveSession(BoardAt(url), bundle="network-free", correct=correct) as session:
+        wait_until(lambda: session.state().phase is Phase.STOPPED)
+    assert "another board" in str(session.failure)
 
 
 def test_a_bundle_brings_its_map_and_its_network(url, tmp_path):

@@ -25,11 +25,10 @@ from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
-from focalloop.host.cli.board_memory import BoardMemoryError, recall, remember
+from focalloop.host.cli.board_memory import recall
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
 from focalloop.host.cli.output import console
-from tests.support.made_calibration import make_calibration
 from tests.support.served import on_pty, on_tcp
 
 SHAPE = (96, 96)
@@ -238,31 +237,6 @@ def test_what_is_remembered_of_a_board_is_recalled_by_its_serial_number(patterne
     assert known.profile == NoiseProfile.load(patterned / "p.json")
     np.testing.assert_array_equal(known.pattern.defects, PATTERN.defects)
     assert recall("bench/8", SHAPE) is None
-    with pytest.raises(BoardMemoryError, match=r"bench/7 cannot be used .*8x8"):
-        recall("bench/7", (8, 8))
-    (path,) = (patterned / "state").rglob("correction.npz")
-    assert path.parent.parent == patterned / "state" / "focalloop" / "boards"
-
-
-@pytest.mark.parametrize("serial", ["..", ".", "a/../../b", "COM1", "\\", "é" * 30, "x" * 60])
-def test_no_serial_number_leads_out_of_the_state_folder(tmp_path, monkeypatch, serial):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    pattern = replace(PATTERN, serial=serial)
-    remember(serial, make_calibration(), pattern)
-    remember(serial, make_calibration(), pattern)  # again, in its place
-    assert recall(serial, SHAPE).pattern.serial == serial
-    (folder,) = (tmp_path / "focalloop" / "boards").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["correction.npz", "profile.json"]
-    (folder / "correction.npz").write_bytes(b"damaged")
-    with pytest.raises(BoardMemoryError, match="calibrate it again with --remember"):
-        recall(serial, SHAPE)
-
-
-def test_a_relative_state_folder_does_not_count(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", "state")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    folder = remember("7", make_calibration(), replace(PATTERN, serial="7"))
-    assert folder.is_relative_to(tmp_path / ".local" / "state" / "focalloop")
 
 
 def test_nothing_is_kept_for_a_board_that_cannot_be_told_from_others(run, night):
