@@ -148,14 +148,15 @@ def mcs(
 
 @app.command()
 def latency(as_json: JsonOption = False) -> None:
-    """Measure milliseconds and megabytes at the transmitter, for a window of 256x256 pixels.
+    """Measure milliseconds and megabytes of the transmitters and stages, for 256x256 pixels.
 
     Example: python -m benchmarks.radio latency
     """
     from benchmarks.radio import latency as latencies
 
-    rows = latencies.measure()
-    typer.echo(json.dumps(rows, indent=1) if as_json else latencies.markdown(rows))
+    rows, stages = latencies.measure(), latencies.stages()
+    document = {"transmitters": rows, "stages": stages}
+    typer.echo(json.dumps(document, indent=1) if as_json else latencies.markdown(rows, stages))
 
 
 def _measure(
