@@ -159,6 +159,43 @@ def latency(as_json: JsonOption = False) -> None:
     typer.echo(json.dumps(document, indent=1) if as_json else latencies.markdown(rows, stages))
 
 
+@app.command()
+def extras(
+    clips: Annotated[
+        Path | None, typer.Option(help="Measure on these clips now, and store the scores.")
+    ] = None,
+    networks: Annotated[
+        Path | None, typer.Option(help="Folder of the radio bundles that are not shipped.")
+    ] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Measure these rows alone.")] = None,
+    stored: ScoresOption = score_files.FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Print rows beyond the paper: fading, clipping, rounding, networks of one purpose.
+
+    Example: python -m benchmarks.radio extras
+    """
+    from benchmarks.radio import extras as rows, table as tables
+    from benchmarks.radio.rivals import Bench
+
+    if unknown := [key for key in row or [] if key not in rows.EXTRAS]:
+        raise score_files.RadioScoresError(
+            f"there is no row {unknown[0]!r}: choose {', '.join(rows.EXTRAS)}"
+        )
+    if clips is not None:
+        bench = Bench.of(clips)
+        scores = rows.ExtraScores(bench.tested_on)
+        if (stored / rows.FILE).exists() and rows.load(stored).tested_on == bench.tested_on:
+            scores = rows.load(stored)
+        for score in rows.measured(bench, networks, row or list(rows.EXTRAS)):
+            scores.rows[score.key] = score
+            scores.save(stored)
+            console.print(f"{score.key}: {score.psnr.mean():.2f} dB", highlight=False)
+    found = rows.document(rows.load(stored))
+    text = json.dumps(tables.as_json(found), indent=1) if as_json else rows.markdown(found)
+    typer.echo(text)
+
+
 def _measure(
     names: Sequence[str],
     clips: Path,
