@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from focalloop.calibration.result import Calibration, Estimate, LevelSummary
+    from focalloop.calibration.result import Calibration, Estimate, LevelSummary, MeasuredResponse
 
 
 class CalibrationPhase(StrEnum):
@@ -48,6 +50,25 @@ class PointState:
 
 
 @dataclass(frozen=True)
+class ResponseState:
+    """The response as measured, in units of full scale: how far it is from a straight line."""
+
+    signals: tuple[float, ...]
+    """Signals of the levels that tell it."""
+    deviations: tuple[float, ...]
+    """What they read above their signals."""
+    residuals: tuple[float, ...]
+    """What they read above the curve."""
+    errors: tuple[float, ...]
+    """Standard errors of both."""
+    curve_signals: tuple[float, ...]
+    curve: tuple[float, ...]
+    """Deviation of the fitted curve from the straight line."""
+    half: tuple[float, ...]
+    """Half the 95 % interval of the curve."""
+
+
+@dataclass(frozen=True)
 class EstimateState:
     """One estimate with its 95 % confidence interval."""
 
@@ -66,6 +87,8 @@ class FitState:
     windows: int
     """Number of windows that it is made from."""
     points: tuple[PointState, ...]
+    response: ResponseState | None
+    """None while there are too few spans to tell it."""
     estimates: dict[str, EstimateState]
     warnings: tuple[str, ...]
     mood: str
@@ -141,6 +164,7 @@ def fit_state(calibration: Calibration, windows: int) -> FitState:
     return FitState(
         windows=windows,
         points=tuple(_point(level) for level in calibration.levels),
+        response=None if calibration.response is None else _response(calibration.response),
         estimates={
             name: _estimate(MEANINGS.get(name, (name, ""))[0], found)
             for name, found in calibration.estimates.items()
@@ -161,6 +185,19 @@ def _point(level: LevelSummary) -> PointState:
         model_dn2=_finite(level.model_variance_dn2),
         used=level.used,
         why_not=level.why_not,
+    )
+
+
+def _response(found: MeasuredResponse) -> ResponseState:
+    at = np.interp(found.signals, found.curve.x, found.curve.y)
+    return ResponseState(
+        signals=tuple(found.signals.tolist()),
+        deviations=tuple((found.reads - found.signals).tolist()),
+        residuals=tuple((found.reads - found.signals - at).tolist()),
+        errors=tuple(found.errors.tolist()),
+        curve_signals=tuple(found.curve.x.tolist()),
+        curve=tuple(found.curve.y.tolist()),
+        half=tuple(found.half.tolist()),
     )
 
 

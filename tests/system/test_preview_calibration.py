@@ -10,7 +10,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from tests.support.made_calibration import PROFILE
 from tests.support.running import Running
 
-TRUTH = replace(PROFILE, prnu=0.01)
+TRUTH = replace(PROFILE, prnu=0.01, bend=-0.05)
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +62,23 @@ def test_a_calibration_is_watched_on_the_page_and_applied_to_the_emulator(
         assert float(shown[1]) == pytest.approx(estimate["value"], rel=0.01)
         half = (estimate["high"] - estimate["low"]) / 2 / estimate["value"]
         assert float(shown[2].strip("± %")) == pytest.approx(100 * half, rel=0.05)
+    bend = fit["estimates"]["response_bend"]
+    assert abs(bend["value"] + 0.05) < 1.5 * (bend["high"] - bend["low"])
+    shown = page.inner_text("#calibration-values tr[data-name=response_bend]").split("\t")
+    assert float(shown[2].strip("±")) == pytest.approx((bend["high"] - bend["low"]) / 2, rel=0.05)
+    assert len(fit["response"]["signals"]) >= 3
     assert page.inner_text("#calibration-verdict").startswith(fit["headline"])
     assert page.locator("#calibration-warnings li").all_inner_texts() == fit["warnings"]
     inked = page.evaluate(
-        """() => ["curve", "trail-s-ss", "trail-s-r"].map((name) => {
+        """() => [
+          "curve", "response", "response-residuals", "trail-s-ss", "trail-s-r"
+        ].map((name) => {
           const canvas = document.getElementById(`calibration-${name}`);
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           return data.some((value) => value > 0);
         })"""
     )
-    assert inked == [True, True, True]
+    assert inked == [True] * 5
 
     with page.expect_download() as kept:
         page.click("#calibration-profile")

@@ -146,6 +146,7 @@
  * @typedef {object} FitState
  * @property {number} windows
  * @property {PointState[]} points
+ * @property {ResponseState|null} response Null while too few spans tell it.
  * @property {Record<string, EstimateState>} estimates
  * @property {string[]} warnings
  * @property {string} mood "good", "warn" or "bad".
@@ -160,6 +161,15 @@
  * @property {number|null} model_dn2
  * @property {boolean} used
  * @property {string} why_not
+ *
+ * @typedef {object} ResponseState How far the response is from straight; in units of full scale.
+ * @property {number[]} signals Of the levels that tell it.
+ * @property {number[]} deviations Of these levels, from the straight line.
+ * @property {number[]} residuals Of these levels, from the curve.
+ * @property {number[]} errors Standard errors of both.
+ * @property {number[]} curve_signals
+ * @property {number[]} curve Deviation of the curve from the straight line.
+ * @property {number[]} half Half its 95 % interval.
  *
  * @typedef {object} EstimateState An estimate with its 95 % confidence interval.
  * @property {string} title

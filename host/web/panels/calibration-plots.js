@@ -1,10 +1,11 @@
-/** The plots of a calibration: the photon transfer curve, and how the intervals shrink. */
+/** The plots of a calibration: photon transfer curve, response, and how the intervals shrink. */
 
 import { Plot } from "../lib/plot.js";
 
 /**
  * @typedef {import("../net/types.js").EstimateState} EstimateState
  * @typedef {import("../net/types.js").PointState} PointState
+ * @typedef {import("../net/types.js").ResponseState} ResponseState
  * @typedef {import("../lib/plot.js").Point} Point
  */
 
@@ -39,6 +40,57 @@ export function drawTransfer(canvas, points) {
     plot.bar(signal, Math.max(0, variance - half), variance + half);
     plot.dot([signal, variance], { filled: used });
   }
+}
+
+/**
+ * How far the response is from straight: the levels, the curve and its interval, per cent.
+ * @param {HTMLCanvasElement} canvas @param {ResponseState} response
+ */
+export function drawResponse(canvas, { signals, deviations, errors, curve_signals: at, curve, half }) {
+  const low = curve.map((value, i) => value - half[i]);
+  const high = curve.map((value, i) => value + half[i]);
+  const plot = deviationPlot(canvas, signals, errors, deviations, [...low, ...high]);
+  plot.use("muted");
+  for (const end of [low, high]) plot.line(at.map((signal, i) => [signal, 100 * end[i]]));
+  plot.use("measured");
+  plot.line(at.map((signal, i) => [signal, 100 * curve[i]]), 1.75);
+  markLevels(plot, signals, errors, deviations);
+}
+
+/**
+ * How far the levels are from the fitted response, per cent.
+ * @param {HTMLCanvasElement} canvas @param {ResponseState} response
+ */
+export function drawResponseResiduals(canvas, { signals, residuals, errors }) {
+  const plot = deviationPlot(canvas, signals, errors, residuals, [0]);
+  plot.use("measured");
+  plot.line([[0, 0], [Math.max(1, ...signals), 0]]);
+  markLevels(plot, signals, errors, residuals);
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas @param {number[]} signals @param {number[]} errors
+ * @param {number[]} values @param {number[]} others
+ */
+function deviationPlot(canvas, signals, errors, values, others) {
+  const shown = [...others, ...values.flatMap((value, i) => (
+    [value - HALF_95 * errors[i], value + HALF_95 * errors[i]]))].map((value) => 100 * value);
+  const [low, high] = [Math.min(0, ...shown), Math.max(0, ...shown)];
+  const margin = 0.08 * (high - low) || 1;
+  return new Plot(
+    canvas,
+    { label: "signal, full scale = 1", low: 0, high: Math.max(1, ...signals) },
+    { label: "% of full scale", low: low - margin, high: high + margin },
+  );
+}
+
+/** @param {Plot} plot @param {number[]} signals @param {number[]} errors @param {number[]} values */
+function markLevels(plot, signals, errors, values) {
+  plot.use("final");
+  signals.forEach((signal, i) => {
+    plot.bar(signal, 100 * (values[i] - HALF_95 * errors[i]), 100 * (values[i] + HALF_95 * errors[i]));
+    plot.dot([signal, 100 * values[i]]);
+  });
 }
 
 /**

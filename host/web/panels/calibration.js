@@ -3,7 +3,7 @@
 import { byId, make, setText } from "../lib/dom.js";
 import { fillTable } from "../lib/table.js";
 import { address, request, sentenceOf } from "../net/service.js";
-import { drawTrail, drawTransfer } from "./calibration-plots.js";
+import { drawResponse, drawResponseResiduals, drawTrail, drawTransfer } from "./calibration-plots.js";
 
 /**
  * @typedef {import("../net/types.js").CalibrationState} CalibrationState
@@ -82,6 +82,13 @@ export class Calibration {
     drawTransfer(this.#curve, fit.points);
     drawTrail(byId("calibration-trail-s-ss", HTMLCanvasElement), "s_ss", trail.map((mark) => mark.s_ss));
     drawTrail(byId("calibration-trail-s-r", HTMLCanvasElement), "s_r", trail.map((mark) => mark.s_r));
+    for (const box of document.querySelectorAll(".calibration .response")) {
+      box.toggleAttribute("hidden", fit.response === null);
+    }
+    if (fit.response) {
+      drawResponse(byId("calibration-response", HTMLCanvasElement), fit.response);
+      drawResponseResiduals(byId("calibration-response-residuals", HTMLCanvasElement), fit.response);
+    }
     const estimates = Object.entries(fit.estimates).filter(([name]) => !DETAIL.test(name));
     fillTable(byId("calibration-values", HTMLTableElement), estimates.map(([name, estimate]) => (
       { name, heading: [estimate.title], cells: textOf(estimate) })));
@@ -138,7 +145,8 @@ function textOf({ value, low, high, unit }) {
   const digits = half ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(half)))) : 4;
   const text = unit ? `${value.toFixed(digits)} ${unit}` : value.toFixed(digits);
   if (!half || low === null || high === null) return [text, ""];
+  if (low < 0) return [text, `±${Number(half.toPrecision(2))}`];
   // A value that may be zero has an upper end, but no relative error.
-  if (low <= 0) return [text, `≤ ${Number(high.toPrecision(2))}`];
+  if (low === 0) return [text, `≤ ${Number(high.toPrecision(2))}`];
   return [text, `±${Number(((100 * half) / value).toPrecision(2))} %`];
 }
