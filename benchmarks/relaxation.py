@@ -299,8 +299,8 @@ def every_level(learner: Learner, scene: Tensor, generator: torch.Generator) -> 
     planes = torch.zeros((), device=scene.device)
     for level in DEFAULT_LEVEL_SET[1:]:
         uniform = torch.full((1, *scene.shape[2:]), level, dtype=torch.uint8)
-        reads, (levels, *_) = learner.measure(scene, uniform, None, generator)
-        planes = planes + brightness(reads, levels, slots)
+        measured = learner.measure(scene, uniform, None, generator)
+        planes = planes + brightness(measured["reads"], measured["levels"], slots)
     return planes
 
 

@@ -28,6 +28,9 @@ SCHEMA_VERSION = 1
 
 MAX_FILE_BYTES = 1 << 20
 
+TYPICAL_SIGNAL = 0.25
+"""A span of a quarter of a window at white, or half of one at medium gray."""
+
 
 class NoiseProfileError(FocalloopError, ValueError):
     """A noise profile or its file is invalid; the message says which field and why."""
@@ -156,6 +159,28 @@ class NoiseProfile:
     def linearise(self, signal: NDArray[Any]) -> NDArray[np.float32]:
         """Undo the response of reads in signal units; without a response they come back as is."""
         return self.response.linearise(signal)
+
+    def shot_and_read(self, *, corrected: bool = False) -> tuple[float, float]:
+        """Return s_ss and s_r of the two-parameter model nearest to this profile.
+
+        Everything that a read adds independently of the light counts as read noise: offsets of
+        rows, frames, columns and pixels, and quantisation. PRNU counts as shot noise, which it
+        equals at `TYPICAL_SIGNAL`.
+
+        Parameters
+        ----------
+        corrected : bool, optional
+            Whether the fixed pattern is corrected, and so no noise.
+        """
+        shot = self.s_ss**2 if self.shot != "off" else 0.0
+        read = self.s_r**2 + self.row_noise**2 + self.frame_offset**2
+        read += shot * self.dark_signal * TYPICAL_SIGNAL
+        if self.adc:
+            read += 1 / (12 * self.full_scale_dn**2)
+        if not corrected:
+            shot += self.prnu**2 * TYPICAL_SIGNAL
+            read += self.pixel_offset**2 + self.column_offset**2
+        return math.sqrt(shot), math.sqrt(read)
 
     @property
     def code_dtype(self) -> np.dtype[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.models.errors import OptionsError
@@ -49,6 +50,8 @@ class TrainingOptions:
         Sides of the learned tile in turn, pixels; empty for the defaults.
     search : bool
         Whether a search finds the tiles that the policy begins at.
+    schedule : {"cosine", "flat"}
+        As in `focalloop.models.training.run.RunSettings`.
     credit, profile : str
         As in `focalloop.models.map_learning.policy` and `focalloop.models.networks.profiles`.
     aperture : bool
@@ -78,6 +81,7 @@ class TrainingOptions:
     map_share: float = MAP_SHARE
     periods: tuple[int, ...] = ()
     search: bool = True
+    schedule: Literal["cosine", "flat"] = "cosine"
     credit: str = "tile"
     profile: str = "edge"
     aperture: bool = False

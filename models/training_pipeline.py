@@ -33,6 +33,7 @@ from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.map_run import MAP_SIDE, MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
+from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training import distributed
 from focalloop.models.training.checkpoint import CHECKPOINT
@@ -57,6 +58,13 @@ FOOTAGE_MARGIN = 32
 
 FROM_RANDOM, FROM_WEIGHTS = (4e-3, 200), (1.5e-3, 50)
 """Learning rate and warm-up steps; weights that are good already take smaller steps."""
+
+
+AVERAGE_DECAY = {"cosine": 0.998, "flat": 0.9995}
+"""Decay per step of the average of the weights; it must do what a falling rate would."""
+
+NOISE = "paper"
+"""Noise profile of every training; a universal network also learns from other noise."""
 
 
 class Watcher(Protocol):
@@ -130,6 +138,8 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
     maps = None if options.ratio_map is None else map_source(options.ratio_map, options.aperture)
     aperture = options.aperture if maps is None else maps.aperture is not None
     network = replace(default_settings(options.profile), aperture=aperture)
+    if isinstance(network, EdgeSettings) and options.ratio_map == RANDOM_TILES:
+        network = replace(network, noise=True)
     refuse_other_runs(options)
     shared = Shared(
         training_data(options, watcher),
@@ -139,9 +149,11 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
             batch=options.batch,
             crop=options.crop,
             seed=options.seed,
+            schedule=options.schedule,
+            average_decay=AVERAGE_DECAY[options.schedule],
             network=network,
         ),
-        find_start(options.start, network, options.first_runs()),
+        find_start(options.start, network, options.first_runs(), preset(NOISE)),
         watcher,
         device,
         options.learning_rate,

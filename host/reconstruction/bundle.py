@@ -199,15 +199,26 @@ class Bundle:
         psnr = "" if self.psnr_db is None else f"; {self.psnr_db:.2f} dB on {OPEN_TEST_SET}"
         return f"<Bundle {self.name!r} for {made_for}{psnr}>"
 
-    def reconstructor(self, threads: int = 1) -> OnnxReconstructor:
-        """Load the network into ONNX Runtime, with `threads` threads within one reconstruction.
+    def reconstructor(
+        self, threads: int = 1, noise: tuple[float, float] | None = None
+    ) -> OnnxReconstructor:
+        """Load the network into ONNX Runtime.
+
+        Parameters
+        ----------
+        threads : int, optional
+            Threads within one reconstruction.
+        noise : tuple of float, optional
+            s_ss and s_r of the reads (`NoiseProfile.shot_and_read`), for a network that is told
+            the noise; by default those of `noise_profile`.
 
         Raises
         ------
         ReconstructError
             If the network is damaged, or does not have the inputs and outputs of a bundle's.
         """
-        return OnnxReconstructor(self.network, threads=threads)
+        noise = noise or self.noise_profile.shot_and_read()
+        return OnnxReconstructor(self.network, threads=threads, noise=noise)
 
 
 def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:

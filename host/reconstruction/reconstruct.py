@@ -7,6 +7,7 @@ cited in ``docs/concepts.md``.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -197,12 +199,21 @@ class OnnxReconstructor:
     ----------
     model : bytes
         Contents of ``reconstruct.onnx``: inputs ``reads (N, 8, H, W) float32``, ``levels
-        (N, H, W) uint8`` and, for a coded aperture, ``aperture (N, T, H, W) uint8``; output
+        (N, H, W) uint8``, for a coded aperture ``aperture (N, T, H, W) uint8`` and, if it is told
+        the noise of the reads, ``noise (N, 2) float32``: s_ss and s_r in signal units; output
         ``video (N, T, H, W) float32``. N, H and W are free.
     threads : int, optional
         Threads within one reconstruction. One thread gives the best throughput when several
         windows are reconstructed at the same time; two give the shortest wait for one window on
         two cores.
+    noise : tuple of float, optional
+        s_ss and s_r of the reads (`NoiseProfile.shot_and_read`), for a network that is told the
+        noise; by default those of the profile ``paper``.
+
+    Attributes
+    ----------
+    uses_aperture, uses_noise : bool
+        Whether the network takes these inputs.
 
     Raises
     ------
@@ -210,20 +221,31 @@ class OnnxReconstructor:
         If the model is damaged or has other inputs or outputs.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(
+        self, model: bytes, *, threads: int = 1, noise: tuple[float, float] | None = None
+    ) -> None:
         self._session = load_network(model, threads)
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name: node.type for node in self._session.get_outputs()}
-        self.uses_aperture = "aperture" in inputs
+        self.uses_aperture, self.uses_noise = "aperture" in inputs, "noise" in inputs
+        self._noise = np.array(noise or preset("paper").shot_and_read(), np.float32)
         expected = {"reads": "tensor(float)", "levels": "tensor(uint8)"}
         if self.uses_aperture:
             expected["aperture"] = "tensor(uint8)"
+        if self.uses_noise:
+            expected["noise"] = "tensor(float)"
         if inputs != expected or outputs.get("video") != "tensor(float)":
             raise ReconstructError(
                 f"the network takes {signature(inputs)} and gives {signature(outputs)}, but the "
                 f"network of a bundle takes {signature(expected)} and gives video: tensor(float): "
                 "export it anew"
             )
+
+    def told(self, noise: tuple[float, float]) -> OnnxReconstructor:
+        """Return this network, told that the reads have this s_ss and s_r."""
+        other = copy(self)
+        other._noise = np.array(noise, np.float32)
+        return other
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
         """Reconstruct ``reads (8, H, W)`` or ``(N, 8, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
@@ -251,6 +273,8 @@ class OnnxReconstructor:
                 "this network was trained without a coded aperture, but the ratio map has one: use "
                 "a map without"
             )
+        if self.uses_noise:
+            feed["noise"] = np.tile(self._noise, (len(batch), 1))
         try:
             video: Float32 = self._session.run(["video"], feed)[0]
         except Exception as error:  # as in `load_network`

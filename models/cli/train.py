@@ -201,6 +201,13 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = None,
+    schedule: Annotated[
+        Literal["cosine", "flat"],
+        typer.Option(
+            help="Whether the learning rate falls over the training or stays, for one of days.",
+            rich_help_panel=HOW,
+        ),
+    ] = "cosine",
     seed: Annotated[
         int,
         typer.Option(
@@ -266,6 +273,7 @@ def train(
             batch=batch,
             crop=crop,
             seed=seed,
+            schedule=schedule,
         )
     except OptionsError as error:
         raise typer.BadParameter(str(error)) from None

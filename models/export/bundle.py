@@ -27,8 +27,9 @@ from focalloop.models import zoo
 from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
 from focalloop.models.export.onnx_graph import OPSET, to_onnx
+from focalloop.models.networks.edge import NOISE_RANGE
 from focalloop.models.networks.interpolation import REACH
-from focalloop.models.networks.profiles import Network, build_network, settings_from
+from focalloop.models.networks.profiles import Network, build_network, is_told, settings_from
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import RandomTiles
@@ -137,13 +138,15 @@ def export_run(
     noise = preset(metadata["settings"]["noise"])
     graph, difference = to_onnx(network)
     how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
+    told = is_told(network.settings)
     if calibration is not None:
         for_any = None if first_map is None else RandomTiles()
-        narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any)
+        narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any, told=told)
         graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
     described = {
         **({} if first_map is None else {"reach": REACH}),
         "noise_profile": noise.as_dict(),
+        **({"noise_range": NOISE_RANGE} if told else {}),
         **_origin(metadata),
         "export": how,
     }
@@ -180,12 +183,13 @@ def export_int8(
         noise = NoiseProfile.from_dict(meta["noise_profile"])
         wide = (folder / meta["network"]).read_bytes()
         described = {key: meta[key] for key in ("noise_profile", "training", "data", "licence")}
-        described["export"] = meta["export"]
+        described |= {key: meta[key] for key in ("noise_range", "export") if key in meta}
     except (OSError, ValueError, KeyError, TypeError, FocalloopError) as error:
         raise ExportError(f"the bundle {source} cannot be read: {error}") from None
     if "reach" in meta:
         raise ExportError(f"{source} is for any map: export its run, with --map")
-    narrow = int8.calibrated(wide, calibration, ratio_map, noise)
+    told = "noise_range" in meta
+    narrow = int8.calibrated(wide, calibration, ratio_map, noise, told=told)
     graph, loss_db = _checked_int8(wide, narrow)
     described["export"] = described["export"] | {"int8_loss_db": loss_db}
     return _written(bundle, ratio_map, graph, described, scores)

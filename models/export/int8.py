@@ -11,10 +11,11 @@ which would saturate, and a network must reconstruct the same video on every mac
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
+from itertools import repeat
 
 import numpy as np
 import onnx
@@ -33,13 +34,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
 from focalloop.models.networks.sensing import add_noise, clean_reads
 from focalloop.models.training.map_source import RandomTiles
 from focalloop.models.training.training_data import TrainingData
 
 Inputs = Mapping[str, NDArray[np.generic]]
 
-LAYERS = ("squeeze.", "blocks.")
+LAYERS = ("squeeze.", "coarse.", "blocks.")
 """Prefixes of the weights of an edge network that become 8-bit."""
 
 WINDOWS = 24
@@ -49,7 +51,9 @@ PERCENTILE = 99.99
 """Percentile of an activation that its range covers; outliers would coarsen all other values."""
 
 
-def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfile) -> list[Inputs]:
+def measured(
+    windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfile, *, told: bool = False
+) -> list[Inputs]:
     """Measure scenes under a periodic map, and return the inputs of a network for each, by name.
 
     Parameters
@@ -60,6 +64,8 @@ def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfil
         The map, which is fitted to their size.
     noise : NoiseProfile
         Shot and read noise of the reads.
+    told : bool, optional
+        Whether the network is told the noise.
     """
     fitted = ratio_map.tiled_to(*windows.shape[2:])
     levels = torch.from_numpy(fitted.levels.copy())[None]
@@ -68,6 +74,8 @@ def measured(windows: NDArray[np.uint8], ratio_map: RatioMap, noise: NoiseProfil
     if fitted.aperture is not None:
         others["aperture"] = fitted.aperture.astype(np.uint8)[None]
         aperture = torch.from_numpy(others["aperture"]).float()
+    if told:
+        others["noise"] = np.array([noise.shot_and_read()], np.float32)
     generator = torch.Generator().manual_seed(0)
     inputs: list[Inputs] = []
     for window in windows:
@@ -93,6 +101,8 @@ def calibrated(
     ratio_map: RatioMap,
     noise: NoiseProfile,
     for_any: RandomTiles | None = None,
+    *,
+    told: bool = False,
 ) -> tuple[bytes, float]:
     """Calibrate the 8-bit form of a network on training windows, and measure what it costs.
 
@@ -108,6 +118,8 @@ def calibrated(
         Shot and read noise of the reads.
     for_any : RandomTiles or None, optional
         For a network of any map: gives another tile for each window instead.
+    told : bool, optional
+        Whether the network is told the noise; it is then calibrated under noise of its whole range.
 
     Returns
     -------
@@ -116,20 +128,26 @@ def calibrated(
     """
     rng = np.random.default_rng(0)
 
-    def taken(windows: NDArray[np.uint8]) -> list[Inputs]:
-        if for_any is None:
-            return measured(windows, ratio_map, noise)
+    def taken(windows: NDArray[np.uint8], noises: Iterable[NoiseProfile]) -> list[Inputs]:
         side = windows.shape[2]
-        fitted = ratio_map.tiled_to(side, side)
-        tiles = zip(windows, for_any.levels(rng, len(windows), side), strict=True)
+        maps: Iterable[RatioMap] = repeat(ratio_map)
+        if for_any is not None:
+            fitted = ratio_map.tiled_to(side, side)
+            tiles = for_any.levels(rng, len(windows), side)
+            maps = [replace(fitted, levels=levels) for levels in tiles]
         return [
-            measured(window[None], replace(fitted, levels=levels), noise)[0]
-            for window, levels in tiles
+            measured(window[None], own_map, own_noise, told=told)[0]
+            for window, own_map, own_noise in zip(windows, maps, noises, strict=False)
         ]
 
-    narrow = in_int8(graph, taken(data.training[:WINDOWS]))
+    noises = [noise] * WINDOWS
+    if told:
+        factors = NOISE_SPAN ** rng.uniform(-1, 1, (WINDOWS, 2))
+        pairs = (np.array(USUAL_NOISE) * factors).tolist()
+        noises = [replace(noise, s_ss=s_ss, s_r=s_r) for s_ss, s_r in pairs]
+    narrow = in_int8(graph, taken(data.training[:WINDOWS], noises))
     fresh = data.validation[:WINDOWS]
-    inputs = taken(fresh)
+    inputs = taken(fresh, repeat(noise))
     return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
 
 

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from focalloop.models.errors import ExportError
-from focalloop.models.networks.profiles import Network
+from focalloop.models.networks.edge import USUAL_NOISE
+from focalloop.models.networks.profiles import Network, is_told
 from focalloop.models.networks.sensing import MAX_READS, divisors
 
 OPSET = 20
@@ -51,7 +52,8 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
     inputs = _some_inputs(network, 2, 43, 54)
     batch, height, width = "batch", "height", "width"
     sizes = {
-        name: {0: batch, value.ndim - 2: height, value.ndim - 1: width}
+        name: {0: batch}
+        | ({} if name == "noise" else {value.ndim - 2: height, value.ndim - 1: width})
         for name, value in inputs.items()
     }
     graph = exported(network, inputs, ["video"], sizes)
@@ -76,7 +78,7 @@ def exported(
     module : nn.Module
         What to export; it is put into evaluation mode.
     inputs : mapping of str to ndarray
-        An example of every input, at least two windows of it, in the order of ``forward``.
+        An example of every input, at least two windows of it, by the name of ``forward``.
     outputs : sequence of str
         Names of the outputs.
     sizes : mapping of str to mapping
@@ -96,12 +98,12 @@ def exported(
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             module,
-            tuple(torch.from_numpy(value) for value in inputs.values()),
+            kwargs={name: torch.from_numpy(value) for name, value in inputs.items()},
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=tuple(dict(sizes[name]) for name in inputs),
+            dynamic_shapes={name: dict(sizes[name]) for name in inputs},
             verbose=False,
         )
     if program is None:
@@ -133,7 +135,7 @@ def largest_difference(
     differences = []
     for inputs in examples:
         with torch.inference_mode():
-            wanted = module(*(torch.from_numpy(value) for value in inputs.values()))
+            wanted = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
         wanted = wanted if isinstance(wanted, tuple) else (wanted,)
         for found, expected in zip(session.run(None, dict(inputs)), wanted, strict=True):
             differences.append(np.abs(found - expected.numpy()).max())
@@ -155,6 +157,9 @@ def _some_inputs(
     if network.settings.aperture:
         shape = (batch, slots, height, width)
         inputs["aperture"] = rng.integers(0, 2, shape, np.uint8)
+    if is_told(network.settings):
+        factors = rng.uniform(0.1, 10, (batch, 2))
+        inputs["noise"] = (np.array(USUAL_NOISE) * factors).astype(np.float32)
     return inputs
 
 

@@ -56,8 +56,7 @@ def interpolated(planes: Tensor, masks: Tensor, slots: int = 16) -> Tensor:
         kernel = weight.view(1, 1, *shape).repeat(channels, 1, 1, 1)
         both = functional.conv2d(both, kernel, padding=padding, groups=channels)
     near, share = both[:, :count], both[:, count : count + len(levels)]
-    gain = 1 / (share + WEIGHT_FLOOR)
-    return near * gain.repeat_interleave(torch.tensor(levels, device=gain.device), dim=1)
+    return near * by_span(1 / (share + WEIGHT_FLOOR))
 
 
 def consistent(
@@ -81,26 +80,42 @@ def consistent(
         How much of the difference is made up for each level, 0 to 1; all of it by default. Reads of
         short spans are too noisy to be matched exactly.
     """
-    slots, levels = video.shape[1], _levels(masks)
-    counts = torch.tensor(levels, device=video.device)
-    gate = masks.repeat_interleave(counts, dim=1)
-    mean = _span_means(slots, levels).to(video)[:, :, None, None]
-    seen = video if aperture is None else video * aperture.to(video.dtype)
-    again = functional.conv2d(seen, mean)
-    if aperture is not None:
-        again = again / functional.conv2d(aperture.to(video.dtype), mean).clamp_min(1 / slots)
     # Planes are zero where a level is not taken; gating them again would bend the gradient of a
     # relaxed choice of levels.
-    missing = planes - again * gate
+    missing = planes - brightness_again(video, masks.shape[1], aperture) * by_span(masks)
     if share is not None:
         missing = missing * by_plane(share)
-    return video + spread(missing, slots, levels[-1])
+    return video + spread(missing, video.shape[1], _levels(masks)[-1])
+
+
+def brightness_again(video: Tensor, levels: int, aperture: Tensor | None = None) -> Tensor:
+    """Measure `video` (N, T, H, W) again at every level: the mean brightness (N, C, H, W)."""
+    slots = video.shape[1]
+    mean = _span_means(slots, levels).to(video)[:, :, None, None]
+    if aperture is None:
+        return functional.conv2d(video, mean)
+    opened = aperture.to(video.dtype)
+    share = functional.conv2d(opened, mean).clamp_min(1 / slots)
+    return functional.conv2d(video * opened, mean) / share
+
+
+def details_again(details: Tensor, levels: int, slots: int) -> Tensor:
+    """Return `brightness_again` of ``spread(details)``, without an aperture, in one step."""
+    means = _span_means(slots, levels)
+    spans = (means > 0).to(means.dtype).T  # what `spread` repeats
+    return functional.conv2d(details, (means @ spans).to(details)[:, :, None, None])
+
+
+def by_span(masks: Tensor) -> Tensor:
+    """Repeat the mask of each level over its planes: (N, levels, H, W) to (N, C, H, W)."""
+    return masks.repeat_interleave(torch.tensor(_levels(masks), device=masks.device), dim=1)
 
 
 def by_plane(values: Tensor) -> Tensor:
-    """Repeat one value per level over the planes of each level: (levels,) to (1, C, 1, 1)."""
-    parts = [values[k : k + 1].expand(2**k) for k in range(len(values))]
-    return torch.cat(parts).view(1, -1, 1, 1)
+    """Repeat one value per level over its planes: (levels,) or (N, levels) to (1 or N, C, 1, 1)."""
+    levels = values.shape[-1]
+    parts = [values[..., k : k + 1].expand(*values.shape[:-1], 2**k) for k in range(levels)]
+    return torch.cat(parts, dim=-1).view(-1, 2**levels - 1, 1, 1)
 
 
 def exactly(device: str) -> AbstractContextManager[object]:
@@ -115,9 +130,10 @@ def _levels(masks: Tensor) -> list[int]:
     return [2**k for k in range(masks.shape[1])]
 
 
-def _span_means(slots: int, levels: list[int]) -> Tensor:
+def _span_means(slots: int, levels: int) -> Tensor:
     """(C, T): each row averages the slots of one span, level by level."""
-    rows = [torch.eye(n).repeat_interleave(slots // n, dim=1) * n / slots for n in levels]
+    counts = [2**k for k in range(levels)]
+    rows = [torch.eye(n).repeat_interleave(slots // n, dim=1) * n / slots for n in counts]
     return torch.cat(rows)
 
 

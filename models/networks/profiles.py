@@ -22,8 +22,8 @@ MAX_SETTING = 4096
 
 
 def default_settings(profile: str = "edge") -> NetworkSettings:
-    """Return the settings of a profile, one of `PROFILES`, at its usual size."""
-    return PROFILES[profile]()
+    """Return the settings of a profile, one of `PROFILES`, at the size that is trained now."""
+    return EdgeSettings(coarse=1) if profile == "edge" else PROFILES[profile]()
 
 
 def build_network(settings: NetworkSettings) -> Network:
@@ -54,7 +54,8 @@ def settings_from(values: object) -> NetworkSettings:
         for setting in fields(found):
             value = getattr(found, setting.name)
             wrong = type(value) is not type(setting.default)
-            if wrong or (type(value) is int and not 0 < value <= MAX_SETTING):
+            # Of parts that older networks lack there may be none.
+            if wrong or (type(value) is int and not bool(setting.default) <= value <= MAX_SETTING):
                 raise TypeError(f"{setting.name} is {value!r}")
         return found
     except TypeError as error:
@@ -62,6 +63,11 @@ def settings_from(values: object) -> NetworkSettings:
             f"the settings of a network of the {profile} profile are another version's ({error}): "
             "train it anew"
         ) from None
+
+
+def is_told(settings: NetworkSettings) -> bool:
+    """Whether the network is told the noise of the reads."""
+    return isinstance(settings, EdgeSettings) and settings.noise
 
 
 def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
@@ -79,10 +85,12 @@ def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
         return f"is of the {theirs.profile} profile, not of the {ours.profile} profile"
     if theirs.slots != ours.slots:
         return f"is for windows of {theirs.slots} frames, not of {ours.slots}"
+    which = {True: "with", False: "without"}
     if theirs.aperture != ours.aperture:
-        with_or_without = {True: "with", False: "without"}
         return (
-            f"is for sensors {with_or_without[theirs.aperture]} a coded aperture, "
-            f"not {with_or_without[ours.aperture]} one"
+            f"is for sensors {which[theirs.aperture]} a coded aperture, "
+            f"not {which[ours.aperture]} one"
         )
+    if is_told(theirs) != is_told(ours):
+        return f"is {which[is_told(theirs)]} the input noise, not {which[is_told(ours)]} it"
     return f"has a network of another size ({theirs}, not {ours})"

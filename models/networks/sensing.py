@@ -53,14 +53,14 @@ def add_noise(
     reads: Tensor,
     levels: Tensor,
     *,
-    s_ss: float,
-    s_r: float,
+    s_ss: float | Tensor,
+    s_r: float | Tensor,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Add shot and read noise to clean `reads` (N, K, H, W): ``U(e)`` of CRL section II-A.
 
-    `s_ss` and `s_r` are the shot-noise and read-noise coefficients of a noise profile. Planes that
-    a pixel does not measure stay zero.
+    `s_ss` and `s_r` are the shot-noise and read-noise coefficients of a noise profile, for all
+    windows or, as tensors (N, 1, 1, 1), for each. Planes that a pixel does not measure stay zero.
     """
     order = torch.arange(reads.shape[1], device=reads.device).view(1, -1, 1, 1)
     measured = order < levels.unsqueeze(1)

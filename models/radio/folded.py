@@ -23,7 +23,6 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import CELL, EdgeNetwork, EdgeSettings
-from focalloop.models.networks.interpolation import consistent
 from focalloop.models.networks.profiles import settings_from
 from focalloop.models.networks.sensing import MAX_READS, brightness, divisors
 from focalloop.models.radio.reads import CellReads
@@ -103,8 +102,9 @@ class FoldedReconstruction(nn.Module):
         planes = brightness(reads.planes(impulses).double(), levels, settings.slots)
         wanted = divisors(settings.slots, MAX_READS)
         masks = torch.stack([levels == level for level in wanted], dim=1).double()
-        first, features = network.begun(planes, masks)
-        video = consistent(first, planes, masks, share=network.trust)
+        details, features = network.begun(planes, masks)
+        none = planes.new_zeros(len(planes), settings.slots, *masks.shape[2:])
+        video = network.ended(details, none, planes, masks)
         response = torch.cat([functional.pixel_unshuffle(video, CELL), features], dim=1)
         constant = response[-1, :, 2, 2]
         # A convolution correlates: what reaches the cell at the right comes from its left.
@@ -116,13 +116,14 @@ class FoldedReconstruction(nn.Module):
         assert head.bias is not None
         columns = torch.cat([head.weight[..., 0, 0].T, head.bias[None]])[..., None, None]
         residual = functional.pixel_shuffle(columns.expand(-1, -1, 5, 5), CELL)
-        none = torch.zeros_like(planes[:1])
-        again = consistent(residual, none, masks[:1], share=network.trust)
+        nothing = torch.zeros_like(planes[:1])
+        again = network.ended(nothing, residual, nothing, masks[:1])
         columns = functional.pixel_unshuffle(again, CELL)[:, :, 2, 2].float()
         self.head = nn.Conv2d(width, settings.slots * CELL**2, 1)
         self.head.weight = nn.Parameter(columns[:-1].T[..., None, None].contiguous())
         self.head.bias = nn.Parameter(columns[-1].clone())
-        self.down, self.up, self.blocks = network.down, network.up, network.blocks
+        self.down, self.coarse, self.up = network.down, network.coarse, network.up
+        self.blocks = network.blocks
         network.float()
         self.requires_grad_(False)
 
@@ -143,7 +144,8 @@ class FoldedReconstruction(nn.Module):
         video, features = self.first(inputs).split(
             [self.head.out_channels, self.head.in_channels], dim=1
         )
-        around = self.up(functional.relu(self.down(functional.pad(features, (0, 1, 0, 1)))))
+        around = self.coarse(self.down(functional.pad(features, (0, 1, 0, 1))))
+        around = self.up(functional.relu(around))
         features = self.blocks(features + around[..., : cells.shape[-2], : cells.shape[-1]])
         return functional.pixel_shuffle(video + self.head(features), CELL)
 

@@ -70,11 +70,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise TrainError(
             f"{path} is not a checkpoint of focalloop: it lacks {', '.join(sorted(missing))}"
         )
-    # Older files lack the name of the profile.
+    # Older files lack the name of the profile, and the only schedule that there was.
     settings = metadata["settings"]
     if not isinstance(settings, dict) or "network" not in settings:
         raise TrainError(f"{path} is no checkpoint of ours: its settings name no network")
     settings["network"] = asdict(settings_from(settings["network"]))
+    settings.setdefault("schedule", "cosine")
     return metadata, tensors
 
 

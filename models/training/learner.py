@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from focalloop.firmware_sim.noise import NoiseProfile
-from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
+from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
+from focalloop.models.networks.profiles import Network, NetworkSettings, build_network, is_told
 from focalloop.models.networks.sensing import add_noise, clean_reads
 from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon, Optimizer
@@ -117,7 +118,8 @@ class Learner(WeightLearner[Network]):
     settings : NetworkSettings
         Profile and size of the network.
     noise : NoiseProfile
-        Shot and read noise to train under.
+        Shot and read noise of the reads. A network that is told the noise learns from other noise
+        in every window, log-uniform over the range of `focalloop.models.networks.edge.NOISE_SPAN`.
     average_decay, bfloat16 : float or bool, optional
         As in `WeightLearner`.
     device : str, optional
@@ -137,7 +139,7 @@ class Learner(WeightLearner[Network]):
         alone: bool = False,
     ) -> None:
         self.settings = settings
-        self.noise = {"s_ss": noise.s_ss, "s_r": noise.s_r}
+        self.noise = torch.tensor([noise.s_ss, noise.s_r])
         network = build_network(settings).to(device)
         super().__init__(network, network.outer, average_decay=average_decay, bfloat16=bfloat16)
         # Averages the gradients of all processes.
@@ -184,7 +186,11 @@ class Learner(WeightLearner[Network]):
         NotFiniteError
             If the loss is not finite, in this or any other process.
         """
-        errors = self._errors(self._parallel, scene, levels, aperture, generator)
+        noise = None
+        if is_told(self.settings):
+            exponent = 2 * torch.rand(len(scene), 2, generator=generator) - 1
+            noise = torch.tensor(USUAL_NOISE) * NOISE_SPAN**exponent
+        errors = self._errors(self._parallel, scene, levels, aperture, generator, noise)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
         self.update(loss, learning_rate)
         return errors.detach()
@@ -208,25 +214,41 @@ class Learner(WeightLearner[Network]):
         levels: Tensor,
         aperture: Tensor | None,
         generator: torch.Generator,
+        noise: Tensor | None = None,
     ) -> Tensor:
         scene = scene.to(self.device)
-        reads, inputs = self.measure(scene, levels, aperture, generator)
+        inputs = self.measure(scene, levels, aperture, generator, noise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            video: Tensor = network(reads, *inputs)
+            video: Tensor = network(**inputs)
         return (video.float() - scene).square().mean(1)
 
     def measure(
-        self, scene: Tensor, levels: Tensor, aperture: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the noisy reads of `scene`, and the other inputs of the network."""
+        self,
+        scene: Tensor,
+        levels: Tensor,
+        aperture: Tensor | None,
+        generator: torch.Generator,
+        noise: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the inputs of the network by name: the noisy reads of `scene`, and the others.
+
+        `noise` is s_ss and s_r of each window (N, 2); the learner's own by default.
+        """
         levels = levels.to(self.device).expand(len(scene), -1, -1)
         if aperture is not None:
             aperture = aperture.to(self.device, scene.dtype).expand(len(scene), -1, -1, -1)
+        if noise is None:
+            noise = self.noise.expand(len(scene), 2)
         reads = clean_reads(scene, levels, aperture)
         # Noise is drawn on the CPU, so that a seed gives the same noise on every device.
-        noise = add_noise(reads.cpu(), levels.cpu(), **self.noise, generator=generator)
-        inputs = (levels,) if aperture is None else (levels, aperture)
-        return noise.to(self.device), inputs
+        s_ss, s_r = noise[:, :, None, None, None].unbind(1)
+        noisy = add_noise(reads.cpu(), levels.cpu(), s_ss=s_ss, s_r=s_r, generator=generator)
+        inputs = {"reads": noisy.to(self.device), "levels": levels}
+        if aperture is not None:
+            inputs["aperture"] = aperture
+        if is_told(self.settings):
+            inputs["noise"] = noise.to(self.device)
+        return inputs
 
     def averaged_network(self) -> Network:
         """Return a copy of the network with averaged weights, for validation and export."""

@@ -22,6 +22,11 @@ PERIOD_SHARES = (0.2, 0.05, 0.05, 0.4, 0.2, 0.1)
 MEAN_LEVELS = (0.6, 5.0)
 """Range of the mean level of random tiles, measurements per pixel; it is drawn log-uniformly."""
 
+DEFECTIVE_CROPS = 0.3
+"""Share of the crops under random tiles in which single pixels are not measured."""
+DEFECT_SHARES = (1e-3, 0.05)
+"""Range of the share of such pixels in a crop; it is drawn log-uniformly."""
+
 
 class MapSource(Protocol):
     """Gives the maps of a batch.
@@ -61,9 +66,12 @@ class OneMap:
 
 
 class RandomTiles:
-    """A new random tile for every crop, of few or many different levels and of varying mean."""
+    """A new random tile for every crop, of few or many different levels and of varying mean.
 
-    name = "random tiles"
+    In some crops, pixels here and there are not measured, like the defects of a sensor.
+    """
+
+    name = "random tiles with defects"
 
     def __init__(
         self, slots: int = DEFAULT_SLOTS, aperture: NDArray[np.bool_] | None = None
@@ -72,8 +80,13 @@ class RandomTiles:
         self.aperture = aperture
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
-        """Draw tiles and repeat them."""
-        return np.stack([repeat(random_tile(rng), side, side) for _ in range(count)])
+        """Draw tiles, repeat them, and leave out pixels."""
+        levels = np.stack([repeat(random_tile(rng), side, side) for _ in range(count)])
+        for crop in levels:
+            if rng.random() < DEFECTIVE_CROPS:
+                share = np.exp(rng.uniform(*np.log(DEFECT_SHARES)))
+                crop[rng.random(crop.shape) < share] = 0
+        return levels
 
 
 def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -76,10 +76,8 @@ def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
     psnr = []
     for window, levels in zip(windows, maps.levels(rng, len(windows), side), strict=True):
         scene = torch.from_numpy(window)[None].float() / 255
-        reads, inputs = learner.measure(
-            scene, torch.from_numpy(levels.copy())[None], aperture, noise
-        )
-        error = (network(reads, *inputs).clamp(0, 1) - scene.to(reads)).square().mean()
+        inputs = learner.measure(scene, torch.from_numpy(levels.copy())[None], aperture, noise)
+        error = (network(**inputs).clamp(0, 1) - scene.to(learner.device)).square().mean()
         psnr.append(decibels(float(error)))
     return float(np.mean(psnr))
 

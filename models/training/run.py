@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -54,8 +54,9 @@ class RunSettings:
         Windows per step of all processes together, and the side in pixels of the square cut from
         each.
     learning_rate : float
-        Highest learning rate of the convolutions: it rises over `warm_up_steps`, then falls along
-        half a cosine over the budget.
+        Highest learning rate of the convolutions: it rises over `warm_up_steps`.
+    schedule : {"cosine", "flat"}
+        What follows: the rate falls along half a cosine over the budget, or stays.
     average_decay : float
         Decay per step of the exponential moving average of the weights, which is what is validated
         and exported.
@@ -77,6 +78,7 @@ class RunSettings:
     crop: int = 96
     learning_rate: float = 4e-3
     warm_up_steps: int = 200
+    schedule: Literal["cosine", "flat"] = "cosine"
     average_decay: float = 0.998
     noise: str = "paper"
     seed: int = 0
@@ -255,9 +257,12 @@ class TrainingLoop(ABC):
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of the current step: warm-up times half a cosine."""
-        warm = min(1.0, (self.progress.step + 1) / self.settings.warm_up_steps)
-        return self.settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.spent))
+        """Learning rate of the current step: warm-up times what the schedule leaves."""
+        rate = self.settings.learning_rate
+        rate *= min(1.0, (self.progress.step + 1) / self.settings.warm_up_steps)
+        if self.settings.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * self.spent))
+        return rate
 
     @property
     def share(self) -> int:

@@ -7,10 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.errors import TrainError
-from focalloop.models.networks.profiles import NetworkSettings, mismatch
+from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
+from focalloop.models.networks.profiles import (
+    NetworkSettings,
+    build_network,
+    is_told,
+    mismatch,
+)
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.weights import load_weights, shipped_weights
 
@@ -42,7 +50,9 @@ class Start:
         return cls(f"{name}@{digest.hexdigest()[:12]}", weights)
 
 
-def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[Path]) -> Start:
+def find_start(
+    wanted: str | None, network: NetworkSettings, folders: Sequence[Path], noise: NoiseProfile
+) -> Start:
     """Load the weights to start from.
 
     Parameters
@@ -55,6 +65,8 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
     folders : sequence of Path
         Folders of runs that this training may have begun. Without `wanted`, a begun run keeps the
         weights it started from.
+    noise : NoiseProfile
+        For a network that is told none, the noise to take of weights that were.
 
     Raises
     ------
@@ -65,10 +77,9 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
         return Start()
     if wanted is not None:
         settings, weights = load_weights(wanted)
-        # An aperture changes what is measured, not the shape of the weights.
-        if wrong := mismatch(replace(settings, aperture=network.aperture), network):
+        if wrong := mismatch(_grown(settings, network), network):
             raise TrainError(f"{wanted} {wrong}: start from other weights, or from none")
-        return Start.of(Path(wanted).stem, weights)
+        return Start.of(Path(wanted).stem, fitted(settings, weights, network, noise))
     for folder in folders:
         if (folder / CHECKPOINT).exists():
             return Start(str(load_checkpoint(folder / CHECKPOINT)[0]["settings"]["start"]))
@@ -76,6 +87,37 @@ def find_start(wanted: str | None, network: NetworkSettings, folders: Sequence[P
     for name in [f"{universal}-aperture"] * network.aperture + [universal]:
         if name in shipped_weights():
             settings, weights = load_weights(name)
-            if mismatch(replace(settings, aperture=network.aperture), network) is None:
-                return Start.of(name, weights)
+            if mismatch(_grown(settings, network), network) is None:
+                return Start.of(name, fitted(settings, weights, network, noise))
     return Start()
+
+
+def _grown(settings: NetworkSettings, network: NetworkSettings) -> NetworkSettings:
+    """Return `settings` with what `fitted` can change to be that of `network`."""
+    # An aperture changes what is measured, not the shape of the weights.
+    grown = replace(settings, aperture=network.aperture)
+    if isinstance(grown, EdgeSettings) and isinstance(network, EdgeSettings):
+        coarse = max(grown.coarse, network.coarse)
+        grown = replace(grown, coarse=coarse, noise=network.noise)
+    return grown
+
+
+def fitted(
+    settings: NetworkSettings,
+    weights: dict[str, Tensor],
+    network: NetworkSettings,
+    noise: NoiseProfile,
+) -> dict[str, Tensor]:
+    """Turn weights into those of a larger network, or of one for a single noise; same function.
+
+    Parts that the weights lack begin such that they contribute nothing. A network that was told the
+    noise becomes one for `noise` alone if `network` is told none.
+    """
+    if is_told(settings) and not is_told(network):
+        told = build_network(settings)
+        assert isinstance(told, EdgeNetwork)
+        told.load_state_dict(weights)
+        weights = told.for_noise(noise.s_ss, noise.s_r).state_dict()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # so that their digest, and a run that resumes, is the same
+        return build_network(network).state_dict() | weights

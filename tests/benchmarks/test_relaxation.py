@@ -76,8 +76,8 @@ def test_choosing_among_all_levels_is_measuring_under_the_map() -> None:
     choice = torch.nn.functional.one_hot(index, 5).movedim(-1, 1).float()
     relaxed = reconstruct(learner, every_level(learner, scene, generator), choice)
     levels = torch.tensor(DEFAULT_LEVEL_SET)[index].byte()
-    reads, inputs = learner.measure(scene, levels, None, generator)
-    torch.testing.assert_close(relaxed, learner.network(reads, *inputs), atol=1e-5, rtol=1e-5)
+    inputs = learner.measure(scene, levels, None, generator)
+    torch.testing.assert_close(relaxed, learner.network(**inputs), atol=1e-5, rtol=1e-5)
 
 
 def test_the_gradient_knows_that_measuring_a_pixel_would_help() -> None:

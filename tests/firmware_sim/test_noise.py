@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import WriteError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile, NoiseProfileError, preset
 from tests.support import ROOT
 
@@ -29,6 +31,26 @@ def test_scamp5_has_the_measured_figures():
     assert scamp5.frame_offset * 220 == pytest.approx(0.39)
     assert scamp5.column_offset * 220 == pytest.approx(2.3)
     assert np.hypot(scamp5.pixel_offset, scamp5.column_offset) * 220 == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_shot_and_read_noise_stand_for_all_terms_of_the_emulator(corrected):
+    """The variance of reads at two brightnesses, over sensors or for one whose pattern is known."""
+    terms = {"row_noise": 3e-3, "frame_offset": 2e-3, "pixel_offset": 5e-3, "column_offset": 4e-3}
+    profile = NoiseProfile(
+        name="all", bits=8, black_level_dn=20, full_scale_dn=150, shot="poisson", s_ss=1e-2, **terms,
+        s_r=4e-3, prnu=0.02, dark_signal=0.2,
+    )  # fmt: skip
+    ratio_map = RatioMap.uniform(4, (24, 24))
+    sensors = [Emulator(ratio_map, profile, seed=seed) for seed in range(1 if corrected else 60)]
+    s_ss, s_r = profile.shot_and_read(corrected=corrected)
+    for brightness in (0.0, 1.0):  # a quarter of a window each, so signals of 0 and 0.25
+        scene = np.full((16, 24, 24), brightness, np.float32)
+        windows = range(120 if corrected else 2)
+        reads = [profile.signal(each.read_out(scene, n)) for each in sensors for n in windows]
+        over = np.stack(reads)
+        variance = over.var(axis=0).mean() if corrected else over.var()
+        assert variance == pytest.approx(s_ss**2 * brightness / 4 + s_r**2, rel=0.1)
 
 
 @pytest.mark.parametrize(("slots", "full_scale"), [(16, 4080.0), (8, 2040.0)])

@@ -12,10 +12,12 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 
 
-def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8, factor=1.0):
+def tiny_network(
+    *, slots=16, aperture=False, noise=False, levels_type=TensorProto.UINT8, factor=1.0
+):
     """A network with a bundle's interface: in every slot, the sum of the reads plus the level.
 
-    All of it is multiplied by `factor`.
+    All of it is multiplied by `factor`, and by the sum of the noise that it is told, if any.
     """
     free = ["N", None, "H", "W"]
     inputs = [
@@ -28,9 +30,17 @@ def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8, fac
         helper.make_node("Cast", ["levels"], ["as_float"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["as_float", "one"], ["plane"]),
         helper.make_node("Add", ["sum", "plane"], ["both"]),
-        helper.make_node("Mul", ["both", "factor"], ["scaled"]),
+        helper.make_node("Mul", ["both", "factor"], ["loud" if noise else "scaled"]),
         helper.make_node("Tile", ["scaled", "repeats"], ["tiled"]),
     ]
+    if noise:
+        inputs.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["N", 2]))
+        nodes[-1:] = [
+            helper.make_node("ReduceSum", ["noise", "one"], ["of_window"], keepdims=1),
+            helper.make_node("Unsqueeze", ["of_window", "last_axes"], ["strength"]),
+            helper.make_node("Mul", ["loud", "strength"], ["scaled"]),
+            nodes[-1],
+        ]
     if aperture:
         inputs.append(
             helper.make_tensor_value_info("aperture", TensorProto.UINT8, ["N", slots, "H", "W"])
@@ -43,7 +53,7 @@ def tiny_network(*, slots=16, aperture=False, levels_type=TensorProto.UINT8, fac
         nodes.append(helper.make_node("Identity", ["tiled"], ["video"]))
     constants = [
         helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
-        for name, values in (("one", one), ("repeats", repeats))
+        for name, values in (("one", one), ("repeats", repeats), ("last_axes", np.array([2, 3])))
     ]
     constants.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]))
     output = helper.make_tensor_value_info("video", TensorProto.FLOAT, free)

@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     OnnxReconstructor,
@@ -148,6 +149,19 @@ def test_a_network_gets_the_aperture_it_asks_for_and_only_that():
         network(reads, ratio_map)
     with pytest.raises(ReconstructError, match="without a coded aperture"):
         OnnxReconstructor(tiny_network())(reads, ratio_map.with_aperture(aperture))
+
+
+def test_a_network_gets_the_noise_it_asks_for():
+    reads, ratio_map = np.ones((8, 4, 4), np.float32), RatioMap.uniform(2, (4, 4))
+    network = OnnxReconstructor(tiny_network(noise=True), noise=(0.25, 0.5))
+    assert network.uses_noise
+    np.testing.assert_allclose(network(reads, ratio_map), 10 * 0.75)
+    twice = network.told((0.5, 1.0))
+    np.testing.assert_allclose(twice(np.stack([reads, reads]), ratio_map), 10 * 1.5)
+    np.testing.assert_allclose(network(reads, ratio_map), 10 * 0.75)
+    usual = OnnxReconstructor(tiny_network(noise=True))(reads, ratio_map)
+    np.testing.assert_allclose(usual, 10 * sum(preset("paper").shot_and_read()), rtol=1e-6)
+    assert not OnnxReconstructor(tiny_network(), noise=(0.25, 0.5)).uses_noise
 
 
 @pytest.mark.parametrize("model", [b"", b"no model at all", tiny_network()[:200]])

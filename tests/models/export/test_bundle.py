@@ -25,7 +25,7 @@ from focalloop.models.export import bundle as export
 from focalloop.models.export.bundle import Score, export_int8, export_run, export_weights
 from focalloop.models.export.int8 import measured
 from focalloop.models.export.onnx_graph import parity, to_onnx
-from focalloop.models.networks.edge import EdgeSettings
+from focalloop.models.networks.edge import USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.networks.profiles import NetworkSettings, build_network
@@ -84,6 +84,31 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
     found = bundle.reconstructor()(reads[0].numpy(), fitted)
     # Weights are stored as float16: about three significant digits.
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    data = TrainingData.load(training_file)
+    run = run_of(replace(EDGE, noise=True, coarse=1), None, training_file)
+    torch.nn.init.normal_(run.learner.average["told.layers.2.weight"], std=0.1)
+    folder = checkpoint(run, tmp_path / "run")
+    network = run.learner.averaged_network()
+    levels = torch.from_numpy(tile_map.levels.copy())[None]
+    reads = clean_reads(torch.rand(1, 16, 32, 32), levels)
+    for name, windows, tolerance in (("wide", None, 2e-3), ("narrow", data, 0.1)):
+        meta = export_run(folder, tmp_path / name, calibration=windows, first_map=tile_map)
+        low, high = np.array([meta["noise_range"]["s_ss"], meta["noise_range"]["s_r"]]).T
+        assert (low < np.array(USUAL_NOISE) / 4).all()
+        assert (high > np.array(USUAL_NOISE) * 4).all()
+        reconstruct = Bundle.load(tmp_path / name).reconstructor(noise=tuple(high))
+        with torch.inference_mode():
+            noise = torch.tensor(np.array([high]), dtype=torch.float32)
+            expected = network(reads, levels, noise=noise)[0].numpy()
+        found = reconstruct(reads[0].numpy(), tile_map)
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+        quiet = reconstruct.told(tuple(low))(reads[0].numpy(), tile_map)
+        assert np.abs(quiet - found).mean() > tolerance
 
 
 @pytest.mark.parametrize("other", [{"bundle": "huge"}, {"r_avg": 0.25}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from PIL import Image
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models.errors import TrainError
-from focalloop.models.networks.edge import EdgeSettings
+from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
-from focalloop.models.training.map_source import OneMap
+from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
 from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
 from focalloop.models.training.optimizer import orthogonalised
 from focalloop.models.training.run import LOG, PLOT, Run, RunSettings
@@ -25,6 +26,7 @@ from focalloop.models.training.run_plot import draw
 from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
+TOLD = replace(SMALL, noise=True)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
 
 
@@ -46,18 +48,21 @@ def test_orthogonalised_evens_out_singular_values() -> None:
     assert float(values.max()) < 1.5
 
 
+@pytest.mark.parametrize("universal", [False, True])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path
+    universal: bool, tile_map: RatioMap, training_file: Path, tmp_path: Path
 ) -> None:
     data = TrainingData.load(training_file)
-    whole = trained(NetworkRun(OneMap(tile_map), data, QUICK), tmp_path / "whole")
+    maps: MapSource = RandomTiles() if universal else OneMap(tile_map)
+    settings = replace(QUICK, network=TOLD) if universal else QUICK
+    whole = trained(NetworkRun(maps, data, settings), tmp_path / "whole")
 
-    first = NetworkRun(OneMap(tile_map), data, QUICK)
+    first = NetworkRun(maps, data, settings)
     for _ in range(3):
         first.step()
         first.progress.step += 1
     first.save(tmp_path / CHECKPOINT)
-    second = NetworkRun(OneMap(tile_map), data, QUICK)
+    second = NetworkRun(maps, data, settings)
     second.resume(tmp_path / CHECKPOINT)
     resumed = trained(second, tmp_path / "resumed")
 
@@ -85,6 +90,45 @@ def test_the_learning_rate_warms_up_and_ends_at_zero(
     run.progress.step = 100
     assert run.spent == 1
     assert run.learning_rate == 0
+    run.settings = replace(run.settings, schedule="flat")
+    assert run.learning_rate == QUICK.learning_rate
+
+
+def test_a_network_that_is_told_the_noise_learns_from_noise_of_the_whole_range(
+    training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = NetworkRun(RandomTiles(), TrainingData.load(training_file), replace(QUICK, network=TOLD))
+    seen = []
+    measure = run.learner.measure
+
+    def watched(*arguments: Any) -> dict[str, torch.Tensor]:
+        inputs = measure(*arguments)
+        seen.append(inputs["noise"])
+        return inputs
+
+    monkeypatch.setattr(run.learner, "measure", watched)
+    for _ in range(60):
+        run.step()
+        run.progress.step += 1
+    factors = torch.cat(seen) / torch.tensor(USUAL_NOISE)
+    assert float(factors.max()) <= NOISE_SPAN
+    assert float(factors.min()) >= 1 / NOISE_SPAN * 0.999
+    assert (factors.amax(0) > 4).all()
+    assert (factors.amin(0) < 1 / 4).all()
+    assert abs(float(torch.corrcoef(factors.log().T)[0, 1])) < 0.3
+    seen.clear()
+    run.validate()
+    assert torch.equal(torch.cat(seen), torch.tensor([USUAL_NOISE] * len(run.data.validation)))
+
+
+def test_random_tiles_leave_out_single_pixels_of_some_crops() -> None:
+    levels = RandomTiles().levels(np.random.default_rng(0), 200, 32)
+    # Two tiles of 16 pixels differ only where pixels were left out.
+    differ = (levels[:, :16] != levels[:, 16:]).mean((1, 2))
+    assert 0.1 < (differ > 0).mean() < 0.35
+    assert differ.max() < 0.15
+    one, other = levels[:, :16], levels[:, 16:]
+    assert not np.minimum(one, other)[one != other].any()
 
 
 def test_a_run_refuses_the_folder_of_another_and_leaves_it_as_it_is(
