@@ -12,6 +12,7 @@ import typer
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.capture import Capture
@@ -23,6 +24,7 @@ from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.gap_tv import GAP_TV, GapTv
+from focalloop.host.reconstruction.noise_fit import noise_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -50,8 +52,34 @@ class Method:
     reconstruct: Reconstructor
 
 
-def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[Method]:
+@dataclass(frozen=True)
+class SensorNoise:
+    """The noise of the reads that are to be reconstructed.
+
+    Attributes
+    ----------
+    profile : NoiseProfile
+        Of the sensor.
+    corrected : bool
+        Whether its fixed pattern is corrected.
+    """
+
+    profile: NoiseProfile
+    corrected: bool = False
+
+    @classmethod
+    def of(cls, profile: str, correction: Correction | None) -> SensorNoise:
+        """Load a profile by its name or path."""
+        corrected = correction is not None and correction.pattern is not None
+        return cls(load_profile(profile), corrected)
+
+
+def all_methods(
+    bundles: list[str], map_spec: str | None, threads: int, noise: SensorNoise
+) -> list[Method]:
     """Return the bundles named, then the map given, `NetworkFree`; else the default bundle.
+
+    Where a network is not for the `noise`, a notice says so.
 
     Raises
     ------
@@ -62,12 +90,12 @@ def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[
     methods = [
         _without_network(bundle, given)
         if bundle in WITHOUT_NETWORK
-        else _with_bundle(load_bundle(bundle), given, threads)
+        else _with_bundle(load_bundle(bundle), given, threads, noise)
         for bundle in bundles
     ]
     if given is not None and NETWORK_FREE not in bundles:
         methods.append(_without_network(NETWORK_FREE, given))
-    methods = methods or [_with_bundle(Bundle.load(), None, threads)]
+    methods = methods or [_with_bundle(Bundle.load(), None, threads, noise)]
     different = sorted({method.ratio_map.slots for method in methods})
     if len(different) > 1:
         raise SceneError(
@@ -77,7 +105,7 @@ def all_methods(bundles: list[str], map_spec: str | None, threads: int) -> list[
     return methods
 
 
-def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
+def method_for_clips(bundle: str, map_spec: str | None, threads: int, noise: SensorNoise) -> Method:
     """Return the bundle, or where a map is given that it is not for, that map without a network."""
     given = None if map_spec is None else load_map(map_spec)
     if bundle in WITHOUT_NETWORK:
@@ -86,10 +114,12 @@ def method_for_clips(bundle: str, map_spec: str | None, threads: int) -> Method:
     if given is not None and loaded.reach is None:
         refuse_unused(["bundle"], f"{bundle} is for its own map: leave out one of the two")
         return _without_network(NETWORK_FREE, given)
-    return _with_bundle(loaded, given, threads)
+    return _with_bundle(loaded, given, threads, noise)
 
 
-def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Method:
+def method_for_map(
+    bundle: str | None, captured: RatioMap, threads: int, noise: SensorNoise
+) -> Method:
     """Return the bundle, or else the first shipped one that suits a capture's map.
 
     A bundle that was trained for another map is used all the same, with a notice.
@@ -105,7 +135,7 @@ def method_for_map(bundle: str | None, captured: RatioMap, threads: int) -> Meth
         chosen = load_bundle(bundle)
     if not chosen.suits(captured):
         print_notice(f"note: {chosen.name} was trained for another ratio map than this capture's")
-    return _with_bundle(chosen, None, threads)
+    return _with_bundle(chosen, None, threads, noise)
 
 
 def _without_network(name: str, given: RatioMap | None) -> Method:
@@ -114,7 +144,9 @@ def _without_network(name: str, given: RatioMap | None) -> Method:
     return Method(name, given, WITHOUT_NETWORK[name]())
 
 
-def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method:
+def _with_bundle(
+    bundle: Bundle, given: RatioMap | None, threads: int, noise: SensorNoise
+) -> Method:
     """Return a bundle under its own map, or under the one given if it was trained for any map."""
     ratio_map = bundle.ratio_map
     if given is not None and bundle.reach is not None:
@@ -125,7 +157,10 @@ def _with_bundle(bundle: Bundle, given: RatioMap | None, threads: int) -> Method
                 f"{'without a' if ratio_map.aperture is None else 'through its'} coded aperture"
             )
         ratio_map = given
-    return Method(bundle.name, ratio_map, bundle.reconstructor(threads))
+    if note := noise_note(bundle, noise.profile, corrected=noise.corrected):
+        print_notice(f"note: {note}")
+    told = noise.profile.shot_and_read(corrected=noise.corrected)
+    return Method(bundle.name, ratio_map, bundle.reconstructor(threads, told))
 
 
 def read_clips(

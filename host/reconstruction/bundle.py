@@ -116,6 +116,15 @@ class Bundle:
         reach: int | None = self.meta.get("reach")
         return reach
 
+    @property
+    def noise_range(self) -> dict[str, tuple[float, float]] | None:
+        """Range of s_ss and of s_r for which a network that is told the noise was trained.
+
+        None for a network that is not told, which was trained for `noise_profile` alone.
+        """
+        stated = self.meta.get("noise_range")
+        return stated and {name: (low, high) for name, (low, high) in stated.items()}
+
     def suits(self, ratio_map: RatioMap) -> bool:
         """Return whether the network can be used under a ratio map.
 
@@ -291,11 +300,31 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
         raise BundleError(
             f"{path}: {MANIFEST} needs 0 to {MAX_REACH} pixels as 'reach': export it again"
         )
+    if not _is_noise_range(meta.get("noise_range")):
+        raise BundleError(
+            f"{path}: {MANIFEST} needs [lowest, highest] of s_ss and s_r as 'noise_range': export "
+            "it again"
+        )
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind):
             problem = "lacks" if key not in meta else f"needs {kind.__name__} as"
             raise BundleError(f"{path}: {MANIFEST} {problem} {key!r}")
     return meta
+
+
+def _is_noise_range(stated: object) -> bool:
+    """Whether this is what `Bundle.noise_range` reads, or None."""
+    if stated is None:
+        return True
+    if not isinstance(stated, dict) or set(stated) != {"s_ss", "s_r"}:
+        return False
+    return all(
+        isinstance(limits, list)
+        and [type(limit) for limit in limits] == [float, float]
+        and 0 < limits[0] <= limits[1]
+        and isfinite(limits[1])
+        for limits in stated.values()
+    )
 
 
 def _read_file(path: Path) -> bytes:

@@ -38,8 +38,8 @@ def test_shot_and_read_noise_stand_for_all_terms_of_the_emulator(corrected):
     """The variance of reads at two brightnesses, over sensors or for one whose pattern is known."""
     terms = {"row_noise": 3e-3, "frame_offset": 2e-3, "pixel_offset": 5e-3, "column_offset": 4e-3}
     profile = NoiseProfile(
-        name="all", bits=8, black_level_dn=20, full_scale_dn=150, shot="poisson", s_ss=1e-2, **terms,
-        s_r=4e-3, prnu=0.02, dark_signal=0.2,
+        **terms, name="all", bits=8, black_level_dn=20, full_scale_dn=150, shot="poisson",
+        s_ss=1e-2, s_r=4e-3, prnu=0.02, dark_signal=0.2,
     )  # fmt: skip
     ratio_map = RatioMap.uniform(4, (24, 24))
     sensors = [Emulator(ratio_map, profile, seed=seed) for seed in range(1 if corrected else 60)]

@@ -70,6 +70,7 @@ def reconstruct(
     from focalloop.host.cli.arguments import load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
+        SensorNoise,
         captured_windows,
         emulated_windows,
         method_for_clips,
@@ -84,13 +85,14 @@ def reconstruct(
         refuse_unused(["fps"], "is for videos: frames in an .npz have no rate")
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(source, "CAPTURE|CLIPS")
+    noise = SensorNoise.of(profile, corrected_by)
     if (source / MANIFEST).is_file():
         emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
         (names, windows), captured_under = captured_windows(source, limit, corrected_by)
-        method = method_for_map(bundle, captured_under, threads)
+        method = method_for_map(bundle, captured_under, threads, noise)
     else:
-        method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads)
+        method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads, noise)
         names, windows = emulated_windows(
             source, method.ratio_map, profile, seed, limit, white, own, corrected_by
         )

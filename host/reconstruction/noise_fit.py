@@ -1,0 +1,65 @@
+"""Whether a network suits the noise of a sensor, in words."""
+
+from __future__ import annotations
+
+import math
+
+from focalloop.firmware_sim.noise import TYPICAL_SIGNAL, NoiseProfile
+from focalloop.host.reconstruction.bundle import Bundle
+
+TOLERANCE = 1.25
+"""Factor between two standard deviations of noise from which a difference is worth a word."""
+
+TINY = 1e-6
+"""Deviation that counts as no noise."""
+
+
+def noise_note(bundle: Bundle, profile: NoiseProfile, *, corrected: bool = False) -> str | None:
+    """Say how the noise of a sensor differs from what a bundle's network is for.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What reconstructs.
+    profile : NoiseProfile
+        Noise of the sensor.
+    corrected : bool, optional
+        Whether its fixed pattern is corrected.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they fit.
+    """
+    noise = profile.shot_and_read(corrected=corrected)
+    if bundle.noise_range is not None:
+        beyond = [
+            f"{name} {value:.2g} is {'below' if value < low else 'above'} that, and {limit:.2g} "
+            f"is taken instead"
+            for (name, (low, high)), value in zip(bundle.noise_range.items(), noise, strict=True)
+            if (limit := min(max(value, low), high)) != value
+        ]
+        if not beyond:
+            return None
+        known = ", ".join(f"{k} {a:.2g} to {b:.2g}" for k, (a, b) in bundle.noise_range.items())
+        return f"{bundle.name} was trained for noise of {known}; of {profile.name}, " + "; ".join(
+            beyond
+        )
+    ratio = _deviation(noise) / max(_deviation(bundle.noise_profile.shot_and_read()), TINY)
+    if ratio > TOLERANCE:
+        return (
+            f"the reads of {profile.name} are {ratio:.1f} times as noisy as those that "
+            f"{bundle.name} learned from, so noise stays in its video"
+        )
+    if ratio < 1 / TOLERANCE:
+        much = f"{1 / ratio:.1f} times as noisy as" if ratio > TINY else "with noise, unlike"
+        return (
+            f"{bundle.name} learned from reads {much} those of {profile.name}, so it smooths "
+            "detail away that these hold"
+        )
+    return None
+
+
+def _deviation(noise: tuple[float, float]) -> float:
+    s_ss, s_r = noise
+    return math.sqrt(TYPICAL_SIGNAL * s_ss**2 + s_r**2)
