@@ -100,7 +100,7 @@ WRONG = [
     ("calibrate --port somewhere --full-scale 255", "--full-scale is for images"),
     *[
         (f"reconstruct taken -o v.mp4 {option}", f"{option.split()[0]} is for clips")
-        for option in ("--map tile-2of16", "--white 255", "--profile paper", "--seed 0")
+        for option in ("--map tile-2of16", "--white 255", "--seed 0")
     ],
     ("reconstruct clips.npz -o v.npz --fps 30", "--fps is for videos"),
     (
