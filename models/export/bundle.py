@@ -183,7 +183,8 @@ def export_int8(
         noise = NoiseProfile.from_dict(meta["noise_profile"])
         wide = (folder / meta["network"]).read_bytes()
         described = {key: meta[key] for key in ("noise_profile", "training", "data", "licence")}
-        described |= {key: meta[key] for key in ("noise_range", "export") if key in meta}
+        described |= {key: meta[key] for key in ("noise_range",) if key in meta}
+        described["export"] = meta["export"]
     except (OSError, ValueError, KeyError, TypeError, FocalloopError) as error:
         raise ExportError(f"the bundle {source} cannot be read: {error}") from None
     if "reach" in meta:

@@ -1,8 +1,8 @@
 """The sensing layer in PyTorch: what the emulator does, differentiable and in batches.
 
 Clean reads and the initial reconstruction equal those of `firmware_sim`; noise has the same
-distribution (Gaussian, of variance ``e * s_ss^2 + s_r^2`` per read, CRL section II-A) but other
-random numbers. Gradients flow to the scene and the reads; levels are integers and have none.
+distribution (``docs/concepts.md``, "The forward model") but other random numbers. Gradients flow to
+the scene and the reads, except through a converter; levels are integers and have none.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
+from focalloop.firmware_sim.noise import NoiseProfile
 
 MAX_READS = DEFAULT_LEVEL_SET[-1]
 """Most measurements per pixel and window: the planes of the reads."""
@@ -67,6 +68,81 @@ def add_noise(
     sigma = (reads * s_ss**2 + s_r**2).sqrt()
     draw = torch.randn(reads.shape, generator=generator, device=reads.device, dtype=reads.dtype)
     return reads + sigma * draw * measured
+
+
+def read_out(
+    reads: Tensor,
+    levels: Tensor,
+    profile: NoiseProfile,
+    *,
+    slots: int = 16,
+    corrected: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Turn clean reads into what a sensor gives and the host then linearises.
+
+    Every window is of another sensor of this profile.
+
+    Parameters
+    ----------
+    reads : Tensor of float32, shape (N, K, H, W)
+        Clean signal e in units of full scale, on the CPU.
+    levels : Tensor of int, shape (N, H, W)
+        Measurements of each pixel per window.
+    profile : NoiseProfile
+        All terms of the forward model.
+    slots : int, optional
+        Frames per window, T.
+    corrected : bool, optional
+        Whether the host corrects the fixed pattern, which then adds nothing.
+    generator : Generator or None, optional
+        Draws the noise.
+
+    Returns
+    -------
+    Tensor of float32, shape (N, K, H, W)
+        Signal as reconstruction gets it; planes that a pixel does not measure are zero.
+    """
+    if not profile.adc:
+        return reads
+    count, planes, height, width = reads.shape
+
+    def normal(scale: float, *shape: int) -> Tensor:
+        return scale * torch.randn(shape, generator=generator, dtype=reads.dtype)
+
+    taken = levels.unsqueeze(1)
+    signal = reads
+    if profile.prnu and not corrected:
+        signal = signal * (1 + normal(profile.prnu, count, 1, height, width))
+    if profile.dark_signal:
+        signal = signal + profile.dark_signal / taken.clamp(min=1)
+    lit = signal.clamp(min=0)
+    read_noise: float | Tensor = profile.s_r
+    if profile.shot == "poisson":
+        electron = profile.s_ss**2
+        signal = torch.poisson(lit / electron, generator) * electron
+    elif profile.shot == "gaussian" and profile.full_well is None and profile.response.straight:
+        read_noise = (lit * profile.s_ss**2 + profile.s_r**2).sqrt()  # one draw for both
+    elif profile.shot == "gaussian":
+        signal = signal + lit.sqrt() * normal(profile.s_ss, *reads.shape)
+    if profile.full_well is not None:
+        signal = signal.clamp(max=profile.full_well)
+    signal = profile.respond(signal) + read_noise * normal(1.0, *reads.shape)
+    if profile.row_noise or profile.frame_offset:
+        lines = normal(profile.row_noise, count, slots, height)
+        lines = (lines + normal(profile.frame_offset, count, slots, 1)).unsqueeze(-1)
+        for level in divisors(slots, planes):
+            last = slots // level * torch.arange(1, level + 1) - 1  # slot in which a span ends
+            signal[:, :level] += lines[:, last] * (taken == level)
+    if not corrected and (profile.pixel_offset or profile.column_offset):
+        signal = signal + normal(profile.pixel_offset, count, 1, height, width)
+        signal = signal + normal(profile.column_offset, count, 1, 1, width)
+    codes = (profile.black_level_dn + signal * profile.full_scale_dn).round()
+    codes = codes.clamp(0, 2**profile.bits - 1)
+    signal = (codes - profile.black_level_dn) / profile.full_scale_dn
+    if not profile.response.straight:
+        signal = torch.from_numpy(profile.linearise(signal.detach().numpy()))
+    return signal * (torch.arange(planes).view(1, -1, 1, 1) < taken)
 
 
 def brightness(
