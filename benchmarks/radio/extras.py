@@ -75,22 +75,27 @@ def on_a_grid(payload: Symbols) -> tuple[Symbols, Undo]:
     return made, partial(_known, gain)
 
 
-def mixed(payload: Symbols) -> tuple[Symbols, Undo]:
-    """Spread every symbol over the window by a Fourier transform, then clip.
+def mixed(shape: Shape) -> Shape:
+    """Spread every symbol over the window by a Fourier transform, then shape what that gives.
 
     Without the fixed random phases, the transform of similar neighbours would be a peak itself.
     """
-    phases = np.exp(2j * np.pi * np.random.default_rng(0).random(payload.size))
-    spread = np.fft.fft(phases * payload, norm="ortho")
-    made, gain = clipped(spread.astype(np.complex64), MAX_PAPR_DB)
 
-    def undo(received: Received, front: int) -> Received:
-        symbols, _ = received.equalised()  # no fading: one variance for all
-        back = np.conj(phases) * np.fft.ifft(symbols[front:], norm="ortho")
-        symbols = np.concatenate((symbols[:front], back)).astype(np.complex64)
-        return _known(gain, Received(symbols, received.gain, received.noise_variance), front)
+    def shaped(payload: Symbols) -> tuple[Symbols, Undo]:
+        phases = np.exp(2j * np.pi * np.random.default_rng(0).random(payload.size))
+        spread = np.fft.fft(phases * payload, norm="ortho").astype(np.complex64)
+        made, undo = shape(spread)
 
-    return made, undo
+        def gathered(received: Received, front: int) -> Received:
+            received = undo(received, front)
+            # The gain is one for the whole payload, as there is no fading.
+            payload = np.conj(phases) * np.fft.ifft(received.symbols[front:], norm="ortho")
+            symbols = np.concatenate((received.symbols[:front], payload)).astype(np.complex64)
+            return Received(symbols, received.gain, received.noise_variance)
+
+        return made, gathered
+
+    return shaped
 
 
 def _known(gain: float, received: Received, front: int) -> Received:
@@ -197,8 +202,9 @@ EXTRAS: dict[str, Extra] = {
     "codec-rayleigh": Extra("the same, a fade per symbol", "rayleigh", _CODEC, "rayleigh"),
     "codec-block": Extra("the same, a fade per window", "block", _CODEC, "rayleigh-block"),
     "clipped": Extra("clipped to 6 dB", "awgn", shape=limited),
-    "mixed": Extra("mixed over the window, then clipped to 6 dB", "awgn", shape=mixed),
+    "mixed": Extra("mixed over the window, then clipped to 6 dB", "awgn", shape=mixed(limited)),
     "grid": Extra("rounded to 256-QAM", "awgn", shape=on_a_grid),
+    "mixed-grid": Extra("mixed, then rounded to 256-QAM", "awgn", shape=mixed(on_a_grid)),
     "few": Extra("SemCom, 8,600 symbols", symbols=FEW_SYMBOLS),
     "low-cost": Extra(
         f"four rates: {', '.join(map(str, LOW_COST))}",
