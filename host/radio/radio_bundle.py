@@ -20,6 +20,7 @@ from focalloop.firmware_sim.files import exists
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.rate_map import MAX_LEVELS
 from focalloop.models import zoo
 
 SCHEMA_VERSION = 1
@@ -29,6 +30,9 @@ MANIFEST = "radio.json"
 
 MAX_FILE_BYTES = 256 << 20
 """Largest size of a file in a bundle."""
+
+MAX_REALS = 65535
+"""Most reals of a location."""
 
 _REQUIRED: dict[str, type] = {
     "name": str,
@@ -105,12 +109,16 @@ class RadioBundle:
                 f"{' or '.join(kinds)} is needed"
             )
         files = {name: _checked(folder, name, digest) for name, digest in meta["sha256"].items()}
-        rates, tile = meta.get("rates", []), np.array(meta["sensing"]["tile"])
-        ascending = all(type(rate) is int for rate in rates) and rates == sorted({*rates})
-        if not ascending or (rates and rates[0] < 1) or len(rates) > 256:
-            raise RadioError(f"{folder}: 'rates' in {MANIFEST} must ascend from above 0: {rates}")
-        if tile.ndim != 2 or tile.dtype.kind != "i" or not ((tile >= 0) & (tile <= 8)).all():
-            raise RadioError(f"{folder}: 'tile' in {MANIFEST} does not hold levels")
+        rates, tile = meta.get("rates", []), meta["sensing"]["tile"]
+        fewest = 0 if meta["kind"] == "codec" else 1
+        ascending = _holds(rates, 1, MAX_REALS) and rates == sorted({*rates})
+        if not ascending or not fewest <= len(rates) <= MAX_LEVELS:
+            raise RadioError(
+                f"{folder}: 'rates' in {MANIFEST} must be {fewest} to {MAX_LEVELS} numbers that "
+                f"ascend within 1 to {MAX_REALS}, not {str(rates)[:60]}"
+            )
+        if not tile or not all(_holds(row, 0, 8) and len(row) == len(tile) for row in tile):
+            raise RadioError(f"{folder}: 'tile' in {MANIFEST} is not a square of levels 0 to 8")
         if not 0 < meta["location"] <= 256:
             raise RadioError(f"{folder}: a location of {meta['location']} pixels is impossible")
         return cls(
@@ -119,7 +127,7 @@ class RadioBundle:
             meta["method"],
             meta["location"],
             tuple(rates),
-            tile.astype(np.uint8),
+            np.array(tile, np.uint8),
             meta["sensing"]["bundle"],
             files,
             meta,
@@ -200,6 +208,13 @@ def _manifest(folder: Path) -> dict[str, Any]:
             if not isinstance(values, dict) or type(values.get(key)) is not kind:
                 raise RadioError(f"{folder}: {where} needs {kind.__name__} as {key!r}")
     return meta
+
+
+def _holds(values: object, least: int, most: int) -> bool:
+    """Return whether JSON is a list of integers from `least` to `most`."""
+    return isinstance(values, list) and all(
+        type(value) is int and least <= value <= most for value in values
+    )
 
 
 def _checked(folder: Path, name: object, digest: object) -> bytes:
