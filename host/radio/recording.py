@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -248,15 +249,10 @@ def _validate(described: dict[str, Any], path: Path) -> None:
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
+    content = _content(path, MAX_META_BYTES)
     try:
-        if path.stat().st_size > MAX_META_BYTES:
-            raise RadioError(f"{path} is larger than {MAX_META_BYTES >> 20} MiB, no description")
-        described = parse_json(path.read_bytes())
-    except OSError as error:
-        raise RadioError(f"{path} cannot be read ({error.strerror}): check the path") from None
+        described = parse_json(content)
     except ValueError as error:
-        if isinstance(error, RadioError):
-            raise
         raise RadioError(f"{path} is no SigMF description ({error})") from None
     parts = {"global": dict, "captures": list, "annotations": list}
     if not isinstance(described, dict) or not all(
@@ -265,6 +261,18 @@ def _read_meta(path: Path) -> dict[str, Any]:
         raise RadioError(f"{path} is no SigMF description: it lacks {', '.join(parts)}")
     _validate(described, path)
     return described
+
+
+def _content(path: Path, max_bytes: int) -> bytes:
+    try:
+        found = path.stat()
+        if not S_ISREG(found.st_mode):  # a pipe may never end
+            raise RadioError(f"{path} is no file, but a recording is two files: check the path")
+        if found.st_size > max_bytes:
+            raise RadioError(f"{path} is larger than {max_bytes >> 20} MiB: cut the recording")
+        return path.read_bytes()
+    except OSError as error:
+        raise RadioError(f"{path} cannot be read ({error.strerror}): check the path") from None
 
 
 def _field(described: dict[str, Any], key: str, kind: type | tuple[type, ...], path: Path) -> Any:  # noqa: ANN401 - one of the types
@@ -325,13 +333,7 @@ def _samples(path: Path, described: dict[str, Any], expected: int) -> NDArray[np
         raise RadioError(f"{path} holds {datatype} samples: convert it to {DATATYPE}")
     if fields.get("core:num_channels", 1) != 1:
         raise RadioError(f"{path} holds several channels: give one with one channel")
-    try:
-        size = path.stat().st_size
-        if size > MAX_DATA_BYTES:
-            raise RadioError(f"{path} is larger than {MAX_DATA_BYTES >> 30} GiB: cut it")
-        data = path.read_bytes()
-    except OSError as error:
-        raise RadioError(f"{path} cannot be read ({error.strerror}): check the path") from None
+    data = _content(path, MAX_DATA_BYTES)
     digest = fields.get("core:sha512")
     if digest is not None and hashlib.sha512(data).hexdigest() != digest:
         raise RadioError(f"{path} is damaged, its SHA-512 differs: copy it again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,19 @@ def test_half_a_sample_and_missing_files_are_refused(recording, tmp_path):
     assert "are missing" in refused(meta)
     data.unlink()
     assert "cannot be read" in refused(meta)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither")
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("endless", ["pipe", "/dev/zero"])
+def test_what_is_no_file_and_may_never_end_is_not_read(recording, which, endless):
+    path = recording[which]
+    path.unlink()
+    if endless == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(endless)
+    assert "is no file" in refused(recording[0])
 
 
 @pytest.mark.parametrize(
