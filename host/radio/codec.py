@@ -16,6 +16,7 @@ from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.maps.checks import size_text
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.bitstream import MAX_PIXELS, CodedWindow, Source
+from focalloop.firmware_sim.radio.entropy import EntropyError
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.latents import LatentModel
 from focalloop.host.radio.graph import Graph
@@ -196,7 +197,10 @@ class Codec:
         if window.quality >= self.qualities:
             raise RadioError(f"the codec has no quality {window.quality}: the window is another's")
         rows, columns = (math.ceil(side / LOCATION) for side in (window.height, window.width))
-        return self._latents.decode(window.data, rows, columns, window.quality)
+        try:
+            return self._latents.decode(window.data, rows, columns, window.quality)
+        except EntropyError as error:
+            raise RadioError(f"a compressed window {error}: it is damaged, or another's") from None
 
     def _asked(self, quality: int) -> Float32:
         return np.array([quality / (self.qualities - 1)], np.float32)

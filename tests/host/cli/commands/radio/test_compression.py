@@ -110,8 +110,13 @@ def test_damaged_files_are_refused(coded, tmp_path, place):
     assert not (tmp_path / "video.npz").exists()
 
 
-@pytest.mark.parametrize(("offset", "what"), [(9, "were taken under the map"), (13, "compressed")])
-def test_files_of_another_map_or_codec_are_refused(coded, tmp_path, offset, what):
+@pytest.mark.parametrize(
+    ("offset", "what"),
+    [(9, "were taken under the map"), (13, "compressed"), (25, "a compressed window holds coded")],
+)
+def test_files_with_right_checksums_but_of_something_else_are_refused(
+    coded, tmp_path, offset, what
+):
     data, start = bytearray(coded[0].read_bytes()), 0
     for window in read_file(coded[0])[0]:
         end = start + OVERHEAD_BYTES - 4 + len(window.data)
