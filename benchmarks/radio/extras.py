@@ -212,7 +212,7 @@ EXTRAS: dict[str, Extra] = {
         symbols=FEW_SYMBOLS,
         allocate=few_rates,
     ),
-    "tuned": Extra("trained on as it was", "awgn", "base"),
+    "tuned": Extra("trained on as it was", network="base"),
     "tuned-clipped": Extra("the same, clipped to 6 dB", "tuned", "base", shape=limited),
     "papr6": Extra("trained on with the clipper, clipped to 6 dB", "tuned", "papr6", shape=limited),
     "at10": Extra("trained on at 10 dB alone", "tuned", "at10"),

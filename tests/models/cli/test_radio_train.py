@@ -121,6 +121,8 @@ def test_the_published_codec_is_selectable(data, tmp_path):
         (["--steps", 1, "--data", "nowhere.npz"], "nowhere.npz"),
         (["--steps", 1, "--network", "paper", "--snr", 5, 10], "--snr has no effect"),
         (["--steps", 1, "--network", "paper", "--reals", 48], "--reals has no effect"),
+        (["--steps", 1, "--network", "paper", "--max-papr", 6], "--max-papr has no effect"),
+        (["--steps", 1, "--max-papr", 0], "--max-papr"),
     ],
 )
 def test_wrong_usage_is_told_at_once(data, tmp_path, arguments, message):
