@@ -200,7 +200,7 @@ def evaluate(
         progress()
         if stop():
             break
-    corrected = correction is not None
+    corrected = correction is not None and correction.pattern is not None
     return Evaluation(name, fitted.ratio, seed, profile.name, tuple(scores), corrected)
 
 

@@ -24,7 +24,9 @@ from scipy.io import savemat
 
 from focalloop.calibration.files.emva import read_emva
 from focalloop.calibration.files.tiff_stack import read_tiff_stack
+from focalloop.firmware_sim.emulator.pattern import draw_pattern
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.clips import load_clips
@@ -101,6 +103,7 @@ LOADERS = {
     "map.npz": Loader(RATIO_MAP.save, RatioMap.load),
     "map.png": Loader(RatioMap.random((8, 12), seed=2).save, RatioMap.load),
     "profile.json": Loader(preset("scamp5").save, NoiseProfile.load),
+    "pattern.npz": Loader(draw_pattern("scamp5", (8, 12), serial="7").save, FixedPattern.load),
     "bundle": Loader(write_tiny_bundle, Bundle.load),
     "bundle.zip": Loader(zipped_bundle, Bundle.load),
     "capture": Loader(capture_at, lambda path: list(Capture.load(path).windows())),

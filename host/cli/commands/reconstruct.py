@@ -112,7 +112,7 @@ def reconstruct(
             {
                 "output": str(output),
                 "bundle": method.name,
-                "corrected": corrected_by is not None,
+                "corrected": correction is not None,
                 "windows": len(video),
                 "slots": slots,
                 "height": height,
@@ -124,7 +124,7 @@ def reconstruct(
         print_result(
             f"wrote {output}: {len(video)} windows of {slots} frames, {width}x{height} pixels, "
             f"reconstructed by {method.name}"
-            f"{'' if corrected_by is None else ' from corrected reads'}"
+            f"{'' if correction is None else ' from corrected reads'}"
         )
     if interruption.wanted:
         raise StoppedError(
