@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from json import dumps
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -73,25 +74,32 @@ def remember(serial: str, found: Calibration, pattern: FixedPattern) -> Path:
     return folder
 
 
-def recall(serial: str, shape: tuple[int, int]) -> KnownBoard | None:
-    """Return what is kept of the board with this serial number; None if nothing is.
+def recall(board: HelloAnswer) -> KnownBoard | None:
+    """Return what is kept of a board, by its serial number; None if nothing is.
 
     Raises
     ------
     BoardMemoryError
-        What was kept is damaged, or of another array size than `shape`.
+        What was kept is damaged, or of another array size or setting of the ADC.
     """
-    folder = _folder(serial)
-    if not serial or serial == NO_SERIAL or not exists(folder):
+    folder = _folder(board.serial)
+    if not board.serial or board.serial == NO_SERIAL or not exists(folder):
         return None
     try:
         pattern = FixedPattern.load(folder / _PATTERN)
-        pattern.check_fits(shape, serial)
-        return KnownBoard(NoiseProfile.load(folder / _PROFILE), pattern)
+        pattern.check_fits(board.shape, board.serial)
+        profile = NoiseProfile.load(folder / _PROFILE)
+        same_bits = profile.bits == board.bits
+        if not (same_bits and isclose(profile.full_scale_dn, board.full_scale_dn, rel_tol=1e-6)):
+            raise BoardMemoryError(
+                f"its ADC then had {profile.bits} bits and {profile.full_scale_dn:g} DN full scale,"
+                f" not {board.bits} bits and {board.full_scale_dn:g} DN"
+            )
+        return KnownBoard(profile, pattern)
     except FocalloopError as error:
         raise BoardMemoryError(
-            f"what is kept of the board {serial} cannot be used ({error}): calibrate it again with "
-            "--remember"
+            f"what is kept of the board {board.serial} cannot be used ({error}): calibrate it "
+            "again with --remember"
         ) from None
 
 
@@ -126,7 +134,7 @@ def correction_for(
         return BoardCorrection(Correction(given, profile), "the pattern given", said)
     if kept:
         try:
-            known = recall(board.serial, board.shape)
+            known = recall(board)
         except BoardMemoryError as error:
             return BoardCorrection(said=f"The reads are not corrected: {error}.")
         if known is not None:

@@ -38,7 +38,7 @@ def keep(serial, pattern=PATTERN, profile=BENT):
 def test_every_serial_number_has_one_folder_of_its_own(state, serial):
     keep(serial)
     keep(serial)  # again, in its place
-    known = recall(serial, SHAPE)
+    known = recall(replace(BOARD, serial=serial))
     assert (known.pattern.serial, known.profile) == (serial, BENT)
     (folder,) = (state / "focalloop" / "boards").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["correction.npz", "profile.json"]
@@ -46,11 +46,14 @@ def test_every_serial_number_has_one_folder_of_its_own(state, serial):
 
 def test_what_cannot_be_used_is_named(state):
     keep("7")
-    with pytest.raises(BoardMemoryError, match=r"of the board 7 .* but the array has 8x8"):
-        recall("7", (8, 8))
+    board = replace(BOARD, serial="7")
+    with pytest.raises(BoardMemoryError, match=r"of the board 7 .* but the array has 48x9"):
+        recall(replace(board, height=9))
+    with pytest.raises(BoardMemoryError, match="had 8 bits and 220 DN full scale, not 8 bits and"):
+        recall(replace(board, full_scale_dn=110.0))
     (state / "focalloop" / "boards" / "serial-7" / "profile.json").unlink()
     with pytest.raises(BoardMemoryError, match="calibrate it again with --remember"):
-        recall("7", SHAPE)
+        recall(board)
 
 
 def test_a_relative_state_folder_does_not_count(tmp_path, monkeypatch):
@@ -64,7 +67,7 @@ def test_a_relative_state_folder_does_not_count(tmp_path, monkeypatch):
 def test_a_board_that_cannot_be_told_from_others_has_nothing(serial):
     with pytest.raises(BoardMemoryError, match="does not tell it from others"):
         check_serial(serial)
-    assert recall(serial or "", SHAPE) is None
+    assert recall(replace(BOARD, serial=serial or "")) is None
 
 
 def corrected(found):

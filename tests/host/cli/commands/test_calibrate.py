@@ -29,6 +29,7 @@ from focalloop.host.cli.board_memory import recall
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
 from focalloop.host.cli.output import console
+from tests.support.made_windows import BOARD
 from tests.support.served import on_pty, on_tcp
 
 SHAPE = (96, 96)
@@ -233,10 +234,12 @@ def test_the_correction_of_a_board_comes_back(patterned):
 
 def test_what_is_remembered_of_a_board_is_recalled_by_its_serial_number(patterned, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(patterned / "state"))
-    known = recall("bench/7", SHAPE)
+    board = replace(BOARD, serial="bench/7", height=SHAPE[0], width=SHAPE[1])
+    board = replace(board, bits=TRUE.bits, full_scale_dn=TRUE.full_scale_dn)
+    known = recall(board)
     assert known.profile == NoiseProfile.load(patterned / "p.json")
     np.testing.assert_array_equal(known.pattern.defects, PATTERN.defects)
-    assert recall("bench/8", SHAPE) is None
+    assert recall(replace(board, serial="bench/8")) is None
 
 
 def test_nothing_is_kept_for_a_board_that_cannot_be_told_from_others(run, night):
