@@ -66,6 +66,11 @@ class DecodedWindow:
         Level of every location.
     symbols : SymbolCount
         What was received.
+    gain : complex
+        Least-squares ratio of header and rate map, equalised, to what they were when sent: 1 but
+        for noise, unless the receiver scaled or turned its symbols.
+    gain_deviation : float
+        Root mean square of that noise.
     """
 
     number: int
@@ -73,6 +78,8 @@ class DecodedWindow:
     noise_variance: NDArray[np.float32]
     rate_map: NDArray[np.uint8]
     symbols: SymbolCount
+    gain: complex
+    gain_deviation: float
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,11 @@ class Transmission:
             raise RadioError(
                 f"a window of {count.total} symbols was sent, but {symbols.size} were received"
             )
-        scale = header.scale / _factor(np.concatenate((robust.send(data), data_map)), count.payload)
+        protected = np.concatenate((robust.send(data), data_map))
+        factor = _factor(protected, count.payload)
+        scale = header.scale / factor
+        weighted = factor * protected / variance[:end]
+        energy = float(np.vdot(weighted, factor * protected).real)
         payload = symbols[end:].view(np.float32)[:values] * np.float32(np.sqrt(2) * scale)
         payload[: rate_map.size] += np.float32(header.offset)
         return DecodedWindow(
@@ -208,6 +219,8 @@ class Transmission:
             noise_variance=np.repeat(variance[end:] * np.float32(scale**2), 2)[:values],
             rate_map=rate_map,
             symbols=count,
+            gain=complex(np.vdot(weighted, symbols[:end])) / energy,
+            gain_deviation=energy**-0.5,
         )
 
     def _check(self, header: Header) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from cmath import phase
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import degrees
 
 import numpy as np
 
 from focalloop.firmware_sim.radio.channel import Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.transmission import DecodedWindow
 from focalloop.host.radio.methods import Method, Sensing, lost_video
 from focalloop.host.radio.recording import RecordedWindow, Recording
 from focalloop.host.radio.semcom import SemCom, Transmitted
@@ -20,6 +23,9 @@ _CLEAN = 1e-4
 
 _MAX_POWER_RATIO = 2.0
 """Largest ratio of the power of a received window to that of symbols and noise, either way."""
+
+_MAX_GAIN_ERROR = 0.15
+"""Largest difference of a window's gain from 1, besides that of noise."""
 
 
 def analog(method: Method) -> SemCom:
@@ -123,8 +129,8 @@ def rebuilt(
     Raises
     ------
     RadioError
-        The windows are of another map, method or networks, or their power is not that of such
-        symbols.
+        The windows are of another map, method or networks, their power is not that of such
+        symbols, or they are scaled or turned.
     """
     check_same(recording, method, sensing)
     sent_for = Channel(recording.kind, recording.snr_db)
@@ -142,8 +148,19 @@ def rebuilt(
         if found is None:
             video = lost_video(sensing.ratio_map)
         else:
+            _check_gain(window.number, found)
             video = sensing.reconstruct(method.decode(found), sensing.ratio_map)
         yield ReceivedWindow(window.name, window.number, video, found is None, len(window.symbols))
+
+
+def _check_gain(number: int, found: DecodedWindow) -> None:
+    """Refuse values that are scaled or turned: header and rate map survive that, they do not."""
+    if abs(found.gain - 1) > _MAX_GAIN_ERROR + 4 * found.gain_deviation:
+        raise RadioError(
+            f"window {number} is {abs(found.gain):.2f} times what was sent, turned by "
+            f"{round(degrees(phase(found.gain)))} degrees: scale and turn the samples back, as an "
+            "equaliser does"
+        )
 
 
 def check_same(recording: Recording, method: SemCom, sensing: Sensing) -> None:

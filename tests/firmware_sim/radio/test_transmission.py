@@ -87,6 +87,23 @@ def test_received_values_have_the_stated_noise_in_their_units(kind):
         assert 10 * np.log10(snr) == pytest.approx(12, abs=0.1)
 
 
+@pytest.mark.parametrize("gain", [1, 0.8, 1.2j])
+@pytest.mark.parametrize("kind", CHANNEL_KINDS)
+def test_the_gain_of_a_window_is_seen_but_for_the_stated_noise(kind, gain):
+    link = Transmission(Channel(kind, 0), EDGE_RATE_TABLE, b"mode", b"rmap")
+    symbols, _ = link.encode_window(*window())
+    through, rng = Channel(kind, 20), np.random.default_rng(4)
+    errors = []
+    for _ in range(40):
+        received = through.send(symbols, rng)
+        turned = Received(received.symbols * np.complex64(gain), received.gain, 0.01)
+        if (found := link.decode_window(turned)) is not None:
+            errors.append(abs(found.gain - gain) / abs(gain) / found.gain_deviation)
+    assert (len(errors) > 30) == (gain != 1.2j)  # turned that far, no header is received
+    if errors:
+        assert np.mean(np.square(errors)) == pytest.approx(1, rel=0.5)
+
+
 def test_a_common_brightness_costs_no_power():
     values, rate_map = window(1, (16, 16))
     brighter = values.copy()

@@ -107,6 +107,8 @@ def test_a_window_that_was_not_received_is_lost_and_the_others_are_not(sent, net
         (lambda samples: samples * np.nan, {}, "sample 0 is"),
         (lambda samples: samples / 9, {}, "scale the samples"),
         (lambda samples: samples * 9, {}, "scale the samples"),
+        (lambda samples: samples * 1.3, {}, "is 1.30 times what was sent, turned by 0 degrees"),
+        (lambda samples: samples * np.exp(0.3j), {}, "turned by 17 degrees"),
     ],
 )
 def test_what_is_no_such_recording_is_refused_in_a_sentence(
