@@ -43,15 +43,20 @@ class SteadyCompression(Compressed):
         self._quality = 0
 
     def compress(self, reads: Float32, channel: Channel, symbols: int | None = None) -> CodedWindow:
-        """Return what is sent of one window; the quality is found anew for another budget."""
-        if symbols is None or symbols != self._asked:
-            window = super().compress(reads, channel, symbols)
+        """Return what is sent of one window; the quality is found anew for another budget.
+
+        More symbols than the highest quality takes are no error: the next scene may need them.
+        """
+        if symbols is None:
+            return super().compress(reads, channel)
+        if symbols != self._asked:
+            window = self.within(reads, channel, symbols)
             self._asked, self._quality = symbols, window.quality
             return window
         window = self.codec.encode(reads, self._quality)
         while self._spent(window, channel) > symbols:
             if window.quality == 0:
-                return super().compress(reads, channel, symbols)  # says what the least is
+                return self.within(reads, channel, symbols)  # says what the least is
             window = self.codec.encode(reads, window.quality - 1)
         within = self._spent(window, channel) < _ENOUGH * symbols
         self._quality = min(window.quality + within, self.codec.qualities - 1)

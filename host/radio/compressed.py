@@ -102,25 +102,47 @@ class Compressed:
         Raises
         ------
         SymbolBudgetError
-            The symbols do not suffice for the lowest quality.
+            The symbols do not suffice for the lowest quality, or are more than the highest takes.
         """
-        if symbols is None and self.quality is not None:
-            return self.codec.encode(reads, self.quality)
-        wanted = default_symbols(*reads.shape[1:]) if symbols is None else symbols
+        if symbols is None:
+            if self.quality is not None:
+                return self.codec.encode(reads, self.quality)
+            try:
+                return self.within(reads, channel, default_symbols(*reads.shape[1:]))
+            except SymbolBudgetError:
+                return self.codec.encode(reads, 0)
+        best = self.within(reads, channel, symbols)
+        if best.quality == self.codec.qualities - 1 and self._total(best, channel) < symbols:
+            raise self._impossible(reads, channel, symbols)
+        return best
+
+    def within(self, reads: Float32, channel: Channel, symbols: int) -> CodedWindow:
+        """Return a window at the highest quality that takes no more than so many symbols.
+
+        Raises
+        ------
+        SymbolBudgetError
+            They do not suffice for the lowest quality.
+        """
         best = self.codec.encode(reads, 0)
-        least = self._cost(best, channel).total
-        if least > wanted:
-            top = self.codec.encode(reads, self.codec.qualities - 1)
-            raise SymbolBudgetError(self.name, wanted, least, self._cost(top, channel).total)
+        if self._total(best, channel) > symbols:
+            raise self._impossible(reads, channel, symbols)
         low, high = 1, self.codec.qualities
         while low < high:
             middle = (low + high) // 2
             window = self.codec.encode(reads, middle)
-            if self._cost(window, channel).total <= wanted:
+            if self._total(window, channel) <= symbols:
                 best, low = window, middle + 1
             else:
                 high = middle
         return best
+
+    def _impossible(self, reads: Float32, channel: Channel, symbols: int) -> SymbolBudgetError:
+        ends = (self.codec.encode(reads, quality) for quality in (0, self.codec.qualities - 1))
+        return SymbolBudgetError(self.name, symbols, *(self._total(end, channel) for end in ends))
+
+    def _total(self, window: CodedWindow, channel: Channel) -> int:
+        return self._cost(window, channel).total
 
     def _cost(self, window: CodedWindow, channel: Channel) -> SymbolCount:
         if self.link is not None:

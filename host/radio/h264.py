@@ -85,11 +85,11 @@ class H264Method:
         video = self.sensing.reconstruct(reads, self.sensing.ratio_map)
         if symbols is None and self.crf is not None:
             return encoded(video, self.crf)
-        wanted = default_symbols(*reads.shape[1:]) if symbols is None else symbols
-        return self._fitted(video, channel, wanted)
+        return self._fitted(video, channel, symbols)
 
-    def _fitted(self, video: Float32, channel: Channel, symbols: int) -> bytes:
-        """Return the best stream that takes at most `symbols` symbols."""
+    def _fitted(self, video: Float32, channel: Channel, asked: int | None) -> bytes:
+        """Return the best stream within the symbols that are asked for; as `Method.send`."""
+        symbols = default_symbols(*video.shape[1:]) if asked is None else asked
 
         def cost(stream: bytes) -> int:
             return symbols_of(len(stream), self.link.scheme, channel).total
@@ -103,7 +103,8 @@ class H264Method:
                 low = middle
             else:
                 chosen, high = stream, middle
-        if least > symbols or (low == MIN_CRF and cost(chosen) < _CLOSE_ENOUGH * symbols):
+        too_many = low == MIN_CRF and cost(chosen) < _CLOSE_ENOUGH * symbols
+        if asked is not None and (least > symbols or too_many):
             most = cost(encoded(video, MIN_CRF))
             raise SymbolBudgetError(self.name, symbols, least, most)
         return chosen

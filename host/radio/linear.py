@@ -99,12 +99,15 @@ class LinearMethod:
             They do not suffice for a coefficient of each block, or are more than for all.
         """
         height, width = reads.shape[1:]
-        wanted = default_symbols(height, width) if symbols is None else symbols
         blocks = self._blocks(height, width)
         header = protection(channel).symbols(HEADER_BYTES)
         least, most = (header + -(-n * blocks[0] * blocks[1] // 2) for n in (1, len(self._gain)))
-        if not least <= wanted <= most:
-            raise SymbolBudgetError(self.name, wanted, least, most)
+        if symbols is None:
+            wanted = min(max(default_symbols(height, width), least), most)
+        elif least <= symbols <= most:
+            wanted = symbols
+        else:
+            raise SymbolBudgetError(self.name, symbols, least, most)
         kept = 2 * (wanted - header) // (blocks[0] * blocks[1])
         whole = whole_locations(reads, len(self.basis.tile), self.basis.block)
         values = self.basis.coefficients(whole)[:kept] * self._gain[:kept]

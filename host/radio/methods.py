@@ -136,8 +136,8 @@ class Method(Protocol):
         rng : numpy.random.Generator
             Source of the channel's noise and fading.
         symbols : int, optional
-            Complex symbols to spend on it, met within 2 % and never exceeded by more;
-            `default_symbols` if left out.
+            Complex symbols to spend on it, met within 2 % and never exceeded by more; if left
+            out, `default_symbols` or the nearest that is possible.
 
         Raises
         ------

@@ -78,6 +78,13 @@ def test_a_budget_that_no_quality_meets_is_refused(method):
         send(method, symbols=60)
 
 
+def test_an_easy_scene_may_leave_symbols(method, codec):
+    assert send(method, symbols=100_000).symbols.total < 5000
+    codec.asked.clear()
+    assert not send(method, symbols=100_000).lost
+    assert codec.asked == [codec.qualities - 1]
+
+
 def test_it_is_whole_above_the_cliff_and_lost_below(method):
     above = send(method, snr_db=12.0)
     assert not above.lost

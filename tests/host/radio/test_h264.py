@@ -14,7 +14,7 @@ from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.radio.h264 import H264Method, decoded, encoded
 from focalloop.host.radio.ldpc import Bitstream, symbols_of
-from focalloop.host.radio.methods import Sensing, SymbolBudgetError
+from focalloop.host.radio.methods import Sensing, SymbolBudgetError, default_symbols
 from focalloop.host.reconstruction.quality import psnr
 
 CHANNEL = Channel("awgn", 10)
@@ -86,6 +86,20 @@ def test_impossible_budgets_are_refused_with_the_limits() -> None:
     for symbols in (10, 1_000_000):
         with pytest.raises(SymbolBudgetError, match=f"with {symbols:,} symbols: the least is"):
             method.send(reads, CHANNEL, rng, symbols)
+
+
+@pytest.mark.parametrize(
+    "video", [np.random.default_rng(0).random((16, 16, 16), np.float32), moving(64, 64)]
+)
+def test_where_none_are_asked_for_the_nearest_possible_budget_is_met(video: np.ndarray) -> None:
+    method, rng = H264Method(sensing(video), Line()), np.random.default_rng(0)
+    reads = np.zeros((8, *video.shape[1:]), np.float32)
+    with pytest.raises(SymbolBudgetError) as limits:
+        method.send(reads, CHANNEL, rng, 1)
+    spent = method.send(reads, CHANNEL, rng).symbols.total
+    wanted = default_symbols(*video.shape[1:])
+    nearest = min(max(wanted, limits.value.least), limits.value.most)
+    assert 0.9 * nearest <= spent <= nearest
 
 
 def test_a_stream_that_is_lost_leaves_nothing() -> None:

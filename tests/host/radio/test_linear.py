@@ -93,6 +93,14 @@ def test_a_budget_that_is_not_possible_is_refused_with_the_limits() -> None:
             method.send(smooth_reads(64, 64), Channel("awgn", 10), rng, symbols)
 
 
+def test_where_none_are_asked_for_the_nearest_possible_budget_is_met() -> None:
+    method, channel = LinearMethod(sensing(16, 16), BASIS), Channel("awgn", -10)
+    with pytest.raises(SymbolBudgetError) as limits:
+        method.transmit(smooth_reads(16, 16), channel, 1)
+    _, count = method.transmit(smooth_reads(16, 16), channel)
+    assert count.total == limits.value.least
+
+
 def test_a_lost_header_loses_the_window() -> None:
     method, rng = LinearMethod(sensing(64, 64), BASIS), np.random.default_rng(0)
     channel = Channel("rayleigh-block", 16)  # one fade in twenty is too deep
