@@ -207,9 +207,11 @@ def export_radio(
 
 def _settings(identity: Mapping[str, Any]) -> SemComSettings:
     radio = identity.get("radio", {})
-    if "paper" in radio or "reward" in radio:
-        kind = "the published networks" if "paper" in radio else "a policy"
-        raise TrainError(f"this is a run of {kind}, which is to compare with and no more")
+    for key, kind in (("paper", "the published networks"), ("reward", "a policy")):
+        if key in radio:
+            raise TrainError(f"this is a run of {kind}, which is to compare with and no more")
+    if "joint" in radio:
+        raise TrainError("this is a joint run, whose link is for a sensor of its own")
     try:
         return settings_of(radio["network"])
     except (KeyError, TypeError) as error:
@@ -236,7 +238,7 @@ def _weights_of_bundle(folder: Path) -> tuple[SemComSettings, dict[str, Tensor]]
             for tensor in onnx.load(folder / name).graph.initializer:
                 values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
                 found[tensor.name.removesuffix(".half")] = values
-        network = SemCom(_blank(len(found["encoder.analysis.mean"]), 4), settings)
+        network = SemCom(blank_transform(len(found["encoder.analysis.mean"])), settings)
         # The graphs hold linear transforms as they had become, and nothing for their change.
         weights = {
             name: found[name].float().view_as(value) if name in found else torch.zeros_like(value)
@@ -251,9 +253,10 @@ def _weights_of_bundle(folder: Path) -> tuple[SemComSettings, dict[str, Tensor]]
 
 def no_transform(sensing: Sensing) -> BlockTransform:
     """Stand in for the transform of a network whose weights are loaded."""
-    return _blank(sensing.reads.count, BLOCK // sensing.reads.side)
+    return blank_transform(sensing.reads.count, BLOCK // sensing.reads.side)
 
 
-def _blank(reads: int, side: int) -> BlockTransform:
+def blank_transform(reads: int, side: int = 4) -> BlockTransform:
+    """Stand in for a transform of blocks of ``side`` x ``side`` cells, each of so many reads."""
     rows = torch.zeros(RATES[-1], reads, side, side)
     return BlockTransform(torch.zeros(reads), rows, rows, torch.ones(RATES[-1]))
