@@ -38,6 +38,10 @@ _RADIO_TRAIN = {
         "Train the baseline whose loss is the error of the sensor data, not of the video.",
         f"{__name__}.radio_train:jscc",
     ),
+    "joint": (
+        "Train the tile of the map, the reconstruction and the link together.",
+        f"{__name__}.radio_train_joint:joint",
+    ),
 }
 
 _RADIO = {

@@ -17,7 +17,7 @@ from focalloop.host.cli.shared_options import JsonOption, check_exists, output_o
 from focalloop.models.cli.extra import require_extra
 
 if TYPE_CHECKING:
-    from focalloop.models.radio.run import RadioRun
+    from focalloop.models.training.run import TrainingLoop
 
 SENSING = "edge-learned-2.5of16"
 
@@ -237,7 +237,7 @@ def refuse_with_paper(*options: tuple[str, object, object]) -> None:
             raise typer.BadParameter(f"{name} has no effect with --network paper: leave it out")
 
 
-def train_and_tell(begin: Callable[[str], RadioRun[Any]], given: Mapping[str, Any]) -> None:
+def train_and_tell(begin: Callable[[str], TrainingLoop], given: Mapping[str, Any]) -> None:
     """Train the run that `begin` makes for a device, and say what came of it."""
     from focalloop.models.cli.train_display import Display
     from focalloop.models.training import distributed
@@ -300,6 +300,7 @@ def bundle(
     check_exists(run, "RUN")
     from focalloop.models.radio.codec_pipeline import export_codec_run, holds_codec
     from focalloop.models.radio.export import score_entry
+    from focalloop.models.radio.joint_pipeline import export_joint, holds_joint
     from focalloop.models.radio.pipeline import export_radio
 
     scores = []
@@ -310,7 +311,9 @@ def bundle(
         except (OSError, ValueError) as error:
             raise typer.BadParameter(f"--score {text}: {error}") from None
     with activity(f"making the bundle {output}"):
-        if holds_codec(run):
+        if holds_joint(run):
+            manifest = export_joint(run, output, scores)
+        elif holds_codec(run):
             manifest = export_codec_run(run, output, scores)
         else:
             manifest = export_radio(run, output, method, scores)

@@ -153,6 +153,42 @@ def export_run(
     return _written(bundle, ratio_map, graph, described, scores)
 
 
+def write_bundle(
+    bundle: Path, network: Network, ratio_map: RatioMap, metadata: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a network that was trained along with something else, replacing an older bundle.
+
+    Parameters
+    ----------
+    bundle : Path
+        Folder to write; its name becomes the name of the bundle.
+    network : Network
+        With averaged weights.
+    ratio_map : RatioMap
+        The map that it was trained for.
+    metadata : dict of str to any
+        Of the checkpoint that they come from.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime and PyTorch disagree, or `bundle` exists and is not a bundle.
+    """
+    _refuse_anything_but_a_bundle(bundle)
+    graph, difference = to_onnx(network)
+    described = {
+        "noise_profile": preset(metadata["settings"]["noise"]).as_dict(),
+        **_origin(metadata),
+        "export": {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None},
+    }
+    return _written(bundle, ratio_map, graph, described)
+
+
 def export_int8(
     source: Path, bundle: Path, calibration: TrainingData, scores: Sequence[Score] = ()
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any, Generic
 
@@ -45,14 +45,15 @@ class Sensing:
     ----------
     reads : CellReads
         Scenes to noisy cells.
-    video : FoldedReconstruction
-        Cells to video.
+    video : callable
+        Cells to video: a `FoldedReconstruction`.
     """
 
     def __init__(self, bundle: FrozenBundle, noise: str = "paper", device: str = "cpu") -> None:
         self.bundle = bundle
         self.reads = CellReads(bundle.ratio_map.tile, preset(noise)).to(device)
-        self.video = FoldedReconstruction(bundle.network, self.reads).to(device)
+        folded = FoldedReconstruction(bundle.network, self.reads).to(device)
+        self.video: Callable[[Tensor], Tensor] = folded
 
     @property
     def identity(self) -> dict[str, Any]:
