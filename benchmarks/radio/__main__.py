@@ -26,6 +26,10 @@ console = Console(stderr=True, markup=False, emoji=False)
 
 FIGURES = {
     "fig11": ("semcom", "compr-cap", "compr-ldpc", "semcom-noran"),
+    "fig12": (
+        *("semcom-joint", "compr-cap-joint", "compr-ldpc-joint", "semcom-noran-joint"),
+        *("semcom", "compr-cap", "compr-ldpc", "semcom-noran"),
+    ),
     "fig13": ("semcom", "h264-ldpc", "jscc", "linear"),
     "snr": ("semcom", "semcom-noran", "compr-ldpc", "h264-ldpc", "jscc", "linear"),
 }
@@ -38,6 +42,13 @@ ScoresOption = Annotated[Path, typer.Option("--scores", help="Folder of the file
 FigureOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="A .png or .svg file to draw.")
 ]
+JointOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the bundles joint-semcom, joint-semcom-noran and joint-compr, and of their "
+        "sensing, which `focalloop radio bundle` made.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -45,11 +56,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 def measure(
     clips: Annotated[Path, typer.Option(help="Clips to send.")],
     method: Annotated[
-        list[str] | None, typer.Argument(help="Methods; all of them if left out.")
+        list[str] | None,
+        typer.Argument(help="Methods; all of them if left out, joint ones only with --joint."),
     ] = None,
     sweep: Annotated[
         list[str] | None, typer.Option(help="symbols, snr or snr-best; all if left out.")
     ] = None,
+    joint: JointOption = None,
     output: ScoresOption = score_files.FOLDER,
 ) -> None:
     """Send every clip by every method at every setting and SNR, and store the scores.
@@ -60,7 +73,8 @@ def measure(
     """
     from benchmarks.radio.rivals import RIVALS
 
-    _measure(method or list(RIVALS), clips, output, sweep or score_files.SWEEPS)
+    names = method or [name for name, one in RIVALS.items() if joint or not one.joint]
+    _measure(names, clips, output, sweep or score_files.SWEEPS, joint)
 
 
 @app.command()
@@ -75,6 +89,21 @@ def fig11(
     Example: python -m benchmarks.radio fig11 -o docs/images/fig11.png
     """
     _figure("fig11", clips, stored, output, as_json)
+
+
+@app.command()
+def fig12(
+    clips: ClipsOption = None,
+    joint: JointOption = None,
+    stored: ScoresOption = score_files.FOLDER,
+    output: FigureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the same where map, reconstruction and link were trained together (Fig. 12).
+
+    Example: python -m benchmarks.radio fig12 -o docs/images/fig12.png
+    """
+    _figure("fig12", clips, stored, output, as_json, joint)
 
 
 @app.command()
@@ -201,6 +230,7 @@ def _measure(
     clips: Path,
     folder: Path,
     sweeps: Sequence[str] = score_files.SWEEPS,
+    joint: Path | None = None,
 ) -> None:
     from benchmarks.radio import rivals
 
@@ -213,8 +243,18 @@ def _measure(
             raise score_files.RadioScoresError(
                 f"there is no {kind} {unknown[0]!r}: choose {', '.join(known)}"
             )
-    bench = rivals.Bench.of(clips)
+    benches: dict[str | None, rivals.Bench] = {}
     for name in names:
+        bundle = rivals.RIVALS[name].joint
+        if bundle is not None and joint is None:
+            raise score_files.RadioScoresError(
+                f"{name} needs networks that are not shipped: train them with `focalloop radio "
+                "train joint` and give --joint"
+            )
+        if bundle not in benches:
+            path = None if bundle is None or joint is None else joint / bundle
+            benches[bundle] = rivals.Bench.of(clips, joint=path)
+        bench = benches[bundle]
         points = score_files.stored_points(folder, name, bench.tested_on)
         for sweep in sweeps:
             points = [point for point in points if point.sweep != sweep]
@@ -233,22 +273,30 @@ def _measure(
 
 
 def _figure(
-    name: str, clips: Path | None, folder: Path, output: Path | None, as_json: bool
+    name: str,
+    clips: Path | None,
+    folder: Path,
+    output: Path | None,
+    as_json: bool,
+    joint: Path | None = None,
 ) -> None:
     from benchmarks.maps.figures import save
-    from benchmarks.radio import figures, table as tables
+    from benchmarks.radio import figures, rivals, table as tables
 
     if clips is None:
         scores = score_files.load(folder, FIGURES[name])
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            _measure(FIGURES[name], clips, Path(scratch))
+            _measure(FIGURES[name], clips, Path(scratch), joint=joint)
             scores = score_files.load(Path(scratch), FIGURES[name])
     if output is not None:
         draw = figures.over_snr if name == "snr" else figures.over_symbols
         save(draw(scores), output)
     found = tables.over_snr(scores) if name == "snr" else tables.document(scores)
     _print(found, as_json)
+    for one in scores:
+        if "joint" in one.tested_on and not as_json:
+            typer.echo(f"{rivals.RIVALS[one.name].label}: {one.trained}")
 
 
 def _print(found: dict[str, object], as_json: bool) -> None:

@@ -20,15 +20,19 @@ _STYLE: dict[Any, Any] = STYLE | {"axes.grid.axis": "both"}
 
 
 def over_symbols(scores: Sequence[MethodScores]) -> Figure:
-    """Draw PSNR over the mean of the symbols, on the whole set and on the open subset."""
+    """Draw PSNR over the mean of the symbols, on the whole set and on the open subset.
+
+    Beside methods whose sensing was trained with the link, the others are dashed.
+    """
     with mpl.rc_context(_STYLE):
         sets = clip_sets(scores[0].clips)
+        joint = any(RIVALS[one.name].joint for one in scores)
         figure = Figure(figsize=(4.8 * len(sets), 4.2))
         axes = figure.subplots(1, len(sets), squeeze=False)[0]
         for ax, (title, clips) in zip(axes, sets.items(), strict=True):
             ax.set_title(f"PSNR, dB: {title}", loc="left")
             for one in reversed(scores):
-                _curve(ax, one, clips)
+                _curve(ax, one, clips, "--" if joint and not RIVALS[one.name].joint else "-")
             ax.set_xlabel("complex symbols per window, mean over clips")
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         _legend(figure)
@@ -70,13 +74,15 @@ def clip_sets(clips: Sequence[str]) -> dict[str, list[str]]:
     return sets
 
 
-def _curve(ax: Axes, scores: MethodScores, clips: Sequence[str]) -> None:
+def _curve(ax: Axes, scores: MethodScores, clips: Sequence[str], line: str) -> None:
     rival, curve = RIVALS[scores.name], scores.curve(clips)
     logs, psnr = curve.drawn(everyone(curve.clips))
     between = np.linspace(logs[:, 0], logs[:, -1], 100, axis=1)
-    ax.plot(np.exp(between[0]), pchip(logs, psnr, between)[0], color=rival.colour, lw=1.6)
-    label = rival.label
-    ax.plot(np.exp(logs[0]), psnr[0], rival.marker, color=rival.colour, ms=5, label=label)
+    style: dict[str, Any] = {"color": rival.colour, "lw": 1.6 if line == "-" else 1.0}
+    ax.plot(np.exp(between[0]), pchip(logs, psnr, between)[0], line, **style)
+    # The legend shows points and line, though they are drawn apart.
+    ax.plot(np.exp(logs[0]), psnr[0], rival.marker, color=rival.colour, ms=5)
+    ax.plot([], [], line, marker=rival.marker, ms=5, label=rival.label, **style)
 
 
 def _legend(figure: Figure) -> None:

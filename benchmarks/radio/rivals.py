@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from focalloop.host.radio.compressed import Compressed
 from focalloop.host.radio.h264 import H264Method
 from focalloop.host.radio.ldpc import LdpcLink
 from focalloop.host.radio.methods import SENSING_BUNDLE, Method, Sensing, load_method
+from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.host.radio.send import Outgoing, sent
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
@@ -48,13 +49,18 @@ CLIFF = (8.5, 9.0, 9.5)
 NOISE = "paper"
 SENSOR_SEED = CHANNEL_SEED = 0
 
-Maker = Callable[[Sensing], Callable[[float, CodedModulation], tuple[Method, int | None]]]
-"""Gives, for a sensing, what makes the method of a setting, and the symbols that it is given."""
+Maker = Callable[
+    [Sensing, Path | None], Callable[[float, CodedModulation], tuple[Method, int | None]]
+]
+"""Gives, for a sensing and a radio bundle or the shipped one, what makes the method of a setting,
+and the symbols that it is given."""
 
 
 def _by_budget(name: str) -> Maker:
-    def make(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, int]]:
-        method, share = load_method(name, sensing), _share(sensing)
+    def make(
+        sensing: Sensing, model: Path | None
+    ) -> Callable[[float, CodedModulation], tuple[Method, int]]:
+        method, share = load_method(name, sensing, model), _share(sensing)
         return lambda symbols, scheme: (method, round(share * symbols))
 
     return make
@@ -67,8 +73,10 @@ def _share(sensing: Sensing) -> float:
 
 
 def _compressed(name: str) -> Maker:
-    def make(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, None]]:
-        codec = Codec.load(threads=1)
+    def make(
+        sensing: Sensing, model: Path | None
+    ) -> Callable[[float, CodedModulation], tuple[Method, None]]:
+        codec = Codec.load(model, threads=1)
 
         def at(share: float, scheme: CodedModulation) -> tuple[Method, None]:
             link = None if name == "compr-cap" else LdpcLink(scheme)
@@ -94,7 +102,9 @@ class _EncodedOnce(H264Method):
         return self._streams[key]
 
 
-def _h264(sensing: Sensing) -> Callable[[float, CodedModulation], tuple[Method, None]]:
+def _h264(
+    sensing: Sensing, model: Path | None
+) -> Callable[[float, CodedModulation], tuple[Method, None]]:
     methods: dict[float, _EncodedOnce] = {}
 
     def method(crf: float, scheme: CodedModulation) -> tuple[Method, None]:
@@ -121,6 +131,9 @@ class Rival:
         Points of the curve at 10 dB.
     coded : bool
         Whether it is sent over LDPC codes, and so at the best scheme of each SNR as well.
+    joint : str or None
+        Radio bundle of a link that was trained together with its sensing
+        (``focalloop radio train joint``), the bundle ``NAME-sensing`` beside it.
     """
 
     label: str
@@ -129,6 +142,7 @@ class Rival:
     make: Maker
     settings: tuple[float, ...] = BUDGETS
     coded: bool = False
+    joint: str | None = None
 
 
 RIVALS: dict[str, Rival] = {
@@ -141,6 +155,15 @@ RIVALS: dict[str, Rival] = {
     "jscc": Rival("Sensordata+JSCC", "#cc79a7", "P", _by_budget("jscc")),
     "h264-ldpc": Rival("Video+H.264+LDPC", "#009e73", "D", _h264, CRF, coded=True),
     "linear": Rival("linear", "#777777", "X", _by_budget("linear")),
+}
+RIVALS |= {
+    f"{name}-joint": replace(RIVALS[name], label=f"{RIVALS[name].label}, joint", joint=bundle)
+    for name, bundle in {
+        "semcom": "joint-semcom",
+        "compr-cap": "joint-compr",
+        "compr-ldpc": "joint-compr",
+        "semcom-noran": "joint-semcom-noran",
+    }.items()
 }
 """By the name of the file of scores."""
 
@@ -157,22 +180,35 @@ class Bench:
         The measurements of every clip, and the clip.
     tested_on : dict of str to any
         What is stored with scores.
+    model : Path or None
+        Radio bundle of the link, where it is not the shipped one of the method.
     """
 
     sensing: Sensing
     windows: list[Outgoing]
     tested_on: dict[str, Any]
+    model: Path | None = None
 
     @classmethod
-    def of(cls, path: Path, max_clips: int | None = None) -> Bench:
+    def of(cls, path: Path, max_clips: int | None = None, *, joint: Path | None = None) -> Bench:
         """Capture the clips of a file or folder with the emulated sensor.
+
+        Parameters
+        ----------
+        path : Path
+            The clips.
+        max_clips : int or None, optional
+            How many; all by default.
+        joint : Path or None, optional
+            Radio bundle of a link that was trained together with its sensing.
 
         Raises
         ------
         FocalloopError
             The clips cannot be read, or are no multiple of the map's tile.
         """
-        bundle, clips = Bundle.load(SENSING_BUNDLE), load_clips(path, max_clips=max_clips)
+        name = SENSING_BUNDLE if joint is None else joint.with_name(f"{joint.name}-sensing")
+        bundle, clips = Bundle.load(name), load_clips(path, max_clips=max_clips)
         ratio_map = bundle.ratio_map.tiled_to(*clips.clips.shape[2:])
         captured = capture_clips(clips.clips, ratio_map, preset(NOISE), seed=SENSOR_SEED)
         windows = [Outgoing(*each) for each in zip(clips.names, captured, clips.clips, strict=True)]
@@ -180,12 +216,14 @@ class Bench:
             "file": path.name,
             "sha256": hashlib.sha256(np.ascontiguousarray(clips.clips).tobytes()).hexdigest(),
             "names": list(clips.names),
-            "sensing": SENSING_BUNDLE,
+            "sensing": bundle.name,
             "noise": NOISE,
             "sensor_seed": SENSOR_SEED,
             "channel_seed": CHANNEL_SEED,
         }
-        return cls(Sensing(ratio_map, bundle.reconstructor(threads=1)), windows, about)
+        if joint is not None:
+            about["joint"] = _trained(RadioBundle.load(joint))
+        return cls(Sensing(ratio_map, bundle.reconstructor(threads=1)), windows, about, joint)
 
     def measured(self, name: str, sweep: str, curve: Sequence[Point]) -> Iterator[Point]:
         """Measure one of `scores.SWEEPS` of a method.
@@ -201,12 +239,14 @@ class Bench:
             The curve, where what is coded finds the setting that takes so many symbols.
         """
         rival = RIVALS[name]
-        make = rival.make(self.sensing)
+        make = rival.make(self.sensing, self.model)
         if sweep == "symbols":
             for setting in rival.settings:
                 yield self._point(rival, make, sweep, setting, PUBLISHED_CHANNEL, PUBLISHED)
+        elif rival.joint is not None:
+            return  # the published comparison is at one SNR
         elif sweep == "snr" and not rival.coded:
-            make = _by_budget(name)(self.sensing)
+            make = _by_budget(name)(self.sensing, None)
             for snr in SNRS:
                 channel = Channel("awgn", snr)
                 yield self._point(rival, make, sweep, COMMON_SYMBOLS, channel, PUBLISHED)
@@ -233,6 +273,13 @@ class Bench:
             sent(self.windows, method, self.sensing, channel, symbols=symbols, seed=CHANNEL_SEED)
         )
         return Point.of(sweep, setting, channel, str(scheme) if rival.coded else None, windows)
+
+
+def _trained(bundle: RadioBundle) -> dict[str, Any]:
+    """Return what came of a joint training, and how long it was."""
+    training = bundle.meta["training"]
+    result = {key: training["result"][key] for key in ("step", "minutes")}
+    return {"recipe": training["recipe"], **result, "tile": bundle.tile.tolist()}
 
 
 def _setting_for(curve: Sequence[Point], symbols: float) -> float:

@@ -156,7 +156,8 @@ class MethodScores:
     name : str
         As in `benchmarks.radio.rivals.RIVALS`.
     tested_on : dict of str to any
-        File, SHA-256 and names of the clips, sensing, noise and seeds.
+        File, SHA-256 and names of the clips, sensing, noise and seeds; ``joint`` says how a sensing
+        that was trained together with its link came about.
     points : tuple of Point
         In the order of measurement.
     """
@@ -169,6 +170,13 @@ class MethodScores:
     def clips(self) -> list[str]:
         """Names of the clips."""
         return list(self.tested_on["names"])
+
+    @property
+    def trained(self) -> str:
+        """How long link and sensing were trained together, and the tile that came of it."""
+        joint = self.tested_on["joint"]
+        rows = " / ".join(" ".join(map(str, row)) for row in joint["tile"])
+        return f"trained for {joint['step']} steps, tile {rows}"
 
     def swept(self, sweep: str) -> list[Point]:
         """Return the points of one of `SWEEPS`."""
@@ -225,7 +233,7 @@ def load(folder: Path, names: Sequence[str]) -> list[MethodScores]:
                 f"{path} does not hold scores ({error}): "
                 f"run  python -m benchmarks.radio measure {name}"
             ) from None
-        if found[-1].tested_on != found[0].tested_on:
+        if _common(found[-1].tested_on) != _common(found[0].tested_on):
             raise RadioScoresError(
                 f"{name} was measured on other clips, or in another way, than {found[0].name}: "
                 "measure both again"
@@ -243,6 +251,11 @@ def stored_points(folder: Path, name: str, about: dict[str, Any]) -> list[Point]
         return []
     (found,) = load(folder, [name])
     return list(found.points) if found.tested_on == about else []
+
+
+def _common(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be alike for scores to be compared: all but a sensing that was learned."""
+    return {key: value for key, value in about.items() if key not in ("sensing", "joint")}
 
 
 def _whole(values: NDArray[Any]) -> list[int]:

@@ -112,6 +112,23 @@ def test_missing_damaged_and_unlike_scores_are_named(folder: Path, tmp_path: Pat
         load(tmp_path, ["linear", "jscc"])
 
 
+def test_a_sensing_of_its_own_may_differ_and_its_networks_must_be_given(
+    folder: Path, tmp_path: Path
+) -> None:
+    (linear,) = load(folder, ["linear"])
+    linear.save(tmp_path)
+    about = linear.tested_on | {
+        "sensing": "joint-semcom-sensing",
+        "joint": {"step": 3, "tile": [[2, 1], [1, 8]]},
+    }
+    MethodScores("semcom-joint", about, linear.points).save(tmp_path)
+    assert len(load(tmp_path, ["semcom-joint", "linear"])) == 2
+    text = run("fig12", "--scores", tmp_path)
+    assert "SemCom, joint: trained for 3 steps, tile 2 1 / 1 8\n" in text
+    with pytest.raises(RadioScoresError, match=r"semcom-joint needs networks.*--joint"):
+        run("measure", "semcom-joint", "--clips", folder / "clips.npz", "--scores", tmp_path)
+
+
 def test_an_unknown_method_is_refused_with_the_known(folder: Path) -> None:
     with pytest.raises(RadioScoresError, match="no method 'morse': choose semcom"):
         run("measure", "morse", "--clips", folder / "clips.npz")

@@ -166,6 +166,6 @@ def test_the_weights_of_a_bundle_give_its_entropy_model_again():
     with np.load(FOLDER / "radio-codec-edge" / LATENTS) as shipped:
         for name, value in shipped.items():
             if name.startswith(("hyper", "step")):
-                np.testing.assert_allclose(model[name], value, rtol=1e-6, atol=1, err_msg=name)
+                np.testing.assert_allclose(model[name], value, rtol=1e-6, atol=4, err_msg=name)
     with pytest.raises(TrainError, match="no weights of a codec in 'radio-semcom'"):
         codec_starting_weights("radio-semcom")
