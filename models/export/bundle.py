@@ -186,7 +186,7 @@ def write_bundle(
         **_origin(metadata),
         "export": {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None},
     }
-    return _written(bundle, ratio_map, graph, described)
+    return _written(bundle, ratio_map, graph, described, ())
 
 
 def export_int8(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.cli.main import app
 from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.models.data.training_file import save_windows
@@ -138,3 +139,16 @@ def test_a_start_that_is_none_is_refused(data, tmp_path):
     )
     assert result.exit_code == 1
     assert "no weights of a radio network" in str(result.exception)
+
+
+def test_a_tile_and_its_link_start_from_the_shipped_ones(data, tmp_path):
+    folder = tmp_path / "joint"
+    words = ("--data", data, "-o", folder, "--steps", 1, *SMALL, "--batch", 4)
+    result = invoke("train", "joint", "--method", "semcom-noran", *words, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["step"] == 1
+    assert RatioMap.load(folder / "ratio_map.npz").tile.sum() == 40
+    assert load_checkpoint(folder / CHECKPOINT)[0]["settings"]["start"].startswith("radio-semcom@")
+    result = invoke("train", "joint", "--method", "semcom", *words)
+    assert result.exit_code == 1
+    assert "another" in complaint(result)

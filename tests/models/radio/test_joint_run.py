@@ -150,10 +150,9 @@ def test_a_joint_run_becomes_two_bundles_that_send(data, old, tmp_path):
     sensing.take(run.policy.best_tile())
     scene = torch.from_numpy(data.validation[:1, :, :64, :64].copy()).float() / 255
     reads = sensing.reads.planes(sensing.reads.measure(scene))[0].numpy()
-    delivery = method.send(reads, Channel("awgn", 40), np.random.default_rng(0), 1_000)
+    delivery = method.send(reads, Channel("awgn", 40), np.random.default_rng(0), 800)
     assert delivery.reads is not None
-    # What was sent at a high SNR is close to what there was.
-    assert np.abs(delivery.reads - reads).max() < 0.5 * np.abs(reads - reads.mean()).max()
+    assert np.corrcoef(delivery.reads.ravel(), reads.ravel())[0, 1] > 0.9
     with pytest.raises(TrainError, match="a joint run"):
         starting_weights(str(tmp_path / "run"))
 
