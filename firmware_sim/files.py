@@ -46,6 +46,14 @@ def exists(path: str | Path) -> bool:
         return False
 
 
+def can_be_file(path: Path) -> bool:
+    """Return whether a file may be put at `path`: there is none, or nothing that is not one.
+
+    Root could put one in the place of a device, for all programs to stumble over.
+    """
+    return (not exists(path) or path.is_file()) and path.absolute().parent != Path("/dev")
+
+
 def media_name(path: str | Path) -> str:
     """Name a file to FFmpeg, which takes what precedes a colon in a bare name for a protocol."""
     return f"file:{path}"
@@ -68,9 +76,12 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     WriteError
-        If the folder is missing or not writable, or the disk is full.
+        If the folder is missing or not writable, the disk is full, or `path` is a device, a pipe or
+        a folder.
     """
     path = _possible(path)
+    if not can_be_file(path):
+        raise WriteError(f"cannot write {path}: it is a device, a pipe or a folder")
     _clear_stale(path.parent)
     name = f".{path.stem[:80]}.{_this_process()}-{secrets.token_hex(4)}.partial{path.suffix}"
     partial = path.with_name(name)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import can_be_file
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli import completion
 from focalloop.host.cli.command_tree import given_options
@@ -259,6 +260,8 @@ def check_place(path: Path | None, kind: str, option: str | None = None) -> Path
         parent = next(above for above in path.absolute().parents if above.exists())
     if kind == "FILE" and path.is_dir():
         why = "it is a folder"
+    elif kind == "FILE" and not can_be_file(path):
+        why = "it is a device or a pipe"
     elif kind == "DIR" and path.is_file():
         why = "it is a file"
     elif not parent.is_dir():

@@ -1,15 +1,18 @@
 """Files and folders are written whole or not at all."""
 
 import contextlib
+import os
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from focalloop.firmware_sim.files import (
     WriteError,
+    can_be_file,
     folder_written_whole,
     scratch_folder,
     written_whole,
@@ -162,6 +165,24 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_pipe_is_not_replaced(tmp_path, link):
+    path = pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if link:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    with pytest.raises(WriteError, match="a device, a pipe or a folder"), written_whole(path):
+        pytest.fail("nothing is written")
+    assert pipe.is_fifo()
+    assert path.is_symlink() == link
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/none"])
+def test_nothing_is_put_among_the_devices(path):
+    assert not can_be_file(Path(path))
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300, "."])

@@ -155,7 +155,6 @@ def test_half_a_sample_and_missing_files_are_refused(recording, tmp_path):
     assert "cannot be read" in refused(meta)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has neither")
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("endless", ["pipe", "/dev/zero"])
 def test_what_is_no_file_and_may_never_end_is_not_read(recording, which, endless):

@@ -97,6 +97,15 @@ def test_qualities_that_do_not_exist_are_wrong_usage(odd_clips, tmp_path):
     assert "there is no quality 128: choose one from 0 to 127" in complaint(result)
 
 
+def test_a_device_or_a_pipe_is_no_place_for_a_file(odd_clips, tmp_path):
+    for place in (tmp_path / "pipe", "/dev/null"):
+        if place != "/dev/null":
+            os.mkfifo(place)
+        result = run("radio", "encode", odd_clips, "-o", place)
+        assert result.exit_code == 2
+        assert f"cannot write {place}: it is a device or a pipe" in complaint(result)
+
+
 @pytest.mark.parametrize("place", [0, 3, 4, 6, 12, 40, -1])
 def test_damaged_files_are_refused(coded, tmp_path, place):
     path, _ = coded
