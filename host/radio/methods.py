@@ -185,6 +185,9 @@ Each takes ``(sensing: Sensing, model: str | Path | None)``, `model` being the n
 radio bundle instead of the method's own, and returns a `Method`.
 """
 
+RATED = ("semcom", "semcom-noran", "jscc")
+"""Methods that send locations at rates of their own."""
+
 
 def load_method(name: str, sensing: Sensing, model: str | Path | None = None) -> Method:
     """Load a method by name; its packages and networks are imported and read only now.

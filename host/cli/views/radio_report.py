@@ -47,14 +47,14 @@ def draw_rates(path: Path, report: Report) -> None:
     Raises
     ------
     RadioError
-        The method has no rate map, or every window was lost.
+        Every window was lost.
     WriteError
         The file cannot be written.
     """
     maps = [each.delivery.rate_map for each in report.windows]
     known = [rates for rates in maps if rates is not None]
     if not known:
-        raise RadioError(f"{report.method} has delivered no rate map to draw: leave out --picture")
+        raise RadioError("every window was lost, so there is no rate map to draw")
     pictures = []
     for rates in known:
         colours = _colours(rates).repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)

@@ -72,7 +72,7 @@ def send(
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.radio_windows import outgoing
     from focalloop.host.cli.views.radio_report import draw_rates, radio_report
-    from focalloop.host.radio.methods import load_method
+    from focalloop.host.radio.methods import RATED, load_method
     from focalloop.host.radio.send import Report, sent
     from focalloop.host.reconstruction.video import check_output, write_video
 
@@ -82,6 +82,11 @@ def send(
         with setting("--output"):
             check_output(output)
     check_place(picture, "FILE", "--picture")
+    if picture is not None and method not in RATED:
+        raise typer.BadParameter(
+            f"{method} has no rates to draw, unlike {', '.join(RATED)}: leave it out",
+            param_hint="--picture",
+        )
     load_profile(profile)
     check_exists(source, "CAPTURE|CLIPS")
     windows = outgoing(source, bundle, profile, seed, limit, white, threads)
@@ -99,13 +104,13 @@ def send(
     if output is not None:
         with activity(f"writing {output}"):
             write_video(output, [each.video for each in done], [each.name for each in done])
-    if picture is not None:
-        draw_rates(picture, report)
     if json:
         print_json(report.as_dict())
     else:
         stdout.print(radio_report(report))
         if output is not None:
             print_notice(f"wrote {output}")
+    if picture is not None:
+        draw_rates(picture, report)
     if interruption.wanted:
         raise StoppedError(f"stopped: {len(done)} of {len(windows.names)} windows were sent")

@@ -126,9 +126,18 @@ def test_where_every_window_is_lost_there_are_no_rates_to_draw(clips, networks, 
         for seed in range(20)
         if run_json(*words, "--limit", 1, "--seed", seed)["block_errors"] == 1
     )
-    result = run("radio", "send", *words, "--limit", 1, "--seed", lost, "--picture", picture)
+    words = (*words, "--limit", 1, "--seed", lost, "--picture", picture, "--json")
+    result = run("radio", "send", *words)
     assert "no rate map" in complaint(result)
+    assert json.loads(result.stdout)["block_errors"] == 1
     assert not picture.exists()
+
+
+def test_a_method_without_rates_says_so_before_anything_is_sent(clips, tmp_path):
+    words = (clips, "--method", "linear", "--picture", tmp_path / "rates.png")
+    result = run("radio", "send", *words)
+    assert result.exit_code == 2
+    assert "linear has no rates to draw" in complaint(result)
 
 
 def test_the_choices_are_those_that_there_are():
