@@ -50,7 +50,7 @@ def _pattern(analysis: Analysis) -> FixedPattern:
         )
     excess = found.levels_dn / full_scale
     if readings.slots is not None:  # in a full window, which an exposure in seconds is not part of
-        excess *= readings.slots / max(point.moments.level.exposure for point in analysis.dark)
+        excess *= readings.slots / found.exposure
     stays = (found.levels_dn - declared) / full_scale
     offset = np.choose(found.kinds, [offset, excess, np.zeros_like(offset), stays])
     gain = np.where(found.kinds == Defect.GOOD, gain, 1.0)

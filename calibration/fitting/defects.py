@@ -45,12 +45,15 @@ class Defects:
     kinds : ndarray of uint8, shape (H, W)
         A `Defect` per pixel.
     levels_dn : ndarray of float64, shape (H, W)
-        Of a hot pixel, what it collects without light in the longest exposure, DN; of a stuck one,
-        its code. Of others without meaning.
+        Of a hot pixel, what it collects without light in `exposure`, DN; of a stuck one, its code.
+        Of others without meaning.
+    exposure : float
+        Longest exposure without light.
     """
 
     kinds: NDArray[np.uint8]
     levels_dn: _Array
+    exposure: float
 
 
 def defects_of(measured: Sequence[Moments], bits: int, full_scale_dn: float) -> Defects | None:
@@ -87,7 +90,8 @@ def defects_of(measured: Sequence[Moments], bits: int, full_scale_dn: float) -> 
     lowest = np.min([moments.lowest for moments in (*dark, *lit)], axis=0)
     highest = np.max([moments.highest for moments in (*dark, *lit)], axis=0)
     kinds[(lowest == highest) & np.isfinite(response)] = Defect.STUCK
-    return Defects(kinds, np.where(kinds == Defect.STUCK, lowest, excess))
+    longest = max(moments.level.exposure for moments in dark)
+    return Defects(kinds, np.where(kinds == Defect.STUCK, lowest, excess), longest)
 
 
 def _mean(levels: Sequence[Moments]) -> _Array:

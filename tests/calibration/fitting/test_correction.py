@@ -91,6 +91,18 @@ def test_offset_gain_and_every_defect_come_back(design):
         np.testing.assert_allclose(found.offset[hot], pattern.offset[hot], atol=0.03)
 
 
+def test_a_dead_column_and_a_hot_corner_are_defects_and_the_rest_is_corrected():
+    pattern = draw_pattern(SENSOR, SHAPE, 3)
+    offset, kinds = pattern.offset.copy(), np.zeros(SHAPE, int)
+    kinds[:, 40] = Defect.DEAD
+    kinds[:8, :8], offset[:8, :8] = Defect.HOT, 0.3
+    broken = replace(pattern, offset=offset, defects=kinds)
+    found = calibrate(readings_of(broken)).pattern
+    np.testing.assert_array_equal(found.defects, kinds)
+    good = kinds == Defect.GOOD
+    assert (found.offset - offset)[good].std() < 0.2 * SENSOR.pixel_offset
+
+
 def test_defects_are_in_no_estimate():
     patterns = [draw_pattern(SENSOR, SHAPE, 3, defects=share) for share in (0, 0.03)]
     whole, broken = (calibrate(readings_of(pattern)).estimates for pattern in patterns)
