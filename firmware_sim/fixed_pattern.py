@@ -182,6 +182,12 @@ class FixedPattern:
         WriteError
             The file cannot be written.
         """
+        data = self.encode()
+        with written_whole(path) as partial:
+            partial.write_bytes(data)
+
+    def encode(self) -> bytes:
+        """Return the bytes of the ``.npz`` that `load` reads."""
         arrays: dict[str, Any] = {
             "schema_version": np.uint16(SCHEMA_VERSION),
             "offset": self.offset,
@@ -192,8 +198,7 @@ class FixedPattern:
             arrays["serial"] = np.array(self.serial)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        with written_whole(path) as partial:
-            partial.write_bytes(buffer.getvalue())
+        return buffer.getvalue()
 
     @classmethod
     def load(cls, path: str | Path) -> FixedPattern:

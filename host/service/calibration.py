@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.calibrator import DEFAULT_READS, MAX_READS
 from focalloop.host.live.state import LiveSource
@@ -63,6 +64,14 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
         text = json.dumps(_result(source).as_dict(), indent=2, allow_nan=False) + "\n"
         return _download(text, "application/json", "profile.json")
 
+    @app.get("/api/calibration/correction.npz", responses=refusals(404))
+    def get_correction() -> Response:
+        """Return the fixed pattern by which to correct the reads of this board."""
+        pattern = _result(source).pattern
+        if isinstance(pattern, FocalloopError):
+            raise HTTPException(404, f"There is no correction: {pattern}.")
+        return _download(pattern.encode(), "application/octet-stream", "correction.npz")
+
     @app.get("/api/calibration/report.html", responses=refusals(404))
     def get_report() -> Response:
         """Return the report as one self-contained page."""
@@ -78,7 +87,7 @@ def _result(source: LiveSource) -> Calibration:
     return result
 
 
-def _download(text: str, media_type: str, name: str) -> Response:
+def _download(content: str | bytes, media_type: str, name: str) -> Response:
     # A download, because the service's content security policy forbids the styles in the page.
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text, media_type=media_type, headers=disposition)
+    return Response(content, media_type=media_type, headers=disposition)

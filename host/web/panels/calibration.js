@@ -44,7 +44,7 @@ export class Calibration {
     this.#proceed.addEventListener("click", () => this.#request("api/calibration/proceed", "POST"));
     this.#cancel.addEventListener("click", () => this.#request("api/calibration", "DELETE"));
     this.#apply.addEventListener("click", () => this.#request("api/calibration/apply", "POST"));
-    for (const file of ["profile.json", "report.html"]) {
+    for (const file of ["profile.json", "correction.npz", "report.html"]) {
       byId(`calibration-${file.split(".")[0]}`, HTMLAnchorElement).href = address(`api/calibration/${file}`);
     }
     new ResizeObserver(() => { this.#shown = ""; }).observe(this.#curve);

@@ -252,6 +252,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/calibration/proceed",
         "/api/calibration/apply",
         "/api/calibration/profile.json",
+        "/api/calibration/correction.npz",
         "/api/calibration/report.html",
         "/api/radio",
         "/healthz",

@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings, strategies as st
 from starlette.websockets import WebSocketDisconnect
 
-from focalloop.calibration import Estimate
+from focalloop.calibration import CalibrationError, Estimate
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import BoardLostError, CaptureError
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
@@ -106,7 +107,7 @@ def test_an_error_is_answered_with_a_sentence(client, session, error, status):
 
 
 def test_without_a_result_there_is_nothing_to_save(client):
-    for name in ("profile.json", "report.html"):
+    for name in ("profile.json", "correction.npz", "report.html"):
         answer = client.get(f"/api/calibration/{name}")
         assert answer.status_code == 404
         assert answer.json()["detail"] == "There is no calibration yet: run one first."
@@ -122,6 +123,19 @@ def test_the_result_is_saved_as_profile_and_report(client, session):
     assert report.headers["content-disposition"] == 'attachment; filename="report.html"'
     assert report.headers["content-type"].startswith("text/html")
     assert "Photon transfer curve" in report.text
+
+
+def test_the_correction_is_saved_or_it_is_said_why_there_is_none(client, session, tmp_path):
+    session.calibrator.result = made = make_calibration()
+    saved = client.get("/api/calibration/correction.npz")
+    assert saved.headers["content-disposition"] == 'attachment; filename="correction.npz"'
+    (tmp_path / "correction.npz").write_bytes(saved.content)
+    loaded = FixedPattern.load(tmp_path / "correction.npz")
+    np.testing.assert_array_equal(loaded.gain, made.pattern.gain)
+    session.calibrator.result = make_calibration(pattern=CalibrationError("too many defects"))
+    refused = client.get("/api/calibration/correction.npz")
+    assert refused.status_code == 404
+    assert refused.json()["detail"] == "There is no correction: too many defects."
 
 
 def test_the_state_shows_the_fit_so_far(client, session):
@@ -182,6 +196,7 @@ def test_a_foreign_page_cannot_calibrate():
         ("POST", "/api/calibration/apply"),
         ("DELETE", "/api/calibration"),
         ("GET", "/api/calibration/profile.json"),
+        ("GET", "/api/calibration/correction.npz"),
         ("GET", "/api/calibration/report.html"),
     ):
         assert public.request(method, path, json={"reads": 4}).status_code == 401
