@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.header import HEADER_BYTES
@@ -29,6 +29,9 @@ from focalloop.models import zoo
 
 BASIS = zoo.FOLDER / "linear-2.5of16.npz"
 """Made by ``python -m scripts.linear_basis`` for the map of `methods.SENSING_BUNDLE`."""
+
+MAX_BASIS_BYTES = 64 << 20
+"""Largest array of a basis that is read."""
 
 _MODEL = b"line"
 """In place of the hash of networks."""
@@ -148,13 +151,30 @@ class BlockBasis:
     basis : ndarray of float32, shape (K, C, n, n)
         Orthonormal, over blocks of n x n cells; by falling variance.
     variance : ndarray of float32, shape (K,)
-        Of each coefficient.
+        Of each coefficient, above 0.
+
+    Raises
+    ------
+    RadioError
+        A shape or value is another; the text continues the name of what holds it.
     """
 
     tile: NDArray[np.uint8]
     mean: Float32
     basis: Float32
     variance: Float32
+
+    def __post_init__(self) -> None:
+        tile, arrays = self.tile, (self.mean, self.basis, self.variance)
+        square = tile.ndim == 2 and tile.shape[0] == tile.shape[1]
+        if not square or tile.dtype != np.uint8 or not 0 < tile.max(initial=0) <= 8:
+            raise RadioError(f"has no square of levels as tile, but {tile.dtype} {tile.shape}")
+        taken, kept, side = int(tile.sum()), self.variance.size, self.basis.shape[-1:]
+        shapes = [array.shape for array in arrays]
+        if not self.basis.size or shapes != [(taken,), (kept, taken, *side, *side), (kept,)]:
+            raise RadioError(f"has mean, basis and variance of shapes {shapes}, for {taken} reads")
+        if not all(np.isfinite(array).all() for array in arrays) or self.variance.min() <= 0:
+            raise RadioError("holds values that are not finite, or variances that are not above 0")
 
     @classmethod
     def load(cls, path: Path = BASIS) -> BlockBasis:
@@ -166,14 +186,19 @@ class BlockBasis:
             The file is missing or damaged.
         """
         try:
-            with np.load(path) as stored:
-                tile, *others = (stored[key] for key in ("tile", "mean", "basis", "variance"))
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            with opened(path) as stored:
+                tile, *others = (
+                    stored.array(f"{key}.npy", MAX_BASIS_BYTES)
+                    for key in ("tile", "mean", "basis", "variance")
+                )
+            if not {array.dtype.kind for array in others} <= set("fiu"):
+                raise RadioError("holds what is no number")
+            return cls(tile, *(values.astype(np.float32) for values in others))
+        except (ArchiveError, RadioError) as error:
             raise RadioError(
-                f"{path} is not the basis of a linear link ({error}): make one with "
+                f"{path} is not the basis of a linear link, as it {error}: make one with "
                 "`python -m scripts.linear_basis`"
             ) from None
-        return cls(tile, *(values.astype(np.float32) for values in others))
 
     @property
     def block(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings, strategies as st
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.host.radio.linear import BlockBasis, LinearMethod, linear
+from focalloop.host.radio.linear import BASIS as BASIS_FILE, BlockBasis, LinearMethod, linear
 from focalloop.host.radio.methods import Sensing, SymbolBudgetError
 
 BASIS = BlockBasis.load()
+
+Changed = Callable[[np.ndarray], np.ndarray]
 
 
 def sensing(height: int, width: int) -> Sensing:
@@ -117,3 +120,34 @@ def test_another_map_or_file_is_refused(tmp_path: Path) -> None:
         linear(Sensing(other, lambda reads, _: reads))
     with pytest.raises(RadioError, match="not the basis of a linear link"):
         linear(sensing(32, 32), tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("key", ["tile", "mean", "basis", "variance"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array[:-1],
+        lambda array: array[:0],
+        lambda array: array[None],
+        lambda array: array.flat[0],
+        lambda array: array.astype("U3"),
+        lambda array: array.astype(complex),
+        lambda array: array.astype(object),
+        lambda array: -array.astype(float) * np.inf,
+    ],
+)
+def test_a_file_of_other_arrays_is_refused(tmp_path: Path, key: str, change: Changed) -> None:
+    arrays = {name: getattr(BASIS, name) for name in ("tile", "mean", "basis", "variance")}
+    path = tmp_path / "basis.npz"
+    np.savez(path, **arrays | {key: change(arrays[key])})
+    with pytest.raises(RadioError, match="not the basis of a linear link") as caught:
+        BlockBasis.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path, whole = tmp_path / "basis.npz", BASIS_FILE.read_bytes()
+    for content in (b"", whole[:900], whole[: len(whole) // 2], b"\x93NUMPY\1\0"):
+        path.write_bytes(content)
+        with pytest.raises(RadioError, match="not the basis of a linear link"):
+            BlockBasis.load(path)
