@@ -110,8 +110,8 @@ def test_a_missing_file_is_named(copy, name):
     ("change", "message"),
     [
         ({"schema": 9}, "schema 9"),
-        ({"rates": [8, 8]}, "must ascend"),
-        ({"rates": ["8"]}, "must ascend"),
+        ({"rates": [8, 8]}, "numbers that ascend"),
+        ({"rates": ["8"]}, "numbers that ascend"),
         ({"sensing": {}}, "needs str as 'bundle'"),
         ({"location": 0}, "location of 0 pixels"),
         ({"location": "16"}, "needs int as 'location'"),
