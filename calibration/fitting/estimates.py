@@ -205,9 +205,12 @@ def _range(analysis: Analysis) -> dict[str, Estimate]:
             limits = (electrons * gain / high, electrons * gain / low if low > 0 else math.inf)
             found["saturation_capacity"] = Estimate(electrons, limits, "e-")
         noise = _dark_noise(analysis)
+        least = [
+            math.sqrt((dn / gain) ** 2 + 0.25) + 0.5 for dn in (noise.value, *reversed(noise.ci95))
+        ]
         ratios = [
-            20 * math.log10(electrons / (math.sqrt((dn / gain) ** 2 + 0.25) + 0.5))
-            for dn in (noise.value, *reversed(noise.ci95))
+            20 * math.log10(electrons / signal) if math.isfinite(signal) else -math.inf
+            for signal in least
         ]
         found["dynamic_range_db"] = Estimate(ratios[0], (ratios[1], ratios[2]), "dB")
     return found

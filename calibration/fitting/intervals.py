@@ -64,8 +64,8 @@ class VarianceComponent:
             return Estimate(value, (value, value), unit)
         dof = 2 * (self.square / self.error) ** 2
         low, high = (
-            math.sqrt(max(self.square * dof / float(chi2.ppf(tail, dof)) - self.noise, 0.0))
-            for tail in (0.975, 0.025)
+            math.sqrt(max(self.square * dof / share - self.noise, 0.0)) if share > 0 else math.inf
+            for share in chi2.ppf((0.975, 0.025), dof).tolist()
         )
         return Estimate(value, (min(low, value), max(high, value)), unit)
 

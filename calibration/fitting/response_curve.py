@@ -314,7 +314,11 @@ class _Likelihood:
         """Return the most likely parameters by Fisher scoring; None where it does not end."""
         for _ in range(100):
             residuals, design = self._residuals(theta)
-            step = np.linalg.lstsq(design, residuals, rcond=None)[0]
+            step = _least_squares(design, residuals)
+            at_zero = np.flatnonzero((theta[:2] == 0) & (step[:2] < 0))
+            if at_zero.size:  # a variance stays there
+                design[:, at_zero] = 0.0
+                step = _least_squares(design, residuals)
             theta = theta + step
             theta[:2] = np.maximum(theta[:2], 0.0)
             if np.abs(design @ step).max() < 1e-6:
@@ -334,7 +338,9 @@ class _Likelihood:
     def covariance(self, theta: _Array) -> _Array:
         """Return the covariance of all parameters; 0 for those that are held."""
         design = self._residuals(theta)[1]
-        return np.asarray(np.linalg.pinv(design.T @ design))
+        scale = _column_scale(design)
+        inverse = np.linalg.pinv(design / scale)
+        return np.asarray(inverse @ inverse.T / np.outer(scale, scale))
 
     def added_covariance(self, theta: _Array) -> _Array:
         """Return what the other parameters add to the covariance of (offset, gain), in DN."""
@@ -342,6 +348,17 @@ class _Likelihood:
         alone = np.linalg.inv(noise.T @ noise)
         scale = np.array([self.full_scale_dn**2, self.full_scale_dn])
         return np.asarray((self.covariance(theta)[:2, :2] - alone) * np.outer(scale, scale))
+
+
+def _least_squares(design: _Array, residuals: _Array) -> _Array:
+    scale = _column_scale(design)
+    return np.asarray(np.linalg.lstsq(design / scale, residuals, rcond=None)[0] / scale)
+
+
+def _column_scale(design: _Array) -> _Array:
+    """Return the norms of the columns: the parameters differ by many powers of ten."""
+    norms = np.linalg.norm(design, axis=0)
+    return np.where(norms > 0, norms, 1.0)
 
 
 def _widened(line: TransferLine, added: _Array, quantile: float) -> TransferLine:

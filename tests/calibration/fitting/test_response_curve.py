@@ -141,6 +141,20 @@ def test_gains_of_pixels_are_those_before_the_response():
     assert abs(scores(boards, "prnu", 0.03).mean()) < 2.5 / np.sqrt(4)
 
 
+def test_boards_without_shot_noise_have_a_response_too():
+    found = calibrate(make_readings(4, s_ss=0.0, bend=0.03))
+    assert abs(scores([found], "response_bend", 0.03)[0]) < 2.5
+    assert found.response.bent
+
+
+@pytest.mark.parametrize("full_scale_dn", [20.0, 5000.0])
+def test_a_declared_scale_far_from_that_of_the_codes_does_not_end_the_fit(full_scale_dn):
+    readings = make_readings(71, shape=(40, 40), s_ss=0.0, bend=1.5, bits=12, flicker=0.02)
+    found = calibrate(replace(readings, full_scale_dn=full_scale_dn))
+    in_dn = found.estimates["s_r"].value * full_scale_dn
+    assert in_dn == pytest.approx(S_R * FULL_SCALE_DN, rel=0.2)
+
+
 def test_the_full_well_is_a_signal_and_not_a_read():
     signals = (0.0, 0.1, 0.2, 0.4, 0.8, 1.1, 1.3)
     spans = [16.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0]
