@@ -42,7 +42,7 @@ def over_symbols(scores: Sequence[MethodScores]) -> Figure:
 def over_snr(scores: Sequence[MethodScores]) -> Figure:
     """Draw PSNR over SNR at about the same number of symbols; dashed where nothing adapts."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(6.4, 4.4))
+        figure = Figure(figsize=(6.4, 5.0))
         ax = figure.subplots()
         ax.set_title("PSNR, dB, over SNR", loc="left")
         for one in reversed(scores):
@@ -62,7 +62,7 @@ def over_snr(scores: Sequence[MethodScores]) -> Figure:
                         label=rival.label + note,
                     )
         ax.set_xlabel("Es/N0 per complex symbol, dB")
-        _legend(figure)
+        _legend(figure, columns=2)
     return figure
 
 
@@ -85,8 +85,8 @@ def _curve(ax: Axes, scores: MethodScores, clips: Sequence[str], line: str) -> N
     ax.plot([], [], line, marker=rival.marker, ms=5, label=rival.label, **style)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, columns: int = 4) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
-        handles[::-1], labels[::-1], loc="outside lower center", ncols=min(len(labels), 4)
+        handles[::-1], labels[::-1], loc="outside lower center", ncols=min(len(labels), columns)
     )

@@ -234,7 +234,8 @@ class Bench:
             One of `RIVALS`.
         sweep : str
             ``symbols`` is its curve at 10 dB. ``snr`` is at about `COMMON_SYMBOLS` over SNR, and
-            ``snr-best`` the same for what is coded, at the best scheme of each SNR.
+            ``snr-best`` the same for what is coded, at the best scheme of each SNR where a
+            setting takes so few.
         curve : sequence of Point
             The curve, where what is coded finds the setting that takes so many symbols.
         """
@@ -256,7 +257,10 @@ class Bench:
                 scheme = best_scheme(channel) if sweep == "snr-best" else PUBLISHED
                 # As many symbols of the published scheme as carry the bits.
                 alike = COMMON_SYMBOLS * scheme.efficiency / PUBLISHED.efficiency
-                setting = _setting_for(curve, alike * _share(self.sensing))
+                alike *= _share(self.sensing)
+                if alike < 0.9 * min(point.symbols.mean() for point in curve):
+                    continue  # even its coarsest setting takes more
+                setting = _setting_for(curve, alike)
                 yield self._point(rival, make, sweep, setting, channel, scheme)
 
     def _point(

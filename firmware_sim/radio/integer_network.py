@@ -111,9 +111,8 @@ class Layer:
         for y in range(size):
             for x in range(size):
                 start = y * row + x
-                shifted_by = flat[:, start : start + pieces * piece]
-                parts = shifted_by.reshape(channels, pieces, piece).transpose(1, 0, 2)
-                sums += taps[y, x] @ parts
+                moved = flat[:, start : start + pieces * piece].reshape(channels, pieces, piece)
+                sums += taps[y, x] @ moved.transpose(1, 0, 2)
         by_row = sums.transpose(1, 0, 2).reshape(outputs, -1)[:, : height * row]
         return by_row.reshape(outputs, height, row)[:, :, :width]
 

@@ -58,6 +58,7 @@ def test_what_is_coded_falls_off_unless_its_scheme_follows_the_snr(
 ) -> None:
     monkeypatch.setattr(rivals, "SNRS", (4.0, 16.0))
     monkeypatch.setattr(rivals, "CLIFF", ())
+    monkeypatch.setattr(rivals, "COMMON_SYMBOLS", 100_000)
     monkeypatch.setitem(RIVALS, "h264-ldpc", replace(RIVALS["h264-ldpc"], settings=(30.0, 40.0)))
     bench = Bench.of(folder / "clips.npz")
     curve = fine, coarse = list(bench.measured("h264-ldpc", "symbols", []))
@@ -68,6 +69,9 @@ def test_what_is_coded_falls_off_unless_its_scheme_follows_the_snr(
     assert np.all(lost.lost == 1)
     assert np.all(lost.psnr < kept.psnr - 5)
     assert not np.any([kept.lost, slow.lost, fast.lost])
+    # Where even the coarsest setting takes more symbols there is no point.
+    monkeypatch.setattr(rivals, "COMMON_SYMBOLS", 100)
+    assert not list(bench.measured("h264-ldpc", "snr-best", curve))
     assert [point.scheme for point in (kept, slow)] == ["16-QAM 2/3", "QPSK 2/3"]
     assert fast.symbols.mean() < kept.symbols.mean() or fast.psnr.mean() > kept.psnr.mean()
     assert fine.bits is not None
