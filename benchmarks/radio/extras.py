@@ -2,7 +2,7 @@
 
 Every row sends the same windows once more, at about the same symbols as another row, which it is
 compared with clip by clip. Rows of networks that are not shipped need a folder of their bundles;
-what is stored of them says how they were trained, all from the same weights for as many steps.
+what is stored of them says how they were trained.
 """
 
 from __future__ import annotations
