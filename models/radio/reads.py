@@ -69,7 +69,7 @@ class CellReads(nn.Module):
         exposure = reads.flatten(1)[:, taken].T * gain[:, None]
         self.register_buffer("levels", levels[None], persistent=False)
         self.register_buffer("gain", gain[:, None, None], persistent=False)
-        # One read each. Convolutions with them move reads exactly, where ONNX Runtime takes longer to
+        # One read each. Convolutions with them move reads exactly; ONNX Runtime takes longer to
         # permute axes.
         one_each = torch.eye(MAX_READS * self.side**2)[taken]
         one_each = one_each.view(-1, MAX_READS, self.side, self.side)
