@@ -19,6 +19,7 @@ from focalloop.host.cli.shared_options import (
     WindowsArgument,
     check_exists,
     output_option,
+    refuse_unused,
     setting,
 )
 
@@ -59,6 +60,8 @@ def encode(
     from focalloop.host.cli.radio_windows import outgoing
     from focalloop.host.radio.codec import Codec
 
+    if bits is not None:
+        refuse_unused(["quality"], "has no effect with --bits, which chooses it: leave one out")
     load_profile(profile)
     check_exists(source, "CAPTURE|CLIPS")
     windows = outgoing(source, bundle, profile, seed, limit, white, threads)

@@ -42,7 +42,8 @@ def export(
     method: MethodOption = "semcom",
     symbols: SymbolsOption = None,
     sample_rate: Annotated[
-        float, typer.Option(metavar="HZ", min=1, help="Symbols per second, one per sample.")
+        float,
+        typer.Option(metavar="HZ", min=1, max=1e12, help="Symbols per second, one per sample."),
     ] = 1e6,
     model: ModelOption = None,
     bundle: SensingOption = None,

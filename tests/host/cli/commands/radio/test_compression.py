@@ -97,6 +97,13 @@ def test_qualities_that_do_not_exist_are_wrong_usage(odd_clips, tmp_path):
     assert "there is no quality 128: choose one from 0 to 127" in complaint(result)
 
 
+def test_a_quality_beside_a_number_of_bits_is_wrong_usage(odd_clips, tmp_path):
+    words = (odd_clips, "-o", tmp_path / "a", "--quality", 64, "--bits", 5000)
+    result = run("radio", "encode", *words)
+    assert result.exit_code == 2
+    assert "--quality has no effect with --bits" in complaint(result)
+
+
 def test_a_device_or_a_pipe_is_no_place_for_a_file(odd_clips, tmp_path):
     for place in (tmp_path / "pipe", "/dev/null"):
         if place != "/dev/null":

@@ -155,7 +155,8 @@ def test_symbols_out_of_range_and_methods_without_symbols_are_wrong_usage(
     assert "the least is" in result.output
     assert run(*words, "--method", "h264-ldpc").exit_code == 2
     assert run(*words, "--snr", "nan").exit_code == 2
-    assert run(*words, "--sample-rate", "0").exit_code == 2
+    for rate in ("0", "1e13"):
+        assert run(*words, "--sample-rate", rate).exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips.npz"]
 
 
