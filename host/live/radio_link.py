@@ -31,6 +31,7 @@ from focalloop.host.radio.methods import (
     default_symbols,
     lost_video,
 )
+from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.host.reconstruction.reconstruct import Float32, NetworkFree
 
 LIVE_BUNDLE = "edge-learned-2.5of16-int8"
@@ -238,6 +239,17 @@ class RadioLink:
                 link_ms=self._times.quantile_ms(0.5),
                 rate_map=_digits(delivery.rate_map),
             )
+
+
+def check_model(method: str, model: str | Path) -> None:
+    """Refuse a radio bundle that is none of a live method's, before there is a window to send.
+
+    Raises
+    ------
+    RadioError
+        There is no such bundle, it is damaged, or one of another kind.
+    """
+    RadioBundle.load(model, ("semcom" if method == "semcom" else "codec",))
 
 
 def live_method(name: str, sensing: Sensing, model: str | Path | None = None) -> StreamMethod:

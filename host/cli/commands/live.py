@@ -134,10 +134,13 @@ def live(
         refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
     else:
         # Loads Numba, without which a host starts sooner.
-        from focalloop.host.live.radio_link import LIVE_BUNDLE, RadioLink
+        from focalloop.host.live.radio_link import LIVE_BUNDLE, RadioLink, check_model
 
         with setting("--snr"):
             link = RadioLink(radio, channel, snr, symbols, model=model)
+        if model is not None:
+            with setting("--model"):
+                check_model(radio, model)
         bundle = bundle or LIVE_BUNDLE
     check_bundle(bundle)
     ratio_map = None if map_ is None else load_map(map_)
