@@ -6,6 +6,7 @@ Each board has a folder in the user's state folder, with its noise profile and i
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from json import dumps
 from math import isclose
@@ -56,8 +57,15 @@ def check_serial(serial: str | None) -> str:
     return serial
 
 
-def remember(serial: str, found: Calibration, pattern: FixedPattern) -> Path:
+def remember(found: Calibration, pattern: FixedPattern) -> Path:
     """Keep what a calibration found of a board, in place of what was kept; return its folder.
+
+    Parameters
+    ----------
+    found : Calibration
+        For its noise profile.
+    pattern : FixedPattern
+        Its pattern, with the serial number of the board.
 
     Raises
     ------
@@ -66,7 +74,7 @@ def remember(serial: str, found: Calibration, pattern: FixedPattern) -> Path:
     WriteError
         The state folder cannot be written.
     """
-    folder = _folder(check_serial(serial))
+    folder = _folder(check_serial(pattern.serial))
     with folder_written_whole(folder, replace=True) as partial:
         text = dumps(found.as_dict(), indent=2, allow_nan=False) + "\n"
         (partial / _PROFILE).write_text(text, encoding="utf-8")
@@ -119,7 +127,7 @@ def correction_for(
     given : FixedPattern, optional
         A pattern that was asked for.
     profile : NoiseProfile, optional
-        Noise of the board, for its response, where that is known.
+        Noise of the board, for its response; by default what is kept of it.
     kept : bool
         Whether to use what is kept.
 
@@ -130,6 +138,10 @@ def correction_for(
     """
     if given is not None:
         given.check_fits(board.shape, board.serial)
+        if kept and profile is None:
+            with suppress(BoardMemoryError):
+                known = recall(board)
+                profile = None if known is None else known.profile
         said = f"The reads are corrected by the pattern given ({given.summary})."
         return BoardCorrection(Correction(given, profile), "the pattern given", said)
     if kept:

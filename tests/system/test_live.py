@@ -46,7 +46,7 @@ def test_a_kept_correction_is_used_and_said_and_can_be_left_off(tmp_path, monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     pattern = draw_pattern("scamp5", (64, 96), 1, defects=0.01, serial="bench 1")
     pattern.save(tmp_path / "pattern.npz")
-    remember("bench 1", make_calibration(profile=preset("scamp5")), pattern)
+    remember(make_calibration(profile=preset("scamp5")), pattern)
     words = (*LIVE, "--scene", "synthetic", "--profile", "scamp5")
     words += ("--pattern", str(tmp_path / "pattern.npz"))
     scores = []

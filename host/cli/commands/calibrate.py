@@ -165,8 +165,8 @@ def calibrate(
     _check_writable(report, export_emva, keep, correction)
 
     from focalloop.host.captures.calibration_design import Design
+    from focalloop.host.cli import board_memory
     from focalloop.host.cli.arguments import open_board
-    from focalloop.host.cli.board_memory import check_serial
     from focalloop.host.cli.calibration_sources import read_files, take_captures
 
     with scratch_folder() as scratch:
@@ -174,7 +174,7 @@ def calibrate(
             folder = keep or scratch / "capture"
             with open_board(port, baud, wait) as board:
                 if remember:
-                    check_serial(board.info.serial)
+                    board_memory.check_serial(board.info.serial)
                 take_captures(
                     board, folder, Design(design), reads, light, board_sets_light, kept=bool(keep)
                 )
@@ -188,10 +188,12 @@ def calibrate(
             return result
 
         result = fit()
-    if isinstance(result.pattern, FocalloopError) and (correction or remember):
-        raise result.pattern
+    pattern, kept = result.pattern, None
+    if isinstance(pattern, FocalloopError) and (correction or remember):
+        raise pattern
+    if remember and not isinstance(pattern, FocalloopError):
+        kept = board_memory.remember(result, pattern)
     _write(result, output, report, correction)
-    kept = _remember(result) if remember else None
     if json:
         print_json(result.as_dict())
         return
@@ -228,14 +230,6 @@ def _export(folder: Path, readings: Readings, result: Calibration) -> None:
     s_ss = result.profile.s_ss
     scale = EmvaScale(slot_s=1 / rate_hz, electrons_full_scale=1 / s_ss**2) if s_ss > 0 else None
     write_emva(folder, readings, scale)
-
-
-def _remember(result: Calibration) -> Path:
-    """Keep the result for its board, and return where."""
-    from focalloop.host.cli.board_memory import check_serial, remember
-
-    assert not isinstance(result.pattern, FocalloopError)
-    return remember(check_serial(result.pattern.serial), result, result.pattern)
 
 
 def _write(

@@ -31,7 +31,7 @@ def state(tmp_path, monkeypatch):
 
 
 def keep(serial, pattern=PATTERN, profile=BENT):
-    remember(serial, make_calibration(profile=profile), replace(pattern, serial=serial))
+    remember(make_calibration(profile=profile), replace(pattern, serial=serial))
 
 
 @pytest.mark.parametrize("serial", ["..", ".", "a/../../b", "COM1", "\\", "é" * 30, "x" * 60])
@@ -89,6 +89,8 @@ def test_what_is_given_comes_before_what_is_kept_and_that_before_the_noise():
     assert "0 defective pixels" in kept.said
     given = correction_for(BOARD, replace(PATTERN, offset=np.zeros(SHAPE)))
     assert given.by == "the pattern given"
+    assert corrected(given) == pytest.approx(BENT.linearise(np.array([0.5]))[0])
+    given = correction_for(BOARD, given.correction.pattern, preset("paper"))
     straight = BENT.linearise(np.array([0.5, 0.25]))
     assert [corrected(each) for each in (nothing, bent, kept, given)] == [0.5, *straight, 0.5]
     assert correction_for(BOARD, kept=False).correction is None

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,7 +247,9 @@ def test_nothing_is_kept_for_a_board_that_cannot_be_told_from_others(run, night)
     with on_tcp(emulated()) as server:
         err = run("calibrate", "--port", server.url, "--remember", "-o", "p.json", code=1).err
     assert "serial number is 'virtual'" in err
-    assert "'virtual'" in run("calibrate", night / "kept", "--remember", code=1).err
+    words = ("--remember", "-o", "p.json")
+    assert "'virtual'" in run("calibrate", night / "kept", *words, code=1).err
+    assert not Path("p.json").exists()
 
 
 def test_a_sensor_with_too_many_defects_has_a_profile_and_no_correction(run, tmp_path):
