@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -18,12 +19,15 @@ _KEPT_PLANS = 2
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What the pattern does to the windows of one ratio map."""
+    """What is done to the windows of one ratio map; `count` is the number of good reads."""
 
     taken_under: RatioMap
     corrected: RatioMap
-    measured: Float32
-    """1 where a plane (R, H, W) holds a read of a good pixel, else 0."""
+    places: NDArray[np.intp]
+    """(count,) where they are in the planes (R, H, W), flattened."""
+    offset: Float32
+    """(count,), or () where all are the same, as is `gain`."""
+    gain: Float32
 
 
 class Correction:
@@ -47,9 +51,6 @@ class Correction:
     def __init__(self, pattern: FixedPattern | None, profile: NoiseProfile | None = None) -> None:
         self.pattern = pattern
         self._response = Response() if profile is None else profile.response
-        if pattern is not None:
-            self._good = pattern.defects == 0
-            self._gain = np.where(self._good, pattern.gain, np.float32(1))
         # Replaced as a whole, so that threads that share this object never see half of it.
         self._plans: tuple[_Plan, ...] = ()
 
@@ -79,36 +80,40 @@ class Correction:
         FixedPatternError
             The pattern is of another array size.
         """
-        if self.pattern is None:
-            return self._response.linearise(reads), ratio_map
-        plan = self._plan_for(ratio_map, self.pattern)
-        corrected = self._response.linearise(reads - self.pattern.offset)
-        corrected /= self._gain
-        corrected *= plan.measured[: reads.shape[-3]]
-        return corrected, plan.corrected
+        plan = self._plan_for(ratio_map)
+        planes = reads.reshape(*reads.shape[:-3], -1)
+        good = self._response.linearise(planes[..., plan.places] - plan.offset) / plan.gain
+        corrected = np.zeros(planes.shape, np.float32)
+        corrected[..., plan.places] = good
+        return corrected.reshape(reads.shape), plan.corrected
 
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another: one object for each."""
-        return (
-            ratio_map if self.pattern is None else self._plan_for(ratio_map, self.pattern).corrected
-        )
+        return self._plan_for(ratio_map).corrected
 
     def before(self, reconstruct: Reconstructor) -> Reconstructor:
         """Return a reconstructor that first corrects what it is given."""
         return lambda reads, ratio_map: reconstruct(*self(reads, ratio_map))
 
-    def _plan_for(self, ratio_map: RatioMap, pattern: FixedPattern) -> _Plan:
+    def _plan_for(self, ratio_map: RatioMap) -> _Plan:
         for known in self._plans:
             if known.taken_under == ratio_map:
                 return known
-        pattern.check_fits(ratio_map.shape)
-        corrected = ratio_map
-        if not self._good.all():
-            level_set = tuple(sorted({0, *ratio_map.level_set}))
-            levels = ratio_map.levels * self._good
-            corrected = replace(ratio_map, levels=levels, level_set=level_set)
+        corrected, pattern = ratio_map, self.pattern
+        if pattern is not None:
+            pattern.check_fits(ratio_map.shape)
+            if pattern.defects.any():
+                corrected = replace(
+                    ratio_map,
+                    levels=ratio_map.levels * (pattern.defects == 0),
+                    level_set=tuple(sorted({0, *ratio_map.level_set})),
+                )
         nth = np.arange(max(ratio_map.level_set))[:, None, None]
-        measured = (nth < corrected.levels).astype(np.float32)
-        plan = _Plan(ratio_map, corrected, measured)
+        places = np.flatnonzero(nth < corrected.levels)
+        offset, gain = np.zeros((), np.float32), np.ones((), np.float32)
+        if pattern is not None:
+            pixels = places % pattern.offset.size
+            offset, gain = pattern.offset.reshape(-1)[pixels], pattern.gain.reshape(-1)[pixels]
+        plan = _Plan(ratio_map, corrected, places, offset, gain)
         self._plans = (plan, *self._plans[: _KEPT_PLANS - 1])
         return plan
