@@ -136,7 +136,13 @@ class Codec:
         if not np.isfinite(reads).all():
             raise RadioError("a window with measurements that are not numbers cannot be compressed")
         padded = whole_locations(reads.astype(np.float32, copy=False), cell)
-        latent, side = self._encoder(reads=padded[None], quality=self._asked(quality))
+        rows, columns = _locations(height, width)
+        latent, side = self._encoder(
+            (1, self._latents.channels, rows, columns),
+            (1, len(self._latents.side_tables), -(-rows // 2), -(-columns // 2)),
+            reads=padded[None],
+            quality=self._asked(quality),
+        )
         return CodedWindow(
             height, width, quality, self._latents.encode(latent[0], side[0], quality)
         )
@@ -182,7 +188,12 @@ class Codec:
             The window is not one of this codec.
         """
         latent = self.latents(window)
-        (reads,) = self._decoder(latent=latent[None], quality=self._asked(window.quality))
+        rows, columns = latent.shape[1:]
+        (reads,) = self._decoder(
+            (1, 8, LOCATION * rows, LOCATION * columns),
+            latent=latent[None],
+            quality=self._asked(window.quality),
+        )
         restored: Float32 = reads[0, :, : window.height, : window.width]
         return restored
 
@@ -196,7 +207,7 @@ class Codec:
         """
         if window.quality >= self.qualities:
             raise RadioError(f"the codec has no quality {window.quality}: the window is another's")
-        rows, columns = (math.ceil(side / LOCATION) for side in (window.height, window.width))
+        rows, columns = _locations(window.height, window.width)
         try:
             return self._latents.decode(window.data, rows, columns, window.quality)
         except EntropyError as error:
@@ -204,6 +215,10 @@ class Codec:
 
     def _asked(self, quality: int) -> Float32:
         return np.array([quality / (self.qualities - 1)], np.float32)
+
+
+def _locations(height: int, width: int) -> tuple[int, int]:
+    return math.ceil(height / LOCATION), math.ceil(width / LOCATION)
 
 
 def _latent_model(archive: bytes) -> LatentModel:

@@ -55,22 +55,37 @@ class Graph:
                 f"take {signature(dict(inputs))} and give {', '.join(outputs)}: export it anew"
             )
 
-    def __call__(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    def __call__(
+        self, *shapes: tuple[int, ...], **inputs: NDArray[Any]
+    ) -> tuple[NDArray[Any], ...]:
         """Run the network on arrays by the names of its inputs.
+
+        Parameters
+        ----------
+        *shapes : tuple of int
+            Shapes that its outputs must have, in their order; none are checked if left out.
+        **inputs : ndarray
+            What it takes.
 
         Raises
         ------
         RadioError
-            It does not take arrays of these shapes, or gives values that are not finite.
+            It does not take arrays of these shapes, or gives others, or values that are not finite.
         """
         feed = {key: np.ascontiguousarray(value) for key, value in inputs.items()}
         try:
             results: list[NDArray[Any]] = self._session.run(list(self._outputs), feed)
         except Exception as error:  # the exceptions of ONNX Runtime have no other public base
-            shapes = ", ".join(f"{key} {value.shape}" for key, value in inputs.items())
+            taken = ", ".join(f"{key} {value.shape}" for key, value in inputs.items())
             raise RadioError(
-                f"the {self._name} does not take {shapes} ({first_line(error)})"
+                f"the {self._name} does not take {taken} ({first_line(error)})"
             ) from None
+        for name, result, shape in zip(self._outputs, results, shapes, strict=False):
+            if result.shape != shape:
+                raise RadioError(
+                    f"the {self._name} gives {name} of shape {result.shape}, but its bundle needs "
+                    f"{shape}: export it anew"
+                )
         if not all(np.isfinite(result).all() for result in results):
             raise RadioError(
                 f"the {self._name} gives values that are not finite numbers: its weights are "

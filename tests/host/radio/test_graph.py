@@ -33,6 +33,14 @@ def test_another_graph_is_refused_with_what_it_takes():
         Graph(b"no graph", "decoder", INPUTS, ("video",))
 
 
+def test_outputs_of_other_shapes_are_an_error():
+    graph = Graph(tiny_network(), "decoder", INPUTS, ("video",))
+    (video,) = graph((1, 16, 4, 4), **feed())
+    assert video.shape == (1, 16, 4, 4)
+    with pytest.raises(RadioError, match=r"gives video of shape \(1, 16, 4, 4\), but its bundle"):
+        graph((1, 16, 1, 1), **feed())
+
+
 def test_wrong_shapes_and_damaged_weights_are_an_error():
     with pytest.raises(RadioError, match=r"does not take reads \(1, 8, 5, 5\)"):
         Graph(tiny_network(), "decoder", INPUTS, ("video",))(**feed(5))
