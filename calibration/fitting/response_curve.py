@@ -136,7 +136,7 @@ def fit_response(
     covariance = likelihood.covariance(theta)
     response, signals = likelihood.response(theta), likelihood.signals(theta)
     bend, of_bend = theta[2:4], covariance[2:4, 2:4]
-    wald = float(bend @ np.linalg.solve(of_bend, bend)) / 2
+    wald = float(bend @ np.linalg.pinv(of_bend) @ bend) / 2
     reach = np.linspace(0.0, min(float(signals.max()), MAX_BENT), 50)
     size = float(np.abs(response.respond(reach) - reach).max())
     quantile = float(student.ppf(0.975, dof))
@@ -180,7 +180,8 @@ class _Exposures:
     @property
     def determine(self) -> bool:
         """Whether the means determine both coefficients besides the brightness of the lights."""
-        return int(self.tells.sum()) >= len(np.unique(self.lights[self.tells])) + 2
+        told = list(zip(self.lights[self.tells], self.amounts[self.tells], strict=True))
+        return len(set(told)) >= len({light for light, _ in told}) + 2
 
     @property
     def spare(self) -> int:

@@ -44,6 +44,11 @@ def test_too_few_spans_to_tell_a_bend_are_one_warning():
     assert "too few spans to tell whether the response bends" in text
 
 
+def test_reading_the_same_two_spans_again_tells_no_more_of_a_bend():
+    readings = make_readings(3, (0.0, 0.45, 0.9, 0.45, 0.9), spans=[16.0, 8.0, 16.0, 8.0, 16.0])
+    assert "too few spans to tell whether the response bends" in said(readings)
+
+
 def test_stated_lights_show_a_bend_where_spans_do_not():
     (text,) = calibrate(make_readings(3, **BY_LIGHT, bend=-0.06)).warnings
     assert re.search("at full scale it lies [56].* % below", text)
