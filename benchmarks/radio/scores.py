@@ -176,7 +176,7 @@ class MethodScores:
         """How long link and sensing were trained together, and the tile that came of it."""
         joint = self.tested_on["joint"]
         rows = " / ".join(" ".join(map(str, row)) for row in joint["tile"])
-        return f"trained for {joint['step']} steps, tile {rows}"
+        return f"{joint['step']} steps in {joint['minutes']:.0f} minutes, tile {rows}"
 
     def swept(self, sweep: str) -> list[Point]:
         """Return the points of one of `SWEEPS`."""

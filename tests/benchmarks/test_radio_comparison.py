@@ -123,12 +123,12 @@ def test_a_sensing_of_its_own_may_differ_and_its_networks_must_be_given(
     linear.save(tmp_path)
     about = linear.tested_on | {
         "sensing": "joint-semcom-sensing",
-        "joint": {"step": 3, "tile": [[2, 1], [1, 8]]},
+        "joint": {"step": 3, "minutes": 1.7, "tile": [[2, 1], [1, 8]]},
     }
     MethodScores("semcom-joint", about, linear.points).save(tmp_path)
     assert len(load(tmp_path, ["semcom-joint", "linear"])) == 2
     text = run("fig12", "--scores", tmp_path)
-    assert "SemCom, joint: trained for 3 steps, tile 2 1 / 1 8\n" in text
+    assert "SemCom, joint: 3 steps in 2 minutes, tile 2 1 / 1 8\n" in text
     with pytest.raises(RadioScoresError, match=r"semcom-joint needs networks.*--joint"):
         run("measure", "semcom-joint", "--clips", folder / "clips.npz", "--scores", tmp_path)
 
