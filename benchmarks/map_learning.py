@@ -102,7 +102,7 @@ class Task:
             crop=self.crop,
             learning_rate=LEARNING_RATE,
             warm_up_steps=50,
-            noise=NOISE,
+            noise=preset(NOISE),
             seed=self.seed,
             network=self.network,
         )

@@ -122,7 +122,7 @@ def _eager(
 
 
 def paper() -> Subject | None:
-    """Return a shipped network of the paper profile, or one with random weights."""
+    """Return a shipped paper network, or one with random weights."""
     shipped = [name for name in zoo.BUNDLES if name.startswith("paper-")]
     if shipped:
         return Subject.shipped(shipped[0])
@@ -131,7 +131,7 @@ def paper() -> Subject | None:
     from focalloop.models.export.onnx_graph import to_onnx
     from focalloop.models.networks.profiles import build_network, default_settings
 
-    print("no bundle of the paper profile is shipped: exporting random weights", file=sys.stderr)
+    print("no bundle of a paper network is shipped: exporting random weights", file=sys.stderr)
     network = build_network(default_settings("paper"))
     graph, _ = to_onnx(network)
     ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], shape=SHAPE)

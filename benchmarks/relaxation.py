@@ -106,7 +106,7 @@ class RelaxedRun(Run):
     Raises
     ------
     TrainError
-        If the network is not of the edge profile, the only one whose inputs can be mixed.
+        If the network is no edge network, the only one whose inputs can be mixed.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class RelaxedRun(Run):
     ) -> None:
         super().__init__(data, settings, device)
         if not isinstance(self.learner.network, EdgeNetwork):
-            raise TrainError("a relaxed map needs a network of the edge profile")
+            raise TrainError("a relaxed map needs an edge network")
         self.relaxation = relaxation
         self.price = relaxation.price
         generator = torch.Generator().manual_seed(settings.seed)
@@ -310,7 +310,7 @@ def reconstruct(learner: Learner, planes: Tensor, choice: Tensor) -> Tensor:
     Parameters
     ----------
     learner : Learner
-        Its network, of the edge profile, reconstructs.
+        Its network, an edge network, reconstructs.
     planes : Tensor of float32, shape (N, C, H, W)
         What `every_level` returned.
     choice : Tensor of float32, shape (N, levels, H, W)

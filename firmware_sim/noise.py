@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -160,26 +160,24 @@ class NoiseProfile:
         """Undo the response of reads in signal units; without a response they come back as is."""
         return self.response.linearise(signal)
 
-    def shot_and_read(self, *, corrected: bool = False) -> tuple[float, float]:
+    def without_pattern(self) -> NoiseProfile:
+        """Return the profile of this sensor's reads once its fixed pattern is corrected."""
+        return replace(self, prnu=0.0, pixel_offset=0.0, column_offset=0.0)
+
+    def shot_and_read(self) -> tuple[float, float]:
         """Return s_ss and s_r of the two-parameter model nearest to this profile.
 
         Everything that a read adds independently of the light counts as read noise: offsets of
         rows, frames, columns and pixels, and quantisation. PRNU counts as shot noise, which it
         equals at `TYPICAL_SIGNAL`.
-
-        Parameters
-        ----------
-        corrected : bool, optional
-            Whether the fixed pattern is corrected, and so no noise.
         """
         shot = self.s_ss**2 if self.shot != "off" else 0.0
+        shot += self.prnu**2 * TYPICAL_SIGNAL
         read = self.s_r**2 + self.row_noise**2 + self.frame_offset**2
-        read += shot * self.dark_signal * TYPICAL_SIGNAL
+        read += self.pixel_offset**2 + self.column_offset**2
+        read += shot * self.dark_signal * TYPICAL_SIGNAL  # its own shot noise
         if self.adc:
             read += 1 / (12 * self.full_scale_dn**2)
-        if not corrected:
-            shot += self.prnu**2 * TYPICAL_SIGNAL
-            read += self.pixel_offset**2 + self.column_offset**2
         return math.sqrt(shot), math.sqrt(read)
 
     @property

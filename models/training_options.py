@@ -14,6 +14,8 @@ DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"
 """Given instead of a map, for a universal network."""
 
+DEFAULT_NOISE = "paper"
+
 MAX_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
 """Highest average ratio: every pixel at the highest level."""
 
@@ -52,8 +54,13 @@ class TrainingOptions:
         Whether a search finds the tiles that the policy begins at.
     schedule : {"cosine", "flat"}
         As in `focalloop.models.training.run.RunSettings`.
-    credit, profile : str
+    credit, network : str
         As in `focalloop.models.map_learning.policy` and `focalloop.models.networks.profiles`.
+    noise : str or None
+        Noise profile of the sensor, a preset or a file; None for `DEFAULT_NOISE`, and for other
+        noise too where the network is universal.
+    corrected : bool
+        Whether its fixed pattern is corrected before anything is reconstructed.
     aperture : bool
         Whether to measure through the coded aperture.
     start : str or None
@@ -83,7 +90,9 @@ class TrainingOptions:
     search: bool = True
     schedule: Literal["cosine", "flat"] = "cosine"
     credit: str = "tile"
-    profile: str = "edge"
+    network: str = "edge"
+    noise: str | None = None
+    corrected: bool = False
     aperture: bool = False
     start: str | None = None
     learning_rate: float | None = None

@@ -26,7 +26,7 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
-from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
@@ -43,7 +43,14 @@ from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
 from focalloop.models.training.training_data import TrainingData, made_from
-from focalloop.models.training_options import MAP, NETWORK, PRICE, RANDOM_TILES, TrainingOptions
+from focalloop.models.training_options import (
+    DEFAULT_NOISE,
+    MAP,
+    NETWORK,
+    PRICE,
+    RANDOM_TILES,
+    TrainingOptions,
+)
 
 SUMMARY = "summary.json"
 SEARCHED = "searched.json"
@@ -62,9 +69,6 @@ FROM_RANDOM, FROM_WEIGHTS = (4e-3, 200), (1.5e-3, 50)
 
 AVERAGE_DECAY = {"cosine": 0.998, "flat": 0.9995}
 """Decay per step of the average of the weights; it must do what a falling rate would."""
-
-NOISE = "paper"
-"""Noise profile of every training; a universal network also learns from other noise."""
 
 
 class Watcher(Protocol):
@@ -137,9 +141,12 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
     """
     maps = None if options.ratio_map is None else map_source(options.ratio_map, options.aperture)
     aperture = options.aperture if maps is None else maps.aperture is not None
-    network = replace(default_settings(options.profile), aperture=aperture)
+    network = replace(default_settings(options.network), aperture=aperture)
     if isinstance(network, EdgeSettings) and options.ratio_map == RANDOM_TILES:
-        network = replace(network, noise=True)
+        network = replace(network, noise=options.noise is None)
+    noise = NoiseProfile.load(options.noise or DEFAULT_NOISE, network.slots)
+    if options.corrected:
+        noise = noise.without_pattern()
     refuse_other_runs(options)
     shared = Shared(
         training_data(options, watcher),
@@ -149,11 +156,12 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
             batch=options.batch,
             crop=options.crop,
             seed=options.seed,
+            noise=noise,
             schedule=options.schedule,
             average_decay=AVERAGE_DECAY[options.schedule],
             network=network,
         ),
-        find_start(options.start, network, options.first_runs(), preset(NOISE)),
+        find_start(options.start, network, options.first_runs(), noise),
         watcher,
         device,
         options.learning_rate,
@@ -260,7 +268,7 @@ def _searched(
             seed=shared.settings.seed,
         )
         network = shared.settings.network
-        judge = Learner(network, preset(shared.settings.noise), device=shared.device, alone=True)
+        judge = Learner(network, shared.settings.noise, device=shared.device, alone=True)
         if shared.start.weights is not None:
             judge.start_from(dict(shared.start.weights))
         assert policy.budget is not None

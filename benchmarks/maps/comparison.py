@@ -161,7 +161,7 @@ class Comparison:
             crop=entry.crop,
             learning_rate=entry.learning_rate,
             warm_up_steps=entry.warm_up_steps,
-            noise=NOISE,
+            noise=preset(NOISE),
             seed=entry.seed,
             start=self.start,
             network=network_settings(entry),

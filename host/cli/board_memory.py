@@ -143,21 +143,23 @@ def correction_for(
                 known = recall(board)
                 profile = None if known is None else known.profile
         said = f"The reads are corrected by the pattern given ({given.summary})."
-        return BoardCorrection(Correction(given, profile), "the pattern given", said)
+        return BoardCorrection(Correction(given, profile), "the pattern given", said, profile)
     if kept:
         try:
             known = recall(board)
         except BoardMemoryError as error:
-            return BoardCorrection(said=f"The reads are not corrected: {error}.")
+            said = f"The reads are not corrected: {error}."
+            return BoardCorrection(said=said, noise=profile)
         if known is not None:
             by = f"what is kept of board {board.serial}"
             said = f"The reads are corrected by {by} ({known.pattern.summary})."
-            return BoardCorrection(Correction(known.pattern, known.profile), by, said)
+            correction = Correction(known.pattern, known.profile)
+            return BoardCorrection(correction, by, said, known.profile)
     if profile is not None and not profile.response.straight:
         by = f"the response of {profile.name}"
         said = f"The reads are corrected by {by}."
-        return BoardCorrection(Correction(None, profile), by, said)
-    return BoardCorrection()
+        return BoardCorrection(Correction(None, profile), by, said, profile)
+    return BoardCorrection(noise=profile)
 
 
 def _folder(serial: str) -> Path:

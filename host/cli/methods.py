@@ -52,30 +52,14 @@ class Method:
     reconstruct: Reconstructor
 
 
-@dataclass(frozen=True)
-class SensorNoise:
-    """The noise of the reads that are to be reconstructed.
-
-    Attributes
-    ----------
-    profile : NoiseProfile
-        Of the sensor.
-    corrected : bool
-        Whether its fixed pattern is corrected.
-    """
-
-    profile: NoiseProfile
-    corrected: bool = False
-
-    @classmethod
-    def of(cls, profile: str, correction: Correction | None) -> SensorNoise:
-        """Load a profile by its name or path."""
-        corrected = correction is not None and correction.pattern is not None
-        return cls(load_profile(profile), corrected)
+def noise_of_reads(profile: str, correction: Correction | None) -> NoiseProfile:
+    """Return the noise of a sensor's reads, once they have been corrected."""
+    noise = load_profile(profile)
+    return noise if correction is None or correction.pattern is None else noise.without_pattern()
 
 
 def all_methods(
-    bundles: list[str], map_spec: str | None, threads: int, noise: SensorNoise
+    bundles: list[str], map_spec: str | None, threads: int, noise: NoiseProfile
 ) -> list[Method]:
     """Return the bundles named, then the map given, `NetworkFree`; else the default bundle.
 
@@ -105,7 +89,9 @@ def all_methods(
     return methods
 
 
-def method_for_clips(bundle: str, map_spec: str | None, threads: int, noise: SensorNoise) -> Method:
+def method_for_clips(
+    bundle: str, map_spec: str | None, threads: int, noise: NoiseProfile
+) -> Method:
     """Return the bundle, or where a map is given that it is not for, that map without a network."""
     given = None if map_spec is None else load_map(map_spec)
     if bundle in WITHOUT_NETWORK:
@@ -118,7 +104,7 @@ def method_for_clips(bundle: str, map_spec: str | None, threads: int, noise: Sen
 
 
 def method_for_map(
-    bundle: str | None, captured: RatioMap, threads: int, noise: SensorNoise
+    bundle: str | None, captured: RatioMap, threads: int, noise: NoiseProfile
 ) -> Method:
     """Return the bundle, or else the first shipped one that suits a capture's map.
 
@@ -145,7 +131,7 @@ def _without_network(name: str, given: RatioMap | None) -> Method:
 
 
 def _with_bundle(
-    bundle: Bundle, given: RatioMap | None, threads: int, noise: SensorNoise
+    bundle: Bundle, given: RatioMap | None, threads: int, noise: NoiseProfile
 ) -> Method:
     """Return a bundle under its own map, or under the one given if it was trained for any map."""
     ratio_map = bundle.ratio_map
@@ -157,10 +143,9 @@ def _with_bundle(
                 f"{'without a' if ratio_map.aperture is None else 'through its'} coded aperture"
             )
         ratio_map = given
-    if note := noise_note(bundle, noise.profile, corrected=noise.corrected):
+    if note := noise_note(bundle, noise):
         print_notice(f"note: {note}")
-    told = noise.profile.shot_and_read(corrected=noise.corrected)
-    return Method(bundle.name, ratio_map, bundle.reconstructor(threads, told))
+    return Method(bundle.name, ratio_map, bundle.reconstructor(threads, noise.shot_and_read()))
 
 
 def read_clips(

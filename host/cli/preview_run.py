@@ -144,11 +144,12 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     assert ratio_map is not None
     first_s = state.speed.first_picture_s
     corrected = f"Reads  corrected by {state.corrected_by}\n" if state.corrected_by else ""
+    noise = f"Noise  {state.noise_note}\n" if state.noise_note else ""
     print_notice(
         f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
         f"Map    {ratio_map.mean_level:.2f} measurements per pixel, "
         f"{100 * (1 - ratio_map.ratio):.1f} % fewer than a full readout\n"
-        f"{corrected}"
+        f"{corrected}{noise}"
         f"First picture after {first_s:.1f} s, reconstructed by {state.bundle}. Ctrl-C stops all."
     )
     if page.json:
@@ -158,6 +159,7 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
                 "board": {"url": board.url, "name": board.name, "serial": board.serial},
                 "bundle": state.bundle,
                 "corrected_by": state.corrected_by,
+                "noise_note": state.noise_note,
                 "map": {"hash": ratio_map.hash, "mean_level": ratio_map.mean_level},
                 "first_picture_s": first_s,
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import Float32
 
@@ -20,15 +21,27 @@ class BoardCorrection:
         What corrects, in a few words; "" where nothing does.
     said : str
         A sentence for the user; a warning if nothing corrects.
+    noise : NoiseProfile or None
+        Noise of the board with its fixed pattern, where that is known.
     """
 
     correction: Correction | None = None
     by: str = ""
     said: str = ""
+    noise: NoiseProfile | None = None
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> tuple[Float32, RatioMap]:
         """Correct the reads of a window, as `Correction` does."""
         return (reads, ratio_map) if self.correction is None else self.correction(reads, ratio_map)
+
+    def noise_of_reads(self, calibrated: NoiseProfile | None = None) -> NoiseProfile | None:
+        """Return the noise of corrected reads, from what a calibration has just found or `noise`.
+
+        None where neither is known.
+        """
+        noise = calibrated or self.noise
+        pattern = None if self.correction is None else self.correction.pattern
+        return noise if noise is None or pattern is None else noise.without_pattern()
 
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another."""

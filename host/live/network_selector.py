@@ -10,12 +10,15 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
+from focalloop.host.reconstruction.noise_fit import noise_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
     NetworkFree,
+    OnnxReconstructor,
     ReconstructError,
     Reconstructor,
 )
@@ -30,6 +33,7 @@ class _Candidate:
     name: str
     reconstruct: Reconstructor
     bundle: Bundle | None = None
+    network: OnnxReconstructor | None = None
     _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
 
     def suits(self, ratio_map: RatioMap) -> bool:
@@ -40,6 +44,18 @@ class _Candidate:
         if known is None:
             known = self._suited[ratio_map] = self.bundle.suits(ratio_map)
         return known
+
+    def told(self, noise: NoiseProfile | None) -> Reconstructor:
+        """Return what reconstructs reads of this noise; None is that of the training."""
+        if noise is None or self.network is None:
+            return self.reconstruct
+        return self.network.told(noise.shot_and_read())
+
+    def note(self, noise: NoiseProfile | None) -> str:
+        """Say how this noise differs from what its network is for; "" where it does not."""
+        if noise is None or self.bundle is None:
+            return ""
+        return noise_note(self.bundle, noise) or ""
 
     @property
     def ratio_map(self) -> RatioMap | None:
@@ -153,7 +169,13 @@ class NetworkSelector:
         """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
         return self._candidate_for(ratio_map).name
 
-    def reconstruct(self, reads: Float32, ratio_map: RatioMap) -> Reconstruction:
+    def noise_note(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
+        """Say how noise differs from what reconstructs under a map is for; "" where it does not."""
+        return self._candidate_for(ratio_map).note(noise)
+
+    def reconstruct(
+        self, reads: Float32, ratio_map: RatioMap, noise: NoiseProfile | None = None
+    ) -> Reconstruction:
         """Reconstruct one window with the network that suits its map, if there is one.
 
         Parameters
@@ -162,13 +184,15 @@ class NetworkSelector:
             Its measurements.
         ratio_map : RatioMap
             Its map, with defective pixels at level 0.
+        noise : NoiseProfile, optional
+            Noise of the reads, where it is known, for a network that is told it.
         """
         chosen = self._candidate_for(ratio_map)
         if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
             self._universal = self._load_universal()
             chosen = self._candidate_for(ratio_map)
         try:
-            video, problem = chosen.reconstruct(reads, ratio_map), None
+            video, problem = chosen.told(noise)(reads, ratio_map), None
         except ReconstructError as error:
             if chosen is self._network_free:
                 raise
@@ -193,7 +217,8 @@ class NetworkSelector:
         if name == NETWORK_FREE:
             return self._network_free
         bundle = Bundle.load(name)
-        return _Candidate(name, bundle.reconstructor(self._threads), bundle)
+        network = bundle.reconstructor(self._threads)
+        return _Candidate(name, network, bundle, network)
 
 
 def _describe(names: list[str]) -> dict[str, BundleState]:

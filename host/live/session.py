@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
@@ -255,8 +256,11 @@ class LiveSession:
             phase = Phase.STOPPED if self._ending.is_set() else Phase.LOST
         selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
         bundle = reconstructed_by = "" if selector is None else selector.name
+        noise_note = ""
         if selector is not None and ratio_map is not None:
-            reconstructed_by = selector.name_for(self._correction.map_for(ratio_map))
+            corrected_map = self._correction.map_for(ratio_map)
+            reconstructed_by = selector.name_for(corrected_map)
+            noise_note = selector.noise_note(corrected_map, self._noise_of_reads(self._correction))
         setup = 0 if ratio_map is None else self._deployment.setup_of(ratio_map, reconstructed_by)
         return LiveState(
             phase=phase,
@@ -267,6 +271,7 @@ class LiveSession:
             bundle=bundle,
             corrected_by=self._correction.by,
             reconstructed_by=reconstructed_by,
+            noise_note=noise_note,
             setup=setup,
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(ratio_map),
@@ -335,6 +340,10 @@ class LiveSession:
         if found.said and found.said != self._correction.said:
             self._telemetry.log(found.said, "info" if found.by else "warning")
         return found
+
+    def _noise_of_reads(self, correction: BoardCorrection) -> NoiseProfile | None:
+        calibrated = self.calibrator.result
+        return correction.noise_of_reads(None if calibrated is None else calibrated.profile)
 
     def _open(self, url: str) -> Board:
         return open_when_there(
@@ -416,7 +425,8 @@ class LiveSession:
             video, by, problem = lost, selector.name_for(ratio_map), None
         else:
             delivered = reads if received is None else received
-            video, by, problem = selector.reconstruct(delivered, ratio_map)
+            noise = self._noise_of_reads(job.correction)
+            video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
         setup = self._deployment.setup_of(window.ratio_map, by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:

@@ -169,6 +169,9 @@ class LiveState:
     reconstructed_by: str = ""
     """Bundle that reconstructs under the board's present map, or ``network-free``; differs from
     `bundle` where that one's network was trained for another map."""
+    noise_note: str = ""
+    """How the noise of the board differs from what that one is for; empty if it does not, or if the
+    noise is not known."""
     setup: int = 0
     """Number of the pair of `map` and `reconstructed_by`; 0 before there is one. A picture with the
     same number was made by this pair."""

@@ -161,7 +161,12 @@ class Bundle:
                     return float(stated)
         return None
 
-    def reconstruct(self, window: Window, correction: Correction | None = None) -> Reconstruction:
+    def reconstruct(
+        self,
+        window: Window,
+        correction: Correction | None = None,
+        noise: NoiseProfile | None = None,
+    ) -> Reconstruction:
         """Reconstruct the video behind a window.
 
         Parameters
@@ -170,6 +175,8 @@ class Bundle:
             A window of a board, capture or emulator, taken under a map that suits the bundle.
         correction : Correction, optional
             Corrects its reads first.
+        noise : NoiseProfile, optional
+            Noise of the reads, for a network that is told it; by default `noise_profile`.
 
         Returns
         -------
@@ -197,7 +204,8 @@ class Bundle:
                 f"({window.ratio_map.summary}): capture under the bundle's map"
                 + (f", or reconstruct with {UNIVERSAL_BUNDLE}" if fits else "")
             )
-        return Reconstruction(self._network(reads, ratio_map), window, self.name)
+        told = (noise or self.noise_profile).shot_and_read()
+        return Reconstruction(self._network.told(told)(reads, ratio_map), window, self.name)
 
     @cached_property
     def _network(self) -> OnnxReconstructor:

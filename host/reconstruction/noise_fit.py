@@ -14,7 +14,7 @@ TINY = 1e-6
 """Deviation that counts as no noise."""
 
 
-def noise_note(bundle: Bundle, profile: NoiseProfile, *, corrected: bool = False) -> str | None:
+def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
     """Say how the noise of a sensor differs from what a bundle's network is for.
 
     Parameters
@@ -22,16 +22,14 @@ def noise_note(bundle: Bundle, profile: NoiseProfile, *, corrected: bool = False
     bundle : Bundle
         What reconstructs.
     profile : NoiseProfile
-        Noise of the sensor.
-    corrected : bool, optional
-        Whether its fixed pattern is corrected.
+        Noise of the reads that it gets.
 
     Returns
     -------
     str or None
         A sentence; None where they fit.
     """
-    noise = profile.shot_and_read(corrected=corrected)
+    noise = profile.shot_and_read()
     if bundle.noise_range is not None:
         beyond = [
             f"{name} {value:.2g} is {'below' if value < low else 'above'} that, and {limit:.2g} "

@@ -14,6 +14,7 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.cli import completion
 from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.host.cli.shared_options import (
@@ -28,6 +29,7 @@ from focalloop.models.cli.extra import require_extra
 from focalloop.models.errors import OptionsError
 from focalloop.models.training_options import (
     DEFAULT_MAP,
+    DEFAULT_NOISE,
     MAP_SHARE,
     MAX_BUDGET,
     QUICK_BUDGET,
@@ -84,10 +86,28 @@ def train(
             rich_help_panel=WHAT,
         ),
     ] = False,
-    profile: Annotated[
+    network: Annotated[
         Literal["edge", "paper"],
-        typer.Option(help="Size of the network.", rich_help_panel=WHAT),
+        typer.Option(help="Kind and size of the network.", rich_help_panel=WHAT),
     ] = "edge",
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="Train for the noise of a sensor: a preset, or what `focalloop calibrate` wrote.",
+            show_default=f"{DEFAULT_NOISE}; a universal network is told the noise",
+            autocompletion=completion.profiles,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    corrected: Annotated[
+        bool,
+        typer.Option(
+            "--corrected",
+            help="The fixed pattern of --noise is corrected before anything is reconstructed.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
     aperture: Annotated[
         bool,
         typer.Option(
@@ -176,7 +196,7 @@ def train(
             metavar="WEIGHTS",
             autocompletion=completion.weights,
             help="Weights to start from: a shipped name, a file, or none.",
-            show_default="the universal ones of the profile",
+            show_default="the universal ones of the network",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -251,6 +271,10 @@ def train(
             refuse_unused(("credit", "period"), "is for a map that is learned, not for --map")
     elif search and credit == "own-pixel":
         refuse_unused(["search"], "goes without --credit own-pixel, which begins anywhere")
+    if noise is None:
+        refuse_unused(
+            ["corrected"], "is for a profile with a fixed pattern, and there is no --noise"
+        )
     try:
         options = TrainingOptions(
             folder=output.with_name(output.name + QUICK_RUN) if quick else output,
@@ -266,7 +290,9 @@ def train(
             periods=tuple(period or ()),
             search=search,
             credit=credit,
-            profile=profile,
+            network=network,
+            noise=noise,
+            corrected=corrected,
             aperture=aperture,
             start=start,
             learning_rate=learning_rate,
@@ -309,6 +335,9 @@ def _check_inputs(options: TrainingOptions) -> None:
 
         with setting("--map"):
             RatioMap.load(str(options.ratio_map)).check_measures()
+    if options.noise is not None:
+        with setting("--noise"):
+            NoiseProfile.load(options.noise)
     if options.start not in (None, "none", *WEIGHTS):
         shipped = f"give a file, none, or a shipped name ({', '.join(WEIGHTS)})"
         check_exists(Path(str(options.start)), "--start", shipped)

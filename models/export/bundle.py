@@ -22,7 +22,7 @@ from focalloop.firmware_sim.files import folder_written_whole
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps import map_files as ratio_map_files
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models import zoo
 from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
@@ -30,7 +30,7 @@ from focalloop.models.export.onnx_graph import OPSET, to_onnx
 from focalloop.models.networks.edge import NOISE_RANGE
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.profiles import Network, build_network, is_told, settings_from
-from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import RandomTiles
 from focalloop.models.training.network_run import RATIO_MAP
@@ -135,7 +135,7 @@ def export_run(
     metadata, network = _averaged_network(run)
     ratio_map = _map_of(run, first_map)
     _check_fit(run, network, ratio_map)
-    noise = preset(metadata["settings"]["noise"])
+    noise = noise_from(metadata["settings"])
     graph, difference = to_onnx(network)
     how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
     told = is_told(network.settings)
@@ -282,7 +282,7 @@ def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes,
     """Refuse an 8-bit form that equals the float32 form, or that loses too much."""
     narrow, loss_db = calibrated
     if narrow == graph:
-        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
+        raise ExportError("only edge networks have an 8-bit form: export float32")
     if not loss_db <= MAX_INT8_LOSS_DB:
         raise ExportError(
             f"8-bit arithmetic loses {loss_db:.2f} dB on the validation windows, more than "

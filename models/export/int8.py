@@ -35,7 +35,7 @@ from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
-from focalloop.models.networks.sensing import add_noise, clean_reads
+from focalloop.models.networks.sensing import clean_reads, read_out
 from focalloop.models.training.map_source import RandomTiles
 from focalloop.models.training.training_data import TrainingData
 
@@ -63,7 +63,7 @@ def measured(
     ratio_map : RatioMap
         The map, which is fitted to their size.
     noise : NoiseProfile
-        Shot and read noise of the reads.
+        Noise of the reads.
     told : bool, optional
         Whether the network is told the noise.
     """
@@ -80,7 +80,7 @@ def measured(
     inputs: list[Inputs] = []
     for window in windows:
         clean = clean_reads(torch.from_numpy(window.copy())[None].float() / 255, levels, aperture)
-        reads = add_noise(clean, levels, s_ss=noise.s_ss, s_r=noise.s_r, generator=generator)
+        reads = read_out(clean, levels, noise, slots=len(window), generator=generator)
         inputs.append({"reads": reads.numpy(), **others})
     return inputs
 
@@ -115,7 +115,7 @@ def calibrated(
     ratio_map : RatioMap
         The map that measures the windows.
     noise : NoiseProfile
-        Shot and read noise of the reads.
+        Noise of the reads.
     for_any : RandomTiles or None, optional
         For a network of any map: gives another tile for each window instead.
     told : bool, optional

@@ -1,4 +1,4 @@
-"""The edge profile: reconstruction in real time on two CPU cores.
+"""The edge network: reconstruction in real time on two CPU cores.
 
 It starts from a video that needs no training (`focalloop.models.networks.interpolation`) and is
 complete for every ratio map, and learns a correction to it. Each 4x4 cell of pixels becomes one

@@ -1,4 +1,4 @@
-"""The paper profile: fusion network and spectral-wise transformers (CRL section II-B).
+"""The paper network: fusion network and spectral-wise transformers (CRL section II-B).
 
 The initial reconstruction and the map are fused pixel by pixel, then refined by three single-stage
 spectral-wise transformers (MST++, Cai et al., CVPRW 2022). Attention is between *channels*: each

@@ -1,4 +1,4 @@
-"""The network profiles: settings, in memory and in files, and the networks built from them."""
+"""The kinds of networks: settings, in memory and in files, and the networks built from them."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def settings_from(values: object) -> NetworkSettings:
     # Files written before there was a second profile do not name one.
     profile = values.get("profile", "edge")
     if not isinstance(profile, str) or profile not in PROFILES:
-        raise TrainError(
-            f"there is no network profile {profile!r}: this version has {', '.join(PROFILES)}"
-        )
+        raise TrainError(f"there is no network {profile!r}: this version has {', '.join(PROFILES)}")
     try:
         found = PROFILES[profile](**{k: v for k, v in values.items() if k != "profile"})
         for setting in fields(found):
@@ -60,8 +58,7 @@ def settings_from(values: object) -> NetworkSettings:
         return found
     except TypeError as error:
         raise TrainError(
-            f"the settings of a network of the {profile} profile are another version's ({error}): "
-            "train it anew"
+            f"the settings of the {profile} network are another version's ({error}): train it anew"
         ) from None
 
 
@@ -77,12 +74,12 @@ def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
     -------
     str or None
         The end of a sentence that begins with the name of what has `theirs`, such as "is of the
-        edge profile, not of the paper profile"; None if they fit.
+        edge network, not of the paper network"; None if they fit.
     """
     if theirs == ours:
         return None
     if theirs.profile != ours.profile:
-        return f"is of the {theirs.profile} profile, not of the {ours.profile} profile"
+        return f"is of the {theirs.profile} network, not of the {ours.profile} network"
     if theirs.slots != ours.slots:
         return f"is for windows of {theirs.slots} frames, not of {ours.slots}"
     which = {True: "with", False: "without"}

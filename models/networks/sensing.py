@@ -76,12 +76,11 @@ def read_out(
     profile: NoiseProfile,
     *,
     slots: int = 16,
-    corrected: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Turn clean reads into what a sensor gives and the host then linearises.
+    """Turn clean reads into what a sensor of this profile gives and the host then linearises.
 
-    Every window is of another sensor of this profile.
+    Every window is of another sensor, with a fixed pattern of its own.
 
     Parameters
     ----------
@@ -93,8 +92,6 @@ def read_out(
         All terms of the forward model.
     slots : int, optional
         Frames per window, T.
-    corrected : bool, optional
-        Whether the host corrects the fixed pattern, which then adds nothing.
     generator : Generator or None, optional
         Draws the noise.
 
@@ -112,7 +109,7 @@ def read_out(
 
     taken = levels.unsqueeze(1)
     signal = reads
-    if profile.prnu and not corrected:
+    if profile.prnu:
         signal = signal * (1 + normal(profile.prnu, count, 1, height, width))
     if profile.dark_signal:
         signal = signal + profile.dark_signal / taken.clamp(min=1)
@@ -134,7 +131,7 @@ def read_out(
         for level in divisors(slots, planes):
             last = slots // level * torch.arange(1, level + 1) - 1  # slot in which a span ends
             signal[:, :level] += lines[:, last] * (taken == level)
-    if not corrected and (profile.pixel_offset or profile.column_offset):
+    if profile.pixel_offset or profile.column_offset:
         signal = signal + normal(profile.pixel_offset, count, 1, height, width)
         signal = signal + normal(profile.column_offset, count, 1, 1, width)
     codes = (profile.black_level_dn + signal * profile.full_scale_dn).round()

@@ -18,7 +18,7 @@ from focalloop.models.radio.paper_codec_run import PaperCodecRun
 from focalloop.models.radio.pipeline import no_transform
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.transforms import TransformSettings
-from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.starting_weights import Start
@@ -118,7 +118,7 @@ def export_codec_run(
         If the run holds no codec, or the bundle cannot be written.
     """
     metadata, tensors = load_checkpoint(run / CHECKPOINT)
-    sensing = Sensing(FrozenBundle(), metadata["settings"]["noise"])
+    sensing = Sensing(FrozenBundle(), noise_from(metadata["settings"]))
     if any(metadata["identity"].get(key) != value for key, value in sensing.identity.items()):
         raise TrainError(f"{run} was trained for another sensor than {sensing.bundle.name}")
     try:

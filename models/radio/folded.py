@@ -56,7 +56,7 @@ class FrozenBundle:
     Raises
     ------
     TrainError
-        If it is no bundle with a tile and a network of the edge profile in float32.
+        If it is no bundle with a tile and an edge network in float32.
     """
 
     def __init__(self, name: str | Path = DEFAULT_SENSING) -> None:
@@ -72,7 +72,7 @@ class FrozenBundle:
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise TrainError(
                 f"{name} is not a bundle that radio networks can be trained for ({error}): give "
-                "one of the edge profile with float32 weights and a map of its own"
+                "one of an edge network with float32 weights and a map of its own"
             ) from None
 
 

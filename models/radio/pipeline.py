@@ -26,7 +26,7 @@ from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import RATES, SemCom, SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
 from focalloop.models.radio.transforms import TransformSettings
-from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.starting_weights import Start
@@ -199,7 +199,7 @@ def export_radio(
         If the run holds no radio network, or the bundle cannot be written.
     """
     metadata, _ = load_checkpoint(run / CHECKPOINT)
-    sensing = Sensing(FrozenBundle(), metadata["settings"]["noise"])
+    sensing = Sensing(FrozenBundle(), noise_from(metadata["settings"]))
     if any(metadata["identity"].get(key) != value for key, value in sensing.identity.items()):
         raise TrainError(f"{run} was trained for another sensor than {sensing.bundle.name}")
     return export_semcom(trained(str(run), sensing), sensing, metadata, bundle, method, scores)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.errors import TrainError
 from focalloop.models.radio.folded import FoldedReconstruction, FrozenBundle
 from focalloop.models.radio.klt import BLOCK
@@ -36,8 +36,8 @@ class Sensing:
     ----------
     bundle : FrozenBundle
         Map and network.
-    noise : str, optional
-        Preset of `focalloop.firmware_sim.noise`.
+    noise : NoiseProfile, optional
+        Shot and read noise of the reads.
     device : str, optional
         ``"cpu"`` or ``"cuda"``.
 
@@ -49,9 +49,14 @@ class Sensing:
         Cells to video: a `FoldedReconstruction`.
     """
 
-    def __init__(self, bundle: FrozenBundle, noise: str = "paper", device: str = "cpu") -> None:
+    def __init__(
+        self,
+        bundle: FrozenBundle,
+        noise: NoiseProfile = PRESETS["paper"],
+        device: str = "cpu",
+    ) -> None:
         self.bundle = bundle
-        self.reads = CellReads(bundle.ratio_map.tile, preset(noise)).to(device)
+        self.reads = CellReads(bundle.ratio_map.tile, noise).to(device)
         folded = FoldedReconstruction(bundle.network, self.reads).to(device)
         self.video: Callable[[Tensor], Tensor] = folded
 

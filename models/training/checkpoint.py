@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.noise import SCHEMA_VERSION, NoiseProfile, preset
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import mismatch, settings_from
 
@@ -70,13 +71,30 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise TrainError(
             f"{path} is not a checkpoint of focalloop: it lacks {', '.join(sorted(missing))}"
         )
-    # Older files lack the name of the profile, and the only schedule that there was.
+    # Older files lack the name of the network's profile, and the only schedule that there was.
     settings = metadata["settings"]
     if not isinstance(settings, dict) or "network" not in settings:
         raise TrainError(f"{path} is no checkpoint of ours: its settings name no network")
     settings["network"] = asdict(settings_from(settings["network"]))
+    settings["noise"] = asdict(noise_from(settings))
     settings.setdefault("schedule", "cosine")
     return metadata, tensors
+
+
+def noise_from(settings: Mapping[str, Any]) -> NoiseProfile:
+    """Return the noise that the settings of a run name; in older files, it is a preset's name.
+
+    Raises
+    ------
+    NoiseProfileError
+        If it is none.
+    """
+    stated = settings["noise"]
+    if isinstance(stated, str):
+        return preset(stated)
+    parameters = {key: value for key, value in stated.items() if key != "name"}
+    document = {"schema_version": SCHEMA_VERSION, "name": stated["name"], "parameters": parameters}
+    return NoiseProfile.from_dict(document)
 
 
 def refuse_another_run(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -92,6 +110,7 @@ def refuse_another_run(path: Path, theirs: Mapping[str, Any], ours: Mapping[str,
     wrong = mismatch(settings_from(had["network"]), settings_from(wanted["network"]))
     if wrong:
         raise TrainError(f"{path} {wrong}: use another folder")
+    had, wanted = _flat(had), _flat(wanted)
     if other := sorted(key for key in wanted if had.get(key) != wanted[key]):
         differences = ", ".join(f"{key} {had.get(key)}, not {wanted[key]}" for key in other)
         raise TrainError(f"{path} was made with other settings ({differences}): use another folder")
@@ -99,6 +118,12 @@ def refuse_another_run(path: Path, theirs: Mapping[str, Any], ours: Mapping[str,
         raise TrainError(f"{path} was made with {differing}: use another folder")
     if theirs["data"] != ours["data"]:
         raise TrainError(f"{path} was trained on other data: use another folder")
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the parts of settings that have some, so that only those that differ are told."""
+    parts = {f"{k} {part}": v for k in ("network", "noise") for part, v in settings[k].items()}
+    return {k: v for k, v in settings.items() if k not in ("network", "noise")} | parts
 
 
 def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:

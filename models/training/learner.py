@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
 from focalloop.models.networks.profiles import Network, NetworkSettings, build_network, is_told
-from focalloop.models.networks.sensing import add_noise, clean_reads
+from focalloop.models.networks.sensing import add_noise, clean_reads, read_out
 from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon, Optimizer
 
@@ -118,7 +118,7 @@ class Learner(WeightLearner[Network]):
     settings : NetworkSettings
         Profile and size of the network.
     noise : NoiseProfile
-        Shot and read noise of the reads. A network that is told the noise learns from other noise
+        Noise of the reads. A network that is told the noise learns from other shot and read noise
         in every window, log-uniform over the range of `focalloop.models.networks.edge.NOISE_SPAN`.
     average_decay, bfloat16 : float or bool, optional
         As in `WeightLearner`.
@@ -139,7 +139,7 @@ class Learner(WeightLearner[Network]):
         alone: bool = False,
     ) -> None:
         self.settings = settings
-        self.noise = torch.tensor([noise.s_ss, noise.s_r])
+        self.noise = noise
         network = build_network(settings).to(device)
         super().__init__(network, network.outer, average_decay=average_decay, bfloat16=bfloat16)
         # Averages the gradients of all processes.
@@ -232,17 +232,20 @@ class Learner(WeightLearner[Network]):
     ) -> dict[str, Tensor]:
         """Return the inputs of the network by name: the noisy reads of `scene`, and the others.
 
-        `noise` is s_ss and s_r of each window (N, 2); the learner's own by default.
+        `noise` is s_ss and s_r of each window (N, 2); the learner's own noise by default.
         """
         levels = levels.to(self.device).expand(len(scene), -1, -1)
         if aperture is not None:
             aperture = aperture.to(self.device, scene.dtype).expand(len(scene), -1, -1, -1)
-        if noise is None:
-            noise = self.noise.expand(len(scene), 2)
-        reads = clean_reads(scene, levels, aperture)
         # Noise is drawn on the CPU, so that a seed gives the same noise on every device.
-        s_ss, s_r = noise[:, :, None, None, None].unbind(1)
-        noisy = add_noise(reads.cpu(), levels.cpu(), s_ss=s_ss, s_r=s_r, generator=generator)
+        reads, taken = clean_reads(scene, levels, aperture).cpu(), levels.cpu()
+        if noise is None:
+            slots = self.settings.slots
+            noisy = read_out(reads, taken, self.noise, slots=slots, generator=generator)
+            noise = torch.tensor([self.noise.shot_and_read()]).expand(len(scene), 2)
+        else:
+            s_ss, s_r = noise[:, :, None, None, None].unbind(1)
+            noisy = add_noise(reads, taken, s_ss=s_ss, s_r=s_r, generator=generator)
         inputs = {"reads": noisy.to(self.device), "levels": levels}
         if aperture is not None:
             inputs["aperture"] = aperture

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import NetworkSettings, default_settings
 from focalloop.models.training import distributed
@@ -60,8 +60,8 @@ class RunSettings:
     average_decay : float
         Decay per step of the exponential moving average of the weights, which is what is validated
         and exported.
-    noise : str
-        Preset of `focalloop.firmware_sim.noise` to train under.
+    noise : NoiseProfile
+        Noise of the reads to train under, those of a sensor whose pattern is corrected included.
     seed : int
         Seed of every random choice.
     bfloat16 : bool
@@ -80,7 +80,7 @@ class RunSettings:
     warm_up_steps: int = 200
     schedule: Literal["cosine", "flat"] = "cosine"
     average_decay: float = 0.998
-    noise: str = "paper"
+    noise: NoiseProfile = PRESETS["paper"]
     seed: int = 0
     bfloat16: bool = True
     start: str = ""
@@ -322,7 +322,7 @@ class Run(TrainingLoop):
         super().__init__(data, settings, device)
         self.learner = Learner(
             settings.network,
-            preset(settings.noise),
+            settings.noise,
             average_decay=settings.average_decay,
             bfloat16=settings.bfloat16,
             device=device,

@@ -117,7 +117,7 @@ def fitted(
         told = build_network(settings)
         assert isinstance(told, EdgeNetwork)
         told.load_state_dict(weights)
-        weights = told.for_noise(noise.s_ss, noise.s_r).state_dict()
+        weights = told.for_noise(*noise.shot_and_read()).state_dict()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # so that their digest, and a run that resumes, is the same
         return build_network(network).state_dict() | weights

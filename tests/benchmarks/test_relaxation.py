@@ -159,5 +159,5 @@ def test_impossible_relaxations_are_refused(training_file: Path) -> None:
     with pytest.raises(TrainError, match="not one of straight-through, gumbel"):
         RelaxationSettings(1.0, "softmax")
     paper = replace(QUICK, network=default_settings("paper"))
-    with pytest.raises(TrainError, match="edge profile"):
+    with pytest.raises(TrainError, match="edge network"):
         RelaxedRun(RelaxationSettings(1.0), TrainingData.load(training_file), paper)

@@ -75,14 +75,14 @@ def evaluate(
     """
     from focalloop.host.cli.arguments import load_correction, load_pattern, load_profile
     from focalloop.host.cli.interruption import Interruption, StoppedError
-    from focalloop.host.cli.methods import Method, SensorNoise, all_methods, read_clips
+    from focalloop.host.cli.methods import Method, all_methods, noise_of_reads, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
 
     # Says now what would be found after the clips have been read.
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(clips, "CLIPS")
-    sensor = SensorNoise.of(profile, corrected_by)
-    methods = all_methods(bundle or [], map_, threads, sensor)
+    reads_noise = noise_of_reads(profile, corrected_by)
+    methods = all_methods(bundle or [], map_, threads, reads_noise)
     if baseline:
         pairs = [(method, Method("initial", method.ratio_map, initial)) for method in methods]
         methods = [method for pair in pairs for method in pair]

@@ -70,11 +70,11 @@ def reconstruct(
     from focalloop.host.cli.arguments import load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
-        SensorNoise,
         captured_windows,
         emulated_windows,
         method_for_clips,
         method_for_map,
+        noise_of_reads,
     )
     from focalloop.host.reconstruction.video import check_output, write_video
     from focalloop.models.zoo import DEFAULT_BUNDLE
@@ -85,7 +85,7 @@ def reconstruct(
         refuse_unused(["fps"], "is for videos: frames in an .npz have no rate")
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(source, "CAPTURE|CLIPS")
-    noise = SensorNoise.of(profile, corrected_by)
+    noise = noise_of_reads(profile, corrected_by)
     if (source / MANIFEST).is_file():
         emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")

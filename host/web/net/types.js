@@ -10,6 +10,7 @@
  * @property {string} bundle The selected bundle, or "network-free".
  * @property {string} corrected_by What the reads are corrected by; empty if they are not.
  * @property {string} reconstructed_by What reconstructs under the board's present map.
+ * @property {string} noise_note How the noise differs from what that one is for; empty if it does not.
  * @property {number} setup Number of the pair of `map` and `reconstructed_by`; pictures have it too.
  * @property {BoardIdentity|null} board
  * @property {MapState|null} map

@@ -14,7 +14,9 @@ export class BoardAndLink {
   #shownMessages = "";
 
   /** @param {LiveState} state */
-  follow({ board, speed, link, profile, scene, corrected_by: correctedBy, messages }) {
+  follow({
+    board, speed, link, profile, scene, corrected_by: correctedBy, noise_note: noiseNote, messages,
+  }) {
     this.#showLog(messages);
     if (!board) return;
     const badge = byId("badge");
@@ -34,6 +36,7 @@ export class BoardAndLink {
       ["Window", `${board.slots} slots${rate ? ` at ${fixed(rate, 0)} Hz` : ", not paced"}`],
       ...(profile ? [/** @type {[string, string]} */ (["Noise, scene", `${profile}, ${scene}`])] : []),
       ["Reads", correctedBy ? `corrected by ${correctedBy}` : "not corrected"],
+      ...(noiseNote ? [/** @type {[string, string, string]} */ (["Its noise", noiseNote, "warn"])] : []),
       ["Received", `${grouped(speed.windows_received)}, ${fixed(speed.received_per_s, 1)}/s`],
       ["On the line", lossOf(speed, link), speed.windows_lost ? "bad" : link.bad_frames ? "warn" : ""],
       ["Dropped by board, by host", `${speed.windows_dropped_by_board}, ${speed.windows_dropped_by_host}`],

@@ -14,6 +14,7 @@ from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import PortError
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_source import BoardAt
@@ -81,6 +82,23 @@ def test_a_picture_has_the_window_its_scene_and_its_reconstruction(url):
     np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
     measured = ratio_map.levels > 0
     np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
+
+
+def test_a_network_is_told_the_noise_of_the_board_and_what_it_is_not_for_is_said(url, tmp_path):
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+    noise = NoiseProfile(name="mine", shot="gaussian", s_ss=0.25, s_r=0.125, pixel_offset=0.5)
+    known = {"s_ss": [0.1, 0.5], "s_r": [0.05, 0.1]}
+    network = tiny_network(noise=True)
+    folder = str(write_tiny_bundle(tmp_path / "told", network=network, noise_range=known))
+    even = FixedPattern(np.zeros(SHAPE), np.ones(SHAPE), np.zeros(SHAPE, int))
+    corrected = BoardCorrection(Correction(even), "a test", "Corrected.", noise)
+    with LiveSession(BoardAt(url), bundle=folder, correct=lambda _: corrected) as session:
+        picture = newer_than(session, -1)
+        state = session.state()
+    # Without its fixed pattern, which is corrected.
+    assert "of mine, s_r 0.13 is above that, and 0.1 is taken instead" in state.noise_note
+    plane = as_bytes(0.375 * (reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels))
+    np.testing.assert_allclose(picture.final, np.broadcast_to(plane, picture.final.shape), atol=1)
 
 
 def test_reads_are_corrected_before_anything_is_reconstructed(url, tmp_path):

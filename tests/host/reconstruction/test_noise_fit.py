@@ -43,7 +43,7 @@ def test_a_network_for_other_noise_is_told_apart(plain):
 def test_a_fixed_pattern_counts_as_noise_until_it_is_corrected(plain):
     assert "of scamp5 are" in noise_note(plain, preset("scamp5"))
     assert "as those of scamp5, so it smooths" in noise_note(
-        plain, preset("scamp5"), corrected=True
+        plain, preset("scamp5").without_pattern()
     )
 
 

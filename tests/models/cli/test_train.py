@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.noise_fit import noise_note
 from focalloop.models import training_pipeline
 from focalloop.models.cli import extra
 from focalloop.models.export import bundle as export
+from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import build_network, default_settings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
@@ -135,8 +138,8 @@ def test_the_folder_of_another_training_is_left_as_it_is(
         assert "holds another training" in refused(*common, "-o", tmp_path / "one", *others)
     others = ["--map", "tile-1of16", "--batch", 2]
     assert "batch 1, not 2" in refused(*common, "-o", tmp_path / "one", *others)
-    profile = ["--profile", "paper"]
-    assert "edge profile, not of the paper" in refused(*common, "-o", tmp_path / "one", *profile)
+    network = ["--network", "paper"]
+    assert "edge network, not of the paper" in refused(*common, "-o", tmp_path / "one", *network)
     assert everything_in(tmp_path) == before
 
 
@@ -149,7 +152,7 @@ def test_weights_to_start_from_fit_the_profile_or_are_refused(
         save_weights(tmp_path / f"{name}.safetensors", settings, weights, {})
     common = ["--data", training_file, "--steps", 1, "--batch", 1, "-o", tmp_path / "run"]
     message = refused(*common, "--start", tmp_path / "paper.safetensors")
-    assert "paper profile, not of the edge profile" in message
+    assert "paper network, not of the edge network" in message
     assert "32 frames, not of 16" in refused(*common, "--start", tmp_path / "long.safetensors")
     assert "nothing at nothing" in refused(*common, "--start", "nothing")
     assert not (tmp_path / "run").exists()
@@ -255,3 +258,43 @@ def test_without_pytorch_the_commands_say_what_to_install(
 def test_export_refuses_scores_that_cannot_be_read(tmp_path: Path) -> None:
     code, _, _ = invoke("export", tmp_path, "-o", tmp_path / "b", "--score", "set=none")
     assert code == 2
+
+
+def test_a_training_for_a_sensor_says_so_in_its_bundle(training_file: Path, tmp_path: Path) -> None:
+    sensor = replace(preset("scamp5"), name="mine", prnu=0.02)
+    sensor.save(tmp_path / "mine.json")
+    common = ["--data", training_file, "--steps", 1, "--batch", 1, "--start", "none"]
+    noise = ["--noise", tmp_path / "mine.json", "--corrected"]
+    train(*common, *noise, "-o", tmp_path / "run")
+    manifest = export_run(tmp_path / "run", tmp_path / "bundle")
+    stated = NoiseProfile.from_dict(manifest["noise_profile"])
+    assert stated == sensor.without_pattern()
+    assert "noise_range" not in manifest
+    assert noise_note(Bundle.load(tmp_path / "bundle"), stated) is None
+    # The same command goes on; another sensor, or none, is another run.
+    train(*common, *noise, "-o", tmp_path / "run")
+    message = refused(*common, *noise[:2], "-o", tmp_path / "run")
+    assert "noise prnu 0.0, not 0.02" in message
+    assert "s_r" not in message
+    assert "noise name mine, not paper" in refused(*common, "-o", tmp_path / "run")
+
+
+@pytest.mark.parametrize("noise", [[], ["--noise", "scamp5"]])
+def test_a_universal_network_is_told_the_noise_unless_it_is_for_one(
+    noise: list[str], training_file: Path, tmp_path: Path
+) -> None:
+    common = ["--data", training_file, "--steps", 1, "--batch", 1, "--start", "none"]
+    train(*common, "--map", "random-tiles", *noise, "-o", tmp_path)
+    settings = load_checkpoint(tmp_path / CHECKPOINT)[0]["settings"]
+    assert settings["network"]["noise"] == (not noise)
+    assert settings["noise"]["name"] == (noise[1] if noise else "paper")
+
+
+def test_noise_that_is_none_is_refused(training_file: Path, tmp_path: Path) -> None:
+    common = ["--data", training_file, "--steps", 1, "-o", tmp_path / "run"]
+    assert "no noise profile 'nothing'" in refused(*common, "--noise", "nothing")
+    newer = preset("paper").as_dict() | {"schema_version": 2}
+    (tmp_path / "newer.json").write_text(json.dumps(newer))
+    assert "schema_version 1, not 2" in refused(*common, "--noise", tmp_path / "newer.json")
+    assert "there is no --noise" in refused(*common, "--corrected")
+    assert not (tmp_path / "run").exists()

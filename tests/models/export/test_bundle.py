@@ -225,7 +225,7 @@ def test_weights_of_another_profile_or_window_are_refused(tmp_path: Path) -> Non
     path = tmp_path / "w.safetensors"
     save_weights(path, PAPER, build_network(PAPER).state_dict(), {})
     for wanted, message in (
-        (EDGE, "paper profile, not of the edge profile"),
+        (EDGE, "paper network, not of the edge network"),
         (replace(PAPER, slots=8), "windows of 16 frames, not of 8"),
         (replace(PAPER, aperture=True), "without a coded aperture, not with one"),
         (replace(PAPER, stages=2), "another size"),

@@ -1,4 +1,4 @@
-"""The paper profile against its textbook form, and the registry of profiles."""
+"""The paper network against its textbook form, and the registry of networks."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_settings_without_a_profile_are_the_edge_profiles() -> None:
     ("values", "message"),
     [
         ({"profile": "huge"}, "'huge'.*edge, paper"),
-        ({"profile": "paper", "width": 96}, "paper profile.*width"),
+        ({"profile": "paper", "width": 96}, "paper network.*width"),
         ("paper", "settings of a network"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_profile_slots_or_size_is_refused(
     short = run_of(PaperSettings(slots=8, stages=1), tmp_path / "short.npz")
     short.save(tmp_path / CHECKPOINT)
     for network, message in (
-        (EdgeSettings(), "paper profile, not of the edge profile"),
+        (EdgeSettings(), "paper network, not of the edge network"),
         (SMALL, "windows of 8 frames, not of 16"),
     ):
         with pytest.raises(TrainError, match=message):

@@ -59,5 +59,5 @@ def test_the_scene_reaches_the_video(frozen):
 
 @pytest.mark.parametrize("name", ["paper-learned-1of16", "edge-learned-2of16-int8", "no-such"])
 def test_other_bundles_are_refused_with_what_to_do(name):
-    with pytest.raises(TrainError, match="edge profile with float32 weights"):
+    with pytest.raises(TrainError, match="edge network with float32 weights"):
         FrozenBundle(name)

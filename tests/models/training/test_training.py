@@ -143,7 +143,7 @@ def test_a_run_refuses_the_folder_of_another_and_leaves_it_as_it_is(
     other_data = replace(data, recipe={"settings": {"seed": 1}, "sources": []})
     for maps, windows, settings, message in (
         (tile_map, data, replace(QUICK, seed=5), "seed 0, not 5"),
-        (tile_map, data, replace(QUICK, network=PaperSettings()), "edge profile, not of the paper"),
+        (tile_map, data, replace(QUICK, network=PaperSettings()), "edge network, not of the paper"),
         (other_map, data, QUICK, "another ratio map"),
         (tile_map, other_data, QUICK, "other data"),
     ):

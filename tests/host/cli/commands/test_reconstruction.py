@@ -348,3 +348,22 @@ def test_a_pattern_that_cannot_be_used_is_refused_first(clips, tmp_path, command
     draw_pattern("scamp5", (8, 8)).save(missing)
     refused = run(command, clips, "--map", "tile-2of16", option, missing, *words)
     assert "8x8 pixels, but the array has 32x24" in complaint(refused)
+
+
+def test_a_network_gets_the_noise_of_the_profile_and_what_it_is_not_for_is_said(clips, tmp_path):
+    known = {"s_ss": [1e-3, 2.5e-2], "s_r": [5e-3, 1e-2]}
+    network = tiny_network(noise=True)
+    told = write_tiny_bundle(tmp_path / "told", network=network, noise_range=known)
+    out, videos = tmp_path / "out.npz", []
+    for profile in ("paper", "scamp5"):
+        result = run("reconstruct", clips, "--bundle", told, "--profile", profile, "-o", out)
+        assert result.exit_code == 0
+        assert ("trained for noise" in result.stderr) == (profile == "scamp5")
+        videos.append(load_clips(out).clips.mean())
+    # The tiny network multiplies by the noise that it is told.
+    assert videos[1] > 1.2 * videos[0]
+    result = run("evaluate", clips, "--bundle", told, "--profile", "scamp5")
+    assert "of scamp5, s_r 0.014 is above that, and 0.01 is taken instead" in result.stderr
+    plain = write_tiny_bundle(tmp_path / "plain")
+    result = run("evaluate", clips, "--bundle", plain, "--profile", "scamp5")
+    assert "times as noisy as those that tiny learned from" in result.stderr
