@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from focalloop.models.errors import ExportError
-from focalloop.models.networks.edge import USUAL_NOISE
+from focalloop.models.networks.edge import SHARES, USUAL_NOISE, EdgeNetwork
 from focalloop.models.networks.profiles import Network, is_told
 from focalloop.models.networks.sensing import MAX_READS, divisors
 
@@ -56,13 +57,24 @@ def to_onnx(network: Network) -> tuple[bytes, float]:
         | ({} if name == "noise" else {value.ndim - 2: height, value.ndim - 1: width})
         for name, value in inputs.items()
     }
-    graph = exported(network, inputs, ["video"], sizes)
+    graph = _with_shares(network, exported(network, inputs, ["video"], sizes))
     difference = parity(network, graph)
     if not difference <= PARITY:
         raise ExportError(
             f"ONNX Runtime and PyTorch differ by {difference:.2g}, more than {PARITY:g}"
         )
     return graph, difference
+
+
+def _with_shares(network: Network, graph: bytes) -> bytes:
+    """Keep the shares of an edge network as metadata: the graph holds only products of them."""
+    if not isinstance(network, EdgeNetwork):
+        return graph
+    model = onnx.load_from_string(graph)
+    shares = {name: json.dumps(getattr(network, name).tolist()) for name in SHARES}
+    helper.set_model_props(model, shares)
+    kept: bytes = model.SerializeToString()
+    return kept
 
 
 def exported(

@@ -51,6 +51,9 @@ NOISE_RANGE = {
 
 _NOISE_FEATURES = 64
 
+SHARES = ("octaves", "first_trust", "trust")
+"""Parameters of `EdgeNetwork` that hold one value per level."""
+
 
 @dataclass(frozen=True)
 class EdgeSettings:
@@ -313,7 +316,7 @@ class EdgeNetwork(nn.Module):
         if noise is None:
             raise ValueError("this network is told the noise: give s_ss and s_r for each window")
         context, cells, *shares = self.told(noise)
-        mine = (self.octaves, self.first_trust, self.trust)
+        mine = (getattr(self, name) for name in SHARES)
         return _Told(context, cells, *(own + part for own, part in zip(mine, shares, strict=True)))
 
     @torch.no_grad()
@@ -327,6 +330,6 @@ class EdgeNetwork(nn.Module):
             assert layer.bias is not None
             assert shift is not None
             layer.bias += shift[0]
-        for name in ("octaves", "first_trust", "trust"):
+        for name in SHARES:
             getattr(alone, name).copy_(getattr(told, name)[0])
         return alone

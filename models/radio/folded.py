@@ -22,16 +22,13 @@ from torch.nn import functional
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
-from focalloop.models.networks.edge import CELL, EdgeNetwork, EdgeSettings
+from focalloop.models.networks.edge import CELL, SHARES, EdgeNetwork, EdgeSettings
 from focalloop.models.networks.profiles import settings_from
 from focalloop.models.networks.sensing import MAX_READS, brightness, divisors
 from focalloop.models.radio.reads import CellReads
 
 DEFAULT_SENSING = "edge-learned-2.5of16"
 """Bundle whose sensing and reconstruction the radio networks are trained for."""
-
-_SHARES = {"octaves": 0, "first_trust": 1, "trust": 2}
-"""Which of the graph's constants by plane holds each of the network's values by level."""
 
 
 class FrozenBundle:
@@ -154,6 +151,8 @@ def _edge_settings(manifest: dict[str, Any]) -> EdgeSettings:
     settings = settings_from(manifest["training"]["settings"]["network"])
     if not isinstance(settings, EdgeSettings):
         raise ValueError(f"a network of the {settings.profile} profile")
+    if settings.noise:
+        raise ValueError("its network is told the noise")
     return settings
 
 
@@ -164,11 +163,16 @@ def _network_of(model: onnx.ModelProto, settings: EdgeSettings) -> EdgeNetwork:
         for tensor in model.graph.initializer
     }
     network = EdgeNetwork(settings)
-    weights = {name: values[name].float() for name in network.state_dict() if name not in _SHARES}
-    # Of these, the graph holds one value per plane: 1 + 2 + 4 + 8 of them for four levels.
+    weights = {name: values[name].float() for name in network.state_dict() if name not in SHARES}
+    stated = {entry.key: entry.value for entry in model.metadata_props}
+    # Older graphs state none, but hold one value per plane: 1 + 2 + 4 + 8 of them for four levels.
     first_of_level = torch.tensor(divisors(settings.slots, MAX_READS)) - 1
     by_plane = [value for name, value in values.items() if name.startswith("view_")]
-    for name, place in _SHARES.items():
-        weights[name] = by_plane[place].flatten()[first_of_level].float()
+    for place, name in enumerate(SHARES):
+        weights[name] = (
+            torch.tensor(json.loads(stated[name]))
+            if name in stated
+            else by_plane[place].flatten()[first_of_level].float()
+        )
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)

@@ -1,5 +1,7 @@
 """The frozen reconstruction, folded for training, against the shipped graph."""
 
+from dataclasses import asdict
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -8,8 +10,11 @@ import torch
 from focalloop.firmware_sim.noise import preset
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
+from focalloop.models.export.onnx_graph import to_onnx
+from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.radio.folded import DEFAULT_SENSING, FoldedReconstruction, FrozenBundle
 from focalloop.models.radio.reads import CellReads
+from tests.support.tiny_bundle import write_tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,21 @@ def test_the_network_is_rebuilt_from_the_graph_exactly(frozen):
     (wanted,) = shipped_session(DEFAULT_SENSING).run(None, {"reads": reads, "levels": levels})
     found = frozen.network(torch.from_numpy(reads), torch.from_numpy(levels)).numpy()
     assert np.abs(found - wanted).max() < 1e-5
+
+
+@pytest.mark.parametrize("coarse", [0, 1])
+def test_a_network_that_is_exported_now_is_rebuilt_too(tmp_path, coarse):
+    settings = EdgeSettings(width=16, context=8, blocks=1, coarse=coarse)
+    torch.manual_seed(0)
+    network = EdgeNetwork(settings).requires_grad_(False)
+    for value in network.parameters():
+        value.copy_((value + 0.03 * torch.randn_like(value)).half())
+    graph, _ = to_onnx(network)
+    training = {"settings": {"network": asdict(settings)}}
+    path = write_tiny_bundle(tmp_path / "new", network=graph, training=training)
+    rebuilt = FrozenBundle(path).network.state_dict()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(rebuilt[name], value, atol=1e-6, rtol=0)
 
 
 def test_the_scene_reaches_the_video(frozen):

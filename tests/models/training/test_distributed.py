@@ -103,8 +103,7 @@ def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, T
                 measure(half, levels, None, noise)
                 for half, noise in zip(halves, noises, strict=True)
             ]
-            reads = torch.cat([reads for reads, _ in parts])
-            return reads, (levels.expand(len(reads), -1, -1),)
+            return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
         monkeypatch.setattr(learner, "measure", measured)
         rate, generator = run.learning_rate, generators[0]
