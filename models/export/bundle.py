@@ -182,7 +182,7 @@ def write_bundle(
     _refuse_anything_but_a_bundle(bundle)
     graph, difference = to_onnx(network)
     described = {
-        "noise_profile": preset(metadata["settings"]["noise"]).as_dict(),
+        "noise_profile": noise_from(metadata["settings"]).as_dict(),
         **_origin(metadata),
         "export": {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None},
     }

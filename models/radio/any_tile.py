@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from focalloop.firmware_sim.noise import NoiseProfile, preset
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.networks.interpolation import consistent, exactly, interpolated
 from focalloop.models.networks.sensing import MAX_READS, brightness, divisors, spread
 from focalloop.models.radio.folded import FrozenBundle
@@ -109,8 +109,13 @@ class JointSensing(Sensing):
 
     reads: SpanReads
 
-    def __init__(self, bundle: FrozenBundle, noise: str = "paper", device: str = "cpu") -> None:
-        self.bundle, self._noise, self._device = bundle, preset(noise), device
+    def __init__(
+        self,
+        bundle: FrozenBundle,
+        noise: NoiseProfile = PRESETS["paper"],
+        device: str = "cpu",
+    ) -> None:
+        self.bundle, self._noise, self._device = bundle, noise, device
         self.network: nn.Module = bundle.network.to(device).requires_grad_(True)
         self._known: dict[bytes, SpanReads] = {}
         self.take(bundle.ratio_map.tile)

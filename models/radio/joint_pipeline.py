@@ -26,7 +26,7 @@ from focalloop.models.radio.pipeline import blank_transform, settings_of, starti
 from focalloop.models.radio.run import RadioRun
 from focalloop.models.radio.semcom import SemCom
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
-from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.network_run import RATIO_MAP
 from focalloop.models.training.run import RunSettings
@@ -141,7 +141,7 @@ def export_joint(run: Path, bundle: Path, scores: Sequence[dict[str, Any]] = ())
     reconstruction.load_state_dict(below(f"{RECONSTRUCTION}.", average))
     folder = bundle.with_name(f"{bundle.name}-sensing")
     write_bundle(folder, reconstruction.eval(), RatioMap.load(run / RATIO_MAP), metadata)
-    sensing = JointSensing(FrozenBundle(folder), metadata["settings"]["noise"])
+    sensing = JointSensing(FrozenBundle(folder), noise_from(metadata["settings"]))
     spans = blank_transform(sensing.reads.count)
     if method == "compr":
         codec = CodecNetwork(spans, codec_settings_of(radio["codec"]))
