@@ -23,7 +23,7 @@ from focalloop.firmware_sim.radio.header import HEADER_BYTES
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.transmission import SymbolCount, Transmission
 from focalloop.host.radio.methods import Delivery, Sensing, SymbolBudgetError, default_symbols
-from focalloop.host.radio.tiles import whole_locations
+from focalloop.host.radio.tiles import is_tiled, whole_locations
 from focalloop.host.reconstruction.reconstruct import Float32
 from focalloop.models import zoo
 
@@ -57,7 +57,7 @@ class LinearMethod:
 
     def __init__(self, sensing: Sensing, basis: BlockBasis) -> None:
         ratio_map = sensing.ratio_map
-        if ratio_map.aperture is not None or not np.array_equal(ratio_map.tile, basis.tile):
+        if not is_tiled(ratio_map, basis.tile):
             raise RadioError(
                 f"the linear link is for reads under the tile {basis.tile.tolist()}, and the ratio "
                 f"map is another ({ratio_map.summary}): use the bundle that it was made for"

@@ -21,6 +21,7 @@ from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.rate_map import MAX_LEVELS
+from focalloop.host.radio.tiles import is_tiled
 from focalloop.models import zoo
 
 SCHEMA_VERSION = 1
@@ -161,10 +162,7 @@ class RadioBundle:
         RadioError
             If the map is not the bundle's tile, repeated from its corner, without an aperture.
         """
-        side = len(self.tile)
-        height, width = ratio_map.shape
-        repeated = np.tile(self.tile, (-(-height // side), -(-width // side)))[:height, :width]
-        if ratio_map.aperture is not None or not np.array_equal(repeated, ratio_map.levels):
+        if not is_tiled(ratio_map, self.tile):
             raise RadioError(
                 f"the radio bundle {self.name} sends reads under the map of {self.sensing}, not "
                 f"under this one ({ratio_map.summary}): sense with that bundle, or train a radio "

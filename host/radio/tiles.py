@@ -14,6 +14,9 @@ import numpy as np
 from numpy import s_
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.maps.checks import size_text
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.reconstruction.reconstruct import Float32
 
 MARGIN = 16
@@ -89,6 +92,14 @@ def _spans(
         yield (start, stop), (max(start - margin, 0), min(stop + margin, length))
 
 
+def is_tiled(ratio_map: RatioMap, tile: NDArray[np.uint8]) -> bool:
+    """Return whether a map repeats a square tile from its corner, and has no aperture."""
+    height, width = ratio_map.shape
+    times = -(-height // len(tile)), -(-width // len(tile))
+    repeated = np.tile(tile, times)[:height, :width]
+    return ratio_map.aperture is None and np.array_equal(repeated, ratio_map.levels)
+
+
 def whole_locations(reads: Float32, cell: int, location: int = 16) -> Float32:
     """Continue reads to whole locations by repeating the last cells.
 
@@ -106,7 +117,17 @@ def whole_locations(reads: Float32, cell: int, location: int = 16) -> Float32:
     ndarray of float32, shape (8, location * h, location * w)
         `reads` themselves if they are whole. A pixel beyond the border has the reads of the nearest
         one with the same place in its cell, so the tile goes on in phase.
+
+    Raises
+    ------
+    RadioError
+        The window is smaller than a cell.
     """
+    if min(reads.shape[1:]) < cell:
+        raise RadioError(
+            f"a window of {size_text(reads.shape[1:])} pixels is smaller than a cell of its map, "
+            f"{size_text((cell, cell))}: it cannot be sent"
+        )
     if all(length % location == 0 for length in reads.shape[1:]):
         return reads
     rows, columns = (_nearest(length, cell, location) for length in reads.shape[1:])

@@ -61,6 +61,14 @@ def test_the_shipped_basis_is_orthonormal_and_sorted() -> None:
     assert BASIS.block == 16
 
 
+def test_a_window_of_little_more_than_a_cell_is_sent() -> None:
+    shape = (5, 7)  # no tile can be told from so few pixels
+    method = LinearMethod(sensing(*shape), BASIS)
+    delivery = method.send(smooth_reads(*shape), Channel("awgn", 30), np.random.default_rng(0))
+    assert delivery.reads is not None
+    assert error(smooth_reads(*shape), delivery.reads) < 0.1
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (52, 76)])
 def test_more_symbols_and_a_better_channel_bring_the_reads_closer(shape: tuple[int, int]) -> None:
     reads, method = smooth_reads(*shape), LinearMethod(sensing(*shape), BASIS)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
-from focalloop.host.radio.tiles import tiles_of, whole_locations
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.host.radio.tiles import is_tiled, tiles_of, whole_locations
 
 SIDES = st.integers(1, 60)
 
@@ -49,3 +52,21 @@ def test_reads_go_on_to_whole_locations_with_the_tile_in_phase(height, width):
         assert ((there - place) % 4 == 0).all()
         beyond = there >= length
         assert (place[beyond] >= length - 4).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (3, 40), (40, 3)])
+def test_windows_smaller_than_a_cell_cannot_go_on_in_phase(shape):
+    with pytest.raises(RadioError, match="smaller than a cell of its map, 4x4"):
+        whole_locations(np.zeros((8, *shape), np.float32), 4)
+    assert whole_locations(np.zeros((8, 4, 5), np.float32), 4).shape == (8, 16, 16)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_a_map_is_tiled_if_it_repeats_the_tile_and_not_if_a_pixel_differs(height, width, data):
+    tile = np.array([[1, 2, 4], [8, 1, 2], [4, 4, 1]], np.uint8)
+    levels = np.tile(tile, (3, 3))[:height, :width]
+    assert is_tiled(RatioMap(levels), tile)
+    changed = levels.copy()
+    at = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    changed[at] = 1 if levels[at] == 8 else 8
+    assert not is_tiled(RatioMap(changed), tile)
