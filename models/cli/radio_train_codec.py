@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +20,7 @@ from focalloop.models.cli.radio_train import (
     OutputOption,
     SeedOption,
     SensingOption,
+    StartOption,
     StepsOption,
     ThreadsOption,
     refuse_with_paper,
@@ -35,9 +35,7 @@ def codec(
     data: DataOption,
     minutes: MinutesOption = None,
     steps: StepsOption = None,
-    start: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Folder of a run to start from.")
-    ] = None,
+    start: StartOption = None,
     prices: Annotated[
         tuple[float, float],
         typer.Option(
@@ -82,8 +80,6 @@ def codec(
             f"--prices {prices[0]:g} {prices[1]:g}: give two that fall, between 1 and 0"
         )
     check_exists(data, "--data", "make training data with `focalloop data build`")
-    if start is not None:
-        check_exists(start, "--start")
     with activity("loading PyTorch"):
         import torch
 

@@ -7,7 +7,9 @@ one network serves all rates.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,3 +93,14 @@ class CodecNetwork(nn.Module):
         """Return what a bit per pixel costs at each quality."""
         dear, cheap = math.log(self.settings.dear), math.log(self.settings.cheap)
         return (dear + quality * (cheap - dear)).exp()
+
+
+def codec_settings_of(stored: Mapping[str, Any]) -> CodecSettings:
+    """Rebuild the settings that a checkpoint or a manifest holds."""
+    transform, latent = dict(stored["transform"]), dict(stored["latent"])
+    for key in ("widths", "blocks"):
+        transform[key] = tuple(transform[key])
+    latent["steps"] = tuple(tuple(step) for step in latent["steps"])
+    return CodecSettings(
+        TransformSettings(**transform), LatentSettings(**latent), stored["dear"], stored["cheap"]
+    )

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from focalloop.models.errors import TrainError
-from focalloop.models.radio.codec import CodecNetwork, CodecSettings
+from focalloop.models.radio.codec import CodecNetwork, CodecSettings, codec_settings_of
 from focalloop.models.radio.codec_export import export_codec
 from focalloop.models.radio.codec_run import CodecRun
+from focalloop.models.radio.codec_weights import codec_starting_weights
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import block_transform
-from focalloop.models.radio.latent_network import LatentSettings
 from focalloop.models.radio.paper_codec_run import PaperCodecRun
 from focalloop.models.radio.pipeline import no_transform
 from focalloop.models.radio.run import Sensing
-from focalloop.models.radio.transforms import TransformSettings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.run import RunSettings
@@ -33,8 +32,8 @@ class CodecOptions:
     ----------
     folder, data : Path
         Folder of the run, and the windows to train on.
-    start : Path or None
-        Folder of a run whose weights it starts from.
+    start : str or None
+        Radio bundle, or folder of a run, whose weights it starts from; its size then holds.
     prices : tuple of float
         What a bit per pixel costs at the lowest and the highest quality.
     settings : RunSettings
@@ -45,7 +44,7 @@ class CodecOptions:
 
     folder: Path
     data: Path
-    start: Path | None
+    start: str | None
     prices: tuple[float, float]
     settings: RunSettings
     sensing: str
@@ -60,18 +59,18 @@ def begin_codec(options: CodecOptions, device: str) -> CodecRun:
         If the data, the bundle or the weights to start from cannot be used.
     """
     data = TrainingData.load(options.data)
-    begun, start = options.folder / CHECKPOINT, Start()
+    begun, start, network = options.folder / CHECKPOINT, Start(), CodecSettings()
     if begun.exists():  # goes on with the weights it has
         start = Start(str(load_checkpoint(begun)[0]["settings"]["start"]))
     elif options.start is not None:
-        _, tensors = load_checkpoint(options.start / CHECKPOINT)
-        start = Start.of(options.start.name, below("average.", tensors))
+        network, weights = codec_starting_weights(options.start)
+        start = Start.of(Path(options.start).name, weights)
     settings = replace(options.settings, start=start.name)
     sensing = Sensing(FrozenBundle(options.sensing), settings.noise, device)
     trained = start.weights is not None or begun.exists()
     transform = no_transform(sensing) if trained else block_transform(data, sensing.reads)
     dear, cheap = options.prices
-    network = CodecSettings(dear=dear, cheap=cheap)
+    network = replace(network, dear=dear, cheap=cheap)
     run = CodecRun(transform, network, sensing, data, settings, device)
     if start.weights is not None:
         try:
@@ -128,14 +127,3 @@ def export_codec_run(
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainError(f"{run} holds no codec: {error}") from None
     return export_codec(network, sensing, metadata, bundle, scores)
-
-
-def codec_settings_of(stored: dict[str, Any]) -> CodecSettings:
-    """Rebuild the settings that a checkpoint holds."""
-    transform, latent = dict(stored["transform"]), dict(stored["latent"])
-    for key in ("widths", "blocks"):
-        transform[key] = tuple(transform[key])
-    latent["steps"] = tuple(tuple(step) for step in latent["steps"])
-    return CodecSettings(
-        TransformSettings(**transform), LatentSettings(**latent), stored["dear"], stored["cheap"]
-    )

@@ -24,9 +24,8 @@ from focalloop.firmware_sim.radio.integer_network import FRACTION, IntegerNetwor
 from focalloop.firmware_sim.radio.latents import LatentModel
 from focalloop.models import zoo
 from focalloop.models.errors import TrainError
-from focalloop.models.radio.codec import CodecNetwork, CodecSettings
+from focalloop.models.radio.codec import CodecNetwork, CodecSettings, codec_settings_of
 from focalloop.models.radio.codec_export import DECODER, ENCODER, LATENTS
-from focalloop.models.radio.codec_pipeline import codec_settings_of
 from focalloop.models.radio.export import MANIFEST
 from focalloop.models.radio.latent_network import Predictor, SideDistribution
 from focalloop.models.radio.pipeline import blank_transform

@@ -14,9 +14,8 @@ from focalloop.models.errors import TrainError
 from focalloop.models.export.bundle import write_bundle
 from focalloop.models.networks.profiles import build_network, settings_from
 from focalloop.models.radio.any_tile import JointSensing, lifted
-from focalloop.models.radio.codec import CodecNetwork
+from focalloop.models.radio.codec import CodecNetwork, codec_settings_of
 from focalloop.models.radio.codec_export import export_codec
-from focalloop.models.radio.codec_pipeline import codec_settings_of
 from focalloop.models.radio.codec_run import CodecRun
 from focalloop.models.radio.codec_weights import codec_starting_weights
 from focalloop.models.radio.export import export_semcom

@@ -141,6 +141,16 @@ def test_a_start_that_is_none_is_refused(data, tmp_path):
     assert "no weights of a radio network" in str(result.exception)
 
 
+def test_a_codec_starts_from_the_shipped_one(data, tmp_path):
+    words = ("--start", "radio-codec-edge", "--data", data, "-o", tmp_path / "codec", "--steps", 1)
+    trained("codec", *words)
+    metadata, _ = load_checkpoint(tmp_path / "codec" / CHECKPOINT)
+    assert metadata["settings"]["start"].startswith("radio-codec-edge@")
+    elsewhere = ("--data", data, "-o", tmp_path / "x", "--steps", 1, *SMALL)
+    result = invoke("train", "codec", "--start", "radio-semcom", *elsewhere)
+    assert "no weights of a codec in 'radio-semcom'" in complaint(result)
+
+
 def test_a_tile_and_its_link_start_from_the_shipped_ones(data, tmp_path):
     folder = tmp_path / "joint"
     words = ("--data", data, "-o", folder, "--steps", 1, *SMALL, "--batch", 4)
