@@ -38,7 +38,13 @@ from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training import distributed
 from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
+from focalloop.models.training.map_source import (
+    MapSource,
+    OneAperture,
+    OneMap,
+    RandomApertures,
+    RandomTiles,
+)
 from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
@@ -139,8 +145,12 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
     FocalloopError
         If something cannot be done; the folder is then unchanged.
     """
-    maps = None if options.ratio_map is None else map_source(options.ratio_map, options.aperture)
-    aperture = options.aperture if maps is None else maps.aperture is not None
+    any_aperture = options.network == "aperture"
+    maps = None
+    if options.ratio_map is not None:
+        maps = map_source(options.ratio_map, options.aperture, any_aperture)
+    coded = isinstance(maps, OneAperture) and maps.aperture is not None
+    aperture = any_aperture or options.aperture or coded
     network = replace(default_settings(options.network), aperture=aperture)
     if isinstance(network, EdgeSettings) and options.ratio_map == RANDOM_TILES:
         network = replace(network, noise=options.noise is None)
@@ -165,7 +175,7 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         watcher,
         device,
         options.learning_rate,
-        APERTURE_TILE if aperture else None,
+        APERTURE_TILE if options.aperture else None,
     )
     if maps is not None:
         return _summary(_train_network(maps, shared, options.folder), options.folder)
@@ -303,11 +313,14 @@ def _summary(run: Run, folder: Path) -> dict[str, Any]:
     return {"run": str(folder), **known}
 
 
-def map_source(name_or_path: str, aperture: bool) -> MapSource:
+def map_source(name_or_path: str, aperture: bool, any_aperture: bool = False) -> MapSource:
     """Find maps by name: `RANDOM_TILES`, a named tile over the default array, or a map file.
 
-    With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`.
+    With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`; with
+    `any_aperture`, random tiles get random ones.
     """
+    if name_or_path == RANDOM_TILES and any_aperture:
+        return RandomApertures()
     if name_or_path == RANDOM_TILES:
         return RandomTiles(aperture=APERTURE_TILE if aperture else None)
     ratio_map = one_map(name_or_path)

@@ -150,6 +150,29 @@ def collect(
 
 
 @app.command()
+def rebuild(
+    way: Annotated[str, typer.Argument(help="gap-tv, or a bundle for any coded aperture.")],
+    clips: Annotated[Path, typer.Option(help="The clips of the comparison.")],
+    collected: ScoresOption = SCORES_FILE,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+) -> None:
+    """Add fixed level 1 with a random aperture and without, rebuilt in a way that sees it.
+
+    Example: python -m benchmarks.maps rebuild gap-tv --clips public_test.npz
+    """
+    from benchmarks.maps import rebuilt
+
+    document = scores.read(collected)
+    loaded = load_clips(clips)
+    if scores.digest(loaded.clips) != document["tested_on"]["sha256"]:
+        raise scores.ScoresError(f"{clips} are not the clips that {collected} was scored on")
+    added = rebuilt.rows(way, loaded, document["tested_on"], threads)
+    scores.save(scores.with_rows(document, added), collected)
+    for row in added:
+        typer.echo(f"{row['name']}: {sum(row['psnr']) / len(row['psnr']):.2f} dB")
+
+
+@app.command()
 def table(
     collected: ScoresOption = SCORES_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -6,7 +6,6 @@ data, and is scored as it would be deployed: exported to ONNX, behind the emulat
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import sys
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from benchmarks.maps import plan
 from benchmarks.maps.plan import Entry, PlanError
-from benchmarks.maps.scores import SCORES, write_whole
+from benchmarks.maps.scores import SCORES, digest, write_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
@@ -36,7 +35,7 @@ from focalloop.models.errors import TrainError
 from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import PROFILES, NetworkSettings, default_settings
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import MapSource, OneMap
+from focalloop.models.training.map_source import MapSource, OneAperture, OneMap
 from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
@@ -47,7 +46,7 @@ NOISE = "paper"
 EMULATOR_SEED = 0
 
 
-class ScatteredLevels:
+class ScatteredLevels(OneAperture):
     """The levels of random maps: for every crop another map with the same shares."""
 
     def __init__(self, shares: dict[int, float], aperture: NDArray[np.bool_] | None) -> None:
@@ -87,11 +86,11 @@ class Comparison:
         self.threads = threads
         self.data = data
         self.weights = starting_weights(start)
-        self.start = _digest(*(self.weights[name].numpy() for name in sorted(self.weights)))
+        self.start = digest(*(self.weights[name].numpy() for name in sorted(self.weights)))
         self.clips = clips
         self.tested_on = {
             "file": clips_file,
-            "sha256": _digest(clips.clips),
+            "sha256": digest(clips.clips),
             "names": list(clips.names),
             "noise": NOISE,
             "seed": EMULATOR_SEED,
@@ -234,10 +233,3 @@ def _levels(entry: Entry, ratio_map: RatioMap) -> dict[str, Any]:
     if entry.method == "random":
         return {"shares": entry.shares(), "seed": 0}
     return {"tile": ratio_map.tile.tolist()}
-
-
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

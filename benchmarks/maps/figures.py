@@ -22,6 +22,8 @@ from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS
 from focalloop.firmware_sim.maps.tiles import repeat
+from focalloop.host.reconstruction.gap_tv import GAP_TV
+from focalloop.models.zoo import APERTURE_BUNDLE
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -66,6 +68,11 @@ LINES = (
     Line("fixed", ("fixed",), "#555555", "D"),
     Line("random", ("random",), "#999999", "^"),
 )
+REBUILT = (
+    Line("fixed, random aperture: GAP-TV", (GAP_TV,), "#56b4e9", "X"),
+    Line("fixed, random aperture: network", (APERTURE_BUNDLE,), "#e69f00", "*"),
+)
+"""The ways of `benchmarks.maps.rebuilt`, which only the figure of apertures shows."""
 """Styles by method; shapes differ too, for readers with a colour vision deficiency."""
 
 
@@ -103,7 +110,13 @@ def quality(scores: Sequence[MapScore], *, aperture: bool) -> Figure:
     with mpl.rc_context(STYLE):
         if len(budgets(here)) > 1:
             return _curves(here)
-        return _columns(here, of(scores, aperture=False) if aperture else [])
+        if not aperture:
+            return _columns(here, [])
+        ways = [way for line in REBUILT for way in line.methods]
+        rebuilt = [one for one in scores if one.profile in ways]
+        with_it = [one for one in rebuilt if one.aperture]
+        without = [one for one in rebuilt if not one.aperture]
+        return _columns(here + with_it, of(scores, aperture=False) + without)
 
 
 def maps(scores: Sequence[MapScore]) -> Figure:
@@ -218,8 +231,8 @@ def _gains(ax: Axes, here: Sequence[MapScore]) -> None:
 
 def _columns(here: Sequence[MapScore], without: Sequence[MapScore]) -> Figure:
     (budget,) = budgets(here)
-    lines = [line for line in LINES if best(here, budget, *line.methods)]
-    figure = Figure(figsize=(9, 3.5))
+    lines = [line for line in LINES + REBUILT if best(here, budget, *line.methods)]
+    figure = Figure(figsize=(1 + 2 * len(lines), 3.7))
     psnr, ssim = figure.subplots(1, 2)
     for ax, title in ((psnr, "PSNR, dB"), (ssim, "SSIM")):
         ax.set_title(title, loc="left")
@@ -239,7 +252,7 @@ def _columns(here: Sequence[MapScore], without: Sequence[MapScore]) -> Figure:
                     ha="left" if side > 0 else "right",
                     va="center",
                 )
-        ax.set_xticks(range(len(lines)), [line.label.replace(" ", "\n", 1) for line in lines])
+        ax.set_xticks(range(len(lines)), [line.label.replace(" ", "\n") for line in lines])
         ax.set_xlim(-0.6, len(lines) - 0.4)
         ax.margins(y=0.2)
     note = "filled: with the coded aperture" + ("; open: without" if without else "")

@@ -7,6 +7,7 @@ seeds, clip by clip; intervals are bootstrapped over clips, because users will h
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class MapScore:
     psnr, ssim : ndarray of float64, shape (clips,)
         Mean over the seeds, dB and 0 to 1.
     validation_psnr : float
-        PSNR on the validation windows, mean over the seeds; a map may be chosen by it.
+        PSNR on the validation windows, mean over the seeds; a map may be chosen by it. NaN where
+        nothing was trained.
     tile : list of list of int or None
         Rows of levels; None for a random map.
     """
@@ -103,7 +105,7 @@ def collect(runs: Path) -> dict[str, Any]:
     ScoresError
         If there are none, or they were not trained and scored in the same way.
     """
-    found = [(path.parent.name, _read(path)) for path in sorted(runs.glob(f"*/{SCORES}"))]
+    found = [(path.parent.name, read(path)) for path in sorted(runs.glob(f"*/{SCORES}"))]
     if not found:
         raise ScoresError(
             f"no run in {runs} is finished: start with `python -m benchmarks.maps train`"
@@ -137,6 +139,21 @@ def collect(runs: Path) -> dict[str, Any]:
     return schema | {"tested_on": clips_once, "training": training, "rows": rows}
 
 
+def with_rows(document: dict[str, Any], added: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a collected document with rows that replace those of the same names."""
+    names = {row["name"] for row in added}
+    kept = [row for row in document["rows"] if row["name"] not in names]
+    return document | {"rows": kept + added}
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """Return the SHA-256 of arrays, by which a document names its clips and first weights."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
 def save(document: dict[str, Any], path: Path) -> None:
     """Write what `collect` returned, one row per line."""
     rows = ",\n  ".join(json.dumps(row) for row in document["rows"])
@@ -160,7 +177,7 @@ def load(path: Path) -> list[MapScore]:
     ScoresError
         If the file is missing or of another kind.
     """
-    document = _read(path)
+    document = read(path)
     try:
         if document["schema"] != SCHEMA:
             raise ScoresError(f"{path} has schema {document['schema']}, not {SCHEMA}")
@@ -210,12 +227,13 @@ def _averaged(rows: list[dict[str, Any]]) -> MapScore:
         seeds=len(rows),
         psnr=np.mean([row["psnr"] for row in rows], axis=0),
         ssim=np.mean([row["ssim"] for row in rows], axis=0),
-        validation_psnr=float(np.mean([row["validation_psnr"] for row in rows])),
+        validation_psnr=float(np.mean([row.get("validation_psnr", np.nan) for row in rows])),
         tile=first["map"].get("tile"),
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Read a file of scores; raise `ScoresError` if that is not possible."""
     try:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
 from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.errors import CaptureError
-from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.bundle import Bundle, universal_for
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.gap_tv import GAP_TV, GapTv
@@ -31,7 +31,7 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     Reconstructor,
 )
-from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE
 
 WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
     NETWORK_FREE: NetworkFree,
@@ -113,7 +113,7 @@ def method_for_map(
     if bundle in WITHOUT_NETWORK:
         return _without_network(bundle, captured)
     if bundle is None:
-        shipped = map(Bundle.load, (DEFAULT_BUNDLE, UNIVERSAL_BUNDLE))
+        shipped = map(Bundle.load, (DEFAULT_BUNDLE, universal_for(captured)))
         chosen = next((each for each in shipped if each.suits(captured)), None)
         if chosen is None:
             return _without_network(NETWORK_FREE, captured)
@@ -137,10 +137,11 @@ def _with_bundle(
     ratio_map = bundle.ratio_map
     if given is not None and bundle.reach is not None:
         if not bundle.suits(given):
+            light = "without a" if ratio_map.aperture is None else "through its"
+            light = "with any" if bundle.any_aperture else light
             raise typer.BadParameter(
                 f"{bundle.name} is for maps of {ratio_map.slots} slots that measure something "
-                f"within {bundle.reach} pixels of each pixel, "
-                f"{'without a' if ratio_map.aperture is None else 'through its'} coded aperture"
+                f"within {bundle.reach} pixels of each pixel, {light} coded aperture"
             )
         ratio_map = given
     if note := noise_note(bundle, noise):

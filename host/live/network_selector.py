@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.live.state import BundleState
-from focalloop.host.reconstruction.bundle import Bundle, BundleError
+from focalloop.host.reconstruction.bundle import Bundle, BundleError, universal_for
 from focalloop.host.reconstruction.noise_fit import noise_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -23,7 +23,7 @@ from focalloop.host.reconstruction.reconstruct import (
     Reconstructor,
 )
 from focalloop.models import zoo
-from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class NetworkSelector:
     """Reconstructs windows with a bundle's network, or without a network.
 
     A network cannot be trusted under a map for which it was not trained. A window taken under such
-    a map is reconstructed by the network of `UNIVERSAL_BUNDLE` or, where that one does not suit
+    a map is reconstructed by the bundle that `universal_for` names or, where that one does not suit
     the map either or is not shipped, without a network.
 
     The reconstruction thread calls `reconstruct`; any other thread may change the bundle meanwhile.
@@ -111,7 +111,7 @@ class NetworkSelector:
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in zoo.BUNDLES else NETWORK_FREE
         self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
-        self._universal: _Candidate | None = None  # loaded once a map needs it
+        self._universal: dict[str, _Candidate] = {}  # by name, loaded once a map needs it
         # The selected candidate, then that of the previous map, whose windows may still arrive.
         self._candidates: tuple[_Candidate, ...] = (self._load(bundle),)
 
@@ -188,9 +188,11 @@ class NetworkSelector:
             Noise of the reads, where it is known, for a network that is told it.
         """
         chosen = self._candidate_for(ratio_map)
-        if chosen is self._network_free and self.name != NETWORK_FREE and self._universal is None:
-            self._universal = self._load_universal()
-            chosen = self._candidate_for(ratio_map)
+        if chosen is self._network_free and self.name != NETWORK_FREE:
+            universal = universal_for(ratio_map)
+            if universal not in self._universal:
+                self._universal[universal] = self._load_universal(universal)
+                chosen = self._candidate_for(ratio_map)
         try:
             video, problem = chosen.told(noise)(reads, ratio_map), None
         except ReconstructError as error:
@@ -203,13 +205,14 @@ class NetworkSelector:
 
     def _candidate_for(self, ratio_map: RatioMap) -> _Candidate:
         candidates = self._candidates  # read once: another thread may change it
-        if self._universal is not None and candidates != (self._network_free,):
-            candidates = (*candidates, self._universal)
+        if candidates != (self._network_free,):
+            universal = self._universal.get(universal_for(ratio_map), self._network_free)
+            candidates = (*candidates, universal)
         return next((each for each in candidates if each.suits(ratio_map)), self._network_free)
 
-    def _load_universal(self) -> _Candidate:
+    def _load_universal(self, name: str) -> _Candidate:
         try:
-            return self._load(UNIVERSAL_BUNDLE)
+            return self._load(name)
         except (BundleError, ReconstructError):
             return self._network_free
 

@@ -31,7 +31,7 @@ from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
-from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import APERTURE_BUNDLE, DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; others are refused."""
@@ -125,6 +125,11 @@ class Bundle:
         stated = self.meta.get("noise_range")
         return stated and {name: (low, high) for name, (low, high) in stated.items()}
 
+    @property
+    def any_aperture(self) -> bool:
+        """Whether the network can be used with any coded aperture, and without one."""
+        return bool(self.meta.get("any_aperture", False))
+
     def suits(self, ratio_map: RatioMap) -> bool:
         """Return whether the network can be used under a ratio map.
 
@@ -142,7 +147,7 @@ class Bundle:
             same_light = own.aperture is ratio_map.aperture
         else:
             same_light = np.array_equal(own.aperture, ratio_map.aperture)
-        if not same_light:
+        if not same_light and not self.any_aperture:
             return False
         if self.reach is None:
             different = own.levels != ratio_map.levels
@@ -198,11 +203,12 @@ class Bundle:
         if correction is not None:
             reads, ratio_map = correction(reads, ratio_map)
         if not self.suits(ratio_map):
-            fits = Bundle.load(UNIVERSAL_BUNDLE).suits(ratio_map)
+            universal = universal_for(ratio_map)
+            fits = Bundle.load(universal).suits(ratio_map)
             raise ReconstructError(
                 f"the bundle {self.name} is not for the ratio map of window {window.number} "
                 f"({window.ratio_map.summary}): capture under the bundle's map"
-                + (f", or reconstruct with {UNIVERSAL_BUNDLE}" if fits else "")
+                + (f", or reconstruct with {universal}" if fits else "")
             )
         told = (noise or self.noise_profile).shot_and_read()
         return Reconstruction(self._network.told(told)(reads, ratio_map), window, self.name)
@@ -235,7 +241,14 @@ class Bundle:
             If the network is damaged, or does not have the inputs and outputs of a bundle's.
         """
         noise = noise or self.noise_profile.shot_and_read()
-        return OnnxReconstructor(self.network, threads=threads, noise=noise)
+        return OnnxReconstructor(
+            self.network, threads=threads, noise=noise, any_aperture=self.any_aperture
+        )
+
+
+def universal_for(ratio_map: RatioMap) -> str:
+    """Return the shipped bundle for maps that have no network of their own."""
+    return UNIVERSAL_BUNDLE if ratio_map.aperture is None else APERTURE_BUNDLE
 
 
 def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -312,6 +325,12 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
         raise BundleError(
             f"{path}: {MANIFEST} needs [lowest, highest] of s_ss and s_r as 'noise_range': export "
             "it again"
+        )
+    any_aperture = meta.get("any_aperture", False)
+    if type(any_aperture) is not bool or (any_aperture and reach is None):
+        raise BundleError(
+            f"{path}: {MANIFEST} needs true or false as 'any_aperture', and true only with a "
+            "'reach': export it again"
         )
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind):

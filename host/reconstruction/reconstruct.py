@@ -209,6 +209,8 @@ class OnnxReconstructor:
     noise : tuple of float, optional
         s_ss and s_r of the reads (`NoiseProfile.shot_and_read`), for a network that is told the
         noise; by default those of the profile ``paper``.
+    any_aperture : bool, optional
+        Whether a network for a coded aperture also serves maps without one: as always open.
 
     Attributes
     ----------
@@ -222,8 +224,14 @@ class OnnxReconstructor:
     """
 
     def __init__(
-        self, model: bytes, *, threads: int = 1, noise: tuple[float, float] | None = None
+        self,
+        model: bytes,
+        *,
+        threads: int = 1,
+        noise: tuple[float, float] | None = None,
+        any_aperture: bool = False,
     ) -> None:
+        self._any_aperture = any_aperture
         self._session = load_network(model, threads)
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name: node.type for node in self._session.get_outputs()}
@@ -262,12 +270,15 @@ class OnnxReconstructor:
             "levels": _repeated(ratio_map.levels, len(batch)),
         }
         if self.uses_aperture:
-            if ratio_map.aperture is None:
+            aperture = ratio_map.aperture
+            if aperture is None and self._any_aperture:
+                aperture = np.ones((ratio_map.slots, *ratio_map.shape), np.bool_)
+            if aperture is None:
                 raise ReconstructError(
                     "this network needs the coded aperture that it was trained with, but the ratio "
                     "map has none: use the bundle's own map"
                 )
-            feed["aperture"] = _repeated(ratio_map.aperture.view(np.uint8), len(batch))
+            feed["aperture"] = _repeated(aperture.view(np.uint8), len(batch))
         elif ratio_map.aperture is not None:
             raise ReconstructError(
                 "this network was trained without a coded aperture, but the ratio map has one: use "

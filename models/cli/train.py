@@ -87,7 +87,7 @@ def train(
         ),
     ] = False,
     network: Annotated[
-        Literal["edge", "paper"],
+        Literal["edge", "paper", "aperture"],
         typer.Option(help="Kind and size of the network.", rich_help_panel=WHAT),
     ] = "edge",
     noise: Annotated[

@@ -27,6 +27,7 @@ from focalloop.models import zoo
 from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
 from focalloop.models.export.onnx_graph import OPSET, to_onnx
+from focalloop.models.networks.aperture import ApertureNetwork
 from focalloop.models.networks.edge import NOISE_RANGE
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.profiles import Network, build_network, is_told, settings_from
@@ -139,12 +140,15 @@ def export_run(
     graph, difference = to_onnx(network)
     how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
     told = is_told(network.settings)
+    if calibration is not None and _any_aperture(network):
+        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
     if calibration is not None:
         for_any = None if first_map is None else RandomTiles()
         narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any, told=told)
         graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
     described = {
         **({} if first_map is None else {"reach": REACH}),
+        **({"any_aperture": True} if first_map is not None and _any_aperture(network) else {}),
         "noise_profile": noise.as_dict(),
         **({"noise_range": NOISE_RANGE} if told else {}),
         **_origin(metadata),
@@ -330,12 +334,16 @@ def _check_fit(run: Path, network: Network, ratio_map: RatioMap) -> None:
             f"{run}: its network is for windows of {settings.slots} frames, its map for "
             f"{ratio_map.slots}"
         )
-    if settings.aperture != (ratio_map.aperture is not None):
+    if not _any_aperture(network) and settings.aperture != (ratio_map.aperture is not None):
         raise ExportError(
             f"{run}: its network needs a coded aperture, and its map has none"
             if settings.aperture
             else f"{run}: its map has a coded aperture, which its network was not made for"
         )
+
+
+def _any_aperture(network: Network) -> bool:
+    return isinstance(network, ApertureNetwork)
 
 
 def _origin(metadata: dict[str, Any]) -> dict[str, Any]:

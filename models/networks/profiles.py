@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 
 from focalloop.models.errors import TrainError
+from focalloop.models.networks.aperture import ApertureNetwork, ApertureSettings
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.paper import PaperNetwork, PaperSettings
 
-NetworkSettings = EdgeSettings | PaperSettings
-Network = EdgeNetwork | PaperNetwork
+NetworkSettings = EdgeSettings | PaperSettings | ApertureSettings
+Network = EdgeNetwork | PaperNetwork | ApertureNetwork
 
-PROFILES: dict[str, type[EdgeSettings] | type[PaperSettings]] = {
+PROFILES: dict[str, type[NetworkSettings]] = {
     "edge": EdgeSettings,
     "paper": PaperSettings,
+    "aperture": ApertureSettings,
 }
 
 
@@ -30,6 +32,8 @@ def build_network(settings: NetworkSettings) -> Network:
     """Build the network that `settings` describe, with random weights."""
     if isinstance(settings, PaperSettings):
         return PaperNetwork(settings)
+    if isinstance(settings, ApertureSettings):
+        return ApertureNetwork(settings)
     return EdgeNetwork(settings)
 
 

@@ -235,6 +235,8 @@ class Learner(WeightLearner[Network]):
         `noise` is s_ss and s_r of each window (N, 2); the learner's own noise by default.
         """
         levels = levels.to(self.device).expand(len(scene), -1, -1)
+        if aperture is None and self.settings.aperture:
+            aperture = torch.ones(1, *scene.shape[1:])  # always open
         if aperture is not None:
             aperture = aperture.to(self.device, scene.dtype).expand(len(scene), -1, -1, -1)
         # Noise is drawn on the CPU, so that a seed gives the same noise on every device.

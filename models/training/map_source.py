@@ -27,6 +27,13 @@ DEFECTIVE_CROPS = 0.3
 DEFECT_SHARES = (1e-3, 0.05)
 """Range of the share of such pixels in a crop; it is drawn log-uniformly."""
 
+LEVEL_ONE_SHARE = 0.4
+"""Share of `RandomApertures` with one measurement everywhere."""
+APERTURE_SHARES = (0.7, 0.15, 0.15)
+"""Shares of coded apertures drawn for every pixel, drawn for a tile of 4x4, and always open."""
+OPEN_SHARES = (0.3, 0.7)
+"""Range of the probability that a random aperture is open in a slot."""
+
 
 class MapSource(Protocol):
     """Gives the maps of a batch.
@@ -37,20 +44,41 @@ class MapSource(Protocol):
         Identifies the source in checkpoints.
     slots : int
         Frames per window, T.
-    aperture : ndarray of bool or None
-        Coded aperture (T, h, w) bool that repeats over the array, or None.
     """
 
     name: str
     slots: int
-    aperture: NDArray[np.bool_] | None
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         """Return the levels (count, side, side) of `count` crops."""
         ...
 
+    def apertures(
+        self, rng: np.random.Generator, count: int, side: int
+    ) -> NDArray[np.bool_] | None:
+        """Return their coded apertures (count or 1, T, side, side); None without any."""
+        ...
 
-class OneMap:
+
+class OneAperture:
+    """The same coded aperture, or none, for every crop.
+
+    Attributes
+    ----------
+    aperture : ndarray of bool or None
+        Tile (T, h, w) that repeats over the array, or None.
+    """
+
+    aperture: NDArray[np.bool_] | None
+
+    def apertures(
+        self, rng: np.random.Generator, count: int, side: int
+    ) -> NDArray[np.bool_] | None:
+        """Repeat the aperture."""
+        return None if self.aperture is None else repeat(self.aperture, side, side)[None]
+
+
+class OneMap(OneAperture):
     """The same map for every crop, always in the same phase."""
 
     def __init__(self, ratio_map: RatioMap) -> None:
@@ -65,7 +93,7 @@ class OneMap:
         return np.broadcast_to(levels, (count, side, side))
 
 
-class RandomTiles:
+class RandomTiles(OneAperture):
     """A new random tile for every crop, of few or many different levels and of varying mean.
 
     In some crops, pixels here and there are not measured, like the defects of a sensor.
@@ -87,6 +115,35 @@ class RandomTiles:
                 share = np.exp(rng.uniform(*np.log(DEFECT_SHARES)))
                 crop[rng.random(crop.shape) < share] = 0
         return levels
+
+
+class RandomApertures:
+    """Random tiles and one measurement per pixel, seen through all kinds of coded apertures.
+
+    Most apertures are drawn for each pixel of the crop; some repeat a tile, some are always open.
+    """
+
+    name = "random tiles through random apertures"
+
+    def __init__(self, slots: int = DEFAULT_SLOTS) -> None:
+        self.slots = slots
+        self._tiles = RandomTiles(slots)
+
+    def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+        """Draw tiles and repeat them; where the aperture is to tell all, every level is 1."""
+        levels = self._tiles.levels(rng, count, side)
+        levels[rng.random(count) < LEVEL_ONE_SHARE] = 1
+        return levels
+
+    def apertures(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.bool_]:
+        """Draw apertures."""
+        drawn = np.empty((count, self.slots, side, side), np.bool_)
+        for aperture in drawn:
+            period = rng.choice([side, 4, 1], p=APERTURE_SHARES)
+            open_share = 1.0 if period == 1 else rng.uniform(*OPEN_SHARES)
+            tile = rng.random((self.slots, period, period)) < open_share
+            aperture[:] = repeat(tile, side, side)
+        return drawn
 
 
 def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -50,7 +50,7 @@ class NetworkRun(Run):
         errors = self.learner.step(
             scene,
             levels,
-            aperture_over(self.maps.aperture, crop),
+            _as_tensor(self.maps.apertures(rng, self.share, crop)),
             learning_rate=self.learning_rate,
             generator=noise,
         )
@@ -72,14 +72,22 @@ def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
     learner, windows = run.learner, run.data.validation
     side = windows.shape[-1]
     rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    aperture = aperture_over(maps.aperture, side)
+    every_level = maps.levels(rng, len(windows), side)
+    apertures = maps.apertures(rng, len(windows), side)
     psnr = []
-    for window, levels in zip(windows, maps.levels(rng, len(windows), side), strict=True):
+    for number, (window, levels) in enumerate(zip(windows, every_level, strict=True)):
+        aperture = None
+        if apertures is not None:
+            aperture = torch.from_numpy(apertures[[number % len(apertures)]])
         scene = torch.from_numpy(window)[None].float() / 255
         inputs = learner.measure(scene, torch.from_numpy(levels.copy())[None], aperture, noise)
         error = (network(**inputs).clamp(0, 1) - scene.to(learner.device)).square().mean()
         psnr.append(decibels(float(error)))
     return float(np.mean(psnr))
+
+
+def _as_tensor(apertures: np.ndarray | None) -> Tensor | None:
+    return None if apertures is None else torch.from_numpy(apertures)
 
 
 def aperture_over(tile: np.ndarray | None, side: int) -> Tensor | None:

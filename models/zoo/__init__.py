@@ -6,6 +6,7 @@ FOLDER = Path(__file__).parent
 """Where they are: a folder per bundle, a ``.safetensors`` file per set of weights."""
 
 BUNDLES: dict[str, str] = {
+    "aperture-universal": "any map that leaves no wide gaps, through any coded aperture: slow",
     "edge-fixed-1of16": "baseline: one exposure of the whole window per pixel",
     "edge-fixed-1of16-aperture": "baseline: one coded exposure per pixel",
     "edge-fixed-2of16": "baseline: two measurements per pixel, everywhere",
@@ -30,7 +31,11 @@ DEFAULT_BUNDLE = "edge-learned-2of16-int8"
 UNIVERSAL_BUNDLE = "edge-universal-int8"
 """Bundle whose network reconstructs under any map that has no network of its own."""
 
+APERTURE_BUNDLE = "aperture-universal"
+"""The same for maps with a coded aperture, whichever it is."""
+
 WEIGHTS: dict[str, str] = {
+    "aperture-universal": "where training of the network for any coded aperture starts",
     "edge-universal": "where training of the edge network starts",
     "edge-universal-aperture": "the same, under a coded aperture",
 }

@@ -332,3 +332,22 @@ def test_the_part_that_is_enlarged_is_where_most_moves() -> None:
     top, left, side = Restored("x", 0, video, ()).liveliest()
     assert top <= 100 < 130 <= top + side
     assert left <= 150 < 180 <= left + side
+
+
+def test_ways_that_see_any_aperture_join_the_figure_of_apertures(
+    folder: Path, tmp_path: Path
+) -> None:
+    collected = tmp_path / "maps.json"
+    run("collect", "--runs", folder / "runs", "-o", collected)
+    words = ("rebuild", "gap-tv", "--scores", collected, "--clips")
+    first = run(*words, folder / "clips.npz")
+    assert "fixed-1-random-aperture, gap-tv" in first
+    assert run(*words, folder / "clips.npz") == first  # replaces the rows
+    by_name = {one.name: one for one in scores.load(collected)}
+    assert set(by_name) == {"dispersed", "fixed-1, gap-tv", "fixed-1-random-aperture, gap-tv"}
+    plain, coded = by_name["fixed-1, gap-tv"], by_name["fixed-1-random-aperture, gap-tv"]
+    assert (plain.aperture, coded.aperture) == (False, True)
+    assert coded.psnr[1] > plain.psnr[1]  # the fast one
+    np.savez(tmp_path / "others.npz", clips=gratings(3))
+    with pytest.raises(ScoresError, match="not the clips"):
+        run(*words, tmp_path / "others.npz")

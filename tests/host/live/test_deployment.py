@@ -15,7 +15,7 @@ from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.models import zoo
-from focalloop.models.zoo import UNIVERSAL_BUNDLE
+from focalloop.models.zoo import APERTURE_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.bad_line import Proxy
 from tests.support.served import SHAPE, expected_codes, make_board, make_map, on_pty, on_tcp
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -172,6 +172,19 @@ def test_another_map_without_wide_gaps_is_reconstructed_by_the_universal_network
         assert state.bundle == state.reconstructed_by == UNIVERSAL_BUNDLE
         assert [bundle.name for bundle in session.bundles() if bundle.any_map] == [state.bundle]
         assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
+
+
+def test_any_coded_aperture_is_seen_by_the_network_for_apertures(url, offered):
+    network = tiny_network(aperture=True)
+    folder = offered / APERTURE_BUNDLE
+    write_tiny_bundle(folder, name=APERTURE_BUNDLE, network=network, reach=2, any_aperture=True)
+    zoo.BUNDLES[APERTURE_BUNDLE] = ""
+    with LiveSession(BoardAt(url), bundle="coded") as session:
+        next_picture(session)
+        for seed in (1, 2):
+            session.upload(RatioMap.uniform(2, SHAPE).with_random_aperture(seed))
+            picture_of_the_map(session)
+            assert session.state().reconstructed_by == APERTURE_BUNDLE
 
 
 def test_selecting_no_network_keeps_the_map(url):

@@ -109,6 +109,21 @@ def test_a_network_is_for_its_map_or_for_any_that_leaves_no_wide_gaps(
     assert (own.suits(ratio_map), any_map.suits(ratio_map)) == (by_its_own, by_any)
 
 
+def test_a_network_for_any_aperture_is_also_for_none(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "any", OWN, reach=3, any_aperture=True)
+    bundle = Bundle.load(folder)
+    flat = RatioMap.uniform(1, (24, 30))
+    assert all(bundle.suits(one) for one in (OWN, flat, flat.with_random_aperture(1)))
+    assert bundle.suits(OWN.with_aperture_tile(APERTURE_TILE))
+    assert not bundle.suits(RatioMap.uniform(0, (24, 30)).with_random_aperture(1))
+
+
+@pytest.mark.parametrize("changes", [{"any_aperture": 1, "reach": 3}, {"any_aperture": True}])
+def test_an_invalid_any_aperture_is_refused(tmp_path, changes):
+    with pytest.raises(BundleError, match="'any_aperture'"):
+        Bundle.load(write_tiny_bundle(tmp_path / "tiny", **changes))
+
+
 @pytest.mark.parametrize("reach", [-1, 257, 1.5, "3", True])
 def test_an_invalid_reach_is_refused(tmp_path, reach):
     with pytest.raises(BundleError, match="'reach'"):

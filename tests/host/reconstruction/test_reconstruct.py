@@ -147,6 +147,8 @@ def test_a_network_gets_the_aperture_it_asks_for_and_only_that():
     assert not np.delete(video, 3, axis=0).any()
     with pytest.raises(ReconstructError, match="needs the coded aperture"):
         network(reads, ratio_map)
+    always_open = OnnxReconstructor(tiny_network(aperture=True), any_aperture=True)
+    assert always_open(reads, ratio_map).all()
     with pytest.raises(ReconstructError, match="without a coded aperture"):
         OnnxReconstructor(tiny_network())(reads, ratio_map.with_aperture(aperture))
 

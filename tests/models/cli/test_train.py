@@ -25,6 +25,7 @@ from focalloop.models.export import bundle as export
 from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import build_network, default_settings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from focalloop.models.training.map_source import RandomApertures
 from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
 from focalloop.models.training.run import LOG
 from focalloop.models.training.run_log import RunLog
@@ -62,6 +63,16 @@ def test_a_network_is_trained_for_a_map_and_the_same_command_goes_on(
     assert train(*arguments) == first
     metadata, _ = load_checkpoint(tmp_path / "run" / CHECKPOINT)
     assert metadata["command"].split()[0] == "focalloop"
+
+
+def test_a_network_for_any_aperture_is_trained_through_random_ones(
+    training_file: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", training_file, "-o", tmp_path / "run", "--steps", 1, "--batch", 2]
+    train(*arguments, "--network", "aperture", "--map", "random-tiles")
+    metadata, _ = load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    assert metadata["identity"] == {"maps": RandomApertures.name}
+    assert metadata["settings"]["network"]["profile"] == "aperture"
 
 
 def test_an_interrupted_training_keeps_its_step(

@@ -25,13 +25,14 @@ from focalloop.models.export import bundle as export
 from focalloop.models.export.bundle import Score, export_int8, export_run, export_weights
 from focalloop.models.export.int8 import measured
 from focalloop.models.export.onnx_graph import parity, to_onnx
+from focalloop.models.networks.aperture import ApertureSettings
 from focalloop.models.networks.edge import USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.networks.profiles import NetworkSettings, build_network
 from focalloop.models.networks.sensing import clean_reads
 from focalloop.models.training.checkpoint import CHECKPOINT
-from focalloop.models.training.map_source import OneMap, RandomTiles
+from focalloop.models.training.map_source import MapSource, OneMap, RandomApertures, RandomTiles
 from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
@@ -40,11 +41,14 @@ from tests.support.tiny_bundle import tiny_network
 
 EDGE = EdgeSettings(width=16, context=8, blocks=1)
 PAPER = PaperSettings(stages=1)
+APERTURE = ApertureSettings(width=16, context=16, stages=1)
 
 
 def run_of(network: NetworkSettings, ratio_map: RatioMap | None, data: Path) -> NetworkRun:
     settings = RunSettings(steps=2, batch=1, crop=16, warm_up_steps=2, network=network)
-    maps = OneMap(ratio_map) if ratio_map is not None else RandomTiles()
+    maps: MapSource = RandomApertures() if network == APERTURE else RandomTiles()
+    if ratio_map is not None:
+        maps = OneMap(ratio_map)
     return NetworkRun(maps, TrainingData.load(data), settings)
 
 
@@ -109,6 +113,32 @@ def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
         np.testing.assert_allclose(found, expected, atol=tolerance)
         quiet = reconstruct.told(tuple(low))(reads[0].numpy(), tile_map)
         assert np.abs(quiet - found).mean() > tolerance
+
+
+def test_a_network_for_any_aperture_becomes_a_bundle_for_any(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path
+) -> None:
+    run = run_of(APERTURE, None, training_file)
+    folder = checkpoint(run, tmp_path / "run")
+    meta = export_run(folder, tmp_path / "any", first_map=tile_map)
+    assert meta["any_aperture"]
+    bundle = Bundle.load(tmp_path / "any")
+    coded = RatioMap.uniform(1, (21, 18)).with_random_aperture(2)
+    assert coded.aperture is not None
+    for ratio_map, aperture in (
+        (coded, coded.aperture),
+        (tile_map.tiled_to(21, 18), np.ones((16, 21, 18), np.bool_)),
+    ):
+        assert bundle.suits(ratio_map)
+        inputs = [torch.from_numpy(each.copy())[None] for each in (ratio_map.levels, aperture)]
+        reads = clean_reads(torch.rand(1, 16, 21, 18), *inputs)
+        with torch.inference_mode():
+            expected = run.learner.averaged_network()(reads, *inputs)[0].numpy()
+        found = bundle.reconstructor()(reads[0].numpy(), ratio_map)
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+    data = TrainingData.load(training_file)
+    with pytest.raises(ExportError, match="edge profile"):
+        export_run(folder, tmp_path / "narrow", calibration=data, first_map=tile_map)
 
 
 @pytest.mark.parametrize("other", [{"bundle": "huge"}, {"r_avg": 0.25}])
@@ -206,7 +236,7 @@ def test_the_command_exports_weights_to_a_file_of_theirs(
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-@pytest.mark.parametrize("network", [EDGE, PAPER], ids=str)
+@pytest.mark.parametrize("network", [EDGE, PAPER, APERTURE], ids=str)
 def test_a_run_can_start_from_the_weights_of_another(
     network: NetworkSettings, training_file: Path, tmp_path: Path
 ) -> None:

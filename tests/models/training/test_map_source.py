@@ -1,0 +1,46 @@
+"""What random maps and apertures are drawn for training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE, tile_of
+from focalloop.models.training.map_source import (
+    LEVEL_ONE_SHARE,
+    OPEN_SHARES,
+    RandomApertures,
+    RandomTiles,
+)
+
+
+def test_random_apertures_are_of_all_kinds_and_reproducible() -> None:
+    def drawn() -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(3)
+        source = RandomApertures()
+        return source.levels(rng, 200, 32), source.apertures(rng, 200, 32)
+
+    levels, apertures = drawn()
+    again = drawn()
+    np.testing.assert_array_equal(levels, again[0])
+    np.testing.assert_array_equal(apertures, again[1])
+    assert (levels.shape, apertures.shape) == ((200, 32, 32), (200, 16, 32, 32))
+
+    always_open = apertures.all(axis=(1, 2, 3))
+    tiled = np.array([tile_of(one).shape[-1] <= 4 for one in apertures]) & ~always_open
+    everywhere = ~tiled & ~always_open
+    assert always_open.sum() > 15
+    assert tiled.sum() > 15
+    assert everywhere.sum() > 110
+    shares = apertures[everywhere].mean(axis=(1, 2, 3))
+    assert OPEN_SHARES[0] - 0.02 < shares.min() < 0.35
+    assert 0.65 < shares.max() < OPEN_SHARES[1] + 0.02
+    of_level_one = (levels == 1).all(axis=(1, 2))
+    assert abs(of_level_one.mean() - LEVEL_ONE_SHARE) < 0.15
+    assert {0, 1, 2, 4, 8} == set(np.unique(levels[~of_level_one]))
+
+
+def test_random_tiles_have_the_aperture_that_they_were_given() -> None:
+    rng = np.random.default_rng(0)
+    assert RandomTiles().apertures(rng, 3, 8) is None
+    (aperture,) = RandomTiles(aperture=APERTURE_TILE).apertures(rng, 3, 8)
+    np.testing.assert_array_equal(aperture, np.tile(APERTURE_TILE, (1, 2, 2)))
