@@ -107,6 +107,11 @@ def test_a_bundle_for_another_map_says_which_one_suits():
         Bundle.load("edge-tile-2of16").reconstruct(window)
     coded = RatioMap.uniform(4, SHAPE).with_aperture(np.ones((16, *SHAPE)))
     window = Emulator(coded, "paper").capture(moving_square())
+    with pytest.raises(ReconstructError, match=r"or reconstruct with aperture-universal$"):
+        Bundle.load("edge-tile-2of16").reconstruct(window)
+    gaps = np.zeros(SHAPE, np.uint8)
+    gaps[0, 0] = 4
+    window = Emulator(RatioMap(gaps), "paper").capture(moving_square())
     with pytest.raises(ReconstructError, match=r"capture under the bundle's map$"):
         Bundle.load("edge-tile-2of16").reconstruct(window)
 
