@@ -123,7 +123,7 @@ class SemCom:
             bundle.network("semcom_encoder.onnx"),
             "encoder",
             {"reads": "tensor(float)", "snr_db": "tensor(float)"},
-            ("x", "log_error"),
+            ("x", "log_error", "emphasis"),
             threads=threads,
         )
         self._decoder = Graph(
@@ -188,11 +188,12 @@ class SemCom:
         SymbolBudgetError
             Even the lowest rates need more symbols, or the highest fewer.
         """
-        x, log_error = self._encoded(reads, channel.snr_db)
+        x, log_error, emphasis = self._encoded(reads, channel.snr_db)
         air = self._air(channel)
 
         def sent_at(rate_map: NDArray[np.uint8]) -> Transmitted:
-            values = x[kept(rate_map, self.rates)]
+            sent = kept(rate_map, self.rates)
+            values = x[sent] * emphasis[rate_map].transpose(2, 0, 1)[sent]
             made, count = air.encode_window(values, rate_map, number)
             return Transmitted(made, count, rate_map)
 
@@ -261,19 +262,19 @@ class SemCom:
     def _air(self, channel: Channel) -> Transmission:
         return Transmission(channel, self.rates, *self._hashes)
 
-    def _encoded(self, reads: Float32, snr_db: float) -> tuple[Float32, Float32]:
-        """Return the reals of every location (C, h, w) and their log errors (L, h, w)."""
+    def _encoded(self, reads: Float32, snr_db: float) -> tuple[Float32, Float32, Float32]:
+        """Return reals (C, h, w) and log errors (L, h, w) of all locations, emphasis (L, C)."""
         padded = whole_locations(reads, self._cell, self._location)
         x = np.empty((self.rates[-1], *self._locations), np.float32)
         log_error = np.empty((len(self.rates), *self._locations), np.float32)
         for tile in tiles_of(*self._locations):
-            found_x, found_error = self._encoder(
+            found_x, found_error, (emphasis,) = self._encoder(
                 reads=padded[:, *tile.seen(self._location)][np.newaxis],
                 snr_db=np.array([snr_db], np.float32),
             )
             x[:, *tile.given()] = found_x[0][:, *tile.middle()]
             log_error[:, *tile.given()] = found_error[0][:, *tile.middle()]
-        return x, log_error
+        return x, log_error, emphasis
 
 
 def semcom(sensing: Sensing, model: str | Path | None = None, *, threads: int = 2) -> SemCom:

@@ -40,16 +40,19 @@ End = tuple[nn.Module, list[dict[str, NDArray[Any]]], list[str], dict[str, Any]]
 
 
 class EncoderGraph(nn.Module):
-    """Read-outs and SNR in, reals and predicted log errors out."""
+    """Read-outs and SNR in; reals, predicted log errors and the emphasis of every rate out."""
 
     def __init__(self, network: SemCom, reads: CellReads) -> None:
         super().__init__()
         self.encoder, self.allocation, self.reads = network.encoder, network.allocation, reads
+        self.decoder, self.rates = network.decoder, torch.arange(len(network.settings.rates))
 
-    def forward(self, reads: Tensor, snr_db: Tensor) -> tuple[Tensor, Tensor]:
-        """Map reads (N, K, H, W) and SNRs (N,) to reals and log errors, (N, ..., h, w)."""
+    def forward(self, reads: Tensor, snr_db: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map reads (N, K, H, W) and SNRs (N,) to (N, C, h, w), (N, L, h, w) and (N, L, C)."""
         x = self.encoder(self.reads.gathered(reads), snr_db)
-        return x, self.allocation(x, channel_quality(snr_db))
+        # Of every window, so that graphs keep the weights themselves.
+        emphasis = self.decoder.emphasis(self.rates.expand(len(reads), -1))
+        return x, self.allocation(x, channel_quality(snr_db)), emphasis
 
 
 class DecoderGraph(nn.Module):
@@ -92,7 +95,7 @@ def semcom_graphs(network: SemCom, reads: CellReads) -> tuple[dict[str, bytes], 
         ENCODER: (
             EncoderGraph(network, reads),
             transmitted,
-            ["x", "log_error"],
+            ["x", "log_error", "emphasis"],
             {"reads": pixels, "snr_db": {0: "batch"}},
         ),
         DECODER: (

@@ -243,7 +243,7 @@ def _weights_of_bundle(folder: Path) -> tuple[SemComSettings, dict[str, Tensor]]
         weights = {
             name: found[name].float().view_as(value) if name in found else torch.zeros_like(value)
             for name, value in network.state_dict().items()
-            if name in found or name.endswith("linear.change")
+            if name in found or name.endswith(("linear.change", "log_emphasis"))
         }
         network.load_state_dict(weights)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -155,7 +155,8 @@ class PolicyRun(PublishedRun[SemCom]):
         for rate_map in chosen:
             with torch.no_grad():
                 sent = sent_reals(rate_map, self.rates)
-                received, noise = over_the_air(x, sent, variance, generator)
+                given = network.emphasised(x, rate_map)
+                received, noise = over_the_air(given, sent, variance, generator)
                 video = self.sensing.video(network.decoder(received, noise, rate_map))
                 errors.append(squared_errors(video, scene))
         mean = torch.stack(errors).mean((0, 2, 3))[:, None, None]

@@ -26,6 +26,10 @@ MAX_SNR_DB = 20.0
 """Quality of the channel above which the encoder does not change any more; it begins at 0 dB."""
 
 
+_EMPHASIS_RATE = 5.0
+"""How much faster than other weights the emphasis is learned."""
+
+
 @dataclass(frozen=True)
 class SemComSettings:
     """Size of a `SemCom`.
@@ -75,7 +79,7 @@ class SemanticEncoder(nn.Module):
 
 
 class SemanticDecoder(nn.Module):
-    """SCD: received reals to cells."""
+    """SCD: received reals to cells; it also knows the emphasis that they were sent with."""
 
     groups: Tensor
     table: Tensor
@@ -83,6 +87,7 @@ class SemanticDecoder(nn.Module):
     def __init__(self, transform: BlockTransform, settings: SemComSettings) -> None:
         super().__init__()
         rates = settings.rates
+        self.log_emphasis = nn.Parameter(torch.zeros(len(rates), rates[-1] - 1))
         self.register_buffer("groups", group_means(rates), persistent=False)
         self.register_buffer("table", torch.tensor(rates), persistent=False)
         described = len(rates) + 1
@@ -91,13 +96,22 @@ class SemanticDecoder(nn.Module):
         self.log_variance = nn.Parameter(2 * self.log_gain.detach())
         self.scale = zeroed(nn.Linear(described, rates[-1]))
 
+    def emphasis(self, rate_map: Tensor) -> Tensor:
+        """Return by what each real is multiplied on the air, (..., reals) for rates (...).
+
+        A rate tells both ends how lively a location is, so the power that all locations share can
+        follow it. The first real keeps its size: its mean travels in the header.
+        """
+        chosen = functional.pad(functional.embedding(rate_map.long(), self.log_emphasis), (1, 0))
+        return (_EMPHASIS_RATE * chosen).exp()
+
     def forward(self, received: Tensor, noise: Tensor, rate_map: Tensor) -> Tensor:
         """Decode.
 
         Parameters
         ----------
         received : Tensor of float32, shape (N, reals, h, w)
-            What the encoder returned, plus noise; zeros where nothing was sent.
+            What the encoder returned, with emphasis and noise; zeros where nothing was sent.
         noise : Tensor of float32, shape (N, reals, h, w)
             Variance of the noise on each real; anything where nothing was sent.
         rate_map : Tensor of int, shape (N, h, w)
@@ -108,6 +122,8 @@ class SemanticDecoder(nn.Module):
         Tensor of float32, shape (N, C, 4h, 4w)
             Reads as brightness.
         """
+        emphasis = self.emphasis(rate_map).permute(0, 3, 1, 2)
+        received, noise = received / emphasis, noise / emphasis.square()
         kept = self.table[rate_map.long()][:, None]
         sent = torch.arange(received.shape[1], device=kept.device)[:, None, None] < kept
         # Of every window, so that graphs keep the weight itself, from which training can start.
@@ -139,6 +155,10 @@ class SemCom(nn.Module):
         self.encoder = SemanticEncoder(transform, self.settings)
         self.decoder = SemanticDecoder(transform, self.settings)
         self.allocation = RateAllocation(self.settings.rates)
+
+    def emphasised(self, x: Tensor, rate_map: Tensor) -> Tensor:
+        """Return the reals (N, reals, h, w) as they are sent under a rate map (N, h, w)."""
+        return x * self.decoder.emphasis(rate_map).permute(0, 3, 1, 2)
 
 
 def channel_quality(snr_db: Tensor) -> Tensor:

@@ -133,6 +133,7 @@ class SemComRun(RadioRun[SemCom]):
         rate_map = self._rate_maps(predicted, rng)
         sent = sent_reals(rate_map, self.rates)
         variance = self._noise_variance(snr_db, x, generator)
+        x = network.emphasised(x, rate_map)
         received, noise = over_the_air(x, sent, variance, generator, self.link.max_papr_db)
         rebuilt = network.decoder(received, noise, rate_map)
         errors = squared_errors(self.sensing.video(rebuilt), scene)
@@ -225,6 +226,7 @@ def rebuilt(
     chosen = torch.from_numpy(rate_map.astype(np.int64))[None].to(x.device)
     rates = torch.tensor(network.settings.rates, device=x.device)
     variance = torch.full((1, 1, 1, 1), 10 ** (-snr_db / 10), device=x.device)
-    received, noise = over_the_air(x, sent_reals(chosen, rates), variance, generator, max_papr_db)
+    x, sent = network.emphasised(x, chosen), sent_reals(chosen, rates)
+    received, noise = over_the_air(x, sent, variance, generator, max_papr_db)
     cells: Tensor = network.decoder(received, noise, chosen)
     return cells

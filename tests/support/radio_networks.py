@@ -19,6 +19,10 @@ from focalloop.host.reconstruction.evaluate import capture_clips
 RATES = (8, 16, 32, 48, 72, 104, 144, 192)
 _BLOCK = 16
 
+EMPHASIS = np.linspace(1.3, 0.7, len(RATES))[:, None].repeat(RATES[-1], axis=1)
+"""By what reals are multiplied on the air at each rate; the first keeps its size."""
+EMPHASIS[:, 0] = 1
+
 
 def blocks_of(reads):
     """Cut reads (8, H, W) into blocks (n, 2048), in the order of ONNX' SpaceToDepth."""
@@ -52,6 +56,7 @@ def encoder(ratio_map):
         {
             "x": (TensorProto.FLOAT, ["N", RATES[-1], "h", "w"]),
             "log_error": (TensorProto.FLOAT, ["N", len(RATES), "h", "w"]),
+            "emphasis": (TensorProto.FLOAT, [1, *EMPHASIS.shape]),
         },
         [
             helper.make_node("SpaceToDepth", ["reads"], ["blocks"], blocksize=_BLOCK),
@@ -59,11 +64,13 @@ def encoder(ratio_map):
             helper.make_node("Mul", ["x", "x"], ["energy"]),
             helper.make_node("Conv", ["energy", "tail", "floor"], ["error"]),
             helper.make_node("Log", ["error"], ["log_error"]),
+            helper.make_node("Identity", ["table"], ["emphasis"]),
         ],
         weights=weights[..., None, None],
         bias=-weights @ mean,
         tail=tail[..., None, None],
         floor=np.full(len(RATES), 1e-3),
+        table=EMPHASIS[None],
     )
 
 
@@ -80,14 +87,21 @@ def decoder(ratio_map):
         },
         {"reads": (TensorProto.FLOAT, ["N", 8, "H", "W"])},
         [
-            helper.make_node("Add", ["noise", "one"], ["power"]),
-            helper.make_node("Div", ["received", "power"], ["x"]),
+            helper.make_node("Cast", ["rate_map"], ["rates"], to=TensorProto.INT32),
+            helper.make_node("Gather", ["table", "rates"], ["by_place"]),
+            helper.make_node("Transpose", ["by_place"], ["emphasis"], perm=[0, 3, 1, 2]),
+            helper.make_node("Div", ["received", "emphasis"], ["plain"]),
+            helper.make_node("Mul", ["emphasis", "emphasis"], ["squared"]),
+            helper.make_node("Div", ["noise", "squared"], ["plain_noise"]),
+            helper.make_node("Add", ["plain_noise", "one"], ["power"]),
+            helper.make_node("Div", ["plain", "power"], ["x"]),
             helper.make_node("Conv", ["x", "weights", "bias"], ["blocks"]),
             helper.make_node("DepthToSpace", ["blocks"], ["reads"], blocksize=_BLOCK, mode="DCR"),
         ],
         weights=(vectors * deviation)[..., None, None],
         bias=mean,
         one=np.ones(1),
+        table=EMPHASIS,
     )
 
 

@@ -13,6 +13,7 @@ from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.models.errors import ExportError
 from focalloop.models.radio.export import DECODER, ENCODER, export_semcom, score_entry
+from focalloop.models.radio.pipeline import starting_weights
 from focalloop.models.radio.semcom import SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
 from focalloop.models.radio.transforms import TransformSettings
@@ -28,6 +29,8 @@ def run(data, sensing, transform):
     for _ in range(3):
         run.step()
         run.progress.step += 1
+    emphasis = run.learner.average["decoder.log_emphasis"]
+    emphasis.copy_(torch.linspace(-0.1, 0.1, emphasis.numel()).view_as(emphasis))
     return run
 
 
@@ -55,17 +58,27 @@ def test_both_ends_compute_what_was_trained(run, bundle, sensing, size):
     cells = sensing.reads.measure(scene, torch.Generator().manual_seed(0))
     snr_db = np.full(count, 12.0, np.float32)
     reads = sensing.reads.planes(cells).numpy()
-    x, log_error = session(bundle, ENCODER).run(None, {"reads": reads, "snr_db": snr_db})
+    x, log_error, emphasis = session(bundle, ENCODER).run(None, {"reads": reads, "snr_db": snr_db})
     wanted = network.encoder(cells, torch.from_numpy(snr_db))
     # Weights are stored in half precision.
     assert np.abs(x - wanted.numpy()).max() < 0.02
     assert log_error.shape == (count, 3, rows, columns)
+    np.testing.assert_allclose(emphasis[-1], network.decoder.emphasis(torch.arange(3)), rtol=1e-3)
     rate_map = np.random.default_rng(0).integers(0, 3, (count, rows, columns)).astype(np.uint8)
     sent = np.arange(72)[:, None, None] < np.array(SMALL.rates)[rate_map][:, None]
     inputs = {"received": x * sent, "noise": np.full_like(x, 0.01), "rate_map": rate_map}
     (found,) = session(bundle, DECODER).run(None, inputs)
     rebuilt = network.decoder(*(torch.from_numpy(value) for value in inputs.values()))
     assert np.abs(found - sensing.reads.planes(rebuilt).numpy()).max() < 0.01
+
+
+def test_a_training_can_start_from_a_bundle(run, bundle):
+    settings, weights = starting_weights(str(bundle))
+    assert settings == SMALL
+    wanted = run.averaged().state_dict()
+    assert weights.keys() == wanted.keys()
+    for name in ("decoder.log_emphasis", "decoder.log_variance", "encoder.log_gain"):
+        torch.testing.assert_close(weights[name], wanted[name], atol=2e-3, rtol=1e-3)
 
 
 def test_the_manifest_says_what_it_is(bundle, run):

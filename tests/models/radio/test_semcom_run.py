@@ -84,6 +84,20 @@ def test_a_better_channel_and_more_reals_give_a_better_video(data, sensing, tran
     assert error(3, 20.0) < error(3, 10.0) < error(3, 0.0)
 
 
+def test_emphasis_changes_who_gets_the_power_and_nothing_else(data, sensing, transform):
+    network = SemCom(transform, SMALL).eval()
+    rate_map = torch.arange(4).view(1, 2, 2)
+    x = torch.randn(1, 104, 2, 2)
+    plain = network.decoder(x, torch.full_like(x, 1e-9), rate_map)
+    with torch.no_grad():
+        network.decoder.log_emphasis.normal_(std=0.1)
+    sent = network.emphasised(x, rate_map)
+    assert torch.equal(sent[:, 0], x[:, 0])
+    assert not torch.equal(sent[:, 1:], x[:, 1:])
+    rebuilt = network.decoder(sent, torch.full_like(x, 1e-9), rate_map)
+    torch.testing.assert_close(rebuilt, plain, atol=1e-4, rtol=1e-4)
+
+
 def test_what_is_not_sent_is_not_seen(data, sensing, transform):
     network = SemCom(transform, SMALL).eval()
     rate_map = torch.zeros(1, 2, 2, dtype=torch.uint8)
