@@ -232,7 +232,7 @@ def _gains(ax: Axes, here: Sequence[MapScore]) -> None:
 def _columns(here: Sequence[MapScore], without: Sequence[MapScore]) -> Figure:
     (budget,) = budgets(here)
     lines = [line for line in LINES + REBUILT if best(here, budget, *line.methods)]
-    figure = Figure(figsize=(1 + 2 * len(lines), 3.7))
+    figure = Figure(figsize=(max(9, 1 + 2 * len(lines)), 3.7))
     psnr, ssim = figure.subplots(1, 2)
     for ax, title in ((psnr, "PSNR, dB"), (ssim, "SSIM")):
         ax.set_title(title, loc="left")
