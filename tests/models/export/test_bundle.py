@@ -95,6 +95,7 @@ def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
 ) -> None:
     data = TrainingData.load(training_file)
     run = run_of(replace(EDGE, noise=True, coarse=1), None, training_file)
+    torch.manual_seed(0)
     torch.nn.init.normal_(run.learner.average["told.layers.2.weight"], std=0.1)
     folder = checkpoint(run, tmp_path / "run")
     network = run.learner.averaged_network()
@@ -112,7 +113,7 @@ def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
         found = reconstruct(reads[0].numpy(), tile_map)
         np.testing.assert_allclose(found, expected, atol=tolerance)
         quiet = reconstruct.told(tuple(low))(reads[0].numpy(), tile_map)
-        assert np.abs(quiet - found).mean() > tolerance
+        assert np.abs(quiet - found).mean() > 5e-3
 
 
 def test_a_network_for_any_aperture_becomes_a_bundle_for_any(
