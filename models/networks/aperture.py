@@ -8,9 +8,9 @@ correction of the video.
 
 A stage begins as a step of gradient descent towards the most probable video, if videos are still
 pictures plus motion that is smooth in space and time: what is missing goes back into the open
-slots, is smoothed there on two grids, and the last step goes on with half its length. Three such
-steps come as far as total variation in forty, and all of their numbers are learned from there. A
-small network on cells of 2x2 pixels, and of 4x4 for a wider view, adds what is not linear.
+slots, is smoothed there on two grids, and the last step goes on with half its length. All of these
+numbers are learned from there. A small network on cells of 2x2 pixels, and of 4x4 for a wider view,
+adds what is not linear.
 """
 
 from __future__ import annotations
