@@ -251,8 +251,12 @@ class SemCom:
         reads = np.empty((self._planes, height, width), np.float32)
         for tile in tiles_of(*self._locations):
             seen = (np.newaxis, slice(None), *tile.seen())
+            rates = rate_map[tile.seen()]
             (rebuilt,) = self._decoder(
-                received=x[seen], noise=noise[seen], rate_map=rate_map[tile.seen()][np.newaxis]
+                (1, self._planes, *(self._location * count for count in rates.shape)),
+                received=x[seen],
+                noise=noise[seen],
+                rate_map=rates[np.newaxis],
             )
             here, middle = tile.given(self._location), tile.middle(self._location)
             reads[:, *here] = rebuilt[0][:, *middle]
@@ -268,8 +272,13 @@ class SemCom:
         x = np.empty((self.rates[-1], *self._locations), np.float32)
         log_error = np.empty((len(self.rates), *self._locations), np.float32)
         for tile in tiles_of(*self._locations):
+            part = padded[:, *tile.seen(self._location)]
+            locations = tuple(side // self._location for side in part.shape[1:])
             found_x, found_error, (emphasis,) = self._encoder(
-                reads=padded[:, *tile.seen(self._location)][np.newaxis],
+                (1, self.rates[-1], *locations),
+                (1, len(self.rates), *locations),
+                (1, len(self.rates), self.rates[-1]),
+                reads=part[np.newaxis],
                 snr_db=np.array([snr_db], np.float32),
             )
             x[:, *tile.given()] = found_x[0][:, *tile.middle()]

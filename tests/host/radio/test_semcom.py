@@ -162,6 +162,13 @@ def test_a_window_of_other_networks_or_another_map_is_refused(bundle, method, tm
         for_map(write_radio_bundle(tmp_path / "other", other), other).receive(clean, channel)
 
 
+@pytest.mark.parametrize("changes", [{"rates": list(RATES[:-1])}, {"rates": [8]}, {"location": 32}])
+def test_networks_that_give_other_shapes_than_their_bundle_says_are_refused(tmp_path, changes):
+    method = for_map(write_radio_bundle(tmp_path / "other", MAP, **changes), MAP)
+    with pytest.raises(RadioError, match="export it anew"):
+        method.transmit(reads_of(MAP), Channel("awgn", 15))
+
+
 def test_methods_by_name_use_the_bundle_that_is_given(bundle):
     sensing = Sensing(MAP, NetworkFree())
     assert load_method("semcom", sensing, bundle).name == "semcom"
