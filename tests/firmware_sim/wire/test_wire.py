@@ -158,7 +158,9 @@ def test_a_text_of_the_other_side_is_one_line_that_a_terminal_only_shows(
         assert wire.HelloRequest.unpack(body).host == shown
 
 
-@pytest.mark.parametrize("kind", BODIES.keys() - OPEN_ENDED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in BODIES if kind not in OPEN_ENDED], ids=lambda kind: kind.__name__
+)
 @given(data=st.data())
 def test_a_body_of_another_length_is_refused(kind: type, data: st.DataObject) -> None:
     packed = data.draw(BODIES[kind]).pack()
