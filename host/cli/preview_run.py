@@ -11,7 +11,7 @@ import time
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -145,11 +145,18 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     first_s = state.speed.first_picture_s
     corrected = f"Reads  corrected by {state.corrected_by}\n" if state.corrected_by else ""
     noise = f"Noise  {state.noise_note}\n" if state.noise_note else ""
+    choice = None if state.radio is None else state.radio.choice
+    radio = ""
+    if choice is not None:
+        radio = (
+            f"Radio  {choice.method} over {choice.channel} at {choice.snr_db:g} dB, "
+            f"{choice.symbols:,} symbols per window\n"
+        )
     print_notice(
         f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
         f"Map    {ratio_map.mean_level:.2f} measurements per pixel, "
         f"{100 * (1 - ratio_map.ratio):.1f} % fewer than a full readout\n"
-        f"{corrected}{noise}"
+        f"{corrected}{noise}{radio}"
         f"First picture after {first_s:.1f} s, reconstructed by {state.bundle}. Ctrl-C stops all."
     )
     if page.json:
@@ -160,6 +167,7 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
                 "bundle": state.bundle,
                 "corrected_by": state.corrected_by,
                 "noise_note": state.noise_note,
+                "radio": None if choice is None else asdict(choice),
                 "map": {"hash": ratio_map.hash, "mean_level": ratio_map.mean_level},
                 "first_picture_s": first_s,
             }

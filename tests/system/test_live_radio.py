@@ -61,6 +61,14 @@ def put(live, path, body, kind):
     return live.ask(path, method="PUT", body=body, **{"Content-Type": kind})
 
 
+def test_what_starts_says_how_its_windows_are_sent(live):
+    assert live.document["radio"] == {
+        "method": "semcom", "channel": "awgn", "snr_db": 12.0, "symbols": round(0.2 * 48 * 64)
+    }  # fmt: skip
+    wait_until(lambda: "First picture" in live.complaints)
+    assert "semcom over awgn at 12 dB, 614 symbols per window" in live.complaints
+
+
 def test_windows_come_over_the_link(live):
     wait_until(lambda: radio(live)["windows_sent"] > 3)
     state = radio(live)
