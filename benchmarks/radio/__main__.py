@@ -19,6 +19,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 app = typer.Typer(
     help="Measure what sends sensor data over a radio channel, all in the same way; draw figures.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
