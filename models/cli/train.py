@@ -14,7 +14,6 @@ import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.cli import completion
 from focalloop.host.cli.output import activity, console, print_json, print_result
 from focalloop.host.cli.shared_options import (
@@ -336,6 +335,8 @@ def _check_inputs(options: TrainingOptions) -> None:
         with setting("--map"):
             RatioMap.load(str(options.ratio_map)).check_measures()
     if options.noise is not None:
+        from focalloop.firmware_sim.noise import NoiseProfile
+
         with setting("--noise"):
             NoiseProfile.load(options.noise)
     if options.start not in (None, "none", *WEIGHTS):
