@@ -104,7 +104,7 @@ class CommandTree(TyperGroup):
         try:
             code = super().main(*arguments, **options | {"standalone_mode": False})
         except UsageError as error:
-            text = error.format_message()
+            text = _with_value(error)
             if text:  # none where a group that was given no command shows its help
                 print_error(text)
             sys.exit(error.exit_code)
@@ -155,3 +155,17 @@ def _command(  # Click's Command, which Typer keeps to itself
     return TyperGroup(
         name=name, help=help_, commands=commands, rich_help_panel=panel, no_args_is_help=True
     )
+
+
+def _with_value(error: Any) -> str:  # noqa: ANN401 - Click's UsageError
+    """Return what is wrong in a sentence; Pydantic, which checks values for Typer, omits them."""
+    text = str(error.format_message())
+    for found in getattr(error.__cause__, "errors", list)():
+        said = found["msg"]
+        if found["type"] == "value_error":
+            better = said.removeprefix("Value error, ")
+        else:
+            rule = said.partition(", ")[0].removeprefix("Input ")
+            better = f"{found['input']!r} {rule}"
+        text = text.replace(said, better)
+    return text

@@ -94,6 +94,19 @@ def test_a_mistyped_command_is_answered_with_the_nearest(words, nearest):
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [("--limit", "few"), ("--limit", "-7"), ("--snr", "ten"), ("--method", "morse")],
+)
+def test_what_an_option_cannot_take_is_said_with_its_value(option, value):
+    result = run("radio", "send", "clips.npz", option, value)
+    assert result.exit_code == 2
+    assert option in result.stderr
+    assert value in result.stderr
+    assert "Input" not in result.stderr
+    assert "Value error" not in result.stderr
+
+
+@pytest.mark.parametrize(
     "words", [["evaluate", ""], ["map", "show", ""], ["capture", "--port", ""]]
 )
 def test_an_empty_word_is_wrong_usage_and_not_the_current_folder(words):
