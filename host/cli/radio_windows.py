@@ -65,7 +65,8 @@ def outgoing(
         if not sensed_by.suits(ratio_map):
             raise RadioError(
                 f"{source} was captured under another ratio map than that of {sensed_by.name}, "
-                f"which this link is for: capture with --map {sensed_by.name}, or give --bundle"
+                f"which this link is for: capture with --map {sensed_by.name}, or give the "
+                "--bundle and the --model of its own map"
             )
         each = _of_capture(source, names, windows, ratio_map)
     else:

@@ -107,7 +107,7 @@ class RadioBundle:
         if kinds and meta["kind"] not in kinds:
             raise RadioError(
                 f"{folder} is a radio bundle of kind {meta['kind']!r}, where one of kind "
-                f"{' or '.join(kinds)} is needed"
+                f"{' or '.join(kinds)} is needed: choose that, or the method that this one is for"
             )
         files = {name: _checked(folder, name, digest) for name, digest in meta["sha256"].items()}
         rates, tile = meta.get("rates", []), meta["sensing"]["tile"]
