@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -33,8 +34,6 @@ from focalloop.models.data.camera_motion import Motion, view, warp, waves
 from focalloop.models.data.sources import Source
 from focalloop.models.data.training_file import RENDERER
 from focalloop.models.errors import SourceError
-
-Image.MAX_IMAGE_PIXELS = None  # the sources are known, and some exceed the default limit
 
 OVERSAMPLING = 2
 """Factor by which windows are drawn larger before they are averaged down."""
@@ -320,15 +319,26 @@ def _average_down(window: NDArray[np.float32]) -> NDArray[np.uint8]:
 # ---------------------------------------------------------------- decoding
 
 
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    """Lift Pillow's limit of pixels for a while: the sources are known, and some exceed it."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 @lru_cache(maxsize=96)
 def _photograph(path: Path, white: float | None) -> NDArray[np.uint8]:
-    return gray_image(path, white)
+    with _of_any_size():
+        return gray_image(path, white)
 
 
 @lru_cache(maxsize=1024)
 def _cutout(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return gray and opacity, each (h, w)."""
-    with Image.open(path) as image:
+    with _of_any_size(), Image.open(path) as image:
         image.thumbnail((512, 512))
         colour = np.asarray(image.convert("RGBA"))
     return to_gray(colour[..., :3]), colour[..., 3]

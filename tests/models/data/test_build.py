@@ -57,6 +57,11 @@ def test_the_validation_split_has_sources_of_its_own(pictures: Path) -> None:
     assert recipe["settings"]["renderer"] == 2
 
 
+def test_the_limit_of_a_picture_stays_for_everything_else(pictures: Path) -> None:
+    build_windows(split(pictures), SETTINGS, processes=1)
+    assert Image.MAX_IMAGE_PIXELS is not None
+
+
 def test_a_split_without_sources_is_refused(pictures: Path) -> None:
     with pytest.raises(SourceError, match="validation split"):
         build_windows(folder_sources(pictures), SETTINGS, processes=1)
