@@ -28,6 +28,7 @@ NOT_RUN_HERE = {
     "radio train ran": "takes minutes: tests/models/radio",
     "radio train jscc": "takes minutes: tests/models/radio",
     "radio train codec": "takes minutes: tests/models/radio",
+    "radio train joint": "takes minutes: tests/models/radio",
     "radio bundle": "needs a training run: tests/models/radio",
     "radio export": "needs networks of a link: tests/host/cli/commands/radio",
     "radio decode": "needs a compressed file: tests/host/cli/commands/radio",
