@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.noise import SCHEMA_VERSION, NoiseProfile, preset
+from focalloop.firmware_sim.noise import SCHEMA_VERSION, NoiseProfile, NoiseProfileError, preset
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.profiles import mismatch, settings_from
 
@@ -73,8 +73,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     # Older files lack the name of the network's profile, and the only schedule that there was.
     settings = metadata["settings"]
-    if not isinstance(settings, dict) or "network" not in settings:
-        raise TrainError(f"{path} is no checkpoint of ours: its settings name no network")
+    if not isinstance(settings, dict) or not settings.keys() >= {"network", "noise"}:
+        raise TrainError(f"{path} is no checkpoint of ours: its settings lack network or noise")
     settings["network"] = asdict(settings_from(settings["network"]))
     settings["noise"] = asdict(noise_from(settings))
     settings.setdefault("schedule", "cosine")
@@ -92,8 +92,11 @@ def noise_from(settings: Mapping[str, Any]) -> NoiseProfile:
     stated = settings["noise"]
     if isinstance(stated, str):
         return preset(stated)
+    if not isinstance(stated, Mapping):
+        raise NoiseProfileError(f"{stated!r} is not the noise of a run")
     parameters = {key: value for key, value in stated.items() if key != "name"}
-    document = {"schema_version": SCHEMA_VERSION, "name": stated["name"], "parameters": parameters}
+    name = stated.get("name")
+    document = {"schema_version": SCHEMA_VERSION, "name": name, "parameters": parameters}
     return NoiseProfile.from_dict(document)
 
 
