@@ -13,11 +13,13 @@ from contextvars import ContextVar
 from importlib import import_module
 from inspect import cleandoc
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from focalloop.firmware_sim.files import exists
 from focalloop.host.cli.commands import COMMANDS
 from focalloop.host.cli.output import print_error, print_warning
 
@@ -70,17 +72,24 @@ class LazyCommand(TyperCommand):
         Raises
         ------
         UsageError
-            A word is empty, as a shell leaves it of a variable that is not set; or a number is NaN
-            or infinite, which is above and below no limit.
+            A word is empty, as a shell leaves it of a variable that is not set; a number is NaN or
+            infinite, which is above and below no limit; or the output is a file that is also read.
         """
         if "" in arguments[1] and not options.get("resilient_parsing"):  # as in completion
             raise UsageError("an argument is empty: is a variable of the shell not set?")
         context = self.load().make_context(*arguments, **options)
+        written = context.params.get("output")
         for parameter in context.command.params:
             given = context.params.get(parameter.name)
             for value in given if isinstance(given, list | tuple) else (given,):
                 if isinstance(value, float) and not isfinite(value):
                     raise typer.BadParameter(f"{value} is not a finite number", context, parameter)
+                if parameter.name != "output" and _same_file(value, written):
+                    raise typer.BadParameter(
+                        f"{written} is read, and would be replaced: give another file",
+                        context,
+                        param_hint="--output",
+                    )
         given_options.set(
             {
                 parameter.name: parameter.opts[0]
@@ -89,6 +98,13 @@ class LazyCommand(TyperCommand):
             }
         )
         return context
+
+
+def _same_file(read: object, written: object) -> bool:
+    """Return whether a parameter names the file that the output would replace."""
+    if not (isinstance(written, Path) and isinstance(read, str | Path)):
+        return False
+    return exists(read) and written.is_file() and written.samefile(read)
 
 
 class CommandTree(TyperGroup):

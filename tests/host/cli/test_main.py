@@ -186,3 +186,18 @@ def test_started_as_a_module_it_ignores_what_the_users_folder_holds(tmp_path):
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no port /dev/ttyNONE")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["reconstruct FILE", "radio send FILE", "radio encode FILE"],
+)
+def test_a_file_that_is_read_is_not_replaced_by_the_output(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.npz"
+    file.write_bytes(b"all that there is")
+    for output in ("mine.npz", f"../{tmp_path.name}/mine.npz"):
+        result = run(*words.replace("FILE", str(file)).split(), "-o", output)
+        assert result.exit_code == 2
+        assert "is read, and would be replaced" in result.output
+    assert file.read_bytes() == b"all that there is"
