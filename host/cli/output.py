@@ -78,6 +78,11 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     return "".join(_SUBSTITUTES.get(character, "?") for character in lacking), error.end
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, which has an s where it is not one: "1 window"."""
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
 def print_result(text: str) -> None:
     """Print a result for people on standard output; each of its lines stays one line."""
     _print(stdout, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.host.cli.output import print_json, print_result, progress_bar
+from focalloop.host.cli.output import counted, print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
     BaudOption,
@@ -101,7 +101,9 @@ def capture(
         )
     else:
         lost = f", {stats.lost} lost on the line" if stats.lost else ""
-        print_result(f"wrote {output}: {done} windows of {window.plan.count} reads{lost}")
+        print_result(
+            f"wrote {output}: {counted(done, 'window')} of {window.plan.count:,} reads{lost}"
+        )
     if interruption.wanted:
         raise StoppedError(f"stopped: {kept}")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli import completion
-from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
+from focalloop.host.cli.output import activity, counted, print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
     CorrectionOption,
     JsonOption,
@@ -122,8 +122,8 @@ def reconstruct(
         )
     else:
         print_result(
-            f"wrote {output}: {len(video)} windows of {slots} frames, {width}x{height} pixels, "
-            f"reconstructed by {method.name}"
+            f"wrote {output}: {counted(len(video), 'window')} of {slots} frames, "
+            f"{width}x{height} pixels, reconstructed by {method.name}"
             f"{'' if correction is None else ' from corrected reads'}"
         )
     if interruption.wanted:

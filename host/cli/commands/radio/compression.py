@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
+from focalloop.host.cli.output import activity, counted, print_json, print_result, progress_bar
 from focalloop.host.cli.radio_options import ModelOption, SensingOption
 from focalloop.host.cli.shared_options import (
     JsonOption,
@@ -28,7 +28,13 @@ def encode(
     source: WindowsArgument,
     output: Annotated[Path, output_option("File to write.")],
     quality: Annotated[
-        int, typer.Option(metavar="Q", min=0, max=255, help="0 for the fewest bits, up to 127.")
+        int,
+        typer.Option(
+            metavar="Q",
+            min=0,
+            max=255,
+            help="0 for the fewest bits; the shipped codec goes to 127.",
+        ),
     ] = 64,
     bits: Annotated[
         int | None,
@@ -99,7 +105,7 @@ def encode(
         )
     else:
         print_result(
-            f"wrote {output}: {len(done)} windows in {len(content):,} bytes, "
+            f"wrote {output}: {counted(len(done), 'window')} in {len(content):,} bytes, "
             f"{mean_bits:,.0f} bits per window"
         )
 
@@ -145,4 +151,4 @@ def decode(
     if json:
         print_json({"output": str(output), "windows": len(windows), "bits": mean_bits})
     else:
-        print_result(f"wrote {output}: {len(windows)} windows of {mean_bits:,.0f} bits")
+        print_result(f"wrote {output}: {counted(len(windows), 'window')} of {mean_bits:,.0f} bits")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from focalloop.host.cli.output import activity, print_json, print_result, progress_bar
+from focalloop.host.cli.output import activity, counted, print_json, print_result, progress_bar
 from focalloop.host.cli.radio_options import (
     ChannelOption,
     ModelOption,
@@ -124,7 +124,7 @@ def export(
         )
     else:
         print_result(
-            f"wrote {meta} and {data.name}: {len(done)} windows in {samples:,} symbols, "
+            f"wrote {meta} and {data.name}: {counted(len(done), 'window')} in {samples:,} symbols, "
             f"{samples / sample_rate:.3g} s on the air"
         )
 
@@ -211,4 +211,4 @@ def import_(
             }
         )
     else:
-        print_result(f"wrote {output}: {len(done)} windows, {lost} of them lost")
+        print_result(f"wrote {output}: {counted(len(done), 'window')}, {lost} of them lost")
