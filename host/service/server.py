@@ -130,7 +130,8 @@ class Service:
 
     def run(self) -> None:
         """Answer requests until a signal asks the process to end or `stop` is called."""
-        self._server.run(sockets=[self._sock])
+        with self._server.capture_signals():  # from here on, not from when the loop runs
+            self._server.run(sockets=[self._sock])
 
     def stop(self) -> None:
         """Make `run` return; may be called from any thread."""
