@@ -112,7 +112,7 @@ class FixedPattern:
                     f"the {name} of a fixed pattern is a number per pixel, not {arrays[name].dtype}"
                 )
             object.__setattr__(self, name, _kept(arrays[name], np.float32))
-        self._check_range("offset", np.abs(self.offset) <= MAX_OFFSET, "-10 to 10 full scales")
+        self._check_range("offset", np.abs(self.offset) <= MAX_OFFSET, _OFFSETS)
         in_range = (self.gain >= MIN_GAIN) & (self.gain <= MAX_GAIN)
         in_range |= (self.defects != Defect.GOOD) & np.isfinite(self.gain)
         self._check_range("gain", in_range, f"{MIN_GAIN:g} to {MAX_GAIN:g} unless it is a defect")
@@ -225,6 +225,7 @@ class FixedPattern:
 
 
 _KINDS = tuple(int(kind) for kind in Defect)
+_OFFSETS = f"{-MAX_OFFSET:g} to {MAX_OFFSET:g} full scales"
 
 
 def check_defect_count(defects: NDArray[np.uint8]) -> None:
