@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from focalloop.firmware_sim.noise import PRESETS
 from focalloop.models.networks.interpolation import (
     brightness_again,
     by_plane,
@@ -37,7 +38,7 @@ CELL = 4
 _LAST_CELL = (0, CELL - 1, 0, CELL - 1)
 """Padding that completes a partial last cell; of a whole one, the stride skips the padding."""
 
-USUAL_NOISE = (4.95e-3, 7.25e-3)
+USUAL_NOISE = (PRESETS["paper"].s_ss, PRESETS["paper"].s_r)
 """Shot and read noise s_ss and s_r of CRL section II, around which networks are told the noise."""
 
 NOISE_SPAN = 5.0
