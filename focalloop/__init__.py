@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         FixedPattern as FixedPattern,
         FixedPatternError as FixedPatternError,
     )
+    from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap as AdaptiveMap
     from focalloop.firmware_sim.maps.ratio_map import (
         RatioMap as RatioMap,
         RatioMapError as RatioMapError,
@@ -69,6 +70,7 @@ _HOME = {
     "Board": "host.board.client",
     "Window": "firmware_sim.window",
     "RatioMap": "firmware_sim.maps.ratio_map",
+    "AdaptiveMap": "firmware_sim.maps.adaptive_map",
     "NoiseProfile": "firmware_sim.noise",
     "FixedPattern": "firmware_sim.fixed_pattern",
     "draw_pattern": "firmware_sim.emulator.pattern",

@@ -1,4 +1,4 @@
-"""Ratio maps as files: ``.npz`` for programs, indexed ``.png`` for people.
+"""Maps as files: ``.npz`` for programs and for adaptive maps, indexed ``.png`` for people.
 
 Neither file is trusted: sizes are checked before memory is allocated, nothing is unpickled, and
 every defect becomes a `RatioMapError` of one sentence.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.archives import Archive, ArchiveError, opened
 from focalloop.firmware_sim.files import written_whole
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.checks import MAX_APERTURE, MAX_PIXELS, MAX_SIDE
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
 from focalloop.firmware_sim.maps.ratio_map import (
@@ -30,31 +31,63 @@ MAX_FILE_BYTES = 1 << 27
 
 _MEMBERS = {"levels.npy", "T.npy", "level_set.npy", "mask.npy", "hash.npy"}
 _REQUIRED = {"levels.npy", "T.npy"}
+_ADAPTIVE = {f"{name}.npy" for name in ("version", "levels", "T", "level_set", "tiles", "block")}
+_ADAPTIVE_VERSION = 1
+_MAX_PALETTE_BYTES = 1 << 24
 _MAX_SMALL_BYTES = 1 << 10
 """Limit of an array that is no picture."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def save(ratio_map: RatioMap, path: Path) -> None:
-    """Write `ratio_map` to `path` in the format of its suffix, whole or not at all."""
-    data = encode(ratio_map, path.suffix)
+def save(saved: RatioMap | AdaptiveMap, path: Path) -> None:
+    """Write a map to `path` in the format of its suffix, whole or not at all."""
+    if isinstance(saved, RatioMap):
+        data = encode(saved, path.suffix)
+    elif path.suffix.lower() == ".npz":
+        data = _encode_adaptive(saved)
+    else:
+        raise RatioMapError(
+            f"an adaptive map is saved as .npz, not as {path.suffix or 'no suffix'!r}"
+        )
     with written_whole(path) as partial:
         partial.write_bytes(data)
 
 
 def load(path: Path, slots: int, level_set: tuple[int, ...]) -> RatioMap:
-    """Read the map in `path`; `slots` and `level_set` apply to a PNG."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: no possible file name
-        reason = getattr(error, "strerror", None) or error
-        raise RatioMapError(f"cannot read the ratio map {path}: {reason}") from error
+    """Read the ratio map in `path`; `slots` and `level_set` apply to a PNG."""
+    data = _read(path)
     try:
         return decode(data, slots, level_set)
     except RatioMapError as error:
         raise RatioMapError(f"{path}: {error}") from error
+
+
+def load_adaptive(path: Path) -> AdaptiveMap:
+    """Read the adaptive map in `path`."""
+    data = _read(path)
+    try:
+        _check_size(data)
+        with opened(data) as archive:
+            return _adaptive_map_in(archive)
+    except ArchiveError as error:
+        raise RatioMapError(f"{path}: the .npz {error}") from error
+    except RatioMapError as error:
+        raise RatioMapError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: no possible file name
+        reason = getattr(error, "strerror", None) or error
+        raise RatioMapError(f"cannot read the map {path}: {reason}") from error
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_FILE_BYTES:
+        raise RatioMapError(f"the file exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a map")
 
 
 def encode(ratio_map: RatioMap, suffix: str) -> bytes:
@@ -69,8 +102,7 @@ def encode(ratio_map: RatioMap, suffix: str) -> bytes:
 
 def decode(data: bytes, slots: int, level_set: tuple[int, ...]) -> RatioMap:
     """Return the map in a ``.npz`` or ``.png`` file; the content tells which of them it is."""
-    if len(data) > MAX_FILE_BYTES:
-        raise RatioMapError(f"the file exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a map")
+    _check_size(data)
     if data.startswith(_PNG_SIGNATURE):
         return _decode_png(data, slots, level_set)
     if data.startswith(b"PK"):
@@ -102,39 +134,91 @@ def _decode_npz(data: bytes) -> RatioMap:
 
 def _map_in(archive: Archive) -> RatioMap:
     names = set(archive.names)
-    if missing := _REQUIRED - names:
-        listed = " and ".join(sorted(name.removesuffix(".npy") for name in missing))
-        raise RatioMapError(f"the .npz lacks {listed}, which every ratio map has")
-    if unknown := names - _MEMBERS:
-        # A damaged name of the mask would otherwise be a map without one.
-        listed = ", ".join(sorted(repr(name.removesuffix(".npy")) for name in unknown))
-        raise RatioMapError(
-            f"the .npz holds {listed[:80]}, which no ratio map has: save the map again, without it"
-        )
-    levels = _integers(archive, "levels", MAX_PIXELS)
-    slots = _integers(archive, "T", _MAX_SMALL_BYTES)
-    if slots.size != 1:
-        raise RatioMapError("T in the .npz is not one integer")
-    level_set: tuple[int, ...] = DEFAULT_LEVEL_SET
-    if "level_set.npy" in names:
-        stated = _integers(archive, "level_set", _MAX_SMALL_BYTES)
-        if stated.ndim != 1 or stated.size > 16:
-            raise RatioMapError("level_set in the .npz is not a list of up to 16 integers")
-        level_set = tuple(int(level) for level in stated)
-    ratio_map = RatioMap(levels, int(slots.item()), level_set)
+    if "tiles.npy" in names:
+        raise RatioMapError("the .npz holds an adaptive map: load it with AdaptiveMap.load")
+    _check_members(names, _REQUIRED, _MEMBERS, "ratio map")
+    ratio_map = _levels_in(archive)
     if "mask.npy" in names:
         mask = _integers(archive, "mask", MAX_APERTURE // 8)
         if mask.dtype != np.uint8:
             raise RatioMapError(f"the mask in the .npz must be packed in uint8, not {mask.dtype}")
         ratio_map = ratio_map.with_packed_aperture(mask.tobytes())
     if "hash.npy" in names:
-        stated = _integers(archive, "hash", _MAX_SMALL_BYTES)
-        if stated.dtype != np.uint8 or stated.tobytes() != ratio_map.hash():
-            raise RatioMapError(
-                "the ratio map in the .npz is not the one that was saved, its hash differs: copy "
-                "the file again, or remove `hash` from it if you changed the map on purpose"
-            )
+        _check_hash(archive, ratio_map.hash())
     return ratio_map
+
+
+def _adaptive_map_in(archive: Archive) -> AdaptiveMap:
+    names = set(archive.names)
+    if "version.npy" in names:
+        version = _integer(archive, "version")
+        if version != _ADAPTIVE_VERSION:
+            raise RatioMapError(
+                f"the .npz has version {version} of the format of adaptive maps; this focalloop "
+                f"reads version {_ADAPTIVE_VERSION}: update it"
+            )
+    _check_members(names, _ADAPTIVE, _ADAPTIVE | {"hash.npy"}, "adaptive map")
+    tiles = _integers(archive, "tiles", _MAX_PALETTE_BYTES)
+    adaptive_map = AdaptiveMap(_levels_in(archive), tiles, _integer(archive, "block"))
+    if "hash.npy" in names:
+        _check_hash(archive, adaptive_map.hash())
+    return adaptive_map
+
+
+def _encode_adaptive(adaptive_map: AdaptiveMap) -> bytes:
+    resting = adaptive_map.resting
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        version=np.uint8(_ADAPTIVE_VERSION),
+        levels=resting.levels,
+        T=np.uint8(resting.slots),
+        level_set=np.array(resting.level_set, np.uint8),
+        tiles=adaptive_map.tiles,
+        block=np.uint8(adaptive_map.block),
+        hash=np.frombuffer(adaptive_map.hash(), np.uint8),
+    )
+    return buffer.getvalue()
+
+
+def _check_members(names: set[str], required: set[str], known: set[str], what: str) -> None:
+    if missing := required - names:
+        listed = " and ".join(sorted(name.removesuffix(".npy") for name in missing))
+        raise RatioMapError(f"the .npz lacks {listed}, which every {what} has")
+    if unknown := names - known:
+        # A damaged name of the mask would otherwise be a map without one.
+        listed = ", ".join(sorted(repr(name.removesuffix(".npy")) for name in unknown))
+        raise RatioMapError(
+            f"the .npz holds {listed[:80]}, which no {what} has: save the map again, without it"
+        )
+
+
+def _levels_in(archive: Archive) -> RatioMap:
+    levels = _integers(archive, "levels", MAX_PIXELS)
+    slots = _integer(archive, "T")
+    level_set: tuple[int, ...] = DEFAULT_LEVEL_SET
+    if "level_set.npy" in archive.names:
+        stated = _integers(archive, "level_set", _MAX_SMALL_BYTES)
+        if stated.ndim != 1 or stated.size > 16:
+            raise RatioMapError("level_set in the .npz is not a list of up to 16 integers")
+        level_set = tuple(int(level) for level in stated)
+    return RatioMap(levels, slots, level_set)
+
+
+def _check_hash(archive: Archive, expected: bytes) -> None:
+    stated = _integers(archive, "hash", _MAX_SMALL_BYTES)
+    if stated.dtype != np.uint8 or stated.tobytes() != expected:
+        raise RatioMapError(
+            "the map in the .npz is not the one that was saved, its hash differs: copy the file "
+            "again, or remove `hash` from it if you changed the map on purpose"
+        )
+
+
+def _integer(archive: Archive, name: str) -> int:
+    array = _integers(archive, name, _MAX_SMALL_BYTES)
+    if array.size != 1:
+        raise RatioMapError(f"{name} in the .npz is not one integer")
+    return int(array.item())
 
 
 def _integers(archive: Archive, name: str, max_bytes: int) -> NDArray[Any]:

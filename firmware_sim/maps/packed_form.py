@@ -22,6 +22,7 @@ from focalloop.firmware_sim.maps.checks import (
 from focalloop.firmware_sim.maps.tiles import repeat
 
 _SHAPES = struct.Struct("<HHHH")
+_PALETTE = struct.Struct("<HHBBHH")
 
 
 def pack_levels(
@@ -32,12 +33,8 @@ def pack_levels(
     ``<BB`` T and number of levels, the level set, ``<HHHH`` H, W, tile height and width, then the
     tile's level *indices*, row-major with 4 bits each, low nibble first.
     """
-    index_of = np.zeros(256, dtype=np.uint8)
-    index_of[list(level_set)] = np.arange(len(level_set), dtype=np.uint8)
-    indices = np.append(index_of[tile], np.zeros(tile.size % 2, np.uint8))
-    nibbles = indices[0::2] | (indices[1::2] << 4)
     shapes = _SHAPES.pack(*shape, *tile.shape)
-    return _packed_level_set(slots, level_set) + shapes + nibbles.tobytes()
+    return _packed_level_set(slots, level_set) + shapes + _packed_tile(tile, level_set)
 
 
 def unpack_levels(data: bytes) -> tuple[NDArray[np.uint8], int, tuple[int, ...]]:
@@ -68,14 +65,59 @@ def unpack_levels(data: bytes) -> tuple[NDArray[np.uint8], int, tuple[int, ...]]
             f"a packed tile of {size_text((tile_height, tile_width))} pixels has "
             f"{(cells + 1) // 2} bytes, not {len(body)}"
         )
-    nibbles = np.frombuffer(body, np.uint8)
-    indices = np.stack([nibbles & 15, nibbles >> 4], axis=-1).reshape(-1)[:cells]
-    if indices.max() >= count:
-        raise RatioMapError(
-            f"a packed ratio map has level index {indices.max()}, but only {count} levels"
-        )
-    tile = np.array(level_set, np.uint8)[indices].reshape(tile_height, tile_width)
+    tile = _unpacked(body, level_set)[:cells].reshape(tile_height, tile_width)
     return repeat(tile, height, width), slots, level_set
+
+
+def pack_palette(
+    tiles: NDArray[np.uint8],
+    block: int,
+    shape: tuple[int, int],
+    slots: int,
+    level_set: tuple[int, ...],
+) -> bytes:
+    """Pack the tiles (P, h, w) of an adaptive map for an array of `shape` (H, W).
+
+    ``<BB`` T and number of levels, the level set, ``<HHBBHH`` H, W, block side, P, tile height and
+    width, then each tile's level indices, as in `pack_levels`.
+    """
+    sides = _PALETTE.pack(*shape, block, len(tiles), *tiles.shape[1:])
+    packed = b"".join(_packed_tile(tile, level_set) for tile in tiles)
+    return _packed_level_set(slots, level_set) + sides + packed
+
+
+def unpack_palette(
+    data: bytes, shape: tuple[int, int], slots: int, level_set: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], int]:
+    """Return the tiles (P, h, w) and the block side that `pack_palette` packed for such a map.
+
+    Raises
+    ------
+    RatioMapError
+        `data` is truncated, too long, for another map, or not the bytes that `pack_palette` makes.
+    """
+    head = _packed_level_set(slots, level_set)
+    cells_at = len(head) + _PALETTE.size
+    if len(data) < cells_at:
+        raise RatioMapError(f"a packed palette is truncated after {len(data)} bytes")
+    height, width, block, count, *tile_shape = _PALETTE.unpack_from(data, len(head))
+    if data[: len(head)] != head or (height, width) != shape:
+        raise RatioMapError(
+            "a packed palette has another size, number of slots or level set than the ratio map "
+            "that it belongs to"
+        )
+    cells = tile_shape[0] * tile_shape[1]
+    tile_bytes = (cells + 1) // 2
+    if len(data) - cells_at != count * tile_bytes:
+        raise RatioMapError(
+            f"a packed palette of {count} tiles of {size_text(tile_shape)} pixels has "
+            f"{count * tile_bytes} bytes of tiles, not {len(data) - cells_at}"
+        )
+    levels = _unpacked(data[cells_at:], level_set).reshape(count, 2 * tile_bytes)
+    tiles = levels[:, :cells].reshape(count, *tile_shape)
+    if cells % 2 and any(byte >> 4 for byte in data[cells_at:][tile_bytes - 1 :: tile_bytes]):
+        raise RatioMapError("a packed palette has an unused half byte that is not zero")
+    return tiles, block
 
 
 def pack_aperture(aperture: NDArray[np.bool_]) -> bytes:
@@ -119,6 +161,25 @@ def map_hash(
     digest.update(levels.data)
     digest.update(b"\x00" if aperture is None else b"\x01" + pack_aperture(aperture))
     return digest.digest()
+
+
+def _packed_tile(tile: NDArray[np.uint8], level_set: tuple[int, ...]) -> bytes:
+    index_of = np.zeros(256, dtype=np.uint8)
+    index_of[list(level_set)] = np.arange(len(level_set), dtype=np.uint8)
+    indices = np.append(index_of[tile], np.zeros(tile.size % 2, np.uint8))
+    return (indices[0::2] | (indices[1::2] << 4)).tobytes()
+
+
+def _unpacked(packed: bytes, level_set: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the levels of both halves of every byte."""
+    nibbles = np.frombuffer(packed, np.uint8)
+    indices = np.stack([nibbles & 15, nibbles >> 4], axis=-1).reshape(-1)
+    if indices.max(initial=0) >= len(level_set):
+        raise RatioMapError(
+            f"a packed tile has level index {indices.max()}, but there are only {len(level_set)} "
+            "levels"
+        )
+    return np.array(level_set, np.uint8)[indices]
 
 
 def _packed_level_set(slots: int, level_set: tuple[int, ...]) -> bytes:

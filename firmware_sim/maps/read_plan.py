@@ -72,19 +72,26 @@ class ReadPlan:
         """Derive the plan from a ratio map."""
         slots = ratio_map.slots
         levels = ratio_map.levels.reshape(-1)
+        measured = np.flatnonzero(levels).astype(np.int32)
+        level_of = levels[measured]
+        read_after = {level: read_slots(slots, level) for level in ratio_map.level_set if level}
+        # The same levels are read after many slots: their pixels are looked for once.
+        found: dict[tuple[int, ...], tuple[NDArray[np.int32], NDArray[np.uint8]]] = {}
         pixels: list[NDArray[np.int32]] = []
         reads: list[NDArray[np.uint8]] = []
-        read_after = {level: read_slots(slots, level) for level in ratio_map.level_set if level}
         for slot in range(slots):
+            ending = tuple(level for level, after in read_after.items() if after[slot])
+            if ending not in found:
+                ends_here = np.zeros(256, np.bool_)
+                ends_here[list(ending)] = True
+                here = ends_here[level_of]
+                found[ending] = measured[here], level_of[here]
+            pixel, its_level = found[ending]
             read_of_level = np.zeros(256, np.uint8)
-            ends_here = np.zeros(256, np.bool_)
-            for level, after in read_after.items():
-                if after[slot]:
-                    ends_here[level] = True
-                    read_of_level[level] = (slot + 1) // (slots // level) - 1
-            pixel = np.flatnonzero(ends_here[levels]).astype(np.int32)
+            for level in ending:
+                read_of_level[level] = (slot + 1) // (slots // level) - 1
             pixels.append(pixel)
-            reads.append(read_of_level[levels[pixel]])
+            reads.append(read_of_level[its_level])
         plan = cls(
             shape=ratio_map.shape,
             slots=slots,
