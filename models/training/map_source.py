@@ -22,6 +22,15 @@ PERIOD_SHARES = (0.2, 0.05, 0.05, 0.4, 0.2, 0.1)
 MEAN_LEVELS = (0.6, 5.0)
 """Range of the mean level of random tiles, measurements per pixel; it is drawn log-uniformly."""
 
+MIXED_CROPS = 0.3
+"""Share of the crops whose blocks have tiles of their own, as under an adaptive map."""
+PALETTE = 5
+"""Random tiles of which each block of such a crop takes one."""
+BLOCKS = (8, 16, 32)
+"""Sides of these blocks, pixels."""
+MIXED_MEAN_LEVELS = (0.05, 6.0)
+"""`MEAN_LEVELS` of these tiles, some of which measure nothing."""
+
 DEFECTIVE_CROPS = 0.3
 """Share of the crops under random tiles in which single pixels are not measured."""
 DEFECT_SHARES = (1e-3, 0.05)
@@ -96,10 +105,11 @@ class OneMap(OneAperture):
 class RandomTiles(OneAperture):
     """A new random tile for every crop, of few or many different levels and of varying mean.
 
-    In some crops, pixels here and there are not measured, like the defects of a sensor.
+    In some crops each block has one of several tiles, as under an adaptive map. In some, pixels
+    here and there are not measured, like the defects of a sensor.
     """
 
-    name = "random tiles with defects"
+    name = "random tiles, in blocks too, with defects"
 
     def __init__(
         self, slots: int = DEFAULT_SLOTS, aperture: NDArray[np.bool_] | None = None
@@ -109,7 +119,7 @@ class RandomTiles(OneAperture):
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         """Draw tiles, repeat them, and leave out pixels."""
-        levels = np.stack([repeat(random_tile(rng), side, side) for _ in range(count)])
+        levels = np.stack([_random_crop(rng, side) for _ in range(count)])
         for crop in levels:
             if rng.random() < DEFECTIVE_CROPS:
                 share = np.exp(rng.uniform(*np.log(DEFECT_SHARES)))
@@ -146,10 +156,21 @@ class RandomApertures:
         return drawn
 
 
-def random_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
+def _random_crop(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
+    """Repeat one random tile, or in each block one of a palette."""
+    if rng.random() >= MIXED_CROPS:
+        return repeat(random_tile(rng, MEAN_LEVELS), side, side)
+    palette = [repeat(random_tile(rng, MIXED_MEAN_LEVELS), side, side) for _ in range(PALETTE)]
+    block = rng.choice(BLOCKS)
+    grid = rng.integers(PALETTE, size=(-(-side // block),) * 2)
+    chosen = grid.repeat(block, axis=0).repeat(block, axis=1)[:side, :side]
+    return np.choose(chosen, palette)
+
+
+def random_tile(rng: np.random.Generator, mean_levels: tuple[float, float]) -> NDArray[np.uint8]:
     """Draw a tile (h, w): a period, a mean level, and shares of the levels with that mean."""
     shape = PERIODS[rng.choice(len(PERIODS), p=PERIOD_SHARES)]
-    mean = np.exp(rng.uniform(*np.log(MEAN_LEVELS)))
+    mean = np.exp(rng.uniform(*np.log(mean_levels)))
     prior = rng.dirichlet(np.full(len(DEFAULT_LEVEL_SET), 0.5)) + 1e-6
     shares = shares_for_mean(mean, prior=prior)
     return rng.choice([*shares], shape, p=[*shares.values()]).astype(np.uint8)

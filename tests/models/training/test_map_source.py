@@ -44,3 +44,13 @@ def test_random_tiles_have_the_aperture_that_they_were_given() -> None:
     assert RandomTiles().apertures(rng, 3, 8) is None
     (aperture,) = RandomTiles(aperture=APERTURE_TILE).apertures(rng, 3, 8)
     np.testing.assert_array_equal(aperture, np.tile(APERTURE_TILE, (1, 2, 2)))
+
+
+def test_some_random_crops_have_a_tile_of_their_own_in_each_block() -> None:
+    levels = RandomTiles().levels(np.random.default_rng(1), 300, 64).astype(np.float64)
+    blocks = levels.reshape(300, 4, 16, 4, 16).mean(axis=(2, 4)).reshape(300, 16)
+    # A tile that repeats over a crop reads all its blocks alike, but for 5 % of defects.
+    mixed = np.ptp(blocks, axis=1) > 0.3 * blocks.max(axis=1)
+    assert 0.2 < mixed.mean() < 0.4
+    assert (blocks[mixed] == 0).any(), "some blocks are not measured at all"
+    assert np.unique(blocks[mixed].mean(axis=1).round(1)).size > 20
