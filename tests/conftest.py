@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# With a process per core, further threads only take turns. NumPy and torch read this when loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # An example is slow where the machine is busy or coverage is measured, which is not a failure.
 settings.register_profile("focalloop", deadline=None)
 settings.load_profile("focalloop")
