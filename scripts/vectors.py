@@ -25,7 +25,7 @@ from focalloop.firmware_sim.wire import Frame, MessageType, UploadKind
 from scripts import generated
 from tests.support import ROOT, VECTORS
 from tests.support.board_bench import CountingScene, make_board
-from tests.support.vector_cases import ARRAY, CONVERSATIONS, MAP_HASH, maps
+from tests.support.vector_cases import ARRAY, CONVERSATIONS, MAP_HASH, adaptive_maps, maps
 
 DOCUMENT = ROOT / "docs" / "wire-protocol.md"
 """The specification, which contains the worked example."""
@@ -148,6 +148,7 @@ def messages() -> list[Any]:
         wire.StreamStartRequest(8),
         wire.StreamCreditRequest(1012),
         wire.WindowNumber(1000),
+        wire.GridRequest(1002, b"\x00\x10\x07"),
         wire.WindowDescriptor(
             1000,
             131072,
@@ -212,6 +213,29 @@ def map_vectors() -> list[dict[str, Any]]:
     ]
 
 
+def adaptive_map_vectors() -> list[dict[str, Any]]:
+    """Return adaptive maps with their objects and hashes, and what grids make of them."""
+    return [
+        {
+            "name": name,
+            "map": resting,
+            "block": adaptive_map.block,
+            "tiles": adaptive_map.tiles.tolist(),
+            "palette_object": adaptive_map.pack_palette().hex(),
+            "map_hash": adaptive_map.hash_hex,
+            "grids": [
+                {
+                    "grid": grid.tobytes().hex(),
+                    "levels": adaptive_map.compose(grid).levels.tolist(),
+                    "map_hash": adaptive_map.grid_hash(grid).hex(),
+                }
+                for grid in grids
+            ],
+        }
+        for name, (resting, adaptive_map, grids) in adaptive_maps().items()
+    ]
+
+
 def plan_vectors() -> list[dict[str, Any]]:
     """Return the read plan of each map of `map_vectors`."""
     return [
@@ -273,6 +297,7 @@ def documents() -> dict[str, Any]:
         "frames.json": frames(),
         "messages.json": message_vectors(),
         "maps.json": map_vectors(),
+        "adaptive_maps.json": adaptive_map_vectors(),
         "read_plans.json": plan_vectors(),
         "conversations.json": conversation_vectors(),
     }

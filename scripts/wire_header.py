@@ -48,6 +48,8 @@ NUMBERS = (
     "BITMAP_CHUNKS",
     "HASH_BYTES",
     "MAP_HASH_PREFIX_BYTES",
+    "MAX_PENDING_GRIDS",
+    "MAX_GRID_AHEAD",
 )
 """Constants of `focalloop.firmware_sim.wire` that the firmware uses."""
 
@@ -67,6 +69,7 @@ def layouts() -> Iterator[tuple[str, str, list[str]]]:
     yield "HelloAnswer", wire.HelloAnswer.HEAD.format, ["protocol", *names[:cut]]
     yield "HelloAnswerTail", wire.HelloAnswer.TAIL.format, names[cut + 1 : cut + 6]
     yield "UploadChunkRequest", uploads._CHUNK.format, ["kind", "offset"]
+    yield "GridRequest", windows._GRID.format, ["window"]
     yield "Fragment", windows._FRAGMENT.format, ["window", "offset"]
     yield "ErrorAnswer", wire.ErrorAnswer.LAYOUT.format, ["code"]
     yield "Log", "<B", ["level"]

@@ -5,11 +5,14 @@ It works with messages; `focalloop.firmware_sim.virtual_board.board` puts them i
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
 from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.scene import SceneSource
 from focalloop.firmware_sim.virtual_board.refusal import Refusal
@@ -125,8 +128,9 @@ class VirtualFirmware:
             self._fail(error)
 
     def end_session(self) -> None:
-        """Stop exposing, and drop everything that was still to be sent."""
+        """Stop exposing, drop everything that was still to be sent, and all grids."""
         self._windows.clear()
+        self.sensor.active.rest()
         self._logs.clear()
         self._set_payload(wire.DEFAULT_MAX_PAYLOAD)
 
@@ -154,7 +158,7 @@ class VirtualFirmware:
     def _identity(self) -> bytes:
         settings, sensor = self._settings, self.sensor
         features = wire.Feature.EMULATOR | wire.Feature.SCENE
-        features |= wire.Feature.APERTURE | wire.Feature.CALIBRATION
+        features |= wire.Feature.APERTURE | wire.Feature.CALIBRATION | wire.Feature.ADAPTIVE
         return wire.HelloAnswer(
             boot_id=self.boot_id,
             max_payload=settings.max_payload,
@@ -183,7 +187,7 @@ class VirtualFirmware:
         return wire.StatusAnswer(
             boot_id=self.boot_id,
             state=self._windows.state,
-            map_hash=sensor.ratio_map.hash() if sensor.ratio_map else wire.NO_HASH,
+            map_hash=sensor.active.hash(),
             next_window=sensor.next_window,
             oldest_window=next(iter(sensor.held), sensor.next_window),
             credit_limit=run.limit if run is not None and run.endless else 0,
@@ -250,31 +254,42 @@ class VirtualFirmware:
 
     def _upload_commit(self, body: bytes) -> bytes:
         request = wire.UploadCommitRequest.unpack(body)
-        sensor = self.sensor
+        active = self.sensor.active
         answer = wire.UploadCommitAnswer(request.map_hash).pack()
-        if sensor.ratio_map is not None and sensor.ratio_map.hash() == request.map_hash:
+        if active.resting is not None and active.hash() == request.map_hash:
             self._uploads.drop(request.kinds)
             return answer
-        ratio_map = self._uploads.assemble(request.kinds, sensor.ratio_map)
-        ours = (*sensor.shape, sensor.slots, self._settings.level_set)
-        theirs = (*ratio_map.shape, ratio_map.slots, ratio_map.level_set)
-        if theirs != ours:
+        new = self._uploads.assemble(request.kinds, active.resting)
+        if misfit := self._misfit(new):
             self._uploads.drop(request.kinds)
-            raise Refusal(
-                ErrorCode.BAD_MAP,
-                f"the map is for {_describe(*theirs)}; this board has {_describe(*ours)}",
-            )
-        if ratio_map.hash() != request.map_hash:
+            raise Refusal(ErrorCode.BAD_MAP, misfit)
+        if new.hash() != request.map_hash:
             raise Refusal(
                 ErrorCode.HASH_MISMATCH,
-                f"the uploaded map has the hash {ratio_map.hash_hex[:16]}..., "
+                f"the uploaded map has the hash {new.hash_hex[:16]}..., "
                 f"not {request.map_hash.hex()[:16]}...",
             )
-        sensor.ratio_map = ratio_map
+        active.activate(new)
         self._windows.disarm()
         self._uploads.drop(request.kinds)
-        self._log(wire.LogLevel.INFO, f"ratio map {ratio_map.hash_hex[:16]} is active")
+        what = "ratio" if isinstance(new, RatioMap) else "adaptive"
+        self._log(wire.LogLevel.INFO, f"{what} map {new.hash_hex[:16]} is active")
         return answer
+
+    def _misfit(self, new: RatioMap | AdaptiveMap) -> str:
+        """Return why this board cannot run a map, or nothing."""
+        resting = new if isinstance(new, RatioMap) else new.resting
+        ours = (*self.sensor.shape, self.sensor.slots, self._settings.level_set)
+        theirs = (*resting.shape, resting.slots, resting.level_set)
+        if theirs != ours:
+            return f"the map is for {_describe(*theirs)}; this board has {_describe(*ours)}"
+        room = self._settings.max_payload - wire.GRID_OVERHEAD
+        if isinstance(new, AdaptiveMap) and math.prod(new.grid_shape) > room:
+            return (
+                f"a grid of {math.prod(new.grid_shape)} blocks does not fit the frames of this "
+                f"board, which hold {room}: use larger blocks"
+            )
+        return ""
 
     def _set_payload(self, max_payload: int) -> None:
         self.payload = self._windows.payload = min(max_payload, self._settings.max_payload)

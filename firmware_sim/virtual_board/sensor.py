@@ -20,12 +20,8 @@ from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.scene import SceneSource
-from focalloop.firmware_sim.wire import (
-    HELD_WINDOWS,
-    MAP_HASH_PREFIX_BYTES,
-    WindowDescriptor,
-    WindowKind,
-)
+from focalloop.firmware_sim.virtual_board.active_map import ActiveMap, WindowMap
+from focalloop.firmware_sim.wire import HELD_WINDOWS, WindowDescriptor, WindowKind
 
 
 class WindowReader(Protocol):
@@ -62,7 +58,7 @@ class Run:
     kind : WindowKind
         What the sensor is exposed to.
     ratio_map : RatioMap, optional
-        Map of every window; None uses the map that is active at the time.
+        Map of every window; None uses the map that is active when the window begins.
     light : ndarray, shape (T, H, W), optional
         Scene of every window; None exposes to the scene in front of the sensor.
     level : int
@@ -138,13 +134,14 @@ class VirtualSensor:
         self.scene = scene
         self.profile = profile
         self.seed = seed
-        self.ratio_map = ratio_map
+        self.active = ActiveMap(ratio_map)
         self.next_window = 0
         self.skipped = 0
         self.run: Run | None = None
         self.held: OrderedDict[int, HeldWindow] = OrderedDict()
         self._make_reader = make_reader
-        self._reader: tuple[object, bytes, WindowReader] | None = None
+        self._reader: tuple[RatioMap, WindowReader] | None = None
+        self._exposing: WindowMap | None = None  # the map of the exposure under way
         self._window_us = Fraction(10**6) * scene.slots / Fraction(slot_rate_hz or 1)
         self._paced = slot_rate_hz > 0
         self._started_us = 0
@@ -165,10 +162,21 @@ class VirtualSensor:
         self.run = run
         self._started_us = now_us
         self._exposed = 0
+        if self._paced:
+            self._begin(run)
 
     def stop(self) -> None:
         """Stop exposing."""
         self.run = None
+
+    @property
+    def next_begun(self) -> int:
+        """Number of the next window to be begun: its map can still be chosen.
+
+        During a run a paced sensor always exposes; that window is begun, even if it will be
+        skipped.
+        """
+        return self.next_window + (self._paced and self.run is not None)
 
     @property
     def next_due_us(self) -> int | None:
@@ -199,19 +207,25 @@ class VirtualSensor:
             If the scene fails, as when a camera is unplugged.
         """
         windows: list[HeldWindow] = []
-        if self.run is None:
+        run = self.run
+        if run is None:
             return windows
         ended = self._ended(now_us) if self._paced else min(1, buffers)
-        taken = max(0, min(ended, buffers, self.run.limit - self.next_window))
-        if self._paced:
+        taken = max(0, min(ended, buffers, run.limit - self.next_window))
+        if self._paced and ended > taken:
             self.skipped += ended - taken
             self._exposed += ended - taken
+            self._begin(run)
         for _ in range(taken):
+            if not self._paced:
+                self._begin(run)
             self._exposed += 1
             end_us = self._end_us(self._exposed) if self._paced else now_us
-            windows.append(self._read_out(self.run, end_us))
-        if not self.run.endless and self.next_window >= self.run.limit:
-            self.run = None
+            windows.append(self._read_out(run, end_us))
+            if not run.endless and self.next_window >= run.limit:
+                self.run = None
+            elif self._paced:
+                self._begin(run)
         return windows
 
     def prepare(self, ratio_map: RatioMap) -> None:
@@ -245,16 +259,21 @@ class VirtualSensor:
         """Return when `windows` windows have ended: rounded up, because `_ended` rounds down."""
         return self._started_us - int(-windows * self._window_us // 1)
 
-    def _reader_for(self, ratio_map: RatioMap) -> tuple[bytes, WindowReader]:
+    def _reader_for(self, ratio_map: RatioMap) -> WindowReader:
         if self._reader is None or self._reader[0] is not ratio_map:
             reader = self._make_reader(ratio_map, self.profile, self.seed, self._pattern)
-            self._reader = (ratio_map, ratio_map.hash()[:MAP_HASH_PREFIX_BYTES], reader)
-        return self._reader[1:]
+            self._reader = ratio_map, reader
+        return self._reader[1]
+
+    def _begin(self, run: Run) -> None:
+        """Fix the map of the exposure that begins now, by the number that it will get."""
+        chosen = self.active.begin(self.next_window)
+        self._exposing = chosen if run.ratio_map is None else WindowMap.of(run.ratio_map)
 
     def _read_out(self, run: Run, end_us: int) -> HeldWindow:
-        ratio_map = run.ratio_map or self.ratio_map
-        assert ratio_map is not None, "a run starts only with a map"
-        map_hash, reader = self._reader_for(ratio_map)
+        assert self._exposing is not None, "a run starts only with a map"
+        map_hash = self._exposing.prefix
+        reader = self._reader_for(self._exposing.ratio_map)
         scene = self.scene.window(self._exposure) if run.light is None else None
         light = run.light if scene is None else scene
         assert light is not None

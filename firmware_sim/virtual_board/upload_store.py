@@ -1,9 +1,10 @@
-"""Uploads to a board: chunks in any order, and the commit that turns them into a ratio map."""
+"""Uploads to a board: chunks in any order, and the commit that turns them into a map."""
 
 from __future__ import annotations
 
 import hashlib
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.virtual_board.refusal import Refusal
 from focalloop.firmware_sim.wire import (
@@ -16,6 +17,15 @@ from focalloop.firmware_sim.wire import (
     UploadChunkRequest,
     UploadKind,
 )
+
+_TOGETHER = (
+    UploadKind.MAP,
+    UploadKind.MASK,
+    UploadKind.MAP | UploadKind.MASK,
+    UploadKind.PALETTE,
+    UploadKind.MAP | UploadKind.PALETTE,
+)
+"""Kinds that a commit can name."""
 
 
 class Upload:
@@ -123,10 +133,10 @@ class UploadStore:
         Refusal
             If the kind is unknown, or the object empty or too long.
         """
-        if request.kind not in (UploadKind.MAP, UploadKind.MASK):
+        if request.kind not in (UploadKind.MAP, UploadKind.MASK, UploadKind.PALETTE):
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"an upload is a map (1) or a mask (2), not kind {request.kind:d}",
+                f"an upload is a map (1), a mask (2) or a palette (4), not kind {request.kind:d}",
             )
         if request.total == 0:
             raise Refusal(ErrorCode.BAD_ARGUMENT, "an upload has at least one byte")
@@ -160,15 +170,15 @@ class UploadStore:
         upload.put(request.offset, request.data)
         return UploadChunkAnswer(upload.next_offset, upload.bitmap)
 
-    def assemble(self, kinds: UploadKind, active: RatioMap | None) -> RatioMap:
-        """Build the ratio map that complete uploads form; they remain in the store.
+    def assemble(self, kinds: UploadKind, active: RatioMap | None) -> RatioMap | AdaptiveMap:
+        """Build the map that complete uploads form; they remain in the store.
 
         Parameters
         ----------
         kinds : UploadKind
-            MAP, MASK, or both.
+            MAP, MASK or PALETTE, or MAP with one of the others.
         active : RatioMap or None
-            Map whose levels are used with a MASK alone.
+            Map whose levels are used with a MASK alone, and that is at rest under a PALETTE alone.
 
         Raises
         ------
@@ -176,22 +186,27 @@ class UploadStore:
             If an upload is missing, unfinished, damaged or not a valid map. A damaged or invalid
             one is dropped, so the host has to start it again.
         """
-        if kinds not in (UploadKind.MAP, UploadKind.MASK, UploadKind.MAP | UploadKind.MASK):
+        if kinds not in _TOGETHER:
             raise Refusal(
                 ErrorCode.BAD_ARGUMENT,
-                f"a commit names a map (1), a mask (2) or both (3), not {kinds:d}",
+                "a commit names a map (1), a mask (2) or a palette (4), or a map with one of the "
+                f"others (3, 5), not {kinds:d}",
             )
         contents = {kind: self._whole(kind) for kind in UploadKind if kind in kinds}
+        if UploadKind.MAP not in kinds and active is None:
+            raise Refusal(
+                ErrorCode.NO_MAP, "a mask or palette alone needs an active map: upload a map too"
+            )
         try:
-            if UploadKind.MAP not in contents:
-                if active is None:
-                    raise Refusal(
-                        ErrorCode.NO_MAP, "a mask alone needs an active map: upload a map too"
-                    )
-                ratio_map = active.with_packed_aperture(contents[UploadKind.MASK])
-            else:
-                ratio_map = RatioMap.unpack(contents[UploadKind.MAP], contents.get(UploadKind.MASK))
+            ratio_map = active
+            if UploadKind.MAP in contents:
+                ratio_map = RatioMap.unpack(contents[UploadKind.MAP])
+            assert ratio_map is not None
+            if UploadKind.MASK in contents:
+                ratio_map = ratio_map.with_packed_aperture(contents[UploadKind.MASK])
             ratio_map.check_measures()
+            if UploadKind.PALETTE in contents:
+                return AdaptiveMap.unpack(ratio_map, contents[UploadKind.PALETTE])
         except RatioMapError as error:
             self.drop(kinds)
             raise Refusal(ErrorCode.BAD_MAP, str(error)) from error

@@ -49,6 +49,7 @@ class WindowRequests:
         self.payload = payload
         self.actions: dict[int, Callable[[bytes], bytes]] = {
             MessageType.ARM: self._arm,
+            MessageType.GRID: self._grid,
             MessageType.CAPTURE: self._capture,
             MessageType.STREAM_START: self._stream_start,
             MessageType.STREAM_CREDIT: self._stream_credit,
@@ -124,9 +125,15 @@ class WindowRequests:
         return b""
 
     def _active_map(self) -> RatioMap:
-        if self._sensor.ratio_map is None:
+        active = self._sensor.active.resting
+        if active is None:
             raise Refusal(ErrorCode.NO_MAP, "this board has no ratio map yet: upload one")
-        return self._sensor.ratio_map
+        return active
+
+    def _grid(self, body: bytes) -> bytes:
+        next_begun = self._sensor.next_begun
+        self._sensor.active.set_grid(wire.GridRequest.unpack(body), next_begun)
+        return wire.WindowNumber(next_begun).pack()
 
     def _capture(self, body: bytes) -> bytes:
         count = wire.CaptureRequest.unpack(body).count

@@ -15,6 +15,7 @@ UPLOAD_BEGIN          `UploadBeginRequest`           `UploadBeginAnswer`
 UPLOAD_CHUNK          `UploadChunkRequest`           `UploadChunkAnswer`
 UPLOAD_COMMIT         `UploadCommitRequest`          `UploadCommitAnswer`
 ARM, RESET            empty                          empty
+GRID                  `GridRequest`                  `WindowNumber`
 CAPTURE               `CaptureRequest`               `WindowNumber`
 STREAM_START          `StreamStartRequest`           `WindowNumber`
 STREAM_CREDIT         `StreamCreditRequest`          empty
@@ -42,7 +43,9 @@ from focalloop.firmware_sim.wire.constants import (
     HASH_BYTES,
     HELD_WINDOWS,
     MAP_HASH_PREFIX_BYTES,
+    MAX_GRID_AHEAD,
     MAX_IN_FLIGHT,
+    MAX_PENDING_GRIDS,
     NO_HASH,
     STATUS_INTERVAL_S,
     BoardState,
@@ -88,10 +91,12 @@ from focalloop.firmware_sim.wire.uploads import (
 )
 from focalloop.firmware_sim.wire.windows import (
     FRAGMENT_OVERHEAD,
+    GRID_OVERHEAD,
     CalibrationCaptureRequest,
     CaptureRequest,
     DarkCaptureRequest,
     Fragment,
+    GridRequest,
     ResendRequest,
     SceneAnswer,
     SceneRequest,
@@ -111,11 +116,14 @@ __all__ = [
     "FLAG_RESPONSE",
     "FRAGMENT_OVERHEAD",
     "FRAME_OVERHEAD",
+    "GRID_OVERHEAD",
     "HASH_BYTES",
     "HELD_WINDOWS",
     "LARGE_MAX_PAYLOAD",
     "MAP_HASH_PREFIX_BYTES",
+    "MAX_GRID_AHEAD",
     "MAX_IN_FLIGHT",
+    "MAX_PENDING_GRIDS",
     "MIN_MAX_PAYLOAD",
     "NO_HASH",
     "PROTOCOL_VERSION",
@@ -132,6 +140,7 @@ __all__ = [
     "Fragment",
     "Frame",
     "FrameDecoder",
+    "GridRequest",
     "HelloAnswer",
     "HelloRequest",
     "Log",

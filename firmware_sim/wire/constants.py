@@ -31,6 +31,12 @@ NO_HASH = bytes(HASH_BYTES)
 MAP_HASH_PREFIX_BYTES = 8
 """Leading bytes of the map hash that travel with every window."""
 
+MAX_PENDING_GRIDS = 4
+"""Grids that a board keeps for windows to come."""
+
+MAX_GRID_AHEAD = 256
+"""Windows beyond the next one to be begun for which a grid may be set."""
+
 
 class MessageType(IntEnum):
     """Frame types."""
@@ -43,6 +49,7 @@ class MessageType(IntEnum):
     UPLOAD_CHUNK = 0x11
     UPLOAD_COMMIT = 0x12
     ARM = 0x18
+    GRID = 0x19
     CAPTURE = 0x20
     STREAM_START = 0x21
     STREAM_CREDIT = 0x22
@@ -88,6 +95,8 @@ class Feature(IntFlag):
     """A coded aperture can be uploaded (kind MASK)."""
     CALIBRATION = 8
     """DARK_CAPTURE and CALIBRATION_CAPTURE work."""
+    ADAPTIVE = 16
+    """Adaptive maps: a palette can be uploaded (kind PALETTE), and GRID works."""
 
 
 class BoardState(IntEnum):
@@ -112,6 +121,7 @@ class UploadKind(IntFlag):
 
     MAP = 1
     MASK = 2
+    PALETTE = 4
 
 
 class LogLevel(IntEnum):

@@ -1,4 +1,4 @@
-"""Messages that upload a ratio map or a coded aperture."""
+"""Messages that upload a ratio map, a coded aperture or a palette."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UploadBeginRequest(FixedBody):
     Attributes
     ----------
     kind : UploadKind
-        MAP or MASK.
+        MAP, MASK or PALETTE.
     total : int
         Length of the object in bytes.
     sha256 : bytes
@@ -113,10 +113,11 @@ class UploadCommitRequest(FixedBody):
     Attributes
     ----------
     kinds : UploadKind
-        MAP: a map without aperture. Both: a map with the uploaded aperture. MASK: the active map's
-        levels with the uploaded aperture.
+        MAP: a map without aperture. MAP and MASK: a map with the uploaded aperture. MASK: the
+        active map's levels with the uploaded aperture. MAP and PALETTE: an adaptive map. PALETTE:
+        an adaptive map that rests on the active map.
     map_hash : bytes
-        Hash of the ratio map that they form.
+        Hash of the map that they form.
     """
 
     kinds: UploadKind
@@ -131,7 +132,7 @@ class UploadCommitRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class UploadCommitAnswer(FixedBody):
-    """The ratio map that is active now.
+    """The map that is active now.
 
     Attributes
     ----------

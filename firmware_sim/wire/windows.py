@@ -14,6 +14,10 @@ _FRAGMENT = Struct("<II")
 FRAGMENT_OVERHEAD = _FRAGMENT.size
 """Bytes of a fragment's body before its data."""
 
+_GRID = Struct("<I")
+GRID_OVERHEAD = _GRID.size
+"""Bytes of a GRID request's body before its grid."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest(FixedBody):
@@ -63,7 +67,7 @@ class StreamCreditRequest(FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class WindowNumber(FixedBody):
-    """The first window that a capture or stream will send, or the next one after a stop.
+    """The first window of a run; the next one after a stop; the next to be begun after a grid.
 
     Attributes
     ----------
@@ -74,6 +78,33 @@ class WindowNumber(FixedBody):
     window: int
 
     LAYOUT: ClassVar[Struct] = Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class GridRequest:
+    """Compose the maps of windows to come from the palette of the active adaptive map.
+
+    Attributes
+    ----------
+    window : int
+        The grid applies from this window on, until another does.
+    grid : bytes
+        Index of a tile for each block, row by row; empty for the resting map.
+    """
+
+    window: int
+    grid: bytes
+
+    def pack(self) -> bytes:
+        """Bytes of the body."""
+        return pack(self, _GRID, self.window) + self.grid
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Self:
+        """Body from its bytes."""
+        check_min_length(cls, body, _GRID.size)
+        (window,) = _GRID.unpack_from(body)
+        return cls(window, body[_GRID.size :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +146,7 @@ class WindowDescriptor(FixedBody):
     level : int
         Level of every pixel in dark and calibration captures; 0 under an uploaded map.
     map_hash : bytes
-        First 8 bytes of the hash of the ratio map it was read under.
+        First 8 bytes of the hash of the ratio map it was read under; under a grid, of the grid's.
     skipped : int
         Windows that were exposed and not read out since the board started.
     """

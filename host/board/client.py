@@ -20,30 +20,28 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import (
-    CalibrationCaptureRequest,
     ConfigureRequest,
-    DarkCaptureRequest,
     HelloAnswer,
     LogLevel,
     MessageType,
     SceneRequest,
     StatusAnswer,
-    WindowKind,
 )
-from focalloop.host.board.clock import MAX_UPTIME_US
 from focalloop.host.board.driver import Driver
-from focalloop.host.board.reception import Readout
+from focalloop.host.board.even_light import capture_even_light
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.upload import Progress
-from focalloop.host.errors import BoardLostError, FaultyBoardError
+from focalloop.host.board.windows import window_of
+from focalloop.host.errors import UnknownMapError
 from focalloop.host.link.connection import Connection, State
 from focalloop.host.link.port import DEFAULT_BAUD
 
@@ -54,9 +52,6 @@ _LOG_LEVELS = {
     LogLevel.WARNING: logging.WARNING,
     LogLevel.ERROR: logging.ERROR,
 }
-
-MAX_VAIN_CAPTURES = 5
-"""Captures in a row that may yield nothing before the line is considered broken."""
 
 
 class Board:
@@ -153,8 +148,13 @@ class Board:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the board runs, as far as this program knows it."""
+        """Map that the board runs, as far as this program knows it; the resting one of several."""
         return self._driver.ratio_map
+
+    @property
+    def adaptive_map(self) -> AdaptiveMap | None:
+        """Adaptive map that the board runs, if it runs one."""
+        return self._driver.adaptive_map
 
     @property
     def stats(self) -> LinkStats:
@@ -210,24 +210,33 @@ class Board:
         """
         self._driver.reset()
 
+    @overload
     def upload(
         self, ratio_map: RatioMap | str | Path, progress: Progress | None = None
-    ) -> RatioMap:
+    ) -> RatioMap: ...
+
+    @overload
+    def upload(self, ratio_map: AdaptiveMap, progress: Progress | None = None) -> AdaptiveMap: ...
+
+    def upload(
+        self, ratio_map: RatioMap | AdaptiveMap | str | Path, progress: Progress | None = None
+    ) -> RatioMap | AdaptiveMap:
         """Make the board run `ratio_map`; the old map stays until the new one is complete.
 
         Nothing is sent if the board already runs this map, and nothing twice if the link drops.
 
         Parameters
         ----------
-        ratio_map : RatioMap, str or Path
+        ratio_map : RatioMap, AdaptiveMap, str or Path
             A map of the board's size, or a periodic one, which is repeated to that size; or the
-            name or file of one, as `RatioMap.load` takes it.
+            name or file of one, as `RatioMap.load` takes it. For an adaptive map this holds for
+            its resting map, under which the board runs until `set_grid`.
         progress : callable, optional
             Takes bytes done and bytes in all.
 
         Returns
         -------
-        RatioMap
+        RatioMap or AdaptiveMap
             The map at the board's size.
 
         Raises
@@ -237,9 +246,43 @@ class Board:
         BoardError, BoardLostError
             The board refused it, or did not come back; it keeps the old map.
         """
+        if isinstance(ratio_map, AdaptiveMap):
+            return self._driver.upload_adaptive(ratio_map, progress)
         if not isinstance(ratio_map, RatioMap):
             ratio_map = RatioMap.load(ratio_map, self.info.slots, self.info.level_set)
         return self._driver.upload(ratio_map, progress)
+
+    def set_grid(self, window: int, grid: ArrayLike | None) -> int:
+        """Choose the tiles of the blocks from window `window` on, until another grid applies.
+
+        After a loss of the board, or with another upload, its resting map applies again.
+
+        Parameters
+        ----------
+        window : int
+            First window; one that the board has not begun yet.
+        grid : array_like of int, shape (rows, columns), optional
+            Tile of each block, as in `AdaptiveMap.compose`; None is the resting map.
+
+        Returns
+        -------
+        int
+            Number of the next window that the board begins.
+
+        Raises
+        ------
+        UnknownMapError
+            The board runs no adaptive map.
+        RatioMapError
+            The grid does not fit the map.
+        BoardError
+            BAD_ARGUMENT: the window is begun already, too far ahead, or not after the last one that
+            was set, or the grid measures nothing or more than the board stores. BUSY: too many
+            grids wait. The board goes on as before.
+        BoardLostError
+            The board vanished, or did not answer; it may have taken the grid.
+        """
+        return self._driver.set_grid(window, grid)
 
     def capture(self, count: int = 1, progress: Progress | None = None) -> list[Window]:
         """Take `count` windows of the scene, one after the other.
@@ -274,7 +317,7 @@ class Board:
 
         Closing the generator, or leaving the ``with`` block of the board, stops the stream. A
         window that was damaged on the line, and that the board no longer holds, is left out: its
-        number is missing, and it is counted in ``stats.lost``.
+        number is missing, and it is counted in ``stats.lost``; so is one under an unknown grid.
 
         Parameters
         ----------
@@ -291,27 +334,22 @@ class Board:
         """
         with closing(self._driver.stream(credit, count)) as readouts:
             for readout in readouts:
-                yield self._window(readout)
+                try:
+                    window = window_of(readout, self._driver.maps, self._driver.clock)
+                except UnknownMapError:
+                    if self.adaptive_map is None:
+                        raise
+                    self._driver.lose(readout.descriptor.window)
+                else:
+                    yield window
 
     def dark_capture(self, level: int, count: int = 1) -> list[Window]:
         """Take `count` windows without light, every pixel at `level`."""
-        return self._batches(
-            WindowKind.DARK,
-            level,
-            count,
-            MessageType.DARK_CAPTURE,
-            lambda group: DarkCaptureRequest(level, group).pack(),
-        )
+        return capture_even_light(self._driver, level, count)
 
     def calibration_capture(self, level: int, light: float, count: int = 1) -> list[Window]:
         """Take `count` windows of uniform light (radiance in [0, 1]), every pixel at `level`."""
-        return self._batches(
-            WindowKind.FLAT,
-            level,
-            count,
-            MessageType.CALIBRATION_CAPTURE,
-            lambda group: CalibrationCaptureRequest(level, group, light).pack(),
-        )
+        return capture_even_light(self._driver, level, count, light)
 
     def scene(self, window: int, first_slot: int = 0, step: int = 1) -> NDArray[np.uint8]:
         """Fetch the scene behind a window that an emulated board still holds.
@@ -338,69 +376,6 @@ class Board:
         """
         request = SceneRequest(window, first_slot, step)
         return np.frombuffer(self._driver.scene(request), np.uint8).reshape(-1, *self.info.shape)
-
-    def _batches(
-        self,
-        kind: WindowKind,
-        level: int,
-        count: int,
-        type_: MessageType,
-        body: Callable[[int], bytes],
-    ) -> list[Window]:
-        """Capture in groups that the board can hold, so that none can be lost on the line."""
-        driver = self._driver
-        under = RatioMap.uniform(level, self.info.shape, self.info.slots, self.info.level_set)
-        driver.maps.add(under)
-        windows: list[Window] = []
-        vain = 0
-        while len(windows) < count:
-            group = min(count - len(windows), self.info.held_windows)
-            before = len(windows)
-            with closing(driver.capture(type_, body(group), group)) as readouts:
-                # What did not arrive is taken again.
-                windows += (self._window(readout, kind, level, under) for readout in readouts)
-            vain = vain + 1 if len(windows) == before else 0
-            if vain == MAX_VAIN_CAPTURES:
-                raise BoardLostError(
-                    f"none of {group} windows arrived in {vain} attempts: check the line to the "
-                    "board"
-                )
-        return windows
-
-    def _window(
-        self,
-        readout: Readout,
-        kind: WindowKind = WindowKind.SCENE,
-        level: int = 0,
-        under: RatioMap | None = None,
-    ) -> Window:
-        """Return the window of a readout, which must be of this kind, and `under` this map."""
-        descriptor, board = readout.descriptor, readout.board
-        ratio_map, plan = self._driver.maps.find(descriptor.map_hash, board)
-        wrong_map = under is not None and ratio_map != under
-        if (descriptor.kind, descriptor.level) != (kind, level) or wrong_map:
-            raise FaultyBoardError(
-                f"window {descriptor.window} came as a {descriptor.kind.name.lower()} window of "
-                f"level {descriptor.level} under the map {descriptor.map_hash.hex()}..., which is "
-                "not what was asked for: the board's firmware is faulty"
-            )
-        if descriptor.time_us > MAX_UPTIME_US:
-            raise FaultyBoardError(
-                f"window {descriptor.window} is of {descriptor.time_us / 1e6:g} s after the "
-                "board's start: its clock is faulty"
-            )
-        return Window(
-            number=descriptor.window,
-            ratio_map=ratio_map,
-            plan=plan,
-            codes=readout.codes(plan.count),
-            black_level_dn=board.black_level_dn,
-            full_scale_dn=board.full_scale_dn,
-            bits=board.bits,
-            time_s=self._driver.clock.host_s(descriptor.time_us),
-            kind=descriptor.kind,
-            skipped=descriptor.skipped,
-        )
 
 
 def _note(level: LogLevel, text: str) -> None:

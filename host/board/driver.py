@@ -1,7 +1,7 @@
 """What this program knows of one board, kept true while the board comes and goes.
 
 `focalloop.host.board.client.Board` is the public interface. The driver behind it keeps what must
-survive a loss of the board: its identity, its ratio map, its clock and the length of its frames.
+survive a loss of the board: its identity, its map, its clock and the length of its frames.
 `focalloop.host.board.streaming` handles windows under way.
 
 Threads. Methods without ``on_`` are called from any of the user's threads. The connection calls
@@ -12,20 +12,26 @@ apart.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 
+from numpy.typing import ArrayLike
+
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import (
+    GRID_OVERHEAD,
     LARGE_MAX_PAYLOAD,
     NO_HASH,
     ConfigureRequest,
     ErrorCode,
     Fragment,
     Frame,
+    GridRequest,
     HelloAnswer,
     Log,
     LogLevel,
@@ -35,15 +41,17 @@ from focalloop.firmware_sim.wire import (
     TimeSyncAnswer,
     TimeSyncRequest,
     WindowDescriptor,
+    WindowNumber,
     WireError,
 )
 from focalloop.host.board.clock import MAX_UPTIME_US, BoardClock
 from focalloop.host.board.known_maps import KnownMaps
+from focalloop.host.board.lost_windows import UNKNOWN_GRID
 from focalloop.host.board.reception import Readout
 from focalloop.host.board.scene_fetcher import SceneFetcher
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.streaming import StreamControl
-from focalloop.host.board.upload import Progress, fitted, upload
+from focalloop.host.board.upload import Progress, fitted, fitted_adaptive, upload
 from focalloop.host.errors import BoardError, BoardLostError, FaultyBoardError, UnknownMapError
 from focalloop.host.link.answers import unpacked
 from focalloop.host.link.connection import MAX_LOSSES, Connection, ConnectionListener
@@ -80,7 +88,7 @@ class Driver(ConnectionListener):
         Its clock.
     maps : KnownMaps
         Maps under which its windows can be read.
-    ratio_map : RatioMap or None
+    running : RatioMap, AdaptiveMap or None
         Map that it runs for this program: the one uploaded last, or one found on the board.
     """
 
@@ -94,7 +102,7 @@ class Driver(ConnectionListener):
     ) -> None:
         self.connection = connection
         self.clock = BoardClock()
-        self.ratio_map: RatioMap | None = None
+        self.running: RatioMap | AdaptiveMap | None = None
         self._tell = tell
         self._on_log = on_log
         self._streams = StreamControl(connection, tell)
@@ -111,6 +119,16 @@ class Driver(ConnectionListener):
         """Stop what the board does for this program, and close the port."""
         self._streams.stop()
         self.connection.close()
+
+    @property
+    def adaptive_map(self) -> AdaptiveMap | None:
+        """The adaptive map that the board runs, if it runs one."""
+        return self.running if isinstance(self.running, AdaptiveMap) else None
+
+    @property
+    def ratio_map(self) -> RatioMap | None:
+        """The ratio map that the board runs; of an adaptive map, its resting map."""
+        return self.running.resting if isinstance(self.running, AdaptiveMap) else self.running
 
     @property
     def stats(self) -> LinkStats:
@@ -159,52 +177,85 @@ class Driver(ConnectionListener):
         finally:
             self._resetting = False
 
-    def upload(self, ratio_map: RatioMap, progress: Progress | None) -> RatioMap:
-        """Make the board run `ratio_map`, across losses of the link; return it as it runs."""
+    def upload(self, new: RatioMap, progress: Progress | None) -> RatioMap:
+        """Make the board run a ratio map, across losses of the link; return it as it runs."""
         with self._upload_lock:
-            wanted = fitted(ratio_map, self.info)
+            wanted = fitted(new, self.info)
             self.maps.add(wanted)
-            refusals = losses = furthest = 0
+            self._frame_size.need(0)
+            self._upload(wanted, progress)
+            return wanted
 
-            def advance(done: int, total: int) -> None:
-                nonlocal losses, furthest
-                if done > furthest:
-                    losses, furthest = 0, done
-                if progress is not None:
-                    progress(done, total)
+    def upload_adaptive(self, new: AdaptiveMap, progress: Progress | None) -> AdaptiveMap:
+        """Make the board run an adaptive map, as `upload` does, and frames hold its grids."""
+        with self._upload_lock:
+            wanted = fitted_adaptive(new, self.info)
+            self.maps.add(wanted.resting)
+            if self._frame_size.need(GRID_OVERHEAD + math.prod(wanted.grid_shape)):
+                self._agree_on_frame_size()
+                self.connection.await_agreement()
+            self._upload(wanted, progress)
+            return wanted
 
-            while True:
-                link = self.connection.link()
-                try:
-                    self._upload_over(link, wanted, advance)
-                except BoardError as error:
-                    # A reset during the upload, or damage that a CRC-32 missed: begin again.
-                    again = error.code in (ErrorCode.UPLOAD_NOT_BEGUN, ErrorCode.HASH_MISMATCH)
-                    refusals += 1
-                    if not again or refusals == MAX_UPLOAD_ATTEMPTS:
+    def set_grid(self, window: int, grid: ArrayLike | None) -> int:
+        """Compose the maps of windows from `window` on; return the next window to be begun."""
+        adaptive_map = self.adaptive_map
+        if adaptive_map is None:
+            raise UnknownMapError("the board runs no adaptive map: upload one, then set its grids")
+        packed = b"" if grid is None else self.maps.add_grid(adaptive_map, grid)
+        # Over one link: after a loss of the board its windows may have other numbers.
+        answer = self.connection.link().request(
+            MessageType.GRID, GridRequest(window, packed).pack()
+        )
+        return unpacked(WindowNumber, MessageType.GRID, answer).window
+
+    def lose(self, window: int) -> None:
+        """Note that a window arrived, but under a grid that this program does not know."""
+        self._streams.lost_windows.add([window], UNKNOWN_GRID)
+
+    def _upload(self, wanted: RatioMap | AdaptiveMap, progress: Progress | None) -> None:
+        refusals = losses = furthest = 0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal losses, furthest
+            if done > furthest:
+                losses, furthest = 0, done
+            if progress is not None:
+                progress(done, total)
+
+        while True:
+            link = self.connection.link()
+            try:
+                self._upload_over(link, wanted, advance)
+            except BoardError as error:
+                # A reset during the upload, or damage that a CRC-32 missed: begin again.
+                again = error.code in (ErrorCode.UPLOAD_NOT_BEGUN, ErrorCode.HASH_MISMATCH)
+                refusals += 1
+                if not again or refusals == MAX_UPLOAD_ATTEMPTS:
+                    raise
+            except BoardLostError:
+                losses += 1
+                if losses == MAX_LOSSES:
+                    raise
+                # Where the link still works, shorter chunks may come through.
+                if not self.connection.await_failure(link):
+                    if not self._frame_size.shorten():
                         raise
-                except BoardLostError:
-                    losses += 1
-                    if losses == MAX_LOSSES:
-                        raise
-                    # Where the link still works, shorter chunks may come through.
-                    if not self.connection.await_failure(link):
-                        if not self._frame_size.shorten():
-                            raise
-                        self._agree_on_frame_size()
-                        self.connection.await_agreement()
-                else:
-                    self.ratio_map = wanted
-                    return wanted
+                    self._agree_on_frame_size()
+                    self.connection.await_agreement()
+            else:
+                self.running = wanted
+                return
 
     def stream(self, credit: int, count: int | None) -> Generator[Readout, None, None]:
         """Readouts of a stream; see `StreamControl.stream`."""
         active = self.status().map_hash
         if active == NO_HASH:
             raise UnknownMapError("the board has no ratio map yet: upload one")
-        ratio_map, _ = self.maps.find(active, self.info)
-        if self.ratio_map is None:
-            self.ratio_map = ratio_map  # a board that loses it during the stream gets it again
+        if self.running is None or self.running.hash() != active:
+            ratio_map, _ = self.maps.find(active, self.info)
+            if self.running is None:
+                self.running = ratio_map  # a board that loses it during the stream gets it again
         return self._streams.stream(self.info, credit, count)
 
     def capture(
@@ -241,8 +292,8 @@ class Driver(ConnectionListener):
         if rebooted or new_link:
             for _ in range(3):
                 self._sync_clock(link).result()
-            if self.ratio_map is not None:
-                self._upload_over(link, self.ratio_map, None)
+            if self.running is not None:
+                self._upload_over(link, self.running, None)
         self._streams.resume(link, rebooted)
         if not first_time and (rebooted or new_link) and not self._resetting:
             what = "was reset; it has its ratio map again" if rebooted else "is back"
@@ -291,10 +342,12 @@ class Driver(ConnectionListener):
         if not self._upload_lock.locked() and self._frame_size.judge(*self._frame_counts()):
             self._agree_on_frame_size()
 
-    def _upload_over(self, link: Link, ratio_map: RatioMap, progress: Progress | None) -> None:
+    def _upload_over(
+        self, link: Link, wanted: RatioMap | AdaptiveMap, progress: Progress | None
+    ) -> None:
         status = unpacked(StatusAnswer, MessageType.STATUS, link.request(MessageType.STATUS))
-        if status.map_hash != ratio_map.hash():
-            upload(link.submit, ratio_map, self.info, progress)
+        if status.map_hash != wanted.hash():
+            upload(link.submit, wanted, self.info, progress)
 
     def _frame_counts(self) -> tuple[int, int, int]:
         counters = self.connection.counters()

@@ -1,4 +1,4 @@
-"""The windows that did not arrive, which are reported to the user at most once per second.
+"""The windows that a consumer does not get, reported to the user at most once per second.
 
 The link's threads add numbers; the consumer's thread reports the last ones when a stream ends.
 """
@@ -16,6 +16,9 @@ MAX_NUMBERS_KEPT = 100
 
 MAX_NUMBERS_NAMED = 8
 """Numbers that one sentence names."""
+
+NOT_HELD = "the board no longer holds what did not arrive"
+UNKNOWN_GRID = "this program does not know the grid under which it was read"
 
 
 class LostWindows:
@@ -39,7 +42,7 @@ class LostWindows:
         self._url = url
         self._tell = tell
         self._numbers: deque[int] = deque(maxlen=MAX_NUMBERS_KEPT)
-        self._untold: list[int] = []
+        self._untold: dict[str, list[int]] = {}
         self._told_s = 0.0
 
     @property
@@ -47,12 +50,12 @@ class LostWindows:
         """Their numbers, the latest last; of very many only the latest `MAX_NUMBERS_KEPT`."""
         return tuple(self._numbers)
 
-    def add(self, numbers: Iterable[int]) -> None:
-        """Note that these windows are lost."""
+    def add(self, numbers: Iterable[int], reason: str = NOT_HELD) -> None:
+        """Note that these windows are lost, and why."""
         for number in numbers:
             self.count += 1
             self._numbers.append(number)
-            self._untold.append(number)
+            self._untold.setdefault(reason, []).append(number)
 
     def tell_when_due(self, now_s: float) -> None:
         """Tell the user, unless the last sentence is younger than `REPORT_INTERVAL_S`."""
@@ -61,10 +64,10 @@ class LostWindows:
 
     def tell(self, now_s: float) -> None:
         """Tell the user what has been lost since the last sentence, if anything has."""
-        numbers, self._untold, self._told_s = self._untold, [], now_s
-        if numbers:
+        untold, self._untold, self._told_s = self._untold, {}, now_s
+        for reason, numbers in untold.items():
             named = ", ".join(map(str, numbers[:MAX_NUMBERS_NAMED]))
             if len(numbers) > MAX_NUMBERS_NAMED:
                 named += ", ..."
             what = f"window{'s' * (len(numbers) > 1)} {named}"
-            self._tell(f"lost {what} of {self._url}: the board no longer holds what did not arrive")
+            self._tell(f"lost {what} of {self._url}: {reason}")

@@ -1,4 +1,4 @@
-"""Uploading a ratio map: in chunks, several of them in flight, resumed after a loss of the link.
+"""Uploading a map: in chunks, several of them in flight, resumed after a loss of the link.
 
 The driver calls this in the user's thread, and in the connection's keeper for a board that was
 reset.
@@ -7,15 +7,18 @@ reset.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from itertools import islice
 
 import numpy as np
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import (
     BITMAP_CHUNKS,
+    GRID_OVERHEAD,
     UPLOAD_CHUNK_OVERHEAD,
     Feature,
     HelloAnswer,
@@ -67,8 +70,35 @@ def fitted(ratio_map: RatioMap, board: HelloAnswer) -> RatioMap:
     return ratio_map.tiled_to(board.height, board.width)
 
 
+def fitted_adaptive(adaptive_map: AdaptiveMap, board: HelloAnswer) -> AdaptiveMap:
+    """Return `adaptive_map` at the board's size; a periodic resting map is repeated to it.
+
+    Raises
+    ------
+    RatioMapError
+        The board cannot run it: it has no adaptive maps, not this resting map, or not all levels of
+        the palette; or the grids do not fit its frames.
+    """
+    if Feature.ADAPTIVE not in board.features:
+        raise RatioMapError(
+            "this board cannot run an adaptive map: upload a ratio map, such as its resting map"
+        )
+    resting = fitted(adaptive_map.resting, board)
+    result = AdaptiveMap(resting, adaptive_map.tiles, adaptive_map.block)
+    blocks, room = math.prod(result.grid_shape), board.max_payload - GRID_OVERHEAD
+    if blocks > room:
+        raise RatioMapError(
+            f"a grid of {blocks} blocks does not fit the frames of this board, which hold {room}: "
+            "use larger blocks"
+        )
+    return result
+
+
 def upload(
-    submit: Submit, ratio_map: RatioMap, board: HelloAnswer, progress: Progress | None = None
+    submit: Submit,
+    new: RatioMap | AdaptiveMap,
+    board: HelloAnswer,
+    progress: Progress | None = None,
 ) -> None:
     """Upload and activate a map that fits the board.
 
@@ -79,8 +109,8 @@ def upload(
     ----------
     submit : callable
         Sends a request without waiting.
-    ratio_map : RatioMap
-        A map from `fitted`.
+    new : RatioMap or AdaptiveMap
+        A map from `fitted` or `fitted_adaptive`.
     board : HelloAnswer
         The board, for its limits.
     progress : callable, optional
@@ -95,9 +125,12 @@ def upload(
     BoardLostError
         The link failed; another call goes on where this one stopped.
     """
+    ratio_map = new if isinstance(new, RatioMap) else new.resting
     objects = {UploadKind.MAP: ratio_map.pack()}
     if ratio_map.aperture is not None:
         objects[UploadKind.MASK] = ratio_map.pack_aperture()
+    if isinstance(new, AdaptiveMap):
+        objects[UploadKind.PALETTE] = new.pack_palette()
     total = sum(map(len, objects.values()))
     done = 0
 
@@ -111,13 +144,13 @@ def upload(
     for kind, data in objects.items():
         kinds |= kind
         _send_object(submit, kind, data, board, advance)
-    commit = UploadCommitRequest(kinds, ratio_map.hash())
+    commit = UploadCommitRequest(kinds, new.hash())
     body = submit(MessageType.UPLOAD_COMMIT, commit.pack()).result()
     active = unpacked(UploadCommitAnswer, MessageType.UPLOAD_COMMIT, body).map_hash
-    if active != ratio_map.hash():
+    if active != new.hash():
         raise FaultyBoardError(
-            f"after the upload of the ratio map {ratio_map.hash_hex[:16]}... the board says that "
-            f"it runs {active.hex()[:16]}...: its firmware is faulty"
+            f"after the upload of the map {new.hash_hex[:16]}... the board says that it runs "
+            f"{active.hex()[:16]}...: its firmware is faulty"
         )
 
 

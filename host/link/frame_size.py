@@ -38,17 +38,26 @@ class FrameSize:
     Attributes
     ----------
     wanted : int
-        Longest body that suits the line: `longest`, or a smaller power of two.
+        Longest body that suits the line: `longest`, or a smaller power of two that is no less than
+        some request needs.
     """
 
     def __init__(self, longest: int) -> None:
         self.longest = self.wanted = longest
+        self._shortest = MIN_MAX_PAYLOAD
         self._before = (0, 0, 0)
 
     def limit(self, longest: int) -> None:
         """Keep to the longest body that the board accepts."""
         self.longest = longest
         self.wanted = min(self.wanted, longest)
+
+    def need(self, shortest: int) -> bool:
+        """Want frames for bodies of `shortest` bytes; return whether `wanted` has changed."""
+        self._shortest = max(MIN_MAX_PAYLOAD, shortest)
+        grows = self.wanted < self._shortest
+        self.wanted = max(self.wanted, self._shortest)
+        return grows
 
     def begin(self, received: int, good: int, bad: int) -> None:
         """Count from these counters on: frames have the length agreed on from now."""
@@ -75,7 +84,7 @@ class FrameSize:
         share = (broken + 0.5) / (frames + 1)  # neither 0 nor 1
         errors_per_byte = -math.log1p(-share) * frames / length
         fit = min(
-            self.longest, max(MIN_MAX_PAYLOAD, _power_of_two(MAX_DAMAGED_SHARE / errors_per_byte))
+            self.longest, max(self._shortest, _power_of_two(MAX_DAMAGED_SHARE / errors_per_byte))
         )
         if KEPT_SHARES[0] <= errors_per_byte * self.wanted <= KEPT_SHARES[1] or fit == self.wanted:
             return False
@@ -84,9 +93,9 @@ class FrameSize:
 
     def shorten(self) -> bool:
         """Want much shorter frames, as long ones do not get through. False if there are none."""
-        if self.wanted <= MIN_MAX_PAYLOAD:
+        if self.wanted <= self._shortest:
             return False
-        self.wanted = max(MIN_MAX_PAYLOAD, _power_of_two(self.wanted / 4))
+        self.wanted = max(self._shortest, _power_of_two(self.wanted / 4))
         return True
 
 

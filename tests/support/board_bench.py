@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
@@ -28,6 +29,17 @@ def tile_map() -> RatioMap:
 def aperture_map(seed: int = 0) -> RatioMap:
     rng = np.random.default_rng(seed)
     return RatioMap.random(SHAPE, seed=seed).with_aperture(rng.random((SLOTS, *SHAPE)) < 0.5)
+
+
+def adaptive_map(seed: int = 0, block: int = 7) -> AdaptiveMap:
+    """Return a map whose blocks are cut off at both edges, and whose tiles are no fraction of them.
+
+    Its tiles read from nothing to twice per pixel: 24x40 pixels fit the memory of every board.
+    """
+    rng = np.random.default_rng(seed)
+    few = rng.choice([0, 1, 2, 4], (4, 4, 3), p=[0.5, 0.3, 0.1, 0.1])
+    tiles = np.concatenate([np.zeros((1, 4, 3), int), np.ones((1, 4, 3), int), few])
+    return AdaptiveMap(tile_map(), tiles, block)
 
 
 class CountingScene:
@@ -77,6 +89,11 @@ def stream(credit: int) -> tuple[MessageType, bytes]:
 
 def credit(limit: int) -> tuple[MessageType, bytes]:
     return MessageType.STREAM_CREDIT, wire.StreamCreditRequest(limit).pack()
+
+
+def grid_request(window: int, grid: NDArray[Any] | None) -> tuple[MessageType, bytes]:
+    packed = b"" if grid is None else grid.astype(np.uint8).tobytes()
+    return MessageType.GRID, wire.GridRequest(window, packed).pack()
 
 
 def resend(window: int, offset: int = 0, length: int = 0) -> tuple[MessageType, bytes]:
@@ -160,13 +177,22 @@ class Bench:
         answer = self.ask(MessageType.UPLOAD_COMMIT, body)
         return wire.UploadCommitAnswer.unpack(answer).map_hash
 
-    def upload(self, ratio_map: RatioMap) -> None:
+    def upload(self, new: RatioMap | AdaptiveMap) -> None:
         kinds = wire.UploadKind.MAP
+        ratio_map = new.resting if isinstance(new, AdaptiveMap) else new
         self.put(kinds, ratio_map.pack())
         if ratio_map.aperture is not None:
             self.put(wire.UploadKind.MASK, ratio_map.pack_aperture())
             kinds |= wire.UploadKind.MASK
-        assert self.commit(kinds, ratio_map.hash()) == ratio_map.hash()
+        if isinstance(new, AdaptiveMap):
+            self.put(wire.UploadKind.PALETTE, new.pack_palette())
+            kinds |= wire.UploadKind.PALETTE
+        assert self.commit(kinds, new.hash()) == new.hash()
+
+    def set_grid(self, window: int, grid: NDArray[Any] | None) -> int:
+        """Set a grid, or none, and return the number of the next window to be begun."""
+        answer = self.ask(*grid_request(window, grid))
+        return wire.WindowNumber.unpack(answer).window
 
     def take_windows(self) -> dict[int, tuple[wire.WindowDescriptor, bytes]]:
         """Return the windows received since the last call, by number."""

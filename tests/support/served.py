@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
@@ -59,6 +60,12 @@ def assert_exact(window):
 def make_map(seed=0):
     """A map without a tile, so that its upload takes several chunks of 1 KiB."""
     return RatioMap.random(SHAPE, seed=seed)
+
+
+def make_adaptive_map(seed=0, block=16):
+    """An adaptive map whose palette reads from nothing to four times per pixel."""
+    tiles = np.random.default_rng(seed).choice([0, 1, 2, 4], (6, 4, 4))
+    return AdaptiveMap(make_map(seed), np.concatenate([tiles, np.zeros((1, 4, 4), int)]), block)
 
 
 def make_board(**settings):

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import Frame, MessageType, UploadKind
 from tests.support.board_bench import TILE
+
+LEVELS = [0, 1, 2, 4, 8]
 
 ARRAY = (4, 6)
 """Height and width of the board in the conversations."""
@@ -31,6 +35,27 @@ def maps() -> dict[str, RatioMap]:
         "other-slots": RatioMap.from_tile([[1, 3]], (2, 4), slots=6, level_set=(0, 1, 3)),
         "aperture": RatioMap(levels).with_aperture(rng.random((16, 3, 5)) < 0.5),
         "board": RatioMap.from_tile(TILE, ARRAY),
+    }
+
+
+def adaptive_maps() -> dict[str, tuple[str, AdaptiveMap, list[NDArray[np.uint8]]]]:
+    """Return adaptive maps with the names of their resting maps, and grids for them."""
+    rng = np.random.default_rng(2026)
+
+    def made(resting: str, tiles: Any, block: int, *grids: Any) -> Any:
+        adaptive_map = AdaptiveMap(maps()[resting], np.array(tiles), block)
+        drawn = rng.integers(0, len(tiles), (3, *adaptive_map.grid_shape))
+        return resting, adaptive_map, [np.array(grid, np.uint8) for grid in grids or drawn]
+
+    return {
+        "blocks that tiles do not fill": made("tile", rng.choice(LEVELS, (5, 3, 5)), 4),
+        "blocks of one pixel": made("no-tile", [[[0]], [[1]], [[8]]], 1),
+        "one block": made("tile-cut", [[[0, 4], [2, 1]], [[8, 8], [8, 8]]], 255),
+        "other slots": made("other-slots", [[[0, 1, 3]], [[3, 0, 0]]], 2),
+        "board": made(
+            *("board", [[[0, 0]], [[1, 0]], [[4, 2]]], 3),
+            *([[2, 1], [0, 1]], [[0, 2], [2, 0]], [[1, 1], [1, 2]]),
+        ),
     }
 
 
@@ -122,6 +147,58 @@ def conversation_stream() -> Iterator[Step]:
     yield "which takes a window's time", 66_667, b""
 
 
+def conversation_adaptive() -> Iterator[Step]:
+    _, adaptive_map, grids = adaptive_maps()["board"]
+    data = adaptive_map.pack_palette()
+    begin = wire.UploadBeginRequest(UploadKind.PALETTE, len(data), hashlib.sha256(data).digest())
+    chunk = wire.UploadChunkRequest(UploadKind.PALETTE, 0, data)
+    commit = wire.UploadCommitRequest(UploadKind.PALETTE, adaptive_map.hash())
+    first, second, third = (grid.tobytes() for grid in grids)
+
+    def grid(sequence: int, window: int, packed: bytes) -> bytes:
+        return request(sequence, MessageType.GRID, wire.GridRequest(window, packed))
+
+    yield "hello", 0, request(1, MessageType.HELLO, wire.HelloRequest(1024, "vectors"))
+    yield "too early: the active map has no palette", 0, grid(2, 0, first)
+    yield "begin to upload one", 0, request(3, MessageType.UPLOAD_BEGIN, begin)
+    yield "all of it", 0, request(4, MessageType.UPLOAD_CHUNK, chunk)
+    yield (
+        "an adaptive map that rests on the active map",
+        0,
+        request(5, MessageType.UPLOAD_COMMIT, commit),
+    )
+    yield "a grid for the next window but one", 0, grid(6, 1, first)
+    yield "stream", 0, request(7, MessageType.STREAM_START, wire.StreamStartRequest(4))
+    yield "the first window is begun", 0, grid(8, 0, second)
+    yield "the second has its grid", 0, grid(9, 1, second)
+    yield "a tile that the palette lacks", 0, grid(10, 2, bytes([0, 3, 0, 0]))
+    yield "too few blocks", 0, grid(11, 2, first[1:])
+    yield "nothing but the tile that reads nothing", 0, grid(12, 2, bytes(4))
+    yield "too far ahead", 0, grid(13, 258, second)
+    yield "a grid for the fourth", 0, grid(14, 3, second)
+    yield "the answer was lost: the same again, taken once", 0, grid(14, 3, second)
+    yield "out of order", 0, grid(15, 2, third)
+    yield "the first window, under the resting map", 66_667, b""
+    yield "the second, under a grid", 66_667, b""
+    yield "too late by a window", 0, grid(16, 2, third)
+    yield "the third, under the same", 66_667, b""
+    yield "the fourth, under another", 66_667, b""
+    yield "no credit: the next exposure is skipped", 66_667, b""
+    yield "the next one with its number is begun", 0, grid(17, 4, third)
+    yield "rest after it", 0, grid(18, 5, b"")
+    yield "credit", 0, request(19, MessageType.STREAM_CREDIT, wire.StreamCreditRequest(6))
+    yield "the fifth window, under the last grid", 66_667, b""
+    yield "the sixth, under the resting map", 66_667, b""
+    yield "stop", 0, request(20, MessageType.STREAM_STOP)
+    for number in range(5):
+        yield "grids for windows to come", 0, grid(21 + number, 6 + number, third)
+    yield "hello drops them", 0, request(1, MessageType.HELLO, wire.HelloRequest(1024, "vectors"))
+    yield "a window", 0, request(2, MessageType.CAPTURE, wire.CaptureRequest(1))
+    yield "under the resting map", 66_667, b""
+    mixed = wire.UploadCommitRequest(UploadKind.MASK | UploadKind.PALETTE, MAP_HASH)
+    yield "no aperture under a palette", 0, request(3, MessageType.UPLOAD_COMMIT, mixed)
+
+
 def conversation_mistakes() -> Iterator[Step]:
     yield "another protocol version", 0, Frame(MessageType.HELLO, 1, b"???", version=9).encode()
     yield "an unknown type", 0, Frame(0x7F, 2).encode()
@@ -137,5 +214,9 @@ CONVERSATIONS: dict[str, tuple[Callable[[], Iterator[Step]], dict[str, Any]]] = 
     "upload and capture": (conversation_capture, {"slot_rate_hz": 0.0}),
     "resumed upload": (conversation_resumed_upload, {"slot_rate_hz": 0.0}),
     "paced stream": (conversation_stream, {"slot_rate_hz": 240.0, "map": "board"}),
+    "adaptive stream": (
+        conversation_adaptive,
+        {"slot_rate_hz": 240.0, "map": "board", "features": int(wire.Feature.ADAPTIVE)},
+    ),
     "mistakes": (conversation_mistakes, {"slot_rate_hz": 0.0}),
 }

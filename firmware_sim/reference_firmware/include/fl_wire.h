@@ -14,6 +14,8 @@
 #define FL_BITMAP_CHUNKS 32u
 #define FL_HASH_BYTES 32u
 #define FL_MAP_HASH_PREFIX_BYTES 8u
+#define FL_MAX_PENDING_GRIDS 4u
+#define FL_MAX_GRID_AHEAD 256u
 
 #define FL_MSG_HELLO 1u
 #define FL_MSG_STATUS 2u
@@ -23,6 +25,7 @@
 #define FL_MSG_UPLOAD_CHUNK 17u
 #define FL_MSG_UPLOAD_COMMIT 18u
 #define FL_MSG_ARM 24u
+#define FL_MSG_GRID 25u
 #define FL_MSG_CAPTURE 32u
 #define FL_MSG_STREAM_START 33u
 #define FL_MSG_STREAM_CREDIT 34u
@@ -56,6 +59,7 @@
 #define FL_FEATURE_SCENE 2u
 #define FL_FEATURE_APERTURE 4u
 #define FL_FEATURE_CALIBRATION 8u
+#define FL_FEATURE_ADAPTIVE 16u
 
 #define FL_STATE_IDLE 0u
 #define FL_STATE_ARMED 1u
@@ -68,6 +72,7 @@
 
 #define FL_UPLOAD_MAP 1u
 #define FL_UPLOAD_MASK 2u
+#define FL_UPLOAD_PALETTE 4u
 
 #define FL_LOG_DEBUG 0u
 #define FL_LOG_INFO 1u
@@ -184,6 +189,9 @@
 #define FL_UPLOAD_CHUNK_REQUEST_OFFSET 1u
 #define FL_UPLOAD_CHUNK_REQUEST_SIZE 5u
 
+#define FL_GRID_REQUEST_WINDOW 0u
+#define FL_GRID_REQUEST_SIZE 4u
+
 #define FL_FRAGMENT_WINDOW 0u
 #define FL_FRAGMENT_OFFSET 4u
 #define FL_FRAGMENT_SIZE 8u
@@ -262,6 +270,7 @@
     X("HelloAnswerTail", "slot_rate_hz", 10, 4) \
     X("UploadChunkRequest", "kind", 0, 1) \
     X("UploadChunkRequest", "offset", 1, 4) \
+    X("GridRequest", "window", 0, 4) \
     X("Fragment", "window", 0, 4) \
     X("Fragment", "offset", 4, 4) \
     X("ErrorAnswer", "code", 0, 2) \

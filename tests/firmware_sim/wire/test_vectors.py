@@ -128,6 +128,33 @@ def test_map_objects_and_hashes_are_as_the_document_says(vector: dict[str, Any])
     assert RatioMap.unpack(data, mask_object).hash_hex == vector["map_hash"]
 
 
+@pytest.mark.parametrize("vector", load("adaptive_maps.json"), ids=lambda v: v["name"])
+def test_palettes_and_grids_are_as_the_document_says(vector: dict[str, Any]) -> None:
+    (resting,) = [item for item in load("maps.json") if item["name"] == vector["map"]]
+    tiles, block = vector["tiles"], vector["block"]
+    height, width = len(resting["levels"]), len(resting["levels"][0])
+    h, w = len(tiles[0]), len(tiles[0][0])
+    level_set = resting["level_set"]
+    data = bytes([resting["slots"], len(level_set), *level_set])
+    data += struct.pack("<HHBBHH", height, width, block, len(tiles), h, w)
+    for tile in tiles:
+        indices = [level_set.index(level) for level in chain(*tile)] + [0] * (h * w % 2)
+        data += bytes(a | b << 4 for a, b in zip(indices[::2], indices[1::2], strict=True))
+    assert data.hex() == vector["palette_object"]
+    map_hash = hashlib.sha256(bytes.fromhex(resting["map_hash"]) + data).digest()
+    assert map_hash.hex() == vector["map_hash"]
+    columns = -(-width // block)
+    assert vector["grids"]
+    for item in vector["grids"]:
+        grid = bytes.fromhex(item["grid"])
+        assert len(grid) == columns * -(-height // block)
+        for y in range(height):
+            for x in range(width):
+                tile = tiles[grid[y // block * columns + x // block]]
+                assert item["levels"][y][x] == tile[y % h][x % w]
+        assert item["map_hash"] == hashlib.sha256(map_hash + grid).hexdigest()
+
+
 @pytest.mark.parametrize("vector", load("read_plans.json"), ids=lambda v: v["map"])
 def test_read_plans_are_as_the_document_says(vector: dict[str, Any]) -> None:
     (described,) = [item for item in load("maps.json") if item["name"] == vector["map"]]

@@ -91,6 +91,7 @@ BODIES = {
     wire.StreamStartRequest: st.builds(wire.StreamStartRequest, u32),
     wire.StreamCreditRequest: st.builds(wire.StreamCreditRequest, u32),
     wire.WindowNumber: st.builds(wire.WindowNumber, u32),
+    wire.GridRequest: st.builds(wire.GridRequest, u32, st.binary(max_size=300)),
     wire.ResendRequest: st.builds(wire.ResendRequest, u32, u32, u32),
     wire.WindowDescriptor: st.builds(
         wire.WindowDescriptor,
@@ -114,6 +115,7 @@ OPEN_ENDED = {
     wire.ErrorAnswer,
     wire.UploadChunkRequest,
     wire.Fragment,
+    wire.GridRequest,
     wire.ConfigureRequest,
 }
 """Bodies whose last field takes the remaining bytes, so other lengths can be valid too."""

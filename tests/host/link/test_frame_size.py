@@ -63,3 +63,15 @@ def test_frames_that_do_not_get_through_are_shortened_to_the_minimum() -> None:
     assert [size.shorten(), size.wanted] == [True, 512]
     assert [size.shorten(), size.wanted] == [True, MIN_MAX_PAYLOAD]
     assert not size.shorten()
+
+
+def test_no_frame_is_shorter_than_some_request_needs() -> None:
+    size = FrameSize(2048)
+    assert size.shorten()
+    assert size.need(700)
+    assert size.wanted == 700
+    assert not size.need(388)
+    assert [size.shorten(), size.wanted, size.shorten()] == [True, 388, False]
+    assert size.judge(100_000, 10, 90) is False
+    size.need(0)
+    assert [size.shorten(), size.wanted] == [True, MIN_MAX_PAYLOAD]
