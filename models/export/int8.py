@@ -151,15 +151,17 @@ def calibrated(
     return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
 
 
-def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
-    """Convert most of an edge network to 8-bit weights and activations.
+def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = LAYERS) -> bytes:
+    """Convert convolutions of a network to 8-bit weights and activations.
 
     Parameters
     ----------
     graph : bytes
-        An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
+        An exported network (`focalloop.models.export.onnx_graph.exported`).
     windows : sequence of Inputs
         Inputs to calibrate on, by name.
+    layers : tuple of str, optional
+        Prefixes of the weights that become 8-bit; by default those of an edge network.
 
     Returns
     -------
@@ -178,7 +180,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs]) -> bytes:
             nodes = [
                 node.name
                 for node in onnx.load(folder / "folded.onnx").graph.node
-                if node.op_type == "Conv" and node.input[1].startswith(LAYERS)
+                if node.op_type == "Conv" and node.input[1].startswith(layers)
             ]
             if not nodes:
                 return graph

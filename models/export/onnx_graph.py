@@ -127,7 +127,7 @@ def exported(
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.value_info[:]
-    _store_weights_as_half(model)
+    store_weights_as_half(model)
     onnx.checker.check_model(model)
     graph: bytes = model.SerializeToString()
     return graph
@@ -175,7 +175,7 @@ def _some_inputs(
     return inputs
 
 
-def _store_weights_as_half(model: onnx.ModelProto) -> None:
+def store_weights_as_half(model: onnx.ModelProto) -> None:
     """Replace large float32 initialisers, which are rounded already, by float16 and a cast."""
     casts = []
     for tensor in model.graph.initializer:

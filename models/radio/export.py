@@ -259,12 +259,17 @@ def write_radio_bundle(
         "licence": LICENCE,
         "scores": list(scores),
     }
+    write_files(bundle, graphs, manifest)
+    return manifest
+
+
+def write_files(bundle: Path, graphs: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """Write graphs and manifest as a folder, whole or not at all, replacing an older one."""
     with folder_written_whole(bundle, replace=True) as folder:
         for name, content in graphs.items():
             (folder / name).write_bytes(content)
         text = json.dumps(manifest, indent=2) + "\n"
         (folder / MANIFEST).write_text(text, encoding="utf-8")
-    return manifest
 
 
 def score_entry(arguments: str, document: object) -> dict[str, Any]:

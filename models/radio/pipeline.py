@@ -233,6 +233,8 @@ def _weights_of_bundle(folder: Path) -> tuple[SemComSettings, dict[str, Tensor]]
     try:
         manifest = json.loads((folder / "radio.json").read_text("utf-8"))
         settings = settings_of(manifest["training"]["radio"]["network"])
+        if "int8_loss_db" in manifest["export"]:
+            raise ValueError("in 8 bits; start from the bundle in float32 that it was made of")
         found: dict[str, Tensor] = {}
         for name in (ENCODER, DECODER):
             for tensor in onnx.load(folder / name).graph.initializer:

@@ -68,6 +68,15 @@ def test_a_run_becomes_a_bundle_and_the_start_of_others(run, data, tmp_path):
     assert again["step"] == 1
 
 
+def test_8_bits_take_a_bundle_and_training_data(run, data, tmp_path):
+    result = invoke("bundle", run, "--int8", data, "-o", tmp_path / "x")
+    assert result.exit_code == 1
+    assert "no 8-bit form can be made of" in str(result.exception)
+    result = invoke("bundle", "radio-semcom", "--int8", "nowhere.npz", "-o", tmp_path / "x")
+    assert result.exit_code == 2
+    assert "nowhere.npz" in complaint(result)
+
+
 def test_rate_allocation_leaves_the_ends_alone(run, data, tmp_path):
     from focalloop.models.radio.pipeline import starting_weights
 
