@@ -13,6 +13,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.radio.bitstream import CodedWindow
 from focalloop.firmware_sim.radio.channel import Channel, Received
 from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.live.radio_link import LIVE_MODEL
 from focalloop.host.radio.codec import Codec
 from focalloop.host.radio.h264 import H264Method
 from focalloop.host.radio.ldpc import MeasuredLink
@@ -59,13 +61,13 @@ def _linear(sensing: Sensing) -> Transmit:
     return lambda reads: method.transmit(reads, _CHANNEL)
 
 
-def _semcom(sensing: Sensing, threads: int = 1) -> Transmit:
-    method = SemCom("semcom", RadioBundle.load("radio-semcom"), sensing.ratio_map, threads=threads)
+def _semcom(sensing: Sensing, threads: int = 1, model: str = "radio-semcom") -> Transmit:
+    method = SemCom("semcom", RadioBundle.load(model), sensing.ratio_map, threads=threads)
     return lambda reads: method.transmit(reads, _CHANNEL)
 
 
-def _semcom_receiver(sensing: Sensing, threads: int) -> Transmit:
-    method = SemCom("semcom", RadioBundle.load("radio-semcom"), sensing.ratio_map, threads=threads)
+def _semcom_receiver(sensing: Sensing, threads: int, model: str = "radio-semcom") -> Transmit:
+    method = SemCom("semcom", RadioBundle.load(model), sensing.ratio_map, threads=threads)
     arrived: list[Received] = []
 
     def decode(reads: Float32) -> object:
@@ -103,6 +105,7 @@ TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
     "reconstruction alone": _reconstruction,
     "h264-ldpc": _h264,
     "semcom": _semcom,
+    "semcom, 8 bits": partial(_semcom, model=LIVE_MODEL),
     "linear": _linear,
     "codec": _codec,
 }
@@ -111,6 +114,8 @@ TRANSMITTERS: dict[str, Callable[[Sensing], Transmit]] = {
 STAGES: dict[str, Callable[[Sensing, int], Transmit]] = {
     "SCE+RAN: reads to symbols": _semcom,
     "SCD: symbols to reads": _semcom_receiver,
+    "SCE+RAN, 8 bits": partial(_semcom, model=LIVE_MODEL),
+    "SCD, 8 bits": partial(_semcom_receiver, model=LIVE_MODEL),
     "codec, encode": _codec,
     "codec, decode": _codec_receiver,
 }

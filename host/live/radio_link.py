@@ -37,6 +37,9 @@ from focalloop.host.reconstruction.reconstruct import Float32, NetworkFree
 LIVE_BUNDLE = "edge-learned-2.5of16-int8"
 """Bundle that a stream is sensed and rebuilt by where none is named."""
 
+LIVE_MODEL = "radio-semcom-int8"
+"""Radio bundle of ``semcom`` where none is named."""
+
 LIVE_METHODS = ("semcom", "compr-ldpc")
 """Methods that a stream is sent by."""
 
@@ -266,7 +269,7 @@ def live_method(name: str, sensing: Sensing, model: str | Path | None = None) ->
     if name == "semcom":
         from focalloop.host.radio.semcom import semcom
 
-        return semcom(sensing, model, threads=1)
+        return semcom(sensing, model or LIVE_MODEL, threads=1)
     from focalloop.host.live.steady_compression import SteadyCompression
     from focalloop.host.radio.codec import Codec
 
