@@ -21,14 +21,13 @@ import numpy as np
 from benchmarks import report
 from benchmarks.report import Row
 from focalloop.calibration import Level, Readings, calibrate
+from focalloop.firmware_sim.default_calibration import TOP_SIGNAL, Step
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.captures.calibration_design import (
-    TOP_SIGNAL,
     Design,
-    Step,
     calibration_map,
     plan,
 )

@@ -36,8 +36,8 @@ from focalloop.models.map_learning.most_probable_tile import most_probable
 from focalloop.models.networks.edge import EdgeNetwork
 from focalloop.models.networks.sensing import brightness
 from focalloop.models.training.learner import ERROR_FLOOR, Learner, NotFiniteError, below
-from focalloop.models.training.map_source import OneMap
-from focalloop.models.training.network_run import RATIO_MAP, validation_psnr
+from focalloop.models.training.map_source import RATIO_MAP, OneMap
+from focalloop.models.training.network_run import validation_psnr
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 

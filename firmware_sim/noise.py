@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -159,10 +159,6 @@ class NoiseProfile:
     def linearise(self, signal: NDArray[Any]) -> NDArray[np.float32]:
         """Undo the response of reads in signal units; without a response they come back as is."""
         return self.response.linearise(signal)
-
-    def without_pattern(self) -> NoiseProfile:
-        """Return the profile of this sensor's reads once its fixed pattern is corrected."""
-        return replace(self, prnu=0.0, pixel_offset=0.0, column_offset=0.0)
 
     def shot_and_read(self) -> tuple[float, float]:
         """Return s_ss and s_r of the two-parameter model nearest to this profile.

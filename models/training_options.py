@@ -39,7 +39,8 @@ class TrainingOptions:
     white : float or None
         The value of white in footage whose files leave it open.
     ratio_map : str or None
-        Map file, named tile or `RANDOM_TILES`, to train a network for.
+        Map file, named tile, shipped bundle whose map to take, or `RANDOM_TILES`, to train a
+        network for.
     budget : float or None
         Average ratio of a map to learn and train a network for, in (0, `MAX_BUDGET`].
     prices : tuple of float
@@ -60,7 +61,8 @@ class TrainingOptions:
         Noise profile of the sensor, a preset or a file; None for `DEFAULT_NOISE`, and for other
         noise too where the network is universal.
     corrected : bool
-        Whether its fixed pattern is corrected before anything is reconstructed.
+        Whether its fixed pattern is corrected, by a default calibration, before anything is
+        reconstructed.
     aperture : bool
         Whether to measure through the coded aperture.
     start : str or None

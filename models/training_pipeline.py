@@ -22,15 +22,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.map_run import MAP_SIDE, MapRun
+from focalloop.models.map_learning.map_run import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
 from focalloop.models.networks.edge import EdgeSettings
@@ -38,13 +37,7 @@ from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training import distributed
 from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.map_source import (
-    MapSource,
-    OneAperture,
-    OneMap,
-    RandomApertures,
-    RandomTiles,
-)
+from focalloop.models.training.map_source import MapSource, OneAperture, OneMap, map_source
 from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
@@ -156,7 +149,7 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         network = replace(network, noise=options.noise is None)
     noise = NoiseProfile.load(options.noise or DEFAULT_NOISE, network.slots)
     if options.corrected:
-        noise = noise.without_pattern()
+        noise = corrected(noise)
     refuse_other_runs(options)
     shared = Shared(
         training_data(options, watcher),
@@ -311,29 +304,6 @@ def _summary(run: Run, folder: Path) -> dict[str, Any]:
     progress = asdict(run.progress)
     known = {key: None if math.isnan(value) else value for key, value in progress.items()}
     return {"run": str(folder), **known}
-
-
-def map_source(name_or_path: str, aperture: bool, any_aperture: bool = False) -> MapSource:
-    """Find maps by name: `RANDOM_TILES`, a named tile over the default array, or a map file.
-
-    With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`; with
-    `any_aperture`, random tiles get random ones.
-    """
-    if name_or_path == RANDOM_TILES and any_aperture:
-        return RandomApertures()
-    if name_or_path == RANDOM_TILES:
-        return RandomTiles(aperture=APERTURE_TILE if aperture else None)
-    ratio_map = one_map(name_or_path)
-    if aperture and ratio_map.aperture is None:
-        ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)
-    return OneMap(ratio_map)
-
-
-def one_map(name_or_path: str) -> RatioMap:
-    """Load a map by name: a named tile over the default array, or a map file."""
-    if name_or_path in NAMED_TILES:
-        return RatioMap.from_tile(NAMED_TILES[name_or_path], shape=(MAP_SIDE, MAP_SIDE))
-    return RatioMap.load(name_or_path)
 
 
 def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:

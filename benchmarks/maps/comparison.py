@@ -35,8 +35,8 @@ from focalloop.models.errors import TrainError
 from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import PROFILES, NetworkSettings, default_settings
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import MapSource, OneAperture, OneMap
-from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.map_source import RATIO_MAP, MapSource, OneAperture, OneMap
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights

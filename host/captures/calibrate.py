@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from focalloop.firmware_sim.default_calibration import DEFAULT_READS
 from focalloop.firmware_sim.files import exists, scratch_folder
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import MANIFEST, Capture
@@ -182,5 +183,5 @@ def _taken(board: Board, folder: Path) -> Capture:
             "`focalloop calibrate --port URL --keep DIR`"
         )
     with CaptureWriter(folder, board.info) as writer:
-        take(board, plan(board.info, Design.SPANS, reads=4), writer)
+        take(board, plan(board.info, Design.SPANS, DEFAULT_READS), writer)
     return Capture.load(folder)

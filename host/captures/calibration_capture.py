@@ -9,11 +9,12 @@ from itertools import groupby
 
 import numpy as np
 
+from focalloop.firmware_sim.default_calibration import Step
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, WindowKind
 from focalloop.host.board.client import Board
-from focalloop.host.captures.calibration_design import WHITE, Step, calibration_map
+from focalloop.host.captures.calibration_design import WHITE, calibration_map
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError
 

@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
+from focalloop.firmware_sim.default_calibration import SIGNAL_COUNT, Step, span_steps, top_light
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.errors import CaptureError
-
-TOP_SIGNAL = 0.9
-"""Signal of the brightest flat field: noise and PRNU stay clear of saturation."""
-
-SIGNAL_COUNT = 5
-"""Signals of a photon transfer curve if no lights are given."""
 
 WHITE = 255
 """Code of radiance 1.0 in the scene of an emulated board, which has that many steps of light."""
@@ -35,25 +29,6 @@ class Design(StrEnum):
     """The longest span, dark and under several lights, as for a camera by EMVA 1288."""
     TILED = "tiled"
     """Every span in every window, side by side in a small tile: nothing can drift between them."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Windows to take under the same conditions.
-
-    Parameters
-    ----------
-    light : float
-        Radiance of the even light in [0, 1]; 0 is none at all.
-    level : int or None
-        Reads per window of every pixel; None: those of `calibration_map`.
-    windows : int
-        Number of windows.
-    """
-
-    light: float
-    level: int | None
-    windows: int
 
 
 def plan(
@@ -97,26 +72,7 @@ def plan(
     if design is Design.LIGHTS:
         chosen = lights or [top * (k + 1) / SIGNAL_COUNT for k in range(SIGNAL_COUNT)]
         return tuple(Step(light, longest, -(-reads // longest)) for light in (0.0, *chosen))
-    steps = [
-        Step(light, level, -(-reads // level))
-        for light in (0.0, *(lights or (top,)))
-        for level in levels
-    ]
-    if not lights:
-        # If the level set has fewer spans than the curve should have signals, darker lights fill
-        # the gap between the two longest spans, where a point determines the slope best.
-        missing = SIGNAL_COUNT - len(levels)
-        steps += [
-            Step(top * (1 - 0.5 * (k + 1) / (missing + 1)), longest, -(-reads // longest))
-            for k in range(missing)
-        ]
-    return tuple(steps)
-
-
-def top_light(board: HelloAnswer) -> float:
-    """Return the radiance of the brightest flat field: `TOP_SIGNAL`, or less if that saturates."""
-    reach = ((1 << board.bits) - 1 - board.black_level_dn) / board.full_scale_dn
-    return min(TOP_SIGNAL, TOP_SIGNAL * reach)
+    return span_steps(levels, top, reads, lights)
 
 
 def calibration_map(board: HelloAnswer) -> RatioMap:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -55,7 +56,7 @@ class Method:
 def noise_of_reads(profile: str, correction: Correction | None) -> NoiseProfile:
     """Return the noise of a sensor's reads, once they have been corrected."""
     noise = load_profile(profile)
-    return noise if correction is None or correction.pattern is None else noise.without_pattern()
+    return noise if correction is None or correction.pattern is None else corrected(noise)
 
 
 def all_methods(

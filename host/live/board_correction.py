@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.reconstruction.correction import Correction
@@ -41,7 +42,7 @@ class BoardCorrection:
         """
         noise = calibrated or self.noise
         pattern = None if self.correction is None else self.correction.pattern
-        return noise if noise is None or pattern is None else noise.without_pattern()
+        return noise if noise is None or pattern is None else corrected(noise)
 
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another."""

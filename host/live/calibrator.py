@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from focalloop.firmware_sim.default_calibration import DEFAULT_READS, Step
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_capture import take
-from focalloop.host.captures.calibration_design import Design, Step, plan
+from focalloop.host.captures.calibration_design import Design, plan
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import BoardLostError, sentence
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from focalloop.calibration import Calibration
 
 _log = logging.getLogger("focalloop.live")
-
-DEFAULT_READS = 4
-"""Reads per pixel at each level, as in ``focalloop calibrate``."""
 
 MAX_READS = 32
 """Bounds the time between two checks for cancellation to two seconds of windows."""

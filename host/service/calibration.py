@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from focalloop.firmware_sim.default_calibration import DEFAULT_READS
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.live.calibration_state import CalibrationState
-from focalloop.host.live.calibrator import DEFAULT_READS, MAX_READS
+from focalloop.host.live.calibrator import MAX_READS
 from focalloop.host.live.state import LiveSource
 from focalloop.host.service.refusals import refusals
 

@@ -68,9 +68,9 @@ def export(
         check_exists(int8, "--int8")
     from focalloop.models.export.bundle import export_int8, export_run, export_weights
     from focalloop.models.training.checkpoint import CHECKPOINT
+    from focalloop.models.training.map_source import named_map
     from focalloop.models.training.training_data import TrainingData
     from focalloop.models.training.weights import SUFFIX
-    from focalloop.models.training_pipeline import one_map
 
     if not (run / CHECKPOINT).exists() and (run / NETWORK / CHECKPOINT).exists():
         run = run / NETWORK  # a map was learned beside it
@@ -85,7 +85,7 @@ def export(
         return
     scores = [_score(text, output.name) for text in score or []]
     calibration = TrainingData.load(int8) if int8 else None
-    first_map = None if map_ is None else one_map(map_)
+    first_map = None if map_ is None else named_map(map_)
     with activity(f"making the bundle {output}"):
         if from_bundle and calibration is not None:
             manifest = export_int8(run, output, calibration, scores)

@@ -51,8 +51,8 @@ def train(
     map_: Annotated[
         str | None,
         map_option(
-            f"Train a network for a map file, for one of {', '.join(NAMED_TILES)}, or for "
-            f"{RANDOM_TILES}, which makes a universal network.",
+            f"Train a network for a map file, for one of {', '.join(NAMED_TILES)}, for the map of "
+            f"a shipped bundle, or for {RANDOM_TILES}, which makes a universal network.",
             show_default=DEFAULT_MAP,
             rich_help_panel=WHAT,
         ),
@@ -330,10 +330,10 @@ def _check_inputs(options: TrainingOptions) -> None:
     if options.footage is not None:
         check_exists(options.footage, "--footage")
     if options.ratio_map not in (None, RANDOM_TILES):
-        from focalloop.firmware_sim.maps.ratio_map import RatioMap
+        from focalloop.models.training.map_source import named_map
 
         with setting("--map"):
-            RatioMap.load(str(options.ratio_map)).check_measures()
+            named_map(str(options.ratio_map)).check_measures()
     if options.noise is not None:
         from focalloop.firmware_sim.noise import NoiseProfile
 

@@ -33,8 +33,7 @@ from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.profiles import Network, build_network, is_told, settings_from
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import RandomTiles
-from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP, RandomTiles
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import SUFFIX, save_weights
 

@@ -24,8 +24,8 @@ from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
 from focalloop.models.training import distributed
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import OneAperture, OneMap
-from focalloop.models.training.network_run import RATIO_MAP, aperture_over, validation_psnr
+from focalloop.models.training.map_source import RATIO_MAP, OneAperture, OneMap
+from focalloop.models.training.network_run import aperture_over, validation_psnr
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 

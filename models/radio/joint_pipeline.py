@@ -27,7 +27,7 @@ from focalloop.models.radio.semcom import SemCom
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
-from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.starting_weights import Start
 from focalloop.models.training.training_data import TrainingData

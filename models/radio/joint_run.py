@@ -26,7 +26,7 @@ from focalloop.models.radio.any_tile import JointSensing
 from focalloop.models.radio.run import RadioRun
 from focalloop.models.radio.semcom_run import OUTER, SemComRun
 from focalloop.models.training.learner import WeightLearner, below
-from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP
 from focalloop.models.training.run import TrainingLoop
 
 JointMethod = Literal["semcom", "semcom-noran", "compr"]

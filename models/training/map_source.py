@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SLOTS
 from focalloop.firmware_sim.maps.level_shares import shares_for_mean
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.tiles import repeat
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE, repeat
+from focalloop.models import zoo
+from focalloop.models.training_options import RANDOM_TILES
+
+RATIO_MAP = "ratio_map.npz"
+"""File of the map in a bundle, and in the folder of a run."""
 
 PERIODS = ((2, 2), (2, 4), (4, 2), (4, 4), (8, 8), (16, 16))
 """Heights and widths of random tiles, pixels."""
@@ -154,6 +159,35 @@ class RandomApertures:
             tile = rng.random((self.slots, period, period)) < open_share
             aperture[:] = repeat(tile, side, side)
         return drawn
+
+
+def map_source(name_or_path: str, aperture: bool, any_aperture: bool = False) -> MapSource:
+    """Find maps by name: `RANDOM_TILES`, or what `named_map` knows.
+
+    With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`; with
+    `any_aperture`, random tiles get random ones.
+    """
+    if name_or_path == RANDOM_TILES and any_aperture:
+        return RandomApertures()
+    if name_or_path == RANDOM_TILES:
+        return RandomTiles(aperture=APERTURE_TILE if aperture else None)
+    ratio_map = named_map(name_or_path)
+    if aperture and ratio_map.aperture is None:
+        ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)
+    return OneMap(ratio_map)
+
+
+def named_map(name_or_path: str) -> RatioMap:
+    """Load a map by name: a named tile, that of a shipped bundle, or a map file.
+
+    Raises
+    ------
+    RatioMapError
+        There is no such map, or the file cannot be used.
+    """
+    if name_or_path in zoo.BUNDLES:
+        return RatioMap.load(zoo.FOLDER / name_or_path / RATIO_MAP)
+    return RatioMap.load(name_or_path)
 
 
 def _random_crop(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:

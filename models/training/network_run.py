@@ -11,11 +11,9 @@ from torch import Tensor
 
 from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.networks.profiles import Network
-from focalloop.models.training.map_source import MapSource, OneMap
+from focalloop.models.training.map_source import RATIO_MAP, MapSource, OneMap
 from focalloop.models.training.run import Run, RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
-
-RATIO_MAP = "ratio_map.npz"
 
 
 class NetworkRun(Run):

@@ -26,7 +26,7 @@ from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP
 from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.training_data import TrainingData
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from focalloop.firmware_sim.default_calibration import DEFAULT_READS
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.host.cli.output import activity, print_json, print_result
@@ -97,7 +98,7 @@ def calibrate(
         typer.Option(
             metavar="N", min=2, help="Reads of every level, at least.", rich_help_panel=_BOARD
         ),
-    ] = 4,
+    ] = DEFAULT_READS,
     light: Annotated[
         list[float] | None,
         typer.Option(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.default_calibration import TOP_SIGNAL
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.scene import open_scene
@@ -15,7 +16,7 @@ from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_capture import take
-from focalloop.host.captures.calibration_design import TOP_SIGNAL, Design, plan
+from focalloop.host.captures.calibration_design import Design, plan
 from focalloop.host.captures.calibration_readings import readings_of
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter

@@ -7,13 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from focalloop.firmware_sim.default_calibration import SIGNAL_COUNT, TOP_SIGNAL, Step
 from focalloop.firmware_sim.maps.ratio_map import RatioMapError
 from focalloop.firmware_sim.wire import Feature
 from focalloop.host.captures.calibration_design import (
-    SIGNAL_COUNT,
-    TOP_SIGNAL,
     Design,
-    Step,
     calibration_map,
     plan,
 )

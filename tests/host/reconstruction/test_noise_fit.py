@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
 from focalloop.host.reconstruction.noise_fit import noise_note
@@ -42,9 +43,7 @@ def test_a_network_for_other_noise_is_told_apart(plain):
 
 def test_a_fixed_pattern_counts_as_noise_until_it_is_corrected(plain):
     assert "of scamp5 are" in noise_note(plain, preset("scamp5"))
-    assert "as those of scamp5, so it smooths" in noise_note(
-        plain, preset("scamp5").without_pattern()
-    )
+    assert "as those of scamp5, so it smooths" in noise_note(plain, corrected(preset("scamp5")))
 
 
 def test_a_network_that_is_told_the_noise_suits_all_of_its_range(told):

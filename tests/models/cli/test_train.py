@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import NoiseProfile, preset
@@ -25,8 +26,8 @@ from focalloop.models.export import bundle as export
 from focalloop.models.export.bundle import export_run
 from focalloop.models.networks.profiles import build_network, default_settings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
-from focalloop.models.training.map_source import RandomApertures
-from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.map_source import RATIO_MAP, RandomApertures
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import LOG
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.weights import save_weights
@@ -279,13 +280,13 @@ def test_a_training_for_a_sensor_says_so_in_its_bundle(training_file: Path, tmp_
     train(*common, *noise, "-o", tmp_path / "run")
     manifest = export_run(tmp_path / "run", tmp_path / "bundle")
     stated = NoiseProfile.from_dict(manifest["noise_profile"])
-    assert stated == sensor.without_pattern()
+    assert stated == corrected(sensor)
     assert "noise_range" not in manifest
     assert noise_note(Bundle.load(tmp_path / "bundle"), stated) is None
     # The same command goes on; another sensor, or none, is another run.
     train(*common, *noise, "-o", tmp_path / "run")
     message = refused(*common, *noise[:2], "-o", tmp_path / "run")
-    assert "noise prnu 0.0, not 0.02" in message
+    assert ", not 0.02" in message
     assert "s_r" not in message
     assert "noise name mine, not paper" in refused(*common, "-o", tmp_path / "run")
 

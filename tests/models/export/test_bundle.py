@@ -32,8 +32,14 @@ from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.networks.profiles import NetworkSettings, build_network
 from focalloop.models.networks.sensing import clean_reads
 from focalloop.models.training.checkpoint import CHECKPOINT
-from focalloop.models.training.map_source import MapSource, OneMap, RandomApertures, RandomTiles
-from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.map_source import (
+    RATIO_MAP,
+    MapSource,
+    OneMap,
+    RandomApertures,
+    RandomTiles,
+)
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights, save_weights

@@ -14,7 +14,7 @@ from focalloop.models.map_learning.map_run import MapRun
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.checkpoint import CHECKPOINT
-from focalloop.models.training.network_run import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP
 from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.training_data import TrainingData
 

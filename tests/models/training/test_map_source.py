@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE, tile_of
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.training.map_source import (
     LEVEL_ONE_SHARE,
     OPEN_SHARES,
     RandomApertures,
     RandomTiles,
+    map_source,
+    named_map,
 )
+
+
+def test_maps_have_names_of_tiles_of_shipped_bundles_and_of_files(tmp_path: Path) -> None:
+    learned = named_map("edge-learned-2of16")
+    assert learned == Bundle.load("edge-learned-2of16").ratio_map
+    learned.save(tmp_path / "map.npz")
+    assert named_map(str(tmp_path / "map.npz")) == learned
+    source = map_source("tile-2of16", aperture=True)
+    assert (source.levels(np.random.default_rng(0), 1, 8).mean(), source.slots) == (2, 16)
+    assert np.array_equal(source.apertures(np.random.default_rng(0), 1, 4)[0], APERTURE_TILE)
 
 
 def test_random_apertures_are_of_all_kinds_and_reproducible() -> None:

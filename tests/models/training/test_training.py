@@ -17,8 +17,8 @@ from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
-from focalloop.models.training.map_source import MapSource, OneMap, RandomTiles
-from focalloop.models.training.network_run import RATIO_MAP, NetworkRun
+from focalloop.models.training.map_source import RATIO_MAP, MapSource, OneMap, RandomTiles
+from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.optimizer import orthogonalised
 from focalloop.models.training.run import LOG, PLOT, Run, RunSettings
 from focalloop.models.training.run_log import RunLog
