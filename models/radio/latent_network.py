@@ -139,12 +139,17 @@ class CodedLatents:
     ----------
     latent : Tensor of float32, shape (N, C, h, w)
         Y, of about unit variance.
-    bits : Tensor of float32, shape (N,)
-        What Y and Z take.
+    bits_by_place : Tensor of float32, shape (N, h, w)
+        What Y and Z take; a value of Z is shared by the places that it is for.
     """
 
     latent: Tensor
-    bits: Tensor
+    bits_by_place: Tensor
+
+    @property
+    def bits(self) -> Tensor:
+        """Bits of each window, shape (N,)."""
+        return self.bits_by_place.sum((1, 2))
 
 
 class LatentNetwork(nn.Module):
@@ -214,7 +219,7 @@ class LatentNetwork(nn.Module):
         units = latent * gain
         side = self.side(units)
         side_hat = _passing(side.round(), side)
-        bits = self._side_bits(side, side_hat, generator)
+        bits = _shared(self._side_bits(side, side_hat, generator), *units.shape[-2:])
         features = self.features(side_hat, quality, latent)
         known = torch.zeros_like(units)
         places = checkerboard(latent)
@@ -235,7 +240,7 @@ class LatentNetwork(nn.Module):
                 here = places == parity
                 each, received = each * here, received * here
             known = functional.pad(received, (0, 0, 0, 0, first, known.shape[1] - last)) + known
-            bits = bits + each.flatten(1).sum(1)
+            bits = bits + each.sum(1)
         return CodedLatents(known / gain, bits)
 
     def features(self, side_hat: Tensor, quality: Tensor, latent: Tensor) -> Tensor:
@@ -255,13 +260,20 @@ class LatentNetwork(nn.Module):
         if generator is not None:
             noisy = self.distribution.bits(side + _noise(side, generator))
             bits = bits + noisy - noisy.detach()
-        return bits.flatten(1).sum(1)
+        return bits.sum(1)
 
 
 def checkerboard(latent: Tensor) -> Tensor:
     """Return row plus column modulo 2 of each position, shape (h, w)."""
     rows, columns = (torch.arange(size, device=latent.device) for size in latent.shape[-2:])
     return (rows[:, None] + columns) % 2
+
+
+def _shared(bits: Tensor, height: int, width: int) -> Tensor:
+    """Share the bits of each 2x2 places, (N, ceil(h/2), ceil(w/2)), among those there are."""
+    places = functional.pad(torch.ones(1, height, width), (0, width % 2, 0, height % 2))
+    each = bits / (4 * functional.avg_pool2d(places, 2)).to(bits)
+    return each.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
 
 
 def gaussian_bits(values: Tensor, scale: Tensor) -> Tensor:
