@@ -51,8 +51,8 @@ RateOption = Annotated[
     typer.Option(
         metavar="RATE",
         help="Highest learning rate.",
-        show_default="0.0015, 0.0006 from weights, 0.005 with --reward, 0.00005 for --network "
-        "paper",
+        show_default="0.0015, 0.0006 from weights, 0.005 with --reward, 0.01 with --features, "
+        "0.00005 for --network paper",
     ),
 ]
 SeedOption = Annotated[
@@ -150,6 +150,21 @@ def ran(
             show_default="predict errors",
         ),
     ] = None,
+    expected: Annotated[
+        bool,
+        typer.Option(
+            "--expected",
+            help="With --reward: weigh every rate by its probability instead of sampling.",
+        ),
+    ] = False,
+    features: Annotated[
+        Literal["reals", "codec"] | None,
+        typer.Option(
+            help="Learn the last part alone, anew: from the reals, or from the bits that the "
+            "shipped codec would spend on each location as well.",
+            show_default="learn all of it",
+        ),
+    ] = None,
     sensing: SensingOption = SENSING,
     batch: BatchOption = 8,
     crop: CropOption = 96,
@@ -167,6 +182,10 @@ def ran(
     """
     if reward is not None and snr != (0.0, 20.0):
         raise typer.BadParameter("--snr has no effect with --reward: leave it out")
+    if reward is not None and features is not None:
+        raise typer.BadParameter("--features has no effect with --reward: leave one out")
+    if expected and reward is None:
+        raise typer.BadParameter("--expected has no effect without --reward: leave it out")
     _train({"snr_db": snr, "learns": "allocation"}, None, locals())
 
 
@@ -206,6 +225,7 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
         import torch
 
         from focalloop.models.radio.pipeline import RadioOptions, begin
+        from focalloop.models.radio.roads import begin_road
         from focalloop.models.radio.semcom import RATES
         from focalloop.models.radio.semcom_run import LinkTraining
         from focalloop.models.training.run import RunSettings
@@ -225,9 +245,12 @@ def _train(link: dict[str, Any], reals: int | None, given: dict[str, Any]) -> No
         given["learning_rate"],
         given["sensing"],
         given.get("network", "edge"),
-        given.get("reward"),
     )
-    train_and_tell(lambda device: begin(options, device), given)
+    road = {key: given[key] for key in ("reward", "expected", "features") if given.get(key)}
+    if road:
+        train_and_tell(lambda device: begin_road(options, device, **road), given)
+    else:
+        train_and_tell(lambda device: begin(options, device), given)
 
 
 def refuse_with_paper(*options: tuple[str, object, object]) -> None:

@@ -19,9 +19,7 @@ from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.klt import BLOCK, BlockTransform, block_transform
 from focalloop.models.radio.paper import PaperSemComSettings
 from focalloop.models.radio.paper_run import PaperSemComRun
-from focalloop.models.radio.policy import Reward
-from focalloop.models.radio.policy_run import PolicyRun, RatePolicy
-from focalloop.models.radio.published_run import LEARNING_RATE, POLICY_RATE
+from focalloop.models.radio.published_run import LEARNING_RATE
 from focalloop.models.radio.run import Sensing
 from focalloop.models.radio.semcom import RATES, SemCom, SemComSettings
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun
@@ -34,9 +32,6 @@ from focalloop.models.training.training_data import TrainingData
 
 FROM_TRANSFORM, FROM_WEIGHTS = 1.5e-3, 6e-4
 """Highest learning rates: of networks that begin as a linear transform, and of trained ones."""
-
-POLICY_DECAY = 0.99
-"""Of the average of a policy's weights, which changes more within the last steps than others."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +54,6 @@ class RadioOptions:
         Bundle that senses and reconstructs.
     network : {'edge', 'paper'}
         Networks of this project, or the published ones, which start at random.
-    reward : {'published', 'psnr'} or None
-        What rate allocation is rewarded for where it learns as a policy, for fixed ends.
     """
 
     folder: Path
@@ -71,10 +64,9 @@ class RadioOptions:
     learning_rate: float | None
     sensing: str
     network: Literal["edge", "paper"] = "edge"
-    reward: Reward | None = None
 
 
-def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSemComRun:
+def begin(options: RadioOptions, device: str) -> SemComRun | PaperSemComRun:
     """Make the run that the options ask for, from its start; its `train` resumes it.
 
     Raises
@@ -93,25 +85,15 @@ def begin(options: RadioOptions, device: str) -> SemComRun | PolicyRun | PaperSe
         network, weights = starting_weights(options.start)
         start = Start.of(Path(options.start).name, weights)
     rate = FROM_WEIGHTS if start.name else FROM_TRANSFORM
-    if options.reward is not None:
-        rate = POLICY_RATE
     if options.learning_rate is not None:
         rate = options.learning_rate
     settings = replace(settings, learning_rate=rate, start=start.name)
     sensing = Sensing(FrozenBundle(options.sensing), settings.noise, device)
     trained = start.weights is not None or begun.exists()
     transform = no_transform(sensing) if trained else block_transform(data, sensing.reads)
-    parts = network, sensing, data, settings, device
-    run: SemComRun | PolicyRun
-    if options.reward is not None:
-        parts = network, sensing, data, replace(settings, average_decay=POLICY_DECAY), device
-        policy = run = PolicyRun(options.reward, transform, *parts)
-        start_from = policy.start_from
-    else:
-        run = SemComRun(transform, options.link, *parts)
-        start_from = run.learner.start_from
+    run = SemComRun(transform, options.link, network, sensing, data, settings, device)
     if start.weights is not None:
-        start_from(dict(start.weights))
+        run.learner.start_from(dict(start.weights))
     return run
 
 
@@ -158,27 +140,6 @@ def trained(name_or_path: str, sensing: Sensing) -> SemCom:
     return network.eval().requires_grad_(False)
 
 
-def trained_policy(run: Path, ends: SemCom) -> tuple[Reward, RatePolicy]:
-    """Build the policy of the run in a folder, and say what it was rewarded for.
-
-    Raises
-    ------
-    TrainError
-        If it holds none, or one for other ends.
-    """
-    metadata, tensors = load_checkpoint(run / CHECKPOINT)
-    reward = metadata["identity"].get("radio", {}).get("reward")
-    if reward is None:
-        raise TrainError(f"{run} holds no policy: train one with `radio train ran --reward`")
-    learned = below("average.", tensors)
-    kept = {k: v for k, v in ends.state_dict().items() if not k.startswith("allocation.")}
-    if any(k not in learned or not learned[k].equal(value) for k, value in kept.items()):
-        raise TrainError(f"{run} holds a policy for other ends: give the weights it started from")
-    policy = RatePolicy(ends.settings.rates)
-    policy.load_state_dict(below("allocation.", learned))
-    return reward, policy.eval().requires_grad_(False)
-
-
 def export_radio(
     run: Path, bundle: Path, method: str = "semcom", scores: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
@@ -207,7 +168,12 @@ def export_radio(
 
 def _settings(identity: Mapping[str, Any]) -> SemComSettings:
     radio = identity.get("radio", {})
-    for key, kind in (("paper", "the published networks"), ("reward", "a policy")):
+    kinds = {
+        "paper": "the published networks",
+        "reward": "a policy",
+        "features": "a road of rate allocation",
+    }
+    for key, kind in kinds.items():
         if key in radio:
             raise TrainError(f"this is a run of {kind}, which is to compare with and no more")
     if "joint" in radio:

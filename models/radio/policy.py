@@ -1,9 +1,10 @@
-"""Rate allocation by sampled policy gradient (CRL section 4), for either kind of network.
+"""Rate allocation by policy gradient (CRL section 4), for either kind of network.
 
 The allocation network gives a softmax ``P`` over the rates of every location. Rates are sampled,
 sent and rebuilt, and choices that were rewarded become more likely: ``grad log P(f) * Q`` (CRL
-Eq. 7). What is sent is counted by f, which is 4 where a location sends all of its reals. The reward
-is one of two:
+Eq. 7). Where the reward Q of every rate is known, its expectation needs no samples: the sum of
+``Q grad P(f)`` over all rates. What is sent is counted by f, which is 4 where a location sends all
+of its reals. The reward is one of two:
 
 ``published``
     ``log(1/U) - mu f``: U is the squared error of the location. It pays as much for halving a small
@@ -86,3 +87,16 @@ def policy_loss(logits: Tensor, chosen: Tensor, advantage: Tensor) -> Tensor:
     """
     found = -functional.nll_loss(logits.log_softmax(1), chosen, reduction="none")
     return -(found * advantage.detach()).mean()
+
+
+def expected_loss(logits: Tensor, values: Tensor) -> Tensor:
+    """Return the loss whose gradient is the policy gradient, expected over all rates.
+
+    Parameters
+    ----------
+    logits : Tensor of float32, shape (N, rates, h, w)
+        Of P.
+    values : Tensor of float32, shape (N, rates, h, w)
+        Reward of every rate.
+    """
+    return -(logits.softmax(1) * values.detach()).sum(1).mean()

@@ -1,7 +1,9 @@
 """Training of rate allocation as a policy, for ends that stay as they are: a road to compare.
 
 One policy serves all prices, at `SNR_DB`. Two maps are sampled for each window, and the reward of
-each is compared with that of the other, for both kinds of reward alike.
+each is compared with that of the other, for both kinds of reward alike. Or the gradient is expected
+over all rates: each window is sent at every rate in turn, the same for all of its locations, and
+the reward of a location is then the value of that rate there.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from focalloop.models.radio.klt import BlockTransform
-from focalloop.models.radio.policy import Reward, f_values, policy_loss, rewards, sampled
+from focalloop.models.radio.policy import (
+    Reward,
+    expected_loss,
+    f_values,
+    policy_loss,
+    rewards,
+    sampled,
+)
 from focalloop.models.radio.published_run import (
     MOMENTUM,
     PublishedRun,
@@ -98,6 +107,8 @@ class PolicyRun(PublishedRun[SemCom]):
         What the ends begin as, and their size.
     sensing, data, settings, device : Sensing or TrainingData or RunSettings or str
         As in `RadioRun`.
+    expected : bool, optional
+        Weigh all rates by their probability, instead of sampling two.
     """
 
     def __init__(
@@ -109,6 +120,8 @@ class PolicyRun(PublishedRun[SemCom]):
         data: TrainingData,
         settings: RunSettings,
         device: str = "cpu",
+        *,
+        expected: bool = False,
     ) -> None:
         torch.manual_seed(settings.seed)
         ends = SemCom(transform, network).requires_grad_(False)
@@ -118,6 +131,7 @@ class PolicyRun(PublishedRun[SemCom]):
         descent = torch.optim.SGD(ends.allocation.errors.parameters(), momentum=MOMENTUM)
         self.learner.optimizer = TorchOptimizers({"policy": (descent, 1.0)})
         self.reward: Reward = reward
+        self.expected = expected
         self.network_settings = network
         self.rates = torch.tensor(network.rates, device=device)
         self.f = f_values(network.rates).to(device)
@@ -126,7 +140,9 @@ class PolicyRun(PublishedRun[SemCom]):
     @property
     def identity(self) -> dict[str, Any]:
         """What the network is, what it is rewarded for, and what is frozen."""
-        radio = {"network": asdict(self.network_settings), "reward": self.reward}
+        radio: dict[str, Any] = {"network": asdict(self.network_settings), "reward": self.reward}
+        if self.expected:  # so that older runs go on
+            radio["gradient"] = "expected"
         return {"radio": radio, **self.sensing.identity}
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
@@ -141,34 +157,42 @@ class PolicyRun(PublishedRun[SemCom]):
     def loss(
         self, scene: Tensor, cells: Tensor, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, float]:
-        """Return the loss of the policy, and the mean squared error under sampled rates."""
+        """Return the loss of the policy, and the mean squared error that it leads to."""
         network, count = self.learner.network, len(cells)
         place = torch.from_numpy(rng.random(count)).to(cells)
-        mu = mu_at(place)[:, None, None]
-        snr_db = torch.full((count,), SNR_DB).to(cells)
-        variance = (10 ** (-snr_db / 10))[:, None, None, None]
         with torch.no_grad():
-            x = network.encoder(cells, snr_db)
+            x = network.encoder(cells, torch.full((count,), SNR_DB).to(cells))
         logits = network.allocation(x, place)
-        chosen = [sampled(logits, generator) for _ in range(2)]
-        errors = []
-        for rate_map in chosen:
-            with torch.no_grad():
-                sent = sent_reals(rate_map, self.rates)
-                given = network.emphasised(x, rate_map)
-                received, noise = over_the_air(given, sent, variance, generator)
-                video = self.sensing.video(network.decoder(received, noise, rate_map))
-                errors.append(squared_errors(video, scene))
-        mean = torch.stack(errors).mean((0, 2, 3))[:, None, None]
-        one, other = (
-            rewards(self.reward, error, self.f[rate_map], mu, mean)
-            for error, rate_map in zip(errors, chosen, strict=True)
-        )
-        difference = (one - other) / (mu + _EVEN)
-        loss = policy_loss(logits, chosen[0], difference) + policy_loss(
-            logits, chosen[1], -difference
-        )
-        return loss, float(torch.stack(errors).mean())
+        mu = mu_at(place)[:, None, None, None]
+        if self.expected:
+            levels = torch.arange(len(self.rates), device=x.device)[:, None, None, None]
+            maps = levels.expand(-1, count, *x.shape[-2:])
+            shares = logits.detach().softmax(1)
+        else:
+            maps = torch.stack([sampled(logits, generator) for _ in range(2)])
+            shares = torch.full_like(maps.transpose(0, 1), 1 / 2, dtype=torch.float32)
+        errors = torch.stack([self._errors(x, scene, each, generator) for each in maps], dim=1)
+        mean = (shares * errors).sum(1).mean((1, 2))
+        f = self.f[maps.transpose(0, 1)]
+        paid = rewards(self.reward, errors, f, mu, mean[:, None, None, None]) / (mu + _EVEN)
+        if self.expected:
+            # Twice, as two samples give: steps of either kind are then of the same size.
+            return 2 * expected_loss(logits, paid), float(mean.mean())
+        difference = paid[:, 0] - paid[:, 1]
+        loss = policy_loss(logits, maps[0], difference) + policy_loss(logits, maps[1], -difference)
+        return loss, float(mean.mean())
+
+    @torch.no_grad()
+    def _errors(
+        self, x: Tensor, scene: Tensor, rate_map: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Send reals at the rates of maps (N, h, w); return the errors of their video."""
+        network = self.learner.network
+        variance = torch.full((len(x), 1, 1, 1), 10 ** (-SNR_DB / 10)).to(x)
+        given, sent = network.emphasised(x, rate_map), sent_reals(rate_map, self.rates)
+        received, noise = over_the_air(given, sent, variance, generator)
+        video = self.sensing.video(network.decoder(received, noise, rate_map))
+        return squared_errors(video, scene)
 
     def validate(self) -> float:
         """Mean PSNR in dB as that of `SemComRun.validate`, of the most probable rates."""

@@ -14,6 +14,7 @@ from typing import Any, Generic
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
@@ -141,7 +142,7 @@ class RadioRun(TrainingLoop, Generic[AnyNetwork]):
         self, count: int = VALIDATION_WINDOWS
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield scenes of the validation windows and their noisy cells, always the same."""
-        return validation_batches(self.data, self.sensing, count)
+        return noisy_windows(self.data.validation, self.sensing, count)
 
     def averaged(self) -> AnyNetwork:
         """Return a copy of the network with averaged weights, for validation and export."""
@@ -159,25 +160,24 @@ class RadioRun(TrainingLoop, Generic[AnyNetwork]):
 
 
 @torch.no_grad()
-def validation_batches(
-    data: TrainingData, sensing: Sensing, count: int = VALIDATION_WINDOWS
+def noisy_windows(
+    windows: NDArray[np.uint8], sensing: Sensing, count: int = VALIDATION_WINDOWS
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield scenes (1, T, H, W) of the validation windows and their noisy cells, always the same.
+    """Yield scenes (1, T, H, W) of windows and their noisy cells, always the same.
 
     Parameters
     ----------
-    data : TrainingData
-        Where they are from; of other source files than the training windows.
+    windows : ndarray of uint8, shape (N, T, H, W)
+        255 is white; what is not a whole block below and to the right is left out.
     sensing : Sensing
         What measures them.
     count : int, optional
         How many, evenly spread.
     """
-    windows = data.validation
-    side = windows.shape[-1] // BLOCK * BLOCK
+    height, width = (side // BLOCK * BLOCK for side in windows.shape[-2:])
     generator = torch.Generator().manual_seed(0)
     for place in np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int):
-        scene = torch.from_numpy(windows[place, :, :side, :side].copy())[None].float() / 255
+        scene = torch.from_numpy(windows[place, :, :height, :width].copy())[None].float() / 255
         scene = scene.to(sensing.reads.gain.device)
         yield scene, sensing.reads.measure(scene, generator)
 

@@ -156,6 +156,11 @@ class SemCom(nn.Module):
         self.decoder = SemanticDecoder(transform, self.settings)
         self.allocation = RateAllocation(self.settings.rates)
 
+    def predicted(self, x: Tensor, cells: Tensor, snr_db: Tensor) -> Tensor:
+        """Predict the log errors (N, rates, h, w) that follow from the reals `x` of `cells`."""
+        found: Tensor = self.allocation(x, channel_quality(snr_db))
+        return found
+
     def emphasised(self, x: Tensor, rate_map: Tensor) -> Tensor:
         """Return the reals (N, reals, h, w) as they are sent under a rate map (N, h, w)."""
         return x * self.decoder.emphasis(rate_map).permute(0, 3, 1, 2)

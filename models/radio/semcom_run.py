@@ -23,7 +23,6 @@ from focalloop.models.radio.run import (
 from focalloop.models.radio.semcom import (
     SemCom,
     SemComSettings,
-    channel_quality,
     over_the_air,
     sent_reals,
 )
@@ -89,6 +88,8 @@ class SemComRun(RadioRun[SemCom]):
         Its size.
     sensing, data, settings, device : Sensing or TrainingData or RunSettings or str
         As in `RadioRun`.
+    ends : SemCom or None, optional
+        What learns, if not all of a new one.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class SemComRun(RadioRun[SemCom]):
         data: TrainingData,
         settings: RunSettings,
         device: str = "cpu",
+        ends: SemCom | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        ends = SemCom(transform, network)
-        if link.learns == "allocation":
-            ends.requires_grad_(False)
-            ends.allocation.requires_grad_(True)
+        if ends is None:
+            ends = SemCom(transform, network)
+            if link.learns == "allocation":
+                ends.requires_grad_(False)
+                ends.allocation.requires_grad_(True)
         super().__init__(ends, OUTER, sensing, data, settings, device)
         self.link, self.network_settings = link, network
         self.rates = torch.tensor(network.rates, device=device)
@@ -129,7 +132,7 @@ class SemComRun(RadioRun[SemCom]):
         network = self.learner.network
         snr_db = torch.from_numpy(rng.uniform(*self.link.snr_db, len(cells))).to(cells)
         x = network.encoder(cells, snr_db)
-        predicted = network.allocation(x.detach(), channel_quality(snr_db))
+        predicted = network.predicted(x.detach(), cells, snr_db)
         rate_map = self._rate_maps(predicted, rng)
         sent = sent_reals(rate_map, self.rates)
         variance = self._noise_variance(snr_db, x, generator)
@@ -210,7 +213,7 @@ def encoded(network: SemCom, cells: Tensor, snr_db: float) -> tuple[Tensor, NDAr
     """Return the reals (1, C, h, w) of one window, and its predicted log errors (L, h, w)."""
     snr = torch.full((1,), snr_db, device=cells.device)
     x = network.encoder(cells, snr)
-    return x, network.allocation(x, channel_quality(snr))[0].cpu().numpy()
+    return x, network.predicted(x, cells, snr)[0].cpu().numpy()
 
 
 @torch.no_grad()

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.radio.allocation import LOG_REWARD, ORACLE, REGRESSED, UNIFORM, compared, measured
+from benchmarks.radio.allocation import (
+    LOG_REWARD,
+    ORACLE,
+    REGRESSED,
+    UNIFORM,
+    WITH_BITS,
+    WITHOUT_BITS,
+    compared,
+    markdown,
+    measured,
+)
 from focalloop.models.radio.folded import FrozenBundle
 from focalloop.models.radio.pipeline import trained
-from focalloop.models.radio.policy_run import RatePolicy
+from focalloop.models.radio.policy_run import RatePolicy, policy_rates
 from focalloop.models.radio.run import Sensing
-from focalloop.models.training.training_data import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +28,8 @@ def points():
     # One half of each window is flat, so there is something to allocate.
     clips = rng.integers(0, 256, (3, 16, 24, 24), np.uint8).repeat(4, 2).repeat(4, 3)
     clips[..., 48:] = 90
-    data = TrainingData(clips[:1], clips[1:], {})
     sensing = Sensing(FrozenBundle())
-    return measured(trained("radio-semcom", sensing), sensing, data, 2, 10.0)
+    return measured(trained("radio-semcom", sensing), sensing, clips[1:], 2, 10.0)
 
 
 def test_all_roads_are_measured_at_the_same_budgets(points):
@@ -51,13 +59,29 @@ def test_a_policy_that_chooses_the_same_at_all_budgets_is_one_point(points):
     assert "bd_rate" not in document["sampled-psnr"]
 
 
-def test_policies_are_a_road(tmp_path):
+def test_what_the_bits_are_worth_is_told_beside_what_is_saved(points):
+    same = {WITHOUT_BITS: points[REGRESSED], WITH_BITS: points[REGRESSED]}
+    document = compared(points | same)
+    assert document[WITH_BITS]["bd_rate_of_bits"] == pytest.approx([0, 0, 0])
+    table = markdown(document)
+    rows = [line.split(" | ")[0] for line in table.splitlines()[2:] if line.startswith("|")]
+    assert rows[0] == "| uniform"
+    assert rows[-1] == "| oracle"
+    assert f"{WITH_BITS} over {WITHOUT_BITS}: BD-rate +0.0 % [+0.0, +0.0]" in table
+
+
+def test_other_roads_are_measured_beside_these():
     sensing = Sensing(FrozenBundle())
     network = trained("radio-semcom", sensing)
-    clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32), np.uint8)
-    data = TrainingData(clips[:1], clips[1:], {})
+    windows = np.random.default_rng(0).integers(0, 256, (1, 16, 40, 24), np.uint8)
     policy = RatePolicy(network.settings.rates)  # without training: the first of equals
-    found = measured(network, sensing, data, 1, 10.0, {"sampled-psnr": policy})
-    assert [symbols for symbols, _ in found["sampled-psnr"][48]] == pytest.approx(
-        [64 * 4 * 8 / 2], abs=200
-    )
+
+    def road(x, cells, snr_db):
+        assert cells.shape[-2:] == (8, 4)  # whole locations
+        return lambda budget: policy_rates(policy, x, budget)
+
+    found = measured(network, sensing, windows, 1, 10.0, {"sampled-psnr": road})
+    (symbols, _), *others = found["sampled-psnr"][48]
+    # On 65,536 pixels instead of 512; the coded map of two locations takes more than they do.
+    assert symbols >= 128 * 2 * 8 / 2
+    assert not others

@@ -98,6 +98,28 @@ def test_a_policy_starts_from_a_run_and_leaves_its_ends_alone(run, data, tmp_pat
         assert after[name].equal(before[name.replace("network.", "average.", 1)]), name
 
 
+@pytest.mark.parametrize("words", [("--reward", "psnr", "--expected"), ("--features", "codec")])
+def test_other_roads_of_rate_allocation_are_selectable(run, data, tmp_path, words):
+    arguments = ["--start", run, "--data", data, "-o", tmp_path / "ran", "--steps", 1]
+    assert trained("ran", *words, *arguments)["step"] == 1
+    assert trained("ran", *words, *arguments)["step"] == 1  # the same command goes on
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--expected"], "--expected has no effect without --reward"),
+        (["--reward", "psnr", "--features", "codec"], "--features has no effect with --reward"),
+        (["--reward", "psnr", "--snr", 5, 10], "--snr has no effect with --reward"),
+    ],
+)
+def test_roads_that_do_not_go_together_are_refused(run, data, tmp_path, words, message):
+    arguments = ["--start", run, "--data", data, "-o", tmp_path / "x", "--steps", 1]
+    result = invoke("train", "ran", *arguments, *words)
+    assert result.exit_code == 2
+    assert message in complaint(result)
+
+
 def test_the_published_networks_are_selectable_and_go_on(data, tmp_path):
     arguments = ["--network", "paper", "--data", data, "-o", tmp_path / "p", "--steps", 1]
     assert trained("semcom", *arguments)["allocated_symbols"] >= 6_912  # 12 reals a location, and F

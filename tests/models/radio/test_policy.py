@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from focalloop.models.radio.policy import f_values, policy_loss, rewards, sampled
+from focalloop.models.radio.policy import (
+    expected_loss,
+    f_values,
+    policy_loss,
+    rewards,
+    sampled,
+)
 
 
 def test_four_in_ten_choices_are_uniform():
@@ -21,6 +27,18 @@ def test_the_gradient_is_that_of_the_log_probability_times_the_reward():
     one_hot = torch.nn.functional.one_hot(chosen, 3).permute(0, 3, 1, 2)
     wanted = (logits.softmax(1) - one_hot) * reward[:, None] / reward.numel()
     torch.testing.assert_close(logits.grad, wanted)
+
+
+def test_the_expected_gradient_is_the_mean_of_sampled_ones():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, requires_grad=True)
+    values = torch.randn(2, 3, 4, 5)
+    expected_loss(logits, values).backward()
+    expected, logits.grad = logits.grad, None
+    for rate, share in enumerate(logits.detach().softmax(1).unbind(1)):
+        everywhere = torch.full((2, 4, 5), rate)
+        policy_loss(logits, everywhere, share * values[:, rate]).backward()
+    torch.testing.assert_close(expected, logits.grad)
 
 
 def test_the_published_reward_is_for_ratios_and_that_of_psnr_for_shares():

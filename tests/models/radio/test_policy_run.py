@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from focalloop.models.errors import TrainError
-from focalloop.models.radio.pipeline import starting_weights, trained_policy
+from focalloop.models.radio.pipeline import starting_weights
 from focalloop.models.radio.policy_run import MAX_MU, MIN_MU, PolicyRun, mu_at, policy_rates
 from focalloop.models.radio.semcom import SemComSettings
 from focalloop.models.radio.transforms import TransformSettings
@@ -13,9 +13,10 @@ from focalloop.models.training.run import RunSettings
 SMALL = SemComSettings((8, 24, 72, 104), TransformSettings(104, (8, 12, 16), (1, 1, 1)))
 
 
-def a_run(reward, data, sensing, transform, **settings):
+def a_run(reward, data, sensing, transform, *, expected=False, **settings):
     settings = {"steps": 3, "batch": 2, "crop": 32, "warm_up_steps": 1} | settings
-    return PolicyRun(reward, transform, SMALL, sensing, data, RunSettings(**settings))
+    settings = RunSettings(**settings)
+    return PolicyRun(reward, transform, SMALL, sensing, data, settings, expected=expected)
 
 
 def test_the_policy_learns_and_the_ends_stay(data, sensing, transform, tmp_path):
@@ -27,10 +28,14 @@ def test_the_policy_learns_and_the_ends_stay(data, sensing, transform, tmp_path)
     assert changed == {"allocation"}
     with pytest.raises(TrainError, match="another radio"):
         a_run("published", data, sensing, transform).train(tmp_path)
+    with pytest.raises(TrainError, match="another radio"):
+        a_run("psnr", data, sensing, transform, expected=True).train(tmp_path)
 
 
-def test_a_higher_price_sends_less(data, sensing, transform):
-    run = a_run("psnr", data, sensing, transform, steps=30, batch=4, crop=48, learning_rate=5e-3)
+@pytest.mark.parametrize("expected", [False, True])
+def test_a_higher_price_sends_less(data, sensing, transform, expected):
+    settings = {"steps": 30, "batch": 1 if expected else 4, "crop": 48, "learning_rate": 5e-3}
+    run = a_run("psnr", data, sensing, transform, expected=expected, **settings)
     while run.spent < 1:
         run.step()
         run.progress.step += 1
@@ -51,18 +56,7 @@ def test_prices_span_their_range():
     torch.testing.assert_close(mu_at(torch.tensor([0.0, 1.0])), torch.tensor([MIN_MU, MAX_MU]))
 
 
-def test_policies_and_published_networks_do_not_pass_for_others(data, sensing, transform, tmp_path):
-    run = a_run("psnr", data, sensing, transform, steps=1)
-    run.train(tmp_path)
+def test_a_policy_does_not_pass_for_ends(data, sensing, transform, tmp_path):
+    a_run("psnr", data, sensing, transform, steps=1).train(tmp_path)
     with pytest.raises(TrainError, match="a run of a policy"):
         starting_weights(str(tmp_path))
-    ends = run.averaged()
-    reward, policy = trained_policy(tmp_path, ends)
-    assert reward == "psnr"
-    x = torch.randn(1, 104, 2, 2)
-    for place in (0.0, 0.4, 1.0):
-        where = torch.tensor([place])
-        torch.testing.assert_close(policy(x, where), ends.allocation(x, where))
-    ends.encoder.log_gain.add_(1)
-    with pytest.raises(TrainError, match="for other ends"):
-        trained_policy(tmp_path, ends)

@@ -7,7 +7,7 @@ import torch
 from focalloop.firmware_sim.radio.power import clipped
 from focalloop.models.errors import TrainError
 from focalloop.models.radio.rate_allocation import random_rate_maps
-from focalloop.models.radio.run import squared_errors, validation_batches
+from focalloop.models.radio.run import noisy_windows, squared_errors
 from focalloop.models.radio.semcom import SemCom, SemComSettings, over_the_air, sent_reals
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun, encoded, rebuilt
 from focalloop.models.radio.transforms import TransformSettings
@@ -71,7 +71,7 @@ def test_half_of_the_random_rate_maps_are_uniform():
 
 def test_a_better_channel_and_more_reals_give_a_better_video(data, sensing, transform):
     network = SemCom(transform, SMALL).eval()
-    (scene, cells), *_ = validation_batches(data, sensing, 1)
+    (scene, cells), *_ = noisy_windows(data.validation, sensing, 1)
     x, _ = encoded(network, cells, 10.0)
 
     def error(rate, snr_db):
@@ -132,7 +132,7 @@ def test_another_link_is_another_run(data, sensing, transform, tmp_path):
 def test_training_improves_the_video_and_the_predicted_errors(data, sensing, transform):
     link = LinkTraining(rate=1, snr_db=(10.0, 10.0))
     run = a_run(data, sensing, transform, link, steps=60, learning_rate=1e-3, average_decay=0.8)
-    (scene, cells), *_ = validation_batches(data, sensing, 1)
+    (scene, cells), *_ = noisy_windows(data.validation, sensing, 1)
 
     def misjudged():
         network = run.averaged()
