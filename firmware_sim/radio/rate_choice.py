@@ -1,9 +1,7 @@
 """Choice of every location's rate: least error for a budget of transmitted reals.
 
-The transmitter knows, or predicts, the error of each location at each rate. A location takes the
-rate with the least ``error / mean error + price * reals``: PSNR adds the errors of a clip, so what
-counts is a location's share of it. The price is bisected until the reals of all locations meet the
-budget; what discrete prices leave is given to the locations where it helps most.
+The transmitter knows, or predicts, the error of each location at each rate. PSNR adds the errors of
+a clip, so what counts is the sum of them (`focalloop.firmware_sim.allocation`).
 """
 
 from __future__ import annotations
@@ -13,14 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.kernel_cache import kernel
-
-_BISECTIONS = 40
-
-
-class BudgetError(FocalloopError):
-    """A budget below the least, or above the most, that a window can send."""
+from focalloop.firmware_sim.allocation import BudgetError, allocate
 
 
 def rates_for_budget(log_error: ArrayLike, rates: Sequence[int], reals: float) -> NDArray[np.uint8]:
@@ -55,61 +46,6 @@ def rates_for_budget(log_error: ArrayLike, rates: Sequence[int], reals: float) -
             f"{reals:g} transmitted reals are out of reach of {count} locations: give from "
             f"{least:g} to {most:g}"
         )
-    error = np.exp(values - values.max())
-    error /= error.mean(axis=(1, 2)).mean()
-    low, high = 0.0, 1.0
-    while _sent(error, cost, high) > reals:
-        high *= 4
-    for _ in range(_BISECTIONS):
-        price = 0.5 * (low + high)
-        if _sent(error, cost, price) > reals:
-            low = price
-        else:
-            high = price
-    chosen = rates_at_price(error, cost, high)
-    return _filled(chosen, error, cost, reals)
-
-
-def rates_at_price(
-    error: NDArray[np.float64], cost: NDArray[np.float64], price: float
-) -> NDArray[np.intp]:
-    """Return the rate (h, w) with the least ``error + price * cost`` of every location."""
-    chosen: NDArray[np.intp] = np.argmin(error + price * cost[:, None, None], axis=0)
-    return chosen
-
-
-@kernel
-def _sent(error: NDArray[np.float64], cost: NDArray[np.float64], price: float) -> float:
-    """Return the reals that all locations send at a price."""
-    rates, height, width = error.shape
-    sent = 0.0
-    for y in range(height):
-        for x in range(width):
-            best = 0
-            for rate in range(1, rates):
-                if error[rate, y, x] + price * cost[rate] < error[best, y, x] + price * cost[best]:
-                    best = rate
-            sent += cost[best]
-    return sent
-
-
-def _filled(
-    chosen: NDArray[np.intp],
-    error: NDArray[np.float64],
-    cost: NDArray[np.float64],
-    reals: float,
-) -> NDArray[np.uint8]:
-    """Raise rates by one step while the budget allows it, best gain per real first."""
-    flat, table = chosen.ravel().copy(), error.reshape(len(error), -1)
-    places = np.arange(flat.size)
-    left = reals - cost[flat].sum()
-    while True:
-        above = np.minimum(flat + 1, len(cost) - 1)
-        step = cost[above] - cost[flat]
-        allowed = (step > 0) & (step <= left)
-        if not allowed.any():
-            return flat.reshape(chosen.shape).astype(np.uint8)
-        gain = (table[flat, places] - table[above, places]) / np.maximum(step, 1)
-        best = int(np.argmax(np.where(allowed, gain, -np.inf)))
-        flat[best] += 1
-        left -= step[best]
+    error = np.exp(values - values.max()).reshape(len(cost), -1)
+    chosen = allocate(error, np.repeat(cost[:, None], count, axis=1), reals)
+    return chosen.reshape(values.shape[1:]).astype(np.uint8)

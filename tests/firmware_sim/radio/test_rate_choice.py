@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from focalloop.firmware_sim.radio.rate_choice import BudgetError, rates_for_budget
+from focalloop.firmware_sim.allocation import BudgetError
+from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
 
 RATES = (8, 16, 32, 48, 72, 104, 144, 192)
 
