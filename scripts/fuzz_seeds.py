@@ -16,12 +16,13 @@ import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from focalloop.firmware_sim import wire
 from scripts import generated
 from tests.support import ROOT, VECTORS
 
-FRAME, BYTES, TIME, MAP, SENSOR, AGAIN, MASK = 0, 1, 2, 4, 5, 6, 7
+FRAME, BYTES, TIME, MAP, SENSOR, AGAIN, MASK, PALETTE = 0, 1, 2, 4, 5, 6, 7, 8
 """Events in a request seed, by their numbers in ``fuzz_requests.c``."""
 
 CORPUS = ROOT / "firmware_sim" / "reference_firmware" / "build" / "corpus"
@@ -41,6 +42,18 @@ def frame(sent: wire.Frame) -> bytes:
     return head + sent.body
 
 
+def start_map(board: dict[str, Any]) -> bytes:
+    """Return the event that gives a board the map with which its conversation starts, if any."""
+    if "map" not in board:
+        return b""
+    vectors = json.loads((VECTORS / "maps.json").read_text(encoding="utf-8"))
+    (vector,) = [item for item in vectors if item["name"] == board["map"]]
+    data = bytes.fromhex(vector["map_object"])
+    sides = 2 + len(vector["level_set"]) + 4
+    height, width = struct.unpack_from("<HH", data, sides)
+    return bytes([MAP, height, width]) + data[sides + 4 :]
+
+
 def request_seeds() -> dict[str, bytes]:
     """Return every conversation with four boards: paced or not, 16 or 8 bit, without features."""
     map_steps = bytes([MAP, 2, 3, 0x10, 0x32, 0x01]), bytes([MAP, 1, 1, 0x01])
@@ -51,14 +64,20 @@ def request_seeds() -> dict[str, bytes]:
     resend = frame(wire.Frame(wire.MessageType.RESEND, 5, wire.ResendRequest(1).pack()))
     time = struct.pack("<BH", TIME, 667)
     mask = bytes([MASK, *range(47), MASK])
+    palette = bytes([PALETTE, 3, 3, 1, 2, 0x00, 0x01, 0x23])
+    grids = b"".join(
+        frame(wire.Frame(wire.MessageType.GRID, 6 + window, wire.GridRequest(window, grid).pack()))
+        for window, grid in ((0, bytes([0, 1, 2, 1])), (2, b""), (3, bytes([2, 2, 1, 9])))
+    )
     stories = {
+        "grids": b"".join([map_steps[0], palette, grids, stream, time * 3, palette[:4], capture]),
         "maps": b"".join([*map_steps, capture, resend, stream, map_steps[0], time * 4, even]),
         "masks": b"".join([map_steps[1], mask, capture, stream, mask[::-1], time, map_steps[1]]),
         "sensor": b"".join([map_steps[0], bytes([SENSOR]), stream, bytes([SENSOR]), stream, time]),
     }
     vectors = json.loads((VECTORS / "conversations.json").read_text(encoding="utf-8"))
     for conversation in vectors:
-        told, now_us = b"", 0
+        told, now_us = start_map(conversation["board"]), 0
         for step in conversation["steps"]:
             units, now_us = (step["time_us"] - now_us) // 100, step["time_us"]
             told += struct.pack("<BH", TIME, min(units, 65535)) if units else b""
@@ -70,7 +89,7 @@ def request_seeds() -> dict[str, bytes]:
     return {
         f"{name}-{board}": bytes([board]) + told
         for name, told in stories.items()
-        for board in (0, 1, 4, 24)
+        for board in (0, 1, 4, 56)
     }
 
 

@@ -9,6 +9,7 @@
  *     5                                      the sensor becomes slow, or fails, in turns
  *     6                                      the last frame arrives again
  *     7 mask(48)                             a mask is uploaded and put over the active map
+ *     8 tiles block height width cells       a palette is uploaded and put over the active map
  *
  * The first byte of the input selects the board. Sanitizers check the firmware; it must send only
  * whole frames, and must address only pixels of the sensor. */
@@ -23,9 +24,10 @@
 #include "fl_sha256.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
+enum { LEVELS = 5, MAX_OBJECT = FL_MAX_PALETTE_BYTES > MASK_BYTES ? FL_MAX_PALETTE_BYTES : MASK_BYTES };
 enum { MAX_POLLS = 120 };
 
-static const uint8_t level_set[] = {0, 1, 2, 4, 8};
+static const uint8_t level_set[LEVELS] = {0, 1, 2, 4, 8};
 static struct fl_identity identity = {
     .name = "fuzzed",
     .firmware = "",
@@ -141,27 +143,32 @@ static void arrive(unsigned type, unsigned flags, unsigned sequence, const uint8
     run(to_board.code, to_board.length);
 }
 
-/* Upload an object in one chunk, and commit it with the hash of `map`, which it forms. */
-static void upload(unsigned kind, const uint8_t *object, uint32_t length, struct fl_map *map)
+/* Upload an object in one chunk, and commit it with the hash of the map that it forms. */
+static void upload(unsigned kind, const uint8_t *object, uint32_t length, const uint8_t *hash)
 {
     uint8_t begin[FL_UPLOAD_BEGIN_REQUEST_SIZE] = {(uint8_t)kind};
-    uint8_t chunk[FL_UPLOAD_CHUNK_REQUEST_SIZE + MASK_BYTES] = {(uint8_t)kind};
+    uint8_t chunk[FL_UPLOAD_CHUNK_REQUEST_SIZE + MAX_OBJECT] = {(uint8_t)kind};
     uint8_t commit[FL_UPLOAD_COMMIT_REQUEST_SIZE] = {(uint8_t)kind};
     struct fl_sha256 sha256;
-    struct fl_map_check check;
-    fl_refusal refusal;
     fl_put32(begin + FL_UPLOAD_BEGIN_REQUEST_TOTAL, length);
     fl_sha256_start(&sha256);
     fl_sha256_add(&sha256, object, length);
     fl_sha256_end(&sha256, begin + FL_UPLOAD_BEGIN_REQUEST_SHA256);
     memcpy(chunk + FL_UPLOAD_CHUNK_REQUEST_SIZE, object, length);
-    fl_map_check_start(&check, map, &identity);
-    while (!fl_map_check_step(&check, &identity, &refusal))
-        ;
-    memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, map->hash, FL_HASH_BYTES);
+    memcpy(commit + FL_UPLOAD_COMMIT_REQUEST_MAP_HASH, hash, FL_HASH_BYTES);
     arrive(FL_MSG_UPLOAD_BEGIN, 0, 1000, begin, sizeof begin);
     arrive(FL_MSG_UPLOAD_CHUNK, 0, 1001, chunk, FL_UPLOAD_CHUNK_REQUEST_SIZE + length);
     arrive(FL_MSG_UPLOAD_COMMIT, 0, 1002, commit, sizeof commit);
+}
+
+static const uint8_t *hash_of(struct fl_map *map)
+{
+    struct fl_map_check check;
+    fl_refusal refusal;
+    fl_map_check_start(&check, map, &identity);
+    while (!fl_map_check_step(&check, &identity, &refusal))
+        ;
+    return map->hash;
 }
 
 static void upload_map(unsigned height, unsigned width, const uint8_t *cells, uint32_t count)
@@ -176,7 +183,7 @@ static void upload_map(unsigned height, unsigned width, const uint8_t *cells, ui
     fl_put16(sides + 6, width);
     memcpy(sides + 8, cells, count);
     if (fl_map_open(&map, &identity, object, (uint32_t)(sides + 8 - object) + count) == 0)
-        upload(FL_UPLOAD_MAP, object, (uint32_t)(sides + 8 - object) + count, &map);
+        upload(FL_UPLOAD_MAP, object, (uint32_t)(sides + 8 - object) + count, hash_of(&map));
 }
 
 static void upload_mask(const uint8_t *mask)
@@ -185,7 +192,26 @@ static void upload_mask(const uint8_t *mask)
         return;
     struct fl_map map = *fl_active_map();
     map.mask = mask;
-    upload(FL_UPLOAD_MASK, mask, MASK_BYTES, &map);
+    upload(FL_UPLOAD_MASK, mask, MASK_BYTES, hash_of(&map));
+}
+
+static void upload_palette(const uint8_t *facts, const uint8_t *cells, uint32_t count)
+{
+    uint8_t object[FL_MAX_PALETTE_BYTES] = {SLOTS, LEVELS};
+    uint8_t *sides = object + 2 + LEVELS;
+    struct fl_palette palette = {0};
+    memcpy(object + 2, level_set, LEVELS);
+    fl_put16(sides, HEIGHT);
+    fl_put16(sides + 2, WIDTH);
+    sides[4] = facts[1];
+    sides[5] = facts[0];
+    fl_put16(sides + 6, facts[2]);
+    fl_put16(sides + 8, facts[3]);
+    memcpy(sides + 10, cells, count);
+    uint32_t length = (uint32_t)(sides + 10 - object) + count;
+    if (fl_active_map() != NULL)
+        fl_palette_open(&palette, fl_active_map(), &identity, object, length);
+    upload(FL_UPLOAD_PALETTE, object, length, palette.hash); /* a wrong hash if it is refused */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -198,7 +224,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     identity.slot_rate_hz = rates[data[0] & 3];
     identity.bits = data[0] & 4 ? 8 : 16;
     identity.features = (data[0] & 8 ? 0 : FL_FEATURE_APERTURE)
-                        | (data[0] & 16 ? 0 : FL_FEATURE_CALIBRATION);
+                        | (data[0] & 16 ? 0 : FL_FEATURE_CALIBRATION)
+                        | (data[0] & 32 ? 0 : FL_FEATURE_ADAPTIVE);
     now_us = failing = slow = sensor_events = 0;
     line_room = 4096;
     memset(&host, 0, sizeof host);
@@ -206,7 +233,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(fl_start(&identity));
     const uint8_t *at = data + 1, *end = data + size;
     while (at < end) {
-        unsigned what = *at++ % 8;
+        unsigned what = *at++ % 9;
         size_t left = (size_t)(end - at), count;
         if (what == 0 && left >= 5) {
             count = fl_min(fl_get16(at + 3), (uint32_t)fl_min((uint32_t)left - 5, FL_MAX_PAYLOAD));
@@ -238,6 +265,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (what == 7 && left >= MASK_BYTES) {
             upload_mask(at);
             at += MASK_BYTES;
+        } else if (what == 8 && left >= 4) {
+            count = fl_min((at[2] * at[3] + 1u) / 2 * at[0], (uint32_t)left - 4);
+            count = fl_min((uint32_t)count, FL_MAX_PALETTE_BYTES - 2 - LEVELS - 10);
+            upload_palette(at, at + 4, (uint32_t)count);
+            at += 4 + count;
         }
     }
     return 0;

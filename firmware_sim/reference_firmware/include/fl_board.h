@@ -32,7 +32,7 @@ struct fl_identity {
     float black_level_dn;      /* code of no light */
     float full_scale_dn;       /* codes above black for a full window of white */
     uint32_t slot_rate_hz;     /* slots per second; 0: windows are exposed as fast as they are sent */
-    uint32_t features;         /* FL_FEATURE_APERTURE, FL_FEATURE_CALIBRATION */
+    uint32_t features;         /* FL_FEATURE_APERTURE, FL_FEATURE_CALIBRATION, FL_FEATURE_ADAPTIVE */
     const uint8_t *start_map;  /* map object that is active after a boot; none if NULL or invalid */
     uint32_t start_map_length; /* its length in bytes */
 };

@@ -25,6 +25,16 @@
 #define FL_APERTURE 1
 #endif
 
+/* 1: adaptive maps can be uploaded; two palettes and five grids are stored. 0: none. */
+#ifndef FL_ADAPTIVE
+#define FL_ADAPTIVE 1
+#endif
+
+/* Longest palette of an adaptive map, in bytes. */
+#ifndef FL_MAX_PALETTE_BYTES
+#define FL_MAX_PALETTE_BYTES 1024u
+#endif
+
 /* Longest packed readout of one window, in bytes; a map that reads more is refused. By default two
  * measurements per pixel (r_avg = 1/8) of two bytes each. */
 #ifndef FL_WINDOW_BYTES
@@ -42,6 +52,11 @@
 #define FL_MAX_PAYLOAD FL_DEFAULT_MAX_PAYLOAD
 #endif
 
+/* Most blocks of an adaptive map: the grids that a frame can hold. */
+#ifndef FL_MAX_BLOCKS
+#define FL_MAX_BLOCKS (FL_ADAPTIVE ? FL_MAX_PAYLOAD - FL_GRID_REQUEST_SIZE : 1u)
+#endif
+
 /* Requests that a host may have unanswered, and repairs that may wait, 1 to 255. Use few on a line
  * so slow that many would queue for longer than a host waits for answers. */
 #ifndef FL_IN_FLIGHT
@@ -57,6 +72,7 @@
 
 _Static_assert(FL_MAX_PAYLOAD >= FL_MIN_MAX_PAYLOAD && FL_MAX_PAYLOAD <= 65535u - FL_FRAME_OVERHEAD,
                "a board takes bodies of 256 to 65524 bytes");
+_Static_assert(FL_MAX_BLOCKS <= FL_MAX_PAYLOAD - FL_GRID_REQUEST_SIZE, "a grid fits a frame");
 _Static_assert(FL_HELD_WINDOWS >= 1 && FL_HELD_WINDOWS <= 255, "1 to 255 windows can be held");
 _Static_assert(FL_IN_FLIGHT >= 1 && FL_IN_FLIGHT <= 255, "1 to 255 requests can be in flight");
 

@@ -1,4 +1,4 @@
-/* A ratio map in memory: the uploaded map object, read in place. */
+/* A ratio map in memory: the uploaded map object, or a palette under a grid, read in place. */
 #ifndef FL_MAP_H
 #define FL_MAP_H
 
@@ -10,8 +10,12 @@
 #include "fl_refusal.h"
 #include "fl_sha256.h"
 
+struct fl_palette;
+
 struct fl_map {
-    const uint8_t *cells;             /* level indices of the tile, two per byte */
+    const uint8_t *cells;             /* level indices of the tile, two per byte; */
+    const struct fl_palette *palette; /* or, unless NULL, tiles */
+    const uint8_t *grid;              /* and which of them each block takes */
     uint16_t tile_height, tile_width; /* repeated from the top left corner */
     const uint8_t *mask;              /* coded aperture, slot by slot, or NULL */
     uint32_t reads;                   /* measurements per window */

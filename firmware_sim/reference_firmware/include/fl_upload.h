@@ -1,4 +1,4 @@
-/* Uploads of maps and masks, and the commit that activates them.
+/* Uploads of maps, masks and palettes, and the commit that activates them.
  *
  * Each kind has two places in memory: one holds the active object, the other receives the next, and
  * a commit swaps them. So the old map stays active until the new one is complete and checked. */

@@ -20,6 +20,9 @@ fl_refusal fl_stream_credit(uint32_t limit);
 fl_refusal fl_even_light(unsigned kind, unsigned level, uint32_t windows, float light,
                          uint64_t now_us, uint32_t *first);
 
+/* The next window to be begun: its map is not fixed yet. */
+uint32_t fl_next_begun(void);
+
 /* End the run, and send nothing more of it. */
 void fl_windows_stop(void);
 

@@ -66,9 +66,11 @@ static bool fits(const struct fl_identity *identity)
             return false;
     }
     bool aperture = (identity->features & FL_FEATURE_APERTURE) != 0;
+    bool adaptive = (identity->features & FL_FEATURE_ADAPTIVE) != 0;
     return identity->height > 0 && identity->width > 0 && identity->width <= FL_MAX_WIDTH
            && (uint32_t)identity->height * identity->width <= FL_MAX_PIXELS
            && (!aperture || (FL_APERTURE && identity->slots <= FL_MAX_SLOTS))
+           && (!adaptive || FL_ADAPTIVE)
            && identity->bits >= 1 && identity->bits <= 16 && is_name(identity->name)
            && is_name(identity->firmware) && is_name(identity->serial);
 }
@@ -218,12 +220,11 @@ static void step_commit(void)
     if (!fl_commit_step(&commit_refusal, answer->body, &answer->length))
         return;
     commit = COMMITTED;
-    const struct fl_map *map = fl_active_map();
-    if (map != before) {
+    if (fl_active_map() != before) {
         fl_windows_disarm();
         struct fl_text *text = add_log(FL_LOG_INFO);
-        fl_print(text, "ratio map ", 0, 0, 0);
-        fl_print_hex(text, map->hash, FL_MAP_HASH_PREFIX_BYTES);
+        fl_print(text, "map ", 0, 0, 0);
+        fl_print_hex(text, fl_active_hash(), FL_MAP_HASH_PREFIX_BYTES);
         fl_print(text, " is active", 0, 0, 0);
     }
 }

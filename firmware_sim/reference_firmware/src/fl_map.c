@@ -1,6 +1,7 @@
 #include "fl_map.h"
 
 #include "fl_bytes.h"
+#include "fl_palette.h"
 
 /* Bytes of an aperture that are hashed in one step. */
 enum { STEP_BYTES = 256 };
@@ -20,6 +21,7 @@ fl_refusal fl_map_open(struct fl_map *map, const struct fl_identity *board, cons
     map->tile_height = fl_get16(object + 4);
     map->tile_width = fl_get16(object + 6);
     map->cells = object + 8;
+    map->palette = NULL;
     map->mask = NULL;
     if (map->tile_height == 0 || map->tile_height > board->height || map->tile_width == 0
         || map->tile_width > board->width)
@@ -47,16 +49,30 @@ uint32_t fl_mask_bytes(const struct fl_identity *board)
 struct walk {
     const uint8_t *cells;
     uint32_t first, cell, end;
+    uint32_t left; /* pixels up to the next block */
+    const struct fl_palette *palette;
+    const uint8_t *grid; /* of that block */
 };
 
 static struct walk walk_row(const struct fl_map *map, unsigned y)
 {
     uint32_t first = y % map->tile_height * (uint32_t)map->tile_width;
-    return (struct walk){map->cells, first, first, first + map->tile_width};
+    struct walk walk = {map->cells,   first, first, first + map->tile_width, UINT32_MAX,
+                        map->palette, NULL};
+    if (map->palette) {
+        walk.left = 0;
+        walk.grid = map->grid + y / map->palette->block * map->palette->columns;
+    }
+    return walk;
 }
 
 static inline unsigned next_index(struct walk *walk)
 {
+    if (walk->left == 0) {
+        walk->cells = walk->palette->tiles + *walk->grid++ * walk->palette->tile_bytes;
+        walk->left = walk->palette->block;
+    }
+    walk->left--;
     unsigned index = walk->cells[walk->cell / 2] >> 4 * (walk->cell % 2) & 15;
     if (++walk->cell == walk->end)
         walk->cell = walk->first;

@@ -94,6 +94,7 @@ fl_refusal fl_hello(const struct fl_frame *request, uint8_t *body, uint32_t *len
                          FL_MIN_MAX_PAYLOAD, max_payload, 0);
     fl_windows_stop();
     fl_readouts_clear();
+    fl_drop_grids();
     payload = fl_min(max_payload, FL_MAX_PAYLOAD);
     *length = put_identity(body);
     return 0;
@@ -101,13 +102,12 @@ fl_refusal fl_hello(const struct fl_frame *request, uint8_t *body, uint32_t *len
 
 static uint32_t put_status(uint8_t *body, uint64_t now_us, const struct fl_receiver *receiver)
 {
-    const struct fl_map *map = fl_active_map();
     uint32_t upload_offset;
     memset(body, 0, FL_STATUS_ANSWER_SIZE);
     fl_put32(body + FL_STATUS_ANSWER_BOOT_ID, boot_id());
     body[FL_STATUS_ANSWER_STATE] = (uint8_t)fl_windows_state();
-    if (map)
-        memcpy(body + FL_STATUS_ANSWER_MAP_HASH, map->hash, FL_HASH_BYTES);
+    if (fl_active_map())
+        memcpy(body + FL_STATUS_ANSWER_MAP_HASH, fl_active_hash(), FL_HASH_BYTES);
     fl_put32(body + FL_STATUS_ANSWER_NEXT_WINDOW, fl_next_window());
     fl_put32(body + FL_STATUS_ANSWER_OLDEST_WINDOW, fl_oldest_window());
     fl_put32(body + FL_STATUS_ANSWER_CREDIT_LIMIT, fl_credit_limit());
@@ -132,6 +132,7 @@ static const struct {
     {FL_MSG_UPLOAD_CHUNK, FL_UPLOAD_CHUNK_REQUEST_SIZE, true},
     {FL_MSG_UPLOAD_COMMIT, FL_UPLOAD_COMMIT_REQUEST_SIZE, false},
     {FL_MSG_ARM, 0, false},
+    {FL_MSG_GRID, FL_GRID_REQUEST_SIZE, true},
     {FL_MSG_CAPTURE, FL_CAPTURE_REQUEST_SIZE, false},
     {FL_MSG_STREAM_START, FL_STREAM_START_REQUEST_SIZE, false},
     {FL_MSG_STREAM_CREDIT, FL_STREAM_CREDIT_REQUEST_SIZE, false},
@@ -160,6 +161,15 @@ fl_refusal fl_check_request(const struct fl_frame *request)
     }
     return fl_refuse(FL_ERR_UNKNOWN_TYPE, "this board has no request of type %", request->type, 0,
                      0);
+}
+
+static fl_refusal set_grid(const struct fl_frame *request, uint32_t next_begun)
+{
+    if (!FL_ADAPTIVE || !(board->features & FL_FEATURE_ADAPTIVE))
+        return fl_refuse(FL_ERR_UNSUPPORTED, "this board has no adaptive maps", 0, 0, 0);
+    return fl_set_grid(fl_get32(request->body + FL_GRID_REQUEST_WINDOW),
+                       request->body + FL_GRID_REQUEST_SIZE, request->length - FL_GRID_REQUEST_SIZE,
+                       next_begun);
 }
 
 static fl_refusal even_light(unsigned kind, const uint8_t *body, uint64_t now_us, uint32_t *first)
@@ -206,6 +216,10 @@ fl_refusal fl_execute_request(const struct fl_frame *request, uint64_t now_us,
         fl_put64(body + FL_TIME_SYNC_ANSWER_BOARD_US, now_us);
         *length = FL_TIME_SYNC_ANSWER_SIZE;
         return 0;
+    case FL_MSG_GRID:
+        first = fl_next_begun();
+        refusal = set_grid(request, first);
+        break;
     case FL_MSG_CAPTURE:
         refusal = fl_capture(fl_get16(asked + FL_CAPTURE_REQUEST_COUNT), now_us, &first);
         break;

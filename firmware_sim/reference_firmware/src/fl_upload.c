@@ -5,11 +5,15 @@
 
 /* Chunks fill the payload, which is never below FL_MIN_MAX_PAYLOAD. */
 enum { MIN_CHUNK_BYTES = FL_MIN_MAX_PAYLOAD - FL_UPLOAD_CHUNK_REQUEST_SIZE };
-#define MAX_OBJECT_BYTES (FL_APERTURE && FL_MASK_BYTES > FL_MAP_BYTES ? FL_MASK_BYTES : FL_MAP_BYTES)
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define OWN_BYTES LARGER(FL_MAP_BYTES, FL_ADAPTIVE ? FL_MAX_PALETTE_BYTES : 0u)
+#define MAX_OBJECT_BYTES LARGER(OWN_BYTES, FL_APERTURE ? FL_MASK_BYTES : 0u)
 #define MAX_CHUNKS ((MAX_OBJECT_BYTES + MIN_CHUNK_BYTES - 1) / MIN_CHUNK_BYTES)
 
+enum { KINDS = 3 }; /* maps, masks, palettes */
+
 struct upload {
-    bool begun;
+    uint32_t begun; /* count of uploads begun, this one included; 0: not begun */
     uint8_t sha256[FL_HASH_BYTES];
     uint32_t total, chunk_size, chunks;
     uint32_t first_missing; /* chunk */
@@ -23,27 +27,34 @@ static uint8_t map_memory[2][FL_MAP_BYTES];
 #if FL_APERTURE
 static uint8_t mask_memory[2][FL_MASK_BYTES];
 #endif
-static struct upload uploads[2]; /* the map's, the mask's */
-static unsigned latest;          /* kind that was begun last */
+#if FL_ADAPTIVE
+static uint8_t palette_memory[2][FL_MAX_PALETTE_BYTES];
+#endif
+static struct upload uploads[KINDS];
+static uint32_t begun_count;
 
 static struct {
     uint8_t kinds, map_hash[FL_HASH_BYTES];
     bool opened; /* the map that the objects form is being checked */
+    struct fl_program *next;
     struct fl_map_check check;
 } commit;
 
+static bool is_kind(unsigned kind)
+{
+    return kind == FL_UPLOAD_MAP || kind == FL_UPLOAD_MASK || kind == FL_UPLOAD_PALETTE;
+}
+
 static struct upload *upload_of(unsigned kind)
 {
-    return &uploads[kind == FL_UPLOAD_MASK];
+    return &uploads[kind / 2];
 }
 
 static void drop(unsigned kinds)
 {
-    for (unsigned kind = FL_UPLOAD_MAP; kind <= FL_UPLOAD_MASK; kind++)
-        if (kinds & kind)
-            upload_of(kind)->begun = false;
-    if (!upload_of(latest)->begun)
-        latest ^= FL_UPLOAD_MAP ^ FL_UPLOAD_MASK;
+    for (unsigned i = 0; i < KINDS; i++)
+        if (kinds >> i & 1)
+            uploads[i].begun = 0;
 }
 
 void fl_uploads_start(const struct fl_identity *identity)
@@ -54,14 +65,21 @@ void fl_uploads_start(const struct fl_identity *identity)
 #if FL_APERTURE
     uploads[1].data = mask_memory[0];
 #endif
-    latest = FL_UPLOAD_MAP;
+#if FL_ADAPTIVE
+    uploads[2].data = palette_memory[0];
+#endif
+    begun_count = 0;
 }
 
 unsigned fl_upload_latest(uint32_t *next_offset)
 {
-    const struct upload *upload = upload_of(latest);
+    unsigned last = 0;
+    for (unsigned i = 1; i < KINDS; i++)
+        if (uploads[i].begun > uploads[last].begun)
+            last = i;
+    const struct upload *upload = &uploads[last];
     *next_offset = upload->begun ? fl_min(upload->first_missing * upload->chunk_size, upload->total) : 0;
-    return upload->begun ? latest : 0;
+    return upload->begun ? 1u << last : 0;
 }
 
 static bool is_held(const struct upload *upload, uint32_t chunk)
@@ -86,6 +104,8 @@ static uint32_t length_of(const struct upload *upload, uint32_t chunk)
 
 static uint32_t room_for(unsigned kind)
 {
+    if (kind == FL_UPLOAD_PALETTE)
+        return FL_MAX_PALETTE_BYTES;
     return kind == FL_UPLOAD_MAP ? FL_MAP_BYTES : FL_MASK_BYTES;
 }
 
@@ -96,7 +116,7 @@ static bool has_aperture(void)
 
 uint32_t fl_max_upload_bytes(void)
 {
-    return has_aperture() ? MAX_OBJECT_BYTES : FL_MAP_BYTES;
+    return has_aperture() ? MAX_OBJECT_BYTES : OWN_BYTES;
 }
 
 fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *answer,
@@ -106,11 +126,14 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
     uint32_t total = fl_get32(body + FL_UPLOAD_BEGIN_REQUEST_TOTAL);
     const uint8_t *sha256 = body + FL_UPLOAD_BEGIN_REQUEST_SHA256;
     uint32_t chunk_size = max_payload - FL_UPLOAD_CHUNK_REQUEST_SIZE;
-    if (kind != FL_UPLOAD_MAP && kind != FL_UPLOAD_MASK)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "an upload is a map (1) or a mask (2), not kind %",
-                         kind, 0, 0);
+    if (!is_kind(kind))
+        return fl_refuse(FL_ERR_BAD_ARGUMENT,
+                         "an upload is a map (1), a mask (2) or a palette (4), not kind %", kind, 0,
+                         0);
     if (kind == FL_UPLOAD_MASK && !has_aperture())
         return fl_refuse(FL_ERR_UNSUPPORTED, "this board has no coded aperture", 0, 0, 0);
+    if (kind == FL_UPLOAD_PALETTE && (!FL_ADAPTIVE || !(board->features & FL_FEATURE_ADAPTIVE)))
+        return fl_refuse(FL_ERR_UNSUPPORTED, "this board has no adaptive maps", 0, 0, 0);
     if (total == 0)
         return fl_refuse(FL_ERR_BAD_ARGUMENT, "an upload has at least one byte", 0, 0, 0);
     if (total > room_for(kind))
@@ -122,14 +145,13 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
         fl_next_map(); /* a window that is still being sent under this memory's map is given up */
         memcpy(upload->sha256, sha256, FL_HASH_BYTES);
         memset(upload->held, 0, sizeof upload->held);
-        upload->begun = true;
         upload->total = total;
         upload->chunk_size = chunk_size;
         upload->chunks = (total + chunk_size - 1) / chunk_size;
         upload->first_missing = 0;
         fl_sha256_start(&upload->hash);
     }
-    latest = kind;
+    upload->begun = ++begun_count;
     put_progress(upload, answer);
     fl_put16(answer + FL_UPLOAD_BEGIN_ANSWER_CHUNK_SIZE, chunk_size);
     *length = FL_UPLOAD_BEGIN_ANSWER_SIZE;
@@ -138,7 +160,7 @@ fl_refusal fl_upload_begin(const uint8_t *body, uint32_t max_payload, uint8_t *a
 
 static fl_refusal check_begun(unsigned kind)
 {
-    if ((kind == FL_UPLOAD_MAP || kind == FL_UPLOAD_MASK) && upload_of(kind)->begun)
+    if (is_kind(kind) && upload_of(kind)->begun)
         return 0;
     return fl_refuse(FL_ERR_UPLOAD_NOT_BEGUN, "no upload of kind % was begun", kind, 0, 0);
 }
@@ -205,25 +227,29 @@ static fl_refusal check_object(unsigned kind)
 /* Form the map from its objects, and begin to check it. */
 static fl_refusal open_map(void)
 {
-    if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_MASK))
+    if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_PALETTE))
         return fl_refuse(FL_ERR_BAD_ARGUMENT,
-                         "a commit names a map (1), a mask (2) or both (3), not %", commit.kinds, 0,
-                         0);
-    fl_refusal refusal = check_object(FL_UPLOAD_MAP);
-    if (!refusal)
-        refusal = check_object(FL_UPLOAD_MASK);
-    if (!refusal && commit.kinds == FL_UPLOAD_MASK && !fl_active_map())
-        refusal = fl_refuse(FL_ERR_NO_MAP, "a mask alone needs an active map: upload a map too", 0,
-                            0, 0);
+                         "a commit names a map (1), a mask (2), a palette (4), or a map with another "
+                         "(3, 5), not %",
+                         commit.kinds, 0, 0);
+    fl_refusal refusal = 0;
+    for (unsigned i = 0; i < KINDS && !refusal; i++)
+        refusal = check_object(1u << i);
+    if (!refusal && !(commit.kinds & FL_UPLOAD_MAP) && !fl_active_map())
+        refusal = fl_refuse(FL_ERR_NO_MAP, "there is no active map to go with it: upload a map too",
+                            0, 0, 0);
     if (refusal)
         return refusal;
-    struct fl_map *map = fl_next_map();
+    commit.next = fl_next_map();
+    commit.next->adaptive = (commit.kinds & FL_UPLOAD_PALETTE) != 0;
+    struct fl_map *map = &commit.next->map;
     if (commit.kinds & FL_UPLOAD_MAP)
         refusal = fl_map_open(map, board, uploads[0].data, uploads[0].total);
     else
         *map = *fl_active_map();
-    map->mask = commit.kinds & FL_UPLOAD_MASK ? uploads[1].data : NULL;
-    if (!refusal && map->mask && uploads[1].total != fl_mask_bytes(board))
+    if (commit.kinds & FL_UPLOAD_MASK)
+        map->mask = uploads[1].data;
+    if (!refusal && commit.kinds & FL_UPLOAD_MASK && uploads[1].total != fl_mask_bytes(board))
         refusal = fl_refuse(FL_ERR_BAD_MAP, "a mask of this board has % bytes, not %",
                             fl_mask_bytes(board), uploads[1].total, 0);
     if (refusal)
@@ -243,18 +269,32 @@ static void activate(void)
     if (commit.kinds & FL_UPLOAD_MASK)
         uploads[1].data = mask_memory[uploads[1].data == mask_memory[0]];
 #endif
+#if FL_ADAPTIVE
+    if (commit.kinds & FL_UPLOAD_PALETTE)
+        uploads[2].data = palette_memory[uploads[2].data == palette_memory[0]];
+#endif
 }
 
 static bool is_active(void)
 {
-    const struct fl_map *map = fl_active_map();
-    return map && memcmp(map->hash, commit.map_hash, FL_HASH_BYTES) == 0;
+    return fl_active_map() && memcmp(fl_active_hash(), commit.map_hash, FL_HASH_BYTES) == 0;
+}
+
+/* Check the palette over the map, which is valid. */
+static fl_refusal open_palette(void)
+{
+    if (!FL_ADAPTIVE || !commit.next->adaptive)
+        return 0;
+    return fl_palette_open(&commit.next->palette, &commit.next->map, board, uploads[2].data,
+                           uploads[2].total);
 }
 
 /* The map is valid: is it the one that the commit named? */
 static fl_refusal finish_commit(void)
 {
-    if (memcmp(commit.check.map->hash, commit.map_hash, FL_HASH_BYTES) != 0)
+    const struct fl_program *next = commit.next;
+    const uint8_t *hash = next->adaptive ? next->palette.hash : next->map.hash;
+    if (memcmp(hash, commit.map_hash, FL_HASH_BYTES) != 0)
         return fl_refuse(FL_ERR_HASH_MISMATCH,
                          "the uploaded objects form another map than the one named", 0, 0, 0);
     activate();
@@ -272,6 +312,8 @@ bool fl_commit_step(fl_refusal *refusal, uint8_t *answer, uint32_t *length)
     if (commit.opened) {
         if (!fl_map_check_step(&commit.check, board, refusal))
             return false;
+        if (!*refusal)
+            *refusal = open_palette();
         if (*refusal)
             drop(commit.kinds);
         else

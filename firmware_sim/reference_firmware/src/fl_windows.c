@@ -65,6 +65,11 @@ static bool is_paced(void)
     return board->slot_rate_hz > 0;
 }
 
+uint32_t fl_next_begun(void)
+{
+    return fl_next_window() + (run.on && (is_paced() || phase != BETWEEN));
+}
+
 static fl_refusal check_idle(void)
 {
     if (!run.on)
@@ -222,6 +227,7 @@ static bool begin_window(bool *failed)
 {
     if (!is_paced() && !may_read_out())
         return false;
+    fl_use_grids(fl_next_window());
     map = run.kind == FL_KIND_SCENE ? fl_hold_map() : &even;
     readout = NULL;
     skipping = false;

@@ -22,6 +22,7 @@ from tests.support.board_bench import (
     stream,
     tile_map,
 )
+from tests.support.c_board import PipedBoard
 from tests.support.conformance import Make, expected
 
 WINDOW_US = 100_000
@@ -274,3 +275,28 @@ def test_dark_windows_pass_grids_by(make: Make) -> None:
     assert [d.kind for d, _ in windows.values()] == [wire.WindowKind.DARK] * 3 + [0]
     assert_under(windows, 3, made.compose(grid), made.grid_hash(grid))
     assert windows[1][0].map_hash == RatioMap.uniform(1, tile_map().shape).hash()[:8]
+
+
+def test_what_exceeds_the_memory_of_the_firmware_is_refused() -> None:
+    bench = Bench(PipedBoard(array="256x256"))  # type: ignore[arg-type]
+    bench.hello(1024)
+    resting = RatioMap.uniform(1, (256, 256))
+    long = wire.UploadBeginRequest(UploadKind.PALETTE, 1025, bytes(32)).pack()
+    assert bench.refused(MessageType.UPLOAD_BEGIN, long)[0] == ErrorCode.TOO_LARGE
+    bench.upload(resting)
+    many = AdaptiveMap(resting, np.array([[[8]], [[2]]]), 7)
+    bench.put(UploadKind.PALETTE, many.pack_palette())
+    commit = wire.UploadCommitRequest(UploadKind.PALETTE, many.hash()).pack()
+    code, text = bench.refused(MessageType.UPLOAD_COMMIT, commit)
+    assert (code, "1369 blocks; this board stores 1020" in text) == (ErrorCode.BAD_MAP, True)
+    made = AdaptiveMap(resting, many.tiles, 16)
+    bench.upload(made)
+    grid = np.ones(made.grid_shape, int)
+    assert bench.set_grid(0, grid) == 0
+    grid[3, 5] = 0
+    code, text = bench.refused(*grid_request(1, grid))
+    assert (code, "265216 bytes; this board can store 1 to 262144" in text) == (
+        ErrorCode.BAD_ARGUMENT,
+        True,
+    )
+    bench.board.close()  # type: ignore[attr-defined]

@@ -11,13 +11,14 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from focalloop.firmware_sim import wire
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.wire import (
     BoardState,
@@ -28,8 +29,10 @@ from focalloop.firmware_sim.wire import (
     UploadKind,
 )
 from focalloop.host.board.client import Board
+from focalloop.host.errors import BoardError
 from focalloop.host.link.port import DEFAULT_BAUD, open_port
 from tests.support.c_board import SMALL, TIMEOUT_S, native_board, qemu_board
+from tests.support.conformance import expected
 
 BAUD = int(os.environ.get("FOCALLOOP_BAUD", DEFAULT_BAUD))
 
@@ -132,6 +135,32 @@ def test_an_aperture_is_taken_with_its_map(board: Board) -> None:
     ratio_map = board.upload(levels.with_aperture(half))
     assert board.status().map_hash == ratio_map.hash()
     assert len(board.capture()[0].codes) == ratio_map.levels.sum()
+
+
+def test_a_stream_follows_its_grids(board: Board) -> None:
+    if Feature.ADAPTIVE not in board.info.features:
+        pytest.skip("this board has no adaptive maps")
+    none, low = board.info.level_set[0], next(n for n in board.info.level_set if n > 0)
+    tiles = np.array([[[none, none]], [[low, none]], [[low, low]]])
+    side = max(board.info.height, board.info.width) // 8 + 1
+    made = board.upload(AdaptiveMap(tile_for(board), tiles, side))
+    assert board.status().map_hash == made.hash()
+    rng = np.random.default_rng(4)
+    wanted, seen = set(), set()
+    with closing(board.stream()) as stream:
+        for window in islice(stream, 20):
+            seen.add(window.ratio_map)
+            if not OWN:
+                readout = window.codes.astype("<u2").tobytes()
+                assert readout == expected(window.ratio_map, window.number + window.skipped)
+            grid = rng.integers(0, 3, made.grid_shape)
+            grid[0, 0] = 2
+            with suppress(BoardError):  # the window has begun by now, or enough grids wait
+                board.set_grid(board.status().next_window + 2, grid)
+                wanted.add(made.compose(grid))
+    assert board.stats.lost == 0
+    assert seen <= {made.resting, *wanted}
+    assert len(seen) > 2
 
 
 def test_a_stream_goes_on_and_ends(board: Board) -> None:

@@ -94,6 +94,21 @@ def test_maps_and_read_plans(vector: dict[str, Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize("vector", load("adaptive_maps.json"), ids=lambda v: v["name"])
+def test_grids(vector: dict[str, Any]) -> None:
+    (resting,) = [item for item in load("maps.json") if item["name"] == vector["map"]]
+    levels, slots = resting["levels"], resting["slots"]
+    board = f"{slots} {bytes(resting['level_set']).hex()} {len(levels)} {len(levels[0])}"
+    objects = f"{resting['map_object']} {vector['palette_object']}"
+    for item in vector["grids"]:
+        (hashes, *plan) = checked(f"grid {board} {objects} {item['grid']}")
+        levels = [level for row in item["levels"] for level in row]
+        assert hashes == [vector["map_hash"], item["map_hash"], str(sum(levels))]
+        for slot, words in enumerate(plan, 1):
+            ending = [i for i, n in enumerate(levels) if n and slot % (slots // n) == 0]
+            assert [int(pixel) for pixel in words[1:]] == ending
+
+
 def comparable(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a frame without the texts and limits that an implementation may choose."""
     body = bytes.fromhex(fields["body"])
@@ -111,8 +126,6 @@ def comparable(fields: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vector", load("conversations.json"), ids=lambda v: v["name"])
 def test_conversations(vector: dict[str, Any], tmp_path: Path) -> None:
-    if "features" in vector["board"]:
-        pytest.skip("the C firmware has no adaptive maps")
     options: dict[str, Any] = {"array": "6x4", "boot_id": 0x01020304}
     options["slot_rate"] = int(vector["board"]["slot_rate_hz"])
     if "map" in vector["board"]:

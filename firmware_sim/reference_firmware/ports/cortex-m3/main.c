@@ -48,7 +48,8 @@ static const struct fl_identity identity = {
     .level_set = level_set,
     .full_scale_dn = 255 * 16,
     .slot_rate_hz = BOARD_SLOT_RATE_HZ,
-    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION,
+    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION
+                | (FL_ADAPTIVE ? FL_FEATURE_ADAPTIVE : 0),
 };
 
 static volatile uint64_t ticks;

@@ -4,6 +4,7 @@
  *     encode TYPE FLAGS SEQUENCE BODY          the frame's bytes on the line
  *     decode LINE                              one line per frame, then the number of bad frames
  *     map SLOTS LEVEL_SET HEIGHT WIDTH OBJECT MASK   hash and reads, then the plan, slot by slot
+ *     grid SLOTS LEVEL_SET HEIGHT WIDTH OBJECT PALETTE GRID   hash of the adaptive map, and as above
  *     fields                                   fields of bodies: message, name, offset, size */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,10 @@
 
 #include "fl_frame.h"
 #include "fl_map.h"
+#include "fl_palette.h"
 #include "fl_wire.h"
 
-enum { MAX_WORDS = 8, MAX_BYTES = 1 << 16 };
+enum { MAX_WORDS = 9, MAX_BYTES = 1 << 16 };
 
 static char text[4 * MAX_BYTES];
 
@@ -77,9 +79,10 @@ static void print_plan(const struct fl_map *map, const struct fl_identity *board
     }
 }
 
-static void show_map(char **words)
+/* Show a map with its mask or, if there is a fourth word after its size, a palette and a grid. */
+static void show_map(char **words, bool adaptive)
 {
-    static uint8_t level_set[MAX_BYTES], object[MAX_BYTES], mask[MAX_BYTES];
+    static uint8_t level_set[MAX_BYTES], object[MAX_BYTES], mask[MAX_BYTES], grid[MAX_BYTES];
     struct fl_identity board = {
         .slots = (uint8_t)atoi(words[1]),
         .level_set = level_set,
@@ -88,18 +91,29 @@ static void show_map(char **words)
         .width = (uint16_t)atoi(words[4]),
         .bits = 16,
     };
-    struct fl_map map;
+    struct fl_map map, composed;
     struct fl_map_check check;
+    struct fl_palette palette;
     fl_refusal refusal = fl_map_open(&map, &board, object, unhex(words[5], object));
     if (!refusal) {
-        map.mask = unhex(words[6], mask) > 0 ? mask : NULL;
+        uint32_t length = unhex(words[6], mask);
+        map.mask = !adaptive && length > 0 ? mask : NULL;
         fl_map_check_start(&check, &map, &board);
         while (!fl_map_check_step(&check, &board, &refusal))
             ;
+        if (!refusal && adaptive)
+            refusal = fl_palette_open(&palette, &map, &board, mask, length);
+        if (!refusal && adaptive && unhex(words[7], grid) == palette.blocks)
+            refusal = fl_palette_compose(&composed, &palette, &board, grid);
     }
     if (refusal) {
         printf("refused %u\n", refusal);
         return;
+    }
+    if (adaptive) {
+        hex(palette.hash, sizeof palette.hash);
+        printf(" ");
+        map = composed;
     }
     hex(map.hash, sizeof map.hash);
     printf(" %u\n", map.reads);
@@ -125,7 +139,9 @@ int main(void)
         else if (count == 2 && strcmp(words[0], "decode") == 0)
             decode(words);
         else if (count == 7 && strcmp(words[0], "map") == 0)
-            show_map(words);
+            show_map(words, false);
+        else if (count == 8 && strcmp(words[0], "grid") == 0)
+            show_map(words, true);
         else if (count == 1 && strcmp(words[0], "fields") == 0)
             list_fields();
         else

@@ -41,7 +41,8 @@ static struct fl_identity identity = {
     .level_count = sizeof level_set,
     .level_set = level_set,
     .full_scale_dn = 255 * 16,
-    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION,
+    .features = (FL_APERTURE ? FL_FEATURE_APERTURE : 0) | FL_FEATURE_CALIBRATION
+                | (FL_ADAPTIVE ? FL_FEATURE_ADAPTIVE : 0),
 };
 
 static int line = -1;        /* of --tcp and --pty; -1 while no host is connected */
