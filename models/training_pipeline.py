@@ -315,7 +315,7 @@ def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
         If there is too little, it cannot be read, or the folder holds windows of other footage.
     """
     if options.data is not None:
-        return TrainingData.load(options.data)
+        return training_data_of(options)
     assert options.footage is not None
     path = options.folder / FOOTAGE_DATA
     settings = replace(FOOTAGE_SETTINGS, size=options.crop + FOOTAGE_MARGIN, seed=options.seed)
@@ -334,7 +334,12 @@ def training_data(options: TrainingOptions, watcher: Watcher) -> TrainingData:
         if found != origin:
             raise TrainError(f"{path} was made from {found}, not {origin}: use another folder")
     distributed.wait()
-    return TrainingData.load(path)
+    return training_data_of(options)
+
+
+def training_data_of(options: TrainingOptions) -> TrainingData:
+    """Load the training data of a training that has begun."""
+    return TrainingData.load(options.data or options.folder / FOOTAGE_DATA)
 
 
 def divided(settings: RunSettings, share: float) -> tuple[RunSettings, RunSettings]:

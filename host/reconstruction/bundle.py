@@ -28,6 +28,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
 from focalloop.firmware_sim.window import Window
 from focalloop.host.reconstruction.correction import Correction
+from focalloop.host.reconstruction.noise_cost import NoiseCost, NoiseCostError
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
@@ -124,6 +125,12 @@ class Bundle:
         """
         stated = self.meta.get("noise_range")
         return stated and {name: (low, high) for name, (low, high) in stated.items()}
+
+    @property
+    def noise_cost(self) -> NoiseCost | None:
+        """What other noise costs a network that is not told it; None where it was not measured."""
+        stated = self.meta.get("noise_cost")
+        return None if stated is None else NoiseCost.from_manifest(stated)
 
     @property
     def any_aperture(self) -> bool:
@@ -326,6 +333,11 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
             f"{path}: {MANIFEST} needs [lowest, highest] of s_ss and s_r as 'noise_range': export "
             "it again"
         )
+    if meta.get("noise_cost") is not None:
+        try:
+            NoiseCost.from_manifest(meta["noise_cost"])
+        except NoiseCostError as error:
+            raise BundleError(f"{path}: in {MANIFEST}, {error}: export it again") from None
     any_aperture = meta.get("any_aperture", False)
     if type(any_aperture) is not bool or (any_aperture and reach is None):
         raise BundleError(

@@ -6,12 +6,10 @@ import math
 
 from focalloop.firmware_sim.noise import TYPICAL_SIGNAL, NoiseProfile
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.noise_cost import TINY
 
 TOLERANCE = 1.25
 """Factor between two standard deviations of noise from which a difference is worth a word."""
-
-TINY = 1e-6
-"""Deviation that counts as no noise."""
 
 
 def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
@@ -47,15 +45,26 @@ def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
     if ratio > TOLERANCE:
         return (
             f"the reads of {profile.name} are {ratio:.1f} times as noisy as those that "
-            f"{bundle.name} learned from, so noise stays in its video"
+            f"{bundle.name} learned from, so noise stays in its video{_cost(bundle, noise)}"
         )
     if ratio < 1 / TOLERANCE:
         much = f"{1 / ratio:.1f} times as noisy as" if ratio > TINY else "with noise, unlike"
         return (
             f"{bundle.name} learned from reads {much} those of {profile.name}, so it smooths "
-            "detail away that these hold"
+            f"detail away that these hold{_cost(bundle, noise)}"
         )
     return None
+
+
+def _cost(bundle: Bundle, noise: tuple[float, float]) -> str:
+    """Say in dB what the difference costs, where the bundle states it."""
+    cost = bundle.noise_cost
+    if cost is None:
+        return ""
+    loss_db = cost.at(*noise)
+    if loss_db < 0.05:
+        return f"; it is still no worse than {cost.against}, which is told the noise"
+    return f"; this costs about {loss_db:.1f} dB against {cost.against}, which is told the noise"
 
 
 def _deviation(noise: tuple[float, float]) -> float:

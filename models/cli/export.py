@@ -22,7 +22,7 @@ def export(
         Path,
         typer.Argument(
             metavar="RUN",
-            help="Folder that `focalloop train` wrote or, with --int8, a bundle in float32.",
+            help="Folder that `focalloop train` wrote or, with --int8 or --data, a bundle.",
         ),
     ],
     output: Annotated[
@@ -48,6 +48,14 @@ def export(
             "small loss, which is measured.",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Training file, on whose validation windows to measure what the noise of other "
+            "sensors costs: notices then say it in dB. --int8 measures it too.",
+        ),
+    ] = None,
     map_: Annotated[
         str | None,
         map_option("Map file or named tile to start with, for a network trained for any map."),
@@ -61,12 +69,18 @@ def export(
     Example: focalloop export runs/edge -o edge-learned-2of16
     """
     require_extra()
-    from_bundle = int8 is not None and (str(run) in zoo.BUNDLES or (run / "bundle.json").is_file())
+    from_bundle = str(run) in zoo.BUNDLES or (run / "bundle.json").is_file()
+    if from_bundle and int8 is None and data is None:
+        raise typer.BadParameter("a bundle is written again with --int8 or --data: give one")
     if not from_bundle:
         check_exists(run, "RUN")
     if int8 is not None:
         check_exists(int8, "--int8")
-    from focalloop.models.export.bundle import export_int8, export_run, export_weights
+    if data is not None:
+        check_exists(data, "--data")
+        if int8 is not None:
+            raise typer.BadParameter("--int8 measures the same on its own file: leave out --data")
+    from focalloop.models.export.bundle import export_bundle, export_run, export_weights
     from focalloop.models.training.checkpoint import CHECKPOINT
     from focalloop.models.training.map_source import named_map
     from focalloop.models.training.training_data import TrainingData
@@ -75,8 +89,8 @@ def export(
     if not (run / CHECKPOINT).exists() and (run / NETWORK / CHECKPOINT).exists():
         run = run / NETWORK  # a map was learned beside it
     if output.suffix == SUFFIX:
-        if score or int8 or map_:
-            raise typer.BadParameter("weights alone take no --score, --int8 or --map")
+        if score or int8 or map_ or data:
+            raise typer.BadParameter("weights alone take no --score, --int8, --data or --map")
         origin = export_weights(run, output)
         if json:
             print_json(origin)
@@ -85,12 +99,13 @@ def export(
         return
     scores = [_score(text, output.name) for text in score or []]
     calibration = TrainingData.load(int8) if int8 else None
+    windows = calibration if data is None else TrainingData.load(data)
     first_map = None if map_ is None else named_map(map_)
     with activity(f"making the bundle {output}"):
-        if from_bundle and calibration is not None:
-            manifest = export_int8(run, output, calibration, scores)
+        if from_bundle and windows is not None:
+            manifest = export_bundle(run, output, windows, scores, narrow=int8 is not None)
         else:
-            manifest = export_run(run, output, scores, calibration, first_map)
+            manifest = export_run(run, output, scores, calibration, first_map, windows)
     if json:
         print_json(manifest)
     else:

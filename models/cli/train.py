@@ -371,10 +371,10 @@ def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str
 def _export(options: TrainingOptions, bundle: Path) -> dict[str, Any]:
     """Make the bundle of a quick training, and say how to see it at work."""
     from focalloop.models.export.bundle import export_run
-    from focalloop.models.training_pipeline import final_run
+    from focalloop.models.training_pipeline import final_run, training_data_of
 
     with activity(f"making the bundle {bundle}"):
-        export_run(final_run(options), bundle)
+        export_run(final_run(options), bundle, data=training_data_of(options))
     # A bare name could be that of a shipped bundle.
     place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
     scene = [] if options.footage is None else ["--scene", str(options.footage)]

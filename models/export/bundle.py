@@ -26,6 +26,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models import zoo
 from focalloop.models.errors import ExportError
 from focalloop.models.export import int8
+from focalloop.models.export.noise_cost import noise_cost
 from focalloop.models.export.onnx_graph import OPSET, to_onnx
 from focalloop.models.networks.aperture import ApertureNetwork
 from focalloop.models.networks.edge import NOISE_RANGE
@@ -41,6 +42,9 @@ SCHEMA_VERSION = 1
 NETWORK = "reconstruct.onnx"
 MANIFEST = "bundle.json"
 LICENCE = "Apache-2.0"
+
+_KEPT = ("reach", "noise_profile", "noise_range", "training", "data", "licence", "export")
+"""Keys of a manifest that a bundle keeps when it is written again."""
 
 MAX_INT8_LOSS_DB = 0.2
 """Limit of the PSNR that 8-bit arithmetic may cost."""
@@ -102,6 +106,7 @@ def export_run(
     scores: Sequence[Score] = (),
     calibration: TrainingData | None = None,
     first_map: RatioMap | None = None,
+    data: TrainingData | None = None,
 ) -> dict[str, Any]:
     """Write the averaged network of a training run as a bundle, replacing an older one.
 
@@ -119,6 +124,9 @@ def export_run(
     first_map : RatioMap or None, optional
         Map that a board begins with, for a network of any map; other networks have a map of their
         own.
+    data : TrainingData or None, optional
+        Has the validation windows on which to measure what other noise costs
+        (`focalloop.models.export.noise_cost`); not measured by default.
 
     Returns
     -------
@@ -149,7 +157,7 @@ def export_run(
         **({} if first_map is None else {"reach": REACH}),
         **({"any_aperture": True} if first_map is not None and _any_aperture(network) else {}),
         "noise_profile": noise.as_dict(),
-        **({"noise_range": NOISE_RANGE} if told else {}),
+        **({"noise_range": NOISE_RANGE} if told else noise_cost(graph, ratio_map, data)),
         **_origin(metadata),
         "export": how,
     }
@@ -192,17 +200,24 @@ def write_bundle(
     return _written(bundle, ratio_map, graph, described, ())
 
 
-def export_int8(
-    source: Path, bundle: Path, calibration: TrainingData, scores: Sequence[Score] = ()
+def export_bundle(
+    source: Path,
+    bundle: Path,
+    data: TrainingData,
+    scores: Sequence[Score] = (),
+    *,
+    narrow: bool = False,
 ) -> dict[str, Any]:
-    """Write the 8-bit form of a bundle in float32, replacing an older one.
+    """Write a bundle again, with what other noise costs it measured anew.
 
     Parameters
     ----------
     source : Path
-        Name of a shipped bundle, or folder of any, for one map; it stays as it is.
-    bundle, calibration, scores
-        As for `export_run`.
+        Name of a shipped bundle, or folder of any.
+    bundle, data, scores
+        As for `export_run`; under the name of `source`, its scores are kept.
+    narrow : bool, optional
+        Write its 8-bit form, calibrated on `data`, of one in float32 and for one map.
 
     Returns
     -------
@@ -220,19 +235,21 @@ def export_int8(
         meta = parse_json((folder / MANIFEST).read_bytes())
         ratio_map = RatioMap.load(folder / meta["ratio_map"])
         noise = NoiseProfile.from_dict(meta["noise_profile"])
-        wide = (folder / meta["network"]).read_bytes()
-        described = {key: meta[key] for key in ("noise_profile", "training", "data", "licence")}
-        described |= {key: meta[key] for key in ("noise_range",) if key in meta}
-        described["export"] = meta["export"]
+        graph = (folder / meta["network"]).read_bytes()
+        described = {key: meta[key] for key in _KEPT if key in meta}
+        kept_scores = meta["scores"] if meta["name"] == bundle.name else []
     except (OSError, ValueError, KeyError, TypeError, FocalloopError) as error:
         raise ExportError(f"the bundle {source} cannot be read: {error}") from None
-    if "reach" in meta:
-        raise ExportError(f"{source} is for any map: export its run, with --map")
     told = "noise_range" in meta
-    narrow = int8.calibrated(wide, calibration, ratio_map, noise, told=told)
-    graph, loss_db = _checked_int8(wide, narrow)
-    described["export"] = described["export"] | {"int8_loss_db": loss_db}
-    return _written(bundle, ratio_map, graph, described, scores)
+    if narrow:
+        if "reach" in meta:
+            raise ExportError(f"{source} is for any map: export its run, with --map")
+        found = int8.calibrated(graph, data, ratio_map, noise, told=told)
+        graph, loss_db = _checked_int8(graph, found)
+        described["export"] = described["export"] | {"int8_loss_db": loss_db}
+    if not told:
+        described |= noise_cost(graph, ratio_map, data)
+    return _written(bundle, ratio_map, graph, described, scores, kept_scores)
 
 
 def _written(
@@ -241,6 +258,7 @@ def _written(
     graph: bytes,
     described: dict[str, Any],
     scores: Sequence[Score],
+    kept_scores: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Write the files of a bundle and return its manifest."""
     files = {RATIO_MAP: ratio_map_files.encode(ratio_map, ".npz"), NETWORK: graph}
@@ -253,7 +271,7 @@ def _written(
         "network": NETWORK,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         **described,
-        "scores": [score.entry(bundle.name, ratio_map.ratio) for score in scores],
+        "scores": [*kept_scores, *(score.entry(bundle.name, ratio_map.ratio) for score in scores)],
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
     with folder_written_whole(bundle, replace=True) as folder:

@@ -46,9 +46,17 @@ def _facts(name: str, purpose: str, bundle: Bundle) -> dict[str, Any]:
         "slots": bundle.ratio_map.slots,
         "aperture": bundle.ratio_map.aperture is not None,
         "any_map": bundle.reach is not None,
+        "noise": _noise(bundle),
         "psnr_db": bundle.psnr_db,
         "network_bytes": len(bundle.network),
     }
+
+
+def _noise(bundle: Bundle) -> dict[str, Any]:
+    """Return s_ss and s_r of the training: numbers, or ranges for a network that is told them."""
+    if bundle.noise_range is not None:
+        return bundle.noise_range
+    return dict(zip(("s_ss", "s_r"), bundle.noise_profile.shot_and_read(), strict=True))
 
 
 def _table(listed: list[dict[str, Any]]) -> Table:
@@ -62,5 +70,7 @@ def _table(listed: list[dict[str, Any]]) -> Table:
     for facts in listed:
         psnr_db = facts["psnr_db"]
         quality = "" if psnr_db is None else f"{psnr_db:.2f}"
-        table.add_row(facts["name"], f"{facts['r_avg']:.4f}", quality, facts["purpose"])
+        told = ", told the noise" if isinstance(facts["noise"]["s_ss"], tuple) else ""
+        row = (facts["name"], f"{facts['r_avg']:.4f}", quality, facts["purpose"] + told)
+        table.add_row(*row)
     return table

@@ -1,5 +1,6 @@
 """What is said where the noise of a sensor is not that of a bundle."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -65,3 +66,53 @@ def test_beyond_the_range_the_nearest_noise_is_named(told):
 def test_a_range_that_is_none_is_refused(tmp_path, wrong):
     with pytest.raises(BundleError, match="noise_range"):
         Bundle.load(write_tiny_bundle(tmp_path / "wrong", noise_range=wrong))
+
+
+COST = {
+    "against": "edge-universal-int8",
+    "s_ss": [1e-3, 5e-3, 2.5e-2],
+    "s_r": [1.5e-3, 3.5e-2],
+    "loss_db": [[0.5, 1.5], [-0.2, 2.0], [1.0, 3.0]],
+}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    return Bundle.load(write_tiny_bundle(tmp_path / "measured", noise_cost=COST))
+
+
+def test_the_cost_of_other_noise_is_said_in_decibels(measured):
+    loud = noise_note(measured, replace(PAPER, name="mine", s_ss=2.5e-2, s_r=3.5e-2))
+    assert loud.endswith(
+        "; this costs about 3.0 dB against edge-universal-int8, which is told the noise"
+    )
+    calm = noise_note(measured, replace(PAPER, name="mine", s_ss=5e-3, s_r=1.5e-3))
+    assert calm.endswith("; it is still no worse than edge-universal-int8, which is told the noise")
+    assert noise_note(measured, PAPER) is None
+
+
+def test_a_cost_lies_between_the_measured_ones_by_the_logarithm_of_the_noise(measured):
+    at = measured.noise_cost.at
+    assert at(1e-3, 1.5e-3) == pytest.approx(0.5)
+    assert at(math.sqrt(1e-3 * 5e-3), math.sqrt(1.5e-3 * 3.5e-2)) == pytest.approx(0.95)
+    assert at(1.0, 1.0) == pytest.approx(3.0)
+    assert at(0.0, 0.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"against": 1},
+        {"s_ss": [5e-3, 1e-3, 2.5e-2]},
+        {"s_ss": [0.0, 1e-3, 2.5e-2]},
+        {"s_r": "ab"},
+        {"loss_db": [[0.5, 1.5], [0.0, 2.0]]},
+        {"loss_db": [[0.5], [0.0], [1.0]]},
+        {"loss_db": [[0.5, "1"], [0.0, 2.0], [1.0, 3.0]]},
+        {"loss_db": 3},
+        {"more": 1},
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path, changes):
+    with pytest.raises(BundleError, match="'noise_cost' is no table of losses"):
+        Bundle.load(write_tiny_bundle(tmp_path / "wrong", noise_cost=COST | changes))

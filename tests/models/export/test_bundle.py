@@ -22,7 +22,7 @@ from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.errors import ExportError, TrainError
 from focalloop.models.export import bundle as export
-from focalloop.models.export.bundle import Score, export_int8, export_run, export_weights
+from focalloop.models.export.bundle import Score, export_bundle, export_run, export_weights
 from focalloop.models.export.int8 import measured
 from focalloop.models.export.onnx_graph import parity, to_onnx
 from focalloop.models.networks.aperture import ApertureSettings
@@ -200,15 +200,15 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     )
     assert 0 < np.abs(found - wide).mean() < 0.01
 
-    export_int8(Path("edge-learned-2of16"), tmp_path / "of a bundle", data)
+    export_bundle(Path("edge-learned-2of16"), tmp_path / "of a bundle", data, narrow=True)
     again = Bundle.load(tmp_path / "of a bundle")
     assert b"QuantizeLinear" in again.network
     assert again.ratio_map == shipped.ratio_map
     assert again.meta["training"] == shipped.meta["training"]
     with pytest.raises(ExportError, match="any map"):
-        export_int8(Path("edge-universal-int8"), tmp_path / "x", data)
+        export_bundle(Path("edge-universal-int8"), tmp_path / "x", data, narrow=True)
     with pytest.raises(ExportError, match="cannot be read"):
-        export_int8(tmp_path, tmp_path / "x", data)
+        export_bundle(tmp_path, tmp_path / "x", data)
 
     for_any = checkpoint(run_of(EDGE, None, training_file), tmp_path / "any")
     meta = export_run(for_any, tmp_path / "for any", calibration=data, first_map=tile_map)
@@ -218,6 +218,26 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize("name", ["edge-fixed-1of16", "edge-universal-int8"])
+def test_a_bundle_that_is_written_again_keeps_all_but_what_noise_costs(
+    name: str, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = {"against": "x", "s_ss": [1e-3], "s_r": [1e-3], "loss_db": [[0.5]]}
+    monkeypatch.setattr(export, "noise_cost", lambda *_: {"noise_cost": cost})
+    shipped = Bundle.load(name)
+    export_bundle(Path(name), tmp_path / name, TrainingData.load(training_file))
+    again = Bundle.load(tmp_path / name)
+    assert again.network == shipped.network
+    assert again.ratio_map == shipped.ratio_map
+    told = again.noise_range is not None
+    expected = (
+        shipped.meta | {"sha256": again.meta["sha256"]} | ({} if told else {"noise_cost": cost})
+    )
+    assert again.meta == expected
+    export_bundle(Path(name), tmp_path / "another", TrainingData.load(training_file))
+    assert Bundle.load(tmp_path / "another").meta["scores"] == []
 
 
 def test_the_recipe_is_the_command_that_trained(

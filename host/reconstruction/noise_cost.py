@@ -1,0 +1,74 @@
+"""What other noise than that of its training costs a network, as its bundle states it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from focalloop.firmware_sim.errors import FocalloopError
+
+TINY = 1e-6
+"""Deviation that counts as no noise."""
+
+
+class NoiseCostError(FocalloopError, ValueError):
+    """What a bundle states is no table of losses."""
+
+
+@dataclass(frozen=True)
+class NoiseCost:
+    """Losses of a network against one that is told the noise, over shot and read noise.
+
+    Attributes
+    ----------
+    against : str
+        Bundle of the network that is told the noise.
+    s_ss, s_r : tuple of float
+        Noise at which both were measured, ascending.
+    loss_db : tuple of tuple of float
+        For each `s_ss` and then `s_r`, how far the mean PSNR is below that of `against`, dB;
+        negative where it is above.
+    """
+
+    against: str
+    s_ss: tuple[float, ...]
+    s_r: tuple[float, ...]
+    loss_db: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def from_manifest(cls, stated: Any) -> NoiseCost:  # noqa: ANN401 - any JSON value
+        """Read what a bundle states.
+
+        Raises
+        ------
+        NoiseCostError
+            It is not of this form.
+        """
+        try:
+            against, axes = stated["against"], [stated[name] for name in ("s_ss", "s_r")]
+            rows = stated["loss_db"]
+            ascending = all(axis == sorted({*axis}) and axis[0] > 0 for axis in axes)
+            sizes = [len(row) for row in rows] == [len(axes[1])] * len(axes[0])
+            known = all(isfinite(each) for each in chain(*axes, *rows))
+        except (LookupError, TypeError):
+            ascending = sizes = known = False
+        if not (ascending and sizes and known and isinstance(against, str) and len(stated) == 4):
+            raise NoiseCostError("'noise_cost' is no table of losses over s_ss and s_r")
+        s_ss, s_r = map(tuple, axes)
+        return cls(against, s_ss, s_r, tuple(map(tuple, rows)))
+
+    def at(self, s_ss: float, s_r: float) -> float:
+        """Return the loss at a noise in dB, between the measured ones by the noises' logarithms.
+
+        Beyond them, that of the nearest.
+        """
+        by_read = [np.interp(_log(s_r), _log(self.s_r), row) for row in self.loss_db]
+        return float(np.interp(_log(s_ss), _log(self.s_ss), by_read))
+
+
+def _log(noise: float | tuple[float, ...]) -> Any:  # noqa: ANN401 - as np.log
+    return np.log(np.maximum(noise, TINY))
