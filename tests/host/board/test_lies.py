@@ -32,14 +32,14 @@ from focalloop.host.board.client import Board
 from focalloop.host.errors import CaptureError, FaultyBoardError, NotABoardError
 from focalloop.host.link import connection
 from tests.support.lying_board import LyingBoard, with_body
-from tests.support.served import Scene, assert_exact, make_map, on_tcp
+from tests.support.served import Scene, assert_exact, make_adaptive_map, make_map, on_tcp
 
 ANSWERS = [
     MessageType.HELLO, MessageType.STATUS, MessageType.CONFIGURE, MessageType.UPLOAD_BEGIN,
     MessageType.UPLOAD_CHUNK, MessageType.UPLOAD_COMMIT, MessageType.ARM, MessageType.STREAM_START,
     MessageType.STREAM_CREDIT, MessageType.STREAM_STOP, MessageType.RESEND,
     MessageType.DARK_CAPTURE, MessageType.CALIBRATION_CAPTURE, MessageType.TIME_SYNC,
-    MessageType.SCENE,
+    MessageType.SCENE, MessageType.GRID,
 ]  # fmt: skip
 UNASKED = [MessageType.WINDOW, MessageType.READOUT, MessageType.SCENE_DATA, MessageType.LOG]
 
@@ -149,6 +149,12 @@ def session(url, exact=True):
                 assert_exact(window)
             truth = Scene().window(windows[-1].number)[::4]
             np.testing.assert_array_equal(scene, truth)
+        made = board.upload(make_adaptive_map())
+        board.set_grid(board.status().next_window + 1, np.ones(made.grid_shape, int))
+        windows = board.capture(2)
+        if exact:
+            for window in windows:
+                assert_exact(window)
 
 
 def check_sentence(text):
