@@ -5,6 +5,7 @@ Values are returned as they are stored.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +21,35 @@ from focalloop.firmware_sim.scenes.messages import check_bytes, one_line
 SCI_KEY = "orig"
 """Variable of the video in the grayscale SCI benchmark (``kobe32_cacti.mat`` ...)."""
 
+SEQUENCES = "sequences"
+KINDS = {"clips": "(N, T, H, W)", SEQUENCES: "(N, F, H, W)"}
+"""Arrays of an ``.npz``: windows, which are never cut, or videos of any length."""
+
 MAX_NAMES_BYTES = 16 << 20
 """Limit of the names of clips in an ``.npz``."""
 
 
-def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[Any], list[str] | None]:
-    """Read ``clips (N, T, H, W)`` and, if there are any, ``names (N,)``.
+@dataclass(frozen=True, eq=False)
+class StoredClips:
+    """What an ``.npz`` holds.
+
+    Attributes
+    ----------
+    values : ndarray
+        Of shape (N, F, H, W), as stored.
+    names : list of str or None
+        One for each, if the file has names.
+    sequences : bool
+        Whether each is a video, to be cut into windows, and not itself a window.
+    """
+
+    values: NDArray[Any]
+    names: list[str] | None
+    sequences: bool
+
+
+def clips_in_npz(path: Path, max_bytes: int) -> StoredClips:
+    """Read ``clips`` or ``sequences``, as in `KINDS`, and ``names (N,)`` if there are any.
 
     Raises
     ------
@@ -34,11 +58,12 @@ def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[Any], list[str] | 
     """
     try:
         with opened(path) as archive:
-            if "clips.npy" not in archive.names:
+            kind = next((kind for kind in KINDS if f"{kind}.npy" in archive.names), None)
+            if kind is None:
                 found = ", ".join(Path(name).stem for name in archive.names) or "nothing"
                 raise SceneError(f"{path} has no array `clips` (it has {found[:200]})")
-            check_bytes(path, archive.header("clips.npy").nbytes, max_bytes)
-            clips = archive.array("clips.npy", max_bytes)
+            check_bytes(path, archive.header(f"{kind}.npy").nbytes, max_bytes)
+            values = archive.array(f"{kind}.npy", max_bytes)
             names = None
             if "names.npy" in archive.names:
                 listed = archive.array("names.npy", MAX_NAMES_BYTES)
@@ -49,14 +74,14 @@ def clips_in_npz(path: Path, max_bytes: int) -> tuple[NDArray[Any], list[str] | 
         raise SceneError(
             f"{path} is not a readable .npz of clips (it {error}): fetch or write it again"
         ) from None
-    if clips.ndim != 4 or 0 in clips.shape:
+    if values.ndim != 4 or 0 in values.shape:
         raise SceneError(
-            f"`clips` in {path} is {clips.dtype} of shape {clips.shape}; "
-            "clips are of shape (N, T, H, W)"
+            f"`{kind}` in {path} is {values.dtype} of shape {values.shape}; "
+            f"{kind} are of shape {KINDS[kind]}"
         )
-    if names is not None and len(names) != len(clips):
-        raise SceneError(f"{path} has {len(clips)} clips but {len(names)} names")
-    return clips, names
+    if names is not None and len(names) != len(values):
+        raise SceneError(f"{path} has {len(values)} {kind} but {len(names)} names")
+    return StoredClips(values, names, kind == SEQUENCES)
 
 
 def array_in_npy(path: Path, max_bytes: int) -> NDArray[Any]:

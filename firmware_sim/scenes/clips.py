@@ -74,12 +74,13 @@ def load_clips(
     Parameters
     ----------
     path : str or Path
-        An ``.npz`` with ``clips (N, T, H, W)`` and optionally ``names (N,)``; an ``.npy`` of the
-        shape ``(F, H, W)`` or ``(N, T, H, W)``; a ``.mat`` of the SCI benchmark with
-        ``orig (H, W, F)``; a video file; a TIFF stack; or a folder. Of a folder, its pictures are
-        one sequence (``00001.jpg`` ..., also the Need for Speed layout ``NAME/240/NAME/00001.jpg``
-        from any level), and every other file and folder in it is read by itself. Frames are cut
-        into consecutive windows without overlap; a remainder shorter than a window is dropped.
+        An ``.npz`` with ``clips (N, T, H, W)``, or ``sequences (N, F, H, W)`` to be cut like
+        videos, and optionally ``names (N,)``; an ``.npy`` of the shape ``(F, H, W)`` or
+        ``(N, T, H, W)``; a ``.mat`` of the SCI benchmark with ``orig (H, W, F)``; a video file; a
+        TIFF stack; or a folder. Of a folder, its pictures are one sequence (``00001.jpg`` ...,
+        also the Need for Speed layout ``NAME/240/NAME/00001.jpg`` from any level), and every other
+        file and folder in it is read by itself. Frames are cut into consecutive windows without
+        overlap; a remainder shorter than a window is dropped.
     slots : int, optional
         Frame slots T of a clip.
     size : tuple of int or None, optional
@@ -231,8 +232,15 @@ class _Reader:
             self._cut(place, name, self._fitted(map(pictures, source)))
             self._notes += pictures.notes()
         elif source.suffix.lower() == ".npz":
-            clips, names = clips_in_npz(source, MAX_CLIP_BYTES)
-            self._take(source, f"`clips` in {source}", name, clips, names, alone)
+            stored = clips_in_npz(source, MAX_CLIP_BYTES)
+            if stored.sequences:
+                scaled = self._scaled(f"`sequences` in {source}", stored.values)
+                for number, frames in enumerate(scaled):
+                    label = stored.names[number] if stored.names else f"{name}.{number}"
+                    self._cut(source, label, self._fitted(iter(frames)))
+            else:
+                what = f"`clips` in {source}"
+                self._take(source, what, name, stored.values, stored.names, alone)
         elif source.suffix.lower() == ".npy":
             values = array_in_npy(source, MAX_CLIP_BYTES)
             if values.ndim == 4:

