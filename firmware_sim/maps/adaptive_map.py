@@ -140,10 +140,13 @@ class AdaptiveMap:
         for block (y div block, x div block).
         """
         height, width = self.shape
-        rows = np.repeat(self.grid(grid), self.block, axis=0)[:height]
-        chosen = np.repeat(rows, self.block, axis=1)[:, :width].astype(np.intp)
-        cells = self.tiles.shape[1] * self.tiles.shape[2]
-        levels = self.tiles.reshape(-1)[chosen * cells + self._cells]
+        _, tile_height, tile_width = self.tiles.shape
+        levels = np.empty(self.shape, np.uint8)
+        x = np.arange(width)
+        for row, indices in enumerate(self.grid(grid)):
+            y = np.arange(row * self.block, min((row + 1) * self.block, height))
+            cells = (y % tile_height)[:, None], x % tile_width
+            levels[y[0] : y[-1] + 1] = self.tiles[indices[x // self.block], *cells]
         return RatioMap(levels, self.resting.slots, self.resting.level_set)
 
     def reads(self, grid: ArrayLike | bytes) -> int:
@@ -214,12 +217,3 @@ class AdaptiveMap:
     @cached_property
     def _hash(self) -> bytes:
         return hashlib.sha256(self.resting.hash() + self.pack_palette()).digest()
-
-    @cached_property
-    def _cells(self) -> NDArray[np.intp]:
-        """Cell of the tiles over which each pixel lies, counted row by row (H, W)."""
-        _, tile_height, tile_width = self.tiles.shape
-        height, width = self.shape
-        y, x = np.arange(height) % tile_height, np.arange(width) % tile_width
-        cells: NDArray[np.intp] = (y * tile_width)[:, None] + x
-        return cells

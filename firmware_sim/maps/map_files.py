@@ -135,7 +135,9 @@ def _decode_npz(data: bytes) -> RatioMap:
 def _map_in(archive: Archive) -> RatioMap:
     names = set(archive.names)
     if "tiles.npy" in names:
-        raise RatioMapError("the .npz holds an adaptive map: load it with AdaptiveMap.load")
+        raise RatioMapError(
+            "the .npz holds an adaptive map, not a ratio map: AdaptiveMap.load takes it"
+        )
     _check_members(names, _REQUIRED, _MEMBERS, "ratio map")
     ratio_map = _levels_in(archive)
     if "mask.npy" in names:

@@ -255,7 +255,8 @@ class Board:
     def set_grid(self, window: int, grid: ArrayLike | None) -> int:
         """Choose the tiles of the blocks from window `window` on, until another grid applies.
 
-        After a loss of the board, or with another upload, its resting map applies again.
+        With another upload, after a loss of the board, and whenever both sides agree on another
+        length of frames, the resting map applies again.
 
         Parameters
         ----------

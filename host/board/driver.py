@@ -182,8 +182,8 @@ class Driver(ConnectionListener):
         with self._upload_lock:
             wanted = fitted(new, self.info)
             self.maps.add(wanted)
-            self._frame_size.need(0)
             self._upload(wanted, progress)
+            self._frame_size.need(0)
             return wanted
 
     def upload_adaptive(self, new: AdaptiveMap, progress: Progress | None) -> AdaptiveMap:

@@ -24,7 +24,8 @@
 #include "fl_sha256.h"
 
 enum { HEIGHT = 4, WIDTH = 6, SLOTS = 16, MASK_BYTES = SLOTS * HEIGHT * WIDTH / 8 };
-enum { LEVELS = 5, MAX_OBJECT = FL_MAX_PALETTE_BYTES > MASK_BYTES ? FL_MAX_PALETTE_BYTES : MASK_BYTES };
+enum { LEVELS = 5, PALETTE_BYTES = FL_MAX_PALETTE_BYTES };
+enum { MAX_OBJECT = PALETTE_BYTES > MASK_BYTES ? PALETTE_BYTES : MASK_BYTES };
 enum { MAX_POLLS = 120 };
 
 static const uint8_t level_set[LEVELS] = {0, 1, 2, 4, 8};
@@ -197,7 +198,7 @@ static void upload_mask(const uint8_t *mask)
 
 static void upload_palette(const uint8_t *facts, const uint8_t *cells, uint32_t count)
 {
-    uint8_t object[FL_MAX_PALETTE_BYTES] = {SLOTS, LEVELS};
+    uint8_t object[PALETTE_BYTES] = {SLOTS, LEVELS};
     uint8_t *sides = object + 2 + LEVELS;
     struct fl_palette palette = {0};
     memcpy(object + 2, level_set, LEVELS);
@@ -267,7 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             at += MASK_BYTES;
         } else if (what == 8 && left >= 4) {
             count = fl_min((at[2] * at[3] + 1u) / 2 * at[0], (uint32_t)left - 4);
-            count = fl_min((uint32_t)count, FL_MAX_PALETTE_BYTES - 2 - LEVELS - 10);
+            count = fl_min((uint32_t)count, PALETTE_BYTES - 2 - LEVELS - 10);
             upload_palette(at, at + 4, (uint32_t)count);
             at += 4 + count;
         }

@@ -1,5 +1,5 @@
-/* The palette of an adaptive map: the uploaded object, read in place, and the maps that grids compose
- * from it. */
+/* The palette of an adaptive map: the uploaded object, read in place, and the maps that grids
+ * compose from it. */
 #ifndef FL_PALETTE_H
 #define FL_PALETTE_H
 

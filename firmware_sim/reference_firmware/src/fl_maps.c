@@ -18,7 +18,7 @@ static bool has_map;
 static unsigned held;
 static bool is_held;
 
-/* The present grid, which the window being exposed may be read under, and after it the pending ones. */
+/* The present grid, under which the window being exposed may be read; after it the pending ones. */
 static struct grid grids[PLACES];
 static unsigned present, pending;
 static bool rests; /* no grid applies */
@@ -92,7 +92,8 @@ fl_refusal fl_set_grid(uint32_t window, const uint8_t *grid, uint32_t length, ui
                          "are planned",
                          window, next_begun, FL_MAX_GRID_AHEAD);
     if (pending > 0 && window <= grid_after(pending)->window)
-        return fl_refuse(FL_ERR_BAD_ARGUMENT, "a grid from window % on waits already, before one for %",
+        return fl_refuse(FL_ERR_BAD_ARGUMENT,
+                         "a grid from window % on waits already: none for window % can follow",
                          grid_after(pending)->window, window, 0);
     if (pending == FL_MAX_PENDING_GRIDS)
         return fl_refuse(FL_ERR_BUSY, "% grids are waiting: send this one later", pending, 0, 0);

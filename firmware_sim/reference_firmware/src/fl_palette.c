@@ -37,8 +37,9 @@ fl_refusal fl_palette_open(struct fl_palette *palette, const struct fl_map *rest
         || object[1] != board->level_count
         || memcmp(object + 2, board->level_set, board->level_count) != 0
         || fl_get16(head) != board->height || fl_get16(head + 2) != board->width)
-        return fl_refuse(FL_ERR_BAD_MAP, "the palette is not for this board's %x% pixels and % slots",
-                         board->width, board->height, board->slots);
+        return fl_refuse(FL_ERR_BAD_MAP,
+                         "the palette is not for this board's %x% pixels and % slots", board->width,
+                         board->height, board->slots);
     palette->block = head[4];
     palette->count = head[5];
     palette->tile_height = fl_get16(head + 6);
@@ -48,8 +49,9 @@ fl_refusal fl_palette_open(struct fl_palette *palette, const struct fl_map *rest
     if (palette->block == 0 || palette->count == 0 || palette->tile_height == 0
         || palette->tile_height > board->height || palette->tile_width == 0
         || palette->tile_width > board->width)
-        return fl_refuse(FL_ERR_BAD_MAP, "a palette of % tiles of %x% pixels does not fit the array",
-                         palette->count, palette->tile_width, palette->tile_height);
+        return fl_refuse(FL_ERR_BAD_MAP,
+                         "a palette of % tiles of %x% pixels does not fit the array", palette->count,
+                         palette->tile_width, palette->tile_height);
     if (length - sides - HEAD_BYTES != palette->count * palette->tile_bytes
         || !is_whole(palette, board))
         return fl_refuse(FL_ERR_BAD_MAP, "the palette's % bytes are not % tiles of levels", length,
@@ -57,7 +59,8 @@ fl_refusal fl_palette_open(struct fl_palette *palette, const struct fl_map *rest
     palette->columns = (uint16_t)((board->width + palette->block - 1u) / palette->block);
     palette->blocks = (board->height + palette->block - 1u) / palette->block * palette->columns;
     if (palette->blocks > FL_MAX_BLOCKS)
-        return fl_refuse(FL_ERR_BAD_MAP, "a grid has % blocks; this board stores %: use larger blocks",
+        return fl_refuse(FL_ERR_BAD_MAP,
+                         "a grid has % blocks; this board stores %: use larger blocks",
                          palette->blocks, FL_MAX_BLOCKS, 0);
     struct fl_sha256 hash;
     fl_sha256_start(&hash);

@@ -229,7 +229,7 @@ static fl_refusal open_map(void)
 {
     if (commit.kinds == 0 || commit.kinds > (FL_UPLOAD_MAP | FL_UPLOAD_PALETTE))
         return fl_refuse(FL_ERR_BAD_ARGUMENT,
-                         "a commit names a map (1), a mask (2), a palette (4), or a map with another "
+                         "a commit names a map (1), mask (2) or palette (4), or a map with another "
                          "(3, 5), not %",
                          commit.kinds, 0, 0);
     fl_refusal refusal = 0;
