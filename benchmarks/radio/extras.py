@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from benchmarks.radio.rivals import CHANNEL_SEED, COMMON_SYMBOLS, Bench
 from benchmarks.radio.scores import Float, RadioScoresError
 from focalloop.firmware_sim.radio.bitstream import CodedWindow
 from focalloop.firmware_sim.radio.channel import Channel, ChannelKind, Received
-from focalloop.firmware_sim.radio.power import clipped, peak_to_average_db, rounded_to_qam
+from focalloop.firmware_sim.radio.power import peak_to_average_db, rounded_to_qam
 from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
 from focalloop.host.radio.block_errors import best_scheme
 from focalloop.host.radio.codec import Codec
@@ -64,39 +64,10 @@ def as_made(payload: Symbols) -> tuple[Symbols, Undo]:
     return payload, lambda received, front: received
 
 
-def limited(payload: Symbols) -> tuple[Symbols, Undo]:
-    """Clip the payload to `MAX_PAPR_DB`."""
-    made, gain = clipped(payload, MAX_PAPR_DB)
-    return made, partial(_known, gain)
-
-
 def on_a_grid(payload: Symbols) -> tuple[Symbols, Undo]:
     """Round the payload to the points of a scaled 256-QAM."""
     made, gain = rounded_to_qam(payload, 256)
     return made, partial(_known, gain)
-
-
-def mixed(shape: Shape) -> Shape:
-    """Spread every symbol over the window by a Fourier transform, then shape what that gives.
-
-    Without the fixed random phases, the transform of similar neighbours would be a peak itself.
-    """
-
-    def shaped(payload: Symbols) -> tuple[Symbols, Undo]:
-        phases = np.exp(2j * np.pi * np.random.default_rng(0).random(payload.size))
-        spread = np.fft.fft(phases * payload, norm="ortho").astype(np.complex64)
-        made, undo = shape(spread)
-
-        def gathered(received: Received, front: int) -> Received:
-            received = undo(received, front)
-            # The gain is one for the whole payload, as there is no fading.
-            payload = np.conj(phases) * np.fft.ifft(received.symbols[front:], norm="ortho")
-            symbols = np.concatenate((received.symbols[:front], payload)).astype(np.complex64)
-            return Received(symbols, received.gain, received.noise_variance)
-
-        return made, gathered
-
-    return shaped
 
 
 def _known(gain: float, received: Received, front: int) -> Received:
@@ -176,6 +147,8 @@ class Extra:
         Per 256x256 pixels.
     shape : callable
         What happens to the payload of SemCom.
+    mixed, max_papr_db : bool and float or None
+        How SemCom sends it.
     allocate : callable
         Chooses the rates of SemCom.
     """
@@ -186,6 +159,8 @@ class Extra:
     channel: ChannelKind = "awgn"
     symbols: float = COMMON_SYMBOLS
     shape: Shape = as_made
+    mixed: bool = True
+    max_papr_db: float | None = None
     allocate: Callable[..., NDArray[np.uint8]] = rates_for_budget
 
     @property
@@ -195,17 +170,22 @@ class Extra:
 
 
 _CODEC = "radio-codec-edge"
+_TUNED = Extra("trained on as it was, not mixed", network="base", mixed=False)
 EXTRAS: dict[str, Extra] = {
     "awgn": Extra("SemCom"),
+    "plain": Extra("not mixed", "awgn", mixed=False),
     "rayleigh": Extra("a fade per symbol", "awgn", channel="rayleigh"),
+    "rayleigh-plain": Extra("the same, not mixed", "rayleigh", channel="rayleigh", mixed=False),
     "block": Extra("a fade per window", "awgn", channel="rayleigh-block"),
     "codec": Extra("Compr+LDPC, best scheme", "awgn", _CODEC),
     "codec-rayleigh": Extra("the same, a fade per symbol", "rayleigh", _CODEC, "rayleigh"),
     "codec-block": Extra("the same, a fade per window", "block", _CODEC, "rayleigh-block"),
-    "clipped": Extra("clipped to 6 dB", "awgn", shape=limited),
-    "mixed": Extra("mixed over the window, then clipped to 6 dB", "awgn", shape=mixed(limited)),
+    "clipped": Extra("clipped to 6 dB", "awgn", max_papr_db=MAX_PAPR_DB),
+    "clipped-plain": Extra(
+        "not mixed, clipped to 6 dB", "awgn", mixed=False, max_papr_db=MAX_PAPR_DB
+    ),
     "grid": Extra("rounded to 256-QAM", "awgn", shape=on_a_grid),
-    "mixed-grid": Extra("mixed, then rounded to 256-QAM", "awgn", shape=mixed(on_a_grid)),
+    "grid-plain": Extra("not mixed, rounded to 256-QAM", "awgn", shape=on_a_grid, mixed=False),
     "few": Extra("SemCom, 8,600 symbols", symbols=FEW_SYMBOLS),
     "low-cost": Extra(
         f"four rates: {', '.join(map(str, LOW_COST))}",
@@ -213,12 +193,24 @@ EXTRAS: dict[str, Extra] = {
         symbols=FEW_SYMBOLS,
         allocate=few_rates,
     ),
-    "tuned": Extra("trained on as it was", network="base"),
-    "tuned-clipped": Extra("the same, clipped to 6 dB", "tuned", "base", shape=limited),
-    "papr6": Extra("trained on with the clipper, clipped to 6 dB", "tuned", "papr6", shape=limited),
-    "at10": Extra("trained on at 10 dB alone", "tuned", "at10"),
-    "nested": Extra("trained on as it was, 72 reals everywhere", None, "base", allocate=one_rate),
-    "own-rate": Extra("trained on for that rate", "nested", "noran72", allocate=one_rate),
+    "tuned": _TUNED,
+    "tuned-clipped": replace(
+        _TUNED, label="the same, clipped to 6 dB", against="tuned", max_papr_db=MAX_PAPR_DB
+    ),
+    "papr6": replace(
+        _TUNED,
+        label="trained on with the clipper, clipped to 6 dB",
+        against="tuned",
+        network="papr6",
+        max_papr_db=MAX_PAPR_DB,
+    ),
+    "at10": Extra("trained on at 10 dB alone, not mixed", "tuned", "at10", mixed=False),
+    "nested": Extra(
+        "trained on as it was, 72 reals everywhere", None, "base", mixed=False, allocate=one_rate
+    ),
+    "own-rate": Extra(
+        "trained on for that rate", "nested", "noran72", mixed=False, allocate=one_rate
+    ),
 }
 
 
@@ -336,7 +328,15 @@ def _method(extra: Extra, bundle: RadioBundle, sensing: Sensing, channel: Channe
     if bundle.kind == "codec":
         codec = Codec(bundle, threads=1)
         return _UpToTheMost("compr-ldpc", sensing, codec, LdpcLink(best_scheme(channel)))
-    method = SemCom("semcom", bundle, sensing.ratio_map, allocate=extra.allocate, threads=1)
+    method = SemCom(
+        "semcom",
+        bundle,
+        sensing.ratio_map,
+        allocate=extra.allocate,
+        threads=1,
+        mixed=extra.mixed,
+        max_papr_db=extra.max_papr_db,
+    )
     return ShapedSemCom(method, extra.shape)
 
 

@@ -2,12 +2,12 @@
 
 | bytes | field | |
 |---|---|---|
-| 1 | version | of everything on the air, `VERSION` |
+| 1 | version | of everything on the air, `VERSION`; plus 128 if the payload is mixed |
 | 4 | model | first bytes of the hash of the networks, or the method's name |
 | 4 | ratio map | first bytes of its hash |
 | 2 | number | of the window, modulo 65536 |
 | 3 | shape | locations: h + 4096 w |
-| 2 | scale | RMS of the payload's reals, less the offset, IEEE half precision |
+| 2 | scale | size of the values, IEEE half precision (`transmission`) |
 | 2 | offset | mean of the first reals of all locations, IEEE half precision |
 | 2 | rate map | bytes of the coded map; 0xFF00 + level: all locations have that level |
 
@@ -33,6 +33,7 @@ MAX_SCALE = 65504.0
 MAX_RATE_MAP_BYTES = 0xFEFF
 
 _UNIFORM = 0xFF00
+_MIXED = 0x80
 
 _FIELDS = struct.Struct("<B4s4sH3seeH")
 
@@ -52,13 +53,15 @@ class Header:
     shape : (int, int)
         Locations, 1 to 4095 each.
     scale : float
-        RMS of the payload's reals, less the offset, 0 to `MAX_SCALE`.
+        RMS of the payload's reals, less the offset and over the gain of clipping, 0 to `MAX_SCALE`.
     rate_map_bytes : int
         Size of the coded rate map, 0 if there is none.
     level : int
         Without a rate map, the level of all locations.
     offset : float
         Mean of the first reals of all locations, within `MAX_SCALE`.
+    mixed : bool
+        Whether the payload is mixed (`focalloop.firmware_sim.radio.mixing`).
 
     Raises
     ------
@@ -74,6 +77,7 @@ class Header:
     rate_map_bytes: int = 0
     level: int = 0
     offset: float = 0.0
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("model", self.model), ("ratio map", self.ratio_map)):
@@ -103,7 +107,7 @@ class Header:
         """Return the bytes on the air."""
         height, width = self.shape
         return _FIELDS.pack(
-            VERSION,
+            VERSION + _MIXED * self.mixed,
             self.model,
             self.ratio_map,
             self.number,
@@ -117,6 +121,7 @@ class Header:
     def unpacked(cls, data: bytes) -> Header:
         """Read `HEADER_BYTES` bytes, or raise `RadioError` if they are of another version."""
         version, model, ratio_map, number, sides, scale, offset, size = _FIELDS.unpack(data)
+        mixed, version = bool(version & _MIXED), version & ~_MIXED
         if version != VERSION:
             raise RadioError(f"a window of version {version} arrived, but {VERSION} is known here")
         side = int.from_bytes(sides, "little")
@@ -126,4 +131,5 @@ class Header:
             rate_map_bytes=0 if uniform else size,
             level=size - _UNIFORM if uniform else 0,
             offset=offset,
+            mixed=mixed,
         )

@@ -4,7 +4,8 @@ A window is three runs of complex symbols:
 
 1. the header, protected;
 2. the coded rate map, protected; left out where all locations have the same level;
-3. the payload: the kept values, two per symbol, uncoded. An odd one has a zero beside it.
+3. the payload: the kept values, two per symbol, uncoded, and mixed with each other. An odd one has
+   a zero beside it.
 
 The mean power of the whole window is exactly 1. Constellations and payload have about that on their
 own, then all symbols are scaled by one factor. It differs from 1, by a percent or less in all but
@@ -22,8 +23,13 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.radio.channel import Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.header import HEADER_BYTES, MAX_SCALE, Header
+from focalloop.firmware_sim.radio.mixing import mixed, unmixed_from_noise
+from focalloop.firmware_sim.radio.power import clipped
 from focalloop.firmware_sim.radio.protection import Protection, protection
 from focalloop.firmware_sim.radio.rate_map import counts, decoded, encoded
+
+MIN_PAPR_DB = 3.0
+"""Least limit of the peaks of a window: those of its header reach 2.6 dB."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class DecodedWindow:
         Level of every location.
     symbols : SymbolCount
         What was received.
+    mixed : bool
+        Whether the payload was mixed.
     gain : complex
         Least-squares ratio of header and rate map, equalised, to what they were when sent: 1 but
         for noise, unless the receiver scaled or turned its symbols.
@@ -78,6 +86,7 @@ class DecodedWindow:
     noise_variance: NDArray[np.float32]
     rate_map: NDArray[np.uint8]
     symbols: SymbolCount
+    mixed: bool
     gain: complex
     gain_deviation: float
 
@@ -94,12 +103,26 @@ class Transmission:
         Rate table: values per location at each level.
     model, ratio_map : bytes
         First 4 bytes of the hashes of the networks (or of the method's name) and of the ratio map.
+    mixed : bool, optional
+        Whether the sender mixes the payload; a receiver learns it from the header.
+    max_papr_db : float, optional
+        Peak-to-average power, dB, to which the sender clips its payload, not below `MIN_PAPR_DB`.
+        The receiver does not know it, and takes what was cut off for more noise.
     """
 
     planned: Channel
     table: tuple[int, ...]
     model: bytes
     ratio_map: bytes
+    mixed: bool = True
+    max_papr_db: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_papr_db is not None and not MIN_PAPR_DB <= self.max_papr_db < np.inf:
+            raise RadioError(
+                f"the peak-to-average power of a window is limited to {MIN_PAPR_DB:g} dB or more, "
+                f"not to {self.max_papr_db:g}"
+            )
 
     def uniform_count(self, locations: int, level: int) -> SymbolCount:
         """Return what a window takes of which all locations have the same level."""
@@ -147,16 +170,20 @@ class Transmission:
 
         level = int(rate_map[0, 0])
         coded = b"" if np.all(rate_map == level) else encoded(rate_map, len(self.table))
+        robust = protection(self.planned)
+        middle = robust.send(coded) if coded else np.zeros(0, np.complex64)
+        payload = (unit / np.sqrt(2)).view(np.complex128)
+        if self.mixed:
+            payload = mixed(payload)
+        payload, gain = self._limited(payload)
         header = Header(
-            *(self.model, self.ratio_map, number % 65536, rate_map.shape, scale),
+            *(self.model, self.ratio_map, number % 65536, rate_map.shape, scale / gain),
             rate_map_bytes=len(coded),
             level=level,
             offset=offset,
+            mixed=self.mixed,
         )
-        robust = protection(self.planned)
         front = robust.send(header.packed())
-        middle = robust.send(coded) if coded else np.zeros(0, np.complex64)
-        payload = (unit / np.sqrt(2)).view(np.complex128)
         count = SymbolCount(payload.size, middle.size, front.size)
         factor = _factor(np.concatenate((front, middle)), payload.size)
         return (factor * np.concatenate((front, middle, payload))).astype(np.complex64), count
@@ -210,18 +237,31 @@ class Transmission:
         scale = header.scale / factor
         weighted = factor * protected / variance[:end]
         energy = float(np.vdot(weighted, factor * protected).real)
-        payload = symbols[end:].view(np.float32)[:values] * np.float32(np.sqrt(2) * scale)
-        payload[: rate_map.size] += np.float32(header.offset)
+        payload, noise = symbols[end:], variance[end:]
+        if header.mixed:
+            gathered, alike = unmixed_from_noise(payload, noise, factor**2)
+            payload, noise = gathered.astype(np.complex64), np.full_like(noise, alike)
+        found = payload.view(np.float32)[:values] * np.float32(np.sqrt(2) * scale)
+        found[: rate_map.size] += np.float32(header.offset)
         return DecodedWindow(
             number=header.number,
-            values=payload,
+            values=found,
             # A real part has half the variance of its symbol, and twice the scale squared.
-            noise_variance=np.repeat(variance[end:] * np.float32(scale**2), 2)[:values],
+            noise_variance=np.repeat(noise * np.float32(scale**2), 2)[:values],
             rate_map=rate_map,
             symbols=count,
+            mixed=header.mixed,
             gain=complex(np.vdot(weighted, symbols[:end])) / energy,
             gain_deviation=energy**-0.5,
         )
+
+    def _limited(
+        self, payload: NDArray[np.complex128]
+    ) -> tuple[NDArray[np.complexfloating], float]:
+        """Clip a payload, and return the gain of what was not clipped."""
+        if self.max_papr_db is None:
+            return payload, 1.0
+        return clipped(payload.astype(np.complex64), self.max_papr_db)
 
     def _check(self, header: Header) -> None:
         for name, there, here in (

@@ -31,6 +31,18 @@ SymbolsOption = Annotated[
     ),
 ]
 
+PaprOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-papr",
+        metavar="DB",
+        min=3,
+        max=20,
+        help="Clip analog symbols to this peak-to-average power, as an amplifier does.",
+        show_default="not clipped",
+    ),
+]
+
 ModelOption = Annotated[
     str | None,
     typer.Option(

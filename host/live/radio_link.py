@@ -86,7 +86,7 @@ class RadioLink:
     model : str or Path or None, optional
         Radio bundle of the method, by name or path; by default its own.
     load : callable, optional
-        Loads a method by name, for tests.
+        Loads a method by name; `live_method` by default.
 
     Raises
     ------
@@ -255,8 +255,14 @@ def check_model(method: str, model: str | Path) -> None:
     RadioBundle.load(model, ("semcom" if method == "semcom" else "codec",))
 
 
-def live_method(name: str, sensing: Sensing, model: str | Path | None = None) -> StreamMethod:
-    """Load one of `LIVE_METHODS`; LDPC codes fail as they were measured to.
+def live_method(
+    name: str,
+    sensing: Sensing,
+    model: str | Path | None = None,
+    *,
+    max_papr_db: float | None = None,
+) -> StreamMethod:
+    """Load one of `LIVE_METHODS`, as `load_method` does; LDPC codes fail as they were measured to.
 
     So neither torch nor Sionna is loaded, and no window waits for a decoder. Networks run on one
     thread each, since the ends of the link and the reconstruction work side by side.
@@ -269,7 +275,7 @@ def live_method(name: str, sensing: Sensing, model: str | Path | None = None) ->
     if name == "semcom":
         from focalloop.host.radio.semcom import semcom
 
-        return semcom(sensing, model or LIVE_MODEL, threads=1)
+        return semcom(sensing, model or LIVE_MODEL, max_papr_db=max_papr_db, threads=1)
     from focalloop.host.live.steady_compression import SteadyCompression
     from focalloop.host.radio.codec import Codec
 

@@ -46,6 +46,8 @@ class LinearMethod:
         Map and reconstruction.
     basis : BlockBasis
         The transform, for the tile of that map.
+    max_papr_db : float, optional
+        How the payload is clipped; see `Transmission`.
 
     Raises
     ------
@@ -55,14 +57,16 @@ class LinearMethod:
 
     name = "linear"
 
-    def __init__(self, sensing: Sensing, basis: BlockBasis) -> None:
+    def __init__(
+        self, sensing: Sensing, basis: BlockBasis, *, max_papr_db: float | None = None
+    ) -> None:
         ratio_map = sensing.ratio_map
         if not is_tiled(ratio_map, basis.tile):
             raise RadioError(
                 f"the linear link is for reads under the tile {basis.tile.tolist()}, and the ratio "
                 f"map is another ({ratio_map.summary}): use the bundle that it was made for"
             )
-        self.sensing, self.basis = sensing, basis
+        self.sensing, self.basis, self._max_papr_db = sensing, basis, max_papr_db
         self._hash = ratio_map.hash()[:4]
         self._gain = (basis.variance**-0.25)[:, None, None]
 
@@ -121,10 +125,13 @@ class LinearMethod:
         return -(-height // self.basis.block), -(-width // self.basis.block)
 
     def _air(self, channel: Channel, kept: int) -> Transmission:
-        return Transmission(channel, (kept,), _MODEL, self._hash)
+        limit = self._max_papr_db
+        return Transmission(channel, (kept,), _MODEL, self._hash, max_papr_db=limit)
 
 
-def linear(sensing: Sensing, model: str | Path | None = None) -> LinearMethod:
+def linear(
+    sensing: Sensing, model: str | Path | None = None, *, max_papr_db: float | None = None
+) -> LinearMethod:
     """Return the method with the shipped basis, or with that of another file.
 
     Raises
@@ -132,7 +139,8 @@ def linear(sensing: Sensing, model: str | Path | None = None) -> LinearMethod:
     RadioError
         The file is not a basis, or one for another map.
     """
-    return LinearMethod(sensing, BlockBasis.load(BASIS if model is None else Path(model)))
+    basis = BlockBasis.load(BASIS if model is None else Path(model))
+    return LinearMethod(sensing, basis, max_papr_db=max_papr_db)
 
 
 @dataclass(frozen=True, eq=False)

@@ -182,14 +182,24 @@ METHODS: dict[str, tuple[str, str]] = {
 """What each method is, and where in this package the function is that makes it.
 
 Each takes ``(sensing: Sensing, model: str | Path | None)``, `model` being the name or path of a
-radio bundle instead of the method's own, and returns a `Method`.
+radio bundle instead of the method's own, and returns a `Method`. Those that are `ANALOG` take
+``max_papr_db`` too.
 """
+
+ANALOG = ("semcom", "semcom-noran", "jscc", "linear")
+"""Methods whose symbols are amplitudes. The points that the others send have peaks of 2.6 dB."""
 
 RATED = ("semcom", "semcom-noran", "jscc")
 """Methods that send locations at rates of their own."""
 
 
-def load_method(name: str, sensing: Sensing, model: str | Path | None = None) -> Method:
+def load_method(
+    name: str,
+    sensing: Sensing,
+    model: str | Path | None = None,
+    *,
+    max_papr_db: float | None = None,
+) -> Method:
     """Load a method by name; its packages and networks are imported and read only now.
 
     Parameters
@@ -200,6 +210,8 @@ def load_method(name: str, sensing: Sensing, model: str | Path | None = None) ->
         Map and reconstruction of the windows.
     model : str or Path, optional
         Name or path of a radio bundle, by default the method's own.
+    max_papr_db : float, optional
+        Peak-to-average power to which one of `ANALOG` clips its symbols, dB.
 
     Raises
     ------
@@ -209,5 +221,7 @@ def load_method(name: str, sensing: Sensing, model: str | Path | None = None) ->
     if name not in METHODS:
         raise RadioError(f"there is no method {name!r}: choose {', '.join(METHODS)}")
     module, _, function = METHODS[name][1].partition(":")
-    method: Method = getattr(import_module(f"{__package__}.{module}"), function)(sensing, model)
+    make = getattr(import_module(f"{__package__}.{module}"), function)
+    options = {"max_papr_db": max_papr_db} if name in ANALOG else {}
+    method: Method = make(sensing, model, **options)
     return method

@@ -79,6 +79,7 @@ def _facts(method: SemCom, sent: Transmitted, channel: Channel) -> dict[str, obj
     assert found is not None
     return {
         "number": found.number,
+        "mixed": found.mixed,
         "rate_map": ["".join(map(str, row)) for row in found.rate_map],
         "header_symbols": sent.count.header,
         "rate_map_symbols": sent.count.rate_map,

@@ -92,6 +92,8 @@ class SemCom:
         Chooses the rate map; by default the one with the least predicted error.
     threads : int, optional
         Threads within one run of a network.
+    mixed, max_papr_db : bool and float, optional
+        How the payload is sent; see `Transmission`.
 
     Raises
     ------
@@ -107,6 +109,8 @@ class SemCom:
         *,
         allocate: Allocation = rates_for_budget,
         threads: int = 2,
+        mixed: bool = True,
+        max_papr_db: float | None = None,
     ) -> None:
         bundle.check_fits(ratio_map)
         self.name = name
@@ -119,6 +123,7 @@ class SemCom:
         self._planes = max(ratio_map.level_set)
         self._allocate = allocate
         self._hashes = bundle.digest[:4], ratio_map.hash()[:4]
+        self._mixed, self._max_papr_db = mixed, max_papr_db
         self._encoder = Graph(
             bundle.network("semcom_encoder.onnx"),
             "encoder",
@@ -264,7 +269,7 @@ class SemCom:
         return reads[:, :rows, :columns]
 
     def _air(self, channel: Channel) -> Transmission:
-        return Transmission(channel, self.rates, *self._hashes)
+        return Transmission(channel, self.rates, *self._hashes, self._mixed, self._max_papr_db)
 
     def _encoded(self, reads: Float32, snr_db: float) -> tuple[Float32, Float32, Float32]:
         """Return reals (C, h, w) and log errors (L, h, w) of all locations, emphasis (L, C)."""
@@ -286,19 +291,35 @@ class SemCom:
         return x, log_error, emphasis
 
 
-def semcom(sensing: Sensing, model: str | Path | None = None, *, threads: int = 2) -> SemCom:
+def semcom(
+    sensing: Sensing,
+    model: str | Path | None = None,
+    *,
+    max_papr_db: float | None = None,
+    threads: int = 2,
+) -> SemCom:
     """Make the method of this name; see `focalloop.host.radio.methods.METHODS`."""
     bundle = RadioBundle.load(model or "radio-semcom", ("semcom",))
-    return SemCom("semcom", bundle, sensing.ratio_map, threads=threads)
+    return SemCom("semcom", bundle, sensing.ratio_map, threads=threads, max_papr_db=max_papr_db)
 
 
-def semcom_noran(sensing: Sensing, model: str | Path | None = None) -> SemCom:
+def semcom_noran(
+    sensing: Sensing, model: str | Path | None = None, *, max_papr_db: float | None = None
+) -> SemCom:
     """Make the method of this name: the same networks, one rate for all locations."""
     bundle = RadioBundle.load(model or "radio-semcom", ("semcom",))
-    return SemCom("semcom-noran", bundle, sensing.ratio_map, allocate=uniform_rates)
+    return _of_one_rate("semcom-noran", bundle, sensing, max_papr_db)
 
 
-def jscc(sensing: Sensing, model: str | Path | None = None) -> SemCom:
+def jscc(
+    sensing: Sensing, model: str | Path | None = None, *, max_papr_db: float | None = None
+) -> SemCom:
     """Make the method of this name: networks that were trained on the error of the reads."""
     bundle = RadioBundle.load(model or "radio-jscc", ("jscc",))
-    return SemCom("jscc", bundle, sensing.ratio_map, allocate=uniform_rates)
+    return _of_one_rate("jscc", bundle, sensing, max_papr_db)
+
+
+def _of_one_rate(
+    name: str, bundle: RadioBundle, sensing: Sensing, max_papr_db: float | None
+) -> SemCom:
+    return SemCom(name, bundle, sensing.ratio_map, allocate=uniform_rates, max_papr_db=max_papr_db)

@@ -44,7 +44,8 @@ def networks(tmp_path_factory):
 def live(networks):
     bundle, model = map(str, networks)
     words = ("live", "--http-port", "0", "--no-open", "--size", SIZE, "--bundle", bundle)
-    with Running(*words, "--radio", "semcom", "--snr", "12", "--model", model) as running:
+    sent = ("--radio", "semcom", "--snr", "12", "--max-papr", "6", "--model", model)
+    with Running(*words, *sent) as running:
         yield running
 
 
@@ -127,6 +128,7 @@ def test_neither_torch_nor_what_needs_it_is_loaded(networks):
         (("--radio", "compr-ldpc", "--model", "radio-semcom"), "of kind 'semcom', where one of"),
         (("--snr", "5"), "is for --radio"),
         (("--symbols", "500"), "is for --radio"),
+        (("--max-papr", "6"), "is for --radio"),
     ],
 )
 def test_what_no_link_can_be_set_to_is_wrong_usage(words, says):

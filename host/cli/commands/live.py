@@ -12,6 +12,7 @@ from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, DEFAULT_SHAP
 from focalloop.host.cli.radio_options import (
     ChannelOption,
     ModelOption,
+    PaprOption,
     SnrOption,
     SymbolsOption,
 )
@@ -81,6 +82,7 @@ def live(
     channel: ChannelOption = "awgn",
     snr: SnrOption = 10.0,
     symbols: SymbolsOption = None,
+    max_papr: PaprOption = None,
     model: ModelOption = None,
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
@@ -131,13 +133,20 @@ def live(
     own_pattern, given = load_pattern(pattern), load_pattern(correction, "--correction")
     link = None
     if radio is None:
-        refuse_unused(["channel", "snr", "symbols", "model"], "is for --radio, and there is none")
+        for_radio = ["channel", "snr", "symbols", "max_papr", "model"]
+        refuse_unused(for_radio, "is for --radio, and there is none")
     else:
         # Loads Numba, without which a host starts sooner.
-        from focalloop.host.live.radio_link import LIVE_BUNDLE, RadioLink, check_model
+        from focalloop.host.live.radio_link import (
+            LIVE_BUNDLE,
+            RadioLink,
+            check_model,
+            live_method,
+        )
 
+        load = partial(live_method, max_papr_db=max_papr)
         with setting("--snr"):
-            link = RadioLink(radio, channel, snr, symbols, model=model)
+            link = RadioLink(radio, channel, snr, symbols, model=model, load=load)
         if model is not None:
             with setting("--model"):
                 check_model(radio, model)

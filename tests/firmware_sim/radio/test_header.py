@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +30,19 @@ HASHES = st.binary(min_size=4, max_size=4)
     st.integers(0, MAX_RATE_MAP_BYTES),
     st.integers(0, 15),
     st.floats(-MAX_SCALE, MAX_SCALE, width=16),
+    st.booleans(),
 )
-def test_every_field_comes_back(model, ratio_map, number, shape, scale, size, level, offset):
-    header = Header(model, ratio_map, number, shape, scale, size, 0 if size else level, offset)
+def test_every_field_comes_back(model, ratio_map, number, shape, scale, size, level, offset, mixed):
+    level = 0 if size else level
+    header = Header(model, ratio_map, number, shape, scale, size, level, offset, mixed)
     assert len(header.packed()) == HEADER_BYTES == 20
     assert Header.unpacked(header.packed()) == header
 
 
-@given(st.binary(min_size=19, max_size=19))
-def test_any_bytes_are_a_header_or_an_error(rest):
+@given(st.sampled_from([b"\x01", b"\x81"]), st.binary(min_size=19, max_size=19))
+def test_any_bytes_are_a_header_or_an_error(first, rest):
     try:
-        header = Header.unpacked(b"\x01" + rest)
+        header = Header.unpacked(first + rest)
     except RadioError:
         return
     assert math.isfinite(header.scale)
@@ -57,12 +60,14 @@ def test_bytes_are_as_documented():
     front = b"\x01" + b"abcdefgh" + b"\x02\x01" + b"\x03\x50\x00"
     expected = front + b"\x00\x3c" + b"\x00\xc0" + b"\x02\xff"
     assert header.packed() == expected
+    assert replace(header, mixed=True).packed() == b"\x81" + expected[1:]
 
 
 def test_another_version_is_refused():
     packed = Header(b"abcd", b"efgh", 0, (1, 1), 1.0).packed()
-    with pytest.raises(RadioError, match="version 2 arrived, but 1 is known"):
-        Header.unpacked(b"\x02" + packed[1:])
+    for version in (0, 2, 0x80, 0x82):
+        with pytest.raises(RadioError, match=f"version {version & 0x7F} arrived, but 1 is known"):
+            Header.unpacked(bytes([version]) + packed[1:])
 
 
 @pytest.mark.parametrize(

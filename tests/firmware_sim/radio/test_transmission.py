@@ -1,5 +1,6 @@
 """Windows on the air: exact power and counts, values with the stated noise, losses, bad input."""
 
+from base64 import b85decode
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,24 @@ from hypothesis import given, settings, strategies as st
 from focalloop.firmware_sim.radio.channel import CHANNEL_KINDS, Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.firmware_sim.radio.header import HEADER_BYTES
+from focalloop.firmware_sim.radio.power import peak_to_average_db
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.rate_map import EDGE_RATE_TABLE, counts, encoded, kept
 from focalloop.firmware_sim.radio.transmission import SymbolCount, Transmission
 
 TEN_DB = Channel("awgn", 10)
 EDGE = Transmission(TEN_DB, EDGE_RATE_TABLE, b"mode", b"rmap")
+
+OLD_WINDOW = (
+    "Gq0S!%?4|~Gq0S!%?4|~Gq0S!%?4|~Gq0S!Gq0S!Gq0RJGq0RJGq0RJ%?4{fGq0S!%?4{fGq0RJ%?4|~Gq0S!%?4{f"
+    "Gq0RJ%?4{f%?4{f%?4{f%?4{fGq0S!Gq0RJGq0S!%?4{f%?4{f%?4{fGq0RJGq0S!%?4{f%?4|~%?4{f%?4{fGq0RJ"
+    "Gq0RJGq0RJ%?4|~%?4{f%?4{f%?4{fGq0RJGq0S!Gq0S!Gq0S!Gq0S!%?4|~Gq0RJGq0S!%?4{f%?4{fGq0RJ%?4|~"
+    "Gq0RJGq0RJGq0S!%?4{f%?4|~%?4{f%?4|~%?4{fGq0RJ%?4|~%?4|~%?4{f%?4|~%?4|~Gq0RJ%?4|~Gq0S!%?4{f"
+    "%?4{fGq0S!Gq0RJGq0S!Gq0S!Gq0RJ%?4{f%?4{f%?4{f%?4|~%?4|~%?4{f%?4|~%?4{fGq0RJ%?4{f%?4|~Gq0RJ"
+    "%?4|~Gq0RJGq0S!Gq0S!Gq0RJ%?4{f%?4|~Gq0S!Gq0S!%?4{f%?4{f%?4{f%?4|~%?4{f%?4{fGq0RJ%?4|~Gq0RJ"
+    ">So)%00000>So(MFO4L>>SkNM>SkL$FO4KWQXq*x4f?-700000"
+)
+"""Symbols of version 0.2 in base 85, complex64: 9 values of three locations."""
 
 
 def rate_map_of(shape: tuple[int, int], levels: int, seed: int) -> np.ndarray:
@@ -42,11 +55,14 @@ def mean_power(symbols: np.ndarray) -> float:
     st.floats(-10, 40),
     st.sampled_from(CHANNEL_KINDS),
     st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 6e4]),
+    st.booleans(),
     st.integers(0, 2**16),
 )
-def test_power_is_one_counts_are_true_and_values_come_back(shape, table, snr, kind, size, seed):
+def test_power_is_one_counts_are_true_and_values_come_back(
+    shape, table, snr, kind, size, mixed, seed
+):
     table = tuple(sorted(table))
-    link = Transmission(Channel(kind, snr), table, b"mode", b"rmap")
+    link = Transmission(Channel(kind, snr), table, b"mode", b"rmap", mixed)
     rate_map = rate_map_of(shape, len(table), seed)
     rng = np.random.default_rng(seed)
     values = rng.uniform(-size, size, int(counts(rate_map, table).sum())).astype(np.float32)
@@ -67,14 +83,16 @@ def test_power_is_one_counts_are_true_and_values_come_back(shape, table, snr, ki
     assert got.number == seed % 65536
     assert np.array_equal(got.rate_map, rate_map)
     assert got.symbols == count
+    assert got.mixed == mixed
     assert got.values.dtype == np.float32
     # The scale is rounded to half precision, by 1/2048 or, near 0, by 3e-8.
     np.testing.assert_allclose(got.values, values, rtol=6e-4, atol=1e-3 * size + 1e-7)
 
 
+@pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("kind", CHANNEL_KINDS)
-def test_received_values_have_the_stated_noise_in_their_units(kind):
-    link = Transmission(Channel(kind, 12), EDGE_RATE_TABLE, b"mode", b"rmap")
+def test_received_values_have_the_stated_noise_in_their_units(kind, mixed):
+    link = Transmission(Channel(kind, 12), EDGE_RATE_TABLE, b"mode", b"rmap", mixed)
     values, rate_map = window(1, (16, 16))
     symbols, _ = link.encode_window(values, rate_map)
     got = link.decode_window(link.planned.send(symbols, np.random.default_rng(2)))
@@ -121,8 +139,67 @@ def test_a_common_brightness_costs_no_power():
     )
 
 
+def peaky() -> tuple[np.ndarray, np.ndarray]:
+    """A window of which few values have most of the power, as networks make them."""
+    values, rate_map = window(1, (16, 16))
+    return values * np.exp(-np.arange(values.size) / 300).astype(np.float32), rate_map
+
+
+def test_mixing_takes_the_peaks_off():
+    plain, mixed = (
+        replace(EDGE, mixed=mixed).encode_window(*peaky())[0] for mixed in (False, True)
+    )
+    assert peak_to_average_db(plain) > 18
+    assert peak_to_average_db(mixed) < 12
+
+
+def test_clipping_costs_little_where_symbols_are_mixed_and_much_where_they_are_not():
+    values, rate_map = peaky()
+    lost = []
+    for mixed in (True, False):
+        link = replace(EDGE, mixed=mixed, max_papr_db=6.0)
+        symbols, count = link.encode_window(values, rate_map)
+        assert mean_power(symbols) == pytest.approx(1, abs=1e-6)
+        assert peak_to_average_db(symbols[count.total - count.payload :]) == pytest.approx(6)
+        assert peak_to_average_db(symbols) == pytest.approx(6, abs=0.1)
+        # The receiver is set to nothing: it is the other end's business.
+        found = EDGE.decode_window(clean(symbols))
+        lost.append(np.sum((found.values - values) ** 2) / np.sum(values**2))
+    assert lost[0] < 0.004 < 0.1 < lost[1]
+
+
+def test_a_fade_per_symbol_costs_mixed_values_all_the_same():
+    """Each has the noise that is left by Wiener's rule: less than the mean of N0 / |h|^2."""
+    values, rate_map = window(1, (16, 16))
+    channel = Channel("rayleigh", 12)
+    link = replace(EDGE, planned=channel)
+    received = channel.send(link.encode_window(values, rate_map)[0], np.random.default_rng(2))
+    found = link.decode_window(received)
+    assert np.ptp(found.noise_variance) == 0
+    unevenly = received.equalised()[1][-values.size // 2 :]
+    assert found.noise_variance[0] < 0.5 * unevenly.mean() * values.var()
+
+
+def test_a_window_from_before_there_was_mixing_is_received():
+    link = Transmission(Channel("awgn", 15), (1, 3, 8), b"mode", b"rmap")
+    symbols = np.frombuffer(b85decode(OLD_WINDOW), "<c8")
+    found = link.decode_window(clean(symbols))
+    assert (found.number, found.mixed, found.symbols) == (258, False, SymbolCount(5, 0, 54))
+    np.testing.assert_allclose(found.values, np.arange(9) - 4.5, atol=2e-3)
+    again, _ = replace(link, mixed=False).encode_window(
+        np.arange(9, dtype=np.float32) - 4.5, np.ones((1, 3), np.uint8), 258
+    )
+    np.testing.assert_allclose(again, symbols, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [2.9, -1.0, np.nan, np.inf])
+def test_a_limit_of_peaks_that_cannot_be_kept_is_refused(limit):
+    with pytest.raises(RadioError, match="limited to 3 dB or more"):
+        replace(EDGE, max_papr_db=limit)
+
+
 def test_an_odd_value_is_padded_by_a_zero_that_is_counted():
-    link = replace(EDGE, table=(3,))
+    link = replace(EDGE, table=(3,), mixed=False)
     values = np.float32([1, 2, 3])
     symbols, count = link.encode_window(values, np.zeros((1, 1), np.uint8))
     assert count.payload == 2

@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.channel import Channel
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.power import peak_to_average_db
 from focalloop.host.radio.linear import BASIS as BASIS_FILE, BlockBasis, LinearMethod, linear
 from focalloop.host.radio.methods import Sensing, SymbolBudgetError
 
@@ -36,6 +37,15 @@ def smooth_reads(height: int, width: int) -> np.ndarray:
 
 def error(sent: np.ndarray, received: np.ndarray) -> float:
     return float(np.sqrt(np.mean((sent - received) ** 2)))
+
+
+def test_symbols_keep_to_a_limit_of_their_peaks() -> None:
+    reads, channel = smooth_reads(64, 96), Channel("awgn", 15)
+    limited, free = (
+        LinearMethod(sensing(64, 96), BASIS, max_papr_db=limit).transmit(reads, channel)[0]
+        for limit in (5.0, None)
+    )
+    assert peak_to_average_db(limited) < 5.1 < 6 < peak_to_average_db(free)
 
 
 @given(st.integers(0, 2**32))

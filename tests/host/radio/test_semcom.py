@@ -9,6 +9,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.radio.channel import Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
+from focalloop.firmware_sim.radio.power import peak_to_average_db
 from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
 from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.host.radio import semcom as module, tiles
@@ -60,6 +61,25 @@ def test_more_symbols_and_a_better_channel_give_better_measurements(method):
 def test_fading_that_the_receiver_knows_is_undone(method, kind):
     reads = reads_of(MAP)
     assert error(method, reads, 35, 1500, kind) < 0.1 * np.var(reads)
+
+
+def test_fades_of_symbols_cost_less_where_values_are_mixed(bundle, method):
+    plain = for_map(bundle, MAP, mixed=False)
+    errors = [
+        np.mean([error(each, reads_of(MAP), 10, 1500, "rayleigh", seed) for seed in range(4)])
+        for each in (method, plain)
+    ]
+    assert errors[0] < 0.95 * errors[1]
+
+
+def test_symbols_keep_to_a_limit_of_their_peaks_and_any_receiver_has_them(bundle, method):
+    reads, channel = reads_of(MAP), Channel("awgn", 15)
+    limited = for_map(bundle, MAP, max_papr_db=5.0).transmit(reads, channel, 1500)
+    assert peak_to_average_db(limited.symbols) < 5.1
+    assert peak_to_average_db(method.transmit(reads, channel, 1500).symbols) > 7
+    found = method.receive(channel.send(limited.symbols, np.random.default_rng(0)), channel)
+    worse = float(np.mean(np.square(method.decode(found) - reads)))
+    assert worse < 1.2 * error(method, reads, 15, 1500)
 
 
 @pytest.mark.parametrize("symbols", [420, 600, 999, 1500, 2300])

@@ -11,6 +11,7 @@ from focalloop.host.cli.output import activity, counted, print_json, print_resul
 from focalloop.host.cli.radio_options import (
     ChannelOption,
     ModelOption,
+    PaprOption,
     SensingOption,
     SnrOption,
     SymbolsOption,
@@ -41,6 +42,7 @@ def export(
     snr: SnrOption = 10.0,
     method: MethodOption = "semcom",
     symbols: SymbolsOption = None,
+    max_papr: PaprOption = None,
     sample_rate: Annotated[
         float,
         typer.Option(metavar="HZ", min=1, max=1e12, help="Symbols per second, one per sample."),
@@ -82,7 +84,8 @@ def export(
     check_exists(source, "CAPTURE|CLIPS")
     windows = outgoing(source, bundle, profile, seed, limit, white, threads)
     with activity(f"loading {method}"):
-        transmitter = analog(load_method(method, windows.sensing, model))
+        loaded = load_method(method, windows.sensing, model, max_papr_db=max_papr)
+        transmitter = analog(loaded)
     done: list[RecordedWindow] = []
     with (
         progress_bar() as bar,

@@ -11,6 +11,7 @@ from focalloop.host.cli.output import activity, print_json, print_notice, progre
 from focalloop.host.cli.radio_options import (
     ChannelOption,
     ModelOption,
+    PaprOption,
     SensingOption,
     SnrOption,
     SymbolsOption,
@@ -42,6 +43,7 @@ def send(
         typer.Option(help="How the windows are sent."),
     ] = "semcom",
     symbols: SymbolsOption = None,
+    max_papr: PaprOption = None,
     output: Annotated[Path | None, output_option("Video to write: .mp4, .mkv or .npz.")] = None,
     picture: Annotated[
         Path | None,
@@ -91,7 +93,7 @@ def send(
     check_exists(source, "CAPTURE|CLIPS")
     windows = outgoing(source, bundle, profile, seed, limit, white, threads)
     with activity(f"loading {method}"):
-        loaded = load_method(method, windows.sensing, model)
+        loaded = load_method(method, windows.sensing, model, max_papr_db=max_papr)
     done: list[SentWindow] = []
     with progress_bar() as bar, Interruption() as interruption:
         results = sent(windows.each, loaded, windows.sensing, through, symbols=symbols, seed=seed)

@@ -56,6 +56,7 @@ def test_every_window_has_power_1_and_an_annotation_with_what_it_decodes_to(sent
         start, count = window["core:sample_start"], window["core:sample_count"]
         assert np.mean(np.abs(samples[start : start + count]) ** 2) == pytest.approx(1, abs=2e-3)
         assert window["focalloop:window"] == number
+        assert window["focalloop:mixed"] is True
         assert [len(row) for row in window["focalloop:rate_map"]] == [3, 3]
         parts = [window[f"focalloop:{part}_symbols"] for part in ("header", "rate_map", "payload")]
         assert sum(parts) == count
@@ -76,6 +77,15 @@ def test_what_was_exported_comes_back_as_what_is_sent_over_a_clean_channel(
     assert back["lost"] == 0
     with np.load(video) as written:
         assert 0 < np.mean((written["video"] - clean) ** 2) < 0.5 * np.var(clean)
+
+
+def test_peaks_keep_to_what_an_amplifier_takes(clips, networks, tmp_path):
+    path = tmp_path / "limited.sigmf-meta"
+    words = ("--snr", 12, "--symbols", 500, "--max-papr", 4, "-o", path)
+    assert run("radio", "export", clips, *networks, *words).exit_code == 0
+    samples = np.fromfile(files_of(path)[1], "<c8")
+    assert 10 * np.log10(np.max(np.abs(samples) ** 2)) < 4.1
+    assert imported(networks, path, "-o", tmp_path / "back.npz", "--snr", 40)["lost"] == 0
 
 
 def test_a_window_that_was_not_received_is_lost_and_the_others_are_not(sent, networks, tmp_path):

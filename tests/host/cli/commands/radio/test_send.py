@@ -42,6 +42,19 @@ def test_clips_are_sent_scored_and_written(clips, networks, tmp_path):
     assert run_json(*words[:-1], 4) != sent
 
 
+def test_peaks_are_clipped_for_little(clips, networks, tmp_path):
+    words, videos = (clips, *networks, "--snr", 12, "--symbols", 500), []
+    for limit in ((), ("--max-papr", 4)):
+        run_json(*words, *limit, "-o", tmp_path / "video.npz")
+        with np.load(tmp_path / "video.npz") as written:
+            videos.append(written["video"])
+    assert 0 < np.abs(videos[0] - videos[1]).mean() < 0.05 * videos[0].std()
+    for wrong in (2.9, "nan"):
+        result = run("radio", "send", *words, "--max-papr", wrong)
+        assert result.exit_code == 2
+        assert "--max-papr" in complaint(result)
+
+
 def test_a_capture_is_sent_without_scores(capture, networks):
     sent = run_json(capture("tile-2of16"), *networks)
     assert (sent["psnr"], sent["ssim"]) == (None, None)
