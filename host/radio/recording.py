@@ -29,7 +29,7 @@ META, DATA = ".sigmf-meta", ".sigmf-data"
 
 DATATYPE = "cf32_le"
 
-EXTENSION_VERSION = "1.0.0"
+EXTENSION_VERSION = "1.1.0"
 """Version of the fields of ``focalloop``; readers take those with the same first number."""
 
 MAX_DATA_BYTES = 4 << 30
