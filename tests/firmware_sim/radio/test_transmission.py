@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from focalloop.firmware_sim.radio import polar
 from focalloop.firmware_sim.radio.channel import CHANNEL_KINDS, Channel, Received
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.firmware_sim.radio.header import HEADER_BYTES
+from focalloop.firmware_sim.radio.header import HEADER_BYTES, Header
 from focalloop.firmware_sim.radio.power import peak_to_average_db
 from focalloop.firmware_sim.radio.protection import protection
 from focalloop.firmware_sim.radio.rate_map import EDGE_RATE_TABLE, counts, encoded, kept
@@ -256,6 +257,34 @@ def test_a_damaged_header_or_rate_map_loses_the_window():
         damaged = symbols.copy()
         damaged[begin:end] = damaged[begin:end][::-1]
         assert EDGE.decode_window(clean(damaged, 0.1)) is None
+
+
+def sent_with_a_flip(bit, window, monkeypatch):
+    """The symbols of a window of whose header one bit flipped after it was checked."""
+    packed, checksum = Header.packed, polar.checksum
+
+    def flipped(bits):
+        return bits ^ (np.arange(bits.size) == bit)
+
+    def wrong(header):
+        bits = np.unpackbits(np.frombuffer(packed(header), np.uint8))
+        return np.packbits(flipped(bits)).tobytes()
+
+    with monkeypatch.context() as sender:
+        sender.setattr(Header, "packed", wrong)
+        sender.setattr(polar, "checksum", lambda bits: checksum(flipped(bits)))
+        return EDGE.encode_window(*window)[0]
+
+
+def test_a_bit_of_a_header_that_flips_loses_the_window_or_is_put_right(monkeypatch):
+    """Put right where the list of the decoder holds the header as it was."""
+    sent = np.ones(48, np.float32), np.zeros((2, 3), np.uint8)
+    lost = 0
+    for bit in range(8 * HEADER_BYTES):
+        found = EDGE.decode_window(clean(sent_with_a_flip(bit, sent, monkeypatch)))
+        lost += found is None
+        assert found is None or (found.number, found.mixed) == (0, True)
+    assert lost > 0.9 * 8 * HEADER_BYTES
 
 
 def test_a_symbol_that_is_missing_or_left_over_is_an_error():
