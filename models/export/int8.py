@@ -134,7 +134,8 @@ def calibrated(
         if for_any is not None:
             fitted = ratio_map.tiled_to(side, side)
             tiles = for_any.levels(rng, len(windows), side)
-            maps = [replace(fitted, levels=levels) for levels in tiles]
+            # Of a window that nothing was measured of, any video is as good.
+            maps = [replace(fitted, levels=t) if t.any() else fitted for t in tiles]
         return [
             measured(window[None], own_map, own_noise, told=told)[0]
             for window, own_map, own_noise in zip(windows, maps, noises, strict=False)

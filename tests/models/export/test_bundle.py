@@ -21,7 +21,7 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli.main import app
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.errors import ExportError, TrainError
-from focalloop.models.export import bundle as export
+from focalloop.models.export import bundle as export, int8
 from focalloop.models.export.bundle import Score, export_bundle, export_run, export_weights
 from focalloop.models.export.int8 import measured
 from focalloop.models.export.onnx_graph import parity, to_onnx
@@ -218,6 +218,23 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
     assert not (tmp_path / "refused").exists()
+
+
+def test_maps_that_measure_nothing_do_not_count_in_the_loss_of_eight_bits(
+    tile_map: RatioMap, training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles, data = RandomTiles(), TrainingData.load(training_file)
+    monkeypatch.setattr(tiles, "levels", lambda _, count, side: np.zeros((count, side, side), "u1"))
+    calibrated_on: list[int8.Inputs] = []
+
+    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
+        calibrated_on.extend(inputs)
+        return graph
+
+    monkeypatch.setattr(int8, "in_int8", in_int8)
+    int8.calibrated(tiny_network(), data, tile_map, preset("paper"), tiles)
+    assert len(calibrated_on) == len(data.training)
+    assert all((each["levels"] == tile_map.levels).all() for each in calibrated_on)
 
 
 @pytest.mark.parametrize("name", ["edge-fixed-1of16", "edge-universal-int8"])
