@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,17 @@ from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.board.client import Board
-from focalloop.host.errors import FocalloopError
+from focalloop.host.errors import BoardError, FocalloopError
 from tests.support.board_bench import CountingScene, SumReader
 from tests.support.c_board import PipedBoard
-from tests.support.served import SHAPE, assert_exact, make_board, make_map, serving
+from tests.support.served import (
+    SHAPE,
+    assert_exact,
+    make_adaptive_map,
+    make_board,
+    make_map,
+    serving,
+)
 from tests.support.waiting import wait_until
 
 QUIET_LIST = "delay=1 ms, to-host.slow=300 kB/s"
@@ -95,8 +102,8 @@ class Bench:
             board.close()
 
 
-def take(windows: Iterator[Window], count: int) -> list[int]:
-    """Return the numbers of the next windows, each compared bit by bit."""
+def take(windows: Iterator[Window], count: int, maps: set[RatioMap] | None = None) -> list[int]:
+    """Return the numbers of the next windows, each compared bit by bit, and add to `maps`."""
     numbers = []
     for window in islice(windows, count):
         if window.full_scale_dn == preset("ideal").full_scale_dn:
@@ -104,6 +111,8 @@ def take(windows: Iterator[Window], count: int) -> list[int]:
         else:
             assert_exact(window)
         numbers.append(window.number)
+        if maps is not None:
+            maps.add(window.ratio_map)
     return numbers
 
 
@@ -149,6 +158,25 @@ def test_windows_are_exact_and_lost_ones_named(bench: Bench, faults: str) -> Non
     if faults != QUIET_LIST:
         assert any(server.cable.hits.values())
         assert stats.frames_bad > 0 or stats.repeats > 0
+
+
+@pytest.mark.parametrize("bench", ["pty", "firmware"], indirect=True)
+def test_windows_are_exact_under_the_grids_that_they_name(bench: Bench) -> None:
+    made = make_adaptive_map()
+    rng = np.random.default_rng(6)
+    seen = set()
+    with (
+        bench.line("flips=1e-5, drops=1e-5, delay=3 ms, seed=6") as server,
+        Board.open(server.url, on_event=lambda text: None) as board,
+    ):
+        board.upload(made)
+        with closing(board.stream()) as windows:
+            for _ in range(25):
+                (number,) = take(windows, 1, seen)
+                with suppress(BoardError):  # the window has begun, or enough grids wait
+                    board.set_grid(number + 9, rng.integers(0, 6, made.grid_shape))
+        assert board.stats.frames_bad > 0 or board.stats.repeats > 0
+    assert len(seen) > 3
 
 
 @pytest.mark.parametrize(
