@@ -30,5 +30,8 @@ NAMED_TILES: dict[str, tuple[tuple[int, ...], ...]] = {
     # Measures a quarter of the pixels; every other pixel is a neighbour of a measured one.
     "tile-1of16": ((4, 0, 4, 0), (0, 0, 0, 0), (0, 4, 0, 4), (0, 0, 0, 0)),
     "tile-2of16": ((4, 1, 4, 1), (1, 2, 1, 2), (4, 1, 4, 1), (1, 2, 1, 2)),
+    # Long reads beside short ones, and long ones nearly everywhere, for slower scenes.
+    "mixed-1of16": ((0, 4, 0, 2), (1, 0, 1, 0), (0, 2, 0, 4), (1, 0, 1, 0)),
+    "calm-1of16": ((2, 1), (1, 0)),
 }
 """Hand-made tiles by name, ``<kind>-<average measurements per pixel>of16``, for the default T."""

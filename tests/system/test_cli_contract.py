@@ -49,6 +49,7 @@ RUNS = {
     "map show": "map show tile-2of16",
     "map convert": "map convert map.png back.npz",
     "map schedule": "map schedule tile-2of16",
+    "map suggest": "map suggest clips.npz --windows 2",
     "map export": "map export tile-2of16 --target scamp5 -o program",
     "map make fixed": "map make fixed 2 -o fixed.npz",
     "map make tile": "map make tile 4,1/1,2 -o mine.npz",
@@ -79,7 +80,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(5)
-    np.savez("clips.npz", clips=rng.integers(0, 256, (1, 16, 32, 32)).astype(np.uint8))
+    np.savez("clips.npz", clips=rng.integers(0, 256, (2, 16, 32, 32)).astype(np.uint8))
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["focalloop", *words])

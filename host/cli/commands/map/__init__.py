@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, Any]] = {
         "Convert an .npz map to a PNG that paint programs edit, or back.",
         f"{__name__}.convert:convert",
     ),
+    "suggest": (
+        "Name the shipped map that suits the scenes of some clips.",
+        f"{__name__}.suggest:suggest",
+    ),
     "schedule": (
         "Show what a map's reads demand of ADC, link and power.",
         f"{__name__}.schedule:schedule",
