@@ -10,6 +10,7 @@ import pytest
 import focalloop
 
 NAMES = {
+    "AdaptiveMap",
     "Board",
     "Bundle",
     "Capture",
