@@ -127,7 +127,8 @@ class Board:
 
     def __repr__(self) -> str:
         height, width = self.info.shape
-        runs = "" if self.ratio_map is None else f"; runs {self.ratio_map.summary}"
+        running = self._driver.running
+        runs = "" if running is None else f"; runs {running.summary}"
         size = f"{width}x{height}, {self.info.bits} bit"
         return f"<Board {self.info.name!r} at {self.url}: {size}, {self.state}{runs}>"
 
@@ -148,7 +149,7 @@ class Board:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the board runs, as far as this program knows it; the resting one of several."""
+        """Map that the board runs, as far as this program knows; an adaptive map's resting map."""
         return self._driver.ratio_map
 
     @property

@@ -123,12 +123,14 @@ class Driver(ConnectionListener):
     @property
     def adaptive_map(self) -> AdaptiveMap | None:
         """The adaptive map that the board runs, if it runs one."""
-        return self.running if isinstance(self.running, AdaptiveMap) else None
+        running = self.running
+        return running if isinstance(running, AdaptiveMap) else None
 
     @property
     def ratio_map(self) -> RatioMap | None:
         """The ratio map that the board runs; of an adaptive map, its resting map."""
-        return self.running.resting if isinstance(self.running, AdaptiveMap) else self.running
+        running = self.running
+        return running.resting if isinstance(running, AdaptiveMap) else running
 
     @property
     def stats(self) -> LinkStats:

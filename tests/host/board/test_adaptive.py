@@ -48,6 +48,7 @@ def test_windows_carry_the_maps_that_their_grids_compose(url: str) -> None:
         assert board.adaptive_map is not None
         assert board.status().map_hash == made.hash() == board.adaptive_map.hash()
         assert board.ratio_map == made.resting
+        assert "runs 7 tiles 4x4 in blocks of 16x16" in repr(board)
         assert done[-1] == (len(made.resting.pack()) + len(made.pack_palette()),) * 2
         for number, grid in ((1, GRIDS[0]), (2, GRIDS[1]), (4, None)):
             assert board.set_grid(number, grid) == 0
