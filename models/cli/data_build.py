@@ -16,10 +16,15 @@ from focalloop.models.cli.data_options import CacheOption, ProcessesOption, Sour
 
 def build(
     output: Annotated[Path, output_option("The .npz file to write.")] = Path("train.npz"),
-    windows: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Windows of 16 frames to make.")
-    ] = 3000,
+    windows: Annotated[int, typer.Option(metavar="N", min=2, help="Windows to make.")] = 3000,
     size: Annotated[int, typer.Option(metavar="N", min=32, help="Height and width, pixels.")] = 128,
+    frames: Annotated[
+        int, typer.Option(metavar="N", min=2, max=256, help="Frames per window.")
+    ] = 16,
+    slow: Annotated[
+        bool,
+        typer.Option("--slow", help="Let most things move slowly, as at 240 frames per second."),
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 0,
     sources: SourcesOption = None,
     extra: Annotated[
@@ -44,12 +49,14 @@ def build(
     the windows come from your own videos and pictures alone. The same options make the same
     windows, whatever the number of processes.
 
+    Sequences for `focalloop adaptive train` have 64 frames: --frames 64 --slow.
+
     Example: focalloop data build -o train.npz --windows 4000 --size 160
     """
     from hashlib import sha256
     from json import loads
 
-    from focalloop.models.data.build import BuildSettings, build_windows
+    from focalloop.models.data.build import SLOW_VIDEO_SHARE, BuildSettings, build_windows
     from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
     from focalloop.models.data.packages import default_cache
     from focalloop.models.data.sources import folder_sources, package_sources
@@ -57,6 +64,7 @@ def build(
 
     if footage:
         refuse_unused(("sources", "extra", "cache"), "goes without --footage, which is used alone")
+        refuse_unused(("frames", "slow"), "goes without --footage, whose motion is its own")
     elif not extra:
         refuse_unused(["white"], "is for --footage and --extra")
     if sources:
@@ -88,9 +96,10 @@ def build(
                 on_package=lambda package: bar.update(task, description=str(package)),
             )
             found += folder_sources(extra, white=white, note=print_warning) if extra else []
+            share = SLOW_VIDEO_SHARE if slow else BuildSettings.video_share
             made = build_windows(
                 found,
-                BuildSettings(windows=windows, size=size, seed=seed),
+                BuildSettings(windows, size, frames, seed, video_share=share, slow=slow),
                 processes=processes,
                 progress=rendered,
             )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,7 @@ from focalloop.firmware_sim.scenes.clips import frames_of_file
 from focalloop.firmware_sim.scenes.grayscale import scaled, to_gray
 from focalloop.firmware_sim.scenes.picture_files import gray_image
 from focalloop.models.data.camera_motion import Motion, view, warp, waves
+from focalloop.models.data.slow_motion import frames_needed, slowed
 from focalloop.models.data.sources import Source
 from focalloop.models.data.training_file import RENDERER
 from focalloop.models.errors import SourceError
@@ -43,6 +45,10 @@ PAN_MARGIN = 8
 
 MAX_VIDEO_FRAMES = 320
 """Frames used of each video; more would only show the same scene again."""
+
+
+SLOW_VIDEO_SHARE = 0.5
+"""`BuildSettings.video_share` for slow windows: slowed down, one video shows many speeds."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,10 @@ class BuildSettings:
         Seed of every random choice.
     validation_share, video_share : float
         Share of all windows that is held out, and share that is cut from real video.
+    slow : bool
+        Whether what moves is mostly slow, as everyday scenes are at 240 frames/s: two fifths of the
+        cameras stand still, every path is scaled by 0.1, 0.25, 0.5 or 1, and videos play 3 to 12
+        times as slowly, with frames in between by motion-compensated interpolation.
     """
 
     windows: int = 3000
@@ -69,6 +79,7 @@ class BuildSettings:
     seed: int = 0
     validation_share: float = 0.04
     video_share: float = 0.3
+    slow: bool = False
 
 
 def build_windows(
@@ -185,8 +196,8 @@ def _camera_pan(
             f"{source.path} has {extent[0]}x{extent[1]} pixels, too few to pan a window of "
             f"{settings.size} over"
         )
-    motion = Motion.draw(rng, settings.slots, max_speed_px=6.0)
-    if rng.random() < 0.08:
+    motion = _motion(rng, settings, max_speed_px=6.0)
+    if rng.random() < (0.4 if settings.slow else 0.08):
         motion = motion.slowed(0.0)  # a camera on a tripod
     tilt = rng.normal(0, 2e-4, 2)  # perspective, 1/px
     ripple = waves(rng) if rng.random() < 0.15 else None
@@ -220,25 +231,36 @@ def _camera_pan(
     ]
 
 
+def _motion(rng: np.random.Generator, settings: BuildSettings, max_speed_px: float) -> Motion:
+    motion = Motion.draw(rng, settings.slots, max_speed_px)
+    if settings.slow:
+        motion = motion.slowed(rng.choice([0.1, 0.25, 0.5, 1], p=[0.3, 0.3, 0.25, 0.15]))
+    return motion
+
+
 def _video_window(
     rng: np.random.Generator, source: Source, settings: BuildSettings
 ) -> NDArray[np.uint8]:
     """Cut T consecutive frames from a real video, scaled down by a random factor."""
     video = _video(source.path, source.white)
-    if len(video) < settings.slots or min(video.shape[1:]) < settings.size:
+    slower, count = Fraction(1), settings.slots
+    if settings.slow:
+        slower = Fraction(round(4 * np.exp(rng.uniform(np.log(3), np.log(12)))), 4)
+        count = frames_needed(slower, settings.slots)
+    if len(video) < count or min(video.shape[1:]) < settings.size:
         raise SourceError(f"{source.path} is too short or too small for a window")
     height, width = video.shape[1:]
     coarsest = min(height, width) / settings.size
     for _ in range(8):  # try again where nothing changes
         scale = float(np.exp(rng.uniform(np.log(min(1.3, coarsest)), np.log(coarsest))))
-        start = int(rng.integers(len(video) - settings.slots + 1))
+        start = int(rng.integers(len(video) - count + 1))
         side = round(settings.size * scale)
         left, top = (rng.uniform(0, 1, 2) * (width - side, height - side)).astype(int)
-        parts = video[start : start + settings.slots, top : top + side, left : left + side]
+        parts = video[start : start + count, top : top + side, left : left + side]
         frames = np.stack([scaled(part, (settings.size, settings.size)) for part in parts])
         if np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() > 1.0:
             break
-    return frames
+    return slowed(frames, slower, settings.slots) if settings.slow else frames
 
 
 # ---------------------------------------------------------------- foregrounds
@@ -284,7 +306,7 @@ def _move_in_front(
         height, width = (max(2, round(scale * length)) for length in sprite.shape[:2])
         sprite, scale = scaled(sprite, (height, width)), 1.0
     centre = (np.array(sprite.shape[1::-1]) - 1) / 2
-    motion = Motion.draw(rng, len(frames), max_speed_px=7.0)
+    motion = _motion(rng, settings, max_speed_px=7.0)
     place = rng.uniform(0.15, 0.85, 2) * side
     for slot, frame in enumerate(frames):
         cosine, sine = np.cos(motion.angle[slot]), np.sin(motion.angle[slot])

@@ -154,3 +154,12 @@ def test_build_says_in_one_sentence_what_a_folder_of_sources_lacks(tmp_path: Pat
     assert result.exit_code != 0
     assert "there is no" in str(result.exception)
     assert not (tmp_path / "t.npz").exists()
+
+
+def test_slow_windows_move_less(pictures: Path) -> None:
+    fast = build_windows(split(pictures), replace(SETTINGS, slots=32), processes=1)
+    slow = build_windows(split(pictures), replace(SETTINGS, slots=32, slow=True), processes=1)
+    changes = [np.abs(np.diff(made["clips"].astype(int), axis=1)).mean() for made in (fast, slow)]
+    assert slow["clips"].shape == (5, 32, 48, 48)
+    assert changes[1] < 0.6 * changes[0]
+    assert json.loads(str(slow["recipe"]))["settings"]["slow"] is True
