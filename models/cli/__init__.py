@@ -58,5 +58,16 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
         "export": ("Turn a trained network into a bundle.", f"{__name__}.export:export"),
         "data": ("Make the test set, the demo clip and training data.", _DATA),
     },
+    "Adaptive maps": {
+        "adaptive": (
+            "Train what lets a map follow the scene.",
+            {
+                "train": (
+                    "Train the controller of an adaptive map.",
+                    f"{__name__}.adaptive_train:train",
+                ),
+            },
+        ),
+    },
     "Radio": {"radio": ("Send windows over a noisy radio channel.", _RADIO)},
 }

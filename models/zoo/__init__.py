@@ -40,3 +40,9 @@ WEIGHTS: dict[str, str] = {
     "edge-universal-aperture": "the same, under a coded aperture",
 }
 """What `focalloop train --start` takes by name."""
+
+CONTROLLERS: dict[str, str] = {"adaptive-1of16": "palette of 11 tiles for blocks of 16x16 pixels"}
+"""Controllers of adaptive maps that `load_controller` takes by name."""
+
+DEFAULT_CONTROLLER = "adaptive-1of16"
+"""The one that is used if none is named."""

@@ -25,6 +25,7 @@ from focalloop.models.zoo import UNIVERSAL_BUNDLE
 def test_the_table_names_what_the_folder_holds() -> None:
     assert set(zoo.BUNDLES) == {found.parent.name for found in zoo.FOLDER.glob(f"*/{MANIFEST}")}
     assert set(zoo.WEIGHTS) == {found.stem for found in zoo.FOLDER.glob("*.safetensors")}
+    assert all((zoo.FOLDER / f"{name}.npz").is_file() for name in zoo.CONTROLLERS)
     assert {zoo.DEFAULT_BUNDLE, zoo.UNIVERSAL_BUNDLE} <= set(zoo.BUNDLES)
     assert all({**zoo.BUNDLES, **zoo.WEIGHTS}.values())
 

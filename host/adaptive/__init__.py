@@ -1,0 +1,1 @@
+"""Adaptive maps in use: what chooses the tiles of the next window."""

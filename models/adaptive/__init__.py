@@ -1,0 +1,1 @@
+"""Training of the controller of an adaptive map."""

@@ -1,0 +1,41 @@
+"""The palette of the shipped adaptive map, chosen greedily by what an oracle gains with it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import repeat
+
+BLOCK = 16
+"""Side of a block, pixels."""
+
+RESTING = "two, one and none"
+"""The tile of the resting map."""
+
+TILES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "a sixteenth": ((1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)),
+    "an eighth": ((1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)),
+    "a quarter": ((1, 0), (0, 0)),
+    "half": ((1, 0), (0, 1)),
+    "one long read": ((1,),),
+    "half, calm": ((0, 2, 0, 1), (1, 0, 1, 0), (0, 1, 0, 2), (1, 0, 1, 0)),
+    "calm": ((0, 4, 0, 2), (1, 0, 1, 0), (0, 2, 0, 4), (1, 0, 1, 0)),
+    "two, one and none": ((2, 1), (1, 0)),
+    "two and one": ((2, 1), (1, 2)),
+    "four and one": ((4, 1), (1, 4)),
+    "eight and four": ((8, 4), (4, 8)),
+}
+"""Tiles by name, which repeat to one size."""
+
+
+def shipped_map(side: int = 32) -> AdaptiveMap:
+    """Return the adaptive map of these tiles on an array of side x side pixels."""
+    tiles = np.stack([_tile(rows, 4) for rows in TILES.values()])
+    return AdaptiveMap(RatioMap.from_tile(TILES[RESTING], (side, side)), tiles, BLOCK)
+
+
+def _tile(rows: tuple[tuple[int, ...], ...], side: int) -> NDArray[np.uint8]:
+    return repeat(np.array(rows, np.uint8), side, side)
