@@ -33,6 +33,8 @@ app = typer.Typer(
 console = Console(stderr=True, markup=False, emoji=False)
 
 SCORES_FILE = Path("docs/results/maps.json")
+LONG_FILE = Path("docs/results/maps_long.json")
+SLOWED_CLIPS = "long_clips_240.npz"
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 FigureOption = Annotated[Path, typer.Option("--output", "-o", help="A .png or .svg file.")]
@@ -173,20 +175,52 @@ def rebuild(
         typer.echo(f"{row['name']}: {sum(row['psnr']) / len(row['psnr']):.2f} dB")
 
 
+@app.command("long")
+def long_clips(
+    clips: Annotated[Path, typer.Argument(help="A file of `focalloop data test-set --long`.")],
+    compared: Annotated[
+        Path | None, typer.Option(help="Also score the tiles of this file of `collect`.")
+    ] = None,
+    output: OutputOption = LONG_FILE,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+) -> None:
+    """Score the shipped maps on long clips, add them to a file of scores and print them.
+
+    Example: python -m benchmarks.maps long long_clips_240.npz --compared docs/results/maps.json
+    """
+    from benchmarks.maps import long_clips as measured
+
+    found = measured.rows(
+        clips, compared, threads, lambda row: console.print(f"{row['map']}", highlight=False)
+    )
+    document = scores.read(output) if output.exists() else None
+    scores.save(measured.with_rows(document, clips, found), output)
+    typer.echo(measured.table(output))
+
+
 @app.command()
 def table(
     collected: ScoresOption = SCORES_FILE,
+    on_long_clips: Annotated[
+        Path, typer.Option("--long", help="A file of `long`; left out if it does not exist.")
+    ] = LONG_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Print the quality of every map and the gain of the learned ones, with 95 % intervals.
+    """Print the quality of every map, the gain of the learned ones, and shipped maps on long clips.
+
+    Intervals are of 95 %.
 
     Example: python -m benchmarks.maps table
     """
-    loaded = scores.load(collected)
+    from benchmarks.maps import long_clips as measured
+
+    loaded, slowed = scores.load(collected), measured.by_map(on_long_clips, SLOWED_CLIPS)
     if as_json:
-        typer.echo(json.dumps(tables.as_document(loaded), indent=1))
+        typer.echo(json.dumps(tables.as_document(loaded, slowed), indent=1))
     else:
-        typer.echo(tables.markdown(loaded))
+        typer.echo(tables.markdown(loaded, slowed))
+        if on_long_clips.exists():
+            typer.echo("\n" + measured.table(on_long_clips))
 
 
 @app.command()
