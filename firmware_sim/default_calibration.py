@@ -1,6 +1,7 @@
 """The default calibration of a sensor: the reads it takes, and what its correction leaves.
 
-`focalloop.host.captures.calibration_design` has the other designs.
+`focalloop.host.captures.calibration_design` has the other designs. This module does without NumPy,
+because the help text of the command line shows its defaults.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET
-from focalloop.firmware_sim.noise import NoiseProfile
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.noise import NoiseProfile
 
 DEFAULT_READS = 4
 """Reads of every level, at least."""
