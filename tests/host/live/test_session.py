@@ -9,6 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.default_calibration import corrected as noise_left
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
@@ -95,9 +96,10 @@ def test_a_network_is_told_the_noise_of_the_board_and_what_it_is_not_for_is_said
     with LiveSession(BoardAt(url), bundle=folder, correct=lambda _: corrected) as session:
         picture = newer_than(session, -1)
         state = session.state()
-    # Without its fixed pattern, which is corrected.
+    # Without its fixed pattern, but for what a correction leaves of it.
     assert "of mine, s_r 0.13 is above that, and 0.1 is taken instead" in state.noise_note
-    plane = as_bytes(0.375 * (reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels))
+    shot, read = noise_left(noise).shot_and_read()
+    plane = as_bytes((shot + read) * (reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels))
     np.testing.assert_allclose(picture.final, np.broadcast_to(plane, picture.final.shape), atol=1)
 
 
