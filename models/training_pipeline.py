@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.files import written_whole
-from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.map_run import MapRun
+from focalloop.models.map_learning.map_run import MapRun, with_coding
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.map_learning.tile_search import SearchSettings, search_tiles
 from focalloop.models.networks.edge import EdgeSettings
@@ -37,7 +36,14 @@ from focalloop.models.networks.profiles import default_settings
 from focalloop.models.training import distributed
 from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.learner import Learner
-from focalloop.models.training.map_source import MapSource, OneAperture, OneMap, map_source
+from focalloop.models.training.map_source import (
+    Coding,
+    MapSource,
+    OneAperture,
+    OneMap,
+    map_coding,
+    map_source,
+)
 from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
@@ -101,8 +107,8 @@ class Shared:
         Trains each run.
     learning_rate : float or None
         Learning rate of all runs; None for the default of their start.
-    aperture : ndarray of bool or None
-        Tile (T, h, w) of the coded aperture to learn maps under, or None.
+    coding : Coding or None
+        Coded aperture to learn maps under, or None.
     """
 
     data: TrainingData
@@ -111,7 +117,7 @@ class Shared:
     watcher: Watcher
     device: str = "cpu"
     learning_rate: float | None = None
-    aperture: NDArray[np.bool_] | None = None
+    coding: Coding | None = None
 
     def settings_from_start(self) -> RunSettings:
         """Return the settings with the name of the start, and a learning rate to match."""
@@ -168,7 +174,7 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         watcher,
         device,
         options.learning_rate,
-        APERTURE_TILE if options.aperture else None,
+        map_coding(any_aperture) if options.aperture else None,
     )
     if maps is not None:
         return _summary(_train_network(maps, shared, options.folder), options.folder)
@@ -203,9 +209,7 @@ def _learn_map_and_network(
             tiles = _searched(policy, shared, folders[0], None)
         policy = replace(policy, periods=options.periods or (8,), exploration=0.1, price=0.1)
     learned = _learn_map(policy, replace(shared, settings=first), folders[0], "map", tiles)
-    ratio_map = learned.best_map().with_aperture(None)
-    if shared.aperture is not None:
-        ratio_map = ratio_map.with_aperture_tile(shared.aperture)
+    ratio_map = with_coding(learned.best_map(), shared.coding)
     start = Start.of(MAP, learned.learner.averaged_network().state_dict())
     shared = replace(shared, settings=second, start=start)
     trained = _train_network(OneMap(ratio_map), shared, folders[1])
@@ -249,7 +253,7 @@ def _learn_map(
     tiles: list[NDArray[np.uint8]] | None = None,
 ) -> MapRun:
     settings, data = shared.settings_from_start(), shared.data.filmed_alone()
-    run = MapRun(policy, data, settings, shared.device, shared.aperture, tiles)
+    run = MapRun(policy, data, settings, shared.device, shared.coding, tiles)
     _drive(run, shared, folder, heading)
     return run
 
@@ -281,7 +285,7 @@ def _searched(
                 shared.data.filmed_alone(),
                 policy.budget,
                 settings,
-                aperture=shared.aperture,
+                coding=shared.coding,
                 progress=lambda generation, _: count(generation),
             )
         make_folder(folder)

@@ -159,7 +159,7 @@ def rebuild(
     collected: ScoresOption = SCORES_FILE,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
 ) -> None:
-    """Add fixed level 1 with a random aperture and without, rebuilt in a way that sees it.
+    """Add fixed level 1, and a bundle's own map, with an aperture and without.
 
     Example: python -m benchmarks.maps rebuild gap-tv --clips public_test.npz
     """

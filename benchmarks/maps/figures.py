@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
+from benchmarks.maps.rebuilt import LEARNED
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, MapScore, ScoresError, best, budgets, of
 from benchmarks.maps.table import HAND
@@ -71,6 +72,7 @@ LINES = (
 REBUILT = (
     Line("fixed, random aperture: GAP-TV", (GAP_TV,), "#56b4e9", "X"),
     Line("fixed, random aperture: network", (APERTURE_BUNDLE,), "#e69f00", "*"),
+    Line("learned, random aperture: network", (LEARNED + APERTURE_BUNDLE,), "#d55e00", "*"),
 )
 """The ways of `benchmarks.maps.rebuilt`, which only the figure of apertures shows."""
 """Styles by method; shapes differ too, for readers with a colour vision deficiency."""
@@ -112,8 +114,8 @@ def quality(scores: Sequence[MapScore], *, aperture: bool) -> Figure:
             return _curves(here)
         if not aperture:
             return _columns(here, [])
-        ways = [way for line in REBUILT for way in line.methods]
-        rebuilt = [one for one in scores if one.profile in ways]
+        ways = {way for line in REBUILT for way in line.methods}
+        rebuilt = [one for one in scores if one.method in ways]
         with_it = [one for one in rebuilt if one.aperture]
         without = [one for one in rebuilt if not one.aperture]
         return _columns(here + with_it, of(scores, aperture=False) + without)

@@ -8,6 +8,7 @@ which judges all tiles fairly.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,8 +25,8 @@ from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.policy import PolicySettings, TilePolicy
 from focalloop.models.training import distributed
 from focalloop.models.training.learner import below
-from focalloop.models.training.map_source import RATIO_MAP, OneAperture, OneMap
-from focalloop.models.training.network_run import aperture_over, validation_psnr
+from focalloop.models.training.map_source import RATIO_MAP, Coding, MapSource, OneMap
+from focalloop.models.training.network_run import coded, validation_psnr
 from focalloop.models.training.run import Run, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
@@ -43,8 +44,8 @@ class MapRun(Run):
     data, settings, device : TrainingData or RunSettings or str
         As in `Run`. Each process's share of the batch must be a multiple of
         ``tiles_per_scene * starts`` of the policy.
-    aperture : ndarray of bool or None, optional
-        Tile (T, h, w) of the coded aperture that measurements are taken through, or None.
+    coding : Coding or None, optional
+        Coded aperture that measurements are taken through, or None.
     first : sequence of ndarray of uint8 or None, optional
         Tiles to start from, one per policy, or None.
     """
@@ -55,7 +56,7 @@ class MapRun(Run):
         data: TrainingData,
         settings: RunSettings,
         device: str = "cpu",
-        aperture: NDArray[np.bool_] | None = None,
+        coding: Coding | None = None,
         first: Sequence[NDArray[np.uint8]] | None = None,
     ) -> None:
         super().__init__(data, settings, device)
@@ -70,13 +71,16 @@ class MapRun(Run):
             TilePolicy(policy, (settings.seed, n), first[n] if first else None)
             for n in range(policy.starts)
         ]
-        self.aperture = aperture
+        self.coding = coding
         self.sampled_psnr = float("nan")
 
     @property
     def identity(self) -> dict[str, Any]:
         """How the map is learned, and through what aperture."""
-        aperture = None if self.aperture is None else self.aperture.astype(int).tolist()
+        aperture = None
+        if self.coding is not None:
+            tile = np.packbits(self.coding.tile).tobytes()
+            aperture = [hashlib.sha256(tile).hexdigest(), self.coding.max_level]
         policy = asdict(self.policy.settings)
         return {"policy": policy | {"periods": list(policy["periods"])}, "aperture": aperture}
 
@@ -111,11 +115,8 @@ class MapRun(Run):
         for policy in self.policies:
             policy.enter(policy.settings.periods[number])
             drawn.append(policy.sample(share, settings.crop, explore, noise))
-        measured = (
-            scenes.repeat_interleave(tiles, 0),
-            torch.cat([levels for _, levels in drawn]),
-            aperture_over(self.aperture, settings.crop),
-        )
+        levels = torch.cat([levels for _, levels in drawn])
+        measured = (scenes.repeat_interleave(tiles, 0), levels, coded(self.coding, levels))
         if self.progress.step % self.policy.settings.network_every == 0:
             rate = self.learning_rate
             errors = self.learner.step(*measured, learning_rate=rate, generator=noise)
@@ -138,14 +139,13 @@ class MapRun(Run):
         return RatioMap.from_tile(self.policy.best_tile(), shape=(MAP_SIDE, MAP_SIDE))
 
     def _deployed(self, policy: TilePolicy) -> OneMap:
-        source = OneMap(RatioMap.from_tile(policy.best_tile(), shape=(MAP_SIDE, MAP_SIDE)))
-        source.aperture = self.aperture
-        return source
+        ratio_map = RatioMap.from_tile(policy.best_tile(), shape=(MAP_SIDE, MAP_SIDE))
+        return OneMap(with_coding(ratio_map, self.coding))
 
     def validate(self) -> float:
         """Mean PSNR in dB under the map to deploy; sets `sampled_psnr` to that of sampled maps."""
         network = self.learner.averaged_network()
-        self.sampled_psnr = validation_psnr(network, self, _Sampled(self.policy, self.aperture))
+        self.sampled_psnr = validation_psnr(network, self, _Sampled(self.policy, self.coding))
         return validation_psnr(network, self, self._deployed(self.policy))
 
     def log_entry(self) -> dict[str, Any]:
@@ -186,16 +186,27 @@ class MapRun(Run):
             policy.load_state(below(f"policy{number}.", tensors))
 
 
-class _Sampled(OneAperture):
+def with_coding(ratio_map: RatioMap, coding: Coding | None) -> RatioMap:
+    """Return the same levels with a coded aperture, or without one."""
+    aperture = None if coding is None else coding.over(ratio_map.levels[None])[0]
+    return ratio_map.with_aperture(aperture)
+
+
+class _Sampled(MapSource):
     """Maps sampled from a policy without exploration, for validation."""
 
     name = "sampled"
 
-    def __init__(self, policy: TilePolicy, aperture: NDArray[np.bool_] | None) -> None:
+    def __init__(self, policy: TilePolicy, coding: Coding | None) -> None:
         self.policy = policy
-        self.aperture = aperture
+        self.coding = coding
         self.slots = DEFAULT_SLOTS
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
         return self.policy.sample(count, side, 0.0, generator)[1].numpy()
+
+    def apertures(
+        self, rng: np.random.Generator, levels: NDArray[np.uint8]
+    ) -> NDArray[np.bool_] | None:
+        return None if self.coding is None else self.coding.over(levels)

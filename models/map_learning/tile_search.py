@@ -25,7 +25,8 @@ from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.errors import TrainError
 from focalloop.models.map_learning.tile_candidates import Tile, altered, canonical, drawn
 from focalloop.models.training.learner import ERROR_FLOOR, Learner
-from focalloop.models.training.network_run import aperture_over
+from focalloop.models.training.map_source import Coding
+from focalloop.models.training.network_run import coded
 from focalloop.models.training.training_data import TrainingData
 
 MAX_CROPS_AT_ONCE = 32
@@ -104,7 +105,7 @@ def search_tiles(
     budget: float,
     settings: SearchSettings | None = None,
     *,
-    aperture: NDArray[np.bool_] | None = None,
+    coding: Coding | None = None,
     progress: Callable[[int, list[Ranked]], None] | None = None,
 ) -> list[Ranked]:
     """Find the tiles of a budget under which a network reconstructs best.
@@ -119,8 +120,8 @@ def search_tiles(
         Measurements per pixel; tiles cost the nearest whole number of measurements.
     settings : SearchSettings or None, optional
         How much to try.
-    aperture : ndarray of bool or None, optional
-        Tile (T, h, w) of the coded aperture under which tiles are judged, or None.
+    coding : Coding or None, optional
+        Coded aperture under which tiles are judged, or None.
     progress : callable or None, optional
         Called after every generation with its number, from 1, and its finalists.
 
@@ -146,9 +147,9 @@ def search_tiles(
     while not _spent(settings, generation, time.monotonic() - started):
         rng = np.random.default_rng((settings.seed, generation))
         if finalists:
-            _teach(learner, data, [one.tile for one in finalists], settings, rng, aperture)
+            _teach(learner, data, [one.tile for one in finalists], settings, rng, coding)
         tiles = _candidates(rng, reads, settings, [one.tile for one in finalists])
-        finalists = _halved(learner, data, tiles, settings, rng, aperture)
+        finalists = _halved(learner, data, tiles, settings, rng, coding)
         generation += 1
         if progress:
             progress(generation, finalists)
@@ -171,11 +172,10 @@ def _teach(
     tiles: list[Tile],
     settings: SearchSettings,
     rng: np.random.Generator,
-    aperture: NDArray[np.bool_] | None,
+    coding: Coding | None,
 ) -> None:
     """Train the judge on `tiles` and their variants, on each tile equally often."""
     noise = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-    coded = aperture_over(aperture, settings.crop)
     for number in range(settings.lessons):
         chosen = [tiles[k] for k in rng.integers(len(tiles), size=LESSON_BATCH)]
         shown = [altered(rng, tile) if rng.random() < 0.5 else tile for tile in chosen]
@@ -184,7 +184,7 @@ def _teach(
         )
         scenes = data.crops(rng, LESSON_BATCH, settings.crop)
         rate = LESSON_RATE * (1 - number / settings.lessons)
-        learner.step(scenes, levels, coded, learning_rate=rate, generator=noise)
+        learner.step(scenes, levels, coded(coding, levels), learning_rate=rate, generator=noise)
 
 
 def _halved(
@@ -193,7 +193,7 @@ def _halved(
     tiles: list[Tile],
     settings: SearchSettings,
     rng: np.random.Generator,
-    aperture: NDArray[np.bool_] | None,
+    coding: Coding | None,
 ) -> list[Ranked]:
     """Score tiles on ever more crops, keeping the better half; return the finalists, best first."""
     noise = int(rng.integers(1 << 31))
@@ -202,7 +202,7 @@ def _halved(
     while True:
         fresh = data.crops(rng, crops - scores.shape[1], settings.crop)
         seed = noise + scores.shape[1]
-        added = [scene_psnr(learner, fresh, tile, seed, aperture) for tile in tiles]
+        added = [scene_psnr(learner, fresh, tile, seed, coding) for tile in tiles]
         scores = np.concatenate([scores, np.stack(added)], axis=1)
         order = np.argsort(-scores.mean(1), kind="stable")
         if len(tiles) <= settings.finalists:
@@ -216,7 +216,7 @@ def scene_psnr(
     scenes: Tensor,
     tile: Tile,
     noise_seed: int,
-    aperture: NDArray[np.bool_] | None = None,
+    coding: Coding | None = None,
 ) -> NDArray[np.float64]:
     """Return the PSNR in dB of each of `scenes` (N, T, S, S) under a tile.
 
@@ -225,12 +225,12 @@ def scene_psnr(
     """
     side = scenes.shape[-1]
     levels = torch.from_numpy(repeat(tile, side, side).copy())[None]
-    coded = aperture_over(aperture, side)
+    aperture = coded(coding, levels)
     errors = []
     for first in range(0, len(scenes), MAX_CROPS_AT_ONCE):
         part = scenes[first : first + MAX_CROPS_AT_ONCE]
         generator = torch.Generator().manual_seed(noise_seed + first)
-        errors.append(learner.errors(part, levels, coded, generator=generator).mean((1, 2)))
+        errors.append(learner.errors(part, levels, aperture, generator=generator).mean((1, 2)))
     return np.asarray(-10 * (torch.cat(errors) + ERROR_FLOOR).log10().double().cpu())
 
 

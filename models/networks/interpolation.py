@@ -91,7 +91,7 @@ def consistent(
 def brightness_again(video: Tensor, levels: int, aperture: Tensor | None = None) -> Tensor:
     """Measure `video` (N, T, H, W) again at every level: the mean brightness (N, C, H, W)."""
     slots = video.shape[1]
-    mean = _span_means(slots, levels).to(video)[:, :, None, None]
+    mean = span_means(slots, levels).to(video)[:, :, None, None]
     if aperture is None:
         return functional.conv2d(video, mean)
     opened = aperture.to(video.dtype)
@@ -101,7 +101,7 @@ def brightness_again(video: Tensor, levels: int, aperture: Tensor | None = None)
 
 def details_again(details: Tensor, levels: int, slots: int) -> Tensor:
     """Return `brightness_again` of ``spread(details)``, without an aperture, in one step."""
-    means = _span_means(slots, levels)
+    means = span_means(slots, levels)
     spans = (means > 0).to(means.dtype).T  # what `spread` repeats
     return functional.conv2d(details, (means @ spans).to(details)[:, :, None, None])
 
@@ -130,7 +130,7 @@ def _levels(masks: Tensor) -> list[int]:
     return [2**k for k in range(masks.shape[1])]
 
 
-def _span_means(slots: int, levels: int) -> Tensor:
+def span_means(slots: int, levels: int) -> Tensor:
     """(C, T): each row averages the slots of one span, level by level."""
     counts = [2**k for k in range(levels)]
     rows = [torch.eye(n).repeat_interleave(slots // n, dim=1) * n / slots for n in counts]

@@ -6,6 +6,7 @@ judges tiles while a map is learned, and the networks of single maps start from 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -41,12 +42,37 @@ DEFECTIVE_CROPS = 0.3
 DEFECT_SHARES = (1e-3, 0.05)
 """Range of the share of such pixels in a crop; it is drawn log-uniformly."""
 
-LEVEL_ONE_SHARE = 0.4
+LEVEL_ONE_SHARE = 0.5
 """Share of `RandomApertures` with one measurement everywhere."""
-APERTURE_SHARES = (0.7, 0.15, 0.15)
+APERTURE_SHARES = (0.8, 0.1, 0.1)
 """Shares of coded apertures drawn for every pixel, drawn for a tile of 4x4, and always open."""
 OPEN_SHARES = (0.3, 0.7)
 """Range of the probability that a random aperture is open in a slot."""
+LONG_SPANS_ALONE = 0.5
+"""Share of the crops in which pixels above a level, 1 or 2, are always open."""
+CODED_SIDE = 64
+"""Period in pixels of the random aperture under which maps are learned, so that it fits arrays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """A coded aperture, and which pixels have it.
+
+    Attributes
+    ----------
+    tile : ndarray of bool
+        Tile (T, h, w) that repeats over the array; True where a pixel is open.
+    max_level : int
+        Pixels of higher levels are always open: a short span has little to gain by a code, and
+        loses light.
+    """
+
+    tile: NDArray[np.bool_]
+    max_level: int = DEFAULT_LEVEL_SET[-1]
+
+    def over(self, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Return the aperture (N, T, H, W) over maps (N, H, W)."""
+        return repeat(self.tile, *levels.shape[1:]) | (levels > self.max_level)[:, None]
 
 
 class MapSource(Protocol):
@@ -68,7 +94,7 @@ class MapSource(Protocol):
         ...
 
     def apertures(
-        self, rng: np.random.Generator, count: int, side: int
+        self, rng: np.random.Generator, levels: NDArray[np.uint8]
     ) -> NDArray[np.bool_] | None:
         """Return their coded apertures (count or 1, T, side, side); None without any."""
         ...
@@ -86,10 +112,10 @@ class OneAperture:
     aperture: NDArray[np.bool_] | None
 
     def apertures(
-        self, rng: np.random.Generator, count: int, side: int
+        self, rng: np.random.Generator, levels: NDArray[np.uint8]
     ) -> NDArray[np.bool_] | None:
         """Repeat the aperture."""
-        return None if self.aperture is None else repeat(self.aperture, side, side)[None]
+        return None if self.aperture is None else repeat(self.aperture, *levels.shape[1:])[None]
 
 
 class OneMap(OneAperture):
@@ -135,7 +161,8 @@ class RandomTiles(OneAperture):
 class RandomApertures:
     """Random tiles and one measurement per pixel, seen through all kinds of coded apertures.
 
-    Most apertures are drawn for each pixel of the crop; some repeat a tile, some are always open.
+    Most apertures are drawn for each pixel of the crop; some repeat a tile, some are always open,
+    and some code only the pixels with long spans.
     """
 
     name = "random tiles through random apertures"
@@ -150,14 +177,17 @@ class RandomApertures:
         levels[rng.random(count) < LEVEL_ONE_SHARE] = 1
         return levels
 
-    def apertures(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.bool_]:
+    def apertures(self, rng: np.random.Generator, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Draw apertures."""
+        count, side, _ = levels.shape
         drawn = np.empty((count, self.slots, side, side), np.bool_)
-        for aperture in drawn:
+        for aperture, own in zip(drawn, levels, strict=True):
             period = rng.choice([side, 4, 1], p=APERTURE_SHARES)
             open_share = 1.0 if period == 1 else rng.uniform(*OPEN_SHARES)
             tile = rng.random((self.slots, period, period)) < open_share
-            aperture[:] = repeat(tile, side, side)
+            alone = rng.random() < LONG_SPANS_ALONE
+            above = int(rng.integers(1, 3)) if alone else DEFAULT_LEVEL_SET[-1]
+            aperture[:] = Coding(tile, above).over(own[None])[0]
         return drawn
 
 
@@ -208,3 +238,15 @@ def random_tile(rng: np.random.Generator, mean_levels: tuple[float, float]) -> N
     prior = rng.dirichlet(np.full(len(DEFAULT_LEVEL_SET), 0.5)) + 1e-6
     shares = shares_for_mean(mean, prior=prior)
     return rng.choice([*shares], shape, p=[*shares.values()]).astype(np.uint8)
+
+
+def map_coding(any_aperture: bool) -> Coding:
+    """Return the coded aperture that maps are learned under.
+
+    For a network that sees any aperture, it is a random one, and codes the longest spans alone.
+    """
+    if not any_aperture:
+        return Coding(APERTURE_TILE)
+    drawn = RatioMap.uniform(1, (CODED_SIDE, CODED_SIDE)).with_random_aperture().aperture
+    assert drawn is not None
+    return Coding(drawn, max_level=1)

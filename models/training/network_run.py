@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from focalloop.firmware_sim.maps.tiles import repeat
 from focalloop.models.networks.profiles import Network
-from focalloop.models.training.map_source import RATIO_MAP, MapSource, OneMap
+from focalloop.models.training.map_source import RATIO_MAP, Coding, MapSource, OneMap
 from focalloop.models.training.run import Run, RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
 
@@ -44,11 +43,11 @@ class NetworkRun(Run):
         rng, noise = self.random()
         crop = self.settings.crop
         scene = self.data.crops(rng, self.share, crop)
-        levels = torch.from_numpy(self.maps.levels(rng, self.share, crop).copy())
+        levels = self.maps.levels(rng, self.share, crop)
         errors = self.learner.step(
             scene,
-            levels,
-            _as_tensor(self.maps.apertures(rng, self.share, crop)),
+            torch.from_numpy(levels.copy()),
+            _as_tensor(self.maps.apertures(rng, levels)),
             learning_rate=self.learning_rate,
             generator=noise,
         )
@@ -71,7 +70,7 @@ def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
     side = windows.shape[-1]
     rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
     every_level = maps.levels(rng, len(windows), side)
-    apertures = maps.apertures(rng, len(windows), side)
+    apertures = maps.apertures(rng, every_level)
     psnr = []
     for number, (window, levels) in enumerate(zip(windows, every_level, strict=True)):
         aperture = None
@@ -88,8 +87,6 @@ def _as_tensor(apertures: np.ndarray | None) -> Tensor | None:
     return None if apertures is None else torch.from_numpy(apertures)
 
 
-def aperture_over(tile: np.ndarray | None, side: int) -> Tensor | None:
-    """Repeat an aperture tile (T, h, w) over (1, T, side, side)."""
-    if tile is None:
-        return None
-    return torch.from_numpy(repeat(tile, side, side)[None].copy())
+def coded(coding: Coding | None, levels: Tensor) -> Tensor | None:
+    """Return the aperture (N, T, H, W) over maps (N, H, W), None for none."""
+    return None if coding is None else torch.from_numpy(coding.over(levels.numpy()))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks.maps import hand_made, plan, scores, table
+from benchmarks.maps import hand_made, plan, rebuilt, scores, table
 from benchmarks.maps.__main__ import app
 from benchmarks.maps.plan import Entry, PlanError
 from benchmarks.maps.restored import Restored
 from benchmarks.maps.scores import Interval, ScoresError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
-from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.models.errors import TrainError
 from focalloop.models.training.checkpoint import load_checkpoint
 
@@ -108,6 +109,24 @@ def test_the_scores_become_a_file_a_table_and_figures(folder: Path) -> None:
     run("fig10", *words, "--bundle", f"tile={folder / 'runs/dispersed-s0/bundle'}")
     for name in ("fig7", "fig10"):
         assert Image.open(folder / f"{name}.png").size[0] > 300
+
+
+def test_maps_are_rebuilt_with_an_aperture_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RatioMap.from_tile([[2, 1], [1, 0]], (16, 16)).with_random_aperture()
+    seen = []
+
+    def still(reads: np.ndarray, ratio_map: RatioMap) -> np.ndarray:
+        seen.append((ratio_map.mean_level, ratio_map.aperture is not None))
+        return np.full((16, *ratio_map.shape), 0.5, np.float32)
+
+    bundle = SimpleNamespace(ratio_map=own, reconstructor=lambda threads: still)
+    monkeypatch.setattr(rebuilt.Bundle, "load", lambda name: bundle)
+    clips = Clips(gratings(1)[..., :16, :16], ("one",))
+    found = rebuilt.rows("aperture-universal", clips, {"noise": "paper", "seed": 0}, 1)
+    assert seen == [(1.0, False), (1.0, True)] * 2
+    assert [row["aperture"] for row in found] == [False, True] * 2
+    assert [row["map"]["tile"] for row in found] == [[[1]]] * 2 + [[[2, 1], [1, 0]]] * 2
+    assert len({row["name"] for row in found}) == 4
 
 
 def test_a_run_starts_from_a_checkpoint_as_from_the_weights_shipped_of_it(folder: Path) -> None:

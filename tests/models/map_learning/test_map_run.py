@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.models.errors import TrainError
-from focalloop.models.map_learning.map_run import MapRun
+from focalloop.models.map_learning.map_run import MapRun, with_coding
 from focalloop.models.map_learning.policy import PolicySettings
 from focalloop.models.networks.edge import EdgeSettings
 from focalloop.models.training.checkpoint import CHECKPOINT
-from focalloop.models.training.map_source import RATIO_MAP
+from focalloop.models.training.map_source import RATIO_MAP, map_coding
 from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.training_data import TrainingData
 
@@ -64,3 +65,16 @@ def test_the_log_tells_what_the_policy_does(training_file: Path, tmp_path: Path)
 def test_a_batch_that_cannot_be_shared_is_refused(training_file: Path) -> None:
     with pytest.raises(TrainError, match="multiple of 8"):
         MapRun(POLICY, TrainingData.load(training_file), replace(QUICK, batch=12))
+
+
+def test_a_map_for_any_aperture_codes_its_longest_spans_alone() -> None:
+    plain = RatioMap.from_tile([[1, 2], [4, 0]], (128, 128))
+    coded = with_coding(plain, map_coding(any_aperture=True))
+    assert coded.aperture is not None
+    assert coded.aperture[:, plain.levels > 1].all()
+    assert 0.48 < coded.aperture[:, plain.levels == 1].mean() < 0.52
+    assert coded.tiled_to(64, 192).aperture_tile.shape == (16, 64, 64)
+    assert with_coding(coded, None) == plain
+    assert with_coding(plain, map_coding(any_aperture=False)) == plain.with_aperture_tile(
+        APERTURE_TILE
+    )
