@@ -34,6 +34,7 @@ NOT_RUN_HERE = {
     "radio decode": "needs a compressed file: tests/host/cli/commands/radio",
     "radio import": "needs a recording: tests/host/cli/commands/radio",
     "data demo-clip": "needs a video from a package: tests/models/data/test_test_set.py",
+    "adaptive train": "takes minutes: tests/models/cli/test_adaptive_train.py",
 }
 
 RUNS = {
