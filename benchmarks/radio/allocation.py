@@ -253,7 +253,7 @@ def _run(given: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Return what was measured, and on how many windows."""
     sensing = Sensing(FrozenBundle())
     network = trained(given.weights, sensing)
-    paths = given.road or (sorted(SHIPPED.glob("*")) if given.weights == ENDS else [])
+    paths = given.road or (SHIPPED if given.weights == ENDS else ())
     roads: dict[str, Road] = {}
     for path in paths:
         name, roads[name] = trained_road(path, network, sensing)

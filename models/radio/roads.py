@@ -34,7 +34,16 @@ from focalloop.models.training.learner import below
 from focalloop.models.training.starting_weights import Start
 from focalloop.models.training.training_data import TrainingData
 
-SHIPPED = zoo.FOLDER / "radio-semcom-roads"
+SHIPPED = tuple(
+    zoo.FOLDER / "radio-semcom-roads" / f"{name}.safetensors"
+    for name in (
+        "sampled-published",
+        "sampled-psnr",
+        "expected-psnr",
+        "regressed-reals",
+        "regressed-codec",
+    )
+)
 """Files of roads for the ends of ``radio-semcom``."""
 
 REGRESSION_RATE = 1e-2

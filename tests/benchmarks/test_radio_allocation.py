@@ -1,5 +1,9 @@
 """Roads of rate allocation: what each is measured by, and in which order they must come."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +89,18 @@ def test_other_roads_are_measured_beside_these():
     # On 65,536 pixels instead of 512; the coded map of two locations takes more than they do.
     assert symbols >= 128 * 2 * 8 / 2
     assert not others
+
+
+def test_a_user_gets_the_roads_of_the_shipped_ends_for_clips(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "clips.npz", clips=rng.integers(0, 256, (2, 16, 32, 32), np.uint8))
+    command = [sys.executable, "-m", "benchmarks.radio.allocation", "--clips"]
+    run = subprocess.run(
+        [*command, tmp_path / "clips.npz", "--json"], capture_output=True, text=True, check=True
+    )
+    document = json.loads(run.stdout)
+    assert set(document["roads"]) > {UNIFORM, WITHOUT_BITS, WITH_BITS, ORACLE, "sampled-psnr"}
+    assert document["milliseconds"]["the codec's bits"] > document["milliseconds"]["RAN"] > 0
+    failed = subprocess.run([*command, tmp_path / "nowhere.npz"], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ")

@@ -7,7 +7,7 @@ from focalloop.models.errors import TrainError
 from focalloop.models.radio.codec_bits import InformedRun
 from focalloop.models.radio.pipeline import no_transform, trained
 from focalloop.models.radio.policy_run import PolicyRun
-from focalloop.models.radio.roads import keep_road, trained_road
+from focalloop.models.radio.roads import SHIPPED, keep_road, trained_road
 from focalloop.models.radio.run import noisy_windows
 from focalloop.models.radio.semcom import SemCom
 from focalloop.models.radio.semcom_run import LinkTraining, SemComRun, encoded
@@ -80,3 +80,9 @@ def test_a_run_of_ends_is_no_road(sensing, ends, data, tmp_path):
     ):
         with pytest.raises(TrainError, match="holds no road"):
             use()
+
+
+def test_the_shipped_roads_are_for_the_shipped_ends(sensing, ends):
+    assert {*SHIPPED[0].parent.iterdir()} == {*SHIPPED}
+    for path in SHIPPED:
+        assert trained_road(path, ends, sensing)[0] == path.stem
