@@ -242,7 +242,8 @@ def check_defect_count(defects: NDArray[np.uint8]) -> None:
 
 
 def _kept(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    kept = np.array(array, dtype=dtype, order="C")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is out of range, and refused
+        kept = np.array(array, dtype=dtype, order="C")
     kept.flags.writeable = False
     return kept
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,9 @@ SCHEMA_VERSION = 1
 """Version of the JSON file; other versions are refused."""
 
 MAX_FILE_BYTES = 1 << 20
+
+MIN_FULL_SCALE_DN = 1e-6
+"""Smallest full scale, as of boards: float32 holds signals and noise in its units."""
 
 TYPICAL_SIGNAL = 0.25
 """A span of a quarter of a window at white, or half of one at medium gray."""
@@ -50,7 +54,8 @@ class NoiseProfile:
     bits : int
         Resolution of the ADC, 1..16; codes run 0..2**bits - 1.
     black_level_dn, full_scale_dn : float
-        Code of no light, and codes from there to signal 1.0.
+        Code of no light, below the highest; and codes from there to signal 1.0, at least
+        `MIN_FULL_SCALE_DN`.
     shot : {"off", "gaussian", "poisson"}
         Shot noise: none; ``N(0, e * s_ss**2)``; or Poisson with ``1 / s_ss**2`` electrons at
         full scale.
@@ -100,8 +105,12 @@ class NoiseProfile:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.adc, bool):
             raise NoiseProfileError("in a noise profile, name is a text and adc is true or false")
-        if isinstance(self.bits, bool) or self.bits not in range(1, 17):
-            raise NoiseProfileError(f"bits of a noise profile must be 1 to 16, not {self.bits!r}")
+        whole = isinstance(self.bits, Integral) and not isinstance(self.bits, bool)
+        if not whole or self.bits not in range(1, 17):
+            raise NoiseProfileError(
+                f"bits of a noise profile must be an integer from 1 to 16, not {self.bits!r}"
+            )
+        object.__setattr__(self, "bits", int(self.bits))
         if self.shot not in ("off", "gaussian", "poisson"):
             raise NoiseProfileError(
                 f"shot of a noise profile must be off, gaussian or poisson, not {self.shot!r}"
@@ -121,9 +130,15 @@ class NoiseProfile:
                     f"{value}"
                 )
             object.__setattr__(self, name, float(value))
-        if self.full_scale_dn == 0 or self.full_well == 0:
+        if self.full_scale_dn < MIN_FULL_SCALE_DN or self.full_well == 0:
             raise NoiseProfileError(
-                "full_scale_dn and full_well of a noise profile must be above 0"
+                f"full_scale_dn of a noise profile must be {MIN_FULL_SCALE_DN:g} or more, and its "
+                "full_well above 0"
+            )
+        if self.adc and self.black_level_dn >= (1 << self.bits) - 1:
+            raise NoiseProfileError(
+                f"black_level_dn of a noise profile is {self.black_level_dn:g}, but must be below "
+                f"{(1 << self.bits) - 1}, the highest code of its {self.bits} bits"
             )
         if self.shot != "off" and self.s_ss == 0:
             raise NoiseProfileError("a noise profile with shot noise needs s_ss above 0")
@@ -245,8 +260,13 @@ class NoiseProfile:
         """
         version = document.get("schema_version") if isinstance(document, Mapping) else None
         if version != SCHEMA_VERSION:
+            newer = (
+                ": update focalloop"
+                if isinstance(version, int) and version > SCHEMA_VERSION
+                else ""
+            )
             raise NoiseProfileError(
-                f"a noise profile must have schema_version {SCHEMA_VERSION}, not {version!r}"
+                f"a noise profile must have schema_version {SCHEMA_VERSION}, not {version!r}{newer}"
             )
         parameters = document.get("parameters")
         if not isinstance(parameters, Mapping):

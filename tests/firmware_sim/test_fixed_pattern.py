@@ -117,6 +117,7 @@ def file_of(tmp_path: Path, **changes: object) -> Path:
         ({"serial": 7}, "not one text"),
         ({"offset": np.array([None])}, "pickled"),
         ({"offset": OFFSET.astype(np.float64) * np.nan}, "offset nan"),
+        ({"offset": np.full(OFFSET.shape, 1e300)}, "offset inf"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(tmp_path, changes, said):

@@ -37,7 +37,7 @@ def profiles(draw):
     return NoiseProfile(
         name="drawn",
         bits=draw(st.sampled_from([4, 8, 10, 16])),
-        black_level_dn=draw(st.floats(0, 30)),
+        black_level_dn=draw(st.floats(0, 14)),
         full_scale_dn=draw(st.floats(10, 60000)),
         shot=shot,
         s_ss=draw(st.floats(1e-3, 0.5)),
