@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from focalloop.firmware_sim.errors import SceneError
-from focalloop.firmware_sim.fixed_pattern import FixedPattern
+from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
 from focalloop.firmware_sim.maps.checks import checked_shape
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
@@ -131,6 +131,25 @@ def load_correction(path: Path | None, profile: str) -> Correction | None:
         One of them cannot be used.
     """
     return Correction.needed(load_pattern(path, "--correction"), load_profile(profile))
+
+
+def check_corrects(correction: Correction | None, own: FixedPattern | None) -> None:
+    """Check that ``--correction`` is of the emulated sensor, whose pattern is ``--pattern``.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is of another sensor, which it would make worse.
+    """
+    if correction is None or correction.pattern is None:
+        return
+    with setting("--correction"):
+        if own is None:
+            raise FixedPatternError(
+                "the emulated sensor has another pattern than this file corrects, drawn by the "
+                "seed: give it this sensor's by --pattern, such as the same file"
+            )
+        correction.pattern.check_fits(own.shape, own.serial)
 
 
 def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | None = None) -> None:

@@ -73,13 +73,19 @@ def evaluate(
 
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
-    from focalloop.host.cli.arguments import load_correction, load_pattern, load_profile
+    from focalloop.host.cli.arguments import (
+        check_corrects,
+        load_correction,
+        load_pattern,
+        load_profile,
+    )
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, noise_of_reads, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
 
     # Says now what would be found after the clips have been read.
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
+    check_corrects(corrected_by, own)
     check_exists(clips, "CLIPS")
     reads_noise = noise_of_reads(profile, corrected_by)
     methods = all_methods(bundle or [], map_, threads, reads_noise)

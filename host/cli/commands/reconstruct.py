@@ -67,7 +67,7 @@ def reconstruct(
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
     from focalloop.host.captures.capture import MANIFEST
-    from focalloop.host.cli.arguments import load_correction, load_pattern
+    from focalloop.host.cli.arguments import check_corrects, load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
         captured_windows,
@@ -92,6 +92,7 @@ def reconstruct(
         (names, windows), captured_under = captured_windows(source, limit, corrected_by)
         method = method_for_map(bundle, captured_under, threads, noise)
     else:
+        check_corrects(corrected_by, own)
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads, noise)
         names, windows = emulated_windows(
             source, method.ratio_map, profile, seed, limit, white, own, corrected_by

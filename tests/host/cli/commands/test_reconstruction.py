@@ -337,15 +337,32 @@ def test_clips_and_captures_are_reconstructed_from_corrected_reads(clips, patter
     assert "serial number another, not s" in complaint(run(*words, "--correction", own))
 
 
+@pytest.mark.parametrize("command", ["evaluate", "reconstruct"])
+def test_the_correction_of_another_sensor_than_the_emulated_one_is_refused(
+    clips, pattern, tmp_path, command
+):
+    words = [command, clips, "--map", "tile-2of16", "--correction", pattern]
+    words += ["-o", tmp_path / "out.npz"] if command == "reconstruct" else []
+    drawn = run(*words)
+    assert drawn.exit_code == 2
+    assert "another pattern than this file corrects, drawn by the seed" in complaint(drawn)
+    draw_pattern("scamp5", (24, 32), 6, serial="another").save(tmp_path / "other.npz")
+    other = run(*words, "--pattern", tmp_path / "other.npz")
+    assert other.exit_code == 2
+    assert f"serial number {BOARD.serial}, not another" in complaint(other)
+
+
 @pytest.mark.parametrize("option", ["--pattern", "--correction"])
 @pytest.mark.parametrize("command", ["evaluate", "reconstruct"])
-def test_a_pattern_that_cannot_be_used_is_refused_first(clips, tmp_path, command, option):
+def test_a_pattern_that_cannot_be_used_is_refused_first(clips, pattern, tmp_path, command, option):
     missing = tmp_path / "missing.npz"
     words = ("-o", tmp_path / "out.npz") if command == "reconstruct" else ()
     refused = run(command, clips, "--map", "tile-2of16", option, missing, *words)
     assert refused.exit_code == 2
     assert f"{option}: cannot read the fixed pattern" in complaint(refused)
     draw_pattern("scamp5", (8, 8)).save(missing)
+    if option == "--correction":
+        words += ("--pattern", pattern)
     refused = run(command, clips, "--map", "tile-2of16", option, missing, *words)
     assert "8x8 pixels, but the array has 32x24" in complaint(refused)
 
