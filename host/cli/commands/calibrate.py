@@ -163,7 +163,7 @@ def calibrate(
         refuse_unused(("bits", "full_scale"), "is for images; a board names its own")
     if port and export_emva and design == "tiled":
         raise typer.BadParameter("--design tiled takes no whole images, which --export-emva needs")
-    _check_writable(report, export_emva, keep, correction)
+    _check_writable(output, report, export_emva, keep, correction)
 
     from focalloop.host.captures.calibration_design import Design
     from focalloop.host.cli import board_memory
@@ -207,9 +207,17 @@ def calibrate(
 
 
 def _check_writable(
-    report: Path | None, export_emva: Path | None, keep: Path | None, correction: Path | None
+    output: Path | None,
+    report: Path | None,
+    export_emva: Path | None,
+    keep: Path | None,
+    correction: Path | None,
 ) -> None:
     """Find out now what would otherwise fail after minutes of captures."""
+    given = [each.resolve() for each in (output, correction, report, export_emva, keep) if each]
+    if len(set(given)) < len(given):
+        twice = max(given, key=given.count)
+        raise typer.BadParameter(f"{twice.name} is to be written twice: give each its own name")
     check_place(correction, "FILE", "--correction")
     check_place(report, "FILE", "--report")
     check_new(export_emva, "--export-emva")

@@ -409,6 +409,9 @@ def test_places_that_cannot_be_written_are_told_before_anything_is_taken(run, tm
     assert "make no first" in ran.err
     ran = run("calibrate", "--port", "/dev/ttyNONE", "--wait", "0", "--report", tmp_path, code=2)
     assert "is a folder" in ran.err
+    words = ("calibrate", "--port", "/dev/ttyNONE", "--wait", "0", "-o", "found")
+    ran = run(*words, "--correction", "./found", code=2)
+    assert "found is to be written twice" in ran.err
 
 
 @pytest.mark.parametrize(
