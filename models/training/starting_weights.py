@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.profiles import (
@@ -59,7 +59,7 @@ def find_start(
     ----------
     wanted : str or None
         A shipped name, a file, or `NONE`; None for the universal weights of the profile, if they
-        are shipped and fit.
+        are shipped and fit; of those that were told the noise, where it is not the usual one.
     network : NetworkSettings
         Settings of the network that starts from them.
     folders : sequence of Path
@@ -84,7 +84,12 @@ def find_start(
         if (folder / CHECKPOINT).exists():
             return Start(str(load_checkpoint(folder / CHECKPOINT)[0]["settings"]["start"]))
     universal = f"{network.profile}-universal"
-    for name in [f"{universal}-aperture"] * network.aperture + [universal]:
+    told = is_told(network) or noise != PRESETS["paper"]
+    for name in (
+        *[f"{universal}-aperture"] * network.aperture,
+        *[f"{universal}-told"] * told,
+        universal,
+    ):
         if name in shipped_weights():
             settings, weights = load_weights(name)
             if mismatch(_grown(settings, network), network) is None:

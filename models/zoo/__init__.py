@@ -21,6 +21,7 @@ BUNDLES: dict[str, str] = {
     "edge-tile-1of16": "hand-made tile, an average of one measurement per pixel",
     "edge-tile-2of16": "hand-made tile, an average of two measurements per pixel",
     "edge-universal-int8": "any map without a coded aperture that leaves no wide gaps",
+    "edge-universal-told-int8": "the same for any noise, which its network is told",
     "paper-learned-1of16": "network of the paper's size on the learned map of one: large and slow",
 }
 """What `Bundle.load` takes by name: ``<network>-<map>-<average measurements per pixel>of16``."""
@@ -31,6 +32,9 @@ DEFAULT_BUNDLE = "edge-learned-2of16-int8"
 UNIVERSAL_BUNDLE = "edge-universal-int8"
 """Bundle whose network reconstructs under any map that has no network of its own."""
 
+TOLD_BUNDLE = "edge-universal-told-int8"
+"""The same where the noise of the reads is not the usual one: its network is told it."""
+
 APERTURE_BUNDLE = "aperture-universal"
 """The same for maps with a coded aperture, whichever it is."""
 
@@ -38,6 +42,7 @@ WEIGHTS: dict[str, str] = {
     "aperture-universal": "where training of the network for any coded aperture starts",
     "edge-universal": "where training of the edge network starts",
     "edge-universal-aperture": "the same, under a coded aperture",
+    "edge-universal-told": "the same, for the noise of a sensor",
 }
 """What `focalloop train --start` takes by name."""
 

@@ -19,14 +19,14 @@ from focalloop.host.reconstruction.bundle import MANIFEST, Bundle
 from focalloop.host.reconstruction.quality import psnr
 from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
 from focalloop.models import zoo
-from focalloop.models.zoo import UNIVERSAL_BUNDLE
+from focalloop.models.zoo import TOLD_BUNDLE, UNIVERSAL_BUNDLE
 
 
 def test_the_table_names_what_the_folder_holds() -> None:
     assert set(zoo.BUNDLES) == {found.parent.name for found in zoo.FOLDER.glob(f"*/{MANIFEST}")}
     assert set(zoo.WEIGHTS) == {found.stem for found in zoo.FOLDER.glob("*.safetensors")}
     assert all((zoo.FOLDER / f"{name}.npz").is_file() for name in zoo.CONTROLLERS)
-    assert {zoo.DEFAULT_BUNDLE, zoo.UNIVERSAL_BUNDLE} <= set(zoo.BUNDLES)
+    assert {zoo.DEFAULT_BUNDLE, zoo.UNIVERSAL_BUNDLE, zoo.TOLD_BUNDLE} <= set(zoo.BUNDLES)
     assert all({**zoo.BUNDLES, **zoo.WEIGHTS}.values())
 
 
@@ -56,14 +56,26 @@ def test_a_shipped_network_beats_the_closed_form_clearly(name: str) -> None:
     assert psnr(network, scene) > psnr(closed_form, scene) + gain
 
 
+@pytest.mark.parametrize("name", [UNIVERSAL_BUNDLE, TOLD_BUNDLE])
 @pytest.mark.parametrize("tile", ["fixed-2of16", "fixed-8of16", "tile-1of16", "tile-2of16"])
-def test_the_universal_network_is_worth_it_under_any_map(tile: str) -> None:
-    bundle = Bundle.load(UNIVERSAL_BUNDLE)
+def test_the_universal_networks_are_worth_it_under_any_map(tile: str, name: str) -> None:
+    bundle = Bundle.load(name)
     ratio_map = RatioMap.from_tile(NAMED_TILES[tile], (256, 256))
     assert bundle.suits(ratio_map)
     scene, reads = seen_under(ratio_map)
     without, network = NetworkFree()(reads, ratio_map), bundle.reconstructor()(reads, ratio_map)
     assert psnr(network, scene) > psnr(without, scene) + 1
+
+
+@pytest.mark.parametrize("name", zoo.BUNDLES)
+def test_a_shipped_network_that_is_told_no_noise_states_what_other_noise_costs(name: str) -> None:
+    bundle = Bundle.load(name)
+    measured = bundle.noise_range is None and bundle.ratio_map.aperture is None
+    assert (bundle.noise_cost is not None) == measured
+    if bundle.noise_cost is not None:
+        assert bundle.noise_cost.against == TOLD_BUNDLE
+        s_ss, s_r = bundle.noise_profile.shot_and_read()
+        assert bundle.noise_cost.at(4 * s_ss, 4 * s_r) > bundle.noise_cost.at(s_ss, s_r) + 0.2
 
 
 @pytest.mark.parametrize("name", zoo.BUNDLES)

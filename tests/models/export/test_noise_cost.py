@@ -11,7 +11,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import PRESETS
 from focalloop.host.reconstruction.noise_cost import NoiseCost
 from focalloop.models import zoo
-from focalloop.models.export.noise_cost import NOISES, noise_cost
+from focalloop.models.export.noise_cost import READ_NOISES, SHOT_NOISES, noise_cost
 from focalloop.models.training.training_data import TrainingData
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
@@ -25,7 +25,7 @@ def universal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     limits = {"s_ss": [1e-3, 2.5e-2], "s_r": [1.5e-3, 3.5e-2]}
     network = tiny_network(noise=True, factor=GAIN)
-    write_tiny_bundle(tmp_path / zoo.UNIVERSAL_BUNDLE, network=network, noise_range=limits)
+    write_tiny_bundle(tmp_path / zoo.TOLD_BUNDLE, network=network, noise_range=limits)
 
 
 @pytest.mark.usefixtures("universal")
@@ -33,12 +33,11 @@ def test_losses_are_those_against_the_network_that_is_told_the_noise(training_fi
     data, paper = TrainingData.load(training_file), PRESETS["paper"]
     alone = tiny_network(factor=GAIN * (paper.s_ss + paper.s_r))  # what the other one is for paper
     cost = NoiseCost.from_manifest(noise_cost(alone, MAP, data)["noise_cost"])
-    assert cost.against == zoo.UNIVERSAL_BUNDLE
-    middle = NOISES // 2
-    assert (cost.s_ss[middle], cost.s_r[middle]) == pytest.approx((paper.s_ss, paper.s_r))
+    assert cost.against == zoo.TOLD_BUNDLE
+    assert (cost.s_ss[1], cost.s_r[2]) == pytest.approx((paper.s_ss, paper.s_r))
     losses = np.array(cost.loss_db)
-    assert losses.shape == (NOISES, NOISES)
-    assert losses[middle, middle] == 0
+    assert losses.shape == (SHOT_NOISES, READ_NOISES) == (3, 5)
+    assert losses[1, 2] == 0
     assert np.count_nonzero(losses) >= losses.size - 3
 
 

@@ -11,6 +11,7 @@ import torch
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
+from focalloop.models.networks.profiles import default_settings
 from focalloop.models.networks.sensing import clean_reads
 from focalloop.models.training.starting_weights import find_start
 from focalloop.models.training.weights import save_weights
@@ -62,3 +63,18 @@ def test_a_smaller_network_does_not_start_from_a_larger_one(tmp_path: Path) -> N
     saved(replace(SMALL, coarse=1), path)
     with pytest.raises(TrainError, match="another size"):
         find_start(str(path), SMALL, [], PAPER)
+
+
+def test_other_noise_starts_from_weights_that_were_told_the_noise() -> None:
+    network = default_settings("edge")
+    assert isinstance(network, EdgeSettings)
+    loud = replace(PAPER, name="loud", s_r=4 * PAPER.s_r)
+    for settings, noise, name in (
+        (network, PAPER, "edge-universal"),
+        (network, loud, "edge-universal-told"),
+        (replace(network, noise=True), PAPER, "edge-universal-told"),
+    ):
+        start = find_start(None, settings, [], noise)
+        assert start.name.partition("@")[0] == name
+        assert start.weights is not None
+        EdgeNetwork(settings).load_state_dict(dict(start.weights))
