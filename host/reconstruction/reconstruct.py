@@ -234,6 +234,8 @@ class OnnxReconstructor:
         self._any_aperture = any_aperture
         self._session = load_network(model, threads)
         inputs = {node.name: node.type for node in self._session.get_inputs()}
+        planes = {node.name: node.shape[1:2] for node in self._session.get_inputs()}.get("reads")
+        self._planes = planes[0] if planes and isinstance(planes[0], int) else None
         outputs = {node.name: node.type for node in self._session.get_outputs()}
         self.uses_aperture, self.uses_noise = "aperture" in inputs, "noise" in inputs
         self._noise = np.array(noise or preset("paper").shot_and_read(), np.float32)
@@ -256,7 +258,9 @@ class OnnxReconstructor:
         return other
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
-        """Reconstruct ``reads (8, H, W)`` or ``(N, 8, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
+        """Reconstruct ``reads (R, H, W)`` or ``(N, R, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
+
+        R is the highest level of the map's level set, which may be another than the network's.
 
         Raises
         ------
@@ -266,7 +270,9 @@ class OnnxReconstructor:
         check_reads(reads, ratio_map.shape, int(ratio_map.levels.max()))
         batch = reads if reads.ndim == 4 else reads[np.newaxis]
         feed: dict[str, Any] = {
-            "reads": np.ascontiguousarray(batch, np.float32),
+            "reads": np.ascontiguousarray(
+                self._in_planes(batch, int(ratio_map.levels.max())), np.float32
+            ),
             "levels": _repeated(ratio_map.levels, len(batch)),
         }
         if self.uses_aperture:
@@ -304,6 +310,17 @@ class OnnxReconstructor:
                 "these measurements are out of its range"
             )
         return video if reads.ndim == 4 else video[0]
+
+    def _in_planes(self, batch: Float32, used: int) -> Float32:
+        """Return the reads in as many planes as the network takes: those beyond `used` are empty.
+
+        More are left for the network to refuse.
+        """
+        given = batch.shape[1]
+        if self._planes in (None, given) or self._planes < used:
+            return batch
+        missing = max(self._planes - given, 0)
+        return np.pad(batch[:, : self._planes], ((0, 0), (0, missing), (0, 0), (0, 0)))
 
 
 def check_reads(reads: Float32, shape: tuple[int, ...], largest_level: int) -> None:

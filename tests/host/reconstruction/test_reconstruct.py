@@ -136,6 +136,19 @@ def test_a_network_gets_reads_and_levels_and_gives_video():
     np.testing.assert_allclose(network(np.stack([reads, reads]), ratio_map)[1], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("level_set", [(0, 1), (0, 2, 4), (0, 1, 2, 4, 8, 16)])
+def test_a_network_takes_the_reads_of_maps_of_other_level_sets(level_set):
+    levels = np.full((4, 6), level_set[1], np.uint8)
+    rng, planes = np.random.default_rng(1), level_set[-1]
+    reads = (
+        rng.random((2, planes, 4, 6), dtype=np.float32)
+        * (np.arange(planes) < level_set[1])[:, None, None]
+    )
+    video = OnnxReconstructor(tiny_network())(reads, RatioMap(levels, 16, level_set))
+    expected = reads.sum(axis=1, keepdims=True) + levels
+    np.testing.assert_allclose(video, expected.repeat(16, axis=1), rtol=1e-6)
+
+
 def test_a_network_gets_the_aperture_it_asks_for_and_only_that():
     reads = np.ones((8, 4, 4), np.float32)
     ratio_map = RatioMap.uniform(1, (4, 4))
@@ -193,6 +206,6 @@ def test_measurements_that_do_not_fit_the_network_are_refused():
     with pytest.raises(ReconstructError, match=r"\(8, 4, 4\), but the ratio map has T=16"):
         network(np.zeros((8, 4, 4), np.float32), ratio_map)
     with pytest.raises(ReconstructError, match="does not take"):
-        network(np.zeros((4, 4, 4), np.float32), ratio_map)
+        network(np.zeros((16, 4, 4), np.float32), RatioMap.uniform(16, (4, 4), 16, (16,)))
     with pytest.raises(ReconstructError, match="4x5"):
         network(np.zeros((8, 4, 4), np.float32), RatioMap.uniform(1, (4, 5)))
