@@ -64,9 +64,16 @@ class NoiseCost:
     def at(self, s_ss: float, s_r: float) -> float:
         """Return the loss at a noise in dB, between the measured ones by the noises' logarithms.
 
-        Beyond them, that of the nearest.
+        Over the read noise as a monotone cubic: the loss is flat where the network learned, and
+        then steep. Beyond the measured noises, that of the nearest.
         """
-        by_read = [np.interp(_log(s_r), _log(self.s_r), row) for row in self.loss_db]
+        from scipy.interpolate import PchipInterpolator  # slow to import
+
+        if len(self.s_r) == 1:
+            by_read = [row[0] for row in self.loss_db]
+        else:
+            read = np.clip(_log(s_r), *_log((self.s_r[0], self.s_r[-1])))
+            by_read = [float(PchipInterpolator(_log(self.s_r), row)(read)) for row in self.loss_db]
         return float(np.interp(_log(s_ss), _log(self.s_ss), by_read))
 
 

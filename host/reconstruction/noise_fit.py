@@ -11,6 +11,9 @@ from focalloop.host.reconstruction.noise_cost import TINY
 TOLERANCE = 1.25
 """Factor between two standard deviations of noise from which a difference is worth a word."""
 
+NEAR = 0.05
+"""Relative distance from the range of a network's noises that is not worth a word."""
+
 
 def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
     """Say how the noise of a sensor differs from what a bundle's network is for.
@@ -33,7 +36,7 @@ def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
             f"{name} {value:.2g} is {'below' if value < low else 'above'} that, and {limit:.2g} "
             f"is taken instead"
             for (name, (low, high)), value in zip(bundle.noise_range.items(), noise, strict=True)
-            if (limit := min(max(value, low), high)) != value
+            if not math.isclose(limit := min(max(value, low), high), value, rel_tol=NEAR)
         ]
         if not beyond:
             return None

@@ -3,11 +3,13 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
+from focalloop.host.reconstruction.noise_cost import NoiseCost
 from focalloop.host.reconstruction.noise_fit import noise_note
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
@@ -49,6 +51,8 @@ def test_a_fixed_pattern_counts_as_noise_until_it_is_corrected(plain):
 
 def test_a_network_that_is_told_the_noise_suits_all_of_its_range(told):
     assert all(noise_note(told, scaled(factor)) is None for factor in (0.25, 1, 4))
+    edge = replace(PAPER, name="mine", s_r=RANGE["s_r"][1] * 1.01)
+    assert noise_note(told, edge) is None  # figures that read the same
 
 
 def test_beyond_the_range_the_nearest_noise_is_named(told):
@@ -116,3 +120,12 @@ def test_a_cost_lies_between_the_measured_ones_by_the_logarithm_of_the_noise(mea
 def test_a_table_that_is_none_is_refused(tmp_path, changes):
     with pytest.raises(BundleError, match="'noise_cost' is no table of losses"):
         Bundle.load(write_tiny_bundle(tmp_path / "wrong", noise_cost=COST | changes))
+
+
+def test_a_cost_stays_flat_where_the_network_learned():
+    steep = NoiseCost("told", (5e-3,), (1e-3, 2e-3, 4e-3, 8e-3), ((0.1, 0.0, 4.0, 8.0),))
+    assert 0 <= steep.at(5e-3, 2.4e-3) < 0.6  # on the straight line 1.05
+    along = [steep.at(5e-3, s_r) for s_r in np.geomspace(2e-3, 1e-2, 20)]
+    assert along == sorted(along)
+    assert along[-1] == pytest.approx(8.0)
+    assert NoiseCost("told", (5e-3,), (1e-3,), ((0.3,),)).at(1.0, 1.0) == pytest.approx(0.3)
