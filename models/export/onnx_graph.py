@@ -107,7 +107,8 @@ def exported(
             weight.copy_(weight.half().float())
     with warnings.catch_warnings():  # of the exporter, about its internals
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for exporter in ("torch.onnx", "onnxscript"):
+            logging.getLogger(exporter).setLevel(logging.ERROR)
         program = torch.onnx.export(
             module,
             kwargs={name: torch.from_numpy(value) for name, value in inputs.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def checkpoint(run: NetworkRun, folder: Path) -> Path:
 
 
 def test_an_exported_bundle_reconstructs_what_the_network_does(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ratio_map = tile_map.with_aperture_tile(APERTURE_TILE)
     run = run_of(replace(EDGE, aperture=True), ratio_map, training_file)
@@ -75,6 +76,8 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
     evaluation = {"results": [{"profile": "paper", "seed": 0, "r_avg": 0.125, "mean": mean}]}
     score = Score("clips.npz", "focalloop evaluate clips.npz", evaluation)
     manifest = export_run(tmp_path / "run", tmp_path / "tiny", [score])
+    warned = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert not warned  # by the exporter, about its internals
 
     bundle = Bundle.load(tmp_path / "tiny")
     assert bundle.name == "tiny"
