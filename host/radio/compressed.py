@@ -24,6 +24,9 @@ from focalloop.host.radio.ldpc import Bitstream, CodedLink, LdpcLink, symbols_of
 from focalloop.host.radio.methods import Delivery, Sensing, SymbolBudgetError, default_symbols
 from focalloop.host.reconstruction.reconstruct import Float32
 
+RAW_BITS = 16
+"""Bits of an uncompressed read; no window takes more symbols than all its reads as these."""
+
 _LABEL = struct.Struct("<4s4sBHH")
 """Beginnings of the hashes of map and codec, quality, height and width."""
 
@@ -61,6 +64,7 @@ class Compressed:
         self.name, self.codec, self.link, self.quality = name, codec, link, quality
         source = codec.source(sensing.ratio_map)
         self._hashes = source.map_hash, source.model_hash
+        self._reads_per_pixel = float(sensing.ratio_map.levels.mean())
 
     def send(
         self,
@@ -84,7 +88,7 @@ class Compressed:
         shape = window.height, window.width
         label = _LABEL.pack(*self._hashes, window.quality, *shape)
         if self.link is None:
-            count = self._cost(window, channel)
+            count = self._cost(window.bits, channel)
             arrived = Bitstream(window.data, label, window.bits, count, 0)
         else:
             arrived = self.link.send(window.data, channel, rng, label)
@@ -97,12 +101,13 @@ class Compressed:
         return Delivery(received, None, arrived.symbols, arrived.bits, arrived.block_errors)
 
     def compress(self, reads: Float32, channel: Channel, symbols: int | None = None) -> CodedWindow:
-        """Return what is sent of one window.
+        """Return what is sent of one window, which may need fewer symbols for its best quality.
 
         Raises
         ------
         SymbolBudgetError
-            The symbols do not suffice for the lowest quality, or are more than the highest takes.
+            The symbols do not suffice for the lowest quality, or are more than it takes to send the
+            reads uncompressed.
         """
         if symbols is None:
             if self.quality is not None:
@@ -111,10 +116,9 @@ class Compressed:
                 return self.within(reads, channel, default_symbols(*reads.shape[1:]))
             except SymbolBudgetError:
                 return self.codec.encode(reads, 0)
-        best = self.within(reads, channel, symbols)
-        if best.quality == self.codec.qualities - 1 and self._total(best, channel) < symbols:
+        if symbols > self._most(reads, channel):
             raise self._impossible(reads, channel, symbols)
-        return best
+        return self.within(reads, channel, symbols)
 
     def within(self, reads: Float32, channel: Channel, symbols: int) -> CodedWindow:
         """Return a window at the highest quality that takes no more than so many symbols.
@@ -138,17 +142,21 @@ class Compressed:
         return best
 
     def _impossible(self, reads: Float32, channel: Channel, symbols: int) -> SymbolBudgetError:
-        ends = (self.codec.encode(reads, quality) for quality in (0, self.codec.qualities - 1))
-        return SymbolBudgetError(self.name, symbols, *(self._total(end, channel) for end in ends))
+        least = self._total(self.codec.encode(reads, 0), channel)
+        return SymbolBudgetError(self.name, symbols, least, self._most(reads, channel))
+
+    def _most(self, reads: Float32, channel: Channel) -> int:
+        bits = round(self._reads_per_pixel * reads[0].size * RAW_BITS)
+        return self._cost(bits, channel).total
 
     def _total(self, window: CodedWindow, channel: Channel) -> int:
-        return self._cost(window, channel).total
+        return self._cost(window.bits, channel).total
 
-    def _cost(self, window: CodedWindow, channel: Channel) -> SymbolCount:
+    def _cost(self, bits: int, channel: Channel) -> SymbolCount:
         if self.link is not None:
-            return symbols_of(len(window.data), self.link.scheme, channel)
+            return symbols_of(-(-bits // 8), self.link.scheme, channel)
         header = capacity_symbols(8 * HEADER_BYTES, channel)
-        return SymbolCount(capacity_symbols(window.bits, channel), 0, header)
+        return SymbolCount(capacity_symbols(bits, channel), 0, header)
 
     def _window(self, data: bytes, label: bytes) -> CodedWindow:
         *hashes, quality, height, width = _LABEL.unpack_from(label)

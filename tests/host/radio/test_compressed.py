@@ -16,7 +16,7 @@ from focalloop.host.radio.ldpc import Bitstream, MeasuredLink, symbols_of
 from focalloop.host.radio.methods import Sensing, SymbolBudgetError
 
 GOOD = Channel("awgn", 10)
-MAP = RatioMap.from_tile(np.array([[1]]), (16, 32))
+MAP = RatioMap.from_tile(np.array([[2]]), (16, 32))
 READS = np.random.default_rng(0).random((8, 16, 32), np.float32)
 
 
@@ -76,10 +76,14 @@ def test_impossible_budgets_are_refused_with_the_limits(
     made, rng = method(link), np.random.default_rng(0)
     with pytest.raises(SymbolBudgetError, match=f"with {symbols:,} symbols: the least is") as said:
         made.send(READS, GOOD, rng, symbols)
-    for limit, quality in ((said.value.least, 0), (said.value.most, 19)):
-        delivery = made.send(READS, GOOD, rng, limit)
-        assert delivery.bits == 800 * (quality + 1)
-        assert delivery.symbols.total == limit
+    least = made.send(READS, GOOD, rng, said.value.least)
+    assert (least.bits, least.symbols.total) == (800, said.value.least)
+    # A window takes no more than its best quality does, and none more than its reads would raw.
+    most = made.send(READS, GOOD, rng, said.value.most)
+    assert most.bits == 16000
+    assert most.symbols.total < said.value.most
+    raw = method(link).send(READS, GOOD, rng, said.value.most).symbols.total * 1024 / 1000
+    assert said.value.most == pytest.approx(raw, rel=0.02)
 
 
 @pytest.mark.parametrize(("pixels", "bits"), [((16, 32), 800), ((160, 320), 16000)])
