@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = tuple(
+INTERRUPTING = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if hasattr(signal, name)  # Windows has no SIGHUP
 )
+"""Signals that end a long command as Ctrl-C does."""
 
 
 class Interruption:
@@ -35,7 +36,9 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._interrupt) for number in INTERRUPTING
+            }
         return self
 
     def __exit__(

@@ -9,6 +9,7 @@ from math import isfinite
 from pathlib import Path
 from types import FrameType
 
+from focalloop.host.cli.interruption import INTERRUPTING
 from focalloop.host.cli.output import print_notice, print_warning, progress_bar
 from focalloop.models.training.run import Progress, TrainingLoop
 
@@ -83,15 +84,20 @@ def figures(progress: Progress) -> str:
 
 @contextmanager
 def stopping_on_interrupt(run: TrainingLoop) -> Iterator[None]:
-    """Let the first Ctrl-C ask `run` to stop, and a second one interrupt it at once."""
-    before = signal.getsignal(signal.SIGINT)
+    """Let the first Ctrl-C or its like ask `run` to stop, and a second one interrupt it at once."""
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def ask(number: int, frame: FrameType | None) -> None:
         run.stop_wanted = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    signal.signal(signal.SIGINT, ask)
+    for number in INTERRUPTING:
+        signal.signal(number, ask)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -76,14 +76,15 @@ def test_a_network_for_any_aperture_is_trained_through_random_ones(
     assert metadata["settings"]["network"]["profile"] == "aperture"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_keeps_its_step(
-    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = NetworkRun.step
 
     def interrupted(run: NetworkRun) -> float:
         if run.progress.step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return take(run)
 
     monkeypatch.setattr(NetworkRun, "step", interrupted)
