@@ -267,7 +267,7 @@ def _measure(
                 console.print(
                     f"{name} {sweep} {point.setting:g} at {point.channel.snr_db:g} dB: "
                     f"{point.symbols.mean():,.0f} symbols, {point.psnr.mean():.2f} dB, "
-                    f"{point.lost.sum()} lost",
+                    f"{point.lost.sum():.3g} lost",
                     highlight=False,
                 )
         typer.echo(f"{folder / name}.json: {len(points)} points")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ COMMON_SYMBOLS = 12_288
 SNRS = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
 CLIFF = (8.5, 9.0, 9.5)
 """SNRs between them for what is coded, which falls off there."""
+
+CODED_DRAWS = 8
+"""Draws of the channel for a point of what is coded, as one lost block costs a window; one for each
+point of the sweep ``snr``, in which nearly all windows arrive or none."""
 
 NOISE = "paper"
 SENSOR_SEED = CHANNEL_SEED = 0
@@ -273,10 +278,10 @@ class Bench:
         scheme: CodedModulation,
     ) -> Point:
         method, symbols = make(setting, scheme)
-        windows = list(
-            sent(self.windows, method, self.sensing, channel, symbols=symbols, seed=CHANNEL_SEED)
-        )
-        return Point.of(sweep, setting, channel, str(scheme) if rival.coded else None, windows)
+        send = partial(sent, self.windows, method, self.sensing, channel, symbols=symbols)
+        draws = CODED_DRAWS if rival.coded and sweep != "snr" else 1
+        runs = [list(send(seed=CHANNEL_SEED + draw)) for draw in range(draws)]
+        return Point.of(sweep, setting, channel, str(scheme) if rival.coded else None, runs)
 
 
 def _trained(bundle: RadioBundle) -> dict[str, Any]:

@@ -66,9 +66,11 @@ class Point:
     bits : ndarray of float64, shape (clips,), or None
         Information bits.
     block_errors : ndarray of int64, shape (clips,)
-        Blocks that failed.
-    lost : ndarray of bool, shape (clips,)
-        Whether nothing of the window arrived.
+        Blocks that failed, in all draws.
+    lost : ndarray of float64, shape (clips,)
+        Share of the draws in which nothing of the window arrived.
+    draws : int
+        Draws of the channel over which quality is averaged.
     """
 
     sweep: str
@@ -81,7 +83,8 @@ class Point:
     parts: dict[str, Float]
     bits: Float | None
     block_errors: NDArray[np.int64]
-    lost: NDArray[np.bool_]
+    lost: Float
+    draws: int
 
     @classmethod
     def of(
@@ -90,26 +93,28 @@ class Point:
         setting: float,
         channel: Channel,
         scheme: str | None,
-        windows: Sequence[SentWindow],
+        runs: Sequence[Sequence[SentWindow]],
     ) -> Point:
-        """Gather what became of the windows of every clip."""
-        counts = [window.symbols for window in windows]
-        bits = [window.delivery.bits for window in windows]
+        """Gather what became of the windows of every clip in each draw of the channel."""
+        counts = [window.symbols for window in runs[0]]
+        bits = [window.delivery.bits for window in runs[0]]
+        errors = [[window.delivery.block_errors for window in run] for run in runs]
         return cls(
             sweep,
             setting,
             channel,
             scheme,
             np.array([count.total for count in counts], np.float64),
-            np.array([window.psnr for window in windows], np.float64),
-            np.array([window.ssim for window in windows], np.float64),
+            np.mean([np.array([each.psnr for each in run], np.float64) for run in runs], axis=0),
+            np.mean([np.array([each.ssim for each in run], np.float64) for run in runs], axis=0),
             {
                 part: np.array([getattr(count, part) for count in counts], np.float64)
                 for part in ("payload", "rate_map", "header")
             },
             None if None in bits else np.array(bits, np.float64),
-            np.array([window.delivery.block_errors for window in windows], np.int64),
-            np.array([window.delivery.lost for window in windows], np.bool_),
+            np.sum(errors, axis=0, dtype=np.int64),
+            np.mean([[window.delivery.lost for window in run] for run in runs], axis=0),
+            len(runs),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -127,6 +132,7 @@ class Point:
             "bits": None if self.bits is None else _whole(self.bits),
             "block_errors": _whole(self.block_errors),
             "lost": self.lost.tolist(),
+            "draws": self.draws,
         }
 
     @classmethod
@@ -143,7 +149,8 @@ class Point:
             {part: np.array(values, np.float64) for part, values in row["parts"].items()},
             None if row["bits"] is None else np.array(row["bits"], np.float64),
             np.array(row["block_errors"], np.int64),
-            np.array(row["lost"], np.bool_),
+            np.array(row["lost"], np.float64),
+            row.get("draws", 1),
         )
 
 

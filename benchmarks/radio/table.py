@@ -51,7 +51,7 @@ def over_snr(scores: Sequence[MethodScores]) -> dict[str, Any]:
                     "scheme": point.scheme,
                     "symbols": float(point.symbols[places].mean()),
                     "psnr": Interval.of(point.psnr[places]),
-                    "lost": int(point.lost[places].sum()),
+                    "lost": float(point.lost[places].sum()),
                 }
                 for one in scores
                 for sweep in ("snr", "snr-best")
@@ -70,7 +70,7 @@ def _points(scores: MethodScores, clips: list[str]) -> list[dict[str, Any]]:
             "symbols": float(point.symbols[places].mean()),
             "psnr": Interval.of(point.psnr[places]),
             "ssim": float(point.ssim[places].mean()),
-            "lost": int(point.lost[places].sum()),
+            "lost": float(point.lost[places].sum()),
         }
         for point in scores.swept("symbols")
     ]
@@ -112,7 +112,7 @@ def markdown(found: dict[str, Any]) -> str:
                 scheme = f", {row['scheme']}" if row["scheme"] else ""
                 lines.append(
                     f"| {RIVALS[row['method']].label}{scheme} | {row['snr']:g} "
-                    f"| {row['symbols']:,.0f} | {row['psnr'].text(2)} | {row['lost']} |"
+                    f"| {row['symbols']:,.0f} | {row['psnr'].text(2)} | {row['lost']:.3g} |"
                 )
         else:
             lines += [
@@ -121,7 +121,7 @@ def markdown(found: dict[str, Any]) -> str:
             ]
             lines += [
                 f"| {RIVALS[row['method']].label} | {row['symbols']:,.0f} | {row['psnr'].text(2)} "
-                f"| {row['ssim']:.3f} | {row['lost']} |"
+                f"| {row['ssim']:.3f} | {row['lost']:.3g} |"
                 for row in tables["points"]
             ]
             for row in tables["differences"]:
