@@ -62,7 +62,7 @@ def block_features(
 
 
 def reading(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Describe how tiles (P, h, w) read a block, (READING, P).
+    """Describe how blocks are read under tiles (P, h, w), (READING, P).
 
     The numbers are the logarithm of the reads per pixel, and the shares of the pixels that are
     read, read more than once, and read more than thrice.
