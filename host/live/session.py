@@ -8,43 +8,31 @@ Three threads share the work, five where there is a radio, and none waits for a 
 * the *reconstruction* thread reconstructs the newest window;
 * the *score* thread compares one window per second with the scene.
 
-A mailbox of one item leads from each thread to the next: a window that is still in it when the next
-one arrives is dropped and counted, never queued. The methods of `LiveSession` may be called from
-any thread.
+`WindowPipeline` has all of them but the first. The methods of `LiveSession` may be called from any
+thread.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from contextlib import closing
 from typing import TYPE_CHECKING, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
-from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import Feature, HelloAnswer
+from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
-from focalloop.host.errors import BoardError, BoardLostError, sentence
+from focalloop.host.errors import BoardLostError, sentence
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibrator import Calibrator
 from focalloop.host.live.deployment import Deployment
-from focalloop.host.live.mailbox import Mailbox
-from focalloop.host.live.network_selector import NetworkSelector
-from focalloop.host.live.scores import Scorer, Truth, Unscored, awaited
 from focalloop.host.live.state import (
     BundleState,
     LinkState,
@@ -54,17 +42,11 @@ from focalloop.host.live.state import (
     map_state,
 )
 from focalloop.host.live.telemetry import Telemetry
-from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+from focalloop.host.live.viewers import Viewers
+from focalloop.host.live.window_pipeline import WindowPipeline
 
 if TYPE_CHECKING:
-    from focalloop.host.live.radio_link import Carried, OnAir, RadioLink
-
-DRAWN_STEP = 4
-"""Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
-
-UNWATCHED_PERIOD_S = 0.2
-"""Time from one reconstruction to the next while no viewer is subscribed: its figures stay current,
-and two thirds of the work are saved."""
+    from focalloop.host.live.radio_link import RadioLink
 
 CREDIT = 2
 """Windows in transit or waiting: one beside that being reconstructed, so that none ages in a queue.
@@ -75,28 +57,6 @@ RECONNECT_TIMEOUT_S = 5.0
 
 _RETRY_S = 1.0
 _log = logging.getLogger("focalloop.live")
-
-
-@dataclass(eq=False)
-class _Job:
-    """One window on its way through the threads."""
-
-    window: Window
-    step: int
-    correction: BoardCorrection
-    truth: Future[Truth] = field(default_factory=Future)
-    """Every `step`-th slot of the scene."""
-    whole_truth: Future[Truth] | None = None
-    """Every slot of the scene, for a window that is scored."""
-    on_air: OnAir | None = None
-    """The window within the radio link, where there is one."""
-    carried: Carried | None = None
-    """The window behind it."""
-
-    @cached_property
-    def corrected(self) -> tuple[Float32, RatioMap]:
-        """Its reads and the map under which to reconstruct them; the first use corrects them."""
-        return self.correction(self.window.reads, self.window.ratio_map)
 
 
 class LiveSession:
@@ -153,23 +113,12 @@ class LiveSession:
         self._tasks = BoardTasks()
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
-        self._picture: Picture | None = None
-        self._scorer = Scorer()
-        self._unwatched_due_s = 0.0
-        self._subscribers: list[Callable[[], None]] = []
-        self._wants: dict[int, int] = {}
-        self._sending: Mailbox[_Job] = Mailbox()
-        self._receiving: Mailbox[_Job] = Mailbox()
-        self._jobs: Mailbox[_Job] = Mailbox()
+        self._viewers = Viewers()
+        self._pipeline = WindowPipeline(
+            self._telemetry, self._deployment, self._viewers, radio, self._noise_of_reads
+        )
         self._ending = threading.Event()
-        works: dict[str, Callable[[], None]] = {
-            "board": self._run_board,
-            "reconstruction": self._run_reconstruction,
-            "score": self._scorer.run,
-        }
-        if radio is not None:
-            works["transmitter"] = partial(self._run_transmitter, radio)
-            works["receiver"] = partial(self._run_receiver, radio)
+        works = {"board": self._run_board, **self._pipeline.works}
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"focalloop-{name}")
             for name, work in works.items()
@@ -194,7 +143,7 @@ class LiveSession:
 
     def picture(self) -> Picture | None:
         """Return the newest picture."""
-        return self._picture
+        return self._pipeline.picture
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
         """Call a function in the reconstruction thread at each new picture, until unsubscribed.
@@ -204,15 +153,11 @@ class LiveSession:
         unsubscribe : callable
             Takes no argument; ends the calls.
         """
-        self._subscribers.append(called)
-        return lambda: self._subscribers.remove(called)
+        return self._viewers.subscribe(called)
 
     def want(self, viewer: object, step: int | None) -> None:
         """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that."""
-        if step is None:
-            self._wants.pop(id(viewer), None)
-        else:
-            self._wants[id(viewer)] = step
+        self._viewers.want(viewer, step)
 
     def drawn(self, window: int) -> None:
         """Record that a viewer has just put a window on its screen."""
@@ -275,7 +220,7 @@ class LiveSession:
             setup=setup,
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(ratio_map),
-            scores=self._scorer.newest(setup),
+            scores=self._pipeline.scores(setup),
             radio=None if self.radio is None else self.radio.state(),
             link=LinkState() if board is None else link_state(board),
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
@@ -291,9 +236,7 @@ class LiveSession:
         if board is not None:
             board.close()  # before its source, so that the stream ends in order
         self._source.stop()
-        for mailbox in (self._sending, self._receiving, self._jobs):
-            mailbox.close()
-        self._scorer.close()
+        self._pipeline.close()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Run the work of a thread; an error ends the session and becomes a message."""
@@ -326,7 +269,7 @@ class LiveSession:
                 self._tasks.fail_all(error)
                 if self._ending.is_set():
                     return
-                if self._picture is None:
+                if self._pipeline.picture is None:
                     raise
                 self._telemetry.enter(Phase.LOST)
                 self._telemetry.log(f"{sentence(error)} Trying to reconnect.", "error")
@@ -348,7 +291,7 @@ class LiveSession:
     def _open(self, url: str) -> Board:
         return open_when_there(
             lambda: Board.open(url, reconnect_timeout_s=RECONNECT_TIMEOUT_S, on_event=self._event),
-            0.0 if self._picture is not None else self._source.wait_s,
+            0.0 if self._pipeline.picture is not None else self._source.wait_s,
             self._source.on_wait,
             self._ending.wait,
         )
@@ -358,111 +301,11 @@ class LiveSession:
             self._deployment.restore(board)  # a task may have left another map
             with closing(board.stream(CREDIT)) as windows:
                 for window in windows:
-                    self._hand_over(board, window)
+                    self._pipeline.hand_over(board, window, self._correction)
                     if self._ending.is_set() or self._tasks.pending:
                         break
             with self._deployment.locked():
                 self._tasks.run_all(board)
 
-    def _hand_over(self, board: Board, window: Window) -> None:
-        """Hand a window on, and fetch its scene meanwhile.
-
-        While nobody looks, most windows are only received.
-        """
-        self._telemetry.received(window)
-        if not self._subscribers and time.monotonic() < self._unwatched_due_s:
-            return
-        self._unwatched_due_s = time.monotonic() + UNWATCHED_PERIOD_S
-        step = min([*self._wants.values(), DRAWN_STEP])
-        job = _Job(window, step, self._correction)
-        if self._scorer.is_due(self._setup_of(window.ratio_map)):
-            job.whole_truth = Future()
-        self._put(self._jobs if self.radio is None else self._sending, job)
-        job.truth.set_result(_truth(board, window.number, job.step))
-        if job.whole_truth is not None:
-            job.whole_truth.set_result(_truth(board, window.number, 1))
-
-    def _put(self, mailbox: Mailbox[_Job], job: _Job) -> None:
-        if mailbox.put(job) is not None:
-            self._telemetry.dropped()
-
-    def _setup_of(self, ratio_map: RatioMap) -> int:
-        """Return the number of a map and of what reconstructs under it now."""
-        selector = self._deployment.selector
-        by = "" if selector is None else selector.name_for(self._correction.map_for(ratio_map))
-        return self._deployment.setup_of(ratio_map, by)
-
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")
-
-    # The threads of the radio link.
-
-    def _run_transmitter(self, radio: RadioLink) -> None:
-        while (job := self._sending.take()) is not None:
-            job.on_air = radio.transmit(job.window, job.corrected[0])
-            self._put(self._receiving, job)
-            self._receiving.wait_until_empty()  # a window that is dropped costs nothing here
-
-    def _run_receiver(self, radio: RadioLink) -> None:
-        while (job := self._receiving.take()) is not None:
-            assert job.on_air is not None
-            job.carried = radio.receive(job.on_air)
-            self._put(self._jobs, job)
-            self._jobs.wait_until_empty()
-
-    # The reconstruction thread.
-
-    def _run_reconstruction(self) -> None:
-        selector = self._deployment.load()
-        while (job := self._jobs.take()) is not None:
-            self._reconstruct(job, selector)
-
-    def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
-        window, (reads, ratio_map) = job.window, job.corrected
-        received, lost, sent = job.carried or (None, None, None)
-        started_s = time.monotonic()
-        if lost is not None:
-            video, by, problem = lost, selector.name_for(ratio_map), None
-        else:
-            delivered = reads if received is None else received
-            noise = self._noise_of_reads(job.correction)
-            video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
-        setup = self._deployment.setup_of(window.ratio_map, by)
-        self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
-        if problem is not None:
-            self._telemetry.log(
-                f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
-            )
-        initial = initial_reconstruction(
-            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
-        )
-        self._picture = Picture(
-            window=window.number,
-            map_hash=window.ratio_map.hash(),
-            setup=setup,
-            slots=range(0, ratio_map.slots, job.step),
-            truth=awaited(job.truth),
-            initial=_bytes(initial[:: job.step]),
-            final=_bytes(video[:: job.step]),
-            readout=window.codes,
-        )
-        for called in list(self._subscribers):
-            called()
-        if job.whole_truth is not None:
-            unscored = Unscored(window.number, setup, initial, video, job.whole_truth, sent)
-            self._scorer.put(unscored)
-
-
-def _truth(board: Board, window: int, step: int) -> Truth:
-    """Return the scene of a window if the board knows it and still holds it."""
-    if not board.info.features & Feature.SCENE:
-        return None
-    with suppress(BoardError, BoardLostError):
-        return board.scene(window, 0, step)
-    return None
-
-
-def _bytes(video: Float32) -> NDArray[np.uint8]:
-    """Return a video in [0, 1] as bytes, rounded and clipped."""
-    scaled = np.multiply(video, np.float32(255), dtype=np.float32)
-    return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)

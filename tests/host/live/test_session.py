@@ -20,8 +20,9 @@ from focalloop.host.errors import PortError
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.scores import Unscored, score
-from focalloop.host.live.session import UNWATCHED_PERIOD_S, LiveSession
+from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
+from focalloop.host.live.viewers import UNWATCHED_PERIOD_S
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
 from focalloop.models import zoo

@@ -1,0 +1,212 @@
+"""The way of a window through a live session: sent over the radio, rebuilt, drawn, scored.
+
+Each step has a thread, and none waits for a slower one. A mailbox of one item leads from each to
+the next: a window that is still in it when the next one arrives is dropped and counted, never
+queued.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.firmware_sim.window import Window
+from focalloop.firmware_sim.wire import Feature
+from focalloop.host.board.client import Board
+from focalloop.host.errors import BoardError, BoardLostError, sentence
+from focalloop.host.live.board_correction import BoardCorrection
+from focalloop.host.live.deployment import Deployment
+from focalloop.host.live.mailbox import Mailbox
+from focalloop.host.live.network_selector import NetworkSelector
+from focalloop.host.live.scores import Scorer, Truth, Unscored, awaited
+from focalloop.host.live.state import Picture, ScoreState
+from focalloop.host.live.telemetry import Telemetry
+from focalloop.host.live.viewers import Viewers
+from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+
+if TYPE_CHECKING:
+    from focalloop.host.live.radio_link import Carried, OnAir, RadioLink
+
+
+@dataclass(eq=False)
+class _Job:
+    """One window on its way through the threads."""
+
+    window: Window
+    step: int
+    correction: BoardCorrection
+    truth: Future[Truth] = field(default_factory=Future)
+    """Every `step`-th slot of the scene."""
+    whole_truth: Future[Truth] | None = None
+    """Every slot of the scene, for a window that is scored."""
+    on_air: OnAir | None = None
+    """The window within the radio link, where there is one."""
+    carried: Carried | None = None
+    """The window behind it."""
+
+    @cached_property
+    def corrected(self) -> tuple[Float32, RatioMap]:
+        """Its reads and the map under which to reconstruct them; the first use corrects them."""
+        return self.correction(self.window.reads, self.window.ratio_map)
+
+
+class WindowPipeline:
+    """Takes the windows of a board from `hand_over` to `picture`.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        Counts and times the windows.
+    deployment : Deployment
+        Has the network that reconstructs them.
+    viewers : Viewers
+        Who looks, and at what.
+    radio : RadioLink or None
+        Carries every window before it is reconstructed.
+    noise_of_reads : callable
+        Returns the noise of corrected reads, where it is known.
+
+    Attributes
+    ----------
+    picture : Picture or None
+        The newest one.
+    works : dict of str to callable
+        What each thread does until `close`, by the thread's name.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        deployment: Deployment,
+        viewers: Viewers,
+        radio: RadioLink | None,
+        noise_of_reads: Callable[[BoardCorrection], NoiseProfile | None],
+    ) -> None:
+        self.picture: Picture | None = None
+        self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
+        self._noise_of_reads = noise_of_reads
+        self._scorer = Scorer()
+        self._sending: Mailbox[_Job] = Mailbox()
+        self._receiving: Mailbox[_Job] = Mailbox()
+        self._jobs: Mailbox[_Job] = Mailbox()
+        self._first = self._jobs if radio is None else self._sending
+        self.works: dict[str, Callable[[], None]] = {
+            "reconstruction": self._run_reconstruction,
+            "score": self._scorer.run,
+        }
+        if radio is not None:
+            self.works["transmitter"] = partial(self._run_transmitter, radio)
+            self.works["receiver"] = partial(self._run_receiver, radio)
+
+    def hand_over(self, board: Board, window: Window, correction: BoardCorrection) -> None:
+        """Take a window that has just arrived, and fetch its scene meanwhile.
+
+        While nobody looks, most windows are only received.
+        """
+        self._telemetry.received(window)
+        if not self._viewers.is_due():
+            return
+        job = _Job(window, self._viewers.step, correction)
+        if self._scorer.is_due(self._setup_of(window.ratio_map, correction)):
+            job.whole_truth = Future()
+        self._put(self._first, job)
+        job.truth.set_result(_truth(board, window.number, job.step))
+        if job.whole_truth is not None:
+            job.whole_truth.set_result(_truth(board, window.number, 1))
+
+    def scores(self, setup: int) -> ScoreState | None:
+        """Return the newest score if it is of this setup."""
+        return self._scorer.newest(setup)
+
+    def close(self) -> None:
+        """End all `works`."""
+        for mailbox in (self._sending, self._receiving, self._jobs):
+            mailbox.close()
+        self._scorer.close()
+
+    def _put(self, mailbox: Mailbox[_Job], job: _Job) -> None:
+        if mailbox.put(job) is not None:
+            self._telemetry.dropped()
+
+    def _setup_of(self, ratio_map: RatioMap, correction: BoardCorrection) -> int:
+        """Return the number of a map and of what reconstructs under it now."""
+        selector = self._deployment.selector
+        by = "" if selector is None else selector.name_for(correction.map_for(ratio_map))
+        return self._deployment.setup_of(ratio_map, by)
+
+    def _run_transmitter(self, radio: RadioLink) -> None:
+        while (job := self._sending.take()) is not None:
+            job.on_air = radio.transmit(job.window, job.corrected[0])
+            self._put(self._receiving, job)
+            self._receiving.wait_until_empty()  # a window that is dropped costs nothing here
+
+    def _run_receiver(self, radio: RadioLink) -> None:
+        while (job := self._receiving.take()) is not None:
+            assert job.on_air is not None
+            job.carried = radio.receive(job.on_air)
+            self._put(self._jobs, job)
+            self._jobs.wait_until_empty()
+
+    def _run_reconstruction(self) -> None:
+        selector = self._deployment.load()
+        while (job := self._jobs.take()) is not None:
+            self._reconstruct(job, selector)
+
+    def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
+        window, (reads, ratio_map) = job.window, job.corrected
+        received, lost, sent = job.carried or (None, None, None)
+        started_s = time.monotonic()
+        if lost is not None:
+            video, by, problem = lost, selector.name_for(ratio_map), None
+        else:
+            delivered = reads if received is None else received
+            noise = self._noise_of_reads(job.correction)
+            video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
+        setup = self._deployment.setup_of(window.ratio_map, by)
+        self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
+        if problem is not None:
+            self._telemetry.log(
+                f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
+            )
+        initial = initial_reconstruction(
+            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+        )
+        self.picture = Picture(
+            window=window.number,
+            map_hash=window.ratio_map.hash(),
+            setup=setup,
+            slots=range(0, ratio_map.slots, job.step),
+            truth=awaited(job.truth),
+            initial=_bytes(initial[:: job.step]),
+            final=_bytes(video[:: job.step]),
+            readout=window.codes,
+        )
+        self._viewers.call()
+        if job.whole_truth is not None:
+            unscored = Unscored(window.number, setup, initial, video, job.whole_truth, sent)
+            self._scorer.put(unscored)
+
+
+def _truth(board: Board, window: int, step: int) -> Truth:
+    """Return the scene of a window if the board knows it and still holds it."""
+    if not board.info.features & Feature.SCENE:
+        return None
+    with suppress(BoardError, BoardLostError):
+        return board.scene(window, 0, step)
+    return None
+
+
+def _bytes(video: Float32) -> NDArray[np.uint8]:
+    """Return a video in [0, 1] as bytes, rounded and clipped."""
+    scaled = np.multiply(video, np.float32(255), dtype=np.float32)
+    return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
