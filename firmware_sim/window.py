@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.pictures import gray, png
-from focalloop.firmware_sim.wire import WindowKind
+from focalloop.firmware_sim.wire import HelloAnswer, WindowDescriptor, WindowKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,12 @@ class Window:
         What it was exposed to: the scene, no light, or uniform light.
     skipped : int
         Windows that the board exposed but did not read out, since it started.
+    descriptor : WindowDescriptor or None
+        What the board announced it with; None if it did not come from a board.
+    board : HelloAnswer or None
+        What the board was when it sent it.
+    grid : tuple of AdaptiveMap and bytes, or None
+        Adaptive map and grid that composed its map, if one did.
     """
 
     number: int
@@ -52,6 +59,9 @@ class Window:
     time_s: float
     kind: WindowKind = WindowKind.SCENE
     skipped: int = 0
+    descriptor: WindowDescriptor | None = None
+    board: HelloAnswer | None = None
+    grid: tuple[AdaptiveMap, bytes] | None = None
 
     @property
     def signal(self) -> NDArray[np.float32]:
@@ -64,12 +74,18 @@ class Window:
         reads = f"{self.plan.count} reads of {self.bits} bit, whole"
         return f"<Window {self.number}, {kind}: {reads}; {self.ratio_map.summary}>"
 
+    @property
+    def light(self) -> NDArray[np.float32]:
+        """Light of the whole window, pixel by pixel, float32 (H, W), in signal units."""
+        light: NDArray[np.float32] = self.reads.sum(axis=0)
+        if self.ratio_map.aperture is not None:
+            open_share = self.ratio_map.aperture.mean(axis=0, dtype=np.float32)
+            light = light / np.maximum(open_share, np.float32(1 / self.plan.slots))
+        return light
+
     def _repr_png_(self) -> bytes:
         """Show the light of the whole window, pixel by pixel, for a notebook."""
-        light = self.reads.sum(axis=0)
-        if self.ratio_map.aperture is not None:
-            light = light / np.maximum(self.ratio_map.aperture.mean(axis=0), 1 / self.plan.slots)
-        return png(gray(light))
+        return png(gray(self.light))
 
     @cached_property
     def reads(self) -> NDArray[np.float32]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         NoAnswerError as NoAnswerError,
         NotABoardError as NotABoardError,
         PortError as PortError,
+        RecordingError as RecordingError,
         UnknownMapError as UnknownMapError,
         VersionMismatchError as VersionMismatchError,
     )
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from focalloop.host.reconstruction.quality import MetricsError as MetricsError
     from focalloop.host.reconstruction.reconstruct import ReconstructError as ReconstructError
     from focalloop.host.reconstruction.video import VideoError as VideoError
+    from focalloop.host.recording.recording import Recording as Recording
 
     __version__: str
 
@@ -78,6 +80,7 @@ _HOME = {
     "Bundle": "host.reconstruction.bundle",
     "Correction": "host.reconstruction.correction",
     "Capture": "host.captures.capture",
+    "Recording": "host.recording.recording",
     "calibrate": "host.captures.calibrate",
     "BoardBusyError": "host.errors",
     "BoardError": "host.errors",
@@ -95,6 +98,7 @@ _HOME = {
     "NotABoardError": "host.errors",
     "PortError": "host.errors",
     "RatioMapError": "firmware_sim.maps.ratio_map",
+    "RecordingError": "host.errors",
     "ReconstructError": "host.reconstruction.reconstruct",
     "UnknownMapError": "host.errors",
     "VersionMismatchError": "host.errors",

@@ -68,6 +68,10 @@ class CaptureError(FocalloopError):
     """A capture folder is missing, incomplete, damaged, or not a capture."""
 
 
+class RecordingError(CaptureError):
+    """A recording is missing, damaged, not one, or cannot be written."""
+
+
 def sentence(text: object) -> str:
     """Return an error or message as a sentence: capitalised, with a full stop at its end."""
     words = str(text)

@@ -80,6 +80,11 @@ class KnownMaps:
             self.add(tile)
         return self._maps[prefix]
 
+    def grid_of(self, map_hash: bytes) -> tuple[AdaptiveMap, bytes] | None:
+        """Return the adaptive map and the grid whose hash begins like this, if it is a grid's."""
+        with self._lock:
+            return self._grids.get(map_hash[:MAP_HASH_PREFIX_BYTES])
+
     def _under_grid(self, prefix: bytes) -> tuple[RatioMap, ReadPlan] | None:
         with self._lock:
             if prefix not in self._grids:

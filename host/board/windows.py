@@ -53,4 +53,7 @@ def window_of(
         time_s=clock.host_s(descriptor.time_us),
         kind=descriptor.kind,
         skipped=descriptor.skipped,
+        descriptor=descriptor,
+        board=board,
+        grid=maps.grid_of(descriptor.map_hash),
     )

@@ -32,6 +32,11 @@ _BOARD_FACTS = (
 )  # fmt: skip
 
 
+def board_facts(board: HelloAnswer) -> dict[str, Any]:
+    """Return what a capture says of its board."""
+    return {name: getattr(board, name) for name in _BOARD_FACTS}
+
+
 class CaptureWriter:
     """Writes windows to a capture folder as they come.
 
@@ -109,7 +114,7 @@ class CaptureWriter:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": f"focalloop {version('focalloop')}",
-            "board": {name: getattr(self._board, name) for name in _BOARD_FACTS},
+            "board": board_facts(self._board),
             "series": self._series,
         }
         text = json.dumps(manifest, indent=1, allow_nan=False)

@@ -218,3 +218,30 @@ def open_board(url: str, baud: int, wait_s: float) -> Board:
     return open_when_there(
         lambda: Board.open(url, baud=baud, on_event=print_notice), wait_s, print_notice
     )
+
+
+def active_map(board: Board) -> RatioMap:
+    """Return the map that the board runs, as it was uploaded from here or by its name.
+
+    Raises
+    ------
+    UnknownMapError
+        It has none, or one that is not known here.
+    """
+    from focalloop.firmware_sim.wire import NO_HASH
+    from focalloop.host.cli import map_memory
+    from focalloop.host.errors import UnknownMapError
+
+    active = board.status().map_hash
+    if active == NO_HASH:
+        raise UnknownMapError(
+            "the board has no ratio map yet: upload one (`focalloop upload`), or give --map"
+        )
+    known = map_memory.recall(active, board.info)
+    if known is None:
+        raise UnknownMapError(
+            f"the board runs a ratio map that is not known here ({active.hex()[:16]}...): "
+            "name that map or another one with --map; a map that the board runs already is not "
+            "sent again"
+        )
+    return known

@@ -113,6 +113,15 @@ WindowsArgument = Annotated[
         metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
     ),
 ]
+RecordingArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A recording, NAME.mcap, or one that was cut off, NAME.mcap.unfinished.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(

@@ -5,7 +5,8 @@ from dataclasses import replace
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
-from tests.support.served import SHAPE, expected_codes
+from focalloop.host.recording.writer import RecordingWriter
+from tests.support.served import SHAPE, expected_codes, make_map
 
 BLACK_DN, FULL_SCALE_DN = 20, 220
 
@@ -32,3 +33,13 @@ def make_window(number, ratio_map, bits=8, **changes):
         time_s=number / 15,
     )
     return replace(made, **changes)
+
+
+def write_recording(path, count=3):
+    """A finished recording of `BOARD`, of `count` windows and a note; return the windows."""
+    windows = [make_window(number, make_map()) for number in range(count)]
+    with RecordingWriter(path, BOARD, floor_bytes=0) as writer:
+        writer.add_note("made by hand")
+        for each in windows:
+            writer.add(each)
+    return windows

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from focalloop.host.cli.main import app, main
+from tests.support.made_windows import write_recording
 from tests.support.running import STOP_TIMEOUT_S
 
 NOT_RUN_HERE = {
@@ -43,6 +44,9 @@ RUNS = {
     "ports": "ports --port {board}",
     "upload": "upload tile-2of16 --port {board}",
     "capture": "capture --port {board} --map tile-2of16 -o readouts -n 1",
+    "record": "record --port {board} --map tile-2of16 -o made.mcap -n 2",
+    "recording info": "recording info taken.mcap",
+    "recording recover": "recording recover taken.mcap -o again.mcap",
     "calibrate": "calibrate --port {board} -o profile.json",
     "evaluate": "evaluate clips.npz --map tile-2of16",
     "reconstruct": "reconstruct clips.npz --map tile-2of16 -o video.npz",
@@ -93,6 +97,7 @@ def run(tmp_path, monkeypatch, capsys):
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
+    write_recording(tmp_path / "taken.mcap")
     code, _, errors = run("map", "convert", "tile-2of16", "map.png")
     assert code == 0, errors
     return run

@@ -10,6 +10,7 @@ from typing import Any
 
 from focalloop.host.cli.commands.map import COMMANDS as MAP
 from focalloop.host.cli.commands.radio import COMMANDS as RADIO
+from focalloop.host.cli.commands.recording import COMMANDS as RECORDING
 
 COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
     "Live preview": {
@@ -33,6 +34,11 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
         ),
         "upload": ("Upload a ratio map to a board.", f"{__name__}.upload:upload"),
         "capture": ("Capture windows from a board into a folder.", f"{__name__}.capture:capture"),
+        "record": (
+            "Record a board into one file, until Ctrl-C or as long as asked.",
+            f"{__name__}.record:record",
+        ),
+        "recording": ("Look into recordings, finish and convert them.", RECORDING),
         "calibrate": (
             "Measure a sensor's noise and write it as a noise profile.",
             f"{__name__}.calibrate:calibrate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,6 @@ from focalloop.host.cli.shared_options import (
     output_option,
 )
 from focalloop.host.link.port import DEFAULT_BAUD
-
-if TYPE_CHECKING:
-    from focalloop.firmware_sim.maps.ratio_map import RatioMap
-    from focalloop.host.board.client import Board
 
 
 def capture(
@@ -51,7 +47,7 @@ def capture(
     check_new(output, "--output")
     from focalloop.host.captures.writer import CaptureWriter
     from focalloop.host.cli import map_memory
-    from focalloop.host.cli.arguments import load_map, open_board
+    from focalloop.host.cli.arguments import active_map, load_map, open_board
     from focalloop.host.cli.interruption import Interruption, StoppedError
 
     wanted = None if map_ is None else load_map(map_)
@@ -62,7 +58,7 @@ def capture(
             CaptureWriter(output, board.info) as writer,
             progress_bar() as bar,
         ):
-            active = board.upload(wanted or _active_map(board))
+            active = board.upload(wanted or active_map(board))
             map_memory.remember(active)
             task = bar.add_task("capturing", total=count)
             try:
@@ -106,30 +102,3 @@ def capture(
         )
     if interruption.wanted:
         raise StoppedError(f"stopped: {kept}")
-
-
-def _active_map(board: Board) -> RatioMap:
-    """Return the map that the board runs, as it was uploaded from here or by its name.
-
-    Raises
-    ------
-    UnknownMapError
-        It has none, or one that is not known here.
-    """
-    from focalloop.firmware_sim.wire import NO_HASH
-    from focalloop.host.cli import map_memory
-    from focalloop.host.errors import UnknownMapError
-
-    active = board.status().map_hash
-    if active == NO_HASH:
-        raise UnknownMapError(
-            "the board has no ratio map yet: upload one (`focalloop upload`), or give --map"
-        )
-    known = map_memory.recall(active, board.info)
-    if known is None:
-        raise UnknownMapError(
-            f"the board runs a ratio map that is not known here ({active.hex()[:16]}...): "
-            "name that map or another one with --map; a map that the board runs already is not "
-            "sent again"
-        )
-    return known

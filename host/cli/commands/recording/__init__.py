@@ -1,0 +1,13 @@
+"""The commands of ``focalloop recording``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COMMANDS: dict[str, tuple[str, Any]] = {
+    "info": ("Say what a recording holds, and what of it is damaged.", f"{__name__}.info:info"),
+    "recover": (
+        "Finish a recording that was cut off, or save what is left of a damaged one.",
+        f"{__name__}.recover:recover",
+    ),
+}

@@ -1,0 +1,193 @@
+"""The chunks of an MCAP file, found whatever else of the file is missing or damaged.
+
+The library's reader needs an intact index, and its streaming reader ends at the first wrong length.
+This one goes from record to record, and where that fails, to the next chunk that it recognises.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from mcap.data_stream import ReadDataStream
+from mcap.opcode import Opcode
+from mcap.records import Chunk, Header, Message, MessageIndex, Metadata
+from mcap.stream_reader import breakup_chunk
+
+MAGIC = b"\x89MCAP0\r\n"
+MAX_CHUNK_BYTES = 1 << 30
+"""Largest chunk that is read, before and after compression."""
+
+_RECORD = struct.Struct("<BQ")
+_CHUNK = struct.Struct("<QQQIl4s")
+_ZSTD = struct.pack("<l4s", 4, b"zstd")
+"""Name of the compression in a chunk, by which one is found; it is at `_ZSTD_AT` of its record."""
+
+_ZSTD_AT = _RECORD.size + 28
+_SEARCH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkAt:
+    """Where a chunk is, and what the indices behind it say of it.
+
+    Attributes
+    ----------
+    offset, length : int
+        Place of its record in the file, in bytes.
+    start_ns, end_ns : int
+        Log times of its first and last message.
+    counts : Counter of int
+        Messages by channel; empty if their index is missing.
+    """
+
+    offset: int
+    length: int
+    start_ns: int
+    end_ns: int
+    counts: Counter[int]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a file consists of.
+
+    Attributes
+    ----------
+    chunks : tuple of ChunkAt
+        The chunks in their order, whole as far as their lengths tell.
+    finished : bool
+        Whether the file has its end, so that nothing was cut off.
+    damaged : tuple of tuple of int
+        Begin and end of the parts that are no records, in bytes.
+    profile : str or None
+        Profile of the header; None if that is damaged.
+    metadata : dict of str to str
+        Of the record ``focalloop``; empty if it is missing.
+    """
+
+    chunks: tuple[ChunkAt, ...]
+    finished: bool
+    damaged: tuple[tuple[int, int], ...]
+    profile: str | None
+    metadata: dict[str, str]
+
+
+def structure_of(file: BinaryIO) -> Structure:
+    """Find the chunks of a file, without reading them."""
+    return _Walk(file).run()
+
+
+def messages_in(file: BinaryIO, chunk: ChunkAt) -> list[Message] | None:
+    """Return the messages of a chunk in their order; None if it is damaged."""
+    file.seek(chunk.offset + _RECORD.size)
+    body = file.read(chunk.length - _RECORD.size)
+    try:
+        record = Chunk.read(ReadDataStream(BytesIO(body)))
+        if record.uncompressed_size > MAX_CHUNK_BYTES:
+            return None
+        return [each for each in breakup_chunk(record, True) if isinstance(each, Message)]
+    except Exception:  # any that decompression and parsing of damaged bytes can raise
+        return None
+
+
+class _Walk:
+    """One pass over the records of a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, os.SEEK_END)
+        self._chunks: list[ChunkAt] = []
+        self._damaged: list[tuple[int, int]] = []
+        self._profile: str | None = None
+        self._metadata: dict[str, str] = {}
+
+    def run(self) -> Structure:
+        """Walk to the end of the data, or of the file."""
+        self._file.seek(0)
+        at = len(MAGIC)
+        if self._file.read(len(MAGIC)) != MAGIC:
+            at = self._next_chunk(0)
+            self._damaged.append((0, at))
+        finished = False
+        while at < self._size:
+            length = self._record_length(at)
+            if length is None:
+                following = self._next_chunk(at + 1)
+                self._damaged.append((at, following))
+                at = following
+                continue
+            if self._take(at, length):
+                self._file.seek(-len(MAGIC), os.SEEK_END)
+                finished = self._file.read() == MAGIC
+                break
+            at += length
+        return Structure(
+            tuple(self._chunks), finished, tuple(self._damaged), self._profile, self._metadata
+        )
+
+    def _record_length(self, at: int) -> int | None:
+        """Return the bytes of the record at an offset; None if there is no whole one."""
+        self._file.seek(at)
+        head = self._file.read(_RECORD.size)
+        if len(head) < _RECORD.size:
+            return None
+        opcode, body = _RECORD.unpack(head)
+        known = Opcode.HEADER <= opcode <= Opcode.DATA_END
+        if not known or body > min(MAX_CHUNK_BYTES, self._size - at - _RECORD.size):
+            return None
+        return _RECORD.size + int(body)
+
+    def _take(self, at: int, length: int) -> bool:
+        """Take the record at an offset; return True if it is the end of the data."""
+        self._file.seek(at)
+        opcode = Opcode(self._file.read(1)[0])
+        self._file.seek(at + _RECORD.size)
+        if opcode == Opcode.CHUNK:
+            head = self._file.read(_CHUNK.size)
+            if len(head) == _CHUNK.size:
+                start_ns, end_ns, *_ = _CHUNK.unpack(head)
+                self._chunks.append(ChunkAt(at, length, start_ns, end_ns, Counter()))
+        elif opcode in (Opcode.HEADER, Opcode.MESSAGE_INDEX, Opcode.METADATA):
+            try:
+                self._take_small(opcode, self._file.read(length - _RECORD.size))
+            except Exception:  # damaged, and not needed
+                self._damaged.append((at, at + length))
+        return opcode == Opcode.DATA_END
+
+    def _take_small(self, opcode: Opcode, body: bytes) -> None:
+        stream = ReadDataStream(BytesIO(body))
+        if opcode == Opcode.HEADER:
+            self._profile = Header.read(stream).profile
+        elif opcode == Opcode.METADATA:
+            metadata = Metadata.read(stream)
+            if metadata.name == "focalloop":
+                self._metadata = metadata.metadata
+        elif self._chunks:
+            index = MessageIndex.read(stream)
+            self._chunks[-1].counts[index.channel_id] += len(index.records)
+
+    def _next_chunk(self, at: int) -> int:
+        """Return where the next whole chunk begins, or the end of the file."""
+        for found in self._found(at + _ZSTD_AT):
+            begin = found - _ZSTD_AT
+            self._file.seek(begin)
+            if self._file.read(1) == bytes([Opcode.CHUNK]) and self._record_length(begin):
+                return begin
+        return self._size
+
+    def _found(self, at: int) -> Iterator[int]:
+        """Yield every offset of `_ZSTD` from `at` on."""
+        while at < self._size:
+            self._file.seek(at)
+            part = self._file.read(_SEARCH_BYTES + len(_ZSTD) - 1)
+            found = part.find(_ZSTD)
+            while found >= 0:
+                yield at + found
+                found = part.find(_ZSTD, found + 1)
+            at += _SEARCH_BYTES

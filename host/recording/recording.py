@@ -1,0 +1,430 @@
+"""Reading a recording, finished or not, whole or damaged.
+
+``docs/file-formats.md`` ("Recording") is the specification.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.window import Window
+from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
+from focalloop.host.captures.capture import Capture, Series, monotonic_epoch_s
+from focalloop.host.captures.writer import board_facts
+from focalloop.host.errors import RecordingError
+from focalloop.host.recording import messages
+from focalloop.host.recording.chunks import ChunkAt, Structure, messages_in, structure_of
+from focalloop.host.recording.messages import CHANNELS, NS, Channel, RecordedReadout
+from focalloop.host.recording.writer import SCHEMA_VERSION, SUFFIX, UNFINISHED
+
+_PLANS = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One message of a recording.
+
+    Attributes
+    ----------
+    channel : Channel
+    log_ns, publish_ns : int
+        When it was recorded, and of when it is, nanoseconds since 1970 UTC.
+    sequence : int
+        Number of the window, or of the message in its channel.
+    data : bytes
+        The message itself.
+    """
+
+    channel: Channel
+    log_ns: int
+    publish_ns: int
+    sequence: int
+    data: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedWindow:
+    """A window of a recording, with what was noted of its light, as in a capture."""
+
+    window: Window
+    readout: RecordedReadout
+    board: HelloAnswer
+    light: float | None
+    gain: float | None
+    temperature_c: float | None
+
+
+def is_recording(path: str | Path) -> bool:
+    """Return whether a path has the name of a recording, finished or not."""
+    return Path(path).name.endswith((SUFFIX, SUFFIX + UNFINISHED))
+
+
+class Recording:
+    """A recording, whose windows are read when they are asked for.
+
+    Use it as a context, or call `close`. What is damaged is left out and named in `damage`; the
+    rest is as it was recorded.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `RecordingWriter` wrote, finished or not.
+
+    Raises
+    ------
+    RecordingError
+        It is missing, no recording, or of a format to come.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file: BinaryIO = self.path.open("rb")
+            self._structure: Structure = structure_of(self._file)
+        except OSError as error:
+            raise RecordingError(
+                f"{self.path} cannot be read ({error.strerror or error}): check its name"
+            ) from None
+        try:
+            self._check_format()
+        except RecordingError:
+            self._file.close()
+            raise
+        self._broken: set[ChunkAt] = set()
+        self._reader = _WindowReader()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __repr__(self) -> str:
+        state = "" if self.finished else ", unfinished"
+        return f"<Recording {str(self.path)!r}: {len(self)} windows{state}>"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the file has its end, so that nothing was cut off."""
+        return self._structure.finished
+
+    @property
+    def start_ns(self) -> int:
+        """Time of its first message, nanoseconds since 1970 UTC; 0 if it has none."""
+        return self._structure.chunks[0].start_ns if self._structure.chunks else 0
+
+    @property
+    def end_ns(self) -> int:
+        """Time of its last message."""
+        return max((chunk.end_ns for chunk in self._structure.chunks), default=0)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What is missing of it, as far as it has been read; `check` reads all of it."""
+        parts = []
+        *inner, last = self._structure.damaged or ((0, 0),)
+        size = self.path.stat().st_size
+        if last != (0, 0) and (self.finished or last[1] < size):
+            inner.append(last)
+        parts += [f"bytes {begin:,} to {end:,} are damaged" for begin, end in inner]
+        for chunk in sorted(self._broken, key=lambda each: each.offset):
+            lost = chunk.counts[messages.READOUT.number]
+            what = f", with {lost} windows" if lost else ""
+            at_s, for_s = (
+                (chunk.start_ns - self.start_ns) / NS,
+                (chunk.end_ns - chunk.start_ns) / NS,
+            )
+            parts.append(f"{for_s:.1f} s from {at_s:.1f} s on are damaged{what}")
+        if not self.finished:
+            parts.append("it was cut off: at most its last second is missing")
+        return tuple(parts)
+
+    def check(self) -> tuple[str, ...]:
+        """Read all of it; return `damage`."""
+        for _ in self.entries():
+            pass
+        return self.damage
+
+    def entries(self, *channels: Channel) -> Iterator[Entry]:
+        """Yield the messages in the order of the file, of these channels or of all."""
+        wanted = {channel.number for channel in channels or CHANNELS}
+        for chunk in self._structure.chunks:
+            if chunk.counts and not wanted & chunk.counts.keys():
+                continue
+            yield from (
+                entry for entry in self._entries_of(chunk) if entry.channel.number in wanted
+            )
+
+    def chunks(self) -> Iterator[list[Entry]]:
+        """Yield the messages of each intact chunk."""
+        for chunk in self._structure.chunks:
+            if entries := self._entries_of(chunk):
+                yield entries
+
+    def windows(self) -> Iterator[Window]:
+        """Yield the windows in the order in which they were taken."""
+        return (each.window for each in self.recorded_windows())
+
+    def recorded_windows(self) -> Iterator[RecordedWindow]:
+        """Yield the windows with their readouts and what was noted of their light."""
+        for entries in self.chunks():
+            yield from self._reader.windows(entries)
+
+    def window(self, index: int) -> RecordedWindow:
+        """Return one window by its place in the recording, from 0.
+
+        Raises
+        ------
+        RecordingError
+            There is none, or it is damaged.
+        """
+        if not 0 <= index < len(self):
+            raise RecordingError(f"{self.path.name} has {len(self)} windows, and no window {index}")
+        place = bisect_right(self._ends, index)
+        before = self._ends[place - 1] if place else 0
+        found = self._reader.windows(self._entries_of(self._structure.chunks[place]))
+        for at, window in enumerate(found, before):
+            if at == index:
+                return window
+        raise RecordingError(f"window {index} of {self.path.name} is damaged")
+
+    @cached_property
+    def board(self) -> HelloAnswer:
+        """The board of its first window.
+
+        Raises
+        ------
+        RecordingError
+            It has no window.
+        """
+        for entry in self.entries(messages.BOARD):
+            return messages.unpack_board(entry.data)
+        raise RecordingError(f"{self.path} holds no windows")
+
+    def maps(self) -> list[RatioMap | AdaptiveMap]:
+        """Return every map that it holds, each once, in their order."""
+        packed = dict.fromkeys(entry.data for entry in self.entries(messages.MAP))
+        return [messages.unpack_map(data) for data in packed]
+
+    def capture(self) -> Capture:
+        """Return its windows as a capture, with a series for each run under the same conditions.
+
+        The readouts are in a temporary file, and mapped into memory.
+        """
+        series: list[_SeriesBuilder] = []
+        for recorded in self.recorded_windows():
+            if not series or not series[-1].takes(recorded):
+                series.append(_SeriesBuilder(recorded))
+            series[-1].add(recorded)
+        facts = board_facts(self.board) if series else {}
+        return Capture(self.path, facts, tuple(each.build() for each in series))
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Number of windows up to the end of each chunk."""
+        number = messages.READOUT.number
+        counts = []
+        for chunk in self._structure.chunks:
+            if not chunk.counts:
+                chunk.counts.update(entry.channel.number for entry in self._entries_of(chunk))
+            counts.append(chunk.counts[number])
+        return list(accumulate(counts))
+
+    def counts(self) -> Iterator[tuple[int, int, dict[str, int]]]:
+        """Yield begin and end of each chunk, and its number of messages by topic."""
+        _ = self._ends
+        for chunk in self._structure.chunks:
+            by_topic = {c.topic: chunk.counts[c.number] for c in CHANNELS if chunk.counts[c.number]}
+            yield chunk.start_ns, chunk.end_ns, by_topic
+
+    def _entries_of(self, chunk: ChunkAt) -> list[Entry]:
+        found = messages_in(self._file, chunk)
+        if found is None:
+            self._broken.add(chunk)
+            return []
+        return [
+            Entry(
+                CHANNELS[message.channel_id - 1],
+                message.log_time,
+                message.publish_time,
+                message.sequence,
+                message.data,
+            )
+            for message in found
+            if 0 < message.channel_id <= len(CHANNELS)
+        ]
+
+    def _check_format(self) -> None:
+        structure = self._structure
+        if structure.profile not in (messages.PROFILE, None):
+            raise RecordingError(
+                f"{self.path} is an MCAP file of another program (profile "
+                f"{structure.profile!r}): give one that focalloop recorded"
+            )
+        if structure.profile is None and not structure.chunks:
+            raise RecordingError(f"{self.path} is no recording, or nothing of it is left")
+        found = structure.metadata.get("schema_version", str(SCHEMA_VERSION))
+        if found != str(SCHEMA_VERSION):
+            raise RecordingError(
+                f"{self.path} has schema version {found}, but this program reads "
+                f"{SCHEMA_VERSION}: update focalloop"
+            )
+
+
+class _WindowReader:
+    """Makes windows of the messages of a chunk, which has all that it takes."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[tuple[bytes, bytes], tuple[RatioMap, ReadPlan]] = OrderedDict()
+
+    def windows(self, entries: list[Entry]) -> Iterator[RecordedWindow]:
+        """Yield the windows of a chunk."""
+        board: HelloAnswer | None = None
+        conditions: dict[str, Any] = {}
+        maps: list[RatioMap | AdaptiveMap] = []
+        for entry in entries:
+            if entry.channel is messages.BOARD:
+                board = messages.unpack_board(entry.data)
+            elif entry.channel is messages.CONDITIONS:
+                conditions = messages.unpack_json(entry.data)
+            elif entry.channel is messages.MAP:
+                maps.append(messages.unpack_map(entry.data))
+            elif entry.channel is messages.READOUT:
+                readout = RecordedReadout.unpack(entry.data)
+                under = next((each for each in maps if _is_under(readout, each)), None)
+                if board is None or under is None:
+                    raise RecordingError(
+                        f"window {readout.descriptor.window} was recorded without its board or map"
+                    )
+                yield self._window(entry, readout, board, conditions, under)
+
+    def _window(
+        self,
+        entry: Entry,
+        readout: RecordedReadout,
+        board: HelloAnswer,
+        conditions: dict[str, Any],
+        under: RatioMap | AdaptiveMap,
+    ) -> RecordedWindow:
+        ratio_map, plan = self._plan(under, readout.grid)
+        adaptive = under if isinstance(under, AdaptiveMap) else None
+        window = Window(
+            number=readout.descriptor.window,
+            ratio_map=ratio_map,
+            plan=plan,
+            codes=readout.codes(board, plan.count),
+            black_level_dn=board.black_level_dn,
+            full_scale_dn=board.full_scale_dn,
+            bits=board.bits,
+            time_s=entry.publish_ns / NS - monotonic_epoch_s(),
+            kind=WindowKind[str(conditions.get("kind", "scene")).upper()],
+            skipped=readout.descriptor.skipped,
+            descriptor=readout.descriptor,
+            board=board,
+            grid=(adaptive, readout.grid) if adaptive is not None and readout.grid else None,
+        )
+        return RecordedWindow(
+            window,
+            readout,
+            board,
+            *(conditions.get(key) for key in ("light", "gain", "temperature_c")),
+        )
+
+    def _plan(self, under: RatioMap | AdaptiveMap, grid: bytes) -> tuple[RatioMap, ReadPlan]:
+        key = under.hash(), grid
+        if key not in self._plans:
+            if isinstance(under, AdaptiveMap):
+                ratio_map = under.compose(grid) if grid else under.resting
+            else:
+                ratio_map = under
+            self._plans[key] = ratio_map, ReadPlan.of(ratio_map)
+        self._plans.move_to_end(key)
+        while len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[key]
+
+
+class _SeriesBuilder:
+    """Readouts under the same conditions, on their way into a temporary file."""
+
+    def __init__(self, first: RecordedWindow) -> None:
+        self._first = first
+        self._conditions = _conditions(first)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its series
+        self._numbers: list[int] = []
+        self._times: list[float] = []
+
+    def takes(self, recorded: RecordedWindow) -> bool:
+        return _conditions(recorded) == self._conditions
+
+    def add(self, recorded: RecordedWindow) -> None:
+        window = recorded.window
+        self._file.write(window.codes.tobytes())
+        self._numbers.append(window.number)
+        self._times.append(round(window.time_s + monotonic_epoch_s(), 6))
+
+    def build(self) -> Series:
+        first = self._first.window
+        self._file.flush()
+        shape = len(self._numbers), first.plan.count
+        return Series(
+            ratio_map=first.ratio_map,
+            plan=first.plan,
+            readouts=np.memmap(self._file, first.codes.dtype, "r", shape=shape),
+            bits=first.bits,
+            black_level_dn=first.black_level_dn,
+            full_scale_dn=first.full_scale_dn,
+            kind=first.kind,
+            light=self._first.light,
+            gain=self._first.gain,
+            temperature_c=self._first.temperature_c,
+            numbers=np.array(self._numbers, np.int64),
+            times_unix_s=np.array(self._times, np.float64),
+        )
+
+
+def _conditions(recorded: RecordedWindow) -> tuple[object, ...]:
+    window = recorded.window
+    return (
+        window.kind, window.ratio_map.hash(), window.bits, window.black_level_dn,
+        window.full_scale_dn, recorded.light, recorded.gain, recorded.temperature_c,
+    )  # fmt: skip
+
+
+def _is_under(readout: RecordedReadout, candidate: RatioMap | AdaptiveMap) -> bool:
+    """Return whether a readout was taken under a map, or under a grid of it."""
+    if isinstance(candidate, RatioMap):
+        found = b"" if readout.grid else candidate.hash()
+    elif readout.grid:
+        fits = len(readout.grid) == math.prod(candidate.grid_shape)
+        found = candidate.grid_hash(readout.grid) if fits else b""
+    else:
+        found = candidate.resting.hash()
+    return found.startswith(readout.descriptor.map_hash)

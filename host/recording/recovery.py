@@ -1,0 +1,88 @@
+"""Finishing recordings that were cut off, or writing anew what is left of damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, cast
+
+from focalloop.firmware_sim.files import written_whole
+from focalloop.host.errors import RecordingError
+from focalloop.host.recording.file_lock import is_locked
+from focalloop.host.recording.recording import Recording
+from focalloop.host.recording.writer import SUFFIX, UNFINISHED, new_mcap
+
+
+def recover(path: str | Path, output: str | Path | None = None) -> tuple[Path, tuple[str, ...]]:
+    """Write every intact chunk of a recording to a finished one.
+
+    Parameters
+    ----------
+    path : str or Path
+        A recording, cut off or damaged.
+    output : str or Path, optional
+        Where to write. Without it a file that was cut off gets the name that it was to have, and
+        goes; a damaged one needs another name.
+
+    Returns
+    -------
+    Path
+        The finished file.
+    tuple of str
+        What is missing in it.
+
+    Raises
+    ------
+    RecordingError
+        The recording is being written, nothing of it is left, or the output exists.
+    WriteError
+        The output cannot be written.
+    """
+    path = Path(path)
+    cut_off = path.name.endswith(SUFFIX + UNFINISHED)
+    if output is None and not cut_off:
+        raise RecordingError(f"{path} has its name already: give another by --output")
+    target = path.with_name(path.name.removesuffix(UNFINISHED)) if output is None else Path(output)
+    if target.exists():
+        raise RecordingError(f"{target} exists already: choose another name by --output")
+    with Recording(path) as recording:
+        with path.open("rb", buffering=0) as file:
+            if is_locked(file):
+                raise RecordingError(f"{path} is being written: stop that recording instead")
+        with written_whole(target) as partial, partial.open("xb") as file_out:
+            mcap = new_mcap(cast("IO[bytes]", file_out))
+            for entries in recording.chunks():
+                for entry in entries:
+                    mcap.add_message(
+                        entry.channel.number,
+                        entry.log_ns,
+                        entry.data,
+                        entry.publish_ns,
+                        entry.sequence,
+                    )
+                mcap.flush()  # type: ignore[no-untyped-call]
+            mcap.finish()  # type: ignore[no-untyped-call]
+        missing = recording.damage
+    if output is None:
+        path.unlink()
+    return target, missing
+
+
+def recover_all(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
+    """Recover every recording of a folder that was cut off and that nobody writes.
+
+    Returns
+    -------
+    list of tuple of Path and tuple of str
+        The finished files, with what is missing in each; one that cannot be recovered keeps its
+        name, and is told with the reason.
+    """
+    done: list[tuple[Path, tuple[str, ...]]] = []
+    for path in sorted(folder.glob(f"*{SUFFIX}{UNFINISHED}")):
+        with path.open("rb", buffering=0) as file:
+            if is_locked(file):
+                continue
+        try:
+            done.append(recover(path))
+        except RecordingError as error:
+            done.append((path, (str(error),)))
+    return done

@@ -1,0 +1,54 @@
+"""A recording in a few figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from focalloop.host.recording import messages
+from focalloop.host.recording.messages import NS, unpack_json
+from focalloop.host.recording.recording import Recording
+
+
+@dataclass(frozen=True)
+class RecordingSummary:
+    """A recording in a few figures.
+
+    Attributes
+    ----------
+    start_ns : int
+        Time of its first message, nanoseconds since 1970 UTC; 0 if it has none.
+    seconds : float
+        From its first to its last message.
+    bytes, windows, gaps, events : int
+        Size of the file, windows, windows missing between them, and events.
+    notes : tuple of str
+        What people noted.
+    finished : bool
+        Whether nothing was cut off.
+    """
+
+    start_ns: int
+    seconds: float
+    bytes: int
+    windows: int
+    gaps: int
+    events: int
+    notes: tuple[str, ...]
+    finished: bool
+
+
+def summary_of(recording: Recording) -> RecordingSummary:
+    """Return the figures of a recording; only chunks with notes or gaps are read."""
+    gaps = (unpack_json(entry.data)["windows"] for entry in recording.entries(messages.GAP))
+    notes = (unpack_json(entry.data)["text"] for entry in recording.entries(messages.NOTE))
+    events = sum(by_topic.get(messages.EVENT.topic, 0) for _, _, by_topic in recording.counts())
+    return RecordingSummary(
+        start_ns=recording.start_ns,
+        seconds=(recording.end_ns - recording.start_ns) / NS,
+        bytes=recording.path.stat().st_size,
+        windows=len(recording),
+        gaps=sum(int(gap) for gap in gaps),
+        events=events,
+        notes=tuple(str(note) for note in notes),
+        finished=recording.finished,
+    )
