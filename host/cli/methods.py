@@ -25,7 +25,7 @@ from focalloop.host.reconstruction.bundle import Bundle, universal_for
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.gap_tv import GAP_TV, GapTv
-from focalloop.host.reconstruction.noise_fit import noise_note
+from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -109,6 +109,7 @@ def method_for_map(
 ) -> Method:
     """Return the bundle, or else the first shipped one that suits a capture's map.
 
+    Where that one loses to a network that is told the noise, it is the latter, with a notice.
     A bundle that was trained for another map is used all the same, with a notice.
     """
     if bundle in WITHOUT_NETWORK:
@@ -118,6 +119,11 @@ def method_for_map(
         chosen = next((each for each in shipped if each.suits(captured)), None)
         if chosen is None:
             return _without_network(NETWORK_FREE, captured)
+        told = chosen.told_instead(noise)
+        if told is not None and (better := Bundle.load(told)).suits(captured):
+            if note := told_note(chosen, noise):
+                print_notice(f"note: {note}")
+            chosen = better
     else:
         chosen = load_bundle(bundle)
     if not chosen.suits(captured):

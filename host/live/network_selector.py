@@ -13,7 +13,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import Bundle, BundleError, universal_for
-from focalloop.host.reconstruction.noise_fit import noise_note
+from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -35,6 +35,7 @@ class _Candidate:
     bundle: Bundle | None = None
     network: OnnxReconstructor | None = None
     _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
+    _instead: dict[NoiseProfile, str | None] = field(default_factory=dict)
 
     def suits(self, ratio_map: RatioMap) -> bool:
         """Whether its network can be trusted under this map; False without a network."""
@@ -50,6 +51,14 @@ class _Candidate:
         if noise is None or self.network is None:
             return self.reconstruct
         return self.network.told(noise.shot_and_read())
+
+    def told_instead(self, noise: NoiseProfile | None) -> str | None:
+        """Return the bundle that is told the noise, where its network loses to that."""
+        if noise is None or self.bundle is None:
+            return None
+        if noise not in self._instead:
+            self._instead[noise] = self.bundle.told_instead(noise)
+        return self._instead[noise]
 
     def note(self, noise: NoiseProfile | None) -> str:
         """Say how this noise differs from what its network is for; "" where it does not."""
@@ -86,7 +95,8 @@ class NetworkSelector:
 
     A network cannot be trusted under a map for which it was not trained. A window taken under such
     a map is reconstructed by the bundle that `universal_for` names or, where that one does not suit
-    the map either or is not shipped, without a network.
+    the map either or is not shipped, without a network. Under noise that costs it something against
+    the universal bundle that is told the noise, by the latter.
 
     The reconstruction thread calls `reconstruct`; any other thread may change the bundle meanwhile.
 
@@ -165,13 +175,17 @@ class NetworkSelector:
                 self._listed = _describe([self.name, *zoo.BUNDLES])
             return list(self._listed.values())
 
-    def name_for(self, ratio_map: RatioMap) -> str:
+    def name_for(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
         """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
-        return self._candidate_for(ratio_map).name
+        return self._candidate_for(ratio_map, noise).name
 
     def noise_note(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
         """Say how noise differs from what reconstructs under a map is for; "" where it does not."""
-        return self._candidate_for(ratio_map).note(noise)
+        chosen = self._candidate_for(ratio_map, noise)
+        universal = self._universal.get(universal_for(ratio_map), self._network_free)
+        if noise is not None and universal.bundle is not None and chosen.name != self.name:
+            return told_note(universal.bundle, noise) or chosen.note(noise)
+        return chosen.note(noise)
 
     def reconstruct(
         self, reads: Float32, ratio_map: RatioMap, noise: NoiseProfile | None = None
@@ -187,12 +201,11 @@ class NetworkSelector:
         noise : NoiseProfile, optional
             Noise of the reads, where it is known, for a network that is told it.
         """
-        chosen = self._candidate_for(ratio_map)
-        if chosen is self._network_free and self.name != NETWORK_FREE:
-            universal = universal_for(ratio_map)
-            if universal not in self._universal:
-                self._universal[universal] = self._load_universal(universal)
-                chosen = self._candidate_for(ratio_map)
+        if self.name != NETWORK_FREE and not any(c.suits(ratio_map) for c in self._candidates):
+            universal = self._load_universal(universal_for(ratio_map))
+            if told := universal.told_instead(noise):
+                self._load_universal(told)
+        chosen = self._candidate_for(ratio_map, noise)
         try:
             video, problem = chosen.told(noise)(reads, ratio_map), None
         except ReconstructError as error:
@@ -203,18 +216,21 @@ class NetworkSelector:
             video = chosen.reconstruct(reads, ratio_map)
         return Reconstruction(video, chosen.name, problem)
 
-    def _candidate_for(self, ratio_map: RatioMap) -> _Candidate:
+    def _candidate_for(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> _Candidate:
         candidates = self._candidates  # read once: another thread may change it
         if candidates != (self._network_free,):
             universal = self._universal.get(universal_for(ratio_map), self._network_free)
-            candidates = (*candidates, universal)
+            told = self._universal.get(universal.told_instead(noise) or "", universal)
+            candidates = (*candidates, told, universal)
         return next((each for each in candidates if each.suits(ratio_map)), self._network_free)
 
     def _load_universal(self, name: str) -> _Candidate:
-        try:
-            return self._load(name)
-        except (BundleError, ReconstructError):
-            return self._network_free
+        if name not in self._universal:
+            try:
+                self._universal[name] = self._load(name)
+            except (BundleError, ReconstructError):
+                self._universal[name] = self._network_free
+        return self._universal[name]
 
     def _load(self, name: str) -> _Candidate:
         if name == NETWORK_FREE:

@@ -204,8 +204,9 @@ class LiveSession:
         noise_note = ""
         if selector is not None and ratio_map is not None:
             corrected_map = self._correction.map_for(ratio_map)
-            reconstructed_by = selector.name_for(corrected_map)
-            noise_note = selector.noise_note(corrected_map, self._noise_of_reads(self._correction))
+            noise = self._noise_of_reads(self._correction)
+            reconstructed_by = selector.name_for(corrected_map, noise)
+            noise_note = selector.noise_note(corrected_map, noise)
         setup = 0 if ratio_map is None else self._deployment.setup_of(ratio_map, reconstructed_by)
         return LiveState(
             phase=phase,

@@ -141,7 +141,10 @@ class WindowPipeline:
     def _setup_of(self, ratio_map: RatioMap, correction: BoardCorrection) -> int:
         """Return the number of a map and of what reconstructs under it now."""
         selector = self._deployment.selector
-        by = "" if selector is None else selector.name_for(correction.map_for(ratio_map))
+        by = ""
+        if selector is not None:
+            noise = self._noise_of_reads(correction)
+            by = selector.name_for(correction.map_for(ratio_map), noise)
         return self._deployment.setup_of(ratio_map, by)
 
     def _run_transmitter(self, radio: RadioLink) -> None:
@@ -166,11 +169,11 @@ class WindowPipeline:
         window, (reads, ratio_map) = job.window, job.corrected
         received, lost, sent = job.carried or (None, None, None)
         started_s = time.monotonic()
+        noise = self._noise_of_reads(job.correction)
         if lost is not None:
-            video, by, problem = lost, selector.name_for(ratio_map), None
+            video, by, problem = lost, selector.name_for(ratio_map, noise), None
         else:
             delivered = reads if received is None else received
-            noise = self._noise_of_reads(job.correction)
             video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
         setup = self._deployment.setup_of(window.ratio_map, by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)

@@ -28,7 +28,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
 from focalloop.firmware_sim.window import Window
 from focalloop.host.reconstruction.correction import Correction
-from focalloop.host.reconstruction.noise_cost import NoiseCost, NoiseCostError
+from focalloop.host.reconstruction.noise_cost import WORTH_DB, NoiseCost, NoiseCostError
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
@@ -131,6 +131,13 @@ class Bundle:
         """What other noise costs a network that is not told it; None where it was not measured."""
         stated = self.meta.get("noise_cost")
         return None if stated is None else NoiseCost.from_manifest(stated)
+
+    def told_instead(self, noise: NoiseProfile) -> str | None:
+        """Return the shipped bundle that is told the noise, where this one loses to it."""
+        cost = self.noise_cost
+        if cost is None or cost.against not in zoo.BUNDLES:
+            return None
+        return cost.against if cost.at(*noise.shot_and_read()) >= WORTH_DB else None
 
     @property
     def any_aperture(self) -> bool:
@@ -254,7 +261,10 @@ class Bundle:
 
 
 def universal_for(ratio_map: RatioMap) -> str:
-    """Return the shipped bundle for maps that have no network of their own."""
+    """Return the shipped bundle for maps that have no network of their own.
+
+    Under noise that it does not know, `Bundle.told_instead` names a better one.
+    """
     return UNIVERSAL_BUNDLE if ratio_map.aperture is None else APERTURE_BUNDLE
 
 

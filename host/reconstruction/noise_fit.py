@@ -6,7 +6,7 @@ import math
 
 from focalloop.firmware_sim.noise import TYPICAL_SIGNAL, NoiseProfile
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.host.reconstruction.noise_cost import TINY
+from focalloop.host.reconstruction.noise_cost import TINY, WORTH_DB, NoiseCost
 
 TOLERANCE = 1.25
 """Factor between two standard deviations of noise from which a difference is worth a word."""
@@ -59,15 +59,46 @@ def noise_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
     return None
 
 
+def told_note(bundle: Bundle, profile: NoiseProfile) -> str | None:
+    """Say why a bundle that is told the noise reconstructs, instead of one that is not.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What is not used, since `Bundle.told_instead` names another.
+    profile : NoiseProfile
+        Noise of the reads.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where their noise is what `bundle` knows, or it is used.
+    """
+    cost = bundle.noise_cost
+    if cost is None or bundle.told_instead(profile) is None or noise_note(bundle, profile) is None:
+        return None
+    return (
+        f"{cost.against} reconstructs, which is told the noise: that of {profile.name} would cost "
+        f"{bundle.name} {_decibels(cost, profile.shot_and_read())}"
+    )
+
+
 def _cost(bundle: Bundle, noise: tuple[float, float]) -> str:
     """Say in dB what the difference costs, where the bundle states it."""
     cost = bundle.noise_cost
     if cost is None:
         return ""
-    loss_db = cost.at(*noise)
-    if loss_db < 0.05:
+    if cost.at(*noise) < WORTH_DB:
         return f"; it is still no worse than {cost.against}, which is told the noise"
-    return f"; this costs about {loss_db:.1f} dB against {cost.against}, which is told the noise"
+    return f"; this costs {_decibels(cost, noise)} against {cost.against}, which is told the noise"
+
+
+def _decibels(cost: NoiseCost, noise: tuple[float, float]) -> str:
+    loss, spread = f"about {cost.at(*noise):.1f} dB", cost.spread_at(*noise)
+    if spread is None:
+        return loss
+    low, high = spread
+    return f"{loss} ({low:.1f} to {high:.1f} in eight of ten validation scenes)"
 
 
 def _deviation(noise: tuple[float, float]) -> float:

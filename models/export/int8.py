@@ -87,19 +87,23 @@ def measured(
 
 def mean_psnr(graph: bytes, inputs: Sequence[Inputs], windows: NDArray[np.uint8]) -> float:
     """Return the mean PSNR in dB of the reconstruction of measured `windows` (N, T, H, W)."""
-    return float(np.mean(psnr_of_each(graph, inputs, windows)))
+    return float(np.mean(-10 * np.log10(squared_errors(loaded(graph), inputs, windows))))
 
 
-def psnr_of_each(
-    graph: bytes, inputs: Sequence[Inputs], windows: Iterable[NDArray[np.uint8]]
+def loaded(graph: bytes) -> onnxruntime.InferenceSession:
+    """Load a network into ONNX Runtime."""
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
+def squared_errors(
+    network: onnxruntime.InferenceSession, inputs: Sequence[Inputs], windows: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Return the PSNR in dB of the reconstruction of each measured window (T, H, W)."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    """Return the mean squared error of each measured window of `windows` (N, T, H, W)."""
     errors = []
     for taken, window in zip(inputs, windows, strict=True):
-        (video,) = session.run(None, taken)
+        (video,) = network.run(None, taken)
         errors.append(np.square(np.clip(video[0], 0, 1) - window / np.float32(255)).mean())
-    return np.asarray(-10 * np.log10(errors), np.float64)
+    return np.asarray(errors, np.float64)
 
 
 def calibrated(

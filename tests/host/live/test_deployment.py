@@ -9,13 +9,15 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import BoardLostError
+from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.models import zoo
-from focalloop.models.zoo import APERTURE_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import APERTURE_BUNDLE, TOLD_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.bad_line import Proxy
 from tests.support.served import SHAPE, expected_codes, make_board, make_map, on_pty, on_tcp
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -172,6 +174,27 @@ def test_another_map_without_wide_gaps_is_reconstructed_by_the_universal_network
         assert state.bundle == state.reconstructed_by == UNIVERSAL_BUNDLE
         assert [bundle.name for bundle in session.bundles() if bundle.any_map] == [state.bundle]
         assert state.map.hash == DENSE.tiled_to(*SHAPE).hash_hex
+
+
+def test_under_noise_that_costs_it_the_universal_network_gives_way_to_the_told_one(url, offered):
+    noises = {"s_ss": [0.1, 0.5], "s_r": [0.05, 0.2]}
+    cost = noises | {"against": TOLD_BUNDLE, "loss_db": [[-1.0, -1.0], [1.0, 1.0]]}
+    told = {"network": tiny_network(noise=True), "noise_range": noises}
+    for name, more in ((UNIVERSAL_BUNDLE, {"noise_cost": cost}), (TOLD_BUNDLE, told)):
+        write_tiny_bundle(offered / name, DENSE, name=name, reach=2, **more)
+        zoo.BUNDLES[name] = ""
+    for s_ss, by in ((0.1, UNIVERSAL_BUNDLE), (0.5, TOLD_BUNDLE)):
+        noise = NoiseProfile(name="mine", shot="gaussian", s_ss=s_ss, s_r=0.1)
+        known = BoardCorrection(None, "a test", "Known.", noise)
+        with LiveSession(BoardAt(url), bundle="coded", correct=lambda _, k=known: k) as session:
+            next_picture(session)
+            session.upload(RatioMap.uniform(2, SHAPE))
+            picture_of_the_map(session)
+            state = session.state()
+        assert (state.bundle, state.reconstructed_by) == ("coded", by)
+        assert f"that of mine would cost {UNIVERSAL_BUNDLE} about 1.0 dB" in state.noise_note or (
+            by == UNIVERSAL_BUNDLE
+        )
 
 
 def test_any_coded_aperture_is_seen_by_the_network_for_apertures(url, offered):

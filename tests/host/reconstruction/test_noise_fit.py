@@ -10,7 +10,7 @@ from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
 from focalloop.host.reconstruction.noise_cost import NoiseCost
-from focalloop.host.reconstruction.noise_fit import noise_note
+from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 PAPER = preset("paper")
@@ -114,12 +114,39 @@ def test_a_cost_lies_between_the_measured_ones_by_the_logarithm_of_the_noise(mea
         {"loss_db": [[0.5], [0.0], [1.0]]},
         {"loss_db": [[0.5, "1"], [0.0, 2.0], [1.0, 3.0]]},
         {"loss_db": 3},
+        {"low_db": COST["loss_db"]},
+        {"low_db": COST["loss_db"], "high_db": [[0.5, 1.5], [0.0, 2.0]]},
         {"more": 1},
     ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path, changes):
     with pytest.raises(BundleError, match="'noise_cost' is no table of losses"):
         Bundle.load(write_tiny_bundle(tmp_path / "wrong", noise_cost=COST | changes))
+
+
+def test_the_cost_names_the_scenes_that_it_depends_on(tmp_path):
+    spread = {"low_db": [[0.0, 0.5]] * 3, "high_db": [[2.5, 8.0]] * 3}
+    measured = Bundle.load(write_tiny_bundle(tmp_path / "spread", noise_cost=COST | spread))
+    loud = noise_note(measured, replace(PAPER, name="mine", s_ss=2.5e-2, s_r=3.5e-2))
+    assert "about 3.0 dB (0.5 to 8.0 in eight of ten validation scenes) against" in loud
+
+
+def test_a_network_that_is_told_the_noise_is_named_where_it_is_better(measured, plain, told):
+    loud = replace(PAPER, name="mine", s_ss=2.5e-2, s_r=3.5e-2)
+    assert measured.told_instead(loud) == "edge-universal-int8"
+    assert "that of mine would cost tiny about 3.0 dB" in told_note(measured, loud)
+    calm = replace(PAPER, name="mine", s_ss=5e-3, s_r=1.5e-3)
+    assert measured.told_instead(calm) is None
+    assert told_note(measured, calm) is None
+    assert measured.told_instead(PAPER) is not None  # better, but nothing to explain
+    assert told_note(measured, PAPER) is None
+    assert plain.told_instead(loud) is told.told_instead(loud) is None
+
+
+def test_a_network_that_is_not_shipped_is_not_named(tmp_path):
+    cost = COST | {"against": "nowhere"}
+    other = Bundle.load(write_tiny_bundle(tmp_path / "other", noise_cost=cost))
+    assert other.told_instead(replace(PAPER, s_ss=2.5e-2, s_r=3.5e-2)) is None
 
 
 def test_a_cost_stays_flat_where_the_network_learned():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import PRESETS
 from focalloop.host.reconstruction.noise_cost import NoiseCost
 from focalloop.models import zoo
+from focalloop.models.export.int8 import loaded, measured, squared_errors
 from focalloop.models.export.noise_cost import READ_NOISES, SHOT_NOISES, noise_cost
 from focalloop.models.training.training_data import TrainingData
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -39,6 +41,23 @@ def test_losses_are_those_against_the_network_that_is_told_the_noise(training_fi
     assert losses.shape == (SHOT_NOISES, READ_NOISES) == (3, 5)
     assert losses[1, 2] == 0
     assert np.count_nonzero(losses) >= losses.size - 3
+    assert cost.low_db is not None
+    assert cost.high_db is not None
+    assert np.all(np.array(cost.low_db) <= np.array(cost.high_db))
+
+
+@pytest.mark.usefixtures("universal")
+def test_the_loss_is_that_of_the_mean_squared_error(training_file: Path) -> None:
+    data, loud = TrainingData.load(training_file), 0.1
+    alone = tiny_network(factor=GAIN * loud)
+    cost = NoiseCost.from_manifest(noise_cost(alone, MAP, data)["noise_cost"])
+    noise = replace(PRESETS["paper"], s_ss=cost.s_ss[1], s_r=cost.s_r[2])
+    windows = data.validation
+    errors = []
+    for factor in (GAIN * loud, GAIN * sum(noise.shot_and_read())):
+        network = loaded(tiny_network(factor=factor))
+        errors.append(squared_errors(network, measured(windows, MAP, noise), windows).mean())
+    assert cost.loss_db[1][2] == pytest.approx(10 * np.log10(errors[0] / errors[1]), abs=0.01)
 
 
 @pytest.mark.usefixtures("universal")

@@ -19,7 +19,7 @@ from focalloop.firmware_sim.scenes.synthetic import SyntheticScene
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli.main import main
-from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_BUNDLE, TOLD_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.command_line import complaint, run
 from tests.support.made_windows import BOARD, make_window
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -209,8 +209,21 @@ def test_reconstruct_takes_a_capture_with_its_own_map(capture, clips, tmp_path):
 def test_reconstruct_takes_what_suits_a_captures_map(capture, tmp_path):
     words = ("reconstruct", capture, "-o", tmp_path / "out.npz")
     result = run(*words, "--json")
-    assert json.loads(result.stdout)["bundle"] == UNIVERSAL_BUNDLE
+    assert json.loads(result.stdout)["bundle"] in {UNIVERSAL_BUNDLE, TOLD_BUNDLE}
     assert "another ratio map" not in result.stderr
+
+
+def test_reconstruct_takes_a_network_that_is_told_the_noise_where_that_is_better(capture, tmp_path):
+    paper = preset("paper")
+    loud = replace(paper, name="loud", s_ss=4 * paper.s_ss, s_r=4 * paper.s_r)
+    loud.save(tmp_path / "loud.json")
+    words = ("reconstruct", capture, "--profile", tmp_path / "loud.json")
+    result = run(*words, "-o", tmp_path / "out.npz", "--json")
+    assert json.loads(result.stdout)["bundle"] == TOLD_BUNDLE
+    assert f"that of loud would cost {UNIVERSAL_BUNDLE} about " in result.stderr
+    asked = run(*words, "--bundle", UNIVERSAL_BUNDLE, "-o", tmp_path / "out.npz", "--json")
+    assert json.loads(asked.stdout)["bundle"] == UNIVERSAL_BUNDLE
+    assert f"against {TOLD_BUNDLE}, which is told the noise" in asked.stderr
 
 
 def test_reconstruct_notes_that_a_bundle_is_for_another_map(capture, bundle, tmp_path):
