@@ -11,16 +11,21 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, sentence
 from focalloop.host.live.network_selector import NetworkSelector
 from focalloop.host.live.state import BundleState, Phase
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+
+if TYPE_CHECKING:
+    from focalloop.host.live.adaptive_loop import AdaptiveLoop
 
 DEFAULT_TILE = "tile-2of16"
 """Map where neither the user nor a bundle names one."""
@@ -41,6 +46,8 @@ class Deployment:
         Map to begin with; by default that of the bundle, or `DEFAULT_TILE` without a bundle.
     threads : int, optional
         As for `NetworkSelector`.
+    adaptive : AdaptiveLoop or None, optional
+        Brings the map to begin with, in place of `ratio_map`, if the board can run it.
     """
 
     def __init__(
@@ -49,10 +56,12 @@ class Deployment:
         bundle: str | None,
         ratio_map: RatioMap | None,
         threads: int = 2,
+        adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self._telemetry = telemetry
+        self._adaptive = adaptive
         self._bundle, self._threads = bundle, threads
-        self._map = ratio_map
+        self._map: RatioMap | AdaptiveMap | None = ratio_map
         self._uploaded = False
         self._loading: Future[NetworkSelector] = Future()
         self._changing = threading.Lock()
@@ -61,8 +70,15 @@ class Deployment:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the board runs; None before the first upload."""
-        return self._map if self._uploaded else None
+        """Map that the board runs, at rest if it is adaptive; None before the first upload."""
+        running = self._map if self._uploaded else None
+        return running.resting if isinstance(running, AdaptiveMap) else running
+
+    @property
+    def adaptive_map(self) -> AdaptiveMap | None:
+        """Adaptive map that the board runs, if it runs one."""
+        running = self._map if self._uploaded else None
+        return running if isinstance(running, AdaptiveMap) else None
 
     @property
     def selector(self) -> NetworkSelector | None:
@@ -70,20 +86,29 @@ class Deployment:
         done = self._loading.done() and self._loading.exception() is None
         return self._loading.result() if done else None
 
-    def setup_of(self, ratio_map: RatioMap, by: str) -> int:
+    def setup_of(self, ratio_map: RatioMap, by: str, *, under_grid: bool = False) -> int:
         """Return the number of a pair of map and network, from 1 to 65535.
 
-        What was measured of one pair says nothing of another; the number tells them apart.
+        What was measured of one pair says nothing of another; the number tells them apart. An
+        adaptive map is one map, whatever its grid is.
 
         Parameters
         ----------
         ratio_map : RatioMap
+            Map of a window.
         by : str
             Name of the bundle that reconstructs under it; "" while it is loading.
+        under_grid : bool, optional
+            Whether it was composed.
         """
+        adaptive_map = self.adaptive_map
+        if adaptive_map is not None and (under_grid or ratio_map == adaptive_map.resting):
+            map_hash = adaptive_map.hash()
+        else:
+            map_hash = ratio_map.hash()
         with self._numbering:
             following = 1 + len(self._setups) % 0xFFFF
-            return self._setups.setdefault((ratio_map.hash(), by), following)
+            return self._setups.setdefault((map_hash, by), following)
 
     def load(self) -> NetworkSelector:
         """Load the network; every method may wait for it, the properties never do.
@@ -113,6 +138,9 @@ class Deployment:
     def restore(self, board: Board) -> None:
         """Upload the map to a board that has just been opened or has come back."""
         with self._changing:
+            if self._adaptive is not None and not isinstance(self._map, RatioMap):
+                self._upload_adaptive(board, self._adaptive)
+                return
             ratio_map = self._map or self._loading.result().ratio_map
             if ratio_map is None:
                 info, tile = board.info, NAMED_TILES[DEFAULT_TILE]
@@ -159,7 +187,18 @@ class Deployment:
                 raise
         self._telemetry.log(f"Windows are now reconstructed by {name}.")
 
-    def _upload(self, board: Board | None, ratio_map: RatioMap, what: str) -> None:
+    def _upload_adaptive(self, board: Board, adaptive: AdaptiveLoop) -> None:
+        """Upload the adaptive map, or its resting map to a board that cannot run it."""
+        adaptive_map = adaptive.fitted_to(board.info)
+        try:
+            self._upload(board, adaptive_map, "the adaptive map")
+        except RatioMapError as error:
+            self._upload(board, adaptive_map.resting, "the resting map")
+            self._telemetry.log(
+                f"{sentence(error)} The resting map runs, and does not follow the scene.", "warning"
+            )
+
+    def _upload(self, board: Board | None, ratio_map: RatioMap | AdaptiveMap, what: str) -> None:
         if board is None:
             raise BoardLostError("no board is connected: try again in a moment")
         telemetry, activity = self._telemetry, f"uploading {what}"
@@ -177,7 +216,10 @@ class Deployment:
                 telemetry.enter(before)
             raise
         telemetry.enter(Phase.STREAMING)
+        at_rest = self._map.resting if isinstance(self._map, AdaptiveMap) else self._map
+        if self._adaptive is not None:
+            self._adaptive.follow(board, self._map, lambda text: telemetry.log(text, "warning"))
         telemetry.log(
-            f"The board runs {what}, {self._map.mean_level:.2f} measurements per pixel, uploaded "
-            f"in {time.monotonic() - started_s:.2f} s."
+            f"The board runs {what}, {at_rest.mean_level:.2f} measurements per pixel, uploaded in "
+            f"{time.monotonic() - started_s:.2f} s."
         )

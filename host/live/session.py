@@ -1,12 +1,14 @@
 """The live session: windows of a board, reconstructed as they arrive, the newest first.
 
-Three threads share the work, five where there is a radio, and none waits for a slower one:
+Three threads share the work, five where there is a radio and four where the map is adaptive, and
+none waits for a slower one:
 
 * the *board* thread opens the board, streams its windows and fetches the scene of each one where
   the board knows it; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
 * the *transmitter* and the *receiver* thread are the ends of the radio link, if there is one;
 * the *reconstruction* thread reconstructs the newest window;
-* the *score* thread compares one window per second with the scene.
+* the *score* thread compares one window per second with the scene;
+* the *adaptive* thread chooses how later windows are read, if the map follows the scene.
 
 `WindowPipeline` has all of them but the first. The methods of `LiveSession` may be called from any
 thread.
@@ -21,6 +23,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Self
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.wire import HelloAnswer
@@ -46,6 +49,7 @@ from focalloop.host.live.viewers import Viewers
 from focalloop.host.live.window_pipeline import WindowPipeline
 
 if TYPE_CHECKING:
+    from focalloop.host.live.adaptive_loop import AdaptiveLoop
     from focalloop.host.live.radio_link import RadioLink
 
 CREDIT = 2
@@ -77,6 +81,8 @@ class LiveSession:
         Names of the board's scene and noise profile, for the state.
     radio : RadioLink or None, optional
         Carries every window before it is reconstructed.
+    adaptive : AdaptiveLoop or None, optional
+        Brings the map to begin with, and lets it follow the scene; not beside a radio link.
     correct : callable, optional
         Returns what corrects the reads of a board, from its answer to HELLO; by default nothing.
 
@@ -99,23 +105,29 @@ class LiveSession:
         scene: str = "",
         profile: str = "",
         radio: RadioLink | None = None,
+        adaptive: AdaptiveLoop | None = None,
         correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
     ) -> None:
         self.failure: FocalloopError | None = None
-        self.radio = radio
+        self.radio, self._adaptive = radio, adaptive
         self._source = source
         self._correct, self._correction = correct, BoardCorrection()
         self._scene, self._profile = scene, profile
         self._telemetry = Telemetry()
         # Where the ends of a link work beside it, a second thread would only take turns with them.
         threads = 2 if radio is None else 1
-        self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads)
+        self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads, adaptive)
         self._tasks = BoardTasks()
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
         self._viewers = Viewers()
         self._pipeline = WindowPipeline(
-            self._telemetry, self._deployment, self._viewers, radio, self._noise_of_reads
+            self._telemetry,
+            self._deployment,
+            self._viewers,
+            radio,
+            self._noise_of_reads,
+            adaptive,
         )
         self._ending = threading.Event()
         works = {"board": self._run_board, **self._pipeline.works}
@@ -138,8 +150,13 @@ class LiveSession:
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the board runs; None before the first upload."""
+        """Map that the board runs, at rest if it is adaptive; None before the first upload."""
         return self._deployment.ratio_map
+
+    @property
+    def adaptive_map(self) -> AdaptiveMap | None:
+        """Adaptive map that the board runs, if it runs one."""
+        return self._deployment.adaptive_map
 
     def picture(self) -> Picture | None:
         """Return the newest picture."""
@@ -220,9 +237,10 @@ class LiveSession:
             noise_note=noise_note,
             setup=setup,
             board=None if board is None else board_identity(board),
-            map=None if ratio_map is None else map_state(ratio_map),
+            map=None if ratio_map is None else map_state(self.adaptive_map or ratio_map),
             scores=self._pipeline.scores(setup),
             radio=None if self.radio is None else self.radio.state(),
+            adaptive=None if self._adaptive is None else self._adaptive.state(),
             link=LinkState() if board is None else link_state(board),
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
             calibration=self.calibrator.state(),

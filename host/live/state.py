@@ -15,7 +15,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.live.calibration_state import CalibrationSource, CalibrationState
 from focalloop.host.live.radio_state import RadioChoice, RadioSource, RadioState
 
@@ -181,6 +183,8 @@ class LiveState:
     """Of the present setup."""
     radio: RadioState | None = None
     """None where the session has no radio link."""
+    adaptive: AdaptiveState | None = None
+    """None where the session has no adaptive map."""
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
     calibration: CalibrationState = field(default_factory=CalibrationState)
@@ -222,6 +226,8 @@ class Picture:
     """Final reconstruction, like `initial`."""
     readout: NDArray[np.uint8] | NDArray[np.uint16]
     """Measurements in DN in the order of the read plan, shape (number of reads,)."""
+    grid: NDArray[np.uint8] | None = None
+    """Tiles of its blocks, (R, C), where it was read under a grid of an adaptive map."""
 
 
 class LiveSource(Protocol):
@@ -229,7 +235,12 @@ class LiveSource(Protocol):
 
     @property
     def ratio_map(self) -> RatioMap | None:
-        """Map that the board runs; None before the first upload."""
+        """Map that the board runs, at rest if it is adaptive; None before the first upload."""
+        ...
+
+    @property
+    def adaptive_map(self) -> AdaptiveMap | None:
+        """Adaptive map that the board runs, if it runs one."""
         ...
 
     @property
@@ -278,13 +289,14 @@ class LiveSource(Protocol):
         ...
 
 
-def map_state(ratio_map: RatioMap) -> MapState:
-    """Summarise a ratio map."""
+def map_state(running: RatioMap | AdaptiveMap) -> MapState:
+    """Summarise a ratio map, or an adaptive map: its own hash, and the rest as it is at rest."""
+    ratio_map = running.resting if isinstance(running, AdaptiveMap) else running
     height, width = ratio_map.shape
     tile_height, tile_width = ratio_map.tile.shape
     counts = np.bincount(ratio_map.levels.reshape(-1), minlength=256)
     return MapState(
-        hash=ratio_map.hash_hex,
+        hash=running.hash_hex,
         height=height,
         width=width,
         slots=ratio_map.slots,

@@ -32,9 +32,14 @@ from focalloop.host.live.scores import Scorer, Truth, Unscored, awaited
 from focalloop.host.live.state import Picture, ScoreState
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.live.viewers import Viewers
-from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    Float32,
+    initial_reconstruction,
+)
 
 if TYPE_CHECKING:
+    from focalloop.host.live.adaptive_loop import AdaptiveLoop
     from focalloop.host.live.radio_link import Carried, OnAir, RadioLink
 
 
@@ -75,6 +80,8 @@ class WindowPipeline:
         Carries every window before it is reconstructed.
     noise_of_reads : callable
         Returns the noise of corrected reads, where it is known.
+    adaptive : AdaptiveLoop or None, optional
+        Chooses how later windows are read from those that were reconstructed.
 
     Attributes
     ----------
@@ -91,10 +98,11 @@ class WindowPipeline:
         viewers: Viewers,
         radio: RadioLink | None,
         noise_of_reads: Callable[[BoardCorrection], NoiseProfile | None],
+        adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
-        self._noise_of_reads = noise_of_reads
+        self._noise_of_reads, self._adaptive = noise_of_reads, adaptive
         self._scorer = Scorer()
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
@@ -107,17 +115,22 @@ class WindowPipeline:
         if radio is not None:
             self.works["transmitter"] = partial(self._run_transmitter, radio)
             self.works["receiver"] = partial(self._run_receiver, radio)
+        if adaptive is not None:
+            self.works["adaptive"] = adaptive.run
 
     def hand_over(self, board: Board, window: Window, correction: BoardCorrection) -> None:
         """Take a window that has just arrived, and fetch its scene meanwhile.
 
-        While nobody looks, most windows are only received.
+        While nobody looks, and no map follows the scene, most windows are only received.
         """
         self._telemetry.received(window)
-        if not self._viewers.is_due():
+        adaptive = self._adaptive
+        if adaptive is not None:
+            adaptive.received(window)
+        if not self._viewers.is_due() and (adaptive is None or not adaptive.active):
             return
         job = _Job(window, self._viewers.step, correction)
-        if self._scorer.is_due(self._setup_of(window.ratio_map, correction)):
+        if self._scorer.is_due(self._setup_of(window, correction)):
             job.whole_truth = Future()
         self._put(self._first, job)
         job.truth.set_result(_truth(board, window.number, job.step))
@@ -133,19 +146,22 @@ class WindowPipeline:
         for mailbox in (self._sending, self._receiving, self._jobs):
             mailbox.close()
         self._scorer.close()
+        if self._adaptive is not None:
+            self._adaptive.close()
 
     def _put(self, mailbox: Mailbox[_Job], job: _Job) -> None:
         if mailbox.put(job) is not None:
             self._telemetry.dropped()
 
-    def _setup_of(self, ratio_map: RatioMap, correction: BoardCorrection) -> int:
-        """Return the number of a map and of what reconstructs under it now."""
+    def _setup_of(self, window: Window, correction: BoardCorrection) -> int:
+        """Return the number of a window's map and of what reconstructs under it now."""
         selector = self._deployment.selector
         by = ""
         if selector is not None:
             noise = self._noise_of_reads(correction)
-            by = selector.name_for(correction.map_for(ratio_map), noise)
-        return self._deployment.setup_of(ratio_map, by)
+            by = selector.name_for(correction.map_for(window.ratio_map), noise)
+        under_grid = window.grid is not None
+        return self._deployment.setup_of(window.ratio_map, by, under_grid=under_grid)
 
     def _run_transmitter(self, radio: RadioLink) -> None:
         while (job := self._sending.take()) is not None:
@@ -175,7 +191,10 @@ class WindowPipeline:
         else:
             delivered = reads if received is None else received
             video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
-        setup = self._deployment.setup_of(window.ratio_map, by)
+        if self._adaptive is not None:
+            self._adaptive.rebuilt(window, None if by == NETWORK_FREE else video)
+        under_grid = window.grid is not None
+        setup = self._deployment.setup_of(window.ratio_map, by, under_grid=under_grid)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:
             self._telemetry.log(
@@ -193,6 +212,7 @@ class WindowPipeline:
             initial=_bytes(initial[:: job.step]),
             final=_bytes(video[:: job.step]),
             readout=window.codes,
+            grid=None if window.grid is None else window.grid[0].grid(window.grid[1]),
         )
         self._viewers.call()
         if job.whole_truth is not None:
