@@ -42,14 +42,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 def save(saved: RatioMap | AdaptiveMap, path: Path) -> None:
     """Write a map to `path` in the format of its suffix, whole or not at all."""
-    if isinstance(saved, RatioMap):
-        data = encode(saved, path.suffix)
-    elif path.suffix.lower() == ".npz":
-        data = _encode_adaptive(saved)
-    else:
-        raise RatioMapError(
-            f"an adaptive map is saved as .npz, not as {path.suffix or 'no suffix'!r}"
-        )
+    data = encode(saved, path.suffix)
     with written_whole(path) as partial:
         partial.write_bytes(data)
 
@@ -90,13 +83,19 @@ def _check_size(data: bytes) -> None:
         raise RatioMapError(f"the file exceeds {MAX_FILE_BYTES >> 20} MiB, too large for a map")
 
 
-def encode(ratio_map: RatioMap, suffix: str) -> bytes:
-    """Return the bytes of a file with `suffix` ``.npz`` or ``.png``."""
-    match suffix.lower():
-        case ".npz":
-            return _encode_npz(ratio_map)
-        case ".png":
-            return _encode_png(ratio_map)
+def encode(saved: RatioMap | AdaptiveMap, suffix: str) -> bytes:
+    """Return the bytes of a file with `suffix` ``.npz`` or, but for an adaptive map, ``.png``."""
+    match saved, suffix.lower():
+        case RatioMap(), ".npz":
+            return _encode_npz(saved)
+        case RatioMap(), ".png":
+            return _encode_png(saved)
+        case AdaptiveMap(), ".npz":
+            return _encode_adaptive(saved)
+        case AdaptiveMap(), _:
+            raise RatioMapError(
+                f"an adaptive map is saved as .npz, not as {suffix or 'no suffix'!r}"
+            )
     raise RatioMapError(f"a ratio map is saved as .npz or .png, not as {suffix or 'no suffix'!r}")
 
 
@@ -136,7 +135,8 @@ def _map_in(archive: Archive) -> RatioMap:
     names = set(archive.names)
     if "tiles.npy" in names:
         raise RatioMapError(
-            "the .npz holds an adaptive map, not a ratio map: AdaptiveMap.load takes it"
+            "the .npz holds an adaptive map, whose tiles are chosen window by window: `focalloop "
+            "upload` takes it, and a single ratio map is wanted here, such as its resting map"
         )
     _check_members(names, _REQUIRED, _MEMBERS, "ratio map")
     ratio_map = _levels_in(archive)

@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from focalloop.firmware_sim.maps import map_files
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.host.live.state import (
     BoardIdentity,
@@ -42,8 +43,20 @@ _WEB = Path(__file__).parents[1] / "web"
 
 
 @dataclass(frozen=True)
+class PaletteDocument:
+    """The tiles of an adaptive map, of which a picture's grid names one for each block."""
+
+    block: int
+    """Side of a block in pixels."""
+    tile_height: int
+    tile_width: int
+    tiles: str
+    """Base64 of the levels of all tiles, (P, tile_height, tile_width), one byte each."""
+
+
+@dataclass(frozen=True)
 class MapDocument(MapState):
-    """The ratio map that the board runs, with its levels and their colours."""
+    """The ratio map that the board runs, with its levels and their colours; at rest if adaptive."""
 
     colours: dict[int, tuple[int, int, int]]
     """sRGB of each level."""
@@ -51,6 +64,8 @@ class MapDocument(MapState):
     """Base64 of one byte per pixel, row-major."""
     mask: str | None
     """Base64 of the coded aperture (T, H, W), flattened, 8 pixels per byte, lowest bit first."""
+    palette: PaletteDocument | None
+    """Of an adaptive map."""
 
 
 class Bundles(BaseModel):
@@ -151,12 +166,12 @@ def _add_state_routes(app: FastAPI, source: LiveSource) -> None:
 def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/map", responses=refusals(503))
     def get_map() -> MapDocument:
-        """Return the ratio map that the board runs."""
+        """Return the map that the board runs."""
         return _document(_present_map(source))
 
     @app.get("/api/map.{suffix}", response_class=Response, responses=refusals(404, 422, 503))
     def get_map_file(suffix: str) -> Response:
-        """Return the ratio map that the board runs as a file, ``npz`` or ``png``."""
+        """Return the map that the board runs as a file, ``npz`` or, if not adaptive, ``png``."""
         types = {"npz": "application/x-npz", "png": "image/png"}
         if suffix not in types:
             raise HTTPException(404, f"A map is available as .npz or .png, not as .{suffix}.")
@@ -224,20 +239,29 @@ def _upload(source: LiveSource, body: bytes) -> MapDocument:
     return _document(_present_map(source))
 
 
-def _present_map(source: LiveSource) -> RatioMap:
-    ratio_map = source.ratio_map
+def _present_map(source: LiveSource) -> RatioMap | AdaptiveMap:
+    ratio_map = source.adaptive_map or source.ratio_map
     if ratio_map is None:
         raise HTTPException(503, "No board runs a map yet; ask again in a moment.")
     return ratio_map
 
 
-def _document(ratio_map: RatioMap) -> MapDocument:
-    state: MapState = map_state(ratio_map)
+def _document(running: RatioMap | AdaptiveMap) -> MapDocument:
+    state: MapState = map_state(running)
+    palette = None
+    if isinstance(running, AdaptiveMap):
+        ratio_map = running.resting
+        _, height, width = running.tiles.shape
+        tiles = _base64(running.tiles.tobytes())
+        palette = PaletteDocument(running.block, height, width, tiles)
+    else:
+        ratio_map = running
     return MapDocument(
         **vars(state),
         colours={level: LEVEL_COLOURS.get(level, (128, 128, 128)) for level in state.level_shares},
         levels=_base64(ratio_map.levels.tobytes()),
         mask=None if ratio_map.aperture is None else _base64(ratio_map.pack_aperture()),
+        palette=palette,
     )
 
 

@@ -13,7 +13,7 @@ from focalloop.host.live.state import Picture
 
 PICTURE, READOUT = 1, 2
 VERSION = 1
-HAS_TRUTH = 1
+HAS_TRUTH, HAS_GRID = 1, 2
 
 HEADER = struct.Struct("<BBBBBBHHHI8s")
 """Kind, version, first slot, step, slot count (bytes per sample in a readout), flags, height,
@@ -22,6 +22,8 @@ width, setup, window, first 8 bytes of the map's hash; little-endian."""
 
 def pack_picture(picture: Picture, step: int) -> bytes:
     """Pack every `step`-th slot of a picture: truth if known, initial and final planes, uint8.
+
+    The grid follows, where the window was read under one.
 
     `step` is a multiple of the picture's own step.
     """
@@ -32,6 +34,8 @@ def pack_picture(picture: Picture, step: int) -> bytes:
     if picture.truth is not None:
         stacks.insert(0, picture.truth[::every])
         flags = HAS_TRUTH
+    if picture.grid is not None:
+        flags |= HAS_GRID
     height, width = picture.final.shape[1:]
     header = HEADER.pack(
         PICTURE,
@@ -46,7 +50,8 @@ def pack_picture(picture: Picture, step: int) -> bytes:
         picture.window,
         picture.map_hash[:8],
     )
-    return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks)])
+    grid = b"" if picture.grid is None else picture.grid.tobytes()
+    return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks), grid])
 
 
 def pack_readout(picture: Picture) -> bytes:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.live.state import LiveSource, LiveState, Phase
 
 
@@ -21,6 +22,8 @@ class _SessionCollector(Collector):
         for name, text, value in _gauges(state):
             if value is not None:
                 yield GaugeMetricFamily(f"focalloop_{name}", text, value=value)
+        if state.adaptive is not None:
+            yield from _of_adaptive_map(state.adaptive)
 
 
 def _counters(state: LiveState) -> Iterator[Metric]:
@@ -70,6 +73,36 @@ def _gauges(state: LiveState) -> Iterator[tuple[str, str, float | None]]:
     if scores is not None:
         yield "psnr_final_db", "PSNR of the final reconstruction", scores.psnr_final_db
         yield "ssim_final", "SSIM of the final reconstruction", scores.ssim_final
+
+
+def _of_adaptive_map(state: AdaptiveState) -> Iterator[Metric]:
+    for name, text, value in (
+        ("windows", "Windows received under the adaptive map", state.windows),
+        ("windows_under_grid", "Of these, windows not at rest", state.windows_under_grid),
+        ("windows_over_budget", "Of these, windows over the budget", state.windows_over_budget),
+        ("windows_not_used", "Windows from which no grid was chosen", state.windows_not_used),
+        ("grids_taken", "Grids that the board took", state.grids_taken),
+        ("grids_late", "Grids that came when their window had begun", state.grids_late),
+        ("grids_refused", "Grids that the board refused otherwise", state.grids_refused),
+    ):
+        yield CounterMetricFamily(f"focalloop_adaptive_{name}", text, value=value)
+    delays = CounterMetricFamily(
+        "focalloop_adaptive_delay_windows",
+        "Windows under a grid, by the age of what it was chosen from in windows",
+        labels=["windows"],
+    )
+    for windows, count in state.delays.items():
+        delays.add_metric([str(windows)], count)
+    yield delays
+    used = None if state.reads is None else state.reads / state.budget_reads
+    for name, text, gauge in (
+        ("active", "1 while the board runs the adaptive map", float(state.active)),
+        ("budget_ratio", "Most reads in a window relative to a full readout", state.budget),
+        ("budget_used", "Reads in the newest window relative to the budget", used),
+        ("choice_seconds", "Median processor time of one choice", _seconds(state.choice_ms)),
+    ):
+        if gauge is not None:
+            yield GaugeMetricFamily(f"focalloop_adaptive_{name}", text, value=gauge)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

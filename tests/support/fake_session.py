@@ -24,7 +24,7 @@ from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 SHAPE = (16, 24)
 
 
-def make_picture(window, ratio_map, *, step=1, truth=True, setup=1):
+def make_picture(window, ratio_map, *, step=1, truth=True, setup=1, grid=None):
     """A picture whose planes differ by window, slot and kind."""
     rng = np.random.default_rng(window)
     slots = range(0, 16, step)
@@ -39,6 +39,7 @@ def make_picture(window, ratio_map, *, step=1, truth=True, setup=1):
         initial=planes[1],
         final=planes[2],
         readout=rng.integers(0, 65536, count, np.uint16),
+        grid=grid,
     )
 
 
@@ -110,7 +111,7 @@ class FakeSession:
         self.speed, self.link = SpeedState(), LinkState()
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
-        self.radio = None
+        self.radio, self.adaptive_map, self.adaptive = None, None, None
         self.uploads, self.selected, self.seen = [], [], []
         self.wants = {}
         self.newest = None
@@ -126,7 +127,7 @@ class FakeSession:
         return LiveState(
             phase=Phase.STREAMING if self.board else Phase.STARTING,
             board=self.board,
-            map=self.ratio_map and map_state(self.ratio_map),
+            map=self.ratio_map and map_state(self.adaptive_map or self.ratio_map),
             bundle=self.bundle,
             reconstructed_by=self.bundle,
             setup=self.setup,
@@ -134,6 +135,7 @@ class FakeSession:
             speed=self.speed,
             link=self.link,
             radio=self.radio and self.radio.state(),
+            adaptive=self.adaptive,
             calibration=self.calibrator.state(),
         )
 

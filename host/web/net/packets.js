@@ -5,6 +5,7 @@ const PICTURE = 1;
 const READOUT = 2;
 const VERSION = 1;
 const HAS_TRUTH = 1;
+const HAS_GRID = 2;
 
 /**
  * @typedef {object} Picture The drawn slots of one window.
@@ -18,6 +19,7 @@ const HAS_TRUTH = 1;
  * @property {Uint8Array[]|null} truth The scene, where the board knows it; one plane per slot.
  * @property {Uint8Array[]} initial
  * @property {Uint8Array[]} final
+ * @property {Uint8Array|null} grid Tiles of its blocks, row by row, under a grid of an adaptive map.
  * @property {Readout} [readout] The window's measurements, if they were asked for.
  *
  * @typedef {object} Readout The measurements of one window.
@@ -59,9 +61,9 @@ export function parse(buffer) {
   });
   const slots = Array.from({ length: count }, (_, i) => first + i * step);
   const truth = flags & HAS_TRUTH ? stack() : null;
-  return {
-    kind: "picture", window, mapHash, setup, height, width, slots, truth, initial: stack(), final: stack(),
-  };
+  const [initial, final] = [stack(), stack()];
+  const grid = flags & HAS_GRID ? new Uint8Array(buffer, at) : null;
+  return { kind: "picture", window, mapHash, setup, height, width, slots, truth, initial, final, grid };
 }
 
 /** @param {Uint8Array} bytes */

@@ -16,6 +16,7 @@
  * @property {MapState|null} map
  * @property {ScoreState|null} scores Of the present setup.
  * @property {RadioState|null} radio Null where the session has no radio link.
+ * @property {AdaptiveState|null} adaptive Null where the session has no adaptive map.
  * @property {LinkState} link
  * @property {SpeedState} speed
  * @property {CalibrationState} calibration
@@ -63,6 +64,33 @@
  * @property {string} levels Base64 of one byte per pixel, row-major.
  * @property {string|null} mask Base64 of the coded aperture, one bit per slot and pixel, lowest bit
  *   first.
+ * @property {PaletteDocument|null} palette Of an adaptive map; the rest is of its resting map.
+ *
+ * @typedef {object} PaletteDocument The tiles of which a picture's grid names one for each block.
+ * @property {number} block Side of a block in pixels.
+ * @property {number} tile_height
+ * @property {number} tile_width
+ * @property {string} tiles Base64 of the levels of all tiles, one byte each.
+ *
+ * @typedef {object} AdaptiveState
+ * @property {boolean} active Whether the board runs the adaptive map.
+ * @property {string} activity What the map does now and why.
+ * @property {number} budget Most reads in a window, relative to a full readout.
+ * @property {number} budget_reads
+ * @property {number} rows Of blocks.
+ * @property {number} columns
+ * @property {number} block Side of a block in pixels.
+ * @property {number[]} tile_reads Reads per pixel of each tile.
+ * @property {number|null} reads In the newest window.
+ * @property {number} windows
+ * @property {number} windows_under_grid
+ * @property {number} windows_over_budget
+ * @property {Record<string, number>} delays Windows under a grid, by the age of what it was chosen from.
+ * @property {number} grids_taken
+ * @property {number} grids_late
+ * @property {number} grids_refused
+ * @property {number} windows_not_used
+ * @property {number|null} choice_ms
  *
  * @typedef {object} ScoreState
  * @property {number} window
