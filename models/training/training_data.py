@@ -109,7 +109,7 @@ class TrainingData:
         room = self.side - side + 1
         if room < 1:
             raise TrainError(f"crops of {side} pixels do not fit windows of {self.side}")
-        scenes = np.empty((count, self.slots, side, side), np.uint8)
+        scenes = np.empty((count, self.training.shape[1], side, side), np.uint8)
         for scene in scenes:
             window = self.training[rng.integers(len(self.training))]
             top, left = rng.integers(room, size=2)

@@ -1,0 +1,1 @@
+"""Reads beyond the window: phases, and memory of the windows before."""
