@@ -2,18 +2,21 @@
 
 import js from "@eslint/js";
 
-/** A folder of the page that may not import from the others named, as a block of the configuration. */
-const folder = (name, ...forbidden) => ({
+const VIEWS = ["live", "map", "calibrate", "recordings", "boards"];
+
+/** A folder of the page whose modules may not import what the patterns match. */
+const folder = (name, ...patterns) => ({
   files: [`host/web/${name}/*.js`],
-  rules: {
-    "no-restricted-imports": ["error", { patterns: forbidden.map((other) => `../${other}/*`) }],
-  },
+  rules: { "no-restricted-imports": ["error", { patterns }] },
 });
 
 export default [
   js.configs.recommended,
-  folder("lib", "net", "panels"),
-  folder("net", "lib", "panels"),
+  folder("lib", "../net/*", "../shell/*", "../views/*"),
+  folder("net", "../lib/*", "../shell/*", "../views/*"),
+  ...VIEWS.map((view) => folder(
+    `views/${view}`, "../../shell/*", ...VIEWS.filter((other) => other !== view).map((other) => `../${other}/*`),
+  )),
   {
     rules: {
       "no-undef": "off",

@@ -21,7 +21,9 @@ MUST_HOLD = [
     "calibration/report/report.html",
     "firmware_sim/reference_firmware/Makefile",
     "host/clips/box.mp4",
+    "host/web/fonts/inter.woff2",
     "host/web/index.html",
+    "host/web/views/live/live.js",
     "models/zoo/__init__.py",
     "models/zoo/edge-universal.safetensors",
 ]
@@ -29,7 +31,7 @@ SUFFIXES_OF = {
     "firmware_sim": (".py", ".c", ".h", ".ld", ".js"),
     "calibration": (".py", ".html"),
     "models": (".py", ".sha256", ".safetensors", ".onnx", ".npz", ".json"),
-    "host": (".py", ".js", ".html", ".css", ".svg", ".mp4"),
+    "host": (".py", ".js", ".html", ".css", ".svg", ".mp4", ".woff2"),
 }
 
 

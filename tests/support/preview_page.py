@@ -26,6 +26,12 @@ def colours(page, name):
         return np.asarray(picture.convert("RGB")).copy()
 
 
+def go(page, view):
+    """Show a view by its link."""
+    page.click(f'#nav a[href="#/{view}"]')
+    page.wait_for_selector(f".view.{view}")
+
+
 def choose(page, bundle):
     page.wait_for_selector("#bundle:enabled option", state="attached")
     page.select_option("#bundle", bundle)
@@ -56,6 +62,7 @@ def saved_by(ratio_map):
 
 def await_map(page, ratio_map):
     """Wait until the page shows the figures of a map."""
+    go(page, "live")
     page.wait_for_function(
         "(saved) => document.getElementById('saved').textContent === saved",
         arg=saved_by(ratio_map),
@@ -63,4 +70,5 @@ def await_map(page, ratio_map):
 
 
 def upload(page, path):
+    go(page, "map")
     page.set_input_files("#map-file", path)

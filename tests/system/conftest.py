@@ -45,14 +45,14 @@ def open_page(browser):
     pages, complaints = [], []
 
     def open_page(url):
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
         pages.append(page)
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda line: complaints.append(f"{line.type}: {line.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(url)
         page.wait_for_function(
-            "() => /\\d/.test(document.getElementById('window-label').textContent)"
+            "() => /\\d/.test(document.getElementById('window-label')?.textContent)"
         )
         return page
 

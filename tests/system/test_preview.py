@@ -19,12 +19,15 @@ from tests.support.preview_page import (
     canvas,
     choose,
     drawn_window,
+    go,
     pause,
     saved_by,
     upload,
 )
 from tests.support.running import Running
 from tests.support.waiting import wait_until
+
+VIEWS = ("live", "map", "calibrate", "recordings", "boards")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def test_a_map_file_is_uploaded_and_the_picture_changes(page, live, tmp_path):
     # Unmeasured pixels are black once the windows under way have passed.
     wait_until(lambda: not canvas(page, "initial")[ratio_map.levels == 0].any())
     assert canvas(page, "initial")[ratio_map.levels > 0].any()
-    shown = page.evaluate("() => document.getElementById('legend').innerText")
+    shown = page.evaluate("() => document.getElementById('small-map-legend').innerText")
     assert "75.0 %" in shown
 
     small = RatioMap.from_tile([[8, 4], [4, 8]], (4, 4))
@@ -146,7 +149,7 @@ def test_a_map_file_is_uploaded_and_the_picture_changes(page, live, tmp_path):
     upload(page, tmp_path / "small.npz")
     await_map(page, small)
 
-    page.click("#own-map")  # that of the selected bundle
+    page.click("#notice-action")  # that of the selected bundle
     await_map(page, DEFAULT_MAP)
     page.wait_for_selector("#notice", state="hidden")
     assert live.state()["map"]["hash"] == DEFAULT_MAP.hash_hex
@@ -173,7 +176,7 @@ def test_a_file_that_is_not_a_map_is_refused_and_changes_nothing(page, live, tmp
     assert live.state()["map"]["hash"] == before
 
 
-def test_a_dropped_file_is_uploaded(page, live):
+def test_a_file_dropped_in_any_view_is_uploaded(page, live):
     ratio_map = RatioMap.uniform(2, (256, 256))
     levels = ratio_map.levels.size
     page.evaluate(
@@ -186,7 +189,7 @@ def test_a_dropped_file_is_uploaded(page, live):
           }
         }"""
     )
-    page.wait_for_selector("#drop.done")
+    page.wait_for_selector(".view.map #drop.done")
     assert live.state()["map"]["height"] * live.state()["map"]["width"] == levels
 
 
@@ -198,13 +201,64 @@ def test_no_network_can_be_selected(page, live):
     wait_until(lambda: live.state()["bundle"] == DEFAULT_BUNDLE)
 
 
-@pytest.mark.parametrize("width", [1280, 1440, 1600, 800, 390])
-def test_the_page_fits_its_window(page, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+def test_every_view_fits_its_window(page):
+    for view in VIEWS:
+        go(page, view)
+        for width in (1600, 1440, 1280, 800, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, view
+
+
+def test_a_view_has_an_address_and_survives_a_reload(page):
+    go(page, "boards")
+    assert page.url.endswith("#/boards")
+    page.reload()
+    page.wait_for_selector(".view.boards #board-values:has-text('256 × 256')")
+    assert page.title().startswith("Boards")
+    page.go_back()
+    page.wait_for_selector(".view.live")
+    drawn = drawn_window(page)
+    wait_until(lambda: drawn_window(page) > drawn)
+
+
+def test_a_view_that_is_not_shown_does_nothing(page):
+    go(page, "boards")
+    page.evaluate(
+        """() => {
+          window.changes = 0;
+          const look = (changes) => { window.changes += changes.length; };
+          new MutationObserver(look).observe(document.querySelector(".view.live"), {
+            childList: true, characterData: true, attributes: true, subtree: true,
+          });
+          const draw = CanvasRenderingContext2D.prototype.putImageData;
+          CanvasRenderingContext2D.prototype.putImageData = function put(...given) {
+            window.changes += 1;
+            draw.apply(this, given);
+          };
+        }"""
+    )
+    received = page.inner_text("#link-values")
+    wait_until(lambda: page.inner_text("#link-values") != received)  # a second or more later
+    assert page.evaluate("() => window.changes") == 0
+    go(page, "live")
+    wait_until(lambda: page.evaluate("() => window.changes") > 0)
+
+
+def test_the_theme_is_that_of_the_system_until_one_is_chosen(page):
+    theme = "() => document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    page.emulate_media(color_scheme="light")
+    wait_until(lambda: page.evaluate(theme) == "light")
+    page.click("#theme")
+    assert page.evaluate(theme) == "dark"
+    page.reload()
+    page.wait_for_selector(".view.live")
+    assert page.evaluate(theme) == "dark"
 
 
 def test_every_control_has_a_name(page):
+    for view in VIEWS:
+        go(page, view)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas")].filter((e) =>
           !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim()

@@ -8,6 +8,7 @@ import pytest
 
 from focalloop.firmware_sim.noise import NoiseProfile
 from tests.support.made_calibration import PROFILE
+from tests.support.preview_page import go
 from tests.support.running import Running
 
 TRUTH = replace(PROFILE, prnu=0.01, bend=-0.05)
@@ -30,7 +31,8 @@ def digits(page, selector):
 
 
 def plays(page):
-    """Wait until later windows than the present one are shown."""
+    """Wait until later windows than the present one are shown, and come back."""
+    go(page, "live")
     page.wait_for_selector(".phase.streaming")
     window = digits(page, "#window-label")
     page.wait_for_function(
@@ -38,6 +40,13 @@ def plays(page):
         ".replace(/\\D/g, '')) > window + 2",
         arg=window,
     )
+    go(page, "calibrate")
+
+
+@pytest.fixture
+def page(page):
+    go(page, "calibrate")
+    return page
 
 
 def test_a_calibration_is_watched_on_the_page_and_applied_to_the_emulator(

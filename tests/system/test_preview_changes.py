@@ -28,7 +28,7 @@ FIGURES = """() => {
   const text = (id) => document.getElementById(id).textContent;
   const look = () => window.seen.push([text("saved"), text("psnr-final")]);
   look();
-  new MutationObserver(look).observe(document.querySelector(".tiles"), {
+  new MutationObserver(look).observe(document.querySelector(".strip"), {
     childList: true, characterData: true, subtree: true,
   });
 }"""
@@ -64,7 +64,7 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
         first, second = open_page(running.url), open_page(running.url)
 
         await_map(first, coded)
-        assert "coded aperture" in first.inner_text("#map-note")
+        assert "coded aperture" in first.inner_text("#small-map-note")
         wait_until(lambda: canvas(first, "final").any())
         # The tiny network gives white where a measured pixel is open, and black elsewhere.
         assert is_black_and_white(canvas(first, "final"))

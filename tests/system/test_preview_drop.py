@@ -4,6 +4,7 @@ import pytest
 
 from focalloop.firmware_sim.maps import map_files
 from tests.support.fake_session import make_picture
+from tests.support.preview_page import go
 
 INVITATION = "Drop a map here (.npz or .png), or choose a file"
 
@@ -22,6 +23,7 @@ def page(open_page, session_url, session):
     page = open_page(session_url)
     page.clock.install()
     page.reload()
+    go(page, "map")
     page.wait_for_selector(".phase.streaming")
     return page
 

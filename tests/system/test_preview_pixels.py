@@ -43,13 +43,13 @@ def assert_named(page, session, pixel):
         "(pixel) => document.getElementById('pixel-values').innerText.includes(pixel)",
         arg=f"Pixel\tx {x}, y {y}\nLevel\t{level}",
     )
-    label = page.get_attribute("#map-zoom", "aria-label")
+    label = page.get_attribute("#small-map-zoom", "aria-label")
     assert label == f"The ratio map around pixel x {x}, y {y}, of level {level}"
 
 
 def marked(page):
     """Column and row of the marked cell of the zoom, by its white frame."""
-    zoom = colours(page, "map-zoom").min(axis=-1)
+    zoom = colours(page, "small-map-zoom").min(axis=-1)
     cell = len(zoom) // ZOOMED
     cells = zoom.reshape(ZOOMED, cell, ZOOMED, cell).swapaxes(1, 2)
     frames = (cells[:, :, 0, 2:-2] == 255).all(axis=-1) & (cells[:, :, 2:-2, 0] == 255).all(axis=-1)
@@ -72,7 +72,7 @@ def test_probe_and_zoom_begin_with_the_same_pixel(page, session):
 @pytest.mark.parametrize("style", SCALES.values(), ids=SCALES)
 def test_every_view_points_at_the_same_element(page, session, style):
     page.evaluate("(style) => { document.body.style.cssText = style; }", style)
-    for view in ("#map", "#truth", "#final", "#reads"):
+    for view in ("#small-map", "#truth", "#final", "#reads"):
         for pixel, off in zip(PIXELS, (0.1, 0.5, 0.9, 0.9), strict=True):
             aim(page, view, *pixel, WIDTH, HEIGHT, off=off)
             assert_named(page, session, pixel)
@@ -81,18 +81,18 @@ def test_every_view_points_at_the_same_element(page, session, style):
 
 
 def test_the_zoom_points_at_what_it_shows_and_stays_still_meanwhile(page, session):
-    aim(page, "#map", 17, 5, WIDTH, HEIGHT)
+    aim(page, "#small-map", 17, 5, WIDTH, HEIGHT)
     left, top = corner((17, 5))
     for cell in [(0, 0), (11, 11), (3, 8)]:
-        aim(page, "#map-zoom", *cell, ZOOMED, ZOOMED)
+        aim(page, "#small-map-zoom", *cell, ZOOMED, ZOOMED)
         assert_named(page, session, (left + cell[0], top + cell[1]))
         assert marked(page) == cell
 
 
 def test_a_click_holds_the_pixel_under_the_pointer(page, session):
     aim(page, "#final", 17, 5, WIDTH, HEIGHT, click=True, off=0.01)
-    aim(page, "#map", 3, 3, WIDTH, HEIGHT)
+    aim(page, "#small-map", 3, 3, WIDTH, HEIGHT)
     assert_named(page, session, (17, 5))
-    aim(page, "#map", 17, 5, WIDTH, HEIGHT, click=True)  # once more: released
-    aim(page, "#map", 3, 3, WIDTH, HEIGHT)
+    aim(page, "#small-map", 17, 5, WIDTH, HEIGHT, click=True)  # once more: released
+    aim(page, "#small-map", 3, 3, WIDTH, HEIGHT)
     assert_named(page, session, (3, 3))

@@ -47,7 +47,7 @@ def values(page):
 
 
 def test_a_session_without_a_link_shows_no_panel(page):
-    page.wait_for_selector("#link-values")
+    page.wait_for_selector("#saved:has-text('%')")
     assert page.is_hidden("#radio")
 
 

@@ -7,7 +7,7 @@ import pytest
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState
 from focalloop.host.live.state import LinkState, ScoreState, SpeedState
 from tests.support.fake_session import make_picture
-from tests.support.preview_page import pause_at
+from tests.support.preview_page import go, pause_at
 from tests.support.waiting import wait_until
 
 
@@ -94,8 +94,9 @@ def test_the_link_is_described_once_and_the_same_everywhere(
     session.speed, session.link = speed, link
     session.put(make_picture(1, session.ratio_map))
     page = open_page(session_url)
-    page.wait_for_selector("#link-values")
     wait_until(lambda: page.inner_text("#link-note") == says)
+    go(page, "boards")
+    page.wait_for_selector("#link-values tr")
     assert f"On the line\t{says}" in page.inner_text("#link-values")
 
 
@@ -105,6 +106,7 @@ def test_a_calibration_that_waits_for_light_continues_on_request(open_page, sess
         CalibrationPhase.LIGHT, "cover the sensor so that no light reaches it", windows_total=8
     )
     page = open_page(session_url)
+    go(page, "calibrate")
     page.wait_for_selector("#calibration-say:has-text('Cover the sensor')")
     assert page.inner_text("#calibration-say").endswith("Then press Continue.")
     page.click("button:text('Continue')")

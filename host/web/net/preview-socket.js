@@ -1,7 +1,7 @@
 /** The preview socket: credit out, pictures and states in; it reconnects whenever it drops. */
 
 import { parse } from "./packets.js";
-import { socketAddress } from "./service.js";
+import { Refusal, request, socketAddress } from "./service.js";
 
 /**
  * @typedef {import("./packets.js").Picture} Picture
@@ -9,10 +9,14 @@ import { socketAddress } from "./service.js";
  * @typedef {import("./types.js").LiveState} LiveState
  *
  * @typedef {object} Handlers
+ * @property {(state: LiveState) => void} state
+ * @property {() => void} lost The service does not answer, or no longer; it is asked again.
+ * @property {() => void} denied The service wants another token; `connect` asks again.
+ *
+ * @typedef {object} Receiver Of pictures; whoever is shown takes them.
  * @property {(picture: Picture) => void} picture
  * @property {(readout: Readout) => void} readout It follows the picture of the same window.
- * @property {(state: LiveState) => void} state
- * @property {(connected: boolean) => void} connected
+ * @property {() => void} connected Credit that was granted before is void.
  */
 
 const MIN_RETRY_MS = 300;
@@ -20,13 +24,20 @@ const MAX_RETRY_MS = 3000;
 
 export class PreviewSocket {
   /** @type {WebSocket|null} */ #socket = null;
+  /** @type {Receiver|null} */ #receiver = null;
   #handlers;
   #retryMs = MIN_RETRY_MS;
 
   /** @param {Handlers} handlers */
   constructor(handlers) {
     this.#handlers = handlers;
-    this.#connect();
+  }
+
+  /** Give pictures to someone from now on, or to nobody. @param {Receiver|null} receiver */
+  give(receiver) {
+    this.#receiver = receiver;
+    if (receiver === null) this.#send({ credit: 0, step: 1 });
+    else if (this.#isOpen) receiver.connected();
   }
 
   /**
@@ -43,17 +54,21 @@ export class PreviewSocket {
     this.#send({ drawn: window });
   }
 
-  /** @param {object} message */
-  #send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-  }
-
-  #connect() {
+  /** Connect, and again whenever the connection ends. */
+  async connect() {
+    try {
+      // A browser does not say why a socket was refused; the answer to a request does.
+      this.#handlers.state(await request("api/state"));
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) this.#handlers.denied();
+      else this.#retry();
+      return;
+    }
     const socket = new WebSocket(socketAddress());
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#retryMs = MIN_RETRY_MS;
-      this.#handlers.connected(true);
+      this.#receiver?.connected();
     };
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
@@ -61,14 +76,25 @@ export class PreviewSocket {
         return;
       }
       const message = parse(data);
-      if (message.kind === "picture") this.#handlers.picture(message);
-      else this.#handlers.readout(message);
+      if (message.kind === "picture") this.#receiver?.picture(message);
+      else this.#receiver?.readout(message);
     };
-    socket.onclose = () => {
-      this.#handlers.connected(false);
-      setTimeout(() => this.#connect(), this.#retryMs);
-      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
-    };
+    socket.onclose = () => this.#retry();
     this.#socket = socket;
+  }
+
+  #retry() {
+    this.#handlers.lost();
+    setTimeout(() => this.connect(), this.#retryMs);
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+  }
+
+  get #isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** @param {object} message */
+  #send(message) {
+    if (this.#isOpen) this.#socket?.send(JSON.stringify(message));
   }
 }

@@ -1,6 +1,26 @@
 /** Requests to the service: JSON in, JSON out, and the service's own sentence where it refuses. */
 
-const token = new URLSearchParams(location.search).get("token");
+/** The service refused a request; its message is the service's own sentence. */
+export class Refusal extends Error {
+  /** @param {string} sentence @param {number} status Of HTTP. */
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+let token = new URLSearchParams(location.search).get("token");
+
+/** Use a token from now on, and keep it in the page's address, so that a reload has it. @param {string} given */
+export function useToken(given) {
+  token = given;
+  const here = new URL(location.href);
+  here.searchParams.set("token", given);
+  history.replaceState(null, "", here);
+}
+
+/** Whether the page was given a token. */
+export const hasToken = () => token !== null;
 
 /**
  * Address of something of the service, with the token where no header can carry it.
@@ -9,6 +29,7 @@ const token = new URLSearchParams(location.search).get("token");
  */
 export function address(path) {
   const full = new URL(path, location.href);
+  full.hash = "";
   full.search = token ? `?token=${encodeURIComponent(token)}` : "";
   return full.href;
 }
@@ -17,7 +38,7 @@ export function address(path) {
 export const socketAddress = () => address("ws/preview").replace(/^http/, "ws");
 
 /**
- * Send a request; throws an Error with the service's own sentence where it refuses.
+ * Send a request; throws a `Refusal` where the service refuses, and an Error where it does not answer.
  * @param {string} path Relative to the page, as in "api/state".
  * @param {string} [method]
  * @param {unknown} [body] Sent as it is if it is a `Blob`, else as JSON.
@@ -37,8 +58,9 @@ export async function request(path, method = "GET", body = undefined) {
   const document = await answer.json().catch(() => ({}));
   if (!answer.ok) {
     const { detail } = document;
-    throw new Error(
+    throw new Refusal(
       typeof detail === "string" ? detail : `The service refused: ${answer.status} ${answer.statusText}.`,
+      answer.status,
     );
   }
   return document;

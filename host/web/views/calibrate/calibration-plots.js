@@ -1,12 +1,12 @@
 /** The plots of a calibration: photon transfer curve, response, and how the intervals shrink. */
 
-import { Plot } from "../lib/plot.js";
+import { Plot } from "../../lib/plot.js";
 
 /**
- * @typedef {import("../net/types.js").EstimateState} EstimateState
- * @typedef {import("../net/types.js").PointState} PointState
- * @typedef {import("../net/types.js").ResponseState} ResponseState
- * @typedef {import("../lib/plot.js").Point} Point
+ * @typedef {import("../../net/types.js").EstimateState} EstimateState
+ * @typedef {import("../../net/types.js").PointState} PointState
+ * @typedef {import("../../net/types.js").ResponseState} ResponseState
+ * @typedef {import("../../lib/plot.js").Point} Point
  */
 
 /** Half width of a 95 % interval, in standard errors. */

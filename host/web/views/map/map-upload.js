@@ -1,9 +1,8 @@
 /** The drop zone for ratio maps: uploads a file to the board, shows its progress and its errors. */
 
-import { byId, setText } from "../lib/dom.js";
-import { request, sentenceOf } from "../net/service.js";
+import { byId, setText } from "../../lib/dom.js";
 
-/** @typedef {import("../net/types.js").LiveState} LiveState */
+/** @typedef {import("../../net/types.js").LiveState} LiveState */
 
 const MAX_BYTES = 4 * 1024 * 1024;
 /** @type {Record<string, string>} */
@@ -11,39 +10,27 @@ const TYPES = { npz: "application/x-npz", png: "image/png" };
 const INVITATION = "Drop a map here (.npz or .png), or choose a file";
 /** How long the outcome of an upload stays. */
 const OUTCOME_MS = 12_000;
-/** Browsers repeat dragover at least every 350 ms; without one, the drag has ended somewhere else. */
-const DRAG_SILENCE_MS = 1000;
 
 export class MapUpload {
+  #service;
   #zone = byId("drop");
   #bar = byId("drop-progress", HTMLProgressElement);
   #busy = false;
-  #invite = 0;
-  #dragEnd = 0;
+  #outcome = 0;
 
-  constructor() {
+  /** @param {import("../view.js").Context["service"]} service */
+  constructor(service) {
+    this.#service = service;
     const input = byId("map-file", HTMLInputElement);
     input.addEventListener("change", () => {
-      if (input.files?.length) this.#upload(input.files[0]);
+      if (input.files?.length) this.send(input.files[0]);
       input.value = "";
     });
-    // A map may be dropped anywhere: the browser would otherwise leave the page and open the file.
-    document.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      if (event.dataTransfer?.types.includes("Files")) this.#drag();
-    });
-    document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) this.#endDrag();
-    });
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#endDrag();
-    });
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      this.#endDrag();
-      const file = event.dataTransfer?.files[0];
-      if (file) this.#upload(file);
-    });
+  }
+
+  /** Invite to drop what is being dragged, in place of the outcome before. */
+  invite() {
+    if (!this.#busy) this.#say(INVITATION);
   }
 
   /** Show the progress of an upload to the board. @param {LiveState} state */
@@ -53,21 +40,8 @@ export class MapUpload {
     this.#say(`Uploading to the board: ${Math.round(100 * progress)} %`);
   }
 
-  #drag() {
-    clearTimeout(this.#dragEnd);
-    this.#dragEnd = setTimeout(() => this.#endDrag(), DRAG_SILENCE_MS);
-    if (document.body.classList.contains("dragging")) return;
-    document.body.classList.add("dragging");
-    if (!this.#busy) this.#say(INVITATION);
-  }
-
-  #endDrag() {
-    clearTimeout(this.#dragEnd);
-    document.body.classList.remove("dragging");
-  }
-
   /** @param {File} file */
-  async #upload(file) {
+  async send(file) {
     if (this.#busy) return;
     const type = TYPES[file.name.split(".").pop()?.toLowerCase() ?? ""];
     if (!type) {
@@ -84,11 +58,11 @@ export class MapUpload {
     this.#bar.removeAttribute("value");
     this.#say(`Sending ${file.name}`);
     try {
-      const map = await request("api/map", "PUT", new Blob([file], { type }));
+      const map = await this.#service.request("api/map", "PUT", new Blob([file], { type }));
       const level = map.mean_level.toFixed(2);
       this.#say(`The board runs ${file.name}: ${level} measurements per pixel.`, "done");
     } catch (error) {
-      this.#say(sentenceOf(error), "error");
+      this.#say(this.#service.sentenceOf(error), "error");
     }
     this.#busy = false;
     this.#bar.hidden = true;
@@ -98,7 +72,7 @@ export class MapUpload {
   #say(text, mood = "") {
     setText("drop-text", text);
     this.#zone.className = `drop ${mood}`;
-    clearTimeout(this.#invite);
-    if (mood) this.#invite = setTimeout(() => this.#say(INVITATION), OUTCOME_MS);
+    clearTimeout(this.#outcome);
+    if (mood) this.#outcome = setTimeout(() => this.invite(), OUTCOME_MS);
   }
 }

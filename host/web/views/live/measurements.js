@@ -1,11 +1,11 @@
 /** The measurements of one window, read by read; a pixel without that read is hatched. */
 
-import { byId, make, setText } from "../lib/dom.js";
-import { GRAY, Screen, rgb } from "../lib/screen.js";
+import { byId, make, setText } from "../../lib/dom.js";
+import { GRAY, Screen, rgb } from "../../lib/screen.js";
 
 /**
- * @typedef {import("../lib/ratio-map.js").RatioMap} RatioMap
- * @typedef {import("../net/types.js").BoardIdentity} BoardIdentity
+ * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
+ * @typedef {import("../../net/types.js").BoardIdentity} BoardIdentity
  */
 
 const HATCH_DARK = rgb(20, 27, 36);
@@ -22,7 +22,7 @@ export class Measurements {
   #fullScale = 1;
   /** @type {Float32Array[]} One plane per read, in DN; NaN where not measured. */ planes = [];
 
-  /** @param {import("../lib/pointing.js").Pointed} pointed */
+  /** @param {import("../../lib/pointing.js").Pointed} pointed */
   constructor(pointed) {
     this.#slider.addEventListener("input", () => this.#draw());
     this.#screen.onPoint(pointed);
@@ -50,7 +50,7 @@ export class Measurements {
     byId("strip").replaceChildren(...this.#thumbnails.map(({ button }) => button));
   }
 
-  /** @param {import("../net/packets.js").Readout} readout @param {BoardIdentity} board */
+  /** @param {import("../../net/packets.js").Readout} readout @param {BoardIdentity} board */
   show(readout, board) {
     if (!this.#map?.hash.startsWith(readout.mapHash)) return;
     this.#black = board.black_level_dn;

@@ -1,14 +1,14 @@
 /** The controls of playback: pause, speed and slot, and how often the page draws. */
 
-import { byId, make, setText } from "../lib/dom.js";
-import { grouped } from "../lib/format.js";
-import { SPEEDS } from "../lib/player.js";
+import { byId, make, setText } from "../../lib/dom.js";
+import { grouped } from "../../lib/format.js";
+import { SPEEDS } from "./player.js";
 import { showDrawRate } from "./key-figures.js";
 
 /**
- * @typedef {import("../lib/player.js").Player} Player
- * @typedef {import("../net/packets.js").Picture} Picture
- * @typedef {import("../net/types.js").LiveState} LiveState
+ * @typedef {import("./player.js").Player} Player
+ * @typedef {import("../../net/packets.js").Picture} Picture
+ * @typedef {import("../../net/types.js").LiveState} LiveState
  */
 
 /** The page draws fewer slots after so many seconds at less than this share of its rate. */
@@ -23,6 +23,7 @@ export class Playback {
   #draws = 0;
   #slowSeconds = 0;
   #streaming = false;
+  #shown = new AbortController();
 
   /** @param {Player} player */
   constructor(player) {
@@ -32,15 +33,26 @@ export class Playback {
       if (!player.paused) this.#togglePause();
       player.seek(Number(this.#slot.value));
     });
+    this.#offerSpeeds();
+  }
+
+  /** Listen to the keyboard, and count what is drawn. */
+  start() {
+    this.#shown = new AbortController();
+    const { signal } = this.#shown;
     document.addEventListener("keydown", (event) => {
       const operated = event.target instanceof Element && event.target.matches("input, select, button");
       if (event.code !== "Space" || operated) return;
       event.preventDefault();
       this.#togglePause();
-    });
-    document.addEventListener("visibilitychange", () => document.hidden || player.restart());
-    this.#offerSpeeds();
-    setInterval(() => this.#countDraws(), 1000);
+    }, { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#player.restart(), { signal });
+    const counting = setInterval(() => this.#countDraws(), 1000);
+    signal.addEventListener("abort", () => clearInterval(counting));
+  }
+
+  stop() {
+    this.#shown.abort();
   }
 
   /** @param {LiveState} state */

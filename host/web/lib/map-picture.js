@@ -1,28 +1,37 @@
 /** The ratio map in colour: all of it, a part enlarged, and its levels. */
 
-import { byId, context2d, make, setText } from "../lib/dom.js";
-import { onPoint } from "../lib/pointing.js";
-import { Screen, rgb } from "../lib/screen.js";
-import { fillTable } from "../lib/table.js";
+import { byId, context2d, make, setText } from "./dom.js";
+import { onPoint } from "./pointing.js";
+import { Screen, rgb } from "./screen.js";
+import { fillTable } from "./table.js";
 
 /**
- * @typedef {import("../lib/ratio-map.js").RatioMap} RatioMap
- * @typedef {import("../lib/pointing.js").Pixel} Pixel
+ * @typedef {import("./ratio-map.js").RatioMap} RatioMap
+ * @typedef {import("./pointing.js").Pixel} Pixel
  */
 
 const ZOOM_PIXELS = 12;
 const ZOOM_CELL = 26;
 
-export class MapView {
-  #whole = new Screen(byId("map", HTMLCanvasElement));
-  #zoom = byId("map-zoom", HTMLCanvasElement);
-  #legend = byId("legend", HTMLTableElement);
+export class MapPicture {
+  #whole;
+  #zoom;
+  #legend;
+  #note;
   /** @type {RatioMap|null} */ #map = null;
   #pixel = { x: 0, y: 0 };
   #part = { left: 0, top: 0, width: 0, height: 0 };
 
-  /** @param {import("../lib/pointing.js").Pointed} pointed */
-  constructor(pointed) {
+  /**
+   * @param {string} name Id of the canvas of the whole map; those of the enlarged part, the legend and
+   *   the note are `name-zoom`, `name-legend` and `name-note`.
+   * @param {import("./pointing.js").Pointed} pointed
+   */
+  constructor(name, pointed) {
+    this.#whole = new Screen(byId(name, HTMLCanvasElement));
+    this.#zoom = byId(`${name}-zoom`, HTMLCanvasElement);
+    this.#legend = byId(`${name}-legend`, HTMLTableElement);
+    this.#note = `${name}-note`;
     this.#whole.onPoint(pointed);
     onPoint(this.#zoom, () => this.#part, pointed);
   }
@@ -38,7 +47,7 @@ export class MapView {
     this.#fillLegend(map);
     const { tile_width: tileWidth, tile_height: tileHeight, aperture } = map.document;
     const periodic = tileHeight < map.height || tileWidth < map.width;
-    setText("map-note", [
+    setText(this.#note, [
       `${map.width} × ${map.height}`,
       periodic ? `tile ${tileWidth} × ${tileHeight}` : "not periodic",
       ...(aperture ? ["coded aperture"] : []),

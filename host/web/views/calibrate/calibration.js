@@ -1,15 +1,14 @@
 /** The calibration: started from the page, watched while its fit is refined, applied or saved. */
 
-import { byId, make, setText } from "../lib/dom.js";
-import { fillTable } from "../lib/table.js";
-import { address, request, sentenceOf } from "../net/service.js";
+import { byId, make, setText } from "../../lib/dom.js";
+import { fillTable } from "../../lib/table.js";
 import { drawResponse, drawResponseResiduals, drawTrail, drawTransfer } from "./calibration-plots.js";
 
 /**
- * @typedef {import("../net/types.js").CalibrationState} CalibrationState
- * @typedef {import("../net/types.js").EstimateState} EstimateState
- * @typedef {import("../net/types.js").FitState} FitState
- * @typedef {import("../net/types.js").LiveState} LiveState
+ * @typedef {import("../../net/types.js").CalibrationState} CalibrationState
+ * @typedef {import("../../net/types.js").EstimateState} EstimateState
+ * @typedef {import("../../net/types.js").FitState} FitState
+ * @typedef {import("../../net/types.js").LiveState} LiveState
  */
 
 /** @type {Record<CalibrationState["phase"], string>} */
@@ -27,6 +26,7 @@ const INVITATION = "Dark and flat reads at each span of the board; the stream is
 const DETAIL = /_(pixel|row|column)(_dn)?$/;
 
 export class Calibration {
+  #service;
   #start = byId("calibration-start", HTMLButtonElement);
   #reads = byId("calibration-reads", HTMLInputElement);
   #proceed = byId("calibration-proceed", HTMLButtonElement);
@@ -37,7 +37,9 @@ export class Calibration {
   #shown = "";
   #busy = false;
 
-  constructor() {
+  /** @param {import("../view.js").Context["service"]} service */
+  constructor(service) {
+    this.#service = service;
     this.#start.addEventListener("click", () => {
       this.#request("api/calibration", "POST", { reads: Number(this.#reads.value) });
     });
@@ -45,9 +47,14 @@ export class Calibration {
     this.#cancel.addEventListener("click", () => this.#request("api/calibration", "DELETE"));
     this.#apply.addEventListener("click", () => this.#request("api/calibration/apply", "POST"));
     for (const file of ["profile.json", "correction.npz", "report.html"]) {
-      byId(`calibration-${file.split(".")[0]}`, HTMLAnchorElement).href = address(`api/calibration/${file}`);
+      byId(`calibration-${file.split(".")[0]}`, HTMLAnchorElement).href = service.address(`api/calibration/${file}`);
     }
-    new ResizeObserver(() => { this.#shown = ""; }).observe(this.#curve);
+    new ResizeObserver(() => this.redraw()).observe(this.#curve);
+  }
+
+  /** Draw everything anew at the next state. */
+  redraw() {
+    this.#shown = "";
   }
 
   /** Show the calibration, whoever started it. @param {LiveState} state */
@@ -109,9 +116,9 @@ export class Calibration {
     if (this.#busy) return;
     this.#busy = true;
     try {
-      await request(path, method, body);
+      await this.#service.request(path, method, body);
     } catch (error) {
-      this.#say(sentenceOf(error), "error");
+      this.#say(this.#service.sentenceOf(error), "error");
     }
     this.#busy = false;
   }

@@ -1,11 +1,11 @@
 /** The tiles of key figures: measurements saved, quality, rates, latency and link. */
 
-import { byId, setText } from "../lib/dom.js";
-import { fixed, lossOf } from "../lib/format.js";
+import { byId, setText } from "../../lib/dom.js";
+import { fixed, lossOf } from "../../lib/format.js";
 
 /**
  * A figure that is not known yet of the present map and network is a dash.
- * @param {import("../net/types.js").LiveState} state
+ * @param {import("../../net/types.js").LiveState} state
  */
 export function showKeyFigures({ map, scores, speed, link }) {
   setText("saved", map ? `${fixed(100 * (1 - map.ratio), 1)} %` : "–");

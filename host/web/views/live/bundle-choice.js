@@ -1,31 +1,31 @@
 /** The list of bundles, and the change to another: its map and its network together. */
 
-import { byId } from "../lib/dom.js";
-import { request, sentenceOf } from "../net/service.js";
-import { announce } from "./status.js";
+import { byId } from "../../lib/dom.js";
 
 /**
- * @typedef {import("../net/types.js").BundleState} BundleState
- * @typedef {import("../net/types.js").Bundles} Bundles
- * @typedef {import("../net/types.js").LiveState} LiveState
+ * @typedef {import("../../net/types.js").BundleState} BundleState
+ * @typedef {import("../../net/types.js").Bundles} Bundles
+ * @typedef {import("../../net/types.js").LiveState} LiveState
  */
 
 const REFUSAL_MS = 12_000;
 
 export class BundleChoice {
+  #service;
+  #notices;
   #select = byId("bundle", HTMLSelectElement);
-  #ownMap = byId("own-map");
   #listing = false;
   #busy = false;
 
-  constructor() {
+  /** @param {import("../view.js").Context} context */
+  constructor({ service, notices }) {
+    this.#service = service;
+    this.#notices = notices;
     this.#select.addEventListener("change", () => this.#choose(this.#select.value));
-    this.#ownMap.addEventListener("click", () => this.#choose(this.#select.value));
   }
 
   /** Show the selected bundle, whoever selected it. @param {LiveState} state */
-  follow({ phase, bundle, reconstructed_by: reconstructedBy }) {
-    this.#ownMap.hidden = this.#busy || phase !== "streaming" || reconstructedBy === bundle;
+  follow({ bundle }) {
     if (!this.#busy && bundle !== this.#select.value) this.#show(bundle);
   }
 
@@ -39,7 +39,7 @@ export class BundleChoice {
     this.#listing = true;
     try {
       /** @type {Bundles} */
-      const { bundles, active } = await request("api/bundles");
+      const { bundles, active } = await this.#service.request("api/bundles");
       this.#select.replaceChildren(...bundles.map((bundle) => new Option(describe(bundle), bundle.name)));
       this.#select.value = active;
     } catch {
@@ -53,15 +53,15 @@ export class BundleChoice {
     if (this.#busy) return;
     this.#busy = true;
     this.#select.disabled = true;
-    announce(`Changing to ${this.#select.selectedOptions[0]?.text ?? name}`, "info");
+    this.#notices.say(`Changing to ${this.#select.selectedOptions[0]?.text ?? name}`, "info");
     try {
       /** @type {Bundles} */
-      const { active } = await request("api/bundle", "PUT", { name });
-      announce("");
+      const { active } = await this.#service.request("api/bundle", "PUT", { name });
+      this.#notices.say("");
       this.#show(active);
     } catch (error) {
       // The next state shows which bundle is still selected.
-      announce(sentenceOf(error), "error", REFUSAL_MS);
+      this.#notices.say(this.#service.sentenceOf(error), "error", REFUSAL_MS);
     }
     this.#busy = false;
     this.#select.disabled = false;

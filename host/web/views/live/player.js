@@ -27,7 +27,7 @@ export const SPEEDS = [
 ];
 
 /**
- * @typedef {import("../net/packets.js").Picture} Picture
+ * @typedef {import("../../net/packets.js").Picture} Picture
  *
  * @typedef {object} Handlers
  * @property {(picture: Picture, index: number, fresh: boolean) => void} draw
@@ -46,17 +46,27 @@ export class Player {
   #nextMs = 0;
   #index = -1;
   #startMs = 0;
+  #frame = 0;
   #handlers;
 
   /** @param {Handlers} handlers */
   constructor(handlers) {
     this.#handlers = handlers;
+  }
+
+  /** Play from now on. */
+  start() {
     /** @param {number} nowMs */
     const tick = (nowMs) => {
+      this.#frame = requestAnimationFrame(tick);
       this.#tick(nowMs);
-      requestAnimationFrame(tick);
     };
-    requestAnimationFrame(tick);
+    this.#frame = requestAnimationFrame(tick);
+  }
+
+  /** Draw nothing until `start`. */
+  stop() {
+    cancelAnimationFrame(this.#frame);
   }
 
   /** A window arrived. @param {Picture} picture */

@@ -1,9 +1,9 @@
 /** The four pictures: scene, initial and final reconstruction, and the error of the final one. */
 
-import { byId, setText } from "../lib/dom.js";
-import { HEAT, Screen, rgb } from "../lib/screen.js";
+import { byId, setText } from "../../lib/dom.js";
+import { HEAT, Screen, rgb } from "../../lib/screen.js";
 
-/** @typedef {import("../net/packets.js").Picture} Picture */
+/** @typedef {import("../../net/packets.js").Picture} Picture */
 
 const ERROR_GAIN = 8;
 const WIPE_LINE = rgb(240, 184, 75);
@@ -26,7 +26,7 @@ export class Pictures {
 
   /**
    * @param {() => void} redraw Draws the present picture again.
-   * @param {import("../lib/pointing.js").Pointed} pointed
+   * @param {import("../../lib/pointing.js").Pointed} pointed
    */
   constructor(redraw, pointed) {
     setText("error-scale", `white = ${Math.round(255 / ERROR_GAIN)} of 255`);

@@ -1,17 +1,16 @@
 /** The radio link: what it is set to, the rate map, and the PSNR at every SNR that was tried. */
 
-import { byId, setText } from "../lib/dom.js";
-import { fixed, grouped } from "../lib/format.js";
-import { Plot } from "../lib/plot.js";
-import { HEAT, Screen } from "../lib/screen.js";
-import { fillTable } from "../lib/table.js";
-import { request, sentenceOf } from "../net/service.js";
+import { byId, setText } from "../../lib/dom.js";
+import { fixed, grouped } from "../../lib/format.js";
+import { Plot } from "../../lib/plot.js";
+import { HEAT, Screen } from "../../lib/screen.js";
+import { fillTable } from "../../lib/table.js";
 
 /**
- * @typedef {import("../net/types.js").LiveState} LiveState
- * @typedef {import("../net/types.js").RadioChoice} RadioChoice
- * @typedef {import("../net/types.js").RadioState} RadioState
- * @typedef {import("../net/types.js").ScoreState} ScoreState
+ * @typedef {import("../../net/types.js").LiveState} LiveState
+ * @typedef {import("../../net/types.js").RadioChoice} RadioChoice
+ * @typedef {import("../../net/types.js").RadioState} RadioState
+ * @typedef {import("../../net/types.js").ScoreState} ScoreState
  */
 
 const TITLES = /** @type {Record<string, string>} */ ({
@@ -26,6 +25,7 @@ const COLOURS = /** @type {Record<string, string>} */ ({ semcom: "final", "compr
 const TOP_RATE = 7;
 
 export class Radio {
+  #service;
   #snr = byId("radio-snr", HTMLInputElement);
   #symbols = byId("radio-symbols", HTMLInputElement);
   #method = byId("radio-method", HTMLSelectElement);
@@ -36,7 +36,9 @@ export class Radio {
   /** @type {Map<string, Map<number, number>>} PSNR by SNR of each method. */ #tried = new Map();
   #triedWith = "";
 
-  constructor() {
+  /** @param {import("../view.js").Context["service"]} service */
+  constructor(service) {
+    this.#service = service;
     for (const control of [this.#snr, this.#symbols]) {
       control.addEventListener("input", () => {
         this.#label();
@@ -95,10 +97,10 @@ export class Radio {
       const wanted = this.#wanted;
       this.#wanted = null;
       try {
-        await request("api/radio", "PUT", wanted);
+        await this.#service.request("api/radio", "PUT", wanted);
         this.#refused = "";
       } catch (error) {
-        this.#refused = sentenceOf(error);
+        this.#refused = this.#service.sentenceOf(error);
       }
       this.#say(this.#refused);
     }

@@ -1,13 +1,13 @@
 /** The pixel probe: the light of one pixel over the window, and its reads in DN and in signal. */
 
-import { byId, context2d, setText } from "../lib/dom.js";
-import { Plot } from "../lib/plot.js";
-import { fillTable } from "../lib/table.js";
+import { byId, context2d, setText } from "../../lib/dom.js";
+import { Plot } from "../../lib/plot.js";
+import { fillTable } from "../../lib/table.js";
 
 /**
- * @typedef {import("../lib/ratio-map.js").RatioMap} RatioMap
- * @typedef {import("../lib/pointing.js").Pixel} Pixel
- * @typedef {import("../net/packets.js").Picture} Picture
+ * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
+ * @typedef {import("../../lib/pointing.js").Pixel} Pixel
+ * @typedef {import("../../net/packets.js").Picture} Picture
  */
 
 export class PixelProbe {
@@ -110,7 +110,7 @@ export class PixelProbe {
       const planes = picture[name];
       if (!planes) continue;
       plot.use(name);
-      /** @type {import("../lib/plot.js").Point[]} */
+      /** @type {import("../../lib/plot.js").Point[]} */
       const points = planes.map((plane, i) => [picture.slots[i] + 0.5, plane[at] / 255]);
       plot.line(points, 1.5);
       points.forEach((point, i) => plot.dot(point, { radius: i === index ? 3.5 : 2 }));

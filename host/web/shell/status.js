@@ -1,0 +1,99 @@
+/** What the session is doing, on every view: badge, identity, phase, and the line across the page. */
+
+import { byId, setText } from "../lib/dom.js";
+import { request, sentenceOf } from "../net/service.js";
+
+/**
+ * @typedef {import("../net/types.js").LiveState} LiveState
+ * @typedef {import("./notices.js").Notices} Notices
+ * @typedef {import("./notices.js").Standing} Standing
+ */
+
+const REFUSAL_MS = 12_000;
+
+/** @type {Record<string, string>} Where a phase is called something else on the page. */
+const WORDS = { streaming: "live", lost: "board lost", offline: "no service", denied: "no access" };
+
+export class Status {
+  #notices;
+  #sinceMs = performance.now();
+  #phase = "starting";
+
+  /** @param {Notices} notices */
+  constructor(notices) {
+    this.#notices = notices;
+  }
+
+  /** @param {LiveState} state */
+  follow(state) {
+    const { board } = state;
+    this.enter(state.phase);
+    this.#notices.stand(this.#standing(state));
+    if (!board) return;
+    const badge = byId("badge");
+    badge.hidden = false;
+    setText("badge", board.simulated ? "SIMULATED" : "REAL");
+    badge.className = `badge ${board.simulated ? "simulated" : "real"}`;
+    setText("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
+  }
+
+  /** @param {LiveState["phase"]|"offline"|"denied"} phase */
+  enter(phase) {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#sinceMs = performance.now();
+    setText("phase", WORDS[phase] ?? phase);
+    byId("phase").className = `phase ${phase}`;
+    document.body.dataset.phase = phase;
+  }
+
+  /** The service does not answer; say so, and for how long. */
+  offline() {
+    this.enter("offline");
+    const text = `The service does not answer. Is focalloop live still running? Trying again${this.#elapsed}`;
+    this.#notices.stand({ text, mood: "error", first: true });
+  }
+
+  /** How long the present phase has lasted, where that is worth saying. */
+  get #elapsed() {
+    const seconds = Math.floor((performance.now() - this.#sinceMs) / 1000);
+    return seconds > 1 ? `, for ${seconds} s so far.` : ".";
+  }
+
+  /** @param {LiveState} state @returns {Standing|null} */
+  #standing({ phase, messages, progress, activity, bundle, reconstructed_by: reconstructedBy }) {
+    const newest = messages.at(-1)?.text;
+    if (phase === "lost") {
+      return { text: `${newest || "The board is gone. Trying to reconnect."}${this.#lasting}`, mood: "error", first: true };
+    }
+    if (phase === "stopped") return { text: newest || "The session has ended.", mood: "error", first: true };
+    if (phase !== "streaming") {
+      const percent = progress === null ? "" : ` ${Math.round(100 * progress)} %`;
+      const doing = `${activity.slice(0, 1).toUpperCase()}${activity.slice(1)}${percent}`;
+      return { text: `${doing}${progress === null ? this.#elapsed.replace(/\.$/, "") : ""}`, mood: "info", first: true };
+    }
+    if (reconstructedBy === bundle) return null;
+    const instead = reconstructedBy === "network-free"
+      ? "without a network"
+      : `by ${reconstructedBy}, which suits any map`;
+    return {
+      text: `The network of ${bundle} was trained for another map: windows are reconstructed ${instead}.`,
+      mood: "",
+      action: { text: "Use the bundle's map", run: () => this.#useOwnMap(bundle) },
+    };
+  }
+
+  get #lasting() {
+    const seconds = Math.floor((performance.now() - this.#sinceMs) / 1000);
+    return seconds > 1 ? ` (${seconds} s)` : "";
+  }
+
+  /** @param {string} name */
+  async #useOwnMap(name) {
+    try {
+      await request("api/bundle", "PUT", { name });
+    } catch (error) {
+      this.#notices.say(sentenceOf(error), "error", REFUSAL_MS);
+    }
+  }
+}

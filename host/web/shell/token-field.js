@@ -1,0 +1,34 @@
+/** The field for the token, in place of the views, where the service wants one that the page has not. */
+
+import { byId, setText } from "../lib/dom.js";
+import { hasToken, useToken } from "../net/service.js";
+
+export class TokenField {
+  #form = byId("token-form", HTMLFormElement);
+  #input = byId("token", HTMLInputElement);
+
+  /** @param {() => void} given A token was entered. */
+  constructor(given) {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      useToken(this.#input.value.trim());
+      this.#input.value = "";
+      given();
+    });
+  }
+
+  ask() {
+    setText("token-say", hasToken()
+      ? "The service does not know this token, or no longer: it was started again with another one."
+      : "This service needs its token. It is part of the link that the command printed.");
+    byId("views").hidden = true;
+    this.#form.hidden = false;
+    this.#input.focus();
+  }
+
+  hide() {
+    if (this.#form.hidden) return;
+    this.#form.hidden = true;
+    byId("views").hidden = false;
+  }
+}

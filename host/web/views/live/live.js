@@ -1,0 +1,163 @@
+/** Live: the newest windows, played slot by slot, with their measurements and figures. */
+
+import { MapPicture } from "../../lib/map-picture.js";
+import { BundleChoice } from "./bundle-choice.js";
+import { showKeyFigures } from "./key-figures.js";
+import { Measurements } from "./measurements.js";
+import { Pictures } from "./pictures.js";
+import { PixelProbe } from "./pixel-probe.js";
+import { Playback } from "./playback.js";
+import { Player } from "./player.js";
+import { Radio } from "./radio.js";
+
+/**
+ * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
+ * @typedef {import("../../net/packets.js").Picture} Picture
+ * @typedef {import("../../net/packets.js").Readout} Readout
+ * @typedef {import("../../net/types.js").LiveState} LiveState
+ */
+
+/** In real time measurements are asked for at this period; otherwise with each window. */
+const READS_PERIOD_MS = 500;
+
+/** See `View` of `views/view.js`. */
+export class View {
+  #context;
+  #probe;
+  #pictures;
+  #mapPicture;
+  #measurements;
+  #panels;
+  #player;
+  #playback;
+  /** @type {LiveState|null} */ #state = null;
+  /** @type {RatioMap|null} */ #map = null;
+  #unlisten = () => {};
+  #readsAskedMs = -Infinity;
+  #shownIndex = 0;
+  /** @type {Map<number, string>} What reconstructs, by the number of the setup. */ #makers = new Map();
+  /** @type {Picture|null} */ #newest = null;
+  /** @type {Picture|null} The last one on the screen that came with its measurements. */ #probed = null;
+
+  /** @param {HTMLElement} _root @param {import("../view.js").Context} context */
+  constructor(_root, context) {
+    this.#context = context;
+    /** @param {import("../../lib/pointing.js").Pixel} pixel @param {boolean} held */
+    const pointed = (pixel, held) => {
+      if (!this.#probe.point(pixel, held)) return;
+      this.#mapPicture.look(pixel);
+      this.#drawProbe();
+    };
+    this.#probe = new PixelProbe();
+    this.#pictures = new Pictures(() => this.#player.redraw(), pointed);
+    this.#mapPicture = new MapPicture("small-map", pointed);
+    this.#measurements = new Measurements(pointed);
+    this.#panels = [new BundleChoice(context), new Radio(context.service)];
+    this.#player = new Player({
+      grant: (step) => this.#grant(step),
+      draw: (picture, index, fresh) => this.#draw(picture, index, fresh),
+    });
+    this.#playback = new Playback(this.#player);
+  }
+
+  show() {
+    this.#unlisten = this.#context.map.listen((map) => this.#takeMap(map));
+    this.#playback.start();
+    this.#player.start();
+    this.#context.socket.give({
+      picture: (picture) => this.#take(picture),
+      readout: (readout) => this.#takeReadout(readout),
+      connected: () => this.#player.restart(),
+    });
+    this.#player.redraw();
+    this.#drawProbe();
+  }
+
+  hide() {
+    this.#context.socket.give(null);
+    this.#player.stop();
+    this.#playback.stop();
+    this.#unlisten();
+  }
+
+  /** @param {LiveState} state */
+  follow(state) {
+    const changed = this.#state !== null && state.setup !== this.#state.setup;
+    this.#state = state;
+    this.#makers.set(state.setup, state.reconstructed_by);
+    this.#playback.follow(state);
+    showKeyFigures(state);
+    for (const panel of this.#panels) panel.follow(state);
+    if (changed) this.#askAgain();
+  }
+
+  /** @param {number} step */
+  #grant(step) {
+    const nowMs = performance.now();
+    const reads = this.#isSlow || nowMs - this.#readsAskedMs > READS_PERIOD_MS;
+    if (reads) this.#readsAskedMs = nowMs;
+    this.#context.socket.grant(step, reads);
+  }
+
+  /** @param {Picture} picture @param {number} index @param {boolean} fresh */
+  #draw(picture, index, fresh) {
+    this.#shownIndex = index;
+    const maker = this.#makers.get(picture.setup) ?? "";
+    this.#pictures.draw(picture, index, maker, this.#state?.board?.gives_scene ?? false);
+    this.#playback.drawn(picture, index);
+    if (fresh) {
+      this.#context.socket.drawn(picture.window);
+      this.#showMeasurements(picture);
+    } else if (picture === this.#probed && this.#isSlow) this.#drawProbe();
+  }
+
+  /** @param {Picture} picture */
+  #take(picture) {
+    this.#newest = picture;
+    const stale = this.#state !== null && picture.setup !== this.#state.setup;
+    if (this.#player.paused && stale) this.#askAgain(); // for one that may be held
+    else this.#player.push(picture);
+  }
+
+  /** @param {Readout} readout */
+  #takeReadout(readout) {
+    if (this.#newest?.window !== readout.window) return;
+    this.#newest.readout = readout;
+    if (this.#newest === this.#player.current) this.#showMeasurements(this.#newest);
+  }
+
+  /** @param {RatioMap} map */
+  #takeMap(map) {
+    const isNew = map !== this.#map;
+    this.#map = map;
+    this.#mapPicture.show(map, this.#probe.within(map));
+    if (!isNew) return;
+    this.#measurements.setMap(map);
+    this.#probed = null;
+    this.#probe.clear();
+    this.#askAgain(); // for a window under the new map
+  }
+
+  /** Where one window is held, ask for another one. */
+  #askAgain() {
+    if (this.#player.paused) this.#player.setPaused(true);
+  }
+
+  /** @param {Picture} picture */
+  #showMeasurements(picture) {
+    if (!picture.readout || !this.#state?.board) return;
+    this.#probed = picture;
+    this.#measurements.show(picture.readout, this.#state.board);
+    this.#drawProbe();
+  }
+
+  /** Draw the probe; its measurements and pictures are of one window, even if the screen shows a newer. */
+  #drawProbe() {
+    const index = this.#probed === this.#player.current ? this.#shownIndex : 0;
+    this.#probe.draw(this.#probed, index, this.#map, this.#measurements);
+  }
+
+  get #isSlow() {
+    return this.#player.paused || this.#player.speed.share < 1;
+  }
+}

@@ -1,0 +1,81 @@
+"""Photographs every view of the page, in both sizes and both themes, for a person to look at.
+
+``python -m scripts.page_pictures FOLDER`` starts `focalloop live`; ``--url URL`` takes a page that
+is there already. Chromium has to be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+VIEWS = ("live", "map", "calibrate", "recordings", "boards")
+SIZES = {"wide": (1440, 900), "phone": (390, 844)}
+THEMES = ("dark", "light")
+SETTLED_MS = 2500
+
+
+@contextmanager
+def _live() -> Iterator[str]:
+    command = [sys.executable, "-m", "focalloop", "live", "--no-open", "--http-port=0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        text = ""
+        for line in process.stdout:
+            text += line
+            if line.rstrip() == "}":
+                break
+        yield str(json.loads(text)["url"])
+        process.terminate()
+
+
+def main() -> None:
+    """Write ``VIEW-SIZE-THEME.png`` for each of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--url")
+    parser.add_argument("--only", default="", help="a part of the names of the pictures to take")
+    words = parser.parse_args()
+    words.folder.mkdir(parents=True, exist_ok=True)
+    if words.url:
+        _photograph(words.url, words.folder, words.only)
+    else:
+        with _live() as url:
+            _photograph(url, words.folder, words.only)
+
+
+def _photograph(url: str, folder: Path, only: str) -> None:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        for size, (width, height) in SIZES.items():
+            for theme in THEMES:
+                names = {view: f"{view}-{size}-{theme}.png" for view in VIEWS}
+                wanted = {view: name for view, name in names.items() if only in name}
+                if not wanted:
+                    continue
+                page = browser.new_page(
+                    viewport={"width": width, "height": height}, color_scheme=theme
+                )
+                page.on("console", lambda line: print(f"{line.type}: {line.text}"))
+                page.on("pageerror", lambda error: print(error))
+                page.goto(url)
+                for view, name in wanted.items():
+                    page.goto(f"{url}#/{view}")
+                    page.wait_for_timeout(SETTLED_MS)
+                    page.screenshot(path=folder / name, full_page=size == "phone")
+                page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
