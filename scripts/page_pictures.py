@@ -14,12 +14,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import sync_playwright
 
 VIEWS = ("live", "map", "calibrate", "recordings", "boards")
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
-THEMES = ("dark", "light")
+THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 SETTLED_MS = 2500
 
 
