@@ -133,7 +133,7 @@ def _decode_npz(data: bytes) -> RatioMap:
 
 def _map_in(archive: Archive) -> RatioMap:
     names = set(archive.names)
-    if "tiles.npy" in names:
+    if names & {"tiles.npy", "palette.npy"}:  # the latter of a controller
         raise RatioMapError(
             "the .npz holds an adaptive map, whose tiles are chosen window by window: `focalloop "
             "upload` takes it, and a single ratio map is wanted here, such as its resting map"

@@ -10,6 +10,7 @@ import typer
 
 from focalloop.firmware_sim.errors import SceneError
 from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.checks import checked_shape
 from focalloop.firmware_sim.maps.defaults import DEFAULT_SLOTS, NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
@@ -23,6 +24,9 @@ from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.gap_tv import GAP_TV
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
+
+ADAPTIVE = "adaptive"
+"""Name of the adaptive map that is shipped with its controller."""
 
 
 def load_map(spec: str, shape: tuple[int, int] | None = None, *, option: str = "--map") -> RatioMap:
@@ -56,6 +60,11 @@ def _map_of(spec: str, shape: tuple[int, int] | None) -> RatioMap:
     if spec in zoo.BUNDLES or path.exists():
         ratio_map = Bundle.load(spec).ratio_map
         return ratio_map if shape is None else ratio_map.tiled_to(*shape)
+    if spec == ADAPTIVE or spec in zoo.CONTROLLERS:
+        raise RatioMapError(
+            f"the tiles of the adaptive map {spec!r} are chosen window by window: `focalloop live` "
+            "and `focalloop upload` take it, and a single ratio map is wanted here"
+        )
     raise RatioMapError(
         f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
         f"({', '.join(NAMED_TILES)})"
@@ -220,7 +229,7 @@ def open_board(url: str, baud: int, wait_s: float) -> Board:
     )
 
 
-def active_map(board: Board) -> RatioMap:
+def active_map(board: Board) -> RatioMap | AdaptiveMap:
     """Return the map that the board runs, as it was uploaded from here or by its name.
 
     Raises

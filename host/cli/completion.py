@@ -31,6 +31,9 @@ def _offers(names: Mapping[str, str], *suffixes: str) -> Callable[[str], Choices
 
 
 maps = _offers(_TILES | BUNDLES, ".npz", ".png", ".zip")
+maps_or_adaptive = _offers(
+    _TILES | BUNDLES | {"adaptive": "a map that follows the scene"}, ".npz", ".png", ".zip"
+)
 bundles = _offers(BUNDLES, ".zip")
 bundles_or_none = _offers(BUNDLES | _NETWORK_FREE, ".zip")
 bundles_or_without = _offers(BUNDLES | _NETWORK_FREE | _GAP_TV, ".zip")

@@ -10,25 +10,27 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.known_maps import named_tile
 
 
-def remember(ratio_map: RatioMap) -> None:
+def remember(used: RatioMap | AdaptiveMap) -> None:
     """Keep a map; where the cache folder cannot be written, it is not kept."""
-    path = _path(ratio_map.hash())
+    path = _path(used.hash())
     with suppress(OSError, RatioMapError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        ratio_map.save(path)
+        used.save(path)
 
 
-def recall(map_hash: bytes, board: HelloAnswer) -> RatioMap | None:
+def recall(map_hash: bytes, board: HelloAnswer) -> RatioMap | AdaptiveMap | None:
     """Return the map with this hash: one that was kept, or a named tile at the board's size."""
-    with suppress(OSError, RatioMapError):
-        kept = RatioMap.load(_path(map_hash))
-        if kept.hash() == map_hash:
-            return kept
+    for load in (RatioMap.load, AdaptiveMap.load):
+        with suppress(OSError, RatioMapError):
+            kept = load(_path(map_hash))
+            if kept.hash() == map_hash:
+                return kept
     return named_tile(map_hash, board)
 
 

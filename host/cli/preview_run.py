@@ -145,6 +145,8 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     first_s = state.speed.first_picture_s
     corrected = f"Reads  corrected by {state.corrected_by}\n" if state.corrected_by else ""
     noise = f"Noise  {state.noise_note}\n" if state.noise_note else ""
+    budget = state.adaptive.budget if state.adaptive is not None and state.adaptive.active else None
+    adaptive = f"       at rest; it follows the scene within r {budget:.4g}\n" if budget else ""
     choice = None if state.radio is None else state.radio.choice
     radio = ""
     if choice is not None:
@@ -156,7 +158,7 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
         f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
         f"Map    {ratio_map.mean_level:.2f} measurements per pixel, "
         f"{100 * (1 - ratio_map.ratio):.1f} % fewer than a full readout\n"
-        f"{corrected}{noise}{radio}"
+        f"{adaptive}{corrected}{noise}{radio}"
         f"First picture after {first_s:.1f} s, reconstructed by {state.bundle}. Ctrl-C stops all."
     )
     if page.json:
@@ -168,7 +170,11 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
                 "corrected_by": state.corrected_by,
                 "noise_note": state.noise_note,
                 "radio": None if choice is None else asdict(choice),
-                "map": {"hash": ratio_map.hash, "mean_level": ratio_map.mean_level},
+                "map": {
+                    "hash": ratio_map.hash,
+                    "mean_level": ratio_map.mean_level,
+                    "budget": budget,
+                },
                 "first_picture_s": first_s,
             }
         )

@@ -61,7 +61,8 @@ MapArgument = Annotated[
 
 def map_option(help: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
     """Return ``--map``, which takes what `MapArgument` takes."""
-    return typer.Option("--map", metavar="MAP", help=help, autocompletion=completion.maps, **more)
+    more.setdefault("autocompletion", completion.maps)
+    return typer.Option("--map", metavar="MAP", help=help, **more)
 
 
 def size_option(default: str) -> Any:  # noqa: ANN401 - as typer.Option
@@ -156,7 +157,18 @@ BundleOption = Annotated[
 BundleMapOption = Annotated[
     str | None,
     map_option(
-        "Ratio map to upload: a file, a named tile, or a bundle's.", show_default="the bundle's"
+        "Map to upload: a file, a named tile, or a bundle's; adaptive follows the scene.",
+        show_default="the bundle's",
+        autocompletion=completion.maps_or_adaptive,
+    ),
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="R",
+        help="Most reads in a window under an adaptive map, relative to a full readout.",
+        show_default="what the map reads at rest",
     ),
 ]
 HttpPortOption = Annotated[

@@ -138,6 +138,11 @@ class AdaptiveLoop:
                 self._board, self._activity = None, STATIC
 
     @property
+    def resting(self) -> RatioMap:
+        """Resting map, as large as the controller's."""
+        return self._controller.adaptive_map.resting
+
+    @property
     def active(self) -> bool:
         """Whether the board runs the adaptive map."""
         return self._board is not None

@@ -42,6 +42,19 @@ def test_a_real_clip_goes_through_a_real_serial_device_to_the_page(live):
     assert "<title>focalloop" in page
 
 
+def test_an_adaptive_map_follows_a_scene_within_its_budget():
+    words = ("--map", "adaptive", "--budget", "0.05", "--scene", "synthetic", "--size", "64x64")
+    with Running(*LIVE[:-2], *words, "--slot-rate", "80") as running:
+        wait_until(lambda: running.state()["adaptive"]["windows_under_grid"] > 0)
+        state = running.state()
+    adaptive = state["adaptive"]
+    assert running.document["map"]["budget"] == adaptive["budget"] == 0.05
+    assert adaptive["budget_reads"] == int(0.05 * 64 * 64 * 16)
+    assert adaptive["windows_over_budget"] == adaptive["grids_refused"] == 0
+    assert state["reconstructed_by"] == "edge-universal-int8"
+    assert "follows the scene within r 0.05" in running.complaints
+
+
 def test_a_kept_correction_is_used_and_said_and_can_be_left_off(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     pattern = draw_pattern("scamp5", (64, 96), 1, defects=0.01, serial="bench 1")

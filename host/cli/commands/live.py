@@ -18,6 +18,7 @@ from focalloop.host.cli.radio_options import (
 )
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
+    BudgetOption,
     BundleMapOption,
     BundleOption,
     CorrectionOption,
@@ -62,6 +63,7 @@ def live(
     wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
+    budget: BudgetOption = None,
     white: WhiteOption = None,
     profile: ProfileOption = "paper",
     size: Annotated[str | None, size_option("256x256, or what the map needs")] = None,
@@ -103,10 +105,14 @@ def live(
     SNR and the symbols that are spent. With --json, one document is printed once the first window
     has been reconstructed.
 
+    With --map adaptive, the map follows the scene: each block of the array is read as the windows
+    before ask for, within --budget.
+
     Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
 
     Example: focalloop live --scene camera:0 --profile scamp5
     """
+    from focalloop.host.cli.adaptive_maps import bundle_for_any_map, load_loop
     from focalloop.host.cli.arguments import (
         check_bundle,
         check_scene,
@@ -131,6 +137,9 @@ def live(
         refuse_unused(["white"], "is for a clip of your own, and there is no --scene")
     noise = load_profile(profile)
     own_pattern, given = load_pattern(pattern), load_pattern(correction, "--correction")
+    loop = load_loop(map_, budget)
+    if loop is not None:
+        refuse_unused(["radio"], "sends windows of one map, and an adaptive map changes")
     link = None
     if radio is None:
         for_radio = ["channel", "snr", "symbols", "max_papr", "model"]
@@ -152,17 +161,31 @@ def live(
                 check_model(radio, model)
         bundle = bundle or LIVE_BUNDLE
     check_bundle(bundle)
-    ratio_map = None if map_ is None else load_map(map_)
+    ratio_map = None
+    if loop is not None:
+        bundle = bundle_for_any_map(bundle, noise if port is None else None)
+    elif map_ is not None:
+        ratio_map = load_map(map_)
     source: BoardSource
     scene_name = profile_name = ""
     if port is not None:
         source = BoardAt(port, wait, print_notice)
     else:
         shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
-        needed = ratio_map or (None if shown_under is None else load_map(shown_under))
+        needed: RatioMap | None
+        if loop is not None:
+            needed = loop.resting
+        else:
+            needed = ratio_map or (None if shown_under is None else load_map(shown_under))
         height, width = shape = _array_shape(needed, bundle, size, own_pattern)
         own = (DEFAULT_SLOTS, DEFAULT_LEVEL_SET)
         other = needed is not None and (needed.slots, needed.level_set) != own
+        if other and loop is not None:
+            raise typer.BadParameter(
+                f"{map_} is for other slots or levels than those of the emulated board: give a "
+                "board by --port",
+                param_hint="--map",
+            )
         if scene is not None:
             slots = DEFAULT_SLOTS if needed is None else needed.slots
             check_scene(scene, shape, slots, white)
@@ -186,6 +209,7 @@ def live(
             scene=scene_name,
             profile=profile_name,
             radio=link,
+            adaptive=loop,
             correct=partial(
                 correction_for,
                 given=given,

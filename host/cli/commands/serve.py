@@ -9,6 +9,7 @@ import typer
 
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
+    BudgetOption,
     BundleMapOption,
     BundleOption,
     CorrectionOption,
@@ -27,6 +28,7 @@ def serve(
     wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
+    budget: BudgetOption = None,
     correction: CorrectionOption = None,
     uncorrected: UncorrectedOption = False,
     http_host: Annotated[
@@ -39,10 +41,13 @@ def serve(
 ) -> None:
     """Serve the preview page of one board, here or to a network.
 
+    With --map adaptive, the map follows the scene, within --budget.
+
     Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
 
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
+    from focalloop.host.cli.adaptive_maps import bundle_for_any_map, load_loop
     from focalloop.host.cli.arguments import check_bundle, load_map, load_pattern
     from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.output import print_notice
@@ -51,13 +56,18 @@ def serve(
     from focalloop.host.live.session import LiveSession
 
     check_bundle(bundle)
-    ratio_map = None if map_ is None else load_map(map_)
+    loop, ratio_map = load_loop(map_, budget), None
+    if loop is not None:
+        bundle = bundle_for_any_map(bundle, None)
+    elif map_ is not None:
+        ratio_map = load_map(map_)
     given = load_pattern(correction, "--correction")
     run_preview(
         lambda: LiveSession(
             BoardAt(port, wait, print_notice),
             bundle=bundle,
             ratio_map=ratio_map,
+            adaptive=loop,
             correct=partial(correction_for, given=given, kept=not uncorrected),
         ),
         PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
