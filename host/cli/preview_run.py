@@ -12,6 +12,7 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from focalloop.host.service.public_url import PublicUrl
 
 if TYPE_CHECKING:
     from focalloop.host.live.session import LiveSession
+    from focalloop.host.recording.store import RecordingStore
 
 _POLL_S = 0.1
 
@@ -64,6 +66,21 @@ def has_display() -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def recordings_of(folder: Path | None) -> RecordingStore:
+    """Return the recordings in a folder, by default in the user's, and finish what was cut off."""
+    from focalloop.host.recording.store import RecordingStore
+
+    if folder is None:
+        data = Path(os.environ.get("XDG_DATA_HOME", ""))
+        if not data.is_absolute():  # as the XDG specification has it
+            data = Path.home() / ".local" / "share"
+        folder = data / "focalloop" / "recordings"
+    store = RecordingStore(folder)
+    for name, missing in store.recover():
+        print_notice(f"the recording {name} was cut off, and is finished: {'; '.join(missing)}")
+    return store
 
 
 def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> None:

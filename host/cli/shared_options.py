@@ -200,6 +200,16 @@ PublicUrlOption = Annotated[
         help="Address under which a proxy or a tunnel offers the page to browsers.",
     ),
 ]
+RecordingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--recordings",
+        metavar="DIR",
+        file_okay=False,
+        help="Folder for what the page records.",
+        show_default="recordings in your data folder",
+    ),
+]
 
 
 def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as typer.Option

@@ -36,6 +36,7 @@ from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibrator import Calibrator
 from focalloop.host.live.deployment import Deployment
+from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.live.state import (
     BundleState,
     LinkState,
@@ -47,6 +48,7 @@ from focalloop.host.live.state import (
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.live.viewers import Viewers
 from focalloop.host.live.window_pipeline import WindowPipeline
+from focalloop.host.recording.store import RecordingStore
 
 if TYPE_CHECKING:
     from focalloop.host.live.adaptive_loop import AdaptiveLoop
@@ -85,6 +87,8 @@ class LiveSession:
         Brings the map to begin with, and lets it follow the scene; not beside a radio link.
     correct : callable, optional
         Returns what corrects the reads of a board, from its answer to HELLO; by default nothing.
+    recordings : RecordingStore, optional
+        Where recordings of the session are kept; by default nowhere.
 
     Attributes
     ----------
@@ -94,6 +98,8 @@ class LiveSession:
         Calibrates its board.
     radio : RadioLink or None
         As given.
+    recordings : RecordingDesk or None
+        Records the windows, if there is a place to keep them.
     """
 
     def __init__(
@@ -107,6 +113,7 @@ class LiveSession:
         radio: RadioLink | None = None,
         adaptive: AdaptiveLoop | None = None,
         correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
+        recordings: RecordingStore | None = None,
     ) -> None:
         self.failure: FocalloopError | None = None
         self.radio, self._adaptive = radio, adaptive
@@ -114,6 +121,10 @@ class LiveSession:
         self._correct, self._correction = correct, BoardCorrection()
         self._scene, self._profile = scene, profile
         self._telemetry = Telemetry()
+        self.recordings: RecordingDesk | None = None
+        if recordings is not None:
+            self.recordings = RecordingDesk(recordings, self._telemetry.log)
+            self._telemetry.told = self.recordings.event
         # Where the ends of a link work beside it, a second thread would only take turns with them.
         threads = 2 if radio is None else 1
         self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads, adaptive)
@@ -147,6 +158,8 @@ class LiveSession:
         self._end()
         for thread in self._threads:
             thread.join()
+        if self.recordings is not None:
+            self.recordings.close()
 
     @property
     def ratio_map(self) -> RatioMap | None:
@@ -244,6 +257,7 @@ class LiveSession:
             link=LinkState() if board is None else link_state(board),
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
             calibration=self.calibrator.state(),
+            recording=None if self.recordings is None else self.recordings.state(),
             messages=telemetry.messages(),
         )
 
@@ -296,12 +310,19 @@ class LiveSession:
                 self._ending.wait(_RETRY_S)
             finally:
                 self._board = None
+                if self.recordings is not None:
+                    self.recordings.detach()
 
     def _correction_of(self, board: Board) -> BoardCorrection:
         found = self._correct(board.info)
         if found.said and found.said != self._correction.said:
             self._telemetry.log(found.said, "info" if found.by else "warning")
         return found
+
+    def _noise(self) -> NoiseProfile | None:
+        """Return the noise of the board, where it is known."""
+        calibrated = self.calibrator.result
+        return self._correction.noise if calibrated is None else calibrated.profile
 
     def _noise_of_reads(self, correction: BoardCorrection) -> NoiseProfile | None:
         calibrated = self.calibrator.result
@@ -318,8 +339,12 @@ class LiveSession:
     def _stream(self, board: Board) -> None:
         while not self._ending.is_set():
             self._deployment.restore(board)  # a task may have left another map
+            if self.recordings is not None:
+                self.recordings.attach(board, self._correction, self._noise())
             with closing(board.stream(CREDIT)) as windows:
                 for window in windows:
+                    if self.recordings is not None:
+                        self.recordings.window(window)
                     self._pipeline.hand_over(board, window, self._correction)
                     if self._ending.is_set() or self._tasks.pending:
                         break

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.live.calibration_state import CalibrationSource, CalibrationState
 from focalloop.host.live.radio_state import RadioChoice, RadioSource, RadioState
+from focalloop.host.recording.recorder import RecorderState
+
+if TYPE_CHECKING:
+    from focalloop.host.live.recording_desk import RecordingDesk
 
 MAX_MESSAGES = 50
 """Messages that a state carries."""
@@ -188,6 +192,8 @@ class LiveState:
     link: LinkState = field(default_factory=LinkState)
     speed: SpeedState = field(default_factory=SpeedState)
     calibration: CalibrationState = field(default_factory=CalibrationState)
+    recording: RecorderState | None = None
+    """Of the present or last recording; None before the first."""
     messages: tuple[Message, ...] = ()
     """At most `MAX_MESSAGES`, oldest first."""
 
@@ -251,6 +257,11 @@ class LiveSource(Protocol):
     @property
     def radio(self) -> RadioSource | None:
         """Carries the windows; None where they are not sent over a radio."""
+        ...
+
+    @property
+    def recordings(self) -> RecordingDesk | None:
+        """Records the windows; None where no recordings are kept."""
         ...
 
     def state(self) -> LiveState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -53,12 +54,15 @@ class Telemetry:
         What is being done right now.
     progress : float or None
         Completed share of the activity, in [0, 1].
+    told : callable
+        Takes each sentence for the user, and its level.
     """
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.activity = ""
         self.progress: float | None = None
+        self.told: Callable[[str, str], None] = lambda text, level: None
         self._lock = threading.Lock()
         self._messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
         self._counts = SpeedState()
@@ -78,6 +82,7 @@ class Telemetry:
         """Record a sentence for the user."""
         with self._lock:
             self._messages.append(Message(time.time(), level, text))
+        self.told(text, level)
 
     def received(self, window: Window) -> None:
         """Record a window that arrived whole."""

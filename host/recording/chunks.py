@@ -10,7 +10,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO
 
@@ -44,13 +44,16 @@ class ChunkAt:
         Log times of its first and last message.
     counts : Counter of int
         Messages by channel; empty if their index is missing.
+    times_ns : list of tuple of int
+        Channel and log time of each message; empty likewise.
     """
 
     offset: int
     length: int
     start_ns: int
     end_ns: int
-    counts: Counter[int]
+    counts: Counter[int] = field(default_factory=Counter)
+    times_ns: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class _Walk:
             head = self._file.read(_CHUNK.size)
             if len(head) == _CHUNK.size:
                 start_ns, end_ns, *_ = _CHUNK.unpack(head)
-                self._chunks.append(ChunkAt(at, length, start_ns, end_ns, Counter()))
+                self._chunks.append(ChunkAt(at, length, start_ns, end_ns))
         elif opcode in (Opcode.HEADER, Opcode.MESSAGE_INDEX, Opcode.METADATA):
             try:
                 self._take_small(opcode, self._file.read(length - _RECORD.size))
@@ -171,6 +174,9 @@ class _Walk:
         elif self._chunks:
             index = MessageIndex.read(stream)
             self._chunks[-1].counts[index.channel_id] += len(index.records)
+            self._chunks[-1].times_ns.extend(
+                (index.channel_id, at_ns) for at_ns, _ in index.records
+            )
 
     def _next_chunk(self, at: int) -> int:
         """Return where the next whole chunk begins, or the end of the file."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from focalloop.firmware_sim.files import scratch_folder
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.json_text import parse_json
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -255,6 +257,20 @@ def unpack_map(data: bytes) -> RatioMap | AdaptiveMap:
     if found.hash_hex != document.get("hash"):
         raise RecordingError("a ratio map of the recording is not the one of its hash")
     return found
+
+
+def unpack_pattern(document: dict[str, Any]) -> FixedPattern:
+    """Return the fixed pattern of a correction.
+
+    Raises
+    ------
+    FixedPatternError
+        It is none.
+    """
+    with scratch_folder() as scratch:
+        path = scratch / "pattern.npz"
+        path.write_bytes(_unb64(document, "pattern"))
+        return FixedPattern.load(path)
 
 
 def pack_event(time_ns: int, text: str, level: str) -> bytes:

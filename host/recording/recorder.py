@@ -38,7 +38,7 @@ class RecorderState:
     Attributes
     ----------
     name : str
-        Name of the file.
+        Name of the file without its suffix; in a store, the id of the recording.
     recording : bool
         Whether it goes on.
     windows, gaps, bytes : int
@@ -175,7 +175,7 @@ class Recorder:
         writer = self._writer
         until_s = ended_s if ended else time.monotonic()
         return RecorderState(
-            name=writer.path.name,
+            name=writer.path.stem,
             recording=not ended,
             windows=writer.windows,
             gaps=writer.gaps + overflow,

@@ -19,9 +19,11 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
 from focalloop.host.captures.capture import Capture, Series, monotonic_epoch_s
@@ -64,6 +66,7 @@ class RecordedWindow:
     window: Window
     readout: RecordedReadout
     board: HelloAnswer
+    ended_ns: int
     light: float | None
     gain: float | None
     temperature_c: float | None
@@ -228,6 +231,22 @@ class Recording:
             return messages.unpack_board(entry.data)
         raise RecordingError(f"{self.path} holds no windows")
 
+    def profile(self) -> NoiseProfile | None:
+        """Return the noise of the board as it was last known; None where it was not."""
+        latest = None
+        for entry in self.entries(messages.PROFILE_CHANNEL):
+            latest = entry.data
+        return None if latest is None else NoiseProfile.from_dict(messages.unpack_json(latest))
+
+    def pattern(self) -> FixedPattern | None:
+        """Return the fixed pattern that corrected the reads last; None where none did."""
+        latest = None
+        for entry in self.entries(messages.CORRECTION):
+            latest = messages.unpack_json(entry.data)
+        return (
+            messages.unpack_pattern(latest) if latest is not None and "pattern" in latest else None
+        )
+
     def maps(self) -> list[RatioMap | AdaptiveMap]:
         """Return every map that it holds, each once, in their order."""
         packed = dict.fromkeys(entry.data for entry in self.entries(messages.MAP))
@@ -253,16 +272,19 @@ class Recording:
         counts = []
         for chunk in self._structure.chunks:
             if not chunk.counts:
-                chunk.counts.update(entry.channel.number for entry in self._entries_of(chunk))
+                entries = self._entries_of(chunk)
+                chunk.counts.update(entry.channel.number for entry in entries)
+                chunk.times_ns.extend((entry.channel.number, entry.log_ns) for entry in entries)
             counts.append(chunk.counts[number])
         return list(accumulate(counts))
 
-    def counts(self) -> Iterator[tuple[int, int, dict[str, int]]]:
-        """Yield begin and end of each chunk, and its number of messages by topic."""
+    def times(self) -> Iterator[tuple[Channel, int]]:
+        """Yield channel and log time of every message, by the index alone if there is one."""
         _ = self._ends
         for chunk in self._structure.chunks:
-            by_topic = {c.topic: chunk.counts[c.number] for c in CHANNELS if chunk.counts[c.number]}
-            yield chunk.start_ns, chunk.end_ns, by_topic
+            for number, log_ns in chunk.times_ns:
+                if 0 < number <= len(CHANNELS):
+                    yield CHANNELS[number - 1], log_ns
 
     def _entries_of(self, chunk: ChunkAt) -> list[Entry]:
         found = messages_in(self._file, chunk)
@@ -354,6 +376,7 @@ class _WindowReader:
             window,
             readout,
             board,
+            entry.publish_ns,
             *(conditions.get(key) for key in ("light", "gain", "temperature_c")),
         )
 

@@ -41,7 +41,7 @@ def summary_of(recording: Recording) -> RecordingSummary:
     """Return the figures of a recording; only chunks with notes or gaps are read."""
     gaps = (unpack_json(entry.data)["windows"] for entry in recording.entries(messages.GAP))
     notes = (unpack_json(entry.data)["text"] for entry in recording.entries(messages.NOTE))
-    events = sum(by_topic.get(messages.EVENT.topic, 0) for _, _, by_topic in recording.counts())
+    events = sum(channel is messages.EVENT for channel, _ in recording.times())
     return RecordingSummary(
         start_ns=recording.start_ns,
         seconds=(recording.end_ns - recording.start_ns) / NS,

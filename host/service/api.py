@@ -6,8 +6,6 @@ and serves the preview socket.
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -21,51 +19,25 @@ from pydantic import BaseModel, Field
 
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
-from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.live.state import (
     BoardIdentity,
     BundleState,
     LiveSource,
     LiveState,
-    MapState,
-    map_state,
 )
 from focalloop.host.service.access import AccessControl
 from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.calibration import add_calibration_routes
+from focalloop.host.service.map_document import MapDocument, map_document
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.public_url import PublicUrl
 from focalloop.host.service.radio import add_radio_routes
+from focalloop.host.service.recordings import add_recording_routes
 from focalloop.host.service.refusals import add_refusals, refusals
 
 _WEB = Path(__file__).parents[1] / "web"
-
-
-@dataclass(frozen=True)
-class PaletteDocument:
-    """The tiles of an adaptive map, of which a picture's grid names one for each block."""
-
-    block: int
-    """Side of a block in pixels."""
-    tile_height: int
-    tile_width: int
-    tiles: str
-    """Base64 of the levels of all tiles, (P, tile_height, tile_width), one byte each."""
-
-
-@dataclass(frozen=True)
-class MapDocument(MapState):
-    """The ratio map that the board runs, with its levels and their colours; at rest if adaptive."""
-
-    colours: dict[int, tuple[int, int, int]]
-    """sRGB of each level."""
-    levels: str
-    """Base64 of one byte per pixel, row-major."""
-    mask: str | None
-    """Base64 of the coded aperture (T, H, W), flattened, 8 pixels per byte, lowest bit first."""
-    palette: PaletteDocument | None
-    """Of an adaptive map."""
 
 
 class Bundles(BaseModel):
@@ -132,6 +104,7 @@ def create_app(
     _add_bundle_routes(app, source)
     add_calibration_routes(app, source)
     add_radio_routes(app, source)
+    add_recording_routes(app, source)
     _add_page(app, source)
     return app
 
@@ -167,7 +140,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/map", responses=refusals(503))
     def get_map() -> MapDocument:
         """Return the map that the board runs."""
-        return _document(_present_map(source))
+        return map_document(_present_map(source))
 
     @app.get("/api/map.{suffix}", response_class=Response, responses=refusals(404, 422, 503))
     def get_map_file(suffix: str) -> Response:
@@ -236,7 +209,7 @@ def _upload(source: LiveSource, body: bytes) -> MapDocument:
     ratio_map = map_files.decode(body, present.slots, present.level_set)
     ratio_map.check_measures()
     source.upload(ratio_map.tiled_to(board.height, board.width))
-    return _document(_present_map(source))
+    return map_document(_present_map(source))
 
 
 def _present_map(source: LiveSource) -> RatioMap | AdaptiveMap:
@@ -244,26 +217,3 @@ def _present_map(source: LiveSource) -> RatioMap | AdaptiveMap:
     if ratio_map is None:
         raise HTTPException(503, "No board runs a map yet; ask again in a moment.")
     return ratio_map
-
-
-def _document(running: RatioMap | AdaptiveMap) -> MapDocument:
-    state: MapState = map_state(running)
-    palette = None
-    if isinstance(running, AdaptiveMap):
-        ratio_map = running.resting
-        _, height, width = running.tiles.shape
-        tiles = _base64(running.tiles.tobytes())
-        palette = PaletteDocument(running.block, height, width, tiles)
-    else:
-        ratio_map = running
-    return MapDocument(
-        **vars(state),
-        colours={level: LEVEL_COLOURS.get(level, (128, 128, 128)) for level in state.level_shares},
-        levels=_base64(ratio_map.levels.tobytes()),
-        mask=None if ratio_map.aperture is None else _base64(ratio_map.pack_aperture()),
-        palette=palette,
-    )
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.errors import BoardError, CaptureError, sentence
 from focalloop.host.live.calibrator import CalibratorError
+from focalloop.host.live.recording_desk import RecordingDeskError
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
+from focalloop.host.recording.store import NoRecordingError
 
 _WRONG_INPUT = (BundleError, ReconstructError, BoardError, CaptureError, ValueError)
 """Errors for which the sender has to change the request."""
@@ -47,8 +49,10 @@ def add_refusals(app: FastAPI) -> None:
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, CalibratorError):
+    if isinstance(error, CalibratorError | RecordingDeskError):
         status = 409
+    elif isinstance(error, NoRecordingError):
+        status = 404
     else:
         status = 422 if isinstance(error, _WRONG_INPUT) else 503
     return JSONResponse({"detail": sentence(error)}, status)

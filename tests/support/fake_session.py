@@ -112,6 +112,7 @@ class FakeSession:
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
         self.radio, self.adaptive_map, self.adaptive = None, None, None
+        self.recordings = None
         self.uploads, self.selected, self.seen = [], [], []
         self.wants = {}
         self.newest = None

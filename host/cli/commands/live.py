@@ -27,6 +27,7 @@ from focalloop.host.cli.shared_options import (
     PatternOption,
     ProfileOption,
     PublicUrlOption,
+    RecordingsOption,
     SeedOption,
     TokenOption,
     UncorrectedOption,
@@ -86,6 +87,7 @@ def live(
     symbols: SymbolsOption = None,
     max_papr: PaprOption = None,
     model: ModelOption = None,
+    recordings: RecordingsOption = None,
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
@@ -123,7 +125,7 @@ def live(
     from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.emulator_process import EmulatorProcess
     from focalloop.host.cli.output import print_notice
-    from focalloop.host.cli.preview_run import PageSettings, has_display, run_preview
+    from focalloop.host.cli.preview_run import PageSettings, has_display, recordings_of, run_preview
     from focalloop.host.live.board_source import BoardAt, BoardSource
     from focalloop.host.live.session import LiveSession
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
@@ -201,6 +203,7 @@ def live(
             *([] if pattern is None else [f"--pattern={pattern}"]),
             *([f"--map={shown_under}"] if other else []),
         )
+    kept_in = recordings_of(recordings)
     run_preview(
         lambda: LiveSession(
             source,
@@ -216,6 +219,7 @@ def live(
                 profile=noise if port is None else None,
                 kept=not uncorrected,
             ),
+            recordings=kept_in,
         ),
         PageSettings(
             port=http_port,

@@ -17,6 +17,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     PortOption,
     PublicUrlOption,
+    RecordingsOption,
     TokenOption,
     UncorrectedOption,
     WaitOption,
@@ -31,6 +32,7 @@ def serve(
     budget: BudgetOption = None,
     correction: CorrectionOption = None,
     uncorrected: UncorrectedOption = False,
+    recordings: RecordingsOption = None,
     http_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
     ] = "127.0.0.1",
@@ -51,7 +53,7 @@ def serve(
     from focalloop.host.cli.arguments import check_bundle, load_map, load_pattern
     from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.output import print_notice
-    from focalloop.host.cli.preview_run import PageSettings, run_preview
+    from focalloop.host.cli.preview_run import PageSettings, recordings_of, run_preview
     from focalloop.host.live.board_source import BoardAt
     from focalloop.host.live.session import LiveSession
 
@@ -62,6 +64,7 @@ def serve(
     elif map_ is not None:
         ratio_map = load_map(map_)
     given = load_pattern(correction, "--correction")
+    kept_in = recordings_of(recordings)
     run_preview(
         lambda: LiveSession(
             BoardAt(port, wait, print_notice),
@@ -69,6 +72,7 @@ def serve(
             ratio_map=ratio_map,
             adaptive=loop,
             correct=partial(correction_for, given=given, kept=not uncorrected),
+            recordings=kept_in,
         ),
         PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
     )

@@ -25,6 +25,7 @@ from focalloop.host.live.state import Phase
 from focalloop.host.live.viewers import UNWATCHED_PERIOD_S
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import initial_reconstruction
+from focalloop.host.recording.store import RecordingStore
 from focalloop.models import zoo
 from tests.support.served import SHAPE, Scene, expected_codes, make_board, make_map, on_pty
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -348,3 +349,24 @@ def test_leaving_frees_the_board_and_every_thread(url):
             newer_than(session, -1)
     wait_until(lambda: threading.active_count() == before)
     assert session.failure is None
+
+
+def test_what_is_recorded_is_what_came(url, tmp_path):
+    ratio_map = make_map()
+    store = RecordingStore(tmp_path)
+    with LiveSession(
+        BoardAt(url), bundle="network-free", ratio_map=ratio_map, recordings=store
+    ) as session:
+        newer_than(session, -1)
+        name = session.recordings.start("by a test").name
+        wait_until(lambda: session.state().recording.windows >= 3)
+    state = session.state().recording
+    assert (state.recording, state.problem) == (False, "")
+    with store.open(name) as recording:
+        assert recording.check() == ()
+        windows = list(recording.windows())
+        assert len(windows) == state.windows
+        assert recording.board.name == "focalloop emulator"
+    for window in windows:
+        np.testing.assert_array_equal(window.codes, expected_codes(ratio_map, window.number))
+        assert window.ratio_map == ratio_map

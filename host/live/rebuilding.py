@@ -1,0 +1,122 @@
+"""Windows of recordings as pictures and videos, by any bundle, beside a live session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from focalloop.firmware_sim.default_calibration import corrected
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.pictures import gray
+from focalloop.firmware_sim.window import Window
+from focalloop.host.errors import RecordingError
+from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
+from focalloop.host.live.state import Picture
+from focalloop.host.reconstruction.correction import Correction
+from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+from focalloop.host.reconstruction.video import write_video
+from focalloop.host.recording.recording import Recording
+
+MAX_VIDEO_WINDOWS = 150
+"""Windows of a video that is made on request: 10 s at 15 per second."""
+
+_KEPT_NETWORKS = 2
+
+
+class Rebuilder:
+    """Rebuilds windows of recordings with one thread, one at a time, so that a session goes on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._selectors: dict[str, NetworkSelector] = {}
+
+    def picture(self, recording: Recording, index: int, bundle: str, step: int) -> Picture:
+        """Return a window as it would be drawn; `setup` is 0, and there is no truth.
+
+        Parameters
+        ----------
+        recording : Recording
+        index : int
+            Place of the window in the recording.
+        bundle : str
+            Name of a shipped bundle, or ``network-free``.
+        step : int
+            From one slot that is drawn to the next.
+
+        Raises
+        ------
+        RecordingError
+            There is no such window, or it is damaged.
+        BundleError, ReconstructError
+            The bundle cannot be used.
+        """
+        window = recording.window(index).window
+        with self._lock:
+            (reads, ratio_map), made = self._rebuilt(_Reads(recording), window, bundle)
+        initial = initial_reconstruction(
+            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+        )
+        return Picture(
+            window=window.number,
+            map_hash=window.ratio_map.hash(),
+            setup=0,
+            slots=range(0, ratio_map.slots, step),
+            truth=None,
+            initial=gray(initial[::step]),
+            final=gray(made.video[::step]),
+            readout=window.codes,
+        )
+
+    def video(self, recording: Recording, first: int, count: int, bundle: str, path: Path) -> None:
+        """Write a video of `count` windows from place `first` on; errors as of `picture`.
+
+        Raises
+        ------
+        VideoError, WriteError
+            It cannot be written.
+        """
+        reads = _Reads(recording)
+
+        def rebuilt() -> Iterator[tuple[str, Float32]]:
+            for index in range(first, min(first + count, len(recording))):
+                window = recording.window(index).window
+                with self._lock:
+                    yield str(window.number), self._rebuilt(reads, window, bundle)[1].video
+
+        made = dict(rebuilt())
+        if not made:
+            raise RecordingError(
+                f"the recording has {len(recording)} windows, and none from {first}"
+            )
+        write_video(path, list(made.values()), list(made))
+
+    def _rebuilt(
+        self, reads_of: _Reads, window: Window, bundle: str
+    ) -> tuple[tuple[Float32, RatioMap], Reconstruction]:
+        if bundle not in self._selectors:
+            while len(self._selectors) >= _KEPT_NETWORKS:
+                del self._selectors[next(iter(self._selectors))]
+            self._selectors[bundle] = NetworkSelector(bundle, threads=1)
+        reads, ratio_map = reads_of(window)
+        made = self._selectors[bundle].reconstruct(reads, ratio_map, reads_of.noise)
+        return (reads, ratio_map), made
+
+
+class _Reads:
+    """Reads of a recording's windows, corrected as they were when it was recorded."""
+
+    def __init__(self, recording: Recording) -> None:
+        profile = recording.profile()
+        pattern = recording.pattern()
+        bent = profile is not None and not profile.response.straight
+        self._correction = Correction(pattern, profile) if pattern is not None or bent else None
+        self.noise = profile if profile is None or pattern is None else corrected(profile)
+
+    def __call__(self, window: Window) -> tuple[Float32, RatioMap]:
+        reads: Float32 = np.asarray(window.reads)
+        if self._correction is None:
+            return reads, window.ratio_map
+        return self._correction(reads, window.ratio_map)
