@@ -215,6 +215,12 @@ class RatioMap:
         return height, width
 
     @cached_property
+    def measured(self) -> NDArray[np.bool_]:
+        """Pixels (H, W) of which a window says something: read, and not closed in every slot."""
+        read = self.levels > 0
+        return read if self.aperture is None else read & self.aperture.any(axis=0)
+
+    @cached_property
     def mean_level(self) -> float:
         """Average measurements per pixel and window."""
         return float(self.levels.mean(dtype=np.float64))
@@ -242,13 +248,12 @@ class RatioMap:
         RatioMapError
             Every pixel has level 0, or the coded aperture keeps those that do not closed.
         """
-        measured = self.levels > 0
-        if not measured.any():
+        if not self.levels.any():
             raise RatioMapError(
                 "the ratio map measures nothing, since every pixel has level 0: give some pixels "
                 "a level of 1 or more"
             )
-        if self.aperture is not None and not self.aperture[:, measured].any():
+        if not self.measured.any():
             raise RatioMapError(
                 "the ratio map measures nothing, since its coded aperture never opens: open it in "
                 "some slots"

@@ -168,7 +168,7 @@ class Bundle:
             only_defects = not ratio_map.levels[different].any()
             return bool(only_defects and different.mean() <= MAX_DEFECT_SHARE)
         known = np.isin(ratio_map.levels, self.ratio_map.level_set)
-        return bool(known.all() and _measured_within(self.reach, ratio_map.levels).all())
+        return bool(known.all() and _measured_within(self.reach, ratio_map.measured).all())
 
     @property
     def psnr_db(self) -> float | None:
@@ -268,10 +268,10 @@ def universal_for(ratio_map: RatioMap) -> str:
     return UNIVERSAL_BUNDLE if ratio_map.aperture is None else APERTURE_BUNDLE
 
 
-def _measured_within(reach: int, levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _measured_within(reach: int, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return for each pixel whether one within `reach` rows and columns of it is measured."""
-    near = np.pad(levels > 0, reach)
-    for axis, length in enumerate(levels.shape):
+    near = np.pad(measured, reach)
+    for axis, length in enumerate(measured.shape):
         shifts = [near.take(range(k, k + length), axis) for k in range(2 * reach + 1)]
         near = np.logical_or.reduce(shifts)
     return near

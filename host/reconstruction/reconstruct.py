@@ -112,23 +112,23 @@ def _aperture_gain(
 class NetworkFree:
     """Initial reconstruction in which unmeasured pixels are filled in from their neighbours.
 
-    In every slot, a pixel of level 0 gets the mean of the nearest measured pixels, weighted by the
-    inverse square of their distance; those at 1.5 times the distance of the nearest, or more, do
-    not count. Measured pixels stay exactly as in CRL Eq. 3. A map that measures nothing gives
+    In every slot, an unmeasured pixel (`RatioMap.measured`) gets the mean of the nearest measured
+    pixels, weighted by the inverse square of their distance; those at 1.5 times the distance of the
+    nearest, or more, do not count. Measured pixels stay exactly as in CRL Eq. 3. A map that measures nothing gives
     zeros. The neighbours are found once per map.
     """
 
     def __init__(self) -> None:
         # Replaced as a whole, so that threads that share this object never see half of it.
-        self._filling: tuple[NDArray[np.uint8], _Filling | None] | None = None
+        self._filling: tuple[NDArray[np.bool_], _Filling | None] | None = None
 
     def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
         """Reconstruct ``reads (..., R, H, W)`` to float32 ``(..., T, H, W)``, not clipped."""
         levels = ratio_map.levels
         video = initial_reconstruction(reads, levels, ratio_map.slots, ratio_map.aperture)
         known = self._filling
-        if known is None or known[0] is not levels:
-            known = self._filling = (levels, _Filling.of(levels))
+        if known is None or known[0] is not ratio_map.measured:
+            known = self._filling = (ratio_map.measured, _Filling.of(ratio_map.measured))
         filling = known[1]
         if filling is not None:
             frames = video.reshape(-1, levels.size)  # a view
@@ -138,7 +138,7 @@ class NetworkFree:
 
 @dataclass(frozen=True, eq=False)
 class _Filling:
-    """Sparse ``weights (holes, H * W)`` that give the pixels of level 0 from the others."""
+    """Sparse ``weights (holes, H * W)`` that give the unmeasured pixels from the others."""
 
     holes: NDArray[np.intp]
     weights: csr_array
@@ -146,23 +146,23 @@ class _Filling:
     _NEIGHBOURS: ClassVar = 8
 
     @classmethod
-    def of(cls, levels: NDArray[np.uint8]) -> _Filling | None:
+    def of(cls, where: NDArray[np.bool_]) -> _Filling | None:
         """Find the neighbours of every hole; None if there are no holes, or only holes."""
         from scipy.sparse import csr_array
         from scipy.spatial import KDTree
 
-        holes, measured = np.flatnonzero(levels == 0), np.flatnonzero(levels)
+        holes, measured = np.flatnonzero(~where), np.flatnonzero(where)
         count = min(cls._NEIGHBOURS, measured.size)
         if not count or not holes.size:
             return None
-        places = np.stack(np.unravel_index(measured, levels.shape), axis=1)
-        centres = np.stack(np.unravel_index(holes, levels.shape), axis=1)
+        places = np.stack(np.unravel_index(measured, where.shape), axis=1)
+        centres = np.stack(np.unravel_index(holes, where.shape), axis=1)
         distance, index = KDTree(places).query(centres, k=list(range(1, count + 1)))
         weight = np.where(distance < 1.5 * distance[:, :1], distance**-2.0, 0)
         weight /= weight.sum(axis=1, keepdims=True)
         row_ends = np.arange(holes.size + 1) * count
         entries = (weight.astype(np.float32).reshape(-1), measured[index].reshape(-1), row_ends)
-        weights = csr_array(entries, shape=(holes.size, levels.size))
+        weights = csr_array(entries, shape=(holes.size, where.size))
         weights.eliminate_zeros()
         return cls(holes, weights)
 

@@ -116,6 +116,11 @@ def test_a_network_for_any_aperture_is_also_for_none(tmp_path):
     assert all(bundle.suits(one) for one in (OWN, flat, flat.with_random_aperture(1)))
     assert bundle.suits(OWN.with_aperture_tile(APERTURE_TILE))
     assert not bundle.suits(RatioMap.uniform(0, (24, 30)).with_random_aperture(1))
+    shut = np.ones((16, 24, 30), bool)
+    shut[:, 8:15, 8:15] = False  # its middle has no other within 3 rows and columns
+    assert not bundle.suits(flat.with_aperture(shut))
+    shut[3, 11, 11] = True
+    assert bundle.suits(flat.with_aperture(shut))
 
 
 @pytest.mark.parametrize("changes", [{"any_aperture": 1, "reach": 3}, {"any_aperture": True}])

@@ -116,6 +116,19 @@ def test_network_free_fills_a_hole_with_the_mean_of_its_four_neighbours():
     np.testing.assert_allclose(video[15], 0.5, rtol=1e-6)
 
 
+def test_network_free_fills_a_pixel_whose_aperture_never_opens_like_any_other_hole():
+    shut = np.ones((16, 6, 6), bool)
+    shut[:, 2, 3] = False
+    flat = RatioMap.uniform(1, (6, 6))
+    reads = np.zeros((8, 6, 6), np.float32)
+    reads[0] = np.add.outer(np.arange(6), 2 * np.arange(6)) / 100
+    video = NetworkFree()(reads, flat.with_aperture(shut))
+    np.testing.assert_allclose(video[:, 2, 3], reads[0, 2, 3], rtol=1e-6)
+    levels = flat.levels.copy()
+    levels[2, 3] = 0
+    np.testing.assert_array_equal(video, NetworkFree()(reads, RatioMap(levels)))
+
+
 def test_network_free_follows_a_change_of_map():
     reads = np.full((8, 4, 4), 0.1, np.float32)
     reconstruct = NetworkFree()
