@@ -117,10 +117,12 @@ class FixedPattern:
         in_range |= (self.defects != Defect.GOOD) & np.isfinite(self.gain)
         self._check_range("gain", in_range, f"{MIN_GAIN:g} to {MAX_GAIN:g} unless it is a defect")
         check_defect_count(self.defects)
-        if self.serial is not None and not 0 < len(self.serial.encode()) <= MAX_SERIAL_BYTES:
+        if self.serial is not None and not (
+            self.serial.isprintable() and 0 < len(self.serial.encode()) <= MAX_SERIAL_BYTES
+        ):
             raise FixedPatternError(
-                f"the serial number of a fixed pattern has 1 to {MAX_SERIAL_BYTES} bytes, not "
-                f"{self.serial!r}"
+                f"the serial number of a fixed pattern has 1 to {MAX_SERIAL_BYTES} bytes of "
+                f"printable text, not {self.serial!r}"
             )
 
     def _check_range(self, name: str, valid: NDArray[np.bool_], wanted: str) -> None:

@@ -64,10 +64,10 @@ class BoardSettings:
 
     def __post_init__(self) -> None:
         for text in (self.name, self.serial):
-            if len(text.encode()) > MAX_TEXT_BYTES:
+            if len(text.encode()) > MAX_TEXT_BYTES or not text.isprintable():
                 raise BoardSettingsError(
-                    f"a board's name and serial number have at most {MAX_TEXT_BYTES} bytes, "
-                    f"not {text!r}"
+                    f"a board's name and serial number have at most {MAX_TEXT_BYTES} bytes of "
+                    f"printable text, not {text!r}"
                 )
         if not wire.MIN_MAX_PAYLOAD <= self.max_payload <= wire.LARGE_MAX_PAYLOAD:
             raise BoardSettingsError(

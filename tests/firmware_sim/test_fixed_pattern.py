@@ -28,8 +28,8 @@ PATTERN = FixedPattern(OFFSET, GAIN, DEFECTS, "A-1")
         )
     ),
     st.none()
-    | st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1).filter(
-        lambda text: len(text.encode()) <= 60
+    | st.text(st.characters(exclude_categories=["C", "Z"], codec="utf-8"), min_size=1).filter(
+        lambda text: text.isprintable() and len(text.encode()) <= 60
     ),
 )
 def test_a_file_holds_what_was_saved(tmp_path_factory, maps, serial):
@@ -58,6 +58,8 @@ def test_a_file_holds_what_was_saved(tmp_path_factory, maps, serial):
         ({"defects": DEFECTS.astype(float)}, "integers 0 to 3"),
         ({"serial": ""}, "1 to 60 bytes"),
         ({"serial": "é" * 31}, "1 to 60 bytes"),
+        ({"serial": "A-1\0"}, r"printable text, not 'A-1\\x00'"),
+        ({"serial": "A\n1"}, "printable text"),
     ],
 )
 def test_an_invalid_pattern_is_refused(changes, said):

@@ -308,6 +308,8 @@ class TestLimits:
         [
             {"name": "n" * 61},
             {"serial": "é" * 31},
+            {"serial": "A-1\0"},
+            {"name": "two\nlines"},
             {"max_payload": 255},
             {"max_payload": 65536},
             {"slot_rate_hz": -1.0},
