@@ -155,6 +155,11 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         network = replace(network, noise=options.noise is None)
     noise = NoiseProfile.load(options.noise or DEFAULT_NOISE, network.slots)
     if options.corrected:
+        if corrected(noise) == noise:
+            raise TrainError(
+                f"{noise.name} has no fixed pattern that could be corrected (pixel_offset, "
+                "column_offset and prnu are 0): leave out --corrected"
+            )
         noise = corrected(noise)
     refuse_other_runs(options)
     shared = Shared(

@@ -310,4 +310,6 @@ def test_noise_that_is_none_is_refused(training_file: Path, tmp_path: Path) -> N
     (tmp_path / "newer.json").write_text(json.dumps(newer))
     assert "schema_version 1, not 2" in refused(*common, "--noise", tmp_path / "newer.json")
     assert "there is no --noise" in refused(*common, "--corrected")
+    even = refused(*common, "--noise", "paper", "--corrected")
+    assert "paper has no fixed pattern that could be corrected" in even
     assert not (tmp_path / "run").exists()
