@@ -36,7 +36,7 @@ def baud_option(**more: Any) -> Any:  # noqa: ANN401 - as typer.Option
 
 BaudOption = Annotated[int, baud_option()]
 
-DEFAULT_WAIT_S = 20.0
+DEFAULT_WAIT_S = 120.0
 """Longer than an emulator takes to start once its kernels are compiled."""
 
 
