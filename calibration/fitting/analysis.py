@@ -76,11 +76,12 @@ class Analysis:
     full_scale_dn : float
         Codes from black to signal 1.0: as declared, or from black to saturation.
     line : TransferLine
-        The photon transfer fit; its offset includes row noise where the protocol is "emva".
+        The photon transfer fit, along the response as measured; its offset includes row noise where
+        the protocol is "emva".
     curve : ResponseFit or None
         The response as measured; None where the protocol is "emva" or too few spans tell it.
     response : Response
-        The response that all else is based on: straight where no bend was found.
+        The response that all but the line is based on: straight where no bend was found.
     row : VarianceComponent
         Temporal row noise, from all levels together.
     pattern : FixedPattern
@@ -116,9 +117,11 @@ class Analysis:
 
     def variance_at(self, above_dn: ArrayLike) -> NDArray[np.float64]:
         """Return the fitted variance without quantisation, DN^2, at means above black, DN."""
-        signals = self.linear(above_dn)
-        slopes = self.response.slope(signals / self.full_scale_dn)
-        return self.line.variance_at(signals * slopes**2)
+        along = self.response
+        if self.curve is not None and self.curve.response.usable:
+            along = self.curve.response
+        signals = _linear(np.asarray(above_dn, np.float64), along, self.full_scale_dn)
+        return self.line.variance_at(signals * along.slope(signals / self.full_scale_dn) ** 2)
 
     @property
     def used(self) -> list[TransferPoint]:
@@ -166,7 +169,8 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         used = [point for point in points if not point.why_not]
         curve = fit_response(used, black, readings.exposure_unit, full_scale_dn, line)
         if curve is not None:
-            line = curve.line if curve.bent else line.covering(curve.line)
+            # Not the straight line where no bend shows: one too small to show still biases it.
+            line = curve.line if curve.response.usable else line.covering(curve.line)
     response = curve.response if curve is not None and curve.bent else Response()
     row = _row_noise(usable)
     unclipped = [point for point in usable if not point.why_not and not point.clipped]

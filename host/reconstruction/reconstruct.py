@@ -114,8 +114,8 @@ class NetworkFree:
 
     In every slot, an unmeasured pixel (`RatioMap.measured`) gets the mean of the nearest measured
     pixels, weighted by the inverse square of their distance; those at 1.5 times the distance of the
-    nearest, or more, do not count. Measured pixels stay exactly as in CRL Eq. 3. A map that measures nothing gives
-    zeros. The neighbours are found once per map.
+    nearest, or more, do not count. Measured pixels stay exactly as in CRL Eq. 3. A map that
+    measures nothing gives zeros. The neighbours are found once per map.
     """
 
     def __init__(self) -> None:
