@@ -68,11 +68,10 @@ def test_the_universal_networks_are_worth_it_under_any_map(tile: str, name: str)
 
 
 @pytest.mark.parametrize("name", zoo.BUNDLES)
-def test_an_edge_network_that_is_told_no_noise_states_what_other_noise_costs(name: str) -> None:
+def test_a_network_that_is_told_no_noise_states_what_other_noise_costs(name: str) -> None:
     bundle = Bundle.load(name)
     alone = bundle.noise_range is None and bundle.ratio_map.aperture is None
-    measured = alone and name.startswith("edge-")
-    assert (bundle.noise_cost is not None) == measured
+    assert (bundle.noise_cost is not None) == alone
     if bundle.noise_cost is not None:
         assert bundle.noise_cost.against == TOLD_BUNDLE
         s_ss, s_r = bundle.noise_profile.shot_and_read()
