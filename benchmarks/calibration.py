@@ -192,11 +192,12 @@ BENDS = {
 """Deviation of a board's response at full scale; None draws one for each board."""
 
 
-def response_rows(trials: int) -> Iterator[Row]:
+def response_rows(trials: int, bends: Sequence[str]) -> Iterator[Row]:
     """Measure bias and coverage of gain and curve on bent boards, and how many stay straight."""
     at = np.linspace(0.1, 1.0, 10)
     gain = S_SS**2 * FULL_SCALE_DN
-    for name, size in BENDS.items():
+    for name in bends:
+        size = BENDS[name]
         for state, board, flicker in (("clean", BOARD, 0.0), ("disturbed", DISTURBED, FLICKER)):
             gains, straight, curves, covered, bent = [], [], [], [], 0
             for seed in range(trials):
@@ -348,6 +349,9 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=_PARTS, action="append", help="run only this part; repeatable"
     )
+    parser.add_argument(
+        "--bend", choices=list(BENDS), action="append", help="boards of the response; repeatable"
+    )
     parser.add_argument("--emva-python", help="a Python with emva1288 1.0.2 installed")
     parser.add_argument("--emva-set", help="descriptor of EMVA 1288's reference set 001")
     arguments = parser.parse_args()
@@ -355,7 +359,7 @@ def main() -> None:
     measures: dict[str, Callable[[], Iterator[Row]]] = {
         "precision": lambda: precision_rows(few),
         "coverage": lambda: coverage_rows(arguments.trials),
-        "response": lambda: response_rows(arguments.trials),
+        "response": lambda: response_rows(arguments.trials, arguments.bend or list(BENDS)),
         "clipped": lambda: clipped_rows(few),
         "time": time_rows,
     }
