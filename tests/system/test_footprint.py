@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -19,11 +20,10 @@ DOCUMENTED = {".cache/focalloop/maps", ".cache/numba"}
 """Folders under HOME that a user's commands may write; docs/file-formats.md names them."""
 
 
-@pytest.fixture
-def home(tmp_path):
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The home of a user whose first command compiles the kernels for all others."""
+    return tmp_path_factory.mktemp("home")
 
 
 def environment(home):
@@ -42,33 +42,47 @@ def undocumented(home):
     return {name for name in files_under(home) if not name.startswith(tuple(DOCUMENTED))}
 
 
-def looked_up(home, seconds, *command):
-    """What `tests.support.looked_up` reports of a command in a network of its own."""
+PROGRAM = (
+    "import time; from focalloop import Bundle; Bundle.load().reconstructor(); "
+    f"print('{{}}', flush=True); time.sleep({QUIET_S})"
+)
+
+WATCHED = {
+    "live": (*FOCALLOOP, "live", "--http-port", "0", "--no-open", "--json"),
+    "program": (sys.executable, "-c", PROGRAM),
+}
+
+
+@pytest.fixture(scope="module")
+def reports(home):
+    """What `tests.support.looked_up` reports of commands, each in a network of its own."""
     alone = unshared("--mount", "--net")
-    words = [*alone, sys.executable, "-m", "tests.support.looked_up", str(seconds), *command]
-    done = subprocess.run(
-        words, capture_output=True, text=True, env=environment(home), timeout=2 * START_TIMEOUT_S
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["heard"], "the listener of this test does not hear look-ups"
-    return report
+    listen = [*alone, sys.executable, "-m", "tests.support.looked_up", str(QUIET_S)]
+    running = {
+        name: subprocess.Popen(
+            [*listen, *command], stdout=PIPE, stderr=PIPE, text=True, env=environment(home)
+        )
+        for name, command in WATCHED.items()
+    }
+    found = {}
+    for name, process in running.items():
+        printed, complaints = process.communicate(timeout=2 * START_TIMEOUT_S)
+        assert process.returncode == 0, complaints
+        found[name] = json.loads(printed)
+        assert found[name]["heard"], "the listener of this test does not hear look-ups"
+    return found
 
 
-def test_live_looks_nothing_up_and_leaves_the_home_empty(home):
-    report = looked_up(home, QUIET_S, *FOCALLOOP, "live", "--http-port", "0", "--no-open", "--json")
+def test_live_looks_nothing_up_and_leaves_the_home_empty(home, reports):
+    report = reports["live"]
     assert json.loads(report["printed"])["first_picture_s"], report["complaints"]
     assert json.loads(report["printed"])["bundle"] != "network-free"  # ONNX Runtime was at work
     assert report["looked_up"] == []
     assert undocumented(home) == set()
 
 
-def test_a_program_of_the_user_looks_nothing_up(home):
-    program = (
-        "import time; from focalloop import Bundle; Bundle.load().reconstructor(); "
-        f"print('{{}}', flush=True); time.sleep({QUIET_S})"
-    )
-    report = looked_up(home, QUIET_S, sys.executable, "-c", program)
+def test_a_program_of_the_user_looks_nothing_up(home, reports):
+    report = reports["program"]
     assert report["printed"].strip() == "{}", report["complaints"]
     assert report["looked_up"] == []
     assert undocumented(home) == set()
@@ -97,18 +111,26 @@ def test_commands_write_nothing_under_home_but_what_is_documented(home, tmp_path
 
 
 @pytest.fixture
-def nothing_writable(home):
+def bare_home(tmp_path):
+    """A home without any kernels."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def nothing_writable(bare_home):
     """Words before a command for which the installation and the home are read-only."""
-    return read_only(ROOT, home)
+    return read_only(ROOT, bare_home)
 
 
 def test_kernels_are_compiled_without_a_cache_where_nothing_can_be_written(
-    nothing_writable, home, tmp_path
+    nothing_writable, bare_home, tmp_path
 ):
     np.savez(tmp_path / "clips.npz", clips=np.zeros((1, 16, 16, 16), np.uint8))
     words = [*nothing_writable, *FOCALLOOP, "evaluate", "clips.npz", "--map", "tile-2of16"]
     done = subprocess.run(
-        words, cwd=tmp_path, env=environment(home), capture_output=True, text=True
+        words, cwd=tmp_path, env=environment(bare_home), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("warning: kernels are compiled without a cache") == 1
@@ -116,10 +138,10 @@ def test_kernels_are_compiled_without_a_cache_where_nothing_can_be_written(
     assert "Traceback" not in done.stderr
 
 
-def test_live_passes_on_that_its_emulator_has_no_cache(nothing_writable, home, monkeypatch):
-    for name in set(os.environ) - set(environment(home)):
+def test_live_passes_on_that_its_emulator_has_no_cache(nothing_writable, bare_home, monkeypatch):
+    for name in set(os.environ) - set(environment(bare_home)):
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(bare_home))
     words = ("live", "--scene", "synthetic", "--size", "32x32", "--bundle", "network-free")
     command = (*nothing_writable, *FOCALLOOP)
     with Running(*words, "--http-port", "0", "--no-open", command=command) as running:
@@ -128,12 +150,12 @@ def test_live_passes_on_that_its_emulator_has_no_cache(nothing_writable, home, m
     assert "Traceback" not in running.complaints
 
 
-def test_a_folder_of_the_users_choice_is_a_cache_again(nothing_writable, home, tmp_path):
+def test_a_folder_of_the_users_choice_is_a_cache_again(nothing_writable, bare_home, tmp_path):
     cache = tmp_path / "cache"
     program = "import focalloop.firmware_sim.emulator.kernels"
     done = subprocess.run(
         [*nothing_writable, sys.executable, "-c", program],
-        env=environment(home) | {"NUMBA_CACHE_DIR": str(cache)},
+        env=environment(bare_home) | {"NUMBA_CACHE_DIR": str(cache)},
         capture_output=True,
         text=True,
     )
