@@ -15,14 +15,14 @@ from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_design import WHITE, calibration_map
-from focalloop.host.captures.writer import CaptureWriter
+from focalloop.host.captures.writer import WindowWriter
 from focalloop.host.errors import CaptureError
 
 
 def take(
     board: Board,
     steps: Sequence[Step],
-    writer: CaptureWriter,
+    writer: WindowWriter,
     *,
     lights_known: bool = True,
     set_light: Callable[[float], None] | None = None,
@@ -38,7 +38,7 @@ def take(
         `calibration_map` and, if it is emulated, with the last light as its scene.
     steps : sequence of Step
         As returned by `plan`.
-    writer : CaptureWriter
+    writer : WindowWriter
         Receives the windows, marked as dark or flat.
     lights_known : bool
         Whether the radiances of the steps are those of the light, rather than a wish.

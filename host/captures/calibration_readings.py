@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,7 @@ def readings_of(captures: Sequence[Capture]) -> Readings:
         origin={
             "source": "capture",
             "board": first.board,
-            "captures": [
-                {"folder": c.path.name, "manifest_sha256": sha256_of(c.path / MANIFEST)}
-                for c in captures
-            ],
+            "captures": [_origin(c.path) for c in captures],
         },
     )
 
@@ -75,6 +73,13 @@ def _scale(series: Series) -> tuple[float, float, int, int, tuple[int, int], flo
     ratio_map = series.ratio_map
     size = (ratio_map.slots, ratio_map.shape)
     return series.black_level_dn, series.full_scale_dn, series.bits, *size, series.gain
+
+
+def _origin(path: Path) -> dict[str, str]:
+    """Return what a calibration says of a capture, which may be a file of another kind."""
+    if path.is_file():
+        return {"file": path.name, "sha256": sha256_of(path)}
+    return {"folder": path.name, "manifest_sha256": sha256_of(path / MANIFEST)}
 
 
 def _identity(capture: Capture) -> str:

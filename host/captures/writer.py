@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 
@@ -35,6 +35,21 @@ _BOARD_FACTS = (
 def board_facts(board: HelloAnswer) -> dict[str, Any]:
     """Return what a capture says of its board."""
     return {name: getattr(board, name) for name in _BOARD_FACTS}
+
+
+class WindowWriter(Protocol):
+    """Takes windows as they come, with what is known of their light."""
+
+    def add(
+        self,
+        window: Window,
+        *,
+        light: float | None = None,
+        gain: float | None = None,
+        temperature_c: float | None = None,
+    ) -> None:
+        """Take a window."""
+        ...
 
 
 class CaptureWriter:

@@ -18,8 +18,11 @@ from focalloop.host.captures.calibration_design import Design, plan
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.cli import map_memory
 from focalloop.host.cli.interruption import Interruption, StoppedError
-from focalloop.host.cli.output import console, progress_bar
+from focalloop.host.cli.output import console, print_warning, progress_bar
 from focalloop.host.errors import CaptureError
+from focalloop.host.recording.loading import load_windows
+from focalloop.host.recording.recording import is_recording
+from focalloop.host.recording.writer import RecordingWriter
 
 
 def take_captures(
@@ -32,7 +35,7 @@ def take_captures(
     *,
     kept: bool,
 ) -> None:
-    """Take the captures of a design into `folder`, and let the board run its old map again.
+    """Take the captures of a design into a folder or recording; the board then runs its old map.
 
     A person at the terminal is asked to darken and light the sensor, unless the board does that
     itself.
@@ -52,7 +55,8 @@ def take_captures(
             "--board-sets-light if the board does it"
         )
     active = board.status().map_hash
-    with CaptureWriter(folder, board.info) as writer, progress_bar() as bar:
+    makes = RecordingWriter if is_recording(folder) else CaptureWriter
+    with makes(folder, board.info) as writer, progress_bar() as bar:
         total = sum(step.windows for step in steps)
         task = bar.add_task("capturing", total=total)
         done = 0
@@ -102,7 +106,8 @@ def read_files(
     paths: Sequence[Path], bits: int | None, full_scale: float | None, relative_error: float
 ) -> Readings:
     """Read what a calibration is made from; parameters and errors as of `read_sources`."""
-    kind = kind_of(paths[0]) if len(paths) == 1 else "capture"  # the only one that may be several
+    sources = [load_windows(path, print_warning) if is_recording(path) else path for path in paths]
+    kind = kind_of(sources[0]) if len(paths) == 1 else "capture"  # the only one that may be several
     if kind == "capture" and (bits or full_scale):
         raise typer.BadParameter("--bits and --full-scale are for images; captures name theirs")
     if kind == "emva" and bits:
@@ -110,7 +115,7 @@ def read_files(
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None, visible=kind != "capture")
         return read_sources(
-            *paths,
+            *sources,
             bits=bits,
             full_scale_dn=full_scale,
             full_scale_relative_error=relative_error,

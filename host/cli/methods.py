@@ -16,7 +16,6 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
 from focalloop.firmware_sim.wire import WindowKind
-from focalloop.host.captures.capture import Capture
 from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
 from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.cli.shared_options import refuse_unused
@@ -32,6 +31,7 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     Reconstructor,
 )
+from focalloop.host.recording.loading import load_windows
 from focalloop.models.zoo import DEFAULT_BUNDLE
 
 WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
@@ -195,7 +195,9 @@ def emulated_windows(
 def captured_windows(
     folder: Path, limit: int | None, correction: Correction | None = None
 ) -> tuple[Windows, RatioMap]:
-    """Return the windows of a capture that show a scene, corrected, and the map of the first.
+    """Return the windows of a capture or recording that show a scene, and the map of the first.
+
+    They are corrected.
 
     Raises
     ------
@@ -204,7 +206,7 @@ def captured_windows(
     FixedPatternError
         The correction is of another board.
     """
-    capture = Capture.load(folder)
+    capture = load_windows(folder, print_warning)
     scenes = [window for window in capture.windows() if window.kind is WindowKind.SCENE][:limit]
     if not scenes:
         raise CaptureError(f"{folder} holds no window of a scene to reconstruct")

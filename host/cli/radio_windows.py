@@ -9,7 +9,6 @@ from pathlib import Path
 from focalloop.firmware_sim.maps.checks import size_text
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.host.captures.capture import MANIFEST
 from focalloop.host.cli.arguments import load_bundle, load_profile
 from focalloop.host.cli.methods import captured_windows, read_clips
 from focalloop.host.cli.shared_options import refuse_unused
@@ -18,6 +17,7 @@ from focalloop.host.radio.send import Outgoing
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.reconstruct import Float32
+from focalloop.host.recording.loading import holds_windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def outgoing(
         Source, bundle or profile cannot be used.
     """
     sensed_by = load_bundle(bundle or SENSING_BUNDLE)
-    if (source / MANIFEST).is_file():
+    if holds_windows(source):
         refuse_unused(["white", "profile"], "is for clips: a capture is sent as it was taken")
         (names, windows), ratio_map = captured_windows(source, limit)
         if not sensed_by.suits(ratio_map):

@@ -111,7 +111,8 @@ UncorrectedOption = Annotated[
 WindowsArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="CAPTURE|CLIPS", help="A capture folder, or clips to emulate the capture of."
+        metavar="CAPTURE|CLIPS",
+        help="A capture folder, a recording, or clips to emulate the capture of.",
     ),
 ]
 RecordingArgument = Annotated[

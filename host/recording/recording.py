@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 
@@ -257,11 +257,13 @@ class Recording:
 
         The readouts are in a temporary file, and mapped into memory.
         """
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its series
         series: list[_SeriesBuilder] = []
         for recorded in self.recorded_windows():
             if not series or not series[-1].takes(recorded):
-                series.append(_SeriesBuilder(recorded))
+                series.append(_SeriesBuilder(file, recorded))
             series[-1].add(recorded)
+        file.flush()
         facts = board_facts(self.board) if series else {}
         return Capture(self.path, facts, tuple(each.build() for each in series))
 
@@ -397,10 +399,10 @@ class _WindowReader:
 class _SeriesBuilder:
     """Readouts under the same conditions, on their way into a temporary file."""
 
-    def __init__(self, first: RecordedWindow) -> None:
+    def __init__(self, file: IO[bytes], first: RecordedWindow) -> None:
         self._first = first
         self._conditions = _conditions(first)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its series
+        self._file, self._begin = file, file.tell()
         self._numbers: list[int] = []
         self._times: list[float] = []
 
@@ -415,12 +417,11 @@ class _SeriesBuilder:
 
     def build(self) -> Series:
         first = self._first.window
-        self._file.flush()
         shape = len(self._numbers), first.plan.count
         return Series(
             ratio_map=first.ratio_map,
             plan=first.plan,
-            readouts=np.memmap(self._file, first.codes.dtype, "r", shape=shape),
+            readouts=np.memmap(self._file, first.codes.dtype, "r", self._begin, shape),
             bits=first.bits,
             black_level_dn=first.black_level_dn,
             full_scale_dn=first.full_scale_dn,

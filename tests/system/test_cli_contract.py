@@ -46,6 +46,7 @@ RUNS = {
     "capture": "capture --port {board} --map tile-2of16 -o readouts -n 1",
     "record": "record --port {board} --map tile-2of16 -o made.mcap -n 2",
     "recording info": "recording info taken.mcap",
+    "recording export": "recording export taken.mcap --to npz -o taken.npz",
     "recording recover": "recording recover taken.mcap -o again.mcap",
     "calibrate": "calibrate --port {board} -o profile.json",
     "evaluate": "evaluate clips.npz --map tile-2of16",

@@ -50,7 +50,7 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
             f"{__name__}.bundles:bundles",
         ),
         "reconstruct": (
-            "Reconstruct a video from a capture or from clips.",
+            "Reconstruct a video from a capture, a recording or clips.",
             f"{__name__}.reconstruct:reconstruct",
         ),
         "evaluate": (

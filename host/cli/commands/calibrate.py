@@ -41,7 +41,8 @@ def calibrate(
         list[Path] | None,
         typer.Argument(
             metavar="CAPTURE",
-            help="Capture folders; or an EMVA 1288 descriptor; or a folder of TIFF stacks.",
+            help="Capture folders or recordings; or an EMVA 1288 descriptor; or a folder of TIFF "
+            "stacks.",
         ),
     ] = None,
     output: Annotated[Path | None, output_option("Noise profile to write, JSON.")] = None,
@@ -117,7 +118,11 @@ def calibrate(
     ] = False,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep the captures there.", rich_help_panel=_BOARD),
+        typer.Option(
+            metavar="DIR|FILE",
+            help="Keep the captures there: a folder, or NAME.mcap.",
+            rich_help_panel=_BOARD,
+        ),
     ] = None,
     baud: Annotated[int, baud_option(rich_help_panel=_BOARD)] = DEFAULT_BAUD,
     wait: Annotated[float, wait_option(rich_help_panel=_BOARD)] = DEFAULT_WAIT_S,

@@ -59,14 +59,13 @@ def reconstruct(
     threads: ThreadsOption = 2,
     json: JsonOption = False,
 ) -> None:
-    """Reconstruct a video from a capture or from clips.
+    """Reconstruct a video from a capture, a recording or clips.
 
     Clips are first captured by the emulated sensor. The response of the sensor, if --profile has
     one, is undone before anything is reconstructed, and with --correction its fixed pattern too.
 
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
-    from focalloop.host.captures.capture import MANIFEST
     from focalloop.host.cli.arguments import check_corrects, load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
@@ -77,6 +76,7 @@ def reconstruct(
         noise_of_reads,
     )
     from focalloop.host.reconstruction.video import check_output, write_video
+    from focalloop.host.recording.loading import holds_windows
     from focalloop.models.zoo import DEFAULT_BUNDLE
 
     with setting("--output"):
@@ -86,7 +86,7 @@ def reconstruct(
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(source, "CAPTURE|CLIPS")
     noise = noise_of_reads(profile, corrected_by)
-    if (source / MANIFEST).is_file():
+    if holds_windows(source):
         emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
         (names, windows), captured_under = captured_windows(source, limit, corrected_by)

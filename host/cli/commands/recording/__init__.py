@@ -6,6 +6,10 @@ from typing import Any
 
 COMMANDS: dict[str, tuple[str, Any]] = {
     "info": ("Say what a recording holds, and what of it is damaged.", f"{__name__}.info:info"),
+    "export": (
+        "Write a recording as a capture, as arrays, as a stack of pictures or as a video.",
+        f"{__name__}.export:export",
+    ),
     "recover": (
         "Finish a recording that was cut off, or save what is left of a damaged one.",
         f"{__name__}.recover:recover",
