@@ -21,6 +21,7 @@ from focalloop.firmware_sim import wire
 from focalloop.firmware_sim.scenes.scene import SceneSource
 from focalloop.firmware_sim.virtual_board.firmware import VirtualFirmware, version_mismatch
 from focalloop.firmware_sim.virtual_board.refusal import Refusal
+from focalloop.firmware_sim.virtual_board.replay import Replay
 from focalloop.firmware_sim.virtual_board.sensor import MakeReader, make_emulator
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Frame, MessageType
@@ -49,6 +50,8 @@ class VirtualBoard:
         Makes the emulator of the readout; the default loads Numba with the first exposure.
     new_boot_id : callable
         Draws the 32-bit number that distinguishes boots.
+    replay : Replay, optional
+        What its sensor reads out instead of the scene.
     """
 
     def __init__(
@@ -59,11 +62,14 @@ class VirtualBoard:
         open_scene: Callable[[str], SceneSource] | None = None,
         make_reader: MakeReader = make_emulator,
         new_boot_id: Callable[[], int] = lambda: secrets.randbits(32),
+        replay: Replay | None = None,
     ) -> None:
         self._settings = settings
 
         def start_firmware() -> VirtualFirmware:
-            return VirtualFirmware(self._settings, scene, new_boot_id(), open_scene, make_reader)
+            return VirtualFirmware(
+                self._settings, scene, new_boot_id(), open_scene, make_reader, replay
+            )
 
         self._start_firmware = start_firmware
         self._now_us = 0

@@ -16,6 +16,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.scene import SceneSource
 from focalloop.firmware_sim.virtual_board.refusal import Refusal
+from focalloop.firmware_sim.virtual_board.replay import Replay, ReplayedSensor
 from focalloop.firmware_sim.virtual_board.sensor import MakeReader, VirtualSensor
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.virtual_board.upload_store import UploadStore
@@ -48,6 +49,8 @@ class VirtualFirmware:
         Opens another scene for CONFIGURE; None refuses.
     make_reader : callable
         Makes the emulator of the readout.
+    replay : Replay or None, optional
+        What the sensor reads out instead of its scene.
     """
 
     def __init__(
@@ -57,21 +60,25 @@ class VirtualFirmware:
         boot_id: int,
         open_scene: Callable[[str], SceneSource] | None,
         make_reader: MakeReader,
+        replay: Replay | None = None,
     ) -> None:
         self.boot_id = boot_id
         self.uptime_us = 0
         self.good_frames = 0
         self.bad_frames = 0
         self.payload = min(wire.DEFAULT_MAX_PAYLOAD, settings.max_payload)
-        self.sensor = VirtualSensor(
-            scene,
-            settings.profile,
-            settings.seed,
-            settings.slot_rate_hz,
-            settings.ratio_map,
-            make_reader,
-            settings.pattern,
-        )
+        if replay is not None:
+            self.sensor: VirtualSensor = ReplayedSensor(replay, settings)
+        else:
+            self.sensor = VirtualSensor(
+                scene,
+                settings.profile,
+                settings.seed,
+                settings.slot_rate_hz,
+                settings.ratio_map,
+                make_reader,
+                settings.pattern,
+            )
         self._settings = settings
         self._start_scene = scene
         self._open_scene = open_scene
@@ -157,8 +164,6 @@ class VirtualFirmware:
 
     def _identity(self) -> bytes:
         settings, sensor = self._settings, self.sensor
-        features = wire.Feature.EMULATOR | wire.Feature.SCENE
-        features |= wire.Feature.APERTURE | wire.Feature.CALIBRATION | wire.Feature.ADAPTIVE
         return wire.HelloAnswer(
             boot_id=self.boot_id,
             max_payload=settings.max_payload,
@@ -172,7 +177,7 @@ class VirtualFirmware:
             max_in_flight=wire.MAX_IN_FLIGHT,
             held_windows=wire.HELD_WINDOWS,
             max_object=MAX_OBJECT_BYTES,
-            features=features,
+            features=sensor.features,
             slot_rate_hz=settings.slot_rate_hz,
             name=settings.name,
             firmware=FIRMWARE,
@@ -202,6 +207,8 @@ class VirtualFirmware:
     def _configure(self, body: bytes) -> bytes:
         request = wire.ConfigureRequest.unpack(body)
         sensor = self.sensor
+        if wire.Feature.EMULATOR not in sensor.features:
+            raise Refusal(ErrorCode.UNSUPPORTED, "this board replays a recording as it was taken")
         profile = sensor.profile
         if request.profile is not None:
             if sensor.run is not None:
@@ -260,7 +267,7 @@ class VirtualFirmware:
             self._uploads.drop(request.kinds)
             return answer
         new = self._uploads.assemble(request.kinds, active.resting)
-        if misfit := self._misfit(new):
+        if misfit := self._misfit(new) or self.sensor.misfit(new):
             self._uploads.drop(request.kinds)
             raise Refusal(ErrorCode.BAD_MAP, misfit)
         if new.hash() != request.map_hash:

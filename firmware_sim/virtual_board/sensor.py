@@ -17,11 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
+from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.firmware_sim.scenes.scene import SceneSource
 from focalloop.firmware_sim.virtual_board.active_map import ActiveMap, WindowMap
-from focalloop.firmware_sim.wire import HELD_WINDOWS, WindowDescriptor, WindowKind
+from focalloop.firmware_sim.wire import HELD_WINDOWS, Feature, WindowDescriptor, WindowKind
+
+ALL_FEATURES = (
+    Feature.EMULATOR | Feature.SCENE | Feature.APERTURE | Feature.CALIBRATION | Feature.ADAPTIVE
+)
+"""What an emulated sensor can do."""
 
 
 class WindowReader(Protocol):
@@ -112,6 +118,11 @@ class VirtualSensor:
     pattern : FixedPattern, optional
         Its fixed pattern; None has one drawn by the seed.
 
+    Attributes
+    ----------
+    features : Feature
+        What it can do.
+
     Raises
     ------
     FixedPatternError
@@ -131,6 +142,7 @@ class VirtualSensor:
         if pattern is not None:
             pattern.check_fits(scene.shape)
         self._pattern = pattern
+        self.features = ALL_FEATURES
         self.scene = scene
         self.profile = profile
         self.seed = seed
@@ -228,6 +240,10 @@ class VirtualSensor:
                 self._begin(run)
         return windows
 
+    def misfit(self, new: RatioMap | AdaptiveMap) -> str:
+        """Return why this sensor cannot run a map of its size and levels, or nothing."""
+        return ""
+
     def prepare(self, ratio_map: RatioMap) -> None:
         """Make the reader for a map now, so that the next window need not wait for it."""
         self._reader_for(ratio_map)
@@ -272,13 +288,19 @@ class VirtualSensor:
 
     def _read_out(self, run: Run, end_us: int) -> HeldWindow:
         assert self._exposing is not None, "a run starts only with a map"
-        map_hash = self._exposing.prefix
         reader = self._reader_for(self._exposing.ratio_map)
         scene = self.scene.window(self._exposure) if run.light is None else None
         light = run.light if scene is None else scene
         assert light is not None
         codes = reader.read_out(light, self.next_window)
         readout = codes.astype(codes.dtype.newbyteorder("<"), copy=False).tobytes()
+        return self._hold(run, end_us, readout, scene)
+
+    def _hold(
+        self, run: Run, end_us: int, readout: bytes, scene: NDArray[np.uint8] | None
+    ) -> HeldWindow:
+        assert self._exposing is not None, "a run starts only with a map"
+        map_hash = self._exposing.prefix
         descriptor = WindowDescriptor(
             self.next_window, len(readout), end_us, run.kind, run.level, map_hash, self.skipped
         )

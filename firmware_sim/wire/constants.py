@@ -97,6 +97,8 @@ class Feature(IntFlag):
     """DARK_CAPTURE and CALIBRATION_CAPTURE work."""
     ADAPTIVE = 16
     """Adaptive maps: a palette can be uploaded (kind PALETTE), and GRID works."""
+    REPLAY = 32
+    """Its windows were recorded earlier, of the board whose name and serial number it states."""
 
 
 class BoardState(IntEnum):

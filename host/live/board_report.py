@@ -16,6 +16,7 @@ def board_identity(board: Board) -> BoardIdentity:
         firmware=info.firmware,
         serial=info.serial,
         simulated=bool(info.features & Feature.EMULATOR),
+        replay=bool(info.features & Feature.REPLAY),
         gives_scene=bool(info.features & Feature.SCENE),
         height=info.height,
         width=info.width,

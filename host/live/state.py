@@ -57,7 +57,9 @@ class BoardIdentity:
     firmware: str
     serial: str
     simulated: bool
-    """True for an emulated board, False for a real one."""
+    """True for an emulated board."""
+    replay: bool
+    """Whether its windows were recorded earlier, of the board that it names."""
     gives_scene: bool
     """Whether it can be asked for the scene behind a window, the ground truth."""
     height: int

@@ -110,6 +110,7 @@ class Recording:
             raise
         self._broken: set[ChunkAt] = set()
         self._reader = _WindowReader()
+        self._latest: tuple[ChunkAt, list[RecordedWindow]] | None = None
 
     def close(self) -> None:
         """Close the file."""
@@ -212,11 +213,13 @@ class Recording:
             raise RecordingError(f"{self.path.name} has {len(self)} windows, and no window {index}")
         place = bisect_right(self._ends, index)
         before = self._ends[place - 1] if place else 0
-        found = self._reader.windows(self._entries_of(self._structure.chunks[place]))
-        for at, window in enumerate(found, before):
-            if at == index:
-                return window
-        raise RecordingError(f"window {index} of {self.path.name} is damaged")
+        chunk = self._structure.chunks[place]
+        if self._latest is None or self._latest[0] is not chunk:
+            self._latest = chunk, list(self._reader.windows(self._entries_of(chunk)))
+        found = self._latest[1]
+        if not found:
+            raise RecordingError(f"window {index} of {self.path.name} is damaged")
+        return found[index - before]
 
     @cached_property
     def board(self) -> HelloAnswer:

@@ -98,6 +98,7 @@ class FakeSession:
             firmware="1.0",
             serial="7",
             simulated=True,
+            replay=False,
             gives_scene=True,
             height=SHAPE[0],
             width=SHAPE[1],

@@ -24,6 +24,7 @@ from focalloop.host.cli.shared_options import (
     WhiteOption,
     check_place,
     map_option,
+    refuse_unused,
     setting,
     size_option,
 )
@@ -31,6 +32,7 @@ from focalloop.host.cli.shared_options import (
 if TYPE_CHECKING:
     from focalloop.firmware_sim.faults import Faults
     from focalloop.firmware_sim.serving.server import BoardServer
+    from focalloop.firmware_sim.virtual_board.board import VirtualBoard
     from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 
 
@@ -53,8 +55,14 @@ def emulate(
     seed: SeedOption = 0,
     pattern: PatternOption = None,
     slot_rate: Annotated[
-        float, typer.Option(metavar="HZ", min=0, help="Slots per second; 0 is as fast as possible.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar="HZ",
+            min=0,
+            help="Slots per second; 0 is as fast as possible.",
+            show_default="0, or that of a recording",
+        ),
+    ] = None,
     baud: Annotated[
         int,
         typer.Option(
@@ -76,6 +84,15 @@ def emulate(
             metavar="PATH", help="Symbolic link to make to the device, for a name that stays."
         ),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Play this recording, bit for bit, instead of emulating a sensor.",
+        ),
+    ] = None,
     faults: Annotated[
         str,
         typer.Option(
@@ -92,6 +109,9 @@ def emulate(
 
     With --json, one document with the board's URL is printed as soon as it answers there. With
     --faults, each fault is reported as it happens, and the totals at the end.
+
+    With --replay, the board is the recorded one, and plays what was recorded under the map that is
+    uploaded, from the first window on at every start, over and over.
 
     Example: focalloop emulate --scene clip.mp4 --profile scamp5 --baud 921600
     """
@@ -117,11 +137,15 @@ def emulate(
             param_hint="--faults",
         )
     from focalloop.firmware_sim.scenes.scene import open_scene
-    from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
     from focalloop.host.cli.arguments import refuse_white
 
-    settings, shape = _board_settings(map_, size, profile, seed, slot_rate, baud, pattern)
+    if replay is not None:
+        emulated = ("scene", "white", "profile", "map_", "size", "seed", "pattern")
+        refuse_unused(emulated, "is for an emulated sensor, not for --replay")
+        _serve_replay(replay, slot_rate, baud, tcp, link, line, json=json)
+        return
+    settings, shape = _board_settings(map_, size, profile, seed, slot_rate or 0.0, baud, pattern)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
     opened = partial(open_scene, white=white, note=print_warning)
     with setting("--scene"):
@@ -131,11 +155,7 @@ def emulate(
         board = VirtualBoard(view, settings, open_scene=lambda text: opened(text, *shape, slots))
         with activity("compiling the emulator's kernels (once per machine)"):
             board.warm_up()
-        server = (
-            PtyServer(board, baud=baud, link=link, faults=line, on_fault=print_notice)
-            if tcp is None
-            else TcpServer(board, port=tcp, baud=baud, faults=line, on_fault=print_notice)
-        )
+        server = _server(board, baud, tcp, link, line)
         document = {
             "url": server.url,
             "height": shape[0],
@@ -148,6 +168,58 @@ def emulate(
         _serve(server, document, json, has_map=settings.ratio_map is not None)
     finally:
         view.close()
+
+
+def _server(
+    board: VirtualBoard, baud: int, tcp: int | None, link: Path | None, line: Faults
+) -> BoardServer:
+    from focalloop.firmware_sim.serving.transport import PtyServer, TcpServer
+
+    if tcp is None:
+        return PtyServer(board, baud=baud, link=link, faults=line, on_fault=print_notice)
+    return TcpServer(board, port=tcp, baud=baud, faults=line, on_fault=print_notice)
+
+
+def _serve_replay(
+    file: Path,
+    slot_rate: float | None,
+    baud: int,
+    tcp: int | None,
+    link: Path | None,
+    line: Faults,
+    *,
+    json: bool,
+) -> None:
+    """Serve a board that plays a recording, whose maps are then known here."""
+    from focalloop.firmware_sim.virtual_board.board import VirtualBoard
+    from focalloop.firmware_sim.virtual_board.replay import NoScene, replay_settings
+    from focalloop.firmware_sim.wire import DEFAULT_MAX_PAYLOAD, LARGE_MAX_PAYLOAD
+    from focalloop.host.cli import map_memory
+    from focalloop.host.recording.recording import Recording
+    from focalloop.host.recording.replay import RecordedReplay
+
+    with Recording(file) as recording:
+        with activity(f"reading {file}"):
+            replay = RecordedReplay(recording, print_warning)
+        for ratio_map in replay.maps:
+            map_memory.remember(ratio_map)
+        info = replay.board
+        rate_hz = info.slot_rate_hz if slot_rate is None else slot_rate
+        payload = DEFAULT_MAX_PAYLOAD if baud else LARGE_MAX_PAYLOAD
+        settings = replay_settings(replay, rate_hz, payload)
+        board = VirtualBoard(NoScene(info), settings, replay=replay)
+        server = _server(board, baud, tcp, link, line)
+        document = {
+            "url": server.url,
+            "height": info.height,
+            "width": info.width,
+            "slots": info.slots,
+            "replay": str(file),
+            "maps": [ratio_map.hash_hex for ratio_map in replay.maps],
+            "windows": sum(map(replay.count, replay.maps)),
+            "faults": str(line),
+        }
+        _serve(server, document, json, has_map=True)
 
 
 def _faults(text: str) -> Faults:

@@ -114,12 +114,15 @@ def _table(found: list[tuple[_Place, HelloAnswer | str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from focalloop.firmware_sim.wire import Feature
+
     table = Table("port", "board", "array")
     for place, answer in found:
         if isinstance(answer, str):
             table.add_row(place.url, Text.assemble((place.description, "dim"), f"\n{answer}"))
         else:
             kind = "SIMULATED" if answer.simulated else "REAL"
+            kind = "REPLAY" if Feature.REPLAY in answer.features else kind
             array = f"{answer.width}x{answer.height}, T={answer.slots}, {answer.bits} bit"
             table.add_row(place.url, f"{answer.name} ({kind})\n{answer.firmware}", array)
     return table

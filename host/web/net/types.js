@@ -39,6 +39,7 @@
  * @property {string} firmware
  * @property {string} serial
  * @property {boolean} simulated
+ * @property {boolean} replay Whether its windows were recorded earlier.
  * @property {boolean} gives_scene Whether it can be asked for the scene behind a window.
  * @property {number} height
  * @property {number} width

@@ -32,8 +32,9 @@ export class Status {
     if (!board) return;
     const badge = byId("badge");
     badge.hidden = false;
-    setText("badge", board.simulated ? "SIMULATED" : "REAL");
-    badge.className = `badge ${board.simulated ? "simulated" : "real"}`;
+    const kind = board.replay ? "replay" : board.simulated ? "simulated" : "real";
+    setText("badge", kind.toUpperCase());
+    badge.className = `badge ${kind}`;
     setText("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
   }
 

@@ -25,11 +25,12 @@ from focalloop.firmware_sim.virtual_board.firmware import VirtualFirmware
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
 from focalloop.host.board.client import Board
-from focalloop.host.captures.capture import Capture
+from focalloop.host.captures.capture import Capture, sha256_of
 from focalloop.host.cli.board_memory import recall
 from focalloop.host.cli.emulator_process import EmulatorProcess
 from focalloop.host.cli.main import main
 from focalloop.host.cli.output import console
+from focalloop.host.recording.recording import Recording
 from tests.support.made_windows import BOARD
 from tests.support.served import on_pty, on_tcp
 
@@ -450,6 +451,17 @@ def bench(monkeypatch):
 def test_what_says_its_own_bits_is_not_told_others(run, night, tmp_path):
     assert "captures name theirs" in run("calibrate", night / "kept", "--bits", 8, code=2).err
     run("calibrate", export(tmp_path / "set", MEANS), "--bits", 12, code=2)
+
+
+def test_a_recording_is_kept_and_read_like_captures(run, bench):
+    words = ("--reads", 2, "--board-sets-light", "--json")
+    taken = run("calibrate", "--port", bench.url, "--keep", "kept.mcap", *words)
+    read = run("calibrate", "kept.mcap", "--json")
+    assert json.loads(read.out)["parameters"] == json.loads(taken.out)["parameters"]
+    (source,) = json.loads(read.out)["provenance"]["captures"]
+    assert source == {"file": "kept.mcap", "sha256": sha256_of(Path("kept.mcap"))}
+    with Recording("kept.mcap") as recording:
+        assert {each.light for each in recording.recorded_windows()} == {0.0, 0.9, 0.675}
 
 
 def test_a_real_board_needs_somebody_at_the_lamp(run, bench, monkeypatch, tmp_path):

@@ -1,0 +1,96 @@
+"""Recordings on the command line: made, ended, reconstructed and calibrated from."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from focalloop.host.recording.recording import Recording
+from tests.support.command_line import complaint, run
+from tests.support.made_windows import write_recording
+from tests.support.running import FOCALLOOP, STOP_TIMEOUT_S
+from tests.support.served import on_pty, on_tcp
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_finish_the_file(tmp_path, number):
+    path = tmp_path / "a.mcap"
+    with on_pty() as server:
+        words = ["record", "--port", server.url, "--map", "tile-2of16", "-o", str(path)]
+        process = subprocess.Popen(
+            [*FOCALLOOP, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            while not any(tmp_path.glob("*.unfinished")):
+                assert process.poll() is None, process.stderr.read()
+            while next(tmp_path.glob("*.unfinished")).stat().st_size < 10_000:
+                pass
+        finally:
+            process.send_signal(number)
+        out, errors = process.communicate(timeout=STOP_TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert out.startswith(f"wrote {path}: ")
+    assert "Traceback" not in errors
+    with Recording(path) as recording:
+        assert recording.finished
+        assert recording.check() == ()
+        assert len(recording) > 0
+
+
+def test_a_recording_ends_after_so_many_windows_and_holds_its_note(tmp_path):
+    path = tmp_path / "a.mcap"
+    with on_tcp() as server:
+        words = ("--map", "tile-2of16", "-n", 3, "--note", "lens 2", "--pictures", "--json")
+        made = run("record", "--port", server.url, "-o", path, *words)
+        assert made.exit_code == 0, made.stderr
+        assert json.loads(made.stdout)["windows"] == 3
+        again = run("record", "--port", server.url, "-o", path, "-n", 1)
+        assert again.exit_code == 1
+        assert "exists already" in complaint(again)
+    told = json.loads(run("recording", "info", path, "--json").stdout)
+    assert (told["windows"], told["gaps"], told["notes"]) == (3, 0, ["lens 2"])
+    assert (told["finished"], told["damage"]) == (True, [])
+    assert told["board"] == {"name": "focalloop emulator", "serial": "virtual"}
+
+
+def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
+    write_recording(tmp_path / "a.mcap")
+    exported = run(
+        "recording", "export", tmp_path / "a.mcap", "--to", "capture", "-o", tmp_path / "c"
+    )
+    assert exported.exit_code == 0, exported.stderr
+    for source, made in (("a.mcap", "from-recording.npz"), ("c", "from-capture.npz")):
+        words = (tmp_path / source, "--bundle", "network-free", "-o", tmp_path / made)
+        assert run("reconstruct", *words).exit_code == 0
+    with (
+        np.load(tmp_path / "from-recording.npz") as one,
+        np.load(tmp_path / "from-capture.npz") as other,
+    ):
+        np.testing.assert_array_equal(one["video"], other["video"])
+    refused = run(
+        "reconstruct", tmp_path / "a.mcap", "--map", "tile-2of16", "-o", tmp_path / "x.mp4"
+    )
+    assert refused.exit_code == 2
+
+
+def test_damage_is_told_and_the_rest_is_reconstructed(tmp_path):
+    path = tmp_path / "a.mcap"
+    write_recording(path)
+    path.rename(cut := tmp_path / "a.mcap.unfinished")
+    cut.write_bytes(cut.read_bytes()[:-200])
+    made = run("reconstruct", cut, "--bundle", "network-free", "-o", tmp_path / "v.npz")
+    assert made.exit_code == 0, made.stderr
+    assert "at most its last second is missing" in " ".join(made.stderr.split())
+    recovered = run("recording", "recover", cut)
+    assert recovered.exit_code == 0
+    assert path.exists()
+    assert not cut.exists()
