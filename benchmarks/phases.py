@@ -22,36 +22,49 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.straddling import commands
-from benchmarks.straddling.learning import Plan
+from benchmarks.straddling.learning import Plan, trained
 from benchmarks.straddling.linear_gaussian import SPEEDS, Reads, estimated, frames, window_reads
 from benchmarks.straddling.tile_search import PERIOD, PhasedTile, searched
+from focalloop.host.reconstruction.quality import psnr_of_mse
 
 PLAIN = {
     1: PhasedTile.of([[0, 2, 0, 4], [1, 0, 1, 0], [0, 4, 0, 2], [1, 0, 1, 0]]),
     2: PhasedTile.of([[4, 1], [1, 2]]),
 }
 """The best tiles without phases that `search` found, by reads per pixel."""
-PHASED = {
-    1: PhasedTile.of(
+TILES = {
+    "plain-1": PLAIN[1],
+    "phases-1": PhasedTile.of(
         [[1, 1, 2, 1], [1, 0, 1, 1], [0, 1, 0, 1], [2, 1, 2, 1]],
         [[8, 10, 7, 12], [15, 0, 3, 11], [0, 7, 0, 15], [4, 1, 2, 7]],
         late=True,
     ),
-    2: PhasedTile.of(
+    "levels kept-1": PhasedTile.of(
+        [[0, 2, 0, 4], [1, 0, 1, 0], [0, 4, 0, 2], [1, 0, 1, 0]],
+        [[0, 7, 0, 3], [1, 0, 1, 0], [0, 1, 0, 4], [1, 0, 15, 0]],
+        late=True,
+    ),
+    "plain-2": PLAIN[2],
+    "phases-2": PhasedTile.of(
         [[4, 1], [1, 2]],
         [[1, 12, 1, 15], [15, 7, 10, 1], [3, 15, 3, 15], [10, 1, 13, 5]],
         late=True,
     ),
 }
-"""The best tiles with phases."""
-PLANS = {
-    f"{name}-{reads}": Plan(tile, margins=True)
-    for name, tiles in (("plain", PLAIN), ("phases", PHASED))
-    for reads, tile in tiles.items()
-}
+"""What is compared, with the reads per pixel: the best tiles with phases, and for one read also
+the best that has the levels of the tile without. The search for two reads keeps them by itself."""
+PLANS = {name: Plan(tile, margins=True) for name, tile in TILES.items()}
+
+SEARCHES = (
+    ("without phases", False, False),
+    ("with phases, and all reads that overlap the window", True, True),
+    ("with phases, and the reads that end in it", True, False),
+)
+"""What `search` prints: the label, whether phases change, and whether late reads count."""
 
 
 def estimate_rows() -> dict[str, NDArray[np.float64]]:
@@ -81,15 +94,32 @@ def estimate(options: Namespace) -> None:
 
 
 def search(options: Namespace) -> None:
-    """Print a tile without phases, and one with phases that begins with it."""
-    tile = PLAIN[options.reads]
-    for phases in (False, True):
-        start = replace(tile, late=phases)
+    """Print tiles without and with phases; each begins with the best one without."""
+    for label, phases, late in SEARCHES:
+        start = replace(PLAIN[options.reads], late=late)
         tile = searched(start, options.tries, options.seed, phases=phases)
-        print(f"{_psnr(window_reads(tile.levels, tile.phases, late=tile.late)).mean():.2f} dB")
-        print(f"  levels {tile.levels.tolist()}")
+        psnr = _psnr(window_reads(tile.levels, tile.phases, late=late)).mean()
+        print(f"{label}: {psnr:.2f} dB\n  levels {tile.levels.tolist()}")
         if phases:
             print(f"  phases {tile.phases.tolist()}")
+
+
+def score(options: Namespace) -> None:
+    """Print the PSNR of every clip under every tile, and what phases gain."""
+    torch.set_num_threads(options.threads)
+    names, clips = commands.load_clips(options.sequences, options.side)
+    networks = {name: trained(options.runs / name, plan) for name, plan in PLANS.items()}
+    found = {
+        name: np.array(
+            [
+                psnr_of_mse(float(commands.window_errors(network, PLANS[name], clip).mean()))
+                for clip in clips
+            ]
+        )
+        for name, network in networks.items()
+    }
+    pairs = {name: f"plain-{name[-1]}" for name in found}
+    commands.show(names, found, {name: peer for name, peer in pairs.items() if peer != name})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,12 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
     searching.add_argument("--seed", type=int, default=0)
     searching.set_defaults(run=search)
     commands.add_training(parts, PLANS)
-    commands.add_scoring(parts, PLANS, _peer)
+    commands.add_scoring(parts, score)
     return commands.run(parser.parse_args(arguments))
-
-
-def _peer(name: str) -> str:
-    return name.replace("phases", "plain")
 
 
 if __name__ == "__main__":

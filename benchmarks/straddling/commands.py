@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +19,11 @@ from benchmarks.straddling.learning import (
     rebuilt,
     run_settings,
     squared_errors,
-    trained,
 )
 from benchmarks.straddling.network import TileNetwork
 from focalloop.firmware_sim.archives import opened
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.noise import preset
-from focalloop.host.reconstruction.quality import psnr_of_mse
 
 MAX_BYTES = 2 << 30
 T_95 = {8: 2.365, 9: 2.306, 10: 2.262, 11: 2.228, 12: 2.201}
@@ -49,14 +47,15 @@ def add_training(parts: _SubParsersAction[ArgumentParser], plans: Mapping[str, P
 
 
 def add_scoring(
-    parts: _SubParsersAction[ArgumentParser], plans: Mapping[str, Plan], peer: Callable[[str], str]
+    parts: _SubParsersAction[ArgumentParser], score: Callable[[Namespace], None]
 ) -> None:
-    """Add the command that scores the trained networks; `peer` names what each is compared with."""
+    """Add the command that scores the trained networks."""
     parser = parts.add_parser("score", help="score what was trained")
     parser.add_argument("sequences", type=Path, help="an .npz with sequences (N, F, H, W)")
     parser.add_argument("--runs", type=Path, required=True, help="the folder of the runs")
+    parser.add_argument("--side", type=int, default=256, help="score the middle of the pictures")
     parser.add_argument("--threads", type=int, default=1)
-    parser.set_defaults(run=partial(score, plans=plans, peer=peer))
+    parser.set_defaults(run=score)
 
 
 def train(options: Namespace, plans: Mapping[str, Plan]) -> None:
@@ -77,27 +76,24 @@ def _say(name: str) -> Callable[[PlanRun], None]:
     return say
 
 
-def score(options: Namespace, plans: Mapping[str, Plan], peer: Callable[[str], str]) -> None:
-    """Print the PSNR of every clip under every plan, and the gains over their peers."""
-    torch.set_num_threads(options.threads)
-    with opened(options.sequences) as archive:
-        sequences = archive.array("sequences.npy", MAX_BYTES)
+def load_clips(path: Path, side: int) -> tuple[list[str], NDArray[np.uint8]]:
+    """Return the names of clips, and the middle (N, F, side, side) of their frames."""
+    with opened(path) as archive:
         names = [str(name) for name in archive.array("names.npy", MAX_BYTES)]
-    found = {
-        name: np.array(
-            [psnr_of_mse(float(window_errors(network, plan, clip).mean())) for clip in sequences]
-        )
-        for name, plan in plans.items()
-        for network in [trained(options.runs / name, plan)]
-    }
+        clips = archive.array("sequences.npy", MAX_BYTES)
+    top, left = ((length - side) // 2 for length in clips.shape[2:])
+    return names, clips[:, :, top : top + side, left : left + side]
+
+
+def show(names: Sequence[str], found: Mapping[str, Errors], peers: Mapping[str, str]) -> None:
+    """Print the PSNR of every clip in every row, and the gains of rows over their peers."""
     width = max(map(len, found))
     print(" " * width, *(f"{name[:12]:>12}" for name in names), f"{'mean':>12}")
     for name, psnr in found.items():
         print(f"{name:{width}}", *(f"{value:12.2f}" for value in [*psnr, psnr.mean()]))
-    for name, psnr in found.items():
-        if peer(name) != name:
-            gain = psnr - found[peer(name)]
-            print(f"{name} over {peer(name)}: {gain.mean():+.2f} dB +- {interval(gain):.2f}")
+    for name, peer in peers.items():
+        gain = found[name] - found[peer]
+        print(f"{name} over {peer}: {gain.mean():+.2f} dB +- {interval(gain):.2f}")
 
 
 @torch.inference_mode()

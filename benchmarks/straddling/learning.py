@@ -39,10 +39,6 @@ START = "edge-universal"
 BORDER = 8
 """Pixels at the edges that neither train nor count."""
 NO_SHIFT = ((0, 0),)
-QUARTERS = ((0, 0), (1, 1), (0, 1), (1, 0))
-"""Shifts (down, right) that take a tile of one read in 2x2 pixels over all of them."""
-STILL_SHIFTS = ((0, 0), (2, 1), (1, 3), (3, 2), (2, 2), (0, 3), (3, 1), (1, 0))
-"""Shifts that take every pixel of a tile of 4x4 to places with other levels."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +147,10 @@ def rebuilt(
             continue
         begin = number * SLOTS
         down, right = plan.shifts[number % len(plan.shifts)]
-        seen = scene[:, begin - margin * SLOTS : begin + (1 + margin) * SLOTS]
+        around = SLOTS if tile.late else 0
+        seen = scene[:, begin - around : begin + SLOTS + around]
         seen = torch.roll(seen, (-down, -right), (2, 3))
-        reads = straddling_reads(seen, levels, phases, margin * SLOTS, late=tile.late)
+        reads = straddling_reads(seen, levels, phases, around, late=tile.late)
         noisy = read_out(reads, taken, profile, generator=generator)
         given = None if last is None else torch.roll(last, (-down, -right), (1, 2))
         video = torch.roll(network(noisy, given), (down, right), (2, 3))

@@ -8,11 +8,10 @@ every span begins and ends; the body is that of `EdgeNetwork`, and begins with i
 A measures the correction r again, in the slots of the window, and the learned number b says how far
 the video is moved back towards the reads. A cell of the network is one tile, so that it knows level
 and phase of every pixel by its place in the cell. With memory, f also sees the frame that was
-rebuilt last, and by how far it misses the reads if nothing had moved; a gate g mixes it in:
+rebuilt last, m in every slot, and by how far it misses the reads, y - A m, as if nothing had moved.
+A gate g mixes it in, which closes at first where much is missed:
 
-    out = s + g (held - s) + r - b G A r,   held = m + G (y - A m),
-
-where m shows the last frame in every slot.
+    out = s + g (held - s) + r - b G A r,   held = m + G (y - A m).
 """
 
 from __future__ import annotations
@@ -30,8 +29,11 @@ from focalloop.models.networks.edge import CELL, EdgeNetwork, ResidualBlock
 from focalloop.models.networks.interpolation import span_means
 from focalloop.models.networks.sensing import MAX_READS, divisors
 
-FIRST_GATE = -3.0
-"""The gate begins at the sigmoid of this."""
+FIRST_GATE = (1.0, -10.0)
+"""The gate begins as the sigmoid of a + b e, with the mean e of the evidence around a cell."""
+
+EVIDENCE_GAIN = 8.0
+"""Scale of what the last frame misses the reads by, so that small differences count."""
 
 assert PERIOD == CELL, "a cell of the network is one tile"
 
@@ -69,7 +71,7 @@ class TileNetwork(nn.Module):
         self.memory = memory
         self._know(tile)
         reads, width = len(self.channels), start.settings.width
-        inputs = SLOTS * CELL**2 + reads + memory * (CELL**2 + reads)
+        inputs = SLOTS * CELL**2 + reads + memory * (CELL**2 + 2 * reads)
         self.squeeze = nn.Conv2d(inputs, width, 1)
         self.down, self.up, self.coarse = start.down, start.up, start.coarse
         self.blocks, self.head = start.blocks, start.head
@@ -86,7 +88,8 @@ class TileNetwork(nn.Module):
             self.gate = nn.Conv2d(width, SLOTS * CELL**2, 1)
             nn.init.zeros_(self.gate.weight)
             assert self.gate.bias is not None
-            nn.init.constant_(self.gate.bias, FIRST_GATE)
+            nn.init.constant_(self.gate.bias, FIRST_GATE[0])
+            self.closing = nn.Parameter(torch.tensor(FIRST_GATE[1]))
 
     def _know(self, tile: PhasedTile) -> None:
         """Keep what follows from the tile alone."""
@@ -123,8 +126,7 @@ class TileNetwork(nn.Module):
         reads : Tensor of float32, shape (N, K + 1, H, W)
             As `focalloop.models.networks.straddling.straddling_reads` gives them, with noise.
         last : Tensor or None, shape (N, H, W), optional
-            The frame that was rebuilt last, for a network with memory; None for none, which it
-            takes as a frame that is as the first estimate.
+            The frame that was rebuilt last, for a network with memory; None for none.
 
         Returns
         -------
@@ -135,12 +137,13 @@ class TileNetwork(nn.Module):
         first = self._estimate(light)
         inputs = [first + MEAN, light]
         if self.memory:
-            held = first
+            held, missed = first, torch.zeros_like(light)
             if last is not None:
                 frame = functional.pixel_unshuffle(last[:, None], CELL) - MEAN
                 held = frame.repeat(1, SLOTS, 1, 1)
-            missed = light - self._measure(held)
-            inputs += [held[:, : CELL**2] - first[:, : CELL**2], missed]
+                missed = light - self._measure(held)
+            evidence = EVIDENCE_GAIN * missed
+            inputs += [held[:, : CELL**2] - first[:, : CELL**2], evidence, evidence.abs()]
             held = held + self._estimate(missed)
         cells = self.squeeze(torch.cat(inputs, 1))
         around = self.up(
@@ -150,7 +153,11 @@ class TileNetwork(nn.Module):
         residual = self.head(cells).float()
         video = first + residual - self.share * self._estimate(self._measure(residual))
         if self.memory:
-            video = video + self.gate(cells).float().sigmoid() * (held - first)
+            around = functional.avg_pool2d(
+                evidence.abs().mean(1, keepdim=True), 3, 1, 1, count_include_pad=False
+            )
+            gate = (self.gate(cells).float() + self.closing * around).sigmoid()
+            video = video + gate * (held - first)
         return functional.pixel_shuffle(video + MEAN, CELL)
 
     def _estimate(self, light: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import phases
+from benchmarks import memory, phases
 from benchmarks.straddling.learning import Plan, Sequences, rebuilt, start_network, trained
 from benchmarks.straddling.linear_gaussian import MEAN, estimated, frames, window_reads
 from benchmarks.straddling.network import TileNetwork
@@ -33,6 +33,14 @@ def network_without_correction(plan: Plan) -> TileNetwork:
     for parameter in network.head.parameters():
         torch.nn.init.zeros_(parameter)
     return network.eval()
+
+
+def open_network(plan: Plan) -> TileNetwork:
+    """Return a network that always keeps what it showed last."""
+    network = network_without_correction(plan)
+    assert network.gate.bias is not None
+    torch.nn.init.constant_(network.gate.bias, 50.0)
+    return network
 
 
 def scene_of(seed: int, windows: int, side: int) -> torch.Tensor:
@@ -60,8 +68,7 @@ def test_the_first_video_is_the_linear_estimate() -> None:
 
 @torch.inference_mode()
 def test_what_explains_the_reads_is_kept() -> None:
-    network = network_without_correction(Plan(CALM, memory=True))
-    torch.nn.init.constant_(network.gate.bias, 50.0)
+    network = open_network(Plan(CALM, memory=True))
     still = scene_of(1, 1, 12)[:, :1].expand(-1, 16, -1, -1)
     levels = torch.from_numpy(np.tile(CALM.levels, (3, 3)))[None]
     reads = straddling_reads(still, levels, torch.zeros_like(levels), 0, late=False)
@@ -86,8 +93,7 @@ def test_a_shifted_tile_sees_what_an_unshifted_one_sees_of_a_shifted_scene() -> 
 @torch.inference_mode()
 def test_nothing_is_remembered_beyond_a_lost_window() -> None:
     plan = Plan(CALM, memory=True)
-    network, scene = network_without_correction(plan), scene_of(3, 3, 16)
-    torch.nn.init.constant_(network.gate.bias, 50.0)
+    network, scene = open_network(plan), scene_of(3, 3, 16)
 
     videos = [video for video, _ in rebuilt(network, plan, scene, preset("ideal"), NOISE)]
     after = [video for video, _ in rebuilt(network, plan, scene, preset("ideal"), NOISE, lost=1)]
@@ -108,7 +114,7 @@ def test_memory_and_phases_do_not_go_together() -> None:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make training sequences and clips of noise."""
     folder, rng = tmp_path_factory.mktemp("straddling"), np.random.default_rng(0)
-    clips = rng.integers(0, 256, (3, 48, 32, 32), np.uint8)
+    clips = rng.integers(0, 256, (3, 80, 32, 32), np.uint8)
     np.savez(
         folder / "data.npz",
         clips=clips,
@@ -121,10 +127,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def one_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the plans of one read per pixel."""
-    for name in [*phases.PLANS]:
-        if not name.endswith("-1"):
-            monkeypatch.delitem(phases.PLANS, name)
+    """Leave two plans of one read per pixel."""
+    for name in phases.PLANS.keys() - {"plain-1", "phases-1"}:
+        monkeypatch.delitem(phases.PLANS, name)
 
 
 @pytest.mark.usefixtures("one_read")
@@ -133,13 +138,28 @@ def test_networks_are_trained_and_scored(files: Path, capsys: pytest.CaptureFixt
 
     training = ["train", *data, *data, "-o", str(runs), "--steps", "2", "--batch", "2"]
     assert phases.main([*training, "--crop", "32"]) == 0
-    assert phases.main(["score", str(files / "clips.npz"), "--runs", str(runs)]) == 0
+    assert (
+        phases.main(["score", str(files / "clips.npz"), "--runs", str(runs), "--side", "32"]) == 0
+    )
 
     printed = capsys.readouterr().out
     assert "plain-1: step 2" in printed
     assert "phases-1 over plain-1: " in printed
     with pytest.raises(TrainError, match="another plan"):
         trained(runs / "plain-1", Plan(TILE))
+
+
+def test_memory_is_trained_and_scored(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs, data = str(files / "memory"), str(files / "data.npz")
+    training = ["train", "--data", data, "-o", runs, "--steps", "1", "--batch", "1"]
+
+    assert memory.main([*training, "--crop", "32"]) == 0
+    assert memory.main(["score", str(files / "clips.npz"), "--runs", runs, "--side", "32"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "memory, moving tile over none: " in printed
+    assert printed.count("after the loss of window 2: ") == 3
+    assert printed.count("ms of one processor per window") == 3
 
 
 def test_without_runs_there_is_nothing_to_score(
@@ -157,9 +177,15 @@ def test_sequences_of_different_sizes_are_not_joined(files: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("one_read")
-def test_the_estimate_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_estimates_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert phases.main(["estimate"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 5
     means = {row[:32].strip(): float(row.split()[-1]) for row in rows[1:]}
     assert means["phases-1"] > means["phases-1, ended in time"]
+
+    assert memory.main(["estimate"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    still = {row[:32].strip(): float(row.split()[-7]) for row in rows[1:]}
+    for tile in memory.TILES:
+        assert still[f"{tile}, four windows, moving"] > still[f"{tile}, four windows"] + 1
