@@ -6,6 +6,7 @@ many these are is, as a gap.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES, RecordingWriter
 QUEUE_BYTES = 64 << 20
 """Readouts that may wait for the disk: 16 s of windows of 256x256 pixels at 15 per second."""
 
+_log = logging.getLogger("focalloop.recording")
 _QUEUE_ITEMS = 10_000
 _POLL_S = 0.25
 """How often a chunk without a new message is looked at, and the queue without a notice."""
@@ -206,12 +208,11 @@ class Recorder:
                 record()
             self._writer.finish()
         except Exception as error:
-            self._problem = str(error) or type(error).__name__
-            if isinstance(error, RecordingError):
-                self._close()
-            self._on_problem(self._problem)
             if not isinstance(error, RecordingError):
-                raise
+                _log.exception("a recording failed")
+            self._problem = str(error) or type(error).__name__
+            self._close()
+            self._on_problem(self._problem)
         finally:
             with self._changed:
                 self._ended, self._ended_s = True, time.monotonic()
@@ -219,7 +220,7 @@ class Recorder:
                 self._queued_bytes = 0
 
     def _close(self) -> None:
-        """Finish a file that has no room for more."""
+        """Finish a file in which nothing more can be recorded."""
         try:
             self._writer.finish()
         except RecordingError as error:

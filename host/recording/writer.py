@@ -1,4 +1,4 @@
-"""Writing a recording: an MCAP file in chunks of a second, each on the disk before the next.
+"""Writing a recording: an MCAP file in chunks of half a second, each on the disk before the next.
 
 The file has the name ``NAME.mcap.unfinished`` until it is finished, and loses at most its last
 chunk if its program, or the machine, goes down.
@@ -34,8 +34,9 @@ UNFINISHED = ".unfinished"
 """What the name of a recording ends with, after `SUFFIX`, while it is being written."""
 
 SCHEMA_VERSION = 1
-CHUNK_NS = NS
-"""Time that a chunk holds: what is lost at most when the power goes."""
+CHUNK_NS = NS // 2
+"""Time that a chunk holds. With the next window, and the time that a busy machine takes to bring it
+to the disk, it stays below a second, which is lost at most."""
 
 MAX_CHUNK_BYTES = 32 << 20
 """A chunk ends early when it holds this much, as it is compressed in memory."""
@@ -228,7 +229,7 @@ class RecordingWriter:
         self._put(messages.CORRECTION, messages.pack_json(document), self._log_ns(None))
 
     def end_chunk_when_due(self) -> None:
-        """Write the present chunk to the disk if it is a second old.
+        """Write the present chunk to the disk if it is old enough.
 
         Raises
         ------
@@ -244,6 +245,8 @@ class RecordingWriter:
         ------
         DiskFullError
             There is no room for it; the file stays unfinished, and its whole chunks can be read.
+        RecordingError
+            It cannot be renamed.
         """
         if self._file.closed:
             return
@@ -254,7 +257,12 @@ class RecordingWriter:
         except OSError as error:
             self._cut_off(error)
         self._file.close()
-        self.unfinished.replace(self.path)
+        try:
+            self.unfinished.replace(self.path)
+        except OSError as error:
+            raise RecordingError(
+                f"{self.unfinished} is finished, but cannot be renamed ({error.strerror or error})"
+            ) from error
 
     def _begin(self) -> None:
         self._mcap = new_mcap(cast("IO[bytes]", self._file))
@@ -332,7 +340,7 @@ class RecordingWriter:
         self._chunk_bytes = 0
         self._context.clear()
         self._maps_in_chunk.clear()
-        if shutil.disk_usage(self.path.parent).free < self._floor_bytes:
+        if _free_bytes(self.path.parent) < self._floor_bytes:
             raise DiskFullError(
                 f"the recording {self.path.name} ended, as only {self._floor_bytes >> 20} MiB of "
                 "the disk are free: make room, then record again"
@@ -347,6 +355,14 @@ class RecordingWriter:
             f"its last second is in {self.unfinished.name}: make room, then finish it by "
             "`focalloop recording recover`"
         ) from error
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the free disk of a folder; nothing if the folder is gone."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def new_mcap(file: IO[bytes]) -> Writer:

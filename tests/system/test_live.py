@@ -13,6 +13,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli.board_memory import remember
 from tests.support.made_calibration import make_calibration
+from tests.support.made_windows import write_recording
 from tests.support.running import Running, fails, is_running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
@@ -40,6 +41,17 @@ def test_a_real_clip_goes_through_a_real_serial_device_to_the_page(live):
     status, page = live.ask("")
     assert status == 200
     assert "<title>focalloop" in page
+
+
+def test_a_recording_is_played_live(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    windows = write_recording(tmp_path / "a.mcap")
+    with Running(*LIVE, "--replay", str(tmp_path / "a.mcap")) as running:
+        state = running.state()
+    assert state["board"]["replay"]
+    assert not state["board"]["simulated"]
+    assert state["board"]["serial"] == "s"
+    assert state["map"]["hash"] == windows[0].ratio_map.hash_hex
 
 
 def test_an_adaptive_map_follows_a_scene_within_its_budget():

@@ -41,6 +41,7 @@ from focalloop.host.cli.shared_options import (
 if TYPE_CHECKING:
     from focalloop.firmware_sim.fixed_pattern import FixedPattern
     from focalloop.firmware_sim.maps.ratio_map import RatioMap
+    from focalloop.firmware_sim.noise import NoiseProfile
 
 DEMO_CLIP = "box.mp4"
 
@@ -59,6 +60,15 @@ def live(
         str | None,
         typer.Option(
             metavar="URL", help="Use the board at this device name or URL, not an emulated one."
+        ),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Use the board of this recording, which plays what was recorded.",
         ),
     ] = None,
     wait: WaitOption = DEFAULT_WAIT_S,
@@ -130,10 +140,13 @@ def live(
     from focalloop.host.live.session import LiveSession
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
-    if port is not None:
-        emulated = ("scene", "size", "white", "profile", "seed", "slot_rate", "pattern")
+    emulated = ("scene", "size", "white", "profile", "seed", "slot_rate", "pattern")
+    if replay is not None:
+        unused = (*emulated, "port", "map_", "budget")
+        refuse_unused(unused, "is for another board, not for that of a recording")
+    elif port is not None:
         refuse_unused(emulated, "is for the emulated board, not for --port")
-    else:
+    if port is None:
         refuse_unused(["wait"], "is for the port of a board, and there is no --port")
     if scene is None:
         refuse_unused(["white"], "is for a clip of your own, and there is no --scene")
@@ -163,14 +176,19 @@ def live(
                 check_model(radio, model)
         bundle = bundle or LIVE_BUNDLE
     check_bundle(bundle)
-    ratio_map = None
+    ratio_map: RatioMap | None = None
+    recorded_noise: NoiseProfile | None = None
     if loop is not None:
         bundle = bundle_for_any_map(bundle, noise if port is None else None)
+    elif replay is not None:
+        ratio_map, recorded_noise = _recorded(replay)
     elif map_ is not None:
         ratio_map = load_map(map_)
     source: BoardSource
     scene_name = profile_name = ""
-    if port is not None:
+    if replay is not None:
+        source, scene_name = EmulatorProcess(f"--replay={replay}"), replay.name
+    elif port is not None:
         source = BoardAt(port, wait, print_notice)
     else:
         shown_under = map_ or (None if bundle == NETWORK_FREE else bundle)
@@ -216,7 +234,7 @@ def live(
             correct=partial(
                 correction_for,
                 given=given,
-                profile=noise if port is None else None,
+                profile=recorded_noise if replay is not None else noise if port is None else None,
                 kept=not uncorrected,
             ),
             recordings=kept_in,
@@ -229,6 +247,15 @@ def live(
             json=json,
         ),
     )
+
+
+def _recorded(file: Path) -> tuple[RatioMap, NoiseProfile | None]:
+    """Return the map that a recording plays first, and the noise of its board where it is known."""
+    from focalloop.host.recording.recording import Recording
+    from focalloop.host.recording.replay import RecordedReplay
+
+    with Recording(file) as recording:
+        return RecordedReplay(recording).maps[0], recording.profile()
 
 
 def _demo_clip() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,20 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path):
     with Recording(path) as recording:
         assert recording.check() == ()
         assert len(recording) == 1
+
+
+def test_a_folder_that_goes_ends_the_recording_and_nothing_else(tmp_path):
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("focalloop.host.recording.writer.CHUNK_NS", 0)
+        with Recorder(folder / "a.mcap", BOARD, floor_bytes=1) as recorder:
+            shutil.rmtree(folder)
+            recorder.add(make_window(0, MAP))
+            while recorder.state().recording:
+                pass
+            recorder.add(make_window(1, MAP))
+    assert "cannot be renamed" in recorder.state().problem
 
 
 WRITER = """

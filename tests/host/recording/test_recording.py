@@ -112,6 +112,21 @@ def test_any_messages_in_are_the_same_messages_out(tmp_path_factory, drawn, chun
         assert pictures_found == len(written) * pictures
 
 
+def test_a_clock_that_is_set_back_does_not_reach_the_file(tmp_path, monkeypatch):
+    every_chunk_ends(monkeypatch)
+    path = tmp_path / "a.mcap"
+    with RecordingWriter(path, BOARD, floor_bytes=0) as writer:
+        for number in range(3):
+            writer.add(make_window(number, COLUMN))
+            monkeypatch.setattr("time.time_ns", lambda: 0)
+            monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.undo()
+    with Recording(path) as recording:
+        times = [entry.log_ns for entry in recording.entries()]
+        assert times == sorted(times)
+        assert 0 < recording.end_ns - recording.start_ns < 60 * messages.NS
+
+
 def test_other_programs_read_it(tmp_path):
     path = tmp_path / "a.mcap"
     with RecordingWriter(path, BOARD, floor_bytes=0, pictures=True) as writer:

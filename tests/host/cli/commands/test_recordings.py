@@ -9,7 +9,10 @@ import subprocess
 import numpy as np
 import pytest
 
+from focalloop.host.cli.preview_run import recordings_of
 from focalloop.host.recording.recording import Recording
+from focalloop.host.recording.store import RecordingStore
+from focalloop.host.recording.writer import unfinished
 from tests.support.command_line import complaint, run
 from tests.support.made_windows import write_recording
 from tests.support.running import FOCALLOOP, STOP_TIMEOUT_S
@@ -80,6 +83,17 @@ def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
         "reconstruct", tmp_path / "a.mcap", "--map", "tile-2of16", "-o", tmp_path / "x.mp4"
     )
     assert refused.exit_code == 2
+
+
+def test_a_service_finishes_what_was_cut_off(tmp_path, capsys):
+    path = RecordingStore(tmp_path).new()
+    write_recording(path)
+    cut = unfinished(path)
+    path.rename(cut)
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (found,) = recordings_of(tmp_path).recordings()
+    assert (found.id, found.summary.windows, found.summary.finished) == (path.stem, 3, True)
+    assert "was cut off, and is finished" in " ".join(capsys.readouterr().err.split())
 
 
 def test_damage_is_told_and_the_rest_is_reconstructed(tmp_path):

@@ -1,0 +1,175 @@
+"""What recording costs, and what survives a kill: ``python -m benchmarks.recording [--json]``.
+
+* CPU time per window of a recorder, at 256x256 pixels and two reads of 16 bits per pixel, against
+  appending the same bytes to a file with an `fsync` per second; bytes per window;
+* windows lost after ``kill -9`` at random points, in seconds of the recording, over `--kills` runs
+  of a recorder at 15 windows per second; each file is then recovered and read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.report import Row
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.files import scratch_folder
+from focalloop.firmware_sim.maps.defaults import DEFAULT_LEVEL_SET, NAMED_TILES
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.firmware_sim.window import Window
+from focalloop.firmware_sim.wire import Feature, HelloAnswer
+from focalloop.host.recording.recorder import Recorder
+from focalloop.host.recording.recording import Recording
+from focalloop.host.recording.recovery import recover
+from focalloop.host.recording.writer import unfinished
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkProcess
+    from multiprocessing.sharedctypes import Synchronized
+
+SHAPE = (256, 256)
+WINDOWS_PER_S = 15
+WINDOWS = 300
+KILLS = 200
+AT_ONCE = 4
+FORK = multiprocessing.get_context("fork")
+
+BOARD = HelloAnswer(
+    boot_id=1, max_payload=8192, height=SHAPE[0], width=SHAPE[1], slots=16, bits=16,
+    black_level_dn=4096.0, full_scale_dn=49152.0, level_set=DEFAULT_LEVEL_SET, max_in_flight=8,
+    held_windows=8, max_object=1 << 20, features=Feature.EMULATOR, slot_rate_hz=240.0,
+    name="benchmark", firmware="1", serial="1",
+)  # fmt: skip
+
+
+def windows() -> list[Window]:
+    """Return windows of the clip that comes along, with the noise of the paper."""
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE)
+    plan, emulator = ReadPlan.of(ratio_map), Emulator(ratio_map, preset("paper"), seed=0)
+    with as_file(files("focalloop.host") / "clips" / "box.mp4") as clip:
+        scenes = load_clips(clip, 16, size=SHAPE).clips
+    return [
+        Window(
+            number=number,
+            ratio_map=ratio_map,
+            plan=plan,
+            codes=emulator.read_out(scene, number),
+            black_level_dn=BOARD.black_level_dn,
+            full_scale_dn=BOARD.full_scale_dn,
+            bits=BOARD.bits,
+            time_s=0.0,
+        )
+        for number, scene in enumerate(scenes)
+    ]
+
+
+def _numbered(taken: list[Window], number: int) -> Window:
+    return replace(taken[number % len(taken)], number=number, time_s=time.monotonic())
+
+
+def cost_rows(taken: list[Window], folder: Path) -> Iterator[Row]:
+    """Measure the CPU time and the bytes per window."""
+    began_s = time.process_time()
+    with (folder / "plain").open("wb") as plain:
+        for number in range(WINDOWS):
+            plain.write(taken[number % len(taken)].codes.tobytes())
+            if number % WINDOWS_PER_S == 0:
+                plain.flush()
+                os.fsync(plain.fileno())
+    plain_ms = 1e3 * (time.process_time() - began_s) / WINDOWS
+    plain_bytes = (folder / "plain").stat().st_size / WINDOWS
+    for name, pictures in (("recording", False), ("recording with pictures", True)):
+        path = folder / f"{name}.mcap"
+        prepared = [_numbered(taken, number) for number in range(WINDOWS)]
+        began_s, due_s = time.process_time(), time.monotonic()
+        with Recorder(path, BOARD, pictures=pictures) as recorder:
+            for window in prepared:
+                recorder.add(window)
+                due_s += 1 / WINDOWS_PER_S
+                time.sleep(max(0.0, due_s - time.monotonic()))
+        cpu_ms = 1e3 * (time.process_time() - began_s) / WINDOWS
+        state = recorder.state()
+        if state.windows != WINDOWS or state.gaps:
+            raise SystemExit(f"{state.windows} of {WINDOWS} windows were recorded")
+        yield Row.of(f"CPU, {name}", cpu_ms, "ms/window", "plain append", plain_ms)
+        size = state.bytes / WINDOWS
+        yield Row.of(f"size, {name}", size, "B/window", "plain append", plain_bytes)
+
+
+def _record(taken: list[Window], path: Path, handed_over: Synchronized[int]) -> None:
+    """Record in real time, and count each window as soon as the recorder has it."""
+    due_s = time.monotonic()
+    with Recorder(path, BOARD) as recorder:
+        while True:
+            recorder.add(_numbered(taken, handed_over.value))
+            handed_over.value += 1
+            due_s += 1 / WINDOWS_PER_S
+            time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+def killed(taken: list[Window], folder: Path, ends_s: list[float]) -> Iterator[float]:
+    """Kill recorders that run at once after so many seconds; yield the seconds that each lost."""
+    running: list[tuple[float, ForkProcess, Path, Synchronized[int]]] = []
+    for ends_after_s in sorted(ends_s):
+        handed_over = FORK.Value("q", 0)
+        path = folder / f"{len(running)}.mcap"
+        process = FORK.Process(target=_record, args=(taken, path, handed_over))
+        process.start()
+        running.append((time.monotonic() + ends_after_s, process, path, handed_over))
+    for ends_s_at, process, _, _ in running:
+        time.sleep(max(0.0, ends_s_at - time.monotonic()))
+        process.kill()
+        process.join()
+    for _, _, path, handed_over in running:
+        target, _ = recover(unfinished(path))
+        with Recording(target) as recording:
+            damage, numbers, intact = recording.check(), [], True
+            for window in recording.windows():
+                numbers.append(window.number)
+                expected = taken[window.number % len(taken)].codes
+                intact &= window.codes.tobytes() == expected.tobytes()
+        target.unlink()
+        if damage or not intact or numbers != list(range(len(numbers))):
+            raise SystemExit("what was recovered is not what was recorded")
+        yield (handed_over.value - len(numbers)) / WINDOWS_PER_S
+
+
+def kill_rows(taken: list[Window], folder: Path, kills: int) -> Iterator[Row]:
+    """Kill recorders at random points, and measure what is lost."""
+    ends_s = np.random.default_rng(0).uniform(0.5, 4.0, kills).tolist()
+    lost_s: list[float] = []
+    for first in range(0, kills, AT_ONCE):
+        lost_s += killed(taken, folder, ends_s[first : first + AT_ONCE])
+    what = f"after {kills} kills at random points"
+    yield Row.of(f"lost at most, {what}", max(lost_s), "s", "a second", 1.0)
+    yield Row.of(f"lost on average, {what}", float(np.mean(lost_s)), "s", "a second", 1.0)
+
+
+def measure(kills: int = KILLS) -> Iterator[Row]:
+    """Measure cost, then losses."""
+    taken = windows()
+    with scratch_folder() as folder:
+        yield from cost_rows(taken, folder)
+        yield from kill_rows(taken, folder, kills)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    own, sys.argv[1:] = parser.parse_known_args()
+    report.main("Recordings: cost, and what survives a kill.", partial(measure, own.kills))
