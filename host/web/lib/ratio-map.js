@@ -12,20 +12,58 @@ export class RatioMap {
   levels;
   /** The coded aperture, one bit per slot and pixel, lowest bit first; null without one. */
   mask;
-  /** Measurements per window of the pixels that are read most often. */
+  /** The tiles of an adaptive map; null of any other. */
+  palette;
+  /** Measurements per window of the pixels that are read most often, under any grid. */
   maxLevel;
   /** @type {Float32Array[]} */ #gains = [];
 
-  /** @param {MapDocument} document */
-  constructor(document) {
+  /** @param {MapDocument} document @param {Uint8Array} [levels] */
+  constructor(document, levels = bytes(document.levels)) {
     this.document = document;
     this.hash = document.hash;
     this.height = document.height;
     this.width = document.width;
     this.slots = document.slots;
-    this.levels = bytes(document.levels);
+    this.levels = levels;
     this.mask = document.mask === null ? null : bytes(document.mask);
-    this.maxLevel = this.levels.reduce((max, level) => Math.max(max, level), 0);
+    this.palette = document.palette && { ...document.palette, levels: bytes(document.palette.tiles) };
+    this.maxLevel = 0;
+    for (const each of [levels, this.palette?.levels ?? []]) {
+      for (const level of each) this.maxLevel = Math.max(this.maxLevel, level);
+    }
+  }
+
+  /**
+   * The map of a window of this map: the one that its grid composes, if this one is adaptive.
+   * @param {import("../net/packets.js").Picture} window
+   */
+  of({ grid, mapHash }) {
+    const { document, palette, height, width } = this;
+    if (!palette) return this;
+    const levels = grid ? this.#composed(palette, grid) : this.levels;
+    const counts = new Uint32Array(256);
+    for (const level of levels) counts[level] += 1;
+    const shares = Object.keys(document.level_shares).map((level) => [level, counts[Number(level)] / levels.length]);
+    const own = { hash: mapHash, palette: null, level_shares: Object.fromEntries(shares) };
+    const map = new RatioMap({ ...document, ...own, ...(grid && { tile_height: height, tile_width: width }) }, levels);
+    map.maxLevel = this.maxLevel;
+    return map;
+  }
+
+  /** @param {NonNullable<RatioMap["palette"]>} palette @param {Uint8Array} grid */
+  #composed({ block, tile_height: tileHeight, tile_width: tileWidth, levels: tiles }, grid) {
+    const { height, width } = this;
+    const columns = Math.ceil(width / block);
+    const levels = new Uint8Array(height * width);
+    for (let y = 0; y < height; y += 1) {
+      const row = Math.floor(y / block) * columns;
+      for (let x = 0; x < width; x += 1) {
+        const tile = grid[row + Math.floor(x / block)] * tileHeight;
+        levels[y * width + x] = tiles[(tile + (y % tileHeight)) * tileWidth + (x % tileWidth)];
+      }
+    }
+    return levels;
   }
 
   /**

@@ -7,9 +7,11 @@ import { fixed, lossOf } from "../../lib/format.js";
  * A figure that is not known yet of the present map and network is a dash.
  * @param {import("../../net/types.js").LiveState} state
  */
-export function showKeyFigures({ map, scores, speed, link }) {
-  setText("saved", map ? `${fixed(100 * (1 - map.ratio), 1)} %` : "–");
-  setText("saved-note", map ? `${fixed(map.mean_level, 2)} of ${map.slots} reads per pixel` : "");
+export function showKeyFigures({ map, adaptive, scores, speed, link }) {
+  const moving = adaptive?.active ? adaptive.reads : null;
+  const reads = map && (moving === null ? map.mean_level : moving / (map.height * map.width));
+  setText("saved", map && reads !== null ? `${fixed(100 * (1 - reads / map.slots), 1)} %` : "–");
+  setText("saved-note", map ? `${fixed(reads, 2)} of ${map.slots} reads per pixel` : "");
   setText("psnr-initial", fixed(scores?.psnr_initial_db, 1));
   setText("psnr-final", fixed(scores?.psnr_final_db, 1));
   setText("ssim-initial", fixed(scores?.ssim_initial, 3));

@@ -1,6 +1,7 @@
 /** Live: the newest windows, played slot by slot, with their measurements and figures. */
 
 import { MapPicture } from "../../lib/map-picture.js";
+import { AdaptiveMap } from "./adaptive-map.js";
 import { BundleChoice } from "./bundle-choice.js";
 import { showKeyFigures } from "./key-figures.js";
 import { Measurements } from "./measurements.js";
@@ -27,6 +28,7 @@ export class View {
   #pictures;
   #mapPicture;
   #measurements;
+  #adaptive = new AdaptiveMap();
   #panels;
   #player;
   #playback;
@@ -38,6 +40,7 @@ export class View {
   /** @type {Map<number, string>} What reconstructs, by the number of the setup. */ #makers = new Map();
   /** @type {Picture|null} */ #newest = null;
   /** @type {Picture|null} The last one on the screen that came with its measurements. */ #probed = null;
+  /** @type {RatioMap|null} The map of that one. */ #probedMap = null;
 
   /** @param {HTMLElement} _root @param {import("../view.js").Context} context */
   constructor(_root, context) {
@@ -52,7 +55,7 @@ export class View {
     this.#pictures = new Pictures(() => this.#player.redraw(), pointed);
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
-    this.#panels = [new BundleChoice(context), new Radio(context.service)];
+    this.#panels = [new BundleChoice(context), new Radio(context.service), this.#adaptive];
     this.#player = new Player({
       grant: (step) => this.#grant(step),
       draw: (picture, index, fresh) => this.#draw(picture, index, fresh),
@@ -105,7 +108,9 @@ export class View {
     const maker = this.#makers.get(picture.setup) ?? "";
     this.#pictures.draw(picture, index, maker, this.#state?.board?.gives_scene ?? false);
     this.#playback.drawn(picture, index);
+    this.#adaptive.draw(picture, index);
     if (fresh) {
+      this.#showMoved(picture);
       this.#context.socket.drawn(picture.window);
       this.#showMeasurements(picture);
     } else if (picture === this.#probed && this.#isSlow) this.#drawProbe();
@@ -133,7 +138,7 @@ export class View {
     this.#mapPicture.show(map, this.#probe.within(map));
     if (!isNew) return;
     this.#measurements.setMap(map);
-    this.#probed = null;
+    this.#probed = this.#probedMap = null;
     this.#probe.clear();
     this.#askAgain(); // for a window under the new map
   }
@@ -146,15 +151,30 @@ export class View {
   /** @param {Picture} picture */
   #showMeasurements(picture) {
     if (!picture.readout || !this.#state?.board) return;
+    const map = this.#mapOf(picture);
+    if (!map) return;
     this.#probed = picture;
-    this.#measurements.show(picture.readout, this.#state.board);
+    this.#probedMap = map;
+    this.#measurements.show(picture.readout, this.#state.board, map);
     this.#drawProbe();
+  }
+
+  /** Show the map of a window where each has its own. @param {Picture} picture */
+  #showMoved(picture) {
+    const map = this.#map?.palette ? this.#mapOf(picture) : null;
+    if (map) this.#mapPicture.show(map, this.#probe.within(map));
+  }
+
+  /** The map of a window; null if it was read under another one than the board runs. @param {Picture} picture */
+  #mapOf(picture) {
+    const map = this.#map;
+    return map?.palette && picture.setup !== this.#state?.setup ? null : map?.of(picture) ?? null;
   }
 
   /** Draw the probe; its measurements and pictures are of one window, even if the screen shows a newer. */
   #drawProbe() {
     const index = this.#probed === this.#player.current ? this.#shownIndex : 0;
-    this.#probe.draw(this.#probed, index, this.#map, this.#measurements);
+    this.#probe.draw(this.#probed, index, this.#probedMap ?? this.#map, this.#measurements);
   }
 
   get #isSlow() {

@@ -17,7 +17,7 @@ export class Measurements {
   #screen = new Screen(byId("reads", HTMLCanvasElement));
   #slider = byId("read", HTMLInputElement);
   /** @type {{button: HTMLButtonElement, screen: Screen}[]} */ #thumbnails = [];
-  /** @type {RatioMap|null} */ #map = null;
+  /** @type {RatioMap|null} Of the window that is shown. */ #map = null;
   #black = 0;
   #fullScale = 1;
   /** @type {Float32Array[]} One plane per read, in DN; NaN where not measured. */ planes = [];
@@ -50,12 +50,17 @@ export class Measurements {
     byId("strip").replaceChildren(...this.#thumbnails.map(({ button }) => button));
   }
 
-  /** @param {import("../../net/packets.js").Readout} readout @param {BoardIdentity} board */
-  show(readout, board) {
-    if (!this.#map?.hash.startsWith(readout.mapHash)) return;
+  /**
+   * Show the measurements of a window.
+   * @param {import("../../net/packets.js").Readout} readout @param {BoardIdentity} board
+   * @param {RatioMap} map Its map.
+   */
+  show(readout, board, map) {
+    if (!map.hash.startsWith(readout.mapHash)) return;
+    this.#map = map;
     this.#black = board.black_level_dn;
     this.#fullScale = board.full_scale_dn;
-    this.planes = this.#map.planes(readout.codes);
+    this.planes = map.planes(readout.codes);
     this.#draw();
   }
 

@@ -26,7 +26,7 @@ export class View {
   show() {
     this.#unlisten = this.#context.map.listen((map) => {
       this.#picture.show(map, { x: map.width >> 1, y: map.height >> 1 });
-      byId("save-png").hidden = map.mask !== null; // a picture holds levels alone
+      byId("save-png").hidden = map.mask !== null || map.palette !== null; // a picture holds levels alone
     });
     this.#context.files.give({
       dragged: () => this.#upload.invite(),
