@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # An example is slow where the machine is busy or coverage is measured, which is not a failure.
 settings.register_profile("focalloop", deadline=None)
 settings.load_profile("focalloop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that may take longest, then those of most tests.
+
+    A file is one process's, and a single long test at the end would leave the other cores idle.
+    """
+    limits: dict[Path, float] = defaultdict(float)
+    for item in items:
+        if limit := item.get_closest_marker("timeout"):
+            limits[item.path] = max(limits[item.path], limit.args[0])
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-limits[item.path], -tests[item.path]))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -144,11 +144,11 @@ def export_run(
     ratio_map = _map_of(run, first_map)
     _check_fit(run, network, ratio_map)
     noise = noise_from(metadata["settings"])
+    if calibration is not None and _any_aperture(network):
+        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
     graph, difference = to_onnx(network)
     how: dict[str, Any] = {"opset": OPSET, "largest_difference": difference, "int8_loss_db": None}
     told = is_told(network.settings)
-    if calibration is not None and _any_aperture(network):
-        raise ExportError("only networks of the edge profile have an 8-bit form: export float32")
     if calibration is not None:
         for_any = None if first_map is None else RandomTiles()
         narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any, told=told)

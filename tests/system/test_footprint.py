@@ -13,6 +13,8 @@ from tests.support import ROOT
 from tests.support.namespaces import read_only, unshared
 from tests.support.running import FOCALLOOP, START_TIMEOUT_S, Running
 
+pytestmark = pytest.mark.timeout(300)  # kernels are compiled
+
 QUIET_S = 14.0
 """ONNX Runtime first looked its telemetry host up 9 s after it had been imported."""
 

@@ -30,7 +30,7 @@ from focalloop.models.networks.aperture import ApertureSettings
 from focalloop.models.networks.edge import USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.interpolation import REACH
 from focalloop.models.networks.paper import PaperSettings
-from focalloop.models.networks.profiles import NetworkSettings, build_network
+from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
 from focalloop.models.networks.sensing import clean_reads
 from focalloop.models.training.checkpoint import CHECKPOINT
 from focalloop.models.training.map_source import (
@@ -45,6 +45,8 @@ from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights, save_weights
 from tests.support.tiny_bundle import tiny_network
+
+pytestmark = pytest.mark.timeout(300)  # graphs are traced
 
 EDGE = EdgeSettings(width=16, context=8, blocks=1)
 PAPER = PaperSettings(stages=1)
@@ -100,7 +102,7 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
 
 
 def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = TrainingData.load(training_file)
     run = run_of(replace(EDGE, noise=True, coarse=1), None, training_file)
@@ -110,6 +112,13 @@ def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
     network = run.learner.averaged_network()
     levels = torch.from_numpy(tile_map.levels.copy())[None]
     reads = clean_reads(torch.rand(1, 16, 32, 32), levels)
+    traced: list[tuple[bytes, float]] = []
+
+    def traced_once(network: Network) -> tuple[bytes, float]:
+        traced[:] = traced or [to_onnx(network)]
+        return traced[0]
+
+    monkeypatch.setattr(export, "to_onnx", traced_once)
     for name, windows, tolerance in (("wide", None, 2e-3), ("narrow", data, 0.1)):
         meta = export_run(folder, tmp_path / name, calibration=windows, first_map=tile_map)
         low, high = np.array([meta["noise_range"]["s_ss"], meta["noise_range"]["s_r"]]).T
