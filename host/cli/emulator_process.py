@@ -20,8 +20,8 @@ from typing import Any
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import print_warning
 
-START_TIMEOUT_S = 60.0
-"""Long enough for the very first start, which compiles the emulator's kernels."""
+START_TIMEOUT_S = 120.0
+"""Four times what the very first start takes, which compiles the kernels, on an idle machine."""
 
 _STOP_TIMEOUT_S = 3.0
 _WARNING = "warning: "

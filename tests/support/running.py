@@ -14,7 +14,7 @@ from pathlib import Path
 FOCALLOOP = (sys.executable, "-m", "focalloop")
 """The command line in a process of its own."""
 
-START_TIMEOUT_S = 90  # the first start on a machine compiles kernels
+START_TIMEOUT_S = 150  # the first start on a machine compiles kernels
 STOP_TIMEOUT_S = 60  # a fraction of a second, if nothing else runs
 
 
