@@ -205,11 +205,14 @@ class Driver(ConnectionListener):
         if adaptive_map is None:
             raise UnknownMapError("the board runs no adaptive map: upload one, then set its grids")
         packed = b"" if grid is None else self.maps.add_grid(adaptive_map, grid)
-        # Over one link: after a loss of the board its windows may have other numbers.
-        answer = self.connection.link().request(
-            MessageType.GRID, GridRequest(window, packed).pack()
-        )
-        return unpacked(WindowNumber, MessageType.GRID, answer).window
+        # Over the link in use: after a loss of the board its windows may have other numbers.
+        request = GridRequest(window, packed)
+        answer = self.connection.submit(MessageType.GRID, request.pack())
+        if answer is None:
+            raise BoardLostError(
+                f"the board at {self.connection.url} is lost: set the grid again once it is back"
+            )
+        return unpacked(WindowNumber, MessageType.GRID, answer.result()).window
 
     def lose(self, window: int) -> None:
         """Note that a window arrived, but under a grid that this program does not know."""

@@ -28,7 +28,7 @@ from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.adaptive.closed_loop import DELAY
 from focalloop.host.adaptive.controller import Controller, Grid, Seen, is_cut
 from focalloop.host.board.client import Board
-from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
+from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError, sentence
 from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.telemetry import Durations
@@ -178,7 +178,7 @@ class AdaptiveLoop:
         while (job := self._jobs.take()) is not None:
             with self._lock:
                 board, controller, grid = self._board, self._controller, self._grid_of(job.window)
-            if board is None or grid is None:
+            if board is None or grid is None or not _of_this_boot(job.window, board):
                 continue
             if not self._follow(board, controller, job, grid):
                 self._count("windows_not_used")
@@ -231,6 +231,8 @@ class AdaptiveLoop:
             self._choices.add(taken_s)
         at_rest = np.array_equal(grid, controller.at_rest(budget))
         named = job.window.number + DELAY
+        if not _of_this_boot(job.window, board):
+            return False  # the same number may be that of a window far ahead now
         if not self._set(board, named, None if at_rest else grid, exposure):
             return False
         self._chosen_from = exposure
@@ -278,13 +280,13 @@ class AdaptiveLoop:
                 self._count("grids_late")
                 return
             self._count("grids_refused")
-            self._say(str(error))
+            self._say(str(error), about=str(error.code))
 
-    def _say(self, text: str) -> None:
-        """Tell the user, once."""
-        if text not in self._told:
-            self._told.add(text)
-            self._tell(text)
+    def _say(self, text: str, about: str = "") -> None:
+        """Tell the user, once about each thing."""
+        if (about or text) not in self._told:
+            self._told.add(about or text)
+            self._tell(sentence(text))
 
     def _count(self, what: str) -> None:
         with self._lock:
@@ -304,6 +306,11 @@ class AdaptiveLoop:
         """Return the budget in reads."""
         height, width = adaptive_map.shape
         return int(self.budget * height * width * adaptive_map.resting.slots + 1e-6)
+
+
+def _of_this_boot(window: Window, board: Board) -> bool:
+    """Whether the board counts its windows as it did when it sent this one."""
+    return window.board is None or window.board.boot_id == board.info.boot_id
 
 
 def _exposure(window: Window) -> int:

@@ -19,7 +19,7 @@ from focalloop.host.board.known_maps import MAX_COMPOSED, MAX_GRIDS, KnownMaps
 from focalloop.host.board.upload import fitted_adaptive
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
-from focalloop.host.errors import BoardError, UnknownMapError
+from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError
 from tests.support.served import (
     SHAPE,
     assert_exact,
@@ -29,6 +29,7 @@ from tests.support.served import (
     on_pty,
     on_tcp,
 )
+from tests.support.waiting import wait_until
 
 GRIDS = np.random.default_rng(3).integers(0, 6, (8, 2, 3))
 
@@ -124,6 +125,18 @@ def test_after_an_outage_the_board_rests_until_the_next_grid(event: Any) -> None
                 if window.ratio_map == made.compose(GRIDS[1]):
                     break
         assert board.status().map_hash == made.hash()
+
+
+def test_no_grid_is_set_while_the_board_is_lost() -> None:
+    with (
+        on_tcp() as server,
+        Board.open(server.url, on_event=lambda text: None) as board,
+    ):
+        board.upload(make_adaptive_map())
+        server.inject("disconnect", 60.0)
+        wait_until(lambda: board.state == "lost")
+        with pytest.raises(BoardLostError, match="set the grid again once it is back"):
+            board.set_grid(5, GRIDS[0])
 
 
 def test_a_window_under_a_grid_of_somebody_else_is_lost_and_told() -> None:

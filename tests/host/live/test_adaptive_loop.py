@@ -123,21 +123,23 @@ class Driven:
         self.thread = threading.Thread(target=self.loop.run)
         self.thread.start()
 
-    def take(self):
-        """Take a window through the loop; return its grid."""
+    def take(self, video=None):
+        """Take a window through the loop, with a noisy video or this one; return its grid."""
         window = next(self.windows)
         self.loop.received(window)
-        video = np.random.default_rng(window.number).random((16, *SHAPE), np.float32) / 20
+        if video is None:
+            rng = np.random.default_rng(window.number)
+            video = rng.random((16, *SHAPE), np.float32) / 20
         grid = None if window.grid is None else self.adaptive_map.grid(window.grid[1])
         at_rest = np.full(self.adaptive_map.grid_shape, 2, np.uint8)
         self.seen.append(Seen(video, at_rest if grid is None else grid))
         self.loop.rebuilt(window, video)
         return grid
 
-    def take_settled(self):
+    def take_settled(self, video=None):
         """Take a window, and wait for what is chosen from it."""
         before = self.loop.state()
-        grid = self.take()
+        grid = self.take(video)
         wait_until(
             lambda: (
                 self.loop.state().grids_taken > before.grids_taken
@@ -150,8 +152,9 @@ class Driven:
 @pytest.fixture
 def driven():
     """A driven loop over a served board."""
-    with on_pty(make_board()) as server, Board.open(server.url) as board:
+    with on_tcp() as server, Board.open(server.url, on_event=lambda text: None) as board:
         made = Driven(board)
+        made.server, made.board = server, board
         yield made
         made.loop.close()
         made.thread.join()
@@ -186,6 +189,32 @@ def test_a_controller_that_falls_behind_lets_the_map_rest_and_goes_on(driven):
     assert after[2] is None  # three windows later
     assert after[4] is not None
     assert driven.loop.state().activity == adaptive_loop.FOLLOWS
+    assert driven.loop.state().grids_refused == 0
+
+
+def test_after_a_change_of_the_scene_the_map_rests_for_one_window(driven):
+    ramp = np.broadcast_to(np.linspace(0.1, 1, SHAPE[1], dtype=np.float32), (16, *SHAPE))
+    dark, bright = ramp / 10, ramp
+    grids = [driven.take_settled(light) for light in (dark, dark, dark, bright)]
+    assert driven.loop.state().activity == adaptive_loop.CHANGED
+    grids += [driven.take_settled(bright) for _ in range(3)]
+    assert [grid is None for grid in grids] == [True, True, True, False, False, True, False]
+
+
+def test_what_was_chosen_before_a_reset_names_no_window_after_it(driven):
+    for _ in range(9):
+        driven.take_settled()
+    driven.chooser.network.go.clear()
+    driven.take()
+    driven.server.inject("reset", 0.0)
+    wait_until(lambda: driven.board.stats.reconnects == 1 and driven.board.state == "connected")
+    taken = driven.loop.state().grids_taken
+    driven.chooser.network.go.set()
+    while driven.take() is not None:
+        pass  # windows of before that had arrived
+    assert driven.loop.state().grids_taken == taken
+    after = [driven.take_settled() for _ in range(4)]
+    assert after[-1] is not None
     assert driven.loop.state().grids_refused == 0
 
 
