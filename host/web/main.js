@@ -31,5 +31,5 @@ const socket = new PreviewSocket({
 const token = new TokenField(() => socket.connect());
 
 followTheme(byId("theme"), () => router.redraw());
-const router = new Router(byId("views"), byId("nav"), { service, socket, map, notices, files });
+const router = new Router(byId("views"), byId("nav"), { service, socket, map, notices, status, files });
 socket.connect();

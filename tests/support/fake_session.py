@@ -108,7 +108,7 @@ class FakeSession:
             full_scale_dn=49152.0,
             slot_rate_hz=240.0,
         )
-        self.setup, self.scores = 1, None
+        self.setup, self.scores, self.phase = 1, None, Phase.STREAMING
         self.speed, self.link = SpeedState(), LinkState()
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
@@ -127,7 +127,7 @@ class FakeSession:
 
     def state(self):
         return LiveState(
-            phase=Phase.STREAMING if self.board else Phase.STARTING,
+            phase=self.phase if self.board else Phase.STARTING,
             board=self.board,
             map=self.ratio_map and map_state(self.adaptive_map or self.ratio_map),
             bundle=self.bundle,

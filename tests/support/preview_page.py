@@ -3,15 +3,34 @@
 import base64
 import io
 import re
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
 
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.service.api import create_app
+from focalloop.host.service.binding import address_of, listen
+from focalloop.host.service.server import Service
 from focalloop.models.zoo import DEFAULT_BUNDLE
 from tests.support.waiting import wait_until
 
 DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
+
+
+@contextmanager
+def served_page(session, **options):
+    """Serve the page of a fake session, with options of `create_app`; gives its address."""
+    with listen("127.0.0.1", 0) as sock:
+        service = Service(create_app(session, **options), sock)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            yield address_of(sock)
+        finally:
+            service.stop()
+            thread.join(10)
 
 
 def canvas(page, name):

@@ -2,14 +2,11 @@
 
 import re
 import shutil
-import threading
 
 import pytest
 
-from focalloop.host.service.api import create_app
-from focalloop.host.service.binding import address_of, listen
-from focalloop.host.service.server import Service
 from tests.support.fake_session import FakeSession
+from tests.support.preview_page import served_page
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -77,10 +74,5 @@ def session():
 @pytest.fixture
 def session_url(session):
     """Where the page of the fake session is."""
-    with listen("127.0.0.1", 0) as sock:
-        service = Service(create_app(session), sock)
-        thread = threading.Thread(target=service.run)
-        thread.start()
-        yield address_of(sock)
-        service.stop()
-        thread.join(10)
+    with served_page(session) as url:
+        yield url

@@ -5,27 +5,35 @@ from dataclasses import replace
 import pytest
 
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState
-from focalloop.host.live.state import LinkState, ScoreState, SpeedState
+from focalloop.host.live.state import LinkState, Phase, ScoreState, SpeedState
 from tests.support.fake_session import make_picture
-from tests.support.preview_page import go, pause_at
+from tests.support.preview_page import go, pause_at, served_page
 from tests.support.waiting import wait_until
 
 
-@pytest.mark.parametrize(
-    ("gives_scene", "says"),
-    [
-        (False, "This board does not know its scene."),
-        (True, "The scene of this window has not arrived."),
-    ],
-)
-def test_without_a_scene_the_page_says_why(open_page, session_url, session, gives_scene, says):
-    session.board = replace(session.board, gives_scene=gives_scene)
+def test_without_a_reference_two_pictures_take_the_whole_row(open_page, session_url, session):
+    session.board = replace(session.board, gives_scene=False, simulated=False)
     session.put(make_picture(1, session.ratio_map, truth=False))
     page = open_page(session_url)
-    page.wait_for_selector("#badge:has-text('SIMULATED')")
+    page.wait_for_selector("#badge:has-text('REAL')")
+    page.wait_for_selector("#no-reference:has-text('No reference')")
+    session.put(make_picture(2, session.ratio_map, truth=False))
+    page.wait_for_selector(".unreferenced")
+    assert page.is_hidden("#truth")
+    assert page.is_hidden("#error")
+    assert page.is_hidden("#psnr-final")
+    row = page.locator(".pictures").bounding_box()
+    last = page.locator(".of-final").bounding_box()
+    assert last["x"] + last["width"] == pytest.approx(row["x"] + row["width"])
+    assert last["width"] > 0.45 * row["width"]
+
+
+def test_a_scene_that_has_not_arrived_is_said_to_be_missing(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map, truth=False))
+    page = open_page(session_url)
     session.put(make_picture(2, session.ratio_map, truth=False))
     for name in ("truth", "error"):
-        page.wait_for_selector(f"#{name}-empty:has-text('{says}')")
+        page.wait_for_selector(f"#{name}-empty:has-text('has not arrived')")
     session.put(make_picture(3, session.ratio_map))
     for name in ("truth", "error"):
         page.wait_for_selector(f"#{name}-empty", state="hidden")
@@ -76,28 +84,57 @@ def test_a_pause_holds_no_window_of_the_network_before(open_page, session_url, s
     assert page.inner_text("#final-note") == "by edge"
 
 
-@pytest.mark.parametrize(
-    ("speed", "link", "says"),
-    [
-        (SpeedState(), LinkState(), "nothing lost"),
-        (SpeedState(), LinkState(resends=55), "nothing lost, asked again 55 times"),
-        (
-            SpeedState(windows_lost=1),
-            LinkState(bad_frames=2, resends=1),
-            "1 window lost, 2 frames damaged, asked again 1 time",
-        ),
-    ],
-)
-def test_the_link_is_described_once_and_the_same_everywhere(
-    open_page, session_url, session, speed, link, says
-):
-    session.speed, session.link = speed, link
+def test_the_link_is_described_by_the_last_minute_and_in_full(open_page, session_url, session):
+    session.speed, session.link = SpeedState(windows_lost=3), LinkState(bad_frames=7, resends=55)
     session.put(make_picture(1, session.ratio_map))
     page = open_page(session_url)
-    wait_until(lambda: page.inner_text("#link-note") == says)
+    page.wait_for_selector("#link-note:has-text('nothing lost in the last')")
+    session.speed, session.link = SpeedState(windows_lost=4), LinkState(bad_frames=9, resends=56)
+    says = "1 window lost, 2 frames damaged, asked again 1 time in the last"
+    page.wait_for_selector(f"#link-note.bad:has-text('{says}')")
     go(page, "boards")
-    page.wait_for_selector("#link-values tr")
-    assert f"On the line\t{says}" in page.inner_text("#link-values")
+    total = "4 windows lost, 9 frames damaged, asked again 56 times"
+    page.wait_for_selector(f"#link-values:has-text('{total}')")
+
+
+def test_a_slow_host_is_said_to_be_slow(open_page, session_url, session):
+    session.speed = SpeedState(reconstructed_per_s=12.0)
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    page.wait_for_selector("#windows.slow:has-text('12.0')")
+    assert page.inner_text("#windows-unit") == "of 15 /s"
+
+
+def test_a_lost_board_dims_its_pictures_and_counts_the_seconds(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    session.phase = Phase.LOST
+    page.wait_for_selector(".phase.lost:has-text('board lost')")
+    page.wait_for_selector("#notice.error:has-text('(2 s)')")
+    dimmed = "() => Number(getComputedStyle(document.getElementById('final')).opacity) < 1"
+    page.wait_for_function(dimmed)
+    session.phase = Phase.STREAMING
+    page.wait_for_selector(".phase.streaming")
+    page.wait_for_selector("#notice", state="hidden")
+    assert not page.evaluate(dimmed)
+
+
+def test_a_service_that_wants_a_token_asks_for_it(browser, session):
+    session.put(make_picture(1, session.ratio_map))
+    with served_page(session, token="open sesame") as url:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_selector("#token-say:has-text('needs its token')")
+        assert page.is_hidden("#views")
+        page.fill("#token", "abracadabra")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#token-say:has-text('does not know this token')")
+        page.fill("#token", "open sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".view.live")
+        page.reload()  # the address has it now
+        page.wait_for_selector("#saved:has-text('%')")
+        page.close()
 
 
 def test_a_calibration_that_waits_for_light_continues_on_request(open_page, session_url, session):

@@ -76,7 +76,7 @@ export class MapPicture {
     const { left, top, width: size } = this.#part;
     this.#zoom.width = this.#zoom.height = size * ZOOM_CELL;
     const context = context2d(this.#zoom);
-    context.font = "600 13px system-ui, sans-serif";
+    context.font = "600 13px Inter, system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let y = 0; y < size; y += 1) {

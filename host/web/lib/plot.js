@@ -10,6 +10,7 @@ const TICKS = 5;
  * @property {number} high
  * @property {string} [label]
  * @property {number[]} [ticks] Where its ticks are, in place of round values.
+ * @property {string[]} [texts] What stands at `ticks`, in place of their values.
  * @property {boolean} [whole] Whether ticks are at whole numbers only.
  *
  * @typedef {[number, number]} Point In values of the axes.
@@ -92,7 +93,7 @@ export class Plot {
   #drawAxes(height) {
     const { context } = this;
     const { left, right, bottom } = this.#area;
-    context.font = "10.5px system-ui, sans-serif";
+    context.font = "10.5px Inter, system-ui, sans-serif";
     context.textBaseline = "middle";
     context.textAlign = "right";
     this.use("line");
@@ -121,7 +122,8 @@ export class Plot {
  * @param {Axis} axis
  * @returns {[number, string][]}
  */
-function ticksOf({ low, high, ticks, whole = false }) {
+function ticksOf({ low, high, ticks, texts, whole = false }) {
+  if (ticks && texts) return ticks.map((value, i) => [value, texts[i]]);
   const rough = (high - low) / TICKS || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const round = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough * 0.999) ?? rough;

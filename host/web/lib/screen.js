@@ -3,7 +3,10 @@
 import { context2d } from "./dom.js";
 import { onPoint } from "./pointing.js";
 
-/** @typedef {import("./pointing.js").Pointed} Pointed */
+/**
+ * @typedef {import("./pointing.js").Part} Part
+ * @typedef {import("./pointing.js").Pointed} Pointed
+ */
 
 /** A colour as ImageData stores it, little-endian. @param {number} r @param {number} g @param {number} b */
 export const rgb = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -28,8 +31,9 @@ export const HEAT = Uint32Array.from({ length: 256 }, (_, v) => {
 
 export class Screen {
   canvas;
-  /** One colour per pixel, row-major; write here, then call `flush`. */
+  /** One colour per pixel of the canvas, row-major; write here, then call `flush`. */
   pixels = new Uint32Array(0);
+  /** @type {Part|null} The part of the planes that `show` brings onto the canvas; null for all. */ part = null;
   #context;
   /** @type {ImageData|null} */ #image = null;
 
@@ -49,13 +53,18 @@ export class Screen {
   }
 
   /**
-   * Show a plane through a table of colours.
+   * Show a plane, or `part` of it, through a table of colours.
    * @param {Uint8Array} plane @param {number} height @param {number} width @param {Uint32Array} table
    */
   show(plane, height, width, table = GRAY) {
-    this.resize(height, width);
+    const { left, top, width: columns, height: rows } = this.part ?? { left: 0, top: 0, width, height };
+    this.resize(rows, columns);
     const { pixels } = this;
-    for (let i = 0; i < plane.length; i += 1) pixels[i] = table[plane[i]];
+    let at = 0;
+    for (let row = top; row < top + rows; row += 1) {
+      const end = row * width + left + columns;
+      for (let i = row * width + left; i < end; i += 1, at += 1) pixels[at] = table[plane[i]];
+    }
     this.flush();
   }
 
@@ -71,7 +80,8 @@ export class Screen {
 
   /** As `onPoint` of `pointing.js`. @param {Pointed} pointed @param {() => boolean} [holds] */
   onPoint(pointed, holds) {
-    const whole = () => (this.#image && { left: 0, top: 0, width: this.#image.width, height: this.#image.height });
-    onPoint(this.canvas, whole, pointed, holds);
+    const shown = () => this.part ?? (
+      this.#image && { left: 0, top: 0, width: this.#image.width, height: this.#image.height });
+    onPoint(this.canvas, shown, pointed, holds);
   }
 }

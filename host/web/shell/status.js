@@ -7,6 +7,10 @@ import { request, sentenceOf } from "../net/service.js";
  * @typedef {import("../net/types.js").LiveState} LiveState
  * @typedef {import("./notices.js").Notices} Notices
  * @typedef {import("./notices.js").Standing} Standing
+ *
+ * @typedef {object} Instead What a view shows in place of the live board.
+ * @property {string} word As "paused" or "replay".
+ * @property {boolean} [replay] Whether it is a recording.
  */
 
 const REFUSAL_MS = 12_000;
@@ -18,6 +22,8 @@ export class Status {
   #notices;
   #sinceMs = performance.now();
   #phase = "starting";
+  /** @type {LiveState|null} */ #state = null;
+  /** @type {Instead|null} */ #instead = null;
 
   /** @param {Notices} notices */
   constructor(notices) {
@@ -27,15 +33,17 @@ export class Status {
   /** @param {LiveState} state */
   follow(state) {
     const { board } = state;
+    this.#state = state;
     this.enter(state.phase);
     this.#notices.stand(this.#standing(state));
-    if (!board) return;
-    const badge = byId("badge");
-    badge.hidden = false;
-    const kind = board.replay ? "replay" : board.simulated ? "simulated" : "real";
-    setText("badge", kind.toUpperCase());
-    badge.className = `badge ${kind}`;
-    setText("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
+    this.#show();
+    if (board) setText("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
+  }
+
+  /** Say that a view shows something else than the live board. @param {Instead|null} instead */
+  instead(instead) {
+    this.#instead = instead;
+    this.#show();
   }
 
   /** @param {LiveState["phase"]|"offline"|"denied"} phase */
@@ -43,9 +51,19 @@ export class Status {
     if (phase === this.#phase) return;
     this.#phase = phase;
     this.#sinceMs = performance.now();
-    setText("phase", WORDS[phase] ?? phase);
-    byId("phase").className = `phase ${phase}`;
     document.body.dataset.phase = phase;
+    this.#show();
+  }
+
+  #show() {
+    const board = this.#state?.board;
+    const replay = this.#instead?.replay || board?.replay;
+    const kind = replay ? "replay" : board?.simulated ? "simulated" : board ? "real" : "";
+    write(byId("badge"), kind.toUpperCase(), `badge ${kind}`);
+    byId("badge").hidden = !kind;
+    const instead = this.#phase === "streaming" ? this.#instead : null;
+    const words = instead?.word ?? WORDS[this.#phase] ?? this.#phase;
+    write(byId("phase"), words, `phase ${this.#phase}${instead ? " instead" : ""}`);
   }
 
   /** The service does not answer; say so, and for how long. */
@@ -97,4 +115,10 @@ export class Status {
       this.#notices.say(sentenceOf(error), "error", REFUSAL_MS);
     }
   }
+}
+
+/** Write text and class, where they differ. @param {HTMLElement} element @param {string} text @param {string} className */
+function write(element, text, className) {
+  if (element.textContent !== text) element.textContent = text;
+  if (element.className !== className) element.className = className;
 }

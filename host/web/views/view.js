@@ -21,6 +21,8 @@
  * @property {import("../shell/board-map.js").BoardMap} map The map that the board runs:
  *   `map.listen(called)` until it is hidden.
  * @property {import("../shell/notices.js").Notices} notices The line across the page.
+ * @property {import("../shell/status.js").Status} status `status.instead(...)` says on the bar that what
+ *   is shown is paused or a replay; null where it is live.
  * @property {import("../shell/dropped-files.js").DroppedFiles} files What is dropped onto the page.
  *
  * @typedef {import("../net/types.js").LiveState} LiveState

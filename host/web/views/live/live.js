@@ -3,7 +3,8 @@
 import { MapPicture } from "../../lib/map-picture.js";
 import { AdaptiveMap } from "./adaptive-map.js";
 import { BundleChoice } from "./bundle-choice.js";
-import { showKeyFigures } from "./key-figures.js";
+import { Histogram } from "./histogram.js";
+import { KeyFigures } from "./key-figures.js";
 import { Measurements } from "./measurements.js";
 import { Pictures } from "./pictures.js";
 import { PixelProbe } from "./pixel-probe.js";
@@ -29,7 +30,10 @@ export class View {
   #mapPicture;
   #measurements;
   #adaptive = new AdaptiveMap();
+  #histogram = new Histogram();
+  #figures = new KeyFigures();
   #panels;
+  #keys = new AbortController();
   #player;
   #playback;
   /** @type {LiveState|null} */ #state = null;
@@ -42,17 +46,18 @@ export class View {
   /** @type {Picture|null} The last one on the screen that came with its measurements. */ #probed = null;
   /** @type {RatioMap|null} The map of that one. */ #probedMap = null;
 
-  /** @param {HTMLElement} _root @param {import("../view.js").Context} context */
-  constructor(_root, context) {
+  /** @param {HTMLElement} root @param {import("../view.js").Context} context */
+  constructor(root, context) {
     this.#context = context;
     /** @param {import("../../lib/pointing.js").Pixel} pixel @param {boolean} held */
     const pointed = (pixel, held) => {
       if (!this.#probe.point(pixel, held)) return;
       this.#mapPicture.look(pixel);
+      this.#pictures.mark(pixel);
       this.#drawProbe();
     };
     this.#probe = new PixelProbe();
-    this.#pictures = new Pictures(() => this.#player.redraw(), pointed);
+    this.#pictures = new Pictures(root, () => this.#player.redraw(), pointed);
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
     this.#panels = [new BundleChoice(context), new Radio(context.service), this.#adaptive];
@@ -67,6 +72,8 @@ export class View {
     this.#unlisten = this.#context.map.listen((map) => this.#takeMap(map));
     this.#playback.start();
     this.#player.start();
+    this.#keys = new AbortController();
+    document.addEventListener("keydown", (event) => this.#key(event), { signal: this.#keys.signal });
     this.#context.socket.give({
       picture: (picture) => this.#take(picture),
       readout: (readout) => this.#takeReadout(readout),
@@ -80,6 +87,8 @@ export class View {
     this.#context.socket.give(null);
     this.#player.stop();
     this.#playback.stop();
+    this.#keys.abort();
+    this.#context.status.instead(null);
     this.#unlisten();
   }
 
@@ -89,7 +98,10 @@ export class View {
     this.#state = state;
     this.#makers.set(state.setup, state.reconstructed_by);
     this.#playback.follow(state);
-    showKeyFigures(state);
+    this.#figures.follow(state);
+    const { paused, speed } = this.#player;
+    const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
+    this.#context.status.instead(word ? { word } : null);
     for (const panel of this.#panels) panel.follow(state);
     if (changed) this.#askAgain();
   }
@@ -135,11 +147,14 @@ export class View {
   #takeMap(map) {
     const isNew = map !== this.#map;
     this.#map = map;
-    this.#mapPicture.show(map, this.#probe.within(map));
+    const pixel = this.#probe.within(map);
+    this.#mapPicture.show(map, pixel);
+    this.#pictures.mark(pixel);
     if (!isNew) return;
     this.#measurements.setMap(map);
     this.#probed = this.#probedMap = null;
     this.#probe.clear();
+    this.#histogram.clear();
     this.#askAgain(); // for a window under the new map
   }
 
@@ -156,6 +171,7 @@ export class View {
     this.#probed = picture;
     this.#probedMap = map;
     this.#measurements.show(picture.readout, this.#state.board, map);
+    this.#histogram.show(picture.readout, this.#state.board);
     this.#drawProbe();
   }
 
@@ -175,6 +191,26 @@ export class View {
   #drawProbe() {
     const index = this.#probed === this.#player.current ? this.#shownIndex : 0;
     this.#probe.draw(this.#probed, index, this.#probedMap ?? this.#map, this.#measurements);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const operated = event.target instanceof Element && event.target.matches("input, select, button, textarea, a");
+    if (operated || event.ctrlKey || event.metaKey || event.altKey) return;
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      " ": () => this.#playback.togglePause(),
+      ArrowLeft: () => this.#playback.step(-1),
+      ArrowRight: () => this.#playback.step(1),
+      "+": () => this.#pictures.zoom(1),
+      "-": () => this.#pictures.zoom(-1),
+      0: () => this.#pictures.zoom(0),
+      w: () => this.#pictures.toggleWipe(),
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
   }
 
   get #isSlow() {

@@ -37,7 +37,7 @@ export class Measurements {
     this.#slider.value = String(Math.min(Number(this.#slider.value), last));
     this.#thumbnails = Array.from({ length: map.maxLevel }, (_, read) => {
       const canvas = make("canvas");
-      const button = make("button", { type: "button", title: `Read ${read + 1}` }, canvas);
+      const button = make("button", { type: "button", title: `Read ${read + 1}` }, canvas, make("span", {}, `m${read + 1}`));
       button.setAttribute("aria-label", button.title);
       button.addEventListener("click", () => {
         this.#slider.value = String(read);
@@ -74,7 +74,7 @@ export class Measurements {
     if (!map || !this.planes.length) return;
     const shown = Number(this.#slider.value);
     const measured = map.levels.reduce((count, level) => count + (level > shown ? 1 : 0), 0);
-    setText("read-label", `${shown + 1} of ${map.maxLevel}`);
+    setText("read-label", `m${shown + 1} of ${map.maxLevel}`);
     setText("reads-note", `${((100 * measured) / map.levels.length).toFixed(1)} % of the pixels`);
     this.#paint(map, this.#screen, shown, 1);
     this.#thumbnails.forEach(({ button, screen }, read) => {

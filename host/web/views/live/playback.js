@@ -28,24 +28,17 @@ export class Playback {
   /** @param {Player} player */
   constructor(player) {
     this.#player = player;
-    this.#pause.addEventListener("click", () => this.#togglePause());
-    this.#slot.addEventListener("input", () => {
-      if (!player.paused) this.#togglePause();
-      player.seek(Number(this.#slot.value));
-    });
+    this.#pause.addEventListener("click", () => this.togglePause());
+    this.#slot.addEventListener("input", () => this.#seek(Number(this.#slot.value)));
+    byId("step-back").addEventListener("click", () => this.step(-1));
+    byId("step-on").addEventListener("click", () => this.step(1));
     this.#offerSpeeds();
   }
 
-  /** Listen to the keyboard, and count what is drawn. */
+  /** Count what is drawn. */
   start() {
     this.#shown = new AbortController();
     const { signal } = this.#shown;
-    document.addEventListener("keydown", (event) => {
-      const operated = event.target instanceof Element && event.target.matches("input, select, button");
-      if (event.code !== "Space" || operated) return;
-      event.preventDefault();
-      this.#togglePause();
-    }, { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#player.restart(), { signal });
     const counting = setInterval(() => this.#countDraws(), 1000);
     signal.addEventListener("abort", () => clearInterval(counting));
@@ -72,11 +65,22 @@ export class Playback {
     setText("window-label", `window ${grouped(picture.window)}${this.#player.holds ? ", held" : ""}`);
   }
 
-  #togglePause() {
+  togglePause() {
     const paused = !this.#player.paused;
     this.#player.setPaused(paused);
     this.#pause.setAttribute("aria-pressed", String(paused));
     this.#pause.textContent = paused ? "Play" : "Pause";
+  }
+
+  /** Show another slot of one window, which is held. @param {number} slots */
+  step(slots) {
+    this.#seek((Number(this.#slot.value) + slots + this.#slots) % this.#slots);
+  }
+
+  /** @param {number} slot */
+  #seek(slot) {
+    if (!this.#player.paused) this.togglePause();
+    this.#player.seek(slot);
   }
 
   #offerSpeeds() {
