@@ -229,7 +229,8 @@ class Picture:
     truth: NDArray[np.uint8] | None
     """Scene, shape (len(slots), H, W); None where the board does not know it."""
     initial: NDArray[np.uint8]
-    """Initial reconstruction (CRL Eq. 3), clipped to [0, 1] and scaled to 255; shape of `truth`."""
+    """Reconstruction without a network (`NetworkFree`; of an adaptive map's grid CRL Eq. 3), clipped
+    to [0, 1] and scaled to 255; shape of `truth`."""
     final: NDArray[np.uint8]
     """Final reconstruction, like `initial`."""
     readout: NDArray[np.uint8] | NDArray[np.uint16]

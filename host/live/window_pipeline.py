@@ -35,6 +35,7 @@ from focalloop.host.live.viewers import Viewers
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
+    NetworkFree,
     initial_reconstruction,
 )
 
@@ -103,7 +104,7 @@ class WindowPipeline:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
         self._noise_of_reads, self._adaptive = noise_of_reads, adaptive
-        self._scorer = Scorer()
+        self._scorer, self._network_free = Scorer(), NetworkFree()
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
         self._jobs: Mailbox[_Job] = Mailbox()
@@ -200,9 +201,12 @@ class WindowPipeline:
             self._telemetry.log(
                 f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
             )
-        initial = initial_reconstruction(
-            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
-        )
+        if window.grid is None:
+            initial = self._network_free(reads, ratio_map)
+        else:  # the map of the next window is another one, and finding neighbours takes longer
+            initial = initial_reconstruction(
+                reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+            )
         self.picture = Picture(
             window=window.number,
             map_hash=window.ratio_map.hash(),

@@ -36,6 +36,7 @@ from focalloop.host.service.public_url import PublicUrl
 from focalloop.host.service.radio import add_radio_routes
 from focalloop.host.service.recordings import add_recording_routes
 from focalloop.host.service.refusals import add_refusals, refusals
+from focalloop.host.service.videos import add_video_route
 
 _WEB = Path(__file__).parents[1] / "web"
 
@@ -104,6 +105,7 @@ def create_app(
     _add_bundle_routes(app, source)
     add_calibration_routes(app, source)
     add_radio_routes(app, source)
+    add_video_route(app)
     add_recording_routes(app, source)
     _add_page(app, source)
     return app

@@ -14,8 +14,12 @@ MAX_BODY_BYTES = 64 << 10
 MAX_MAP_BYTES = 4 << 20
 """Largest body of a map upload; useful map files are far smaller."""
 
+MAX_VIDEO_BYTES = 16 << 20
+"""Largest body of frames for a video: a window of 16 slots at 1024x1024."""
+
 LARGER = {
-    ("PUT", "/api/map"): (MAX_MAP_BYTES, "A map file has at most {size}; the board keeps its map.")
+    ("PUT", "/api/map"): (MAX_MAP_BYTES, "A map file has at most {size}; the board keeps its map."),
+    ("POST", "/api/video.mp4"): (MAX_VIDEO_BYTES, "The frames of a video have at most {size}."),
 }
 """Requests with a larger limit, and the sentence for a body beyond it."""
 

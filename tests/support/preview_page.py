@@ -69,7 +69,7 @@ def pause(page):
 def pause_at(page, session, picture):
     """Stop at a picture of a fake session."""
     page.click("#pause")
-    wait_until(lambda: list(session.wants.values()) == [1])  # with all of its slots
+    wait_until(lambda: [step for step in session.wants.values() if step] == [1])  # all of its slots
     session.put(picture)
     page.wait_for_selector(f"#window-label:has-text('window {picture.window}, held')")
 

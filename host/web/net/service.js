@@ -44,7 +44,17 @@ export const socketAddress = () => address("ws/preview").replace(/^http/, "ws");
  * @param {unknown} [body] Sent as it is if it is a `Blob`, else as JSON.
  * @returns {Promise<any>} The answer; see `types.js`.
  */
-export async function request(path, method = "GET", body = undefined) {
+export const request = async (path, method = "GET", body = undefined) => (await ask(path, method, body)).json();
+
+/**
+ * As `request`, for an answer that is a file.
+ * @param {string} path @param {string} [method] @param {unknown} [body]
+ * @returns {Promise<Blob>}
+ */
+export const file = async (path, method = "GET", body = undefined) => (await ask(path, method, body)).blob();
+
+/** @param {string} path @param {string} method @param {unknown} body @returns {Promise<Response>} */
+async function ask(path, method, body) {
   const headers = new Headers();
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const raw = body instanceof Blob;
@@ -55,15 +65,12 @@ export async function request(path, method = "GET", body = undefined) {
   } catch {
     throw new Error("The service does not answer. Is `focalloop live` still running?");
   }
-  const document = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const { detail } = document;
-    throw new Refusal(
-      typeof detail === "string" ? detail : `The service refused: ${answer.status} ${answer.statusText}.`,
-      answer.status,
-    );
-  }
-  return document;
+  if (answer.ok) return answer;
+  const { detail } = await answer.json().catch(() => ({}));
+  throw new Refusal(
+    typeof detail === "string" ? detail : `The service refused: ${answer.status} ${answer.statusText}.`,
+    answer.status,
+  );
 }
 
 /** The sentence of whatever was thrown. @param {unknown} error @returns {string} */

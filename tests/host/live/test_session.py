@@ -24,7 +24,7 @@ from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.live.viewers import UNWATCHED_PERIOD_S
 from focalloop.host.reconstruction.correction import Correction
-from focalloop.host.reconstruction.reconstruct import initial_reconstruction
+from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording.store import RecordingStore
 from focalloop.models import zoo
 from tests.support.served import SHAPE, Scene, expected_codes, make_board, make_map, on_pty
@@ -81,7 +81,7 @@ def test_a_picture_has_the_window_its_scene_and_its_reconstruction(url):
     codes = expected_codes(ratio_map, picture.window)
     np.testing.assert_array_equal(picture.readout, codes)
     assert was_seen_at(picture)
-    initial = initial_reconstruction(reads_of(picture, ratio_map), ratio_map.levels, 16)
+    initial = NetworkFree()(reads_of(picture, ratio_map), ratio_map)
     np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
     measured = ratio_map.levels > 0
     np.testing.assert_array_equal(picture.final[:, measured], picture.initial[:, measured])
@@ -125,7 +125,7 @@ def test_reads_are_corrected_before_anything_is_reconstructed(url, tmp_path):
     assert any(message.text.endswith("by a test.") for message in state.messages)
     assert state.map.hash == ratio_map.hash_hex
     reads, corrected_map = correction(reads_of(picture, ratio_map), ratio_map)
-    initial = initial_reconstruction(reads, corrected_map.levels, 16)
+    initial = NetworkFree()(reads, corrected_map)
     np.testing.assert_array_equal(picture.initial, as_bytes(initial[::4]))
     plane = as_bytes(reads.sum(axis=0) + corrected_map.levels)
     np.testing.assert_allclose(picture.final, np.broadcast_to(plane, picture.final.shape), atol=1)

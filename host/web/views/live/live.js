@@ -11,6 +11,8 @@ import { PixelProbe } from "./pixel-probe.js";
 import { Playback } from "./playback.js";
 import { Player } from "./player.js";
 import { Radio } from "./radio.js";
+import { Recording } from "./recording.js";
+import { Saving } from "./saving.js";
 
 /**
  * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
@@ -21,6 +23,10 @@ import { Radio } from "./radio.js";
 
 /** In real time measurements are asked for at this period; otherwise with each window. */
 const READS_PERIOD_MS = 500;
+
+/** How long to wait for a window to save, and how often to look. */
+const HOLD_MS = 3000;
+const HOLD_STEP_MS = 50;
 
 /** See `View` of `views/view.js`. */
 export class View {
@@ -60,12 +66,15 @@ export class View {
     this.#pictures = new Pictures(root, () => this.#player.redraw(), pointed);
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
-    this.#panels = [new BundleChoice(context), new Radio(context.service), this.#adaptive];
+    this.#panels = [
+      new BundleChoice(context), new Radio(context.service), new Recording(context), this.#adaptive,
+    ];
     this.#player = new Player({
       grant: (step) => this.#grant(step),
       draw: (picture, index, fresh) => this.#draw(picture, index, fresh),
     });
     this.#playback = new Playback(this.#player);
+    new Saving(context, (whole) => this.#screenful(whole));
   }
 
   show() {
@@ -191,6 +200,20 @@ export class View {
   #drawProbe() {
     const index = this.#probed === this.#player.current ? this.#shownIndex : 0;
     this.#probe.draw(this.#probed, index, this.#probedMap ?? this.#map, this.#measurements);
+  }
+
+  /** What is on the screen. @param {boolean} whole One window with all slots, which is held first. */
+  async #screenful(whole) {
+    if (whole && !this.#player.paused) this.#playback.togglePause();
+    for (let waitedMs = 0; whole && !this.#player.holds && waitedMs < HOLD_MS; waitedMs += HOLD_STEP_MS) {
+      await new Promise((resolve) => { setTimeout(resolve, HOLD_STEP_MS); });
+    }
+    if (whole && !this.#player.holds) throw new Error("No window arrives from the board, so none can be saved.");
+    const { current: picture } = this.#player;
+    const { board, bundle, map } = this.#state ?? {};
+    const slot = picture ? `window ${picture.window}, slot ${picture.slots[this.#shownIndex] + 1}` : "";
+    const caption = [board?.name, board?.simulated ? "simulated" : "real", slot, bundle, `${map?.mean_level.toFixed(2)} reads per pixel`].join(" · ");
+    return { picture, map: this.#probedMap ?? this.#map, shown: this.#pictures.shown, caption };
   }
 
   /** @param {KeyboardEvent} event */
