@@ -54,6 +54,7 @@ def open_scene(
     *,
     seed: int = 0,
     white: float | None = None,
+    frames_per_slot: float = 1.0,
     note: Callable[[str], None] = lambda text: None,
 ) -> SceneSource:
     """Open a scene for an array of ``height x width`` pixels.
@@ -66,6 +67,8 @@ def open_scene(
         Seed of the synthetic picture; other scenes do not use it.
     white : float or None, optional
         As for `load_clips`.
+    frames_per_slot : float, optional
+        How fast a clip is played: below 1, frames stay for several slots; above, some are left out.
     note : callable, optional
         Called with each note of the clips.
 
@@ -85,7 +88,7 @@ def open_scene(
     clips = load_clips(text, slots, size=(height, width), max_clips=FILE_WINDOWS, white=white)
     for each in clips.notes:
         note(each)
-    return FileScene(clips)
+    return FileScene(clips, frames_per_slot)
 
 
 def camera_number(spec: str) -> int | None:
@@ -105,18 +108,33 @@ def camera_number(spec: str) -> int | None:
 
 
 class FileScene:
-    """Clips played one after the other, and then again from the first."""
+    """Clips played one after the other, and then again from the first.
 
-    def __init__(self, clips: Clips) -> None:
+    Parameters
+    ----------
+    clips : Clips
+    frames_per_slot : float, optional
+        As for `open_scene`.
+    """
+
+    def __init__(self, clips: Clips, frames_per_slot: float = 1.0) -> None:
         self._clips = clips.clips.view()
         self._clips.flags.writeable = False
+        self._frames_per_slot = frames_per_slot
         self.names = clips.names
         _, self.slots, height, width = clips.clips.shape
         self.shape = (height, width)
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        """Return clip ``index mod N``: ``(T, H, W) uint8``."""
-        window: NDArray[np.uint8] = self._clips[index % len(self._clips)]
+        """Return window `index`, ``(T, H, W) uint8``: clip ``index mod N`` at a frame per slot."""
+        if self._frames_per_slot == 1.0:
+            window: NDArray[np.uint8] = self._clips[index % len(self._clips)]
+            return window
+        frames = self._clips.reshape(-1, *self.shape)
+        slots = np.arange(index * self.slots, (index + 1) * self.slots)
+        chosen = np.floor(slots * self._frames_per_slot + 1e-6).astype(np.int64) % len(frames)
+        window = frames[chosen]
+        window.flags.writeable = False
         return window
 
     def close(self) -> None:

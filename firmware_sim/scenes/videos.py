@@ -146,6 +146,29 @@ def is_video(path: Path) -> bool:
         return False
 
 
+def frame_size_and_rate(path: Path) -> tuple[tuple[int, int], float | None]:
+    """Return the height and width of a video as it is shown, and its frames per second, if stated.
+
+    Raises
+    ------
+    SceneError
+        It cannot be read.
+    """
+    import av
+
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else None
+        with _opened(path, content) as container:
+            stream = container.streams.video[0]
+            frame = next(container.decode(stream))
+            rate = stream.average_rate
+            shape = frame.height, frame.width
+            turned = shape[::-1] if _Turn.of(frame).sideways else shape
+            return turned, None if rate is None else float(rate)
+    except (*_DAMAGED, StopIteration, av.error.FFmpegError) as error:
+        raise SceneError(f"{path} cannot be read as a video: {one_line(error)}") from error
+
+
 def _is_video(container: InputContainer) -> bool:
     names = set(container.format.name.split(","))
     pictures = names & _NO_VIDEOS or any(name.endswith("_pipe") for name in names)

@@ -187,6 +187,30 @@ def check_scene(spec: str, shape: tuple[int, int], slots: int, white: float | No
             )
 
 
+def load_scene_rate(rate: str | None, scene: str, slot_rate: float) -> float | None:
+    """Return the frames of a clip per second that ``--scene-rate`` asks for; None for one per slot.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is no rate, the scene is no clip, or the slots are not paced.
+    """
+    from focalloop.firmware_sim.scenes.footage import rate_of
+    from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
+
+    if rate is None:
+        return None
+    if scene == SYNTHETIC or camera_number(scene) is not None:
+        refuse_unused(["scene_rate"], f"is for clips: the scene {scene} has no frames to pace")
+    if not slot_rate:
+        raise typer.BadParameter(
+            "without slots per second there is no pace: give --slot-rate too",
+            param_hint="--scene-rate",
+        )
+    with setting("--scene-rate"):
+        return rate_of(rate, Path(scene))
+
+
 def refuse_white(scene: str) -> None:
     """Refuse ``--white`` for a scene that says itself what is white.
 

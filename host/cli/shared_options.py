@@ -140,6 +140,15 @@ WhiteOption = Annotated[
         show_default="what the files say",
     ),
 ]
+SceneRateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scene-rate",
+        metavar="HZ",
+        help="Frames of the clip per second, or `own` for the rate at which a video was filmed.",
+        show_default="a frame per slot",
+    ),
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", metavar="N", min=1, help="Processor threads of the network.")
 ]

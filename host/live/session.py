@@ -79,8 +79,8 @@ class LiveSession:
         Name or path, as for `NetworkSelector`.
     ratio_map : RatioMap or None, optional
         Map to begin with; by default that of the bundle, or a tile of two measurements per pixel.
-    scene, profile : str, optional
-        Names of the board's scene and noise profile, for the state.
+    scene, profile, footage : str, optional
+        Names of the board's scene and noise profile, and how its clip is played, for the state.
     radio : RadioLink or None, optional
         Carries every window before it is reconstructed.
     adaptive : AdaptiveLoop or None, optional
@@ -110,6 +110,7 @@ class LiveSession:
         ratio_map: RatioMap | None = None,
         scene: str = "",
         profile: str = "",
+        footage: str = "",
         radio: RadioLink | None = None,
         adaptive: AdaptiveLoop | None = None,
         correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
@@ -119,7 +120,7 @@ class LiveSession:
         self.radio, self._adaptive = radio, adaptive
         self._source = source
         self._correct, self._correction = correct, BoardCorrection()
-        self._scene, self._profile = scene, profile
+        self._scene, self._profile, self._footage = scene, profile, footage
         self._telemetry = Telemetry()
         self.recordings: RecordingDesk | None = None
         if recordings is not None:
@@ -243,6 +244,7 @@ class LiveSession:
             activity=telemetry.activity,
             progress=telemetry.progress,
             scene=self._scene,
+            footage=self._footage,
             profile="calibrated" if self.calibrator.state().applied else self._profile,
             bundle=bundle,
             corrected_by=self._correction.by,

@@ -169,6 +169,8 @@ class LiveState:
     progress: float | None = None
     """Completed share of the activity, in [0, 1]."""
     scene: str = ""
+    footage: str = ""
+    """How the clip was filmed and how it is played; empty if that is not known."""
     profile: str = ""
     bundle: str = ""
     """Selected bundle, or ``network-free``."""
@@ -229,8 +231,8 @@ class Picture:
     truth: NDArray[np.uint8] | None
     """Scene, shape (len(slots), H, W); None where the board does not know it."""
     initial: NDArray[np.uint8]
-    """Reconstruction without a network (`NetworkFree`; of an adaptive map's grid CRL Eq. 3), clipped
-    to [0, 1] and scaled to 255; shape of `truth`."""
+    """Reconstruction without a network (`NetworkFree`; under a grid CRL Eq. 3), clipped to [0, 1]
+    and scaled to 255; shape of `truth`."""
     final: NDArray[np.uint8]
     """Final reconstruction, like `initial`."""
     readout: NDArray[np.uint8] | NDArray[np.uint16]

@@ -20,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     PatternOption,
     ProfileOption,
+    SceneRateOption,
     SeedOption,
     WhiteOption,
     check_place,
@@ -63,6 +64,7 @@ def emulate(
             show_default="0, or that of a recording",
         ),
     ] = None,
+    scene_rate: SceneRateOption = None,
     baud: Annotated[
         int,
         typer.Option(
@@ -138,16 +140,18 @@ def emulate(
         )
     from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
-    from focalloop.host.cli.arguments import refuse_white
+    from focalloop.host.cli.arguments import load_scene_rate, refuse_white
 
     if replay is not None:
-        emulated = ("scene", "white", "profile", "map_", "size", "seed", "pattern")
+        emulated = ("scene", "white", "scene_rate", "profile", "map_", "size", "seed", "pattern")
         refuse_unused(emulated, "is for an emulated sensor, not for --replay")
         _serve_replay(replay, slot_rate, baud, tcp, link, line, json=json)
         return
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate or 0.0, baud, pattern)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
-    opened = partial(open_scene, white=white, note=print_warning)
+    played_hz = load_scene_rate(scene_rate, scene, slot_rate or 0.0)
+    frames_per_slot = 1.0 if played_hz is None or not slot_rate else played_hz / slot_rate
+    opened = partial(open_scene, white=white, frames_per_slot=frames_per_slot, note=print_warning)
     with setting("--scene"):
         refuse_white(scene)
         view = opened(scene, *shape, slots, seed=seed)

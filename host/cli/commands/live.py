@@ -28,6 +28,7 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     PublicUrlOption,
     RecordingsOption,
+    SceneRateOption,
     SeedOption,
     TokenOption,
     UncorrectedOption,
@@ -88,6 +89,7 @@ def live(
             metavar="HZ", min=0, help="Slots per second of the emulated board; 0 is unpaced."
         ),
     ] = 240.0,
+    scene_rate: SceneRateOption = None,
     radio: Annotated[
         Literal["semcom", "compr-ldpc"] | None,
         typer.Option(help="Send the windows over a radio channel, by this method."),
@@ -131,6 +133,7 @@ def live(
         load_map,
         load_pattern,
         load_profile,
+        load_scene_rate,
     )
     from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.emulator_process import EmulatorProcess
@@ -140,7 +143,8 @@ def live(
     from focalloop.host.live.session import LiveSession
     from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
-    emulated = ("scene", "size", "white", "profile", "seed", "slot_rate", "pattern")
+    paced = ("slot_rate", "scene_rate")
+    emulated = ("scene", "size", "white", "profile", "seed", *paced, "pattern")
     if replay is not None:
         unused = (*emulated, "port", "map_", "budget")
         refuse_unused(unused, "is for another board, not for that of a recording")
@@ -185,7 +189,7 @@ def live(
     elif map_ is not None:
         ratio_map = load_map(map_)
     source: BoardSource
-    scene_name = profile_name = ""
+    scene_name = profile_name = footage = ""
     if replay is not None:
         source, scene_name = EmulatorProcess(f"--replay={replay}"), replay.name
     elif port is not None:
@@ -210,10 +214,15 @@ def live(
             slots = DEFAULT_SLOTS if needed is None else needed.slots
             check_scene(scene, shape, slots, white)
         scene = scene or str(_demo_clip())
+        from focalloop.firmware_sim.scenes.footage import footage_note
+
+        played_hz = load_scene_rate(scene_rate, scene, slot_rate)
+        footage = footage_note(Path(scene), shape, slot_rate, played_hz)
         scene_name, profile_name = Path(scene).name, Path(profile).name
         source = EmulatorProcess(
             f"--scene={scene}",
             *([] if white is None else [f"--white={white}"]),
+            *([] if played_hz is None else [f"--scene-rate={played_hz}"]),
             f"--profile={profile}",
             f"--seed={seed}",
             f"--slot-rate={slot_rate}",
@@ -228,6 +237,7 @@ def live(
             bundle=bundle,
             ratio_map=ratio_map,
             scene=scene_name,
+            footage=footage,
             profile=profile_name,
             radio=link,
             adaptive=loop,

@@ -6,6 +6,7 @@
  * @property {string} activity
  * @property {number|null} progress Completed share of the activity.
  * @property {string} scene
+ * @property {string} footage How its clip was filmed and is played; empty if that is not known.
  * @property {string} profile
  * @property {string} bundle The selected bundle, or "network-free".
  * @property {string} corrected_by What the reads are corrected by; empty if they are not.

@@ -268,6 +268,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/recordings/{id}/windows/{index}/picture",
         "/api/recordings/{id}/windows/{index}/readout",
         "/api/recordings/{id}/windows/{index}/reads.npz",
+        "/api/video.mp4",
         "/healthz",
         "/metrics",
     }

@@ -48,7 +48,7 @@ export class View {
 }
 
 /** @param {LiveState} state @returns {Fact[]} */
-function boardFacts({ board, profile, scene, corrected_by: correctedBy, noise_note: noiseNote }) {
+function boardFacts({ board, profile, scene, footage, corrected_by: correctedBy, noise_note: noiseNote }) {
   if (!board) return [];
   const rate = board.slot_rate_hz;
   return [
@@ -59,6 +59,7 @@ function boardFacts({ board, profile, scene, corrected_by: correctedBy, noise_no
     ["Black, full scale", `${fixed(board.black_level_dn, 0)}, ${fixed(board.full_scale_dn, 0)} DN`],
     ["Window", `${board.slots} slots${rate ? ` at ${fixed(rate, 0)} Hz` : ", not paced"}`],
     ...(profile ? [/** @type {Fact} */ (["Noise, scene", `${profile}, ${scene}`])] : []),
+    ...(footage ? [/** @type {Fact} */ (["Footage", footage])] : []),
     ["Reads", correctedBy ? `corrected by ${correctedBy}` : "not corrected"],
     ...(noiseNote ? [/** @type {Fact} */ (["Its noise", noiseNote, "warn"])] : []),
   ];

@@ -1,5 +1,6 @@
 /** Live: the newest windows, played slot by slot, with their measurements and figures. */
 
+import { byId, setText } from "../../lib/dom.js";
 import { MapPicture } from "../../lib/map-picture.js";
 import { AdaptiveMap } from "./adaptive-map.js";
 import { BundleChoice } from "./bundle-choice.js";
@@ -108,6 +109,7 @@ export class View {
     this.#makers.set(state.setup, state.reconstructed_by);
     this.#playback.follow(state);
     this.#figures.follow(state);
+    showFootage(state);
     const { paused, speed } = this.#player;
     const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
     this.#context.status.instead(word ? { word } : null);
@@ -239,4 +241,12 @@ export class View {
   get #isSlow() {
     return this.#player.paused || this.#player.speed.share < 1;
   }
+}
+
+/** What the sensor sees, and how fast that is played. @param {LiveState} state */
+function showFootage({ scene, footage }) {
+  const text = [scene, footage].filter(Boolean).join(": ");
+  setText("scene-note", text);
+  const note = byId("scene-note");
+  if (note.title !== text) note.title = text;
 }
