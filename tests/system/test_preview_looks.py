@@ -11,6 +11,12 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.live.calibration_state import (
+    CalibrationPhase,
+    CalibrationState,
+    EstimateState,
+    FitState,
+)
 from tests.support.fake_session import SHAPE, FakeSession, make_picture
 from tests.support.preview_page import canvas, colours, pause_at, served_page
 from tests.support.waiting import wait_until
@@ -131,6 +137,24 @@ def test_the_histogram_counts_the_ends_of_the_converter(page, session, picture):
     }.items():
         assert f"{100 * share:.2f} % {words}" in values
     assert len(np.unique(colours(page, "histogram").reshape(-1, 3), axis=0)) > 2
+
+
+def test_a_calibrated_board_has_its_reads_in_electrons(page, session, picture):
+    level_one = np.argwhere(session.ratio_map.levels > 0)[0]
+    assert "electrons" not in page.inner_text("#pixel-values")
+    shot = EstimateState("shot noise", 0.005, 0.0049, 0.0051, "")
+    fit = FitState(8, (), None, {"s_ss": shot}, (), "good", "Fine", ())
+    session.calibrator.now = CalibrationState(CalibrationPhase.DONE, fit=fit)
+    box = page.locator("#final").bounding_box()
+    y, x = level_one
+    page.mouse.move(
+        box["x"] + box["width"] * (x + 0.5) / WIDTH, box["y"] + box["height"] * (y + 0.5) / HEIGHT
+    )
+    wait_until(lambda: "Reads, electrons" in page.inner_text("#pixel-values"))
+    rows = dict(line.split("\t") for line in page.inner_text("#pixel-values").splitlines())
+    signals = [float(text) for text in rows["Reads, signal"].split()]
+    electrons = [float(text) for text in rows["Reads, electrons"].split()]
+    assert electrons == pytest.approx([signal * 40_000 for signal in signals], abs=3)
 
 
 def saved(page, kind):

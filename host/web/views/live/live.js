@@ -109,6 +109,11 @@ export class View {
     this.#makers.set(state.setup, state.reconstructed_by);
     this.#playback.follow(state);
     this.#figures.follow(state);
+    const electrons = electronsOf(state);
+    if (electrons !== this.#probe.electrons) {
+      this.#probe.electrons = electrons;
+      this.#drawProbe();
+    }
     showFootage(state);
     const { paused, speed } = this.#player;
     const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
@@ -220,7 +225,9 @@ export class View {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const operated = event.target instanceof Element && event.target.matches("input, select, button, textarea, a");
+    // A control has its own keys; of buttons, that is the space bar alone.
+    const controls = event.key === " " ? "input, select, button, summary, a" : "input, select";
+    const operated = event.target instanceof Element && event.target.matches(controls);
     if (operated || event.ctrlKey || event.metaKey || event.altKey) return;
     /** @type {Record<string, () => void>} */
     const actions = {
@@ -249,4 +256,13 @@ function showFootage({ scene, footage }) {
   setText("scene-note", text);
   const note = byId("scene-note");
   if (note.title !== text) note.title = text;
+}
+
+/**
+ * Electrons of a signal of 1, by the shot noise of the calibration: its variance there is their inverse.
+ * @param {LiveState} state
+ */
+function electronsOf({ calibration: { phase, fit } }) {
+  const shot = phase === "done" ? fit?.estimates.s_ss?.value : null;
+  return shot ? 1 / shot ** 2 : null;
 }

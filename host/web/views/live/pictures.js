@@ -3,41 +3,34 @@
  * them behind a wipe. All show the same part of the array, and the same crosshair.
  */
 
-import { byId, make, setText } from "../../lib/dom.js";
-import { GRAY, HEAT, Screen, rgb } from "../../lib/screen.js";
+import { byId, setText } from "../../lib/dom.js";
+import { GRAY, HEAT, Screen } from "../../lib/screen.js";
+import { onGestures } from "./gestures.js";
+import { Wipe } from "./wipe.js";
 import { Zoom } from "./zoom.js";
 
 /**
  * @typedef {import("../../net/packets.js").Picture} Picture
  * @typedef {import("../../lib/pointing.js").Pixel} Pixel
  * @typedef {import("../../lib/pointing.js").Pointed} Pointed
- * @typedef {"truth"|"initial"|"final"|"error"} Name
+ * @typedef {Record<string, Uint8Array|null>} Planes By the name of their picture.
  */
 
-/** @type {Record<Name, string>} */
+/** @type {Record<string, string>} */
 const TITLES = { truth: "Scene", initial: "Initial", final: "Final", error: "Error" };
-const NAMES = /** @type {Name[]} */ (Object.keys(TITLES));
-
+const NAMES = Object.keys(TITLES);
+/** Those that need no reference, and that a wipe begins with. @type {[string, string]} */
+const UNREFERENCED = ["initial", "final"];
 const ERROR_GAIN = 8;
-const WIPE_LINE = rgb(240, 184, 75);
-const WIPE_STEP = 0.02;
-/** A pointer that moved further than this, in CSS pixels, has dragged and not clicked. */
-const DRAG_PX = 4;
 
 export class Pictures {
   #root;
   #redraw;
   #pointed;
-  /** @type {Record<Name|"wiped", Screen>} */ #screens;
+  /** @type {Record<string, Screen>} */ #screens = {};
+  #wipe;
   #zoom = new Zoom();
   #errorPlane = new Uint8Array(0);
-  #mixed = new Uint32Array(0);
-  #wiping = false;
-  #wipeShare = 0.5;
-  #left = byId("wipe-left", HTMLSelectElement);
-  #right = byId("wipe-right", HTMLSelectElement);
-  #slider = byId("wipe-at", HTMLInputElement);
-  #dragged = false;
   #referenced = true;
   #size = { height: 0, width: 0 };
   /** @type {Pixel} */ #cross = { x: -1, y: -1 };
@@ -51,21 +44,8 @@ export class Pictures {
     this.#root = root;
     this.#redraw = redraw;
     this.#pointed = pointed;
-    const screen = (/** @type {Name|"wiped"} */ name) => {
-      const found = new Screen(byId(name, HTMLCanvasElement));
-      found.onPoint(pointed, () => !this.#dragged);
-      this.#operate(found);
-      return found;
-    };
-    this.#screens = {
-      truth: screen("truth"), initial: screen("initial"), final: screen("final"), error: screen("error"), wiped: screen("wiped"),
-    };
-    for (const [select, chosen] of /** @type {const} */ ([[this.#left, "initial"], [this.#right, "final"]])) {
-      select.append(...NAMES.map((name) => make("option", { value: name }, TITLES[name])));
-      select.value = chosen;
-      select.addEventListener("change", redraw);
-    }
-    this.#slider.addEventListener("input", () => this.#wipeTo(Number(this.#slider.value) / 100));
+    this.#wipe = new Wipe(TITLES, UNREFERENCED, redraw);
+    for (const name of [...NAMES, "wiped"]) this.#screens[name] = this.#screen(name);
     byId("wipe").addEventListener("click", () => this.toggleWipe());
     byId("zoom-in").addEventListener("click", () => this.zoom(1));
     byId("zoom-out").addEventListener("click", () => this.zoom(-1));
@@ -84,18 +64,10 @@ export class Pictures {
     if (height !== this.#size.height || width !== this.#size.width) this.#resize(height, width);
     if (givesScene !== this.#referenced) this.#refer(givesScene);
     const truth = picture.truth?.[index] ?? null;
-    const planes = {
-      truth, initial: picture.initial[index], final: picture.final[index], error: null,
-    };
-    if (this.#wiping) this.#showWipe(planes, height, width);
-    else {
-      for (const name of NAMES) {
-        if (!this.#isShown(name)) continue;
-        const plane = this.#plane(name, planes);
-        if (plane) this.#screens[name].show(plane, height, width, name === "error" ? HEAT : GRAY);
-        else this.#screens[name].clear();
-      }
-    }
+    const planes = { truth, initial: picture.initial[index], final: picture.final[index] };
+    const { wiped } = this.#screens;
+    if (this.#wipe.on) this.#wipe.draw(wiped, (name) => this.#show(wiped, name, planes));
+    else for (const name of NAMES) if (this.#isOffered(name)) this.#show(this.#screens[name], name, planes);
     const why = truth || !givesScene ? "" : "The scene of this window has not arrived.";
     for (const name of ["truth", "error"]) setText(`${name}-empty`, why);
     setText("final-note", by && `by ${by}`);
@@ -116,9 +88,8 @@ export class Pictures {
   }
 
   toggleWipe() {
-    this.#wiping = !this.#wiping;
-    byId("wipe").setAttribute("aria-pressed", String(this.#wiping));
-    this.#root.classList.toggle("wiping", this.#wiping);
+    this.#wipe.toggle();
+    this.#root.classList.toggle("wiping", this.#wipe.on);
     this.#look();
   }
 
@@ -133,28 +104,22 @@ export class Pictures {
 
   /** The pictures on the screen with their titles, left to right. @returns {[string, HTMLCanvasElement][]} */
   get shown() {
-    if (this.#wiping) {
-      const pair = [this.#left, this.#right].map((select) => TITLES[/** @type {Name} */ (select.value)]);
-      return [[pair.join(" | "), this.#screens.wiped.canvas]];
+    if (this.#wipe.on) {
+      return [[this.#wipe.names.map((name) => TITLES[name]).join(" | "), this.#screens.wiped.canvas]];
     }
-    return NAMES.filter((name) => this.#isShown(name)).map((name) => [TITLES[name], this.#screens[name].canvas]);
+    return NAMES.filter((name) => this.#isOffered(name)).map((name) => [TITLES[name], this.#screens[name].canvas]);
   }
 
-  /** @param {Name} name */
-  #isShown(name) {
-    return this.#referenced || name === "initial" || name === "final";
+  /** @param {string} name */
+  #isOffered(name) {
+    return this.#referenced || UNREFERENCED.includes(name);
   }
 
   /** Without a reference there is neither a scene nor an error. @param {boolean} referenced */
   #refer(referenced) {
     this.#referenced = referenced;
     this.#root.classList.toggle("unreferenced", !referenced);
-    for (const select of [this.#left, this.#right]) {
-      for (const option of select.options) {
-        option.disabled = option.hidden = !this.#isShown(/** @type {Name} */ (option.value));
-      }
-      if (select.selectedOptions[0]?.disabled) select.value = select === this.#left ? "initial" : "final";
-    }
+    this.#wipe.offer((name) => this.#isOffered(name), UNREFERENCED);
     this.#look();
   }
 
@@ -171,8 +136,8 @@ export class Pictures {
     const { height, width } = this.#size;
     if (!height) return;
     for (const screen of Object.values(this.#screens)) {
-      const sheet = /** @type {HTMLElement} */ (screen.canvas.parentElement);
-      const box = /** @type {HTMLElement} */ (sheet.parentElement);
+      const sheet = /** @type {HTMLElement} */ (screen.canvas.closest(".sheet"));
+      const box = /** @type {HTMLElement} */ (sheet.closest(".screen"));
       const look = this.#zoom.within(height, width, { width: box.clientWidth, height: box.clientHeight });
       screen.part = look?.part ?? null;
       sheet.classList.toggle("zoomed", look !== null);
@@ -183,12 +148,17 @@ export class Pictures {
     this.#redraw();
   }
 
-  /**
-   * @param {Name} name
-   * @param {Record<Name, Uint8Array|null>} planes
-   */
-  #plane(name, { truth, final, ...others }) {
-    if (name !== "error") return { truth, final, ...others }[name];
+  /** @param {Screen} screen @param {string} name @param {Planes} planes */
+  #show(screen, name, { truth, final, ...others }) {
+    const { height, width } = this.#size;
+    const isError = name === "error";
+    const plane = isError ? this.#error(final, truth) : { truth, final, ...others }[name];
+    if (plane) screen.show(plane, height, width, isError ? HEAT : GRAY);
+    else screen.clear();
+  }
+
+  /** @param {Uint8Array|null} final @param {Uint8Array|null} truth */
+  #error(final, truth) {
     if (!truth || !final) return null;
     if (this.#errorPlane.length !== final.length) this.#errorPlane = new Uint8Array(final.length);
     const out = this.#errorPlane;
@@ -198,96 +168,36 @@ export class Pictures {
     return out;
   }
 
-  /**
-   * Show one picture left of the line, the other right of it.
-   * @param {Record<Name, Uint8Array|null>} planes @param {number} height @param {number} width
-   */
-  #showWipe(planes, height, width) {
-    const screen = this.#screens.wiped;
-    const columns = screen.part?.width ?? width;
-    const edge = Math.round(this.#wipeShare * columns);
-    [this.#left, this.#right].forEach((select, side) => {
-      const name = /** @type {Name} */ (select.value);
-      const plane = this.#plane(name, planes);
-      if (plane) screen.show(plane, height, width, name === "error" ? HEAT : GRAY);
-      else screen.clear();
-      if (side === 0) {
-        if (this.#mixed.length !== screen.pixels.length) this.#mixed = new Uint32Array(screen.pixels.length);
-        this.#mixed.set(screen.pixels);
-      }
-    });
-    const { pixels } = screen;
-    for (let row = 0; row < pixels.length; row += columns) {
-      pixels.set(this.#mixed.subarray(row, row + edge), row);
-      pixels[row + Math.min(edge, columns - 1)] = WIPE_LINE;
-    }
-    screen.flush();
-  }
-
-  /** @param {number} share */
-  #wipeTo(share) {
-    this.#wipeShare = Math.min(1, Math.max(0, share));
-    this.#slider.value = String(100 * this.#wipeShare);
-    this.#redraw();
-  }
-
-  /** Drag to move a zoomed part or the line of the wipe; keys for all of it. @param {Screen} screen */
-  #operate(screen) {
-    const { canvas } = screen;
-    const box = /** @type {HTMLElement} */ (canvas.parentElement?.parentElement);
-    /** @type {{x: number, y: number, centre: Pixel}|null} */ let from = null;
-    canvas.addEventListener("pointerdown", (event) => {
-      const { part } = screen;
-      const { left, top, width, height } = part ?? { left: 0, top: 0, width: 0, height: 0 };
-      from = { x: event.clientX, y: event.clientY, centre: { x: left + (width >> 1), y: top + (height >> 1) } };
-      this.#dragged = false;
-      canvas.setPointerCapture(event.pointerId);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!from) return;
-      const moved = { x: event.clientX - from.x, y: event.clientY - from.y };
-      if (Math.hypot(moved.x, moved.y) > DRAG_PX) this.#dragged = true;
-      if (!this.#dragged) return;
-      const shown = canvas.getBoundingClientRect();
-      if (screen === this.#screens.wiped) this.#wipeTo((event.clientX - shown.left) / shown.width);
-      else if (screen.part) {
-        const cell = shown.width / screen.part.width;
-        this.#zoom.centre = {
-          x: Math.round(from.centre.x - moved.x / cell), y: Math.round(from.centre.y - moved.y / cell),
-        };
+  /** @param {string} name Id of the canvas. */
+  #screen(name) {
+    const screen = new Screen(byId(name, HTMLCanvasElement));
+    const dragged = onGestures(screen, {
+      move: (across, down) => this.#move(across, down),
+      hold: () => this.#pointed(this.#cross, true),
+      zoom: (steps) => this.zoom(steps),
+      centre: (x, y) => {
+        this.#zoom.centre = { x, y };
         this.#look();
-      }
+      },
+      ...(name === "wiped" && {
+        wipe: (/** @type {number} */ share) => this.#wipe.moveTo(share),
+        wipeBy: (/** @type {number} */ steps) => this.#wipe.moveBy(steps),
+      }),
     });
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { from = null; });
-    box.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey) return; // the wheel alone scrolls the page; a pinch arrives with ctrl
-      event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 1 : -1);
-    }, { passive: false });
-    box.addEventListener("keydown", (event) => this.#key(event, screen));
+    screen.onPoint(this.#pointed, () => !dragged());
+    return screen;
   }
 
-  /** @param {KeyboardEvent} event @param {Screen} screen */
-  #key(event, screen) {
-    const far = event.shiftKey ? 10 : 1;
-    /** @type {Record<string, [number, number]>} */
-    const moves = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
+  /** Move the crosshair. @param {number} across @param {number} down */
+  #move(across, down) {
     const { height, width } = this.#size;
-    const { x, y } = this.#cross;
-    if (event.altKey && event.key.startsWith("Arrow") && screen === this.#screens.wiped) {
-      this.#wipeTo(this.#wipeShare + WIPE_STEP * Math.sign(moves[event.key][0]));
-    } else if (event.key in moves && height) {
-      const [across, down] = moves[event.key];
-      this.#pointed({
-        x: Math.min(Math.max(0, x + across), width - 1), y: Math.min(Math.max(0, y + down), height - 1),
-      }, false);
-      if (this.#zoom.factor) {
-        this.#zoom.centre = this.#cross;
-        this.#look();
-      }
-    } else if (event.key === "Enter") this.#pointed(this.#cross, true);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+    if (!height) return;
+    this.#pointed({
+      x: Math.min(Math.max(0, this.#cross.x + across), width - 1),
+      y: Math.min(Math.max(0, this.#cross.y + down), height - 1),
+    }, false);
+    if (!this.#zoom.factor) return;
+    this.#zoom.centre = this.#cross;
+    this.#look();
   }
 }

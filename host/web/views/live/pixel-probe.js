@@ -15,6 +15,7 @@ export class PixelProbe {
   #values = byId("pixel-values", HTMLTableElement);
   #pixel = { x: -1, y: -1 };
   #held = false;
+  /** @type {number|null} Of a signal of 1, where the board's calibration tells it. */ electrons = null;
 
   /**
    * Point at a pixel. A held pixel stays until another is held or it is clicked again.
@@ -73,6 +74,9 @@ export class PixelProbe {
       Level: level ? span : "0, not measured",
       "Reads, DN": dn.map((code) => code.toFixed(0)).join("  ") || "–",
       "Reads, signal": signals.map((e) => e.toFixed(4)).join("  ") || "–",
+      ...(this.electrons !== null && {
+        "Reads, electrons": signals.map((e) => (e * Number(this.electrons)).toFixed(0)).join("  ") || "–",
+      }),
       Truth: light(picture.truth),
       "Initial, final": `${light(picture.initial)}, ${light(picture.final)}`,
     }).map(([heading, value]) => ({ heading: [heading], cells: [value] })));
