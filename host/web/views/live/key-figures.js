@@ -15,6 +15,7 @@ export class KeyFigures {
   /** A figure that is not known yet of the present map and network is a dash. @param {LiveState} state */
   follow(state) {
     const { map, adaptive, scores, speed, link, board } = state;
+    showSaid("scene-note", [state.scene, state.footage].filter(Boolean).join(": "));
     const moving = adaptive?.active ? adaptive.reads : null;
     const reads = map && (moving === null ? map.mean_level : moving / (map.height * map.width));
     setText("saved", map && reads !== null ? `${fixed(100 * (1 - reads / map.slots), 1)} %` : "–");
@@ -37,9 +38,8 @@ export class KeyFigures {
     setText("latency-note", p95Ms === null ? "last slot to screen" : `to screen; 95 %: ${fixed(p95Ms, 0)} ms`);
     setText("link-rate", fixed(link.rate_bytes_per_s / 1e6, 2));
     const { text, mood } = this.#health.follow(state);
-    setText("link-note", text);
+    showSaid("link-note", text);
     const note = byId("link-note");
-    if (note.title !== text) note.title = text;
     if (note.className !== `note ${mood}`) note.className = `note ${mood}`;
   }
 }
@@ -48,4 +48,10 @@ export class KeyFigures {
 export function showDrawRate(perSecond, note) {
   setText("draws", perSecond ? perSecond.toFixed(0) : "–");
   setText("draws-note", note);
+}
+
+/** Write text that may be cut off, and is whole under the pointer. @param {string} id @param {string} text */
+function showSaid(id, text) {
+  setText(id, text);
+  if (byId(id).title !== text) byId(id).title = text;
 }

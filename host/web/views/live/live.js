@@ -1,6 +1,5 @@
 /** Live: the newest windows, played slot by slot, with their measurements and figures. */
 
-import { byId, setText } from "../../lib/dom.js";
 import { MapPicture } from "../../lib/map-picture.js";
 import { AdaptiveMap } from "./adaptive-map.js";
 import { BundleChoice } from "./bundle-choice.js";
@@ -14,6 +13,7 @@ import { Player } from "./player.js";
 import { Radio } from "./radio.js";
 import { Recording } from "./recording.js";
 import { Saving } from "./saving.js";
+import { onShortcuts } from "./shortcuts.js";
 
 /**
  * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
@@ -83,7 +83,15 @@ export class View {
     this.#playback.start();
     this.#player.start();
     this.#keys = new AbortController();
-    document.addEventListener("keydown", (event) => this.#key(event), { signal: this.#keys.signal });
+    onShortcuts({
+      " ": () => this.#playback.togglePause(),
+      ArrowLeft: () => this.#playback.step(-1),
+      ArrowRight: () => this.#playback.step(1),
+      "+": () => this.#pictures.zoom(1),
+      "-": () => this.#pictures.zoom(-1),
+      0: () => this.#pictures.zoom(0),
+      w: () => this.#pictures.toggleWipe(),
+    }, this.#keys.signal);
     this.#context.socket.give({
       picture: (picture) => this.#take(picture),
       readout: (readout) => this.#takeReadout(readout),
@@ -109,12 +117,7 @@ export class View {
     this.#makers.set(state.setup, state.reconstructed_by);
     this.#playback.follow(state);
     this.#figures.follow(state);
-    const electrons = electronsOf(state);
-    if (electrons !== this.#probe.electrons) {
-      this.#probe.electrons = electrons;
-      this.#drawProbe();
-    }
-    showFootage(state);
+    if (this.#probe.follow(state)) this.#drawProbe();
     const { paused, speed } = this.#player;
     const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
     this.#context.status.instead(word ? { word } : null);
@@ -223,46 +226,7 @@ export class View {
     return { picture, map: this.#probedMap ?? this.#map, shown: this.#pictures.shown, caption };
   }
 
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    // A control has its own keys; of buttons, that is the space bar alone.
-    const controls = event.key === " " ? "input, select, button, summary, a" : "input, select";
-    const operated = event.target instanceof Element && event.target.matches(controls);
-    if (operated || event.ctrlKey || event.metaKey || event.altKey) return;
-    /** @type {Record<string, () => void>} */
-    const actions = {
-      " ": () => this.#playback.togglePause(),
-      ArrowLeft: () => this.#playback.step(-1),
-      ArrowRight: () => this.#playback.step(1),
-      "+": () => this.#pictures.zoom(1),
-      "-": () => this.#pictures.zoom(-1),
-      0: () => this.#pictures.zoom(0),
-      w: () => this.#pictures.toggleWipe(),
-    };
-    const action = actions[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
-  }
-
   get #isSlow() {
     return this.#player.paused || this.#player.speed.share < 1;
   }
-}
-
-/** What the sensor sees, and how fast that is played. @param {LiveState} state */
-function showFootage({ scene, footage }) {
-  const text = [scene, footage].filter(Boolean).join(": ");
-  setText("scene-note", text);
-  const note = byId("scene-note");
-  if (note.title !== text) note.title = text;
-}
-
-/**
- * Electrons of a signal of 1, by the shot noise of the calibration: its variance there is their inverse.
- * @param {LiveState} state
- */
-function electronsOf({ calibration: { phase, fit } }) {
-  const shot = phase === "done" ? fit?.estimates.s_ss?.value : null;
-  return shot ? 1 / shot ** 2 : null;
 }

@@ -15,7 +15,7 @@ export class PixelProbe {
   #values = byId("pixel-values", HTMLTableElement);
   #pixel = { x: -1, y: -1 };
   #held = false;
-  /** @type {number|null} Of a signal of 1, where the board's calibration tells it. */ electrons = null;
+  /** @type {number|null} Of a signal of 1, where the board's calibration tells it. */ #electrons = null;
 
   /**
    * Point at a pixel. A held pixel stays until another is held or it is clicked again.
@@ -41,6 +41,19 @@ export class PixelProbe {
       this.#held = false;
     }
     return this.#pixel;
+  }
+
+  /**
+   * Take the electrons of a signal of 1 from the shot noise of a calibration: its variance is their inverse.
+   * @param {import("../../net/types.js").LiveState} state
+   * @returns {boolean} Whether they have changed.
+   */
+  follow({ calibration: { phase, fit } }) {
+    const shot = phase === "done" ? fit?.estimates.s_ss?.value : null;
+    const electrons = shot ? 1 / shot ** 2 : null;
+    const changed = electrons !== this.#electrons;
+    this.#electrons = electrons;
+    return changed;
   }
 
   /** Show nothing until the next window. */
@@ -74,8 +87,8 @@ export class PixelProbe {
       Level: level ? span : "0, not measured",
       "Reads, DN": dn.map((code) => code.toFixed(0)).join("  ") || "–",
       "Reads, signal": signals.map((e) => e.toFixed(4)).join("  ") || "–",
-      ...(this.electrons !== null && {
-        "Reads, electrons": signals.map((e) => (e * Number(this.electrons)).toFixed(0)).join("  ") || "–",
+      ...(this.#electrons !== null && {
+        "Reads, electrons": signals.map((e) => (e * Number(this.#electrons)).toFixed(0)).join("  ") || "–",
       }),
       Truth: light(picture.truth),
       "Initial, final": `${light(picture.initial)}, ${light(picture.final)}`,
