@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
 
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.host.reconstruction.video import write_video
@@ -49,8 +50,8 @@ def add_video_route(app: FastAPI) -> None:
         return Response(video, media_type="video/mp4")
 
 
-def _encoded(frames: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], rate: float) -> bytes:
+def _encoded(frames: NDArray[np.uint8], rate: float) -> bytes:
     with scratch_folder() as folder:
         path = folder / "window.mp4"
-        write_video(path, [frames / np.float32(255)], ["window"], frames_per_s=rate)
+        write_video(path, [np.divide(frames, 255, dtype=np.float32)], ["window"], frames_per_s=rate)
         return path.read_bytes()
