@@ -33,20 +33,18 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
+from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recorder import Recorder
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover
-from focalloop.host.recording.writer import unfinished
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkProcess
     from multiprocessing.sharedctypes import Synchronized
 
 SHAPE = (256, 256)
 WINDOWS_PER_S = 15
 WINDOWS = 300
 KILLS = 200
-AT_ONCE = 4
 FORK = multiprocessing.get_context("fork")
 
 BOARD = HelloAnswer(
@@ -122,39 +120,32 @@ def _record(taken: list[Window], path: Path, handed_over: Synchronized[int]) -> 
             time.sleep(max(0.0, due_s - time.monotonic()))
 
 
-def killed(taken: list[Window], folder: Path, ends_s: list[float]) -> Iterator[float]:
-    """Kill recorders that run at once after so many seconds; yield the seconds that each lost."""
-    running: list[tuple[float, ForkProcess, Path, Synchronized[int]]] = []
-    for ends_after_s in sorted(ends_s):
-        handed_over = FORK.Value("q", 0)
-        path = folder / f"{len(running)}.mcap"
-        process = FORK.Process(target=_record, args=(taken, path, handed_over))
-        process.start()
-        running.append((time.monotonic() + ends_after_s, process, path, handed_over))
-    for ends_s_at, process, _, _ in running:
-        time.sleep(max(0.0, ends_s_at - time.monotonic()))
-        process.kill()
-        process.join()
-    for _, _, path, handed_over in running:
-        target, _ = recover(unfinished(path))
-        with Recording(target) as recording:
-            damage, numbers, intact = recording.check(), [], True
-            for window in recording.windows():
-                numbers.append(window.number)
-                expected = taken[window.number % len(taken)].codes
-                intact &= window.codes.tobytes() == expected.tobytes()
-        target.unlink()
-        if damage or not intact or numbers != list(range(len(numbers))):
-            raise SystemExit("what was recovered is not what was recorded")
-        yield (handed_over.value - len(numbers)) / WINDOWS_PER_S
+def killed(taken: list[Window], path: Path, after_s: float) -> float:
+    """Kill a recorder after so many seconds; return the seconds of windows that are lost."""
+    handed_over = FORK.Value("q", 0)
+    process = FORK.Process(target=_record, args=(taken, path, handed_over))
+    process.start()
+    time.sleep(after_s)
+    process.kill()
+    process.join()
+    target, _ = recover(unfinished(path))
+    with Recording(target) as recording:
+        damage, numbers, intact = recording.check(), [], True
+        for window in recording.windows():
+            numbers.append(window.number)
+            expected = taken[window.number % len(taken)].codes
+            intact &= window.codes.tobytes() == expected.tobytes()
+    target.unlink()
+    if damage or not intact or numbers != list(range(len(numbers))):
+        raise SystemExit("what was recovered is not what was recorded")
+    lost: int = handed_over.value - len(numbers)
+    return lost / WINDOWS_PER_S
 
 
 def kill_rows(taken: list[Window], folder: Path, kills: int) -> Iterator[Row]:
     """Kill recorders at random points, and measure what is lost."""
-    ends_s = np.random.default_rng(0).uniform(0.5, 4.0, kills).tolist()
-    lost_s: list[float] = []
-    for first in range(0, kills, AT_ONCE):
-        lost_s += killed(taken, folder, ends_s[first : first + AT_ONCE])
+    rng = np.random.default_rng(0)
+    lost_s = [killed(taken, folder / "a.mcap", rng.uniform(0.5, 2.5)) for _ in range(kills)]
     what = f"after {kills} kills at random points"
     yield Row.of(f"lost at most, {what}", max(lost_s), "s", "a second", 1.0)
     yield Row.of(f"lost on average, {what}", float(np.mean(lost_s)), "s", "a second", 1.0)

@@ -141,10 +141,27 @@ class _Walk:
         if len(head) < _RECORD.size:
             return None
         opcode, body = _RECORD.unpack(head)
-        known = Opcode.HEADER <= opcode <= Opcode.DATA_END
-        if not known or body > min(MAX_CHUNK_BYTES, self._size - at - _RECORD.size):
+        if body > min(MAX_CHUNK_BYTES, self._size - at - _RECORD.size):
             return None
-        return _RECORD.size + int(body)
+        # A wrong length or kind would lead over good chunks: both are stated in another way too.
+        inner = {
+            Opcode.HEADER: (4, 0, 8),
+            Opcode.METADATA: (4, 0, 8),
+            Opcode.CHUNK: (8, 36, 44),
+            Opcode.MESSAGE_INDEX: (4, 2, 6),
+        }.get(opcode)
+        if inner is None:
+            return _RECORD.size + 4 if (opcode, body) == (Opcode.DATA_END, 4) else None
+        size, offset, beside = inner
+        stated = self._stated(at, size, offset)
+        if opcode in (Opcode.HEADER, Opcode.METADATA):  # a text and its length, twice
+            stated += self._stated(at, 4, 4 + stated)
+        return _RECORD.size + int(body) if body == stated + beside else None
+
+    def _stated(self, at: int, size: int, offset: int) -> int:
+        """Return the number of `size` bytes at an offset in the body of the record at `at`."""
+        self._file.seek(at + _RECORD.size + offset)
+        return int.from_bytes(self._file.read(size), "little")
 
     def _take(self, at: int, length: int) -> bool:
         """Take the record at an offset; return True if it is the end of the data."""

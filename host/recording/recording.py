@@ -5,71 +5,33 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, BinaryIO, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import HelloAnswer, WindowKind
-from focalloop.host.captures.capture import Capture, Series, monotonic_epoch_s
+from focalloop.firmware_sim.wire import HelloAnswer
+from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import board_facts
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording import messages
 from focalloop.host.recording.chunks import ChunkAt, Structure, messages_in, structure_of
-from focalloop.host.recording.messages import CHANNELS, NS, Channel, RecordedReadout
-from focalloop.host.recording.writer import SCHEMA_VERSION, SUFFIX, UNFINISHED
+from focalloop.host.recording.mcap_file import SCHEMA_VERSION, SUFFIX, UNFINISHED
+from focalloop.host.recording.messages import CHANNELS, NS, Channel
+from focalloop.host.recording.series import series_of
+from focalloop.host.recording.window_reader import Entry, RecordedWindow, WindowReader
+from focalloop.host.recording.writer import RecordingWriter
 
-_PLANS = 16
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One message of a recording.
-
-    Attributes
-    ----------
-    channel : Channel
-    log_ns, publish_ns : int
-        When it was recorded, and of when it is, nanoseconds since 1970 UTC.
-    sequence : int
-        Number of the window, or of the message in its channel.
-    data : bytes
-        The message itself.
-    """
-
-    channel: Channel
-    log_ns: int
-    publish_ns: int
-    sequence: int
-    data: bytes
-
-
-@dataclass(frozen=True, eq=False)
-class RecordedWindow:
-    """A window of a recording, with what was noted of its light, as in a capture."""
-
-    window: Window
-    readout: RecordedReadout
-    board: HelloAnswer
-    ended_ns: int
-    light: float | None
-    gain: float | None
-    temperature_c: float | None
+if TYPE_CHECKING:
+    from focalloop.host.board.client import Board
 
 
 def is_recording(path: str | Path) -> bool:
@@ -109,8 +71,33 @@ class Recording:
             self._file.close()
             raise
         self._broken: set[ChunkAt] = set()
-        self._reader = _WindowReader()
+        self._reader = WindowReader()
         self._latest: tuple[ChunkAt, list[RecordedWindow]] | None = None
+
+    @classmethod
+    def take(cls, path: str | Path, board: Board, count: int = 1) -> Self:
+        """Record windows of the scene from a board to a new file, and open it.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to make, ``NAME.mcap``.
+        board : Board
+            An open board with a ratio map.
+        count : int
+            Number of windows.
+
+        Raises
+        ------
+        RecordingError
+            If the file exists, or cannot be written.
+        BoardError, BoardLostError
+            If the board refuses a request, or its connection is lost; what had come is kept.
+        """
+        with RecordingWriter(path, board.info) as writer:
+            for window in board.stream(count=count):
+                writer.add(window)
+        return cls(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -260,15 +247,8 @@ class Recording:
 
         The readouts are in a temporary file, and mapped into memory.
         """
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its series
-        series: list[_SeriesBuilder] = []
-        for recorded in self.recorded_windows():
-            if not series or not series[-1].takes(recorded):
-                series.append(_SeriesBuilder(file, recorded))
-            series[-1].add(recorded)
-        file.flush()
-        facts = board_facts(self.board) if series else {}
-        return Capture(self.path, facts, tuple(each.build() for each in series))
+        series = series_of(self.recorded_windows())
+        return Capture(self.path, board_facts(self.board) if series else {}, series)
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -323,135 +303,3 @@ class Recording:
                 f"{self.path} has schema version {found}, but this program reads "
                 f"{SCHEMA_VERSION}: update focalloop"
             )
-
-
-class _WindowReader:
-    """Makes windows of the messages of a chunk, which has all that it takes."""
-
-    def __init__(self) -> None:
-        self._plans: OrderedDict[tuple[bytes, bytes], tuple[RatioMap, ReadPlan]] = OrderedDict()
-
-    def windows(self, entries: list[Entry]) -> Iterator[RecordedWindow]:
-        """Yield the windows of a chunk."""
-        board: HelloAnswer | None = None
-        conditions: dict[str, Any] = {}
-        maps: list[RatioMap | AdaptiveMap] = []
-        for entry in entries:
-            if entry.channel is messages.BOARD:
-                board = messages.unpack_board(entry.data)
-            elif entry.channel is messages.CONDITIONS:
-                conditions = messages.unpack_json(entry.data)
-            elif entry.channel is messages.MAP:
-                maps.append(messages.unpack_map(entry.data))
-            elif entry.channel is messages.READOUT:
-                readout = RecordedReadout.unpack(entry.data)
-                under = next((each for each in maps if _is_under(readout, each)), None)
-                if board is None or under is None:
-                    raise RecordingError(
-                        f"window {readout.descriptor.window} was recorded without its board or map"
-                    )
-                yield self._window(entry, readout, board, conditions, under)
-
-    def _window(
-        self,
-        entry: Entry,
-        readout: RecordedReadout,
-        board: HelloAnswer,
-        conditions: dict[str, Any],
-        under: RatioMap | AdaptiveMap,
-    ) -> RecordedWindow:
-        ratio_map, plan = self._plan(under, readout.grid)
-        adaptive = under if isinstance(under, AdaptiveMap) else None
-        window = Window(
-            number=readout.descriptor.window,
-            ratio_map=ratio_map,
-            plan=plan,
-            codes=readout.codes(board, plan.count),
-            black_level_dn=board.black_level_dn,
-            full_scale_dn=board.full_scale_dn,
-            bits=board.bits,
-            time_s=entry.publish_ns / NS - monotonic_epoch_s(),
-            kind=WindowKind[str(conditions.get("kind", "scene")).upper()],
-            skipped=readout.descriptor.skipped,
-            descriptor=readout.descriptor,
-            board=board,
-            grid=(adaptive, readout.grid) if adaptive is not None and readout.grid else None,
-        )
-        return RecordedWindow(
-            window,
-            readout,
-            board,
-            entry.publish_ns,
-            *(conditions.get(key) for key in ("light", "gain", "temperature_c")),
-        )
-
-    def _plan(self, under: RatioMap | AdaptiveMap, grid: bytes) -> tuple[RatioMap, ReadPlan]:
-        key = under.hash(), grid
-        if key not in self._plans:
-            if isinstance(under, AdaptiveMap):
-                ratio_map = under.compose(grid) if grid else under.resting
-            else:
-                ratio_map = under
-            self._plans[key] = ratio_map, ReadPlan.of(ratio_map)
-        self._plans.move_to_end(key)
-        while len(self._plans) > _PLANS:
-            self._plans.popitem(last=False)
-        return self._plans[key]
-
-
-class _SeriesBuilder:
-    """Readouts under the same conditions, on their way into a temporary file."""
-
-    def __init__(self, file: IO[bytes], first: RecordedWindow) -> None:
-        self._first = first
-        self._conditions = _conditions(first)
-        self._file, self._begin = file, file.tell()
-        self._numbers: list[int] = []
-        self._times: list[float] = []
-
-    def takes(self, recorded: RecordedWindow) -> bool:
-        return _conditions(recorded) == self._conditions
-
-    def add(self, recorded: RecordedWindow) -> None:
-        window = recorded.window
-        self._file.write(window.codes.tobytes())
-        self._numbers.append(window.number)
-        self._times.append(round(window.time_s + monotonic_epoch_s(), 6))
-
-    def build(self) -> Series:
-        first = self._first.window
-        shape = len(self._numbers), first.plan.count
-        return Series(
-            ratio_map=first.ratio_map,
-            plan=first.plan,
-            readouts=np.memmap(self._file, first.codes.dtype, "r", self._begin, shape),
-            bits=first.bits,
-            black_level_dn=first.black_level_dn,
-            full_scale_dn=first.full_scale_dn,
-            kind=first.kind,
-            light=self._first.light,
-            gain=self._first.gain,
-            temperature_c=self._first.temperature_c,
-            numbers=np.array(self._numbers, np.int64),
-            times_unix_s=np.array(self._times, np.float64),
-        )
-
-
-def _conditions(recorded: RecordedWindow) -> tuple[object, ...]:
-    window = recorded.window
-    return (
-        window.kind, window.ratio_map.hash(), window.bits, window.black_level_dn,
-        window.full_scale_dn, recorded.light, recorded.gain, recorded.temperature_c,
-    )  # fmt: skip
-
-
-def _is_under(readout: RecordedReadout, candidate: RatioMap | AdaptiveMap) -> bool:
-    """Return whether a readout was taken under a map, or under a grid of it."""
-    if isinstance(candidate, RatioMap):
-        found = b"" if readout.grid else candidate.hash()
-    elif readout.grid:
-        fits = len(readout.grid) == math.prod(candidate.grid_shape)
-        found = candidate.grid_hash(readout.grid) if fits else b""
-    else:
-        found = candidate.resting.hash()
-    return found.startswith(readout.descriptor.map_hash)

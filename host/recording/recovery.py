@@ -7,9 +7,8 @@ from typing import IO, cast
 
 from focalloop.firmware_sim.files import written_whole
 from focalloop.host.errors import RecordingError
-from focalloop.host.recording.file_lock import is_locked
+from focalloop.host.recording.mcap_file import SUFFIX, UNFINISHED, is_locked, new_mcap
 from focalloop.host.recording.recording import Recording
-from focalloop.host.recording.writer import SUFFIX, UNFINISHED, new_mcap
 
 
 def recover(path: str | Path, output: str | Path | None = None) -> tuple[Path, tuple[str, ...]]:

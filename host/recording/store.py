@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording.mcap_file import SUFFIX
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover_all
 from focalloop.host.recording.summary import RecordingSummary, summary_of
-from focalloop.host.recording.writer import SUFFIX
 
 GRACE_S = 7 * 86400.0
 """How long a deleted recording can be brought back."""

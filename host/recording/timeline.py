@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from focalloop.host.recording import messages
 from focalloop.host.recording.messages import NS, unpack_json
-from focalloop.host.recording.recording import Entry, Recording
+from focalloop.host.recording.recording import Recording
+from focalloop.host.recording.window_reader import Entry
 
 MAX_MARKS = 1000
 """Events, notes and gaps that a timeline names; the counts per second are of all of them."""

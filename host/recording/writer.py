@@ -6,17 +6,13 @@ chunk if its program, or the machine, goes down.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import OrderedDict
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
-
-from mcap.writer import Writer
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
@@ -26,14 +22,9 @@ from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording import messages
-from focalloop.host.recording.file_lock import lock
+from focalloop.host.recording.mcap_file import SUFFIX, McapFile, new_mcap, unfinished
 from focalloop.host.recording.messages import NS, Channel, RecordedReadout
 
-SUFFIX = ".mcap"
-UNFINISHED = ".unfinished"
-"""What the name of a recording ends with, after `SUFFIX`, while it is being written."""
-
-SCHEMA_VERSION = 1
 CHUNK_NS = NS // 2
 """Time that a chunk holds. With the next window, and the time that a busy machine takes to bring it
 to the disk, it stays below a second, which is lost at most."""
@@ -45,7 +36,6 @@ DEFAULT_FLOOR_BYTES = 512 << 20
 """Free disk at which a recording ends, so that the rest of the machine can go on."""
 
 _PACKED_MAPS = 16
-_NO_LIMIT = 1 << 62
 
 
 class DiskFullError(RecordingError):
@@ -117,7 +107,7 @@ class RecordingWriter:
         if self.path.exists():
             raise RecordingError(f"{self.path} exists already: choose another name or remove it")
         try:
-            self._file = _File(self.unfinished)
+            self._file = McapFile(self.unfinished)
         except FileExistsError:
             raise RecordingError(
                 f"{self.unfinished} is being written, or is left of a recording that was cut off: "
@@ -363,54 +353,3 @@ def _free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
-
-
-def new_mcap(file: IO[bytes]) -> Writer:
-    """Begin an MCAP file with the channels of a recording; its chunks end at each `flush`."""
-    mcap = Writer(file, chunk_size=_NO_LIMIT)
-    mcap.start(messages.PROFILE, f"focalloop {version('focalloop')}")
-    mcap.add_metadata("focalloop", {"schema_version": str(SCHEMA_VERSION)})
-    named = {messages.JSON: "jsonschema", messages.BINARY: "x-text"}
-    for channel in messages.CHANNELS:
-        encoding = named.get(channel.encoding, channel.encoding)
-        schema = mcap.register_schema(channel.schema_name, encoding, messages.schema_of(channel))
-        mcap.register_channel(channel.topic, channel.encoding, schema)
-    return mcap
-
-
-def unfinished(path: Path) -> Path:
-    """Return the name of a recording while it is being written."""
-    return path.with_name(path.name + UNFINISHED)
-
-
-class _File:
-    """A new, locked file without a buffer, so that a write that fails leaves nothing behind it."""
-
-    def __init__(self, path: Path) -> None:
-        self._raw = path.open("xb", buffering=0)
-        lock(self._raw)
-
-    @property
-    def closed(self) -> bool:
-        return self._raw.closed
-
-    def write(self, data: bytes) -> int:
-        view = memoryview(data)
-        while view:
-            view = view[self._raw.write(view) or 0 :]
-        return len(data)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def flush(self) -> None:
-        pass
-
-    def sync(self) -> None:
-        os.fsync(self._raw.fileno())
-
-    def cut(self, length: int) -> None:
-        self._raw.truncate(length)
-
-    def close(self) -> None:
-        self._raw.close()

@@ -11,10 +11,11 @@ import threading
 import pytest
 
 from focalloop.host.recording import messages
+from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recorder import Recorder
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover_all
-from focalloop.host.recording.writer import RecordingWriter, unfinished
+from focalloop.host.recording.writer import RecordingWriter
 from tests.support.made_windows import BOARD, make_window
 from tests.support.served import make_map
 

@@ -17,11 +17,12 @@ from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.errors import RecordingError
-from focalloop.host.recording import messages, writer as writer_module
+from focalloop.host.recording import mcap_file, messages, writer as writer_module
 from focalloop.host.recording.chunks import structure_of
+from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover, recover_all
-from focalloop.host.recording.writer import DiskFullError, RecordingWriter, unfinished
+from focalloop.host.recording.writer import DiskFullError, RecordingWriter
 from tests.support.made_windows import BOARD, make_window, write_recording
 from tests.support.served import SHAPE, make_map
 
@@ -321,7 +322,7 @@ def full_after(monkeypatch, room):
             raise OSError(28, "No space left on device")
         return len(data)
 
-    monkeypatch.setattr(writer_module._File, "write", write)
+    monkeypatch.setattr(mcap_file.McapFile, "write", write)
 
 
 def test_a_recording_ends_before_the_disk_is_full(tmp_path, monkeypatch):
@@ -362,7 +363,7 @@ def test_files_of_other_programs_and_of_formats_to_come_are_refused(tmp_path, mo
     with pytest.raises(RecordingError, match="of another program"):
         Recording(path)
     path.unlink()
-    monkeypatch.setattr(writer_module, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(mcap_file, "SCHEMA_VERSION", 2)
     write_recording(path)
     with pytest.raises(RecordingError, match="schema version 2"):
         Recording(path)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from focalloop.host.cli.preview_run import recordings_of
+from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
-from focalloop.host.recording.writer import unfinished
 from tests.support.command_line import complaint, run
 from tests.support.made_windows import write_recording
 from tests.support.running import FOCALLOOP, STOP_TIMEOUT_S
