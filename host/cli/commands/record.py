@@ -24,7 +24,8 @@ from focalloop.host.cli.shared_options import (
 from focalloop.host.link.port import DEFAULT_BAUD
 
 if TYPE_CHECKING:
-    from focalloop.host.recording.recorder import RecorderState
+    from focalloop.firmware_sim.wire import HelloAnswer
+    from focalloop.host.recording.recorder import Recorder
 
 _STATE_S = 1.0
 """How often the counters of the link are recorded."""
@@ -76,8 +77,12 @@ def record(
     from focalloop.host.cli.arguments import active_map, load_map
     from focalloop.host.cli.interruption import Interruption
     from focalloop.host.live.board_report import link_state
+    from focalloop.host.recording.mcap_file import SUFFIX
     from focalloop.host.recording.recorder import Recorder
 
+    if output.suffix != SUFFIX or output.exists():
+        why = "it exists already" if output.exists() else f"a recording is named NAME{SUFFIX}"
+        raise typer.BadParameter(f"cannot write {output}: {why}", param_hint="--output")
     wanted = None if map_ is None else load_map(map_)
     recorder: Recorder | None = None
 
@@ -96,6 +101,7 @@ def record(
         with recorder, progress_bar() as bar:
             if note:
                 recorder.add_note(note)
+            _describe(recorder, board.info)
             task = bar.add_task("recording", total=windows)
             ends_s = time.monotonic() + (seconds or float("inf"))
             state_due_s = 0.0
@@ -114,19 +120,24 @@ def record(
                 failure = error
                 recorder.add_event(str(error), "error")
     done = recorder.state()
-    if json:
-        print_json({"output": str(output), **asdict(done)})
-    _report(done, output, failure, quiet=json)
-
-
-def _report(
-    done: RecorderState, output: Path, failure: FocalloopError | None, *, quiet: bool
-) -> None:
     gaps = f", {counted(done.gaps, 'window')} missing" if done.gaps else ""
     kept = f"{counted(done.windows, 'window')} in {done.seconds:.1f} s, {done.bytes:,} bytes{gaps}"
     if done.problem:
         raise FocalloopError(f"{done.problem}; {kept}")
     if failure is not None:
         raise FocalloopError(f"{failure}; what had come is kept in {output}: {kept}") from failure
-    if not quiet:
+    if json:
+        print_json({"output": str(output), **asdict(done)})
+    else:
         print_result(f"wrote {output}: {kept}")
+
+
+def _describe(recorder: Recorder, board: HelloAnswer) -> None:
+    """Record what is kept of the board, which does not change what is recorded of its windows."""
+    from focalloop.host.cli.board_memory import correction_for
+
+    known = correction_for(board)
+    if known.noise is not None:
+        recorder.add_profile(known.noise)
+    if known.correction is not None:
+        recorder.add_correction(known.by, known.correction.pattern)

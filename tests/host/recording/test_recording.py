@@ -214,7 +214,7 @@ def chunked(tmp_path_factory):
     return Chunked((path.read_bytes(), windows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_flipped_file_gives_every_intact_chunk(tmp_path_factory, chunked, data):
     whole, windows = chunked
@@ -242,7 +242,7 @@ def test_a_flipped_file_gives_every_intact_chunk(tmp_path_factory, chunked, data
         assert [each.number for each in again.windows()] == [each.number for each in found]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_cut_file_loses_its_last_chunk_at_most(tmp_path_factory, chunked, data):
     whole, windows = chunked

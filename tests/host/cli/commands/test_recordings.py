@@ -9,14 +9,18 @@ import subprocess
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.emulator.pattern import draw_pattern
+from focalloop.firmware_sim.noise import preset
+from focalloop.host.cli.board_memory import remember
 from focalloop.host.cli.preview_run import recordings_of
 from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
 from tests.support.command_line import complaint, run
+from tests.support.made_calibration import make_calibration
 from tests.support.made_windows import write_recording
 from tests.support.running import FOCALLOOP, STOP_TIMEOUT_S
-from tests.support.served import on_pty, on_tcp
+from tests.support.served import SHAPE, make_board, on_pty, on_tcp
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +61,25 @@ def test_a_recording_ends_after_so_many_windows_and_holds_its_note(tmp_path):
         assert made.exit_code == 0, made.stderr
         assert json.loads(made.stdout)["windows"] == 3
         again = run("record", "--port", server.url, "-o", path, "-n", 1)
-        assert again.exit_code == 1
+        assert again.exit_code == 2
         assert "exists already" in complaint(again)
     told = json.loads(run("recording", "info", path, "--json").stdout)
     assert (told["windows"], told["gaps"], told["notes"]) == (3, 0, ["lens 2"])
     assert (told["finished"], told["damage"]) == (True, [])
     assert told["board"] == {"name": "focalloop emulator", "serial": "virtual"}
+
+
+def test_what_is_kept_of_a_board_is_recorded_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    pattern = draw_pattern("scamp5", SHAPE, 1, serial="bench 1")
+    remember(make_calibration(profile=preset("scamp5")), pattern)
+    path = tmp_path / "a.mcap"
+    with on_tcp(make_board(profile="scamp5", serial="bench 1")) as server:
+        made = run("record", "--port", server.url, "--map", "tile-2of16", "-n", 2, "-o", path)
+        assert made.exit_code == 0, made.stderr
+    with Recording(path) as recording:
+        np.testing.assert_array_equal(recording.pattern().offset, pattern.offset)
+        assert recording.profile() == preset("scamp5")
 
 
 def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
