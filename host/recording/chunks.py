@@ -122,7 +122,7 @@ class _Walk:
             length = self._record_length(at)
             if length is None:
                 following = self._next_chunk(at + 1)
-                self._damaged.append((at, following))
+                self._damage(at, following)
                 at = following
                 continue
             if self._take(at, length):
@@ -133,6 +133,13 @@ class _Walk:
         return Structure(
             tuple(self._chunks), finished, tuple(self._damaged), self._profile, self._metadata
         )
+
+    def _damage(self, begin: int, end: int) -> None:
+        """Note a damaged part, in which the index of the chunk before it may have been."""
+        self._damaged.append((begin, end))
+        if self._chunks:
+            self._chunks[-1].counts.clear()
+            self._chunks[-1].times_ns.clear()
 
     def _record_length(self, at: int) -> int | None:
         """Return the bytes of the record at an offset; None if there is no whole one."""
@@ -177,7 +184,7 @@ class _Walk:
             try:
                 self._take_small(opcode, self._file.read(length - _RECORD.size))
             except Exception:  # damaged, and not needed
-                self._damaged.append((at, at + length))
+                self._damage(at, at + length)
         return opcode == Opcode.DATA_END
 
     def _take_small(self, opcode: Opcode, body: bytes) -> None:

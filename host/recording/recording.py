@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
@@ -140,18 +140,15 @@ class Recording:
     def damage(self) -> tuple[str, ...]:
         """What is missing of it, as far as it has been read; `check` reads all of it."""
         parts = []
-        *inner, last = self._structure.damaged or ((0, 0),)
         size = self.path.stat().st_size
-        if last != (0, 0) and (self.finished or last[1] < size):
-            inner.append(last)
-        parts += [f"bytes {begin:,} to {end:,} are damaged" for begin, end in inner]
+        for begin, end in self._structure.damaged:
+            if self.finished or end < size:  # otherwise it is what was cut off
+                parts.append(f"bytes {begin:,} to {end:,} are damaged")
         for chunk in sorted(self._broken, key=lambda each: each.offset):
             lost = chunk.counts[messages.READOUT.number]
             what = f", with {lost} windows" if lost else ""
-            at_s, for_s = (
-                (chunk.start_ns - self.start_ns) / NS,
-                (chunk.end_ns - chunk.start_ns) / NS,
-            )
+            at_s = (chunk.start_ns - self.start_ns) / NS
+            for_s = (chunk.end_ns - chunk.start_ns) / NS
             parts.append(f"{for_s:.1f} s from {at_s:.1f} s on are damaged{what}")
         if not self.finished:
             parts.append("it was cut off: at most its last second is missing")
@@ -204,7 +201,7 @@ class Recording:
         if self._latest is None or self._latest[0] is not chunk:
             self._latest = chunk, list(self._reader.windows(self._entries_of(chunk)))
         found = self._latest[1]
-        if not found:
+        if index - before >= len(found):
             raise RecordingError(f"window {index} of {self.path.name} is damaged")
         return found[index - before]
 
@@ -223,19 +220,13 @@ class Recording:
 
     def profile(self) -> NoiseProfile | None:
         """Return the noise of the board as it was last known; None where it was not."""
-        latest = None
-        for entry in self.entries(messages.PROFILE_CHANNEL):
-            latest = entry.data
-        return None if latest is None else NoiseProfile.from_dict(messages.unpack_json(latest))
+        latest = self._latest_of(messages.PROFILE_CHANNEL)
+        return None if latest is None else NoiseProfile.from_dict(latest)
 
     def pattern(self) -> FixedPattern | None:
         """Return the fixed pattern that corrected the reads last; None where none did."""
-        latest = None
-        for entry in self.entries(messages.CORRECTION):
-            latest = messages.unpack_json(entry.data)
-        return (
-            messages.unpack_pattern(latest) if latest is not None and "pattern" in latest else None
-        )
+        latest = self._latest_of(messages.CORRECTION)
+        return messages.unpack_pattern(latest) if latest and "pattern" in latest else None
 
     def maps(self) -> list[RatioMap | AdaptiveMap]:
         """Return every map that it holds, each once, in their order."""
@@ -270,6 +261,15 @@ class Recording:
             for number, log_ns in chunk.times_ns:
                 if 0 < number <= len(CHANNELS):
                     yield CHANNELS[number - 1], log_ns
+
+    def _latest_of(self, channel: Channel) -> dict[str, Any] | None:
+        """Return the last JSON message of a channel; None if it has none."""
+        for chunk in reversed(self._structure.chunks):
+            if not chunk.counts or channel.number in chunk.counts:
+                for entry in reversed(self._entries_of(chunk)):
+                    if entry.channel is channel:
+                        return messages.unpack_json(entry.data)
+        return None
 
     def _entries_of(self, chunk: ChunkAt) -> list[Entry]:
         found = messages_in(self._file, chunk)
