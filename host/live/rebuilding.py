@@ -15,26 +15,44 @@ from focalloop.firmware_sim.window import Window
 from focalloop.host.errors import RecordingError
 from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
 from focalloop.host.live.state import Picture
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.correction import Correction
-from focalloop.host.reconstruction.reconstruct import Float32, initial_reconstruction
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    Float32,
+    NetworkFree,
+    initial_reconstruction,
+)
 from focalloop.host.reconstruction.video import write_video
 from focalloop.host.recording.recording import Recording
+from focalloop.models import zoo
 
 MAX_VIDEO_WINDOWS = 150
 """Windows of a video that is made on request: 10 s at 15 per second."""
 
-_KEPT_NETWORKS = 2
+OWN = "own"
+"""In place of a bundle: the first that suits the map of the window."""
+
+_KEPT_NETWORKS = 3
 
 
 class Rebuilder:
     """Rebuilds windows of recordings with one thread, one at a time, so that a session goes on."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._network_free = NetworkFree()
         self._selectors: dict[str, NetworkSelector] = {}
+        self._bundles: dict[str, Bundle] = {}
+        self._suited: dict[bytes, tuple[str, ...]] = {}
 
-    def picture(self, recording: Recording, index: int, bundle: str, step: int) -> Picture:
-        """Return a window as it would be drawn; `setup` is 0, and there is no truth.
+    def picture(
+        self, recording: Recording, index: int, bundle: str, step: int
+    ) -> tuple[Picture, str]:
+        """Return a window as it would be drawn, and the bundle that made it.
+
+        Its `setup` is 0, and there is no truth. Under a map for which the network of the bundle was
+        not trained, another one makes it, as in a session.
 
         Parameters
         ----------
@@ -42,7 +60,7 @@ class Rebuilder:
         index : int
             Place of the window in the recording.
         bundle : str
-            Name of a shipped bundle, or ``network-free``.
+            Name of a shipped bundle, ``network-free``, or `OWN`.
         step : int
             From one slot that is drawn to the next.
 
@@ -56,10 +74,13 @@ class Rebuilder:
         window = recording.window(index).window
         with self._lock:
             (reads, ratio_map), made = self._rebuilt(_Reads(recording), window, bundle)
-        initial = initial_reconstruction(
-            reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
-        )
-        return Picture(
+            if window.grid is None:
+                initial = self._network_free(reads, ratio_map)
+            else:  # as in a session
+                initial = initial_reconstruction(
+                    reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
+                )
+        picture = Picture(
             window=window.number,
             map_hash=window.ratio_map.hash(),
             setup=0,
@@ -69,6 +90,22 @@ class Rebuilder:
             final=gray(made.video[::step]),
             readout=window.codes,
         )
+        return picture, made.by
+
+    def bundles(self, ratio_map: RatioMap) -> tuple[str, ...]:
+        """Return the shipped bundles whose network suits a map, those made for it first."""
+        with self._lock:
+            if not self._bundles:
+                self._bundles = {name: Bundle.load(name) for name in zoo.BUNDLES}
+            key = ratio_map.hash()
+            if key not in self._suited:
+                suited = [name for name, each in self._bundles.items() if each.suits(ratio_map)]
+                self._suited[key] = tuple(sorted(suited, key=self._rank))
+            return self._suited[key]
+
+    def _rank(self, name: str) -> tuple[bool, bool]:
+        """Order bundles: made for one map, then in 8 bits, which is as good and faster."""
+        return self._bundles[name].reach is not None, not name.endswith("-int8")
 
     def video(self, recording: Recording, first: int, count: int, bundle: str, path: Path) -> None:
         """Write a video of `count` windows from place `first` on; errors as of `picture`.
@@ -96,6 +133,8 @@ class Rebuilder:
     def _rebuilt(
         self, reads_of: _Reads, window: Window, bundle: str
     ) -> tuple[tuple[Float32, RatioMap], Reconstruction]:
+        if bundle == OWN:
+            bundle = next(iter(self.bundles(window.ratio_map)), NETWORK_FREE)
         if bundle not in self._selectors:
             while len(self._selectors) >= _KEPT_NETWORKS:
                 del self._selectors[next(iter(self._selectors))]

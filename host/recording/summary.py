@@ -25,6 +25,12 @@ class RecordingSummary:
         What people noted.
     finished : bool
         Whether nothing was cut off.
+    board : str
+        Name of the board; empty if there is no window.
+    simulated : bool
+        Whether the board was emulated.
+    window_s : float
+        How long a window takes on the board; 0 if it is not paced.
     """
 
     start_ns: int
@@ -35,13 +41,18 @@ class RecordingSummary:
     events: int
     notes: tuple[str, ...]
     finished: bool
+    board: str
+    simulated: bool
+    window_s: float
 
 
 def summary_of(recording: Recording) -> RecordingSummary:
-    """Return the figures of a recording; only chunks with notes or gaps are read."""
+    """Return the figures of a recording; of its chunks only a few are read."""
     gaps = (unpack_json(entry.data)["windows"] for entry in recording.entries(messages.GAP))
     notes = (unpack_json(entry.data)["text"] for entry in recording.entries(messages.NOTE))
     events = sum(channel is messages.EVENT for channel, _ in recording.times())
+    board = recording.board if len(recording) else None
+    paced = board is not None and board.slot_rate_hz > 0
     return RecordingSummary(
         start_ns=recording.start_ns,
         seconds=(recording.end_ns - recording.start_ns) / NS,
@@ -51,4 +62,7 @@ def summary_of(recording: Recording) -> RecordingSummary:
         events=events,
         notes=tuple(str(note) for note in notes),
         finished=recording.finished,
+        board="" if board is None else board.name,
+        simulated=board is not None and board.simulated,
+        window_s=board.slots / board.slot_rate_hz if board is not None and paced else 0.0,
     )

@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from focalloop.firmware_sim.files import scratch_folder
-from focalloop.host.live.rebuilding import MAX_VIDEO_WINDOWS, Rebuilder
+from focalloop.host.live.rebuilding import MAX_VIDEO_WINDOWS, OWN, Rebuilder
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.live.state import LiveSource
 from focalloop.host.reconstruction.bundle import BundleError
@@ -26,6 +26,7 @@ from focalloop.host.recording.recorder import RecorderState
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import StoredRecording
 from focalloop.host.recording.timeline import Timeline, timeline_of
+from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES
 from focalloop.host.service.map_document import MapDocument, map_document
 from focalloop.host.service.packets import pack_picture, pack_readout
 from focalloop.host.service.refusals import refusals
@@ -50,6 +51,12 @@ class RecordingEntry:
     """Windows missing between those recorded."""
     events: int
     notes: tuple[str, ...]
+    finished: bool
+    """Whether nothing was cut off."""
+    board: str
+    simulated: bool
+    window_s: float
+    """How long a window takes on the board; 0 if it is not paced."""
     problem: str
     """Why it cannot be read; empty if it can."""
     deleted_unix_s: float | None
@@ -63,6 +70,8 @@ class Recordings(BaseModel):
     recording: RecorderState | None
     free_bytes: int
     """Free disk of the folder."""
+    floor_bytes: int
+    """Free disk at which a recording ends by itself."""
     grace_s: float
 
 
@@ -98,6 +107,8 @@ class RecordedWindowDocument:
     reads: int
     map_hash: str
     skipped: int
+    bundles: tuple[str, ...]
+    """Shipped bundles whose network suits the map, those made for it first."""
 
 
 def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
@@ -117,6 +128,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
             recordings=[_entry(each) for each in store.recordings()],
             recording=desk().state(),
             free_bytes=store.free_bytes,
+            floor_bytes=DEFAULT_FLOOR_BYTES,
             grace_s=store.grace_s,
         )
 
@@ -163,7 +175,8 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
     def get_window(id: str, index: int) -> RecordedWindowDocument:
         """Return what is known of a window, by its place in the recording from 0."""
         with desk().store.open(id) as recording:
-            return _window_document(recording, index)
+            recorded = recording.window(index)
+            return _window_document(recording, index, rebuilder.bundles(recorded.window.ratio_map))
 
     @app.get("/api/recordings/{id}/windows/{index}/map", responses=refusals(404, 422))
     def get_window_map(id: str, index: int) -> MapDocument:
@@ -182,11 +195,16 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
         bundle: str = NETWORK_FREE,
         step: Annotated[int, Query(ge=1, le=16)] = 4,
     ) -> Response:
-        """Return a window rebuilt by a bundle, as a picture message of the preview socket."""
+        """Return a window rebuilt by a bundle, as a picture message of the preview socket.
+
+        The header ``Reconstructed-By`` names another bundle where the network of this one was
+        trained for another map.
+        """
         _check_bundle(source, bundle)
         with desk().store.open(id) as recording:
-            picture = rebuilder.picture(recording, index, bundle, step)
-        return Response(pack_picture(picture, step), media_type=_BINARY)
+            picture, by = rebuilder.picture(recording, index, bundle, step)
+        headers = {"Reconstructed-By": by}
+        return Response(pack_picture(picture, step), media_type=_BINARY, headers=headers)
 
     @app.get(
         "/api/recordings/{id}/windows/{index}/readout",
@@ -196,7 +214,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
     def get_readout(id: str, index: int) -> Response:
         """Return the measurements of a window, as a readout message of the preview socket."""
         with desk().store.open(id) as recording:
-            picture = rebuilder.picture(recording, index, NETWORK_FREE, 16)
+            picture, _ = rebuilder.picture(recording, index, NETWORK_FREE, 16)
         return Response(pack_readout(picture), media_type=_BINARY)
 
     @app.get(
@@ -233,7 +251,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
 def _check_bundle(source: LiveSource, bundle: str) -> None:
     """Refuse what is no bundle of the list, such as a path."""
     names = [each.name for each in source.bundles()]
-    if bundle not in (NETWORK_FREE, *names):
+    if bundle not in (OWN, NETWORK_FREE, *names):
         raise BundleError(f"there is no bundle {bundle!r} here: choose one of {', '.join(names)}")
 
 
@@ -251,12 +269,18 @@ def _entry(stored: StoredRecording) -> RecordingEntry:
         gaps=0 if summary is None else summary.gaps,
         events=0 if summary is None else summary.events,
         notes=() if summary is None else summary.notes,
+        finished=summary is None or summary.finished,
+        board="" if summary is None else summary.board,
+        simulated=summary is not None and summary.simulated,
+        window_s=0.0 if summary is None else summary.window_s,
         problem=stored.problem,
         deleted_unix_s=stored.deleted_unix_s,
     )
 
 
-def _window_document(recording: Recording, index: int) -> RecordedWindowDocument:
+def _window_document(
+    recording: Recording, index: int, bundles: tuple[str, ...]
+) -> RecordedWindowDocument:
     recorded = recording.window(index)
     window = recorded.window
     return RecordedWindowDocument(
@@ -268,6 +292,7 @@ def _window_document(recording: Recording, index: int) -> RecordedWindowDocument
         reads=window.plan.count,
         map_hash=window.ratio_map.hash_hex,
         skipped=window.skipped,
+        bundles=bundles,
     )
 
 

@@ -14,7 +14,7 @@ from focalloop.host.board.stats import LinkStats
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.reconstruction.correction import Correction
-from focalloop.host.reconstruction.reconstruct import initial_reconstruction
+from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
 from focalloop.host.service.api import create_app
@@ -105,7 +105,7 @@ def test_a_window_is_shown_and_downloaded(client, kept):
     kind, _, _, step, slots, flags, height, width, *_ = HEADER.unpack_from(packet)
     assert (kind, step, slots, flags, (height, width)) == (1, 8, 2, 0, SHAPE)
     planes = np.frombuffer(packet, np.uint8, offset=HEADER.size).reshape(2, 2, *SHAPE)
-    expected = initial_reconstruction(window.reads, make_map().levels, 16, None)[::8]
+    expected = NetworkFree()(window.reads, make_map())[::8]
     np.testing.assert_array_equal(planes[0], np.rint(np.clip(expected, 0, 1) * 255))
     readout = client.get(f"{place}/readout").content
     assert readout[HEADER.size :] == window.codes.tobytes()
@@ -138,7 +138,7 @@ def test_reads_are_corrected_as_they_were_when_they_were_recorded(client, sessio
     packet = client.get(f"/api/recordings/{name}/windows/0/picture", params={"step": 16}).content
     planes = np.frombuffer(packet, np.uint8, offset=HEADER.size).reshape(2, 1, *SHAPE)
     reads, ratio_map = correction(window.reads, make_map())
-    expected = initial_reconstruction(reads, ratio_map.levels, 16, None)[::16]
+    expected = NetworkFree()(reads, ratio_map)[::16]
     np.testing.assert_array_equal(planes[0], np.rint(np.clip(expected, 0, 1) * 255))
 
 
