@@ -30,7 +30,7 @@ export const hasToken = () => token !== null;
 export function address(path) {
   const full = new URL(path, location.href);
   full.hash = "";
-  full.search = token ? `?token=${encodeURIComponent(token)}` : "";
+  if (token) full.searchParams.set("token", token);
   return full.href;
 }
 
@@ -53,8 +53,12 @@ export const request = async (path, method = "GET", body = undefined) => (await 
  */
 export const file = async (path, method = "GET", body = undefined) => (await ask(path, method, body)).blob();
 
-/** @param {string} path @param {string} method @param {unknown} body @returns {Promise<Response>} */
-async function ask(path, method, body) {
+/**
+ * As `request`, for an answer whose headers are wanted too.
+ * @param {string} path @param {string} [method] @param {unknown} [body]
+ * @returns {Promise<Response>}
+ */
+export async function ask(path, method = "GET", body = undefined) {
   const headers = new Headers();
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const raw = body instanceof Blob;

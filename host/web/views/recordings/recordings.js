@@ -1,10 +1,123 @@
-/** Recordings: for now, what to do instead. */
+/** Recordings: what there is, a new one, and the one that is looked at. */
+
+import { byId, setText } from "../../lib/dom.js";
+import { Detail } from "./detail.js";
+import { List } from "./list.js";
+import { Recorder } from "./recorder.js";
+
+/**
+ * @typedef {import("../../net/types.js").LiveState} LiveState
+ * @typedef {import("../../net/types.js").Recordings} Recordings
+ * @typedef {import("../../net/types.js").RecordingEntry} RecordingEntry
+ */
+
+const REFRESH_MS = 10_000;
+/** As in the style sheet: list and recording beside each other. */
+const WIDE = matchMedia("(min-width: 900px)");
 
 /** See `View` of `views/view.js`. */
 export class View {
-  show() {}
+  #root;
+  #context;
+  #list;
+  #recorder;
+  #detail;
+  /** @type {Recordings|null} */ #found = null;
+  #recorded = "";
+  #shown = new AbortController();
 
-  hide() {}
+  /** @param {HTMLElement} root @param {import("../view.js").Context} context */
+  constructor(root, context) {
+    this.#root = root;
+    this.#context = context;
+    this.#list = new List((id) => this.#change("POST", `${id}/restore`));
+    this.#recorder = new Recorder(context, () => this.#refresh());
+    this.#detail = new Detail(context, (entry) => this.#delete(entry));
+  }
 
-  follow() {}
+  show() {
+    this.#shown = new AbortController();
+    const { signal } = this.#shown;
+    window.addEventListener("hashchange", () => this.#choose(), { signal });
+    WIDE.addEventListener("change", () => this.#choose(), { signal });
+    document.addEventListener("keydown", (event) => this.#detail.key(event), { signal });
+    const refreshing = setInterval(() => this.#refresh(), REFRESH_MS);
+    signal.addEventListener("abort", () => clearInterval(refreshing));
+    this.#choose();
+    this.#refresh();
+  }
+
+  hide() {
+    this.#shown.abort();
+    this.#list.forget();
+    this.#detail.rest();
+  }
+
+  /** @param {LiveState} state */
+  follow(state) {
+    this.#recorder.follow(state);
+    const { recording } = state;
+    const recorded = recording ? `${recording.name} ${recording.recording}` : "";
+    if (recorded === this.#recorded) return;
+    this.#recorded = recorded;
+    this.#refresh();
+  }
+
+  async #refresh() {
+    const { signal } = this.#shown;
+    try {
+      /** @type {Recordings} */
+      const found = await this.#context.service.request("api/recordings");
+      if (signal.aborted) return;
+      this.#found = found;
+      this.#recorder.take(found);
+      this.#unable("");
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Error)) return;
+      if ("status" in error && error.status === 404) {
+        this.#unable("This service keeps no recordings. Start it with --recordings FOLDER, then record here or in the live view.");
+      }
+      return; // without an answer, the line across the page says so
+    }
+    this.#choose();
+  }
+
+  /** @param {string} why There is nothing to show; empty if there is. */
+  #unable(why) {
+    setText("rec-unable-say", why);
+    byId("rec-unable").hidden = !why;
+    byId("rec-split").hidden = Boolean(why);
+  }
+
+  /** Show the recording that the address names; where there is room for both, else the newest. */
+  #choose() {
+    if (!this.#found) return;
+    const asked = location.hash.split("/")[2] ?? "";
+    const present = this.#found.recordings.filter((each) => each.deleted_unix_s === null);
+    const named = present.find(({ id }) => id === asked);
+    this.#root.classList.toggle("chosen", Boolean(named));
+    const entry = named ?? (WIDE.matches ? present[0] : undefined) ?? null;
+    this.#list.show(this.#found, entry?.id ?? "");
+    this.#detail.show(entry);
+  }
+
+  /** @param {RecordingEntry} entry */
+  async #delete(entry) {
+    if (!await this.#change("DELETE", entry.id)) return;
+    this.#list.offerUndo(entry);
+    if (location.hash.endsWith(entry.id)) location.replace("#/recordings");
+  }
+
+  /** @param {string} method @param {string} what @returns {Promise<boolean>} Whether it was done. */
+  async #change(method, what) {
+    const { service, notices } = this.#context;
+    try {
+      await service.file(`api/recordings/${what}`, method);
+    } catch (error) {
+      notices.say(service.sentenceOf(error), "error", REFRESH_MS);
+      return false;
+    }
+    await this.#refresh();
+    return true;
+  }
 }

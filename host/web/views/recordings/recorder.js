@@ -1,0 +1,84 @@
+/** A new recording: begun, noted in and stopped, with what it takes of the disk. */
+
+import { byId, setText } from "../../lib/dom.js";
+import { clock, counted, sized } from "../../lib/format.js";
+
+/**
+ * @typedef {import("../../net/types.js").LiveState} LiveState
+ * @typedef {import("../../net/types.js").Recordings} Recordings
+ */
+
+const REFUSAL_MS = 12_000;
+/** A long time in words. @param {number} seconds */
+const lasting = (seconds) => (seconds > 2 * 3600
+  ? counted(Math.floor(seconds / 3600), "hour")
+  : counted(Math.floor(seconds / 60), "minute"));
+
+/** Free disk beyond the floor below which it is called nearly full. */
+const SCARCE_BYTES = 2e9;
+
+export class Recorder {
+  #context;
+  #changed;
+  #note = byId("rec-note", HTMLInputElement);
+  #go = byId("rec-go", HTMLButtonElement);
+  #stop = byId("rec-stop", HTMLButtonElement);
+  #going = false;
+
+  /** @param {import("../view.js").Context} context @param {() => void} changed There may be another recording. */
+  constructor(context, changed) {
+    this.#context = context;
+    this.#changed = changed;
+    byId("rec-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.#note.value.trim();
+      if (!this.#going) this.#ask("", { note: text });
+      else if (text) this.#ask("/notes", { text });
+    });
+    this.#stop.addEventListener("click", () => this.#ask("/stop"));
+  }
+
+  /** @param {LiveState} state */
+  follow({ phase, recording }) {
+    const going = recording?.recording ?? false;
+    if (going !== this.#going) {
+      this.#going = going;
+      this.#go.textContent = going ? "Add note" : "Record";
+      this.#go.classList.toggle("primary", !going);
+      this.#note.placeholder = going ? "What happens now" : "Note: lens, light, scene";
+      this.#stop.hidden = !going;
+    }
+    const unable = !going && phase !== "streaming";
+    if (this.#go.disabled !== unable) this.#go.disabled = unable;
+    byId("rec-progress").classList.toggle("recording", going);
+    setText("rec-progress", !recording ? "" : going
+      ? `${clock(recording.seconds)} · ${counted(recording.windows, "window")} · ${sized(recording.bytes)}${recording.gaps ? ` · ${recording.gaps} missing` : ""}`
+      : recording.problem);
+  }
+
+  /** Say what is left of the disk. @param {Recordings} found */
+  take({ free_bytes: free, floor_bytes: floor, recordings }) {
+    const left = Math.max(0, free - floor);
+    const scarce = left < SCARCE_BYTES;
+    const seconds = recordings.reduce((sum, each) => sum + each.seconds, 0);
+    const rate = recordings.reduce((sum, each) => sum + each.bytes, 0) / seconds;
+    const lasts = rate > 0 ? `, ${lasting(left / rate)} at the rate so far` : "";
+    const disk = byId("rec-disk");
+    disk.className = `say ${scarce ? "error" : ""}`;
+    setText("rec-disk", !left
+      ? `The disk is full: ${sized(free)} are free, and ${sized(floor)} are kept so. Move recordings elsewhere, or start the service with --recordings on another disk.`
+      : `${scarce ? "The disk is nearly full: room" : "Room"} for ${sized(left)}${lasts}.${scarce ? " Move recordings elsewhere, or start the service with --recordings on another disk." : ""}`);
+  }
+
+  /** @param {string} path @param {object} [body] */
+  async #ask(path, body) {
+    const { service, notices } = this.#context;
+    try {
+      await service.request(`api/recordings${path}`, "POST", body);
+      if (body) this.#note.value = "";
+      this.#changed();
+    } catch (error) {
+      notices.say(service.sentenceOf(error), "error", REFUSAL_MS);
+    }
+  }
+}

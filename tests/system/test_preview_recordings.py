@@ -1,0 +1,127 @@
+"""The Recordings view in a real headless Chromium: record, look at, rebuild, export, delete."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focalloop.host.live.recording_desk import RecordingDesk
+from focalloop.host.reconstruction.reconstruct import NetworkFree
+from focalloop.host.recording.store import RecordingStore
+from tests.support.fake_session import make_picture
+from tests.support.made_windows import make_window, write_recording
+from tests.support.preview_page import canvas, go
+from tests.support.running import Running
+from tests.support.served import make_map
+from tests.support.waiting import wait_until
+
+NOTE = "lens 2 <b>not bold</b>"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    with Running(
+        "live", "--http-port", "0", "--no-open", "--size", "64x64", "--recordings", str(folder)
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def kept(session, tmp_path):
+    """Ids of two finished recordings of a fake session, the newest first."""
+    store = RecordingStore(tmp_path / "recordings")
+    session.recordings = RecordingDesk(store, lambda text, level: None)
+    session.put(make_picture(1, session.ratio_map))
+    paths = [store.new(), store.new()]
+    for path, count in zip(paths, (3, 40), strict=True):
+        write_recording(path, count)
+    yield sorted((path.stem for path in paths), reverse=True)
+    session.recordings.close()
+
+
+def records(open_page, url):
+    page = open_page(url)
+    go(page, "recordings")
+    return page
+
+
+def shown(page):
+    """Place of the window on the screen."""
+    return int(page.get_attribute("#rec-track", "aria-valuenow"))
+
+
+def test_a_board_is_recorded_looked_at_and_exported(open_page, live):
+    page = records(open_page, live.url)
+    page.wait_for_selector("#rec-empty:has-text('Nothing is recorded yet')")
+    page.fill("#rec-note", NOTE)
+    page.click("#rec-go")
+    page.wait_for_selector("#rec-progress:has-text('windows')")
+    page.fill("#rec-note", "darker")
+    page.click("#rec-go:has-text('Add note')")
+    wait_until(lambda: live.state()["recording"]["windows"] > 5)
+    page.click("#rec-stop")
+    page.wait_for_selector("#rec-list li")
+    assert live.state()["recording"]["recording"] is False
+    assert page.inner_text("#rec-title") == NOTE  # text, never markup
+    assert "simulated" in page.inner_text("#rec-facts")
+    page.wait_for_selector("#rec-marks .note:has-text('darker')")
+
+    wait_until(lambda: canvas(page, "rec-final").std() > 10)
+    assert canvas(page, "rec-final").shape == (64, 64)
+    page.wait_for_function("() => document.getElementById('rec-bundle').options.length > 2")
+    page.select_option("#rec-beside", "network-free")
+    wait_until(lambda: canvas(page, "rec-other").std() > 10)
+    np.testing.assert_array_equal(canvas(page, "rec-other"), canvas(page, "rec-initial"))
+    assert not np.array_equal(canvas(page, "rec-final"), canvas(page, "rec-initial"))
+
+    page.focus("#rec-track")
+    page.keyboard.press("End")
+    last = shown(page)
+    assert last == live.state()["recording"]["windows"] - 1
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    wait_until(lambda: shown(page) > 2)  # it plays
+    page.keyboard.press("Space")
+
+    page.click("#rec-export summary")
+    with page.expect_download() as download:
+        page.click("#rec-export button[data-kind=mcap]")
+    assert download.value.path().read_bytes().startswith(b"\x89MCAP")
+
+
+def test_the_newest_is_shown_and_an_address_names_another(open_page, session_url, kept):
+    page = records(open_page, session_url)
+    page.wait_for_selector("#rec-window:has-text('window 1 of')")
+    assert page.locator("#rec-list a[aria-current]").get_attribute("href").endswith(kept[0])
+    page.click(f"#rec-list a[href$='{kept[1]}']")
+    page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[1]}']")
+    page.reload()
+    page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[1]}']")
+
+
+def test_a_window_is_found_by_pointer_and_keys(open_page, session_url, session, kept):
+    longest = max(kept, key=lambda id_: len(session.recordings.store.open(id_)))
+    page = records(open_page, session_url)
+    page.click(f"#rec-list a[href$='{longest}']")
+    page.wait_for_selector("#rec-window:has-text('window 1 of 40')")
+    page.focus("#rec-track")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#rec-window:has-text('window 15 of 40')")
+    window = make_window(14, make_map())
+    expected = np.rint(np.clip(NetworkFree()(window.reads, make_map())[5], 0, 1) * 255)
+    page.evaluate(
+        """() => {
+          const slider = document.getElementById("rec-slot");
+          slider.value = "5";
+          slider.dispatchEvent(new Event("input"));
+        }"""
+    )
+    wait_until(lambda: np.array_equal(canvas(page, "rec-initial"), expected))
+    box = page.locator("#rec-track").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 30)
+    page.mouse.up()
+    page.wait_for_selector("#rec-window:has-text('window 40 of 40')")
