@@ -1,0 +1,180 @@
+"""The map editor as a person uses it, over a fake session."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.support.fake_session import SHAPE, make_picture
+from tests.support.preview_page import colours, go
+from tests.support.waiting import wait_until
+
+NO_DIFFERENCE = "as on the board"
+
+
+@pytest.fixture
+def page(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    go(page, "map")
+    page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+    return page
+
+
+def corner(page):
+    """Where the drawing begins on its canvas, and the pixels per cell; margins are whole cells."""
+    box = page.locator("#easel").bounding_box()
+    scale = int(page.inner_text("#zoom-label").rstrip("×"))
+    spare = (int(box["width"]) // scale - SHAPE[1], int(box["height"]) // scale - SHAPE[0])
+    return *(each // 2 * scale for each in spare), scale
+
+
+def place(page, x, y):
+    """The middle of a cell of the drawing, on the page."""
+    box = page.locator("#easel").bounding_box()
+    left, top, scale = corner(page)
+    return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale
+
+
+def stroke(page, *cells):
+    """Paint with the mouse, from cell to cell."""
+    page.mouse.move(*place(page, *cells[0]))
+    page.mouse.down()
+    for cell in cells[1:]:
+        page.mouse.move(*place(page, *cell))
+    page.mouse.up()
+
+
+def upload(page, session):
+    """Upload the drawing; the levels that the board then has."""
+    page.click("#send")
+    page.wait_for_selector("#send-say.done")
+    return session.ratio_map.levels
+
+
+def test_a_map_is_painted_by_mouse_and_uploaded(page, session):
+    wanted = session.ratio_map.levels.copy()
+    page.click("#palette button[aria-label='Level 8']")
+    page.click("#tool button[data-tool=rectangle]")
+    stroke(page, (3, 2), (9, 7))
+    wanted[2:8, 3:10] = 8
+    page.click("#tool button[data-tool=brush]")
+    page.keyboard.press("0")
+    page.keyboard.press("]")
+    page.keyboard.press("]")
+    stroke(page, (14, 10), (20, 10))
+    wanted[9:12, 13:22] = 0
+    page.click("#tool button[data-tool=fill]")
+    page.keyboard.press("1")
+    stroke(page, (5, 5))
+    wanted[wanted == 8] = 1
+    differ = np.count_nonzero(wanted != session.ratio_map.levels)
+    page.wait_for_selector(f"#difference:has-text('{differ} pixels differ')")
+    shown = page.inner_text("#palette button[aria-label^='Level 0']")
+    assert float(re.search(r"([\d.]+) %", shown)[1]) == pytest.approx(
+        100 * (wanted == 0).mean(), abs=0.05
+    )
+    np.testing.assert_array_equal(upload(page, session), wanted)
+    page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+    page.click("#undo")  # what was uploaded can still be undone
+    page.wait_for_selector("#difference:has-text('pixels differ')")
+
+
+def test_a_map_is_painted_by_keyboard_alone(page, session):
+    wanted = session.ratio_map.levels.copy()
+    page.focus("#easel")
+    page.keyboard.press("8")
+    for key in ("Shift+ArrowRight", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    page.keyboard.down(" ")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.up(" ")
+    wanted[2, 8:11] = 8
+    page.keyboard.press("r")
+    page.keyboard.press("0")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    wanted[3:5, 10:12] = 0
+    assert page.inner_text("#easel-cell") == "x 11, y 4: level 0"
+    page.keyboard.press("4")
+    page.keyboard.press("f")
+    page.keyboard.press("Enter")
+    wanted[3:5, 10:12] = 4
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+Shift+z")
+    wanted[3:5, 10:12] = 0
+    np.testing.assert_array_equal(upload(page, session), wanted)
+
+
+def test_a_selection_is_stamped_and_covers_the_map(page, session):
+    levels = session.ratio_map.levels.copy()
+    page.keyboard.press("8")
+    stroke(page, (0, 0))
+    levels[0, 0] = 8
+    page.keyboard.press("s")
+    stroke(page, (0, 0), (2, 2))
+    page.click("#lift")
+    stroke(page, (11, 8))
+    levels[7:10, 10:13] = levels[:3, :3]
+    np.testing.assert_array_equal(upload(page, session), levels)
+    page.click("#cover")
+    np.testing.assert_array_equal(upload(page, session), np.tile(levels[:3, :3], (6, 8))[:16, :24])
+
+
+def test_a_tile_repeats_over_the_map_while_it_is_painted(page, session):
+    page.check("#repeats")
+    page.keyboard.press("8")
+    page.fill("#tile-width", "3")
+    stroke(page, (4, 5))
+    wanted = session.ratio_map.levels.copy()
+    wanted[1::4, 1::3] = 8
+    np.testing.assert_array_equal(upload(page, session), wanted)
+
+
+def test_a_finger_paints_and_two_move_the_map(page, session):
+    wanted = session.ratio_map.levels.copy()
+    page.keyboard.press("8")
+    touch = """([type, ...points]) => {
+      const easel = document.getElementById("easel");
+      points.forEach(([clientX, clientY], i) => easel.dispatchEvent(new PointerEvent(type, {
+        clientX, clientY, pointerId: 7 + i, pointerType: "touch", isPrimary: i === 0, bubbles: true,
+      })));
+    }"""
+    page.evaluate("() => { Element.prototype.setPointerCapture = () => {}; }")  # of no real finger
+    page.evaluate(touch, ["pointerdown", place(page, 2, 3)])
+    page.evaluate(touch, ["pointermove", place(page, 5, 3)])
+    page.evaluate(touch, ["pointerup", place(page, 5, 3)])
+    wanted[3, 2:6] = 8
+    x, y = place(page, 12, 8)
+    scale = page.inner_text("#zoom-label")
+    page.evaluate(touch, ["pointerdown", (x - 40, y), (x + 40, y)])
+    page.evaluate(touch, ["pointermove", (x - 60, y), (x + 60, y)])
+    page.evaluate(touch, ["pointerup", (x - 60, y), (x + 60, y)])
+    assert page.inner_text("#zoom-label") != scale
+    np.testing.assert_array_equal(upload(page, session), wanted)
+
+
+def test_what_the_board_has_too_is_faded(page, session):
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    page.check("#compare")
+    left, top, scale = corner(page)
+    picture = colours(page, "easel")[top + 2 :: scale, left + 2 :: scale]  # beside the digits
+    assert picture[5, 6].max() > 200  # the yellow of level 8
+    assert picture[5, 7].max() < 80
+
+
+def test_a_drawing_that_measures_nothing_is_refused_before_it_is_sent(page, session):
+    page.keyboard.press("0")
+    page.keyboard.press("r")
+    stroke(page, (0, 0), (23, 15))
+    page.wait_for_selector("#send-say.error:has-text('measures nothing')")
+    assert page.is_disabled("#send")
+    page.keyboard.press("Control+z")
+    wait_until(lambda: page.inner_text("#send-say") == "")
+    assert not session.uploads
