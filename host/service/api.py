@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -200,7 +201,7 @@ def _add_page(app: FastAPI, source: LiveSource) -> None:
     def get_page() -> FileResponse:
         return FileResponse(_WEB / "index.html")
 
-    app.mount("/web", StaticFiles(directory=_WEB))
+    app.mount("/web", GZipMiddleware(StaticFiles(directory=_WEB)))
 
 
 def _upload(source: LiveSource, body: bytes) -> MapDocument:

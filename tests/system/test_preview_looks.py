@@ -57,6 +57,16 @@ def slot(page):
     return int(page.inner_text("#slot-label").split()[0]) - 1
 
 
+def test_the_first_view_is_small(page):
+    sizes = page.evaluate(
+        """() => performance.getEntriesByType("resource")
+          .filter(({ name }) => name.includes("/web/"))
+          .map(({ name, encodedBodySize }) => [name, encodedBodySize])"""
+    )
+    assert len(sizes) > 20
+    assert sum(size for _, size in sizes) < 200_000
+
+
 def test_any_two_pictures_are_compared_behind_a_line(page, picture):
     page.keyboard.press("w")
     page.select_option("#wipe-left", "truth")

@@ -10,9 +10,8 @@ import { Pictures } from "./pictures.js";
 import { PixelProbe } from "./pixel-probe.js";
 import { Playback } from "./playback.js";
 import { Player } from "./player.js";
-import { Radio } from "./radio.js";
 import { Recording } from "./recording.js";
-import { Saving } from "./saving.js";
+import { offerFiles } from "./save-menu.js";
 import { onShortcuts } from "./shortcuts.js";
 
 /**
@@ -40,6 +39,7 @@ export class View {
   #histogram = new Histogram();
   #figures = new KeyFigures();
   #panels;
+  /** @type {Promise<import("./radio.js").Radio>|null} */ #radio = null;
   #keys = new AbortController();
   #player;
   #playback;
@@ -68,14 +68,14 @@ export class View {
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
     this.#panels = [
-      new BundleChoice(context), new Radio(context.service), new Recording(context), this.#adaptive,
+      new BundleChoice(context), new Recording(context), this.#adaptive,
     ];
     this.#player = new Player({
       grant: (step) => this.#grant(step),
       draw: (picture, index, fresh) => this.#draw(picture, index, fresh),
     });
     this.#playback = new Playback(this.#player);
-    new Saving(context, (whole) => this.#screenful(whole));
+    offerFiles(context, (whole) => this.#screenful(whole));
   }
 
   show() {
@@ -122,7 +122,15 @@ export class View {
     const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
     this.#context.status.instead(word ? { word } : null);
     for (const panel of this.#panels) panel.follow(state);
+    this.#followRadio(state);
     if (changed) this.#askAgain();
+  }
+
+  /** The panel of the radio link, loaded where the session has one. @param {LiveState} state */
+  async #followRadio(state) {
+    if (state.radio === null) return;
+    this.#radio ??= import("./radio.js").then(({ Radio }) => new Radio(this.#context.service));
+    (await this.#radio).follow(state);
   }
 
   /** @param {number} step */

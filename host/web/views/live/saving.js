@@ -1,6 +1,6 @@
 /** Files of what is on the screen: the pictures of a slot, or one window as arrays or as a video. */
 
-import { byId, context2d, make } from "../../lib/dom.js";
+import { context2d, make } from "../../lib/dom.js";
 import { npz } from "../../lib/npz.js";
 
 /**
@@ -18,70 +18,49 @@ import { npz } from "../../lib/npz.js";
 
 const VIDEO_HZ = 15;
 const MAX_VIDEO_BYTES = 16 << 20;
-const SAID_MS = 8000;
+/** How long a file may take to be saved. */
+const KEPT_MS = 60_000;
 const MARGIN = 12;
 const LINE = 22;
 
-export class Saving {
-  #context;
-  #screenful;
-  #menu = byId("save", HTMLDetailsElement);
+/**
+ * Save what is on the screen as a file.
+ * @param {Kind} kind
+ * @param {import("../view.js").Context["service"]} service
+ * @param {Screenful} screenful
+ */
+export async function save(kind, service, screenful) {
+  const { picture, map } = screenful;
+  if (!picture) throw new Error("There is no picture yet: wait for the first window, then save it.");
+  const made = {
+    png: () => pictureOf(screenful), npz: () => arraysOf(picture, map), mp4: () => videoOf(picture, service),
+  }[kind]();
+  const link = make("a", { download: `window-${picture.window}.${kind}`, href: URL.createObjectURL(await made) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
+}
 
-  /**
-   * @param {import("../view.js").Context} context
-   * @param {(whole: boolean) => Promise<Screenful>} screenful What is on the screen; `whole` holds one
-   *   window with all of its slots first.
-   */
-  constructor(context, screenful) {
-    this.#context = context;
-    this.#screenful = screenful;
-    for (const kind of /** @type {Kind[]} */ (["png", "npz", "mp4"])) {
-      byId(`save-window-${kind}`).addEventListener("click", () => this.#save(kind));
-    }
-    this.#menu.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#menu.open = false;
-    });
-    document.addEventListener("pointerdown", (event) => {
-      if (this.#menu.open && event.target instanceof Node && !this.#menu.contains(event.target)) this.#menu.open = false;
-    });
-  }
-
-  /** @param {Kind} kind */
-  async #save(kind) {
-    this.#menu.open = false;
-    const { notices, service } = this.#context;
-    try {
-      const screenful = await this.#screenful(kind !== "png");
-      const { picture, map } = screenful;
-      if (!picture) throw new Error("There is no picture yet: wait for the first window, then save it.");
-      const made = kind === "png" ? pictureOf(screenful) : kind === "npz" ? arraysOf(picture, map) : this.#video(picture);
-      const link = make("a", { download: `window-${picture.window}.${kind}`, href: URL.createObjectURL(await made) });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), SAID_MS);
-    } catch (error) {
-      notices.say(service.sentenceOf(error), "error", SAID_MS);
-    }
-  }
-
-  /** The pictures beside each other, one frame per slot. @param {Picture} picture */
-  #video({ height, width, truth, initial, final }) {
-    const stacks = [...(truth ? [truth] : []), initial, final];
-    const fits = stacks.length * height * width * final.length <= MAX_VIDEO_BYTES;
-    const beside = fits ? stacks : [final];
-    const frames = new Uint8Array(beside.length * height * width * final.length);
-    let at = 0;
-    for (let slot = 0; slot < final.length; slot += 1) {
-      for (let row = 0; row < height; row += 1) {
-        for (const stack of beside) {
-          frames.set(stack[slot].subarray(row * width, (row + 1) * width), at);
-          at += width;
-        }
+/**
+ * The pictures beside each other, one frame per slot.
+ * @param {Picture} picture @param {import("../view.js").Context["service"]} service
+ */
+function videoOf({ height, width, truth, initial, final }, service) {
+  const stacks = [...(truth ? [truth] : []), initial, final];
+  const fits = stacks.length * height * width * final.length <= MAX_VIDEO_BYTES;
+  const beside = fits ? stacks : [final];
+  const frames = new Uint8Array(beside.length * height * width * final.length);
+  let at = 0;
+  for (let slot = 0; slot < final.length; slot += 1) {
+    for (let row = 0; row < height; row += 1) {
+      for (const stack of beside) {
+        frames.set(stack[slot].subarray(row * width, (row + 1) * width), at);
+        at += width;
       }
     }
-    const query = `height=${height}&width=${beside.length * width}&frames_per_s=${VIDEO_HZ}`;
-    const body = new Blob([frames], { type: "application/octet-stream" });
-    return this.#context.service.file(`api/video.mp4?${query}`, "POST", body);
   }
+  const query = `height=${height}&width=${beside.length * width}&frames_per_s=${VIDEO_HZ}`;
+  const body = new Blob([frames], { type: "application/octet-stream" });
+  return service.file(`api/video.mp4?${query}`, "POST", body);
 }
 
 /** @param {Picture} picture @param {RatioMap|null} map */

@@ -1,0 +1,37 @@
+/** The menu of files; what makes them is loaded when it is first used. */
+
+import { byId } from "../../lib/dom.js";
+
+/**
+ * @typedef {import("./saving.js").Kind} Kind
+ * @typedef {import("./saving.js").Screenful} Screenful
+ */
+
+const REFUSAL_MS = 12_000;
+
+/**
+ * Listen to the menu.
+ * @param {import("../view.js").Context} context
+ * @param {(whole: boolean) => Promise<Screenful>} screenful What is on the screen; `whole` holds one
+ *   window with all of its slots first.
+ */
+export function offerFiles(context, screenful) {
+  const menu = byId("save", HTMLDetailsElement);
+  for (const kind of /** @type {Kind[]} */ (["png", "npz", "mp4"])) {
+    byId(`save-window-${kind}`).addEventListener("click", async () => {
+      menu.open = false;
+      try {
+        const [{ save }, shown] = await Promise.all([import("./saving.js"), screenful(kind !== "png")]);
+        await save(kind, context.service, shown);
+      } catch (error) {
+        context.notices.say(context.service.sentenceOf(error), "error", REFUSAL_MS);
+      }
+    });
+  }
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") menu.open = false;
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (menu.open && event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
+  });
+}
