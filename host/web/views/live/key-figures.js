@@ -21,7 +21,7 @@ export class KeyFigures {
     setText("saved", map && reads !== null ? `${fixed(100 * (1 - reads / map.slots), 1)} %` : "–");
     setText("saved-note", map ? `${fixed(reads, 2)} of ${map.slots} reads per pixel` : "");
     const unreferenced = board !== null && !board.gives_scene;
-    byId("quality").hidden = unreferenced;
+    byId("science").classList.toggle("unscored", unreferenced);
     byId("no-reference").hidden = !unreferenced;
     setText("psnr-initial", fixed(scores?.psnr_initial_db, 1));
     setText("psnr-final", fixed(scores?.psnr_final_db, 1));
