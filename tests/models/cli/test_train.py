@@ -32,6 +32,7 @@ from focalloop.models.training.run import LOG
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.weights import save_weights
 from tests.support.command_line import complaint
+from tests.support.tiny_bundle import tiny_network
 
 SMALL = ["--crop", "16", "--threads", "1", "--device", "cpu"]
 
@@ -273,7 +274,10 @@ def test_export_refuses_scores_that_cannot_be_read(tmp_path: Path) -> None:
     assert code == 2
 
 
-def test_a_training_for_a_sensor_says_so_in_its_bundle(training_file: Path, tmp_path: Path) -> None:
+def test_a_training_for_a_sensor_says_so_in_its_bundle(
+    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "to_onnx", lambda _: (tiny_network(), 0.0))  # tracing is slow
     sensor = replace(preset("scamp5"), name="mine", prnu=0.02)
     sensor.save(tmp_path / "mine.json")
     common = ["--data", training_file, "--steps", 1, "--batch", 1, "--start", "none"]
