@@ -12,6 +12,8 @@ import pytest
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.zoo import DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.preview_page import (
     DEFAULT_MAP,
@@ -136,7 +138,7 @@ def test_a_map_file_is_uploaded_and_the_picture_changes(page, live, tmp_path):
     await_map(page, ratio_map)
     page.wait_for_function(
         "(name) => document.body.innerText.includes(`map: windows are reconstructed by ${name}`)",
-        arg=UNIVERSAL_BUNDLE,
+        arg=Bundle.load(UNIVERSAL_BUNDLE).told_instead(preset("paper")) or UNIVERSAL_BUNDLE,
     )
     # Pixels that are not measured are filled in from their neighbours.
     wait_until(lambda: canvas(page, "initial")[ratio_map.levels == 0].any())
