@@ -31,6 +31,9 @@ DEFAULT_TILE = "tile-2of16"
 """Map where neither the user nor a bundle names one."""
 
 
+NO_BOARD = "no board is connected: try again in a moment"
+
+
 class Deployment:
     """The ratio map that the board runs and the network that reconstructs its windows.
 
@@ -187,8 +190,22 @@ class Deployment:
                 raise
         self._telemetry.log(f"Windows are now reconstructed by {name}.")
 
-    def _upload_adaptive(self, board: Board, adaptive: AdaptiveLoop) -> None:
+    def follow_scene(self, board: Board | None, adaptive: AdaptiveLoop) -> None:
+        """Upload the adaptive map again, after another map has taken its place.
+
+        Raises
+        ------
+        BoardError, BoardLostError
+            As for `upload`.
+        """
+        with self._changing:
+            self._loading.result().forget_previous()
+            self._upload_adaptive(board, adaptive)
+
+    def _upload_adaptive(self, board: Board | None, adaptive: AdaptiveLoop) -> None:
         """Upload the adaptive map, or its resting map to a board that cannot run it."""
+        if board is None:
+            raise BoardLostError(NO_BOARD)
         adaptive_map = adaptive.fitted_to(board.info)
         try:
             self._upload(board, adaptive_map, "the adaptive map")
@@ -200,7 +217,7 @@ class Deployment:
 
     def _upload(self, board: Board | None, ratio_map: RatioMap | AdaptiveMap, what: str) -> None:
         if board is None:
-            raise BoardLostError("no board is connected: try again in a moment")
+            raise BoardLostError(NO_BOARD)
         telemetry, activity = self._telemetry, f"uploading {what}"
         before = telemetry.phase
         telemetry.enter(Phase.UPLOADING, activity, 0.0)

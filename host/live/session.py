@@ -29,7 +29,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
-from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.errors import BoardLostError, UnknownMapError, sentence
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
@@ -223,6 +223,22 @@ class LiveSession:
             If the board refused it or is gone; it keeps the old map.
         """
         self._deployment.upload(self._board, ratio_map)
+
+    def follow_scene(self) -> None:
+        """Run the adaptive map of the session again; returns once the board does.
+
+        Raises
+        ------
+        UnknownMapError
+            The session was started without one.
+        BoardError, BoardLostError
+            As for `upload`.
+        """
+        if self._adaptive is None:
+            raise UnknownMapError(
+                "this session has no adaptive map: start it with focalloop live --map adaptive"
+            )
+        self._deployment.follow_scene(self._board, self._adaptive)
 
     def state(self) -> LiveState:
         """Return a snapshot of the session."""

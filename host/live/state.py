@@ -293,6 +293,10 @@ class LiveSource(Protocol):
         """Upload a map; returns once the board runs it."""
         ...
 
+    def follow_scene(self) -> None:
+        """Run the adaptive map of the session again; returns once the board does."""
+        ...
+
     def bundles(self) -> list[BundleState]:
         """Return everything that can be selected."""
         ...

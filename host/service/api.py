@@ -174,6 +174,17 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
         """
         return await run_in_threadpool(_upload, source, await request.body())
 
+    @app.post("/api/adaptive", responses=refusals(409, 422, 503))
+    def post_adaptive() -> MapDocument:
+        """Run the session's adaptive map again; answers once the board does."""
+        if source.state().adaptive is None:
+            raise HTTPException(
+                409,
+                "This session has no adaptive map: start it with live --map adaptive.",
+            )
+        source.follow_scene()
+        return map_document(_present_map(source))
+
 
 def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
     @app.get("/api/bundles")

@@ -158,6 +158,9 @@ class FakeSession:
         self.uploads.append(ratio_map)
         self.ratio_map = ratio_map
 
+    def follow_scene(self):
+        self.adaptive = replace(self.adaptive, active=True)
+
     def bundles(self):
         edge = BundleState("edge", "edge", ratio=0.125, aperture=True, psnr_db=30.0)
         return [edge, BundleState(NETWORK_FREE, "no network")]

@@ -113,6 +113,9 @@ def test_the_panel_says_what_the_map_reads_and_saves(page, session):
     assert tints()[0, 0] != tints()[0, 1]
     session.adaptive = replace(session.adaptive, active=False, activity="It is over.")
     page.wait_for_selector("#adaptive-note:has-text('It is over.')")
+    page.click("#adaptive-follow")
+    wait_until(lambda: session.adaptive.active)
+    page.wait_for_selector("#adaptive-follow", state="hidden")
 
 
 def test_a_session_without_an_adaptive_map_shows_no_panel(page, session):

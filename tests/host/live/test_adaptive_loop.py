@@ -14,6 +14,7 @@ from focalloop.firmware_sim.wire import Feature, HelloAnswer, MessageType
 from focalloop.host.adaptive.controller import Controller, Seen
 from focalloop.host.adaptive.network import BlockNetwork
 from focalloop.host.board.client import Board
+from focalloop.host.errors import UnknownMapError
 from focalloop.host.live import adaptive_loop
 from focalloop.host.live.adaptive_loop import AdaptiveLoop
 from focalloop.host.live.board_source import BoardAt
@@ -252,7 +253,7 @@ def test_a_board_without_adaptive_maps_runs_the_resting_map(following):
     assert any("cannot run an adaptive map" in text and "resting map runs" in text for text in said)
 
 
-def test_another_map_ends_it(following):
+def test_another_map_ends_it_until_it_is_asked_for_again(following):
     loop = AdaptiveLoop(controller())
     with on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server:
         session = following(server.url, loop)
@@ -261,7 +262,16 @@ def test_another_map_ends_it(following):
         state = session.state()
         assert (state.adaptive.active, state.map.hash) == (False, make_map().hash_hex)
         wait_until(lambda: session.picture().map_hash == make_map().hash())
+        under_grid = loop.state().windows_under_grid
+        session.follow_scene()
+        assert session.state().map.hash == session.adaptive_map.hash_hex
+        wait_until(lambda: loop.state().windows_under_grid > under_grid)
         assert session.failure is None
+
+
+def test_a_session_without_an_adaptive_map_cannot_follow(following):
+    with on_pty() as server, pytest.raises(UnknownMapError, match="no adaptive map"):
+        following(server.url, None).follow_scene()
 
 
 def test_without_a_network_the_map_rests(following):

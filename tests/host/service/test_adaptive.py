@@ -1,6 +1,7 @@
 """What the service shows of an adaptive map: state, metrics, palette, and the grid of a picture."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,18 @@ def test_the_map_is_saved_as_an_adaptive_map(client, session, tmp_path):
     refused = client.get("/api/map.png")
     assert refused.status_code == 422
     assert "saved as .npz" in refused.json()["detail"]
+
+
+def test_the_map_follows_again_when_asked(client, session):
+    session.adaptive = replace(session.adaptive, active=False)
+    answer = client.post("/api/adaptive")
+    assert answer.status_code == 200
+    assert answer.json()["hash"] == session.adaptive_map.hash_hex
+    assert session.adaptive.active
+    session.adaptive = None
+    refused = client.post("/api/adaptive")
+    assert refused.status_code == 409
+    assert "no adaptive map" in refused.json()["detail"]
 
 
 def test_metrics_count_what_the_map_does(client, session):

@@ -253,6 +253,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/calibration/profile.json",
         "/api/calibration/correction.npz",
         "/api/calibration/report.html",
+        "/api/adaptive",
         "/api/radio",
         "/api/recordings",
         "/api/recordings/stop",

@@ -21,7 +21,18 @@ const FACTOR = 4;
 
 export class AdaptiveMap {
   #screen = new Screen(byId("adaptive-reads", HTMLCanvasElement));
+  #follow = byId("adaptive-follow", HTMLButtonElement);
   /** @type {AdaptiveState|null} */ #state = null;
+
+  /** @param {import("../view.js").Context["service"]} service */
+  constructor(service) {
+    this.#follow.addEventListener("click", async () => {
+      this.#follow.disabled = true;
+      const refused = await service.request("api/adaptive", "POST").then(() => "", service.sentenceOf);
+      this.#follow.disabled = false;
+      setText("adaptive-say", refused);
+    });
+  }
 
   /** @param {LiveState} state */
   follow({ adaptive, map }) {
@@ -29,6 +40,7 @@ export class AdaptiveMap {
     byId("adaptive").hidden = adaptive === null;
     if (adaptive === null || map === null) return;
     setText("adaptive-note", adaptive.activity);
+    this.#follow.hidden = adaptive.active;
     const { windows, windows_under_grid: moved, reads } = adaptive;
     const whole = map.height * map.width * map.slots;
     /** @param {number} count @param {number} of */

@@ -35,7 +35,7 @@ export class View {
   #pictures;
   #mapPicture;
   #measurements;
-  #adaptive = new AdaptiveMap();
+  #adaptive;
   #histogram = new Histogram();
   #figures = new KeyFigures();
   #panels;
@@ -67,6 +67,7 @@ export class View {
     this.#pictures = new Pictures(root, () => this.#player.redraw(), pointed);
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
+    this.#adaptive = new AdaptiveMap(context.service);
     this.#panels = [
       new BundleChoice(context), new Recording(context), this.#adaptive,
     ];

@@ -11,6 +11,7 @@ import pytest
 from focalloop.host.adaptive.controller_file import load_controller
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
+from focalloop.host.captures.writer import CaptureWriter
 from focalloop.models import zoo
 from tests.support.served import SHAPE, make_adaptive_map, on_tcp
 
@@ -69,3 +70,17 @@ def test_what_cannot_be_is_said_before_anything_starts(run, tmp_path, words, say
     ran = run(*words, code=2)
     assert "Error(" not in ran.err
     assert re.search(says, " ".join(ran.err.split()))
+
+
+def test_windows_under_grids_are_reconstructed(run, tmp_path):
+    adaptive_map = load_controller().adaptive_map
+    grids = np.random.default_rng(0).integers(0, len(adaptive_map.tiles), (3, 2, 3))
+    with on_tcp() as server, Board.open(server.url) as board:
+        board.upload(adaptive_map)
+        for number, grid in enumerate(grids, 1):
+            board.set_grid(number, grid)
+        with CaptureWriter(tmp_path / "night", board.info) as writer:
+            for window in board.capture(4):
+                writer.add(window)
+    done = json.loads(run("reconstruct", "night", "-o", "video.npz", "--json").out)
+    assert (done["windows"], done["bundle"]) == (4, zoo.UNIVERSAL_BUNDLE)
