@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.pictures import gray
 from focalloop.firmware_sim.window import Window
@@ -16,7 +15,6 @@ from focalloop.host.errors import RecordingError
 from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
 from focalloop.host.live.state import Picture
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -24,6 +22,7 @@ from focalloop.host.reconstruction.reconstruct import (
     initial_reconstruction,
 )
 from focalloop.host.reconstruction.video import write_video
+from focalloop.host.recording.correcting import correction_of
 from focalloop.host.recording.recording import Recording
 from focalloop.models import zoo
 
@@ -148,11 +147,7 @@ class _Reads:
     """Reads of a recording's windows, corrected as they were when it was recorded."""
 
     def __init__(self, recording: Recording) -> None:
-        profile = recording.profile()
-        pattern = recording.pattern()
-        bent = profile is not None and not profile.response.straight
-        self._correction = Correction(pattern, profile) if pattern is not None or bent else None
-        self.noise = profile if profile is None or pattern is None else corrected(profile)
+        self._correction, self.noise = correction_of(recording)
 
     def __call__(self, window: Window) -> tuple[Float32, RatioMap]:
         reads: Float32 = np.asarray(window.reads)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from focalloop.host.cli import completion
+from focalloop.host.cli.command_tree import given_options
 from focalloop.host.cli.output import activity, counted, print_json, print_result, progress_bar
 from focalloop.host.cli.shared_options import (
     CorrectionOption,
@@ -62,7 +63,8 @@ def reconstruct(
     """Reconstruct a video from a capture, a recording or clips.
 
     Clips are first captured by the emulated sensor. The response of the sensor, if --profile has
-    one, is undone before anything is reconstructed, and with --correction its fixed pattern too.
+    one, is undone before anything is reconstructed, and with --correction its fixed pattern too. A
+    recording holds both, if they were known, and they are used unless one of the options is given.
 
     Example: focalloop reconstruct clips.npz --bundle edge-learned-2of16 -o video.mp4
     """
@@ -76,7 +78,9 @@ def reconstruct(
         noise_of_reads,
     )
     from focalloop.host.reconstruction.video import check_output, write_video
+    from focalloop.host.recording.correcting import correction_of
     from focalloop.host.recording.loading import holds_windows
+    from focalloop.host.recording.recording import Recording, is_recording
     from focalloop.models.zoo import DEFAULT_BUNDLE
 
     with setting("--output"):
@@ -86,6 +90,10 @@ def reconstruct(
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_exists(source, "CAPTURE|CLIPS")
     noise = noise_of_reads(profile, corrected_by)
+    if is_recording(source) and not {"profile", "correction"} & given_options.get().keys():
+        with Recording(source) as recording:
+            corrected_by, recorded = correction_of(recording)
+        noise = recorded or noise
     if holds_windows(source):
         emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
@@ -97,6 +105,7 @@ def reconstruct(
         names, windows = emulated_windows(
             source, method.ratio_map, profile, seed, limit, white, own, corrected_by
         )
+    pattern_undone = corrected_by is not None and corrected_by.pattern is not None
     started_s = perf_counter()
     video = []
     with progress_bar() as bar, Interruption() as interruption:
@@ -113,7 +122,7 @@ def reconstruct(
             {
                 "output": str(output),
                 "bundle": method.name,
-                "corrected": correction is not None,
+                "corrected": pattern_undone,
                 "windows": len(video),
                 "slots": slots,
                 "height": height,
@@ -125,7 +134,7 @@ def reconstruct(
         print_result(
             f"wrote {output}: {counted(len(video), 'window')} of {slots} frames, "
             f"{width}x{height} pixels, reconstructed by {method.name}"
-            f"{'' if correction is None else ' from corrected reads'}"
+            f"{' from corrected reads' if pattern_undone else ''}"
         )
     if interruption.wanted:
         raise StoppedError(

@@ -80,6 +80,16 @@ def test_what_is_kept_of_a_board_is_recorded_with_it(tmp_path, monkeypatch):
     with Recording(path) as recording:
         np.testing.assert_array_equal(recording.pattern().offset, pattern.offset)
         assert recording.profile() == preset("scamp5")
+    made = [tmp_path / name for name in ("recorded.npz", "told.npz", "none.npz")]
+    pattern.save(tmp_path / "pattern.npz")
+    told = ("--profile", "scamp5", "--correction", tmp_path / "pattern.npz")
+    for output, more in zip(made, ((), told, ("--profile", "scamp5")), strict=True):
+        words = ("--bundle", "network-free", "-o", output, "--json")
+        result = run("reconstruct", path, *words, *more)
+        assert json.loads(result.stdout)["corrected"] == (output.stem != "none")
+    recorded, asked_for, uncorrected = (np.load(output)["video"] for output in made)
+    np.testing.assert_array_equal(recorded, asked_for)
+    assert not np.array_equal(recorded, uncorrected)
 
 
 def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
