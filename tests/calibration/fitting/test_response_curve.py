@@ -70,6 +70,17 @@ def test_straight_boards_stay_straight_and_their_gain_is_as_sure_as_without_a_cu
         assert width == pytest.approx(known, rel=0.05)
 
 
+def test_the_gain_is_that_along_a_bend_even_where_it_is_too_small_to_show():
+    boards = [
+        calibrate(make_readings(seed, bend=0.02, flicker=0.01, shape=(64, 64)))
+        for seed in range(2 * SEVERAL)
+    ]
+    hidden = [one for one in boards if one.profile.response.straight]
+    assert len(hidden) >= SEVERAL / 2
+    gains = [one.estimates["gain_dn_per_electron"].value for one in hidden]
+    assert abs(np.mean(gains) / GAIN - 1) < 0.045  # 0.064 for straight lines through these reads
+
+
 def test_flicker_and_frame_offsets_widen_the_interval_of_the_curve():
     truth = {"bend": -0.05}
     quiet, noisy = (
