@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.zoo import BUNDLES, UNIVERSAL_BUNDLE
@@ -52,11 +53,12 @@ class Candidate:
         return self.tile or self.bundle
 
 
-def candidates(budget: float) -> list[Candidate]:
+def candidates(budget: float, noise: NoiseProfile | None = None) -> list[Candidate]:
     """Return the shipped maps without a coded aperture of at most `budget`, each once.
 
     Of several bundles with one map, the last is taken: the one in 8 bits, which is the faster. A
-    tile that has no bundle of its own is used with the network for any map.
+    tile that has no bundle of its own is used with the network for any map: the one that is told
+    the noise, where that of the reads is given and costs the other one something against it.
     """
     found: dict[bytes, Candidate] = {}
     tiles = {name: RatioMap.load(name) for name in NAMED_TILES}
@@ -66,6 +68,8 @@ def candidates(budget: float) -> list[Candidate]:
         if name.startswith(_FAST) and own.aperture is None and bundle.reach is None:
             found[own.levels.tobytes()] = Candidate(name, None, own.ratio, own.mean_level)
     universal = Bundle.load(UNIVERSAL_BUNDLE)
+    if noise is not None and (told := universal.told_instead(noise)):
+        universal = Bundle.load(told)
     for name, tile in tiles.items():
         if universal.suits(tile):
             candidate = Candidate(universal.name, name, tile.ratio, tile.mean_level)

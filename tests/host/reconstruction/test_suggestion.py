@@ -1,5 +1,7 @@
 """What is compared by `focalloop map suggest`, and how far apart two maps are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -7,9 +9,11 @@ from scipy.stats import ttest_rel
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.suggestion import Margin, candidates, sample
+from focalloop.models.zoo import TOLD_BUNDLE, UNIVERSAL_BUNDLE
 
 
 def test_every_shipped_map_is_tried_once_with_a_network_for_it():
@@ -25,6 +29,13 @@ def test_every_shipped_map_is_tried_once_with_a_network_for_it():
         maps.append(ratio_map.hash())
     assert len(set(maps)) == len(maps)
     assert {RatioMap.load(name).hash() for name in NAMED_TILES} <= set(maps)
+
+
+def test_tiles_are_tried_with_the_network_that_is_told_the_noise_where_that_is_better():
+    paper = preset("paper")
+    loud = replace(paper, name="loud", s_ss=4 * paper.s_ss, s_r=4 * paper.s_r)
+    assert {each.bundle for each in candidates(1) if each.tile} == {UNIVERSAL_BUNDLE}
+    assert {each.bundle for each in candidates(1, loud) if each.tile} == {TOLD_BUNDLE}
 
 
 @pytest.mark.parametrize("budget", [0, 0.0625, 0.125, 0.2])

@@ -73,7 +73,7 @@ def suggest(
 
     check_exists(clips, "CLIPS")
     noise = load_profile(profile)
-    tried = candidates(budget)
+    tried = candidates(budget, noise)
     if not tried:
         raise typer.BadParameter(f"--budget {budget:g}: no shipped map reads so little")
     methods = (method_for_clips(each.bundle, each.tile, threads, noise) for each in tried)
