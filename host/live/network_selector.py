@@ -60,6 +60,12 @@ class _Candidate:
             self._instead[noise] = self.bundle.told_instead(noise)
         return self._instead[noise]
 
+    def why_not(self, noise: NoiseProfile | None) -> str:
+        """Say why `told_instead` reconstructs; "" where its noise is what this network knows."""
+        if noise is None or self.bundle is None:
+            return ""
+        return told_note(self.bundle, noise) or ""
+
     def note(self, noise: NoiseProfile | None) -> str:
         """Say how this noise differs from what its network is for; "" where it does not."""
         if noise is None or self.bundle is None:
@@ -183,8 +189,8 @@ class NetworkSelector:
         """Say how noise differs from what reconstructs under a map is for; "" where it does not."""
         chosen = self._candidate_for(ratio_map, noise)
         universal = self._universal.get(universal_for(ratio_map), self._network_free)
-        if noise is not None and universal.bundle is not None and chosen.name != self.name:
-            return told_note(universal.bundle, noise) or chosen.note(noise)
+        if chosen.name != self.name and chosen.name == universal.told_instead(noise):
+            return universal.why_not(noise) or chosen.note(noise)
         return chosen.note(noise)
 
     def reconstruct(
