@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from focalloop.firmware_sim.maps import map_files
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.maps.tiles import APERTURE_TILE, repeat
+from focalloop.firmware_sim.maps.tiles import repeat
 from tests.support import ROOT
 
 LEVELS = (0, 1, 2, 4, 8)
@@ -158,31 +156,3 @@ def test_a_fill_takes_what_hangs_together_or_every_cell_of_a_level(page, seed):
     rows, columns = np.nonzero(levels == levels[y, x])
     everywhere = set(zip(columns.tolist(), rows.tolist(), strict=True))
     assert covered(page, "everywhere", levels, x, y) == everywhere
-
-
-NPZ = """async (painted) => {
-  const { npzOf } = await import("/web/views/map/npz.js");
-  const mask = painted.mask && Uint8Array.from(painted.mask);
-  const file = await npzOf({ ...painted, levels: Uint8Array.from(painted.levels), mask });
-  return [...new Uint8Array(await file.arrayBuffer())];
-}"""
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (9, 300), (256, 256)])
-@pytest.mark.parametrize("coded", [False, True])
-def test_a_saved_drawing_is_the_same_map(page, shape, coded):
-    ratio_map = RatioMap.random(shape, seed=4)
-    if coded:
-        ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)
-    data = page.evaluate(
-        NPZ,
-        {
-            "height": shape[0],
-            "width": shape[1],
-            "slots": 16,
-            "levelSet": LEVELS,
-            "levels": ratio_map.levels.ravel().tolist(),
-            "mask": list(ratio_map.pack_aperture()) if coded else None,
-        },
-    )
-    assert map_files.decode(bytes(data), 0, ()) == ratio_map

@@ -2,8 +2,8 @@
 
 import { byId, make, setText } from "../../lib/dom.js";
 import { grouped } from "../../lib/format.js";
+import { npz } from "../../lib/npz.js";
 import { Screen, rgb } from "../../lib/screen.js";
-import { npzOf } from "./npz.js";
 
 /**
  * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
@@ -37,7 +37,7 @@ export class Delivery {
       editor.after(true);
     });
     this.#compare.addEventListener("change", () => this.#showDifference());
-    byId("keep-npz").addEventListener("click", async () => save(await this.#file(), "drawing.npz"));
+    byId("keep-npz").addEventListener("click", () => save(this.#file(), "drawing.npz"));
     byId("keep-png").addEventListener("click", () => this.#savePicture());
   }
 
@@ -47,18 +47,23 @@ export class Delivery {
     const painted = this.#differing > 0;
     this.#board = map;
     if (!painted && (!this.#fits || differing(levels, map.levels))) this.#editor.open(map, map.levels);
-    this.painted();
+    this.#weigh();
   }
 
   /** The drawing has changed. */
   painted() {
+    this.#weigh();
+    if (!this.#busy && this.#reason === "") this.#say("");
+  }
+
+  #weigh() {
     if (!this.#board) return;
     this.#differing = differing(this.#editor.drawing.levels, this.#board.levels);
     setText("difference", this.#differing ? `${grouped(this.#differing)} pixels differ` : "as on the board");
     this.#discard.disabled = this.#busy || !this.#differing;
     const reason = this.#reason;
     this.#send.disabled = this.#busy || !this.#differing || reason !== "";
-    if (!this.#busy) this.#say(reason, reason && "error");
+    if (!this.#busy && reason) this.#say(reason, "error");
     this.#showDifference();
   }
 
@@ -92,21 +97,26 @@ export class Delivery {
     this.#say("Sending the drawing");
     let outcome = /** @type {[string, "done"|"error"]} */ (["", "done"]);
     try {
-      const map = await this.#service.request("api/map", "PUT", await this.#file());
+      const map = await this.#service.request("api/map", "PUT", this.#file());
       outcome = [`The board runs the drawing: ${map.mean_level.toFixed(2)} measurements per pixel.`, "done"];
     } catch (error) {
       outcome = [this.#service.sentenceOf(error), "error"];
     }
     this.#busy = false;
     this.#bar.hidden = true;
-    this.painted();
+    this.#weigh();
     this.#say(...outcome);
   }
 
   #file() {
     const { drawing: { width, height, levels }, levels: levelSet } = this.#editor;
     const board = /** @type {RatioMap} */ (this.#board);
-    return npzOf({ height, width, slots: board.slots, levelSet, levels, mask: board.mask });
+    return npz([
+      { name: "levels", shape: [height, width], data: levels },
+      { name: "T", shape: [1], data: Uint8Array.of(board.slots) },
+      { name: "level_set", shape: [levelSet.length], data: Uint8Array.from(levelSet) },
+      ...(board.mask ? [{ name: "mask", shape: [board.mask.length], data: board.mask }] : []),
+    ]);
   }
 
   #savePicture() {

@@ -33,6 +33,7 @@ export class View {
     this.#editor.show();
     this.#unlisten = this.#context.map.listen((map) => {
       this.#picture.show(map, { x: map.width >> 1, y: map.height >> 1 });
+      this.#delivery.arrived(map);
       byId("save-png").hidden = map.mask !== null || map.palette !== null; // a picture holds levels alone
       byId("keep-png").hidden = map.mask !== null;
     });
