@@ -136,7 +136,8 @@ def _map_in(archive: Archive) -> RatioMap:
     if names & {"tiles.npy", "palette.npy"}:  # the latter of a controller
         raise RatioMapError(
             "the .npz holds an adaptive map, whose tiles are chosen window by window: `focalloop "
-            "upload` takes it, and a single ratio map is wanted here, such as its resting map"
+            "upload` and AdaptiveMap.load take it, and a single ratio map is wanted here, such as "
+            "its resting map"
         )
     _check_members(names, _REQUIRED, _MEMBERS, "ratio map")
     ratio_map = _levels_in(archive)

@@ -237,10 +237,10 @@ class AdaptiveLoop:
             return False
         self._chosen_from = exposure
         if not at_rest:
-            self._activity = FOLLOWS
+            self._does(FOLLOWS, board)
         else:
             cut = is_cut(controller.features(seen, previous[1]))
-            self._activity = CHANGED if cut else NO_GAIN
+            self._does(CHANGED if cut else NO_GAIN, board)
         return True
 
     def _rest_if_old(self, board: Board, window: Window) -> None:
@@ -249,7 +249,7 @@ class AdaptiveLoop:
         if self._chosen_from is None:
             self._chosen_from = exposure  # the first window
         if exposure - self._chosen_from > MAX_AGE:
-            self._activity = BEHIND
+            self._does(BEHIND, board)
             self._say(BEHIND)
             if window.grid is not None and self._last_named <= window.number:
                 self._set(board, self._newest + _REST_AHEAD, None, exposure)
@@ -281,6 +281,12 @@ class AdaptiveLoop:
                 return
             self._count("grids_refused")
             self._say(str(error), about=str(error.code))
+
+    def _does(self, activity: str, board: Board) -> None:
+        """Note what the map does, unless the board has got another one meanwhile."""
+        with self._lock:
+            if self._board is board:
+                self._activity = activity
 
     def _say(self, text: str, about: str = "") -> None:
         """Tell the user, once about each thing."""

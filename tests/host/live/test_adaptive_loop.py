@@ -262,6 +262,7 @@ def test_another_map_ends_it_until_it_is_asked_for_again(following):
         state = session.state()
         assert (state.adaptive.active, state.map.hash) == (False, make_map().hash_hex)
         wait_until(lambda: session.picture().map_hash == make_map().hash())
+        assert loop.state().activity == adaptive_loop.STATIC
         under_grid = loop.state().windows_under_grid
         session.follow_scene()
         assert session.state().map.hash == session.adaptive_map.hash_hex
