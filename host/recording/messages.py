@@ -148,7 +148,12 @@ EVENT = Channel(
         },
     ),
 )
-NOTE = Channel("/note", "focalloop.Note", JSON, _json_schema("focalloop.Note", {"text": _TEXT}))
+NOTE = Channel(
+    "/note",
+    "focalloop.Note",
+    JSON,
+    _json_schema("focalloop.Note", {"text": _TEXT}, recovered={"type": "boolean"}),
+)
 GAP = Channel(
     "/gap",
     "focalloop.Gap",

@@ -7,12 +7,13 @@ from typing import IO, cast
 
 from focalloop.firmware_sim.files import written_whole
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording import messages
 from focalloop.host.recording.mcap_file import SUFFIX, UNFINISHED, is_locked, new_mcap
 from focalloop.host.recording.recording import Recording
 
 
 def recover(path: str | Path, output: str | Path | None = None) -> tuple[Path, tuple[str, ...]]:
-    """Write every intact chunk of a recording to a finished one.
+    """Write every intact chunk of a recording to a finished one, and a note that says so.
 
     Parameters
     ----------
@@ -59,8 +60,12 @@ def recover(path: str | Path, output: str | Path | None = None) -> tuple[Path, t
                         entry.sequence,
                     )
                 mcap.flush()  # type: ignore[no-untyped-call]
+            missing = recording.damage
+            text = f"Recovered: {'; '.join(missing) or 'nothing is missing'}."
+            note = messages.pack_json({"text": text, "recovered": True})
+            end_ns = recording.end_ns
+            mcap.add_message(messages.NOTE.number, end_ns, note, end_ns)
             mcap.finish()  # type: ignore[no-untyped-call]
-        missing = recording.damage
     if output is None:
         path.unlink()
     return target, missing

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording.mcap_file import SUFFIX
 from focalloop.host.recording.recording import Recording
@@ -24,6 +25,8 @@ GRACE_S = 7 * 86400.0
 
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _TRASH = "deleted"
+_NOTE_SUFFIX = ".txt"
+"""Beside a recording, which itself is never changed."""
 
 
 class NoRecordingError(RecordingError):
@@ -44,12 +47,15 @@ class StoredRecording:
         Why it cannot be read.
     deleted_unix_s : float or None
         When it was deleted; None if it was not.
+    note : str or None
+        What was noted of it as a whole afterwards; None if nothing was.
     """
 
     id: str
     summary: RecordingSummary | None
     problem: str = ""
     deleted_unix_s: float | None = None
+    note: str | None = None
 
 
 class RecordingStore:
@@ -122,6 +128,19 @@ class RecordingStore:
         """Open a recording; errors as of `path` and of `Recording`."""
         return Recording(self.path(id_))
 
+    def note(self, id_: str, text: str) -> None:
+        """Note something of a recording as a whole, in place of what was noted before.
+
+        Raises
+        ------
+        NoRecordingError
+            There is none of this id, or it is deleted.
+        WriteError
+            The note cannot be written.
+        """
+        with written_whole(self.path(id_).with_suffix(_NOTE_SUFFIX)) as partial:
+            partial.write_text(text, encoding="utf-8")
+
     def delete(self, id_: str) -> None:
         """Delete a recording; `restore` brings it back until it is older than the grace."""
         path = self.path(id_)
@@ -143,6 +162,8 @@ class RecordingStore:
         try:
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
+            with suppress(FileNotFoundError):
+                path.with_suffix(_NOTE_SUFFIX).rename(target.with_suffix(_NOTE_SUFFIX))
         except OSError as error:
             raise RecordingError(f"{path.stem} cannot be moved ({error.strerror})") from None
 
@@ -156,13 +177,16 @@ class RecordingStore:
         return [path for path in folder.glob(f"*{SUFFIX}") if _ID.fullmatch(path.stem)]
 
     def _stored(self, path: Path) -> StoredRecording:
-        trashed = path.parent != self.folder
+        summary, problem, note, deleted_s = None, "", None, None
+        with suppress(FileNotFoundError):
+            note = path.with_suffix(_NOTE_SUFFIX).read_text(encoding="utf-8", errors="replace")
         try:
             state = path.stat()
+            deleted_s = None if path.parent == self.folder else state.st_mtime
             summary = self._summary(path, (state.st_size, state.st_mtime_ns))
         except (OSError, RecordingError) as error:
-            return StoredRecording(path.stem, None, str(error))
-        return StoredRecording(path.stem, summary, "", state.st_mtime if trashed else None)
+            problem = str(error)
+        return StoredRecording(path.stem, summary, problem, deleted_s, note)
 
     def _summary(self, path: Path, version: tuple[int, int]) -> RecordingSummary:
         with self._lock:
@@ -180,3 +204,4 @@ class RecordingStore:
             with suppress(OSError):
                 if path.stat().st_mtime < oldest_s:
                     path.unlink()
+                    path.with_suffix(_NOTE_SUFFIX).unlink(missing_ok=True)

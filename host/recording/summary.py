@@ -25,6 +25,8 @@ class RecordingSummary:
         What people noted.
     finished : bool
         Whether nothing was cut off.
+    recovered : bool
+        Whether it was cut off and finished later.
     board : str
         Name of the board; empty if there is no window.
     simulated : bool
@@ -41,6 +43,7 @@ class RecordingSummary:
     events: int
     notes: tuple[str, ...]
     finished: bool
+    recovered: bool
     board: str
     simulated: bool
     window_s: float
@@ -49,7 +52,7 @@ class RecordingSummary:
 def summary_of(recording: Recording) -> RecordingSummary:
     """Return the figures of a recording; of its chunks only a few are read."""
     gaps = (unpack_json(entry.data)["windows"] for entry in recording.entries(messages.GAP))
-    notes = (unpack_json(entry.data)["text"] for entry in recording.entries(messages.NOTE))
+    notes = [unpack_json(entry.data) for entry in recording.entries(messages.NOTE)]
     events = sum(channel is messages.EVENT for channel, _ in recording.times())
     board = recording.board if len(recording) else None
     paced = board is not None and board.slot_rate_hz > 0
@@ -60,8 +63,9 @@ def summary_of(recording: Recording) -> RecordingSummary:
         windows=len(recording),
         gaps=sum(int(gap) for gap in gaps),
         events=events,
-        notes=tuple(str(note) for note in notes),
+        notes=tuple(str(note["text"]) for note in notes if not note.get("recovered")),
         finished=recording.finished,
+        recovered=any(note.get("recovered") for note in notes),
         board="" if board is None else board.name,
         simulated=board is not None and board.simulated,
         window_s=board.slots / board.slot_rate_hz if board is not None and paced else 0.0,

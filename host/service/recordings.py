@@ -51,8 +51,13 @@ class RecordingEntry:
     """Windows missing between those recorded."""
     events: int
     notes: tuple[str, ...]
+    """Noted while it was recorded."""
+    note: str
+    """Noted of it as a whole afterwards; until then the first of `notes`."""
     finished: bool
     """Whether nothing was cut off."""
+    recovered: bool
+    """Whether it was cut off and finished later."""
     board: str
     simulated: bool
     window_s: float
@@ -91,6 +96,14 @@ class RecordingNote(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Annotated[str, Field(min_length=1, max_length=MAX_NOTE)]
+
+
+class RecordingAbout(BaseModel):
+    """A note of a recording as a whole; empty for none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(max_length=MAX_NOTE)]
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,11 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
         state = desk().state()
         assert state is not None
         return state
+
+    @app.put("/api/recordings/{id}/note", status_code=204, responses=refusals(400, 404, 422, 503))
+    def put_note(id: str, about: RecordingAbout) -> None:
+        """Note something of a recording as a whole; the file itself stays as it is."""
+        desk().store.note(id, about.text)
 
     @app.delete("/api/recordings/{id}", status_code=204, responses=refusals(404))
     def delete_recording(id: str) -> None:
@@ -260,6 +278,7 @@ def _entry(stored: StoredRecording) -> RecordingEntry:
     started = ""
     if summary is not None:
         started = datetime.fromtimestamp(summary.start_ns / NS, UTC).isoformat(timespec="seconds")
+    notes = () if summary is None else summary.notes
     return RecordingEntry(
         id=stored.id,
         started=started,
@@ -268,8 +287,10 @@ def _entry(stored: StoredRecording) -> RecordingEntry:
         windows=0 if summary is None else summary.windows,
         gaps=0 if summary is None else summary.gaps,
         events=0 if summary is None else summary.events,
-        notes=() if summary is None else summary.notes,
+        notes=notes,
+        note=stored.note if stored.note is not None else next(iter(notes), ""),
         finished=summary is None or summary.finished,
+        recovered=summary is not None and summary.recovered,
         board="" if summary is None else summary.board,
         simulated=summary is not None and summary.simulated,
         window_s=0.0 if summary is None else summary.window_s,

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import NoRecordingError, RecordingStore
 from focalloop.host.recording.timeline import timeline_of
@@ -42,6 +43,38 @@ def test_recordings_are_listed_by_id_and_deleted_ones_come_back(store):
         assert recording.check() == ()
     with pytest.raises(NoRecordingError):
         store.restore(first.id)
+
+
+def test_a_note_goes_with_its_recording(store):
+    path = store.new()
+    write_recording(path)
+    store.note(path.stem, "too dark\nby far")
+    store.delete(path.stem)
+    assert [each.note for each in store.recordings()] == ["too dark\nby far"]
+    store.restore(path.stem)
+    store.note(path.stem, "")
+    assert [each.note for each in store.recordings()] == [""]
+
+
+def test_an_unreadable_recording_can_be_deleted(store):
+    path = store.new()
+    path.write_bytes(b"nothing of it is left")
+    store.delete(path.stem)
+    (found,) = store.recordings()
+    assert found.problem
+    assert found.deleted_unix_s is not None
+
+
+def test_what_was_cut_off_is_told_as_recovered(store):
+    path = store.new()
+    write_recording(path)
+    path.rename(unfinished(path))
+    assert [name for name, _ in store.recover()] == [path.name]
+    (found,) = store.recordings()
+    assert found.summary.recovered
+    assert found.summary.notes == ("made by hand",)
+    with store.open(found.id) as recording:
+        assert timeline_of(recording).marks[-1].text.startswith("Recovered: ")
 
 
 def test_what_was_deleted_goes_when_its_grace_is_over(tmp_path):

@@ -142,6 +142,26 @@ def test_reads_are_corrected_as_they_were_when_they_were_recorded(client, sessio
     np.testing.assert_array_equal(planes[0], np.rint(np.clip(expected, 0, 1) * 255))
 
 
+def test_a_picture_says_what_made_it_and_a_window_what_suits_it(client, kept):
+    place = f"/api/recordings/{kept}/windows/0"
+    bundles = client.get(place).json()["bundles"]
+    for asked, by in {"network-free": "network-free", "own": (*bundles, "network-free")[0]}.items():
+        answer = client.get(f"{place}/picture", params={"bundle": asked, "step": 16})
+        assert answer.headers["Reconstructed-By"] == by
+
+
+def test_a_recording_is_noted_on_afterwards(client, kept):
+    assert client.get("/api/recordings").json()["recordings"][0]["note"] == "made by hand"
+    for text in ("ä <b>", ""):
+        assert client.put(f"/api/recordings/{kept}/note", json={"text": text}).status_code == 204
+        (entry,) = client.get("/api/recordings").json()["recordings"]
+        assert (entry["note"], entry["notes"]) == (text, ["made by hand"])
+    too_long = client.put(f"/api/recordings/{kept}/note", json={"text": "a" * 2001})
+    assert too_long.status_code == 422
+    client.delete(f"/api/recordings/{kept}")
+    assert client.put(f"/api/recordings/{kept}/note", json={"text": "gone"}).status_code == 404
+
+
 def test_a_deleted_recording_comes_back(client, kept):
     assert client.delete(f"/api/recordings/{kept}").status_code == 204
     assert client.get(f"/api/recordings/{kept}/timeline").status_code == 404
