@@ -7,6 +7,7 @@ import pytest
 
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.reconstruction.reconstruct import NetworkFree
+from focalloop.host.recording.mcap_file import UNFINISHED
 from focalloop.host.recording.store import RecordingStore
 from tests.support.fake_session import make_picture
 from tests.support.made_windows import make_window, write_recording
@@ -63,7 +64,8 @@ def test_a_board_is_recorded_looked_at_and_exported(open_page, live):
     page.click("#rec-stop")
     page.wait_for_selector("#rec-list li")
     assert live.state()["recording"]["recording"] is False
-    assert page.inner_text("#rec-title") == NOTE  # text, never markup
+    assert page.input_value("#rec-about") == NOTE
+    assert NOTE in page.inner_text("#rec-list")  # text, never markup
     assert "simulated" in page.inner_text("#rec-facts")
     page.wait_for_selector("#rec-marks .note:has-text('darker')")
 
@@ -125,3 +127,83 @@ def test_a_window_is_found_by_pointer_and_keys(open_page, session_url, session, 
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 30)
     page.mouse.up()
     page.wait_for_selector("#rec-window:has-text('window 40 of 40')")
+
+
+def test_a_note_is_changed_and_kept(open_page, session_url, session, kept):
+    page = records(open_page, session_url)
+    page.wait_for_selector("#rec-window:has-text('window 1 of')")
+    assert page.input_value("#rec-about") == "made by hand"
+    page.fill("#rec-about", NOTE)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rec-list a[aria-current] b:has-text('not bold')")
+    assert NOTE in page.inner_text("#rec-list")
+    (newest, _) = session.recordings.store.recordings()
+    assert newest.note == NOTE
+    assert newest.summary.notes == ("made by hand",)  # the file is as it was
+    page.fill("#rec-about", "a slip")
+    page.keyboard.press("Escape")
+    assert page.input_value("#rec-about") == NOTE
+    page.reload()
+    page.wait_for_selector("#rec-list a[aria-current] b:has-text('not bold')")
+
+
+def test_a_deletion_is_undone_at_once_or_later(open_page, session_url, session, kept):
+    store = session.recordings.store
+    page = records(open_page, session_url)
+    page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[0]}']")
+    page.click("#rec-delete")
+    page.wait_for_selector("#rec-undo:has-text('is deleted. (')")
+    page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[1]}']")
+    page.keyboard.press("Enter")  # the focus is on Undo
+    page.wait_for_selector("#rec-undo", state="hidden")
+    wait_until(lambda: store.path(kept[0]).exists())
+
+    page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[0]}']")
+    page.click("#rec-delete")
+    page.wait_for_selector("#rec-deleted-title:has-text('1 deleted')")
+    page.click("#rec-deleted-title")
+    page.click("#rec-deleted-list button:has-text('Restore')")
+    page.wait_for_selector(f"#rec-list a[href$='{kept[0]}']")
+    assert store.path(kept[0]).exists()
+
+
+def test_what_is_wrong_with_a_recording_is_said(open_page, session_url, session, kept):
+    store = session.recordings.store
+    cut = store.path(kept[1])
+    cut.rename(cut.with_name(cut.name + UNFINISHED))
+    assert [name for name, _ in store.recover()] == [cut.name]
+    store.path(kept[0]).write_bytes(b"nothing of it is left")
+    page = records(open_page, session_url)
+    page.wait_for_selector("#rec-list li:nth-child(1) .warn:has-text('cannot be read')")
+    page.wait_for_selector("#rec-list li:nth-child(2) .warn:has-text('recovered')")
+    page.wait_for_selector("#rec-say:has-text('is no recording')")
+    assert page.is_hidden("#rec-body")
+    page.click(f"#rec-list a[href$='{kept[1]}']")
+    page.wait_for_selector("#rec-facts:has-text('recovered')")
+    page.wait_for_selector("#rec-marks .note:has-text('Recovered')")
+
+
+def test_a_service_without_a_folder_and_a_full_disk_say_what_to_do(
+    open_page, session_url, session, kept, monkeypatch
+):
+    monkeypatch.setattr(RecordingStore, "free_bytes", 600 << 20)
+    page = records(open_page, session_url)
+    page.wait_for_selector("#rec-disk.error:has-text('nearly full')")
+    desk, session.recordings = session.recordings, None
+    page.reload()
+    page.wait_for_selector("#rec-unable:has-text('--recordings FOLDER')")
+    session.recordings = desk
+
+
+def test_the_view_fits_a_phone(open_page, session_url, kept):
+    page = open_page(session_url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    go(page, "recordings")
+    page.wait_for_selector("#rec-list li")
+    assert page.is_hidden("#rec-detail")
+    page.click("#rec-list li:first-child a")
+    page.wait_for_selector("#rec-window:has-text('window 1 of')")
+    assert page.is_hidden("#rec-list")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.click("text=All recordings")
+    page.wait_for_selector("#rec-list li")

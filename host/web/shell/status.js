@@ -1,6 +1,7 @@
 /** What the session is doing, on every view: badge, identity, phase, and the line across the page. */
 
 import { byId, setText } from "../lib/dom.js";
+import { clock, sized } from "../lib/format.js";
 import { request, sentenceOf } from "../net/service.js";
 
 /**
@@ -37,6 +38,7 @@ export class Status {
     this.enter(state.phase);
     this.#notices.stand(this.#standing(state));
     this.#show();
+    this.#record(state.recording);
     if (board) setText("identity", `${board.name} · ${board.width} × ${board.height} · ${board.bits} bit`);
   }
 
@@ -53,6 +55,13 @@ export class Status {
     this.#sinceMs = performance.now();
     document.body.dataset.phase = phase;
     this.#show();
+  }
+
+  /** Say on every view that the board is recorded. @param {LiveState["recording"]} recording */
+  #record(recording) {
+    const going = recording?.recording ?? false;
+    byId("recording").hidden = !going;
+    if (going) setText("recording", `${clock(recording?.seconds ?? 0)} · ${sized(recording?.bytes ?? 0)}`);
   }
 
   #show() {

@@ -259,6 +259,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/recordings/stop",
         "/api/recordings/notes",
         "/api/recordings/{id}",
+        "/api/recordings/{id}/note",
         "/api/recordings/{id}/restore",
         "/api/recordings/{id}/timeline",
         "/api/recordings/{id}/file",
@@ -305,7 +306,7 @@ def test_every_module_of_the_page_is_served_and_short(client):
 
 def typedefs():
     """Properties of each document that the page's modules declare, by its name."""
-    text = (WEB / "net" / "types.js").read_text()
+    text = "".join(path.read_text() for path in (WEB / "net").glob("*types.js"))
     return {
         name: set(re.findall(r"@property \{.+?\} (\w+)", body))
         for name, body in re.findall(r"@typedef \{object\} (\w+)(.*?)(?=@typedef|\*/)", text, re.S)

@@ -7,10 +7,10 @@ import { Rebuilt } from "./rebuilt.js";
 import { TimelineTrack } from "./timeline.js";
 
 /**
- * @typedef {import("../../net/types.js").Mark} Mark
- * @typedef {import("../../net/types.js").RecordedWindowDocument} RecordedWindowDocument
- * @typedef {import("../../net/types.js").RecordingEntry} RecordingEntry
- * @typedef {import("../../net/types.js").Timeline} Timeline
+ * @typedef {import("../../net/recording-types.js").Mark} Mark
+ * @typedef {import("../../net/recording-types.js").RecordedWindowDocument} RecordedWindowDocument
+ * @typedef {import("../../net/recording-types.js").RecordingEntry} RecordingEntry
+ * @typedef {import("../../net/recording-types.js").Timeline} Timeline
  */
 
 const OWN = "own";
@@ -31,9 +31,14 @@ export class Detail {
   #bundle = byId("rec-bundle", HTMLSelectElement);
   #beside = byId("rec-beside", HTMLSelectElement);
   #slot = byId("rec-slot", HTMLInputElement);
+  #about = byId("rec-about", HTMLTextAreaElement);
 
-  /** @param {import("../view.js").Context} context @param {(entry: RecordingEntry) => void} deleted */
-  constructor(context, deleted) {
+  /**
+   * @param {import("../view.js").Context} context
+   * @param {(entry: RecordingEntry) => void} deleted
+   * @param {(id: string, note: string) => void} noted
+   */
+  constructor(context, deleted, noted) {
     this.#context = context;
     const { service } = context;
     this.#rebuilt = new Rebuilt(service, {
@@ -60,6 +65,13 @@ export class Detail {
     byId("rec-on").addEventListener("click", () => this.#rebuilt.step(1));
     this.#slot.addEventListener("input", () => this.#rebuilt.seek(Number(this.#slot.value)));
     for (const select of [this.#bundle, this.#beside]) select.addEventListener("change", () => this.#choose());
+    this.#about.addEventListener("change", () => noted(this.#about.dataset.id ?? "", this.#about.value));
+    this.#about.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#about.value = this.#entry?.note ?? "";
+      if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
+      event.preventDefault();
+      this.#about.blur();
+    });
     byId("rec-delete").addEventListener("click", () => this.#entry && deleted(this.#entry));
     const menu = byId("rec-export", HTMLDetailsElement);
     menu.addEventListener("click", ({ target }) => {
@@ -75,6 +87,7 @@ export class Detail {
     this.#entry = entry;
     byId("rec-detail").hidden = !entry;
     this.#context.status.instead(entry ? { word: "replay", replay: true } : null);
+    this.#name(entry);
     this.#track.draw(); // the theme may be another one
     if (entry?.id === before?.id && entry?.windows === before?.windows) return;
     clearTimeout(this.#settling);
@@ -82,15 +95,23 @@ export class Detail {
     byId("rec-body").hidden = !entry?.windows;
     this.#rebuilt.open(entry?.id ?? "", entry?.problem ? 0 : entry?.windows ?? 0, entry?.window_s ?? 0);
     if (!entry) return;
-    const { board, simulated, seconds, windows, gaps, bytes, problem, finished } = entry;
-    setText("rec-title", titleOf(entry));
+    const { board, simulated, seconds, windows, gaps, bytes, problem, finished, recovered } = entry;
     const facts = problem ? [startOf(entry)] : [
       startOf(entry), clock(seconds, 1), counted(windows, "window"), ...(gaps ? [`${gaps} missing`] : []), sized(bytes),
       board && `${board}, ${simulated ? "simulated" : "real"}`,
-      finished ? "" : "unfinished: it was cut off or is being written",
+      recovered ? "recovered after it was cut off" : finished ? "" : "unfinished: it was cut off or is being written",
     ];
     setText("rec-facts", facts.filter(Boolean).join(" · "));
     if (windows) this.#fetchTimeline(entry.id);
+  }
+
+  /** Show what was noted of it, unless that is being edited. @param {RecordingEntry|null} entry */
+  #name(entry) {
+    setText("rec-title", entry ? titleOf(entry) : "");
+    const same = this.#about.dataset.id === entry?.id;
+    if (same && document.activeElement === this.#about) return;
+    this.#about.dataset.id = entry?.id ?? "";
+    this.#about.value = entry?.note ?? "";
   }
 
   /** Do nothing until `show`. */

@@ -4,8 +4,8 @@ import { byId, make, setText } from "../../lib/dom.js";
 import { clock, counted, sized } from "../../lib/format.js";
 
 /**
- * @typedef {import("../../net/types.js").Recordings} Recordings
- * @typedef {import("../../net/types.js").RecordingEntry} RecordingEntry
+ * @typedef {import("../../net/recording-types.js").Recordings} Recordings
+ * @typedef {import("../../net/recording-types.js").RecordingEntry} RecordingEntry
  */
 
 /** How long a deletion is announced; after that it is undone in the list of the deleted ones. */
@@ -79,8 +79,8 @@ export class List {
   }
 }
 
-/** What a recording is called: what was noted first, or when it was begun. @param {RecordingEntry} entry */
-export const titleOf = (entry) => entry.notes[0]?.split("\n")[0] || startOf(entry);
+/** What a recording is called: its note, or when it was begun. @param {RecordingEntry} entry */
+export const titleOf = (entry) => entry.note.trim().split("\n")[0] || startOf(entry);
 
 /** When it was begun. @param {RecordingEntry} entry */
 export const startOf = ({ started, id }) => (started
@@ -89,14 +89,14 @@ export const startOf = ({ started, id }) => (started
 
 /** @param {RecordingEntry} entry @param {boolean} chosen */
 function itemOf(entry, chosen) {
-  const { notes, problem, finished, gaps, seconds, windows, bytes } = entry;
+  const { note, problem, finished, recovered, gaps, seconds, windows, bytes } = entry;
   const facts = problem ? "" : [clock(seconds), counted(windows, "window"), sized(bytes)].join(" · ");
-  const state = problem ? "cannot be read" : finished ? "" : "unfinished";
+  const state = problem ? "cannot be read" : recovered ? "recovered" : finished ? "" : "unfinished";
   const link = make(
     "a",
     { href: `#/recordings/${entry.id}` },
     make("b", {}, titleOf(entry)),
-    make("span", { className: "when" }, notes[0] ? startOf(entry) : ""),
+    make("span", { className: "when" }, note.trim() ? startOf(entry) : ""),
     make("span", { className: "facts" }, facts),
     make("span", { className: "warn" }, [state, gaps ? `${counted(gaps, "window")} missing` : ""].filter(Boolean).join(", ")),
   );

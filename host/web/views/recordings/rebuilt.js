@@ -161,6 +161,7 @@ export class Rebuilt {
 
   /** Bring the window that is looked at onto the screen; the newest wish wins. */
   async #bring() {
+    this.#sayStale();
     if (this.#bringing || !this.#id) return;
     this.#bringing = true;
     const id = this.#id;
@@ -183,6 +184,14 @@ export class Rebuilt {
     }
     this.#bringing = false;
     if (id !== this.#id) this.#bring();
+  }
+
+  /** Dim pictures of another window, recording or bundle than is looked at. */
+  #sayStale() {
+    const { asked } = this.#shown ?? {};
+    const fresh = asked?.index === this.#index && asked.by.join() === this.#by.join();
+    byId("rec-pictures").classList.toggle("stale", !fresh && !this.#playing);
+    byId("rec-pictures").classList.toggle("waiting", !this.#shown);
   }
 
   /** @returns {Asked} */
@@ -211,6 +220,7 @@ export class Rebuilt {
 
   #draw() {
     if (!this.#shown) return;
+    this.#sayStale();
     const [{ picture }, beside] = this.#shown.made;
     const { slots, height, width } = picture;
     const distance = (/** @type {number} */ i) => Math.abs(slots[i] - this.#slot);

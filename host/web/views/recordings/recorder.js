@@ -5,7 +5,7 @@ import { clock, counted, sized } from "../../lib/format.js";
 
 /**
  * @typedef {import("../../net/types.js").LiveState} LiveState
- * @typedef {import("../../net/types.js").Recordings} Recordings
+ * @typedef {import("../../net/recording-types.js").Recordings} Recordings
  */
 
 const REFUSAL_MS = 12_000;

@@ -7,8 +7,8 @@ import { Recorder } from "./recorder.js";
 
 /**
  * @typedef {import("../../net/types.js").LiveState} LiveState
- * @typedef {import("../../net/types.js").Recordings} Recordings
- * @typedef {import("../../net/types.js").RecordingEntry} RecordingEntry
+ * @typedef {import("../../net/recording-types.js").Recordings} Recordings
+ * @typedef {import("../../net/recording-types.js").RecordingEntry} RecordingEntry
  */
 
 const REFRESH_MS = 10_000;
@@ -32,7 +32,11 @@ export class View {
     this.#context = context;
     this.#list = new List((id) => this.#change("POST", `${id}/restore`));
     this.#recorder = new Recorder(context, () => this.#refresh());
-    this.#detail = new Detail(context, (entry) => this.#delete(entry));
+    this.#detail = new Detail(
+      context,
+      (entry) => this.#delete(entry),
+      (id, text) => this.#change("PUT", `${id}/note`, { text }),
+    );
   }
 
   show() {
@@ -108,11 +112,11 @@ export class View {
     if (location.hash.endsWith(entry.id)) location.replace("#/recordings");
   }
 
-  /** @param {string} method @param {string} what @returns {Promise<boolean>} Whether it was done. */
-  async #change(method, what) {
+  /** @param {string} method @param {string} what @param {object} [body] @returns {Promise<boolean>} Whether it was done. */
+  async #change(method, what, body) {
     const { service, notices } = this.#context;
     try {
-      await service.file(`api/recordings/${what}`, method);
+      await service.file(`api/recordings/${what}`, method, body);
     } catch (error) {
       notices.say(service.sentenceOf(error), "error", REFRESH_MS);
       return false;

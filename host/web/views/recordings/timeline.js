@@ -4,8 +4,8 @@ import { byId, context2d } from "../../lib/dom.js";
 import { clock } from "../../lib/format.js";
 
 /**
- * @typedef {import("../../net/types.js").Timeline} Timeline
- * @typedef {import("../../net/types.js").Mark} Mark
+ * @typedef {import("../../net/recording-types.js").Timeline} Timeline
+ * @typedef {import("../../net/recording-types.js").Mark} Mark
  */
 
 const MARGIN = 12;
@@ -13,6 +13,8 @@ const MARGIN = 12;
 const [BARS_TOP, BARS, MARKS, TIMES] = [8, 52, 66, 86];
 const TICKS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const MIN_TICK_PX = 64;
+/** A last second that is shorter says nothing of the rate. */
+const MIN_RATED_S = 0.25;
 /** A mark this near to the pointer, in CSS pixels, is told. */
 const NEAR_PX = 6;
 
@@ -141,7 +143,7 @@ export class TimelineTrack {
   /** Windows per second, one bar for each pixel or second, whichever is wider. @param {CanvasRenderingContext2D} context @param {number} width @param {(name: string) => string} colour */
   #drawBars(context, width, colour) {
     const counts = this.#timeline?.windows ?? [];
-    const most = Math.max(1, ...counts.map((count, second) => count / this.#lengthOf(second) * (second < counts.length - 1 || counts.length === 1 ? 1 : 0)));
+    const most = Math.max(1, ...counts.map((count, second) => count / Math.max(this.#lengthOf(second), MIN_RATED_S)));
     context.fillStyle = colour("raised");
     context.fillRect(MARGIN, BARS_TOP, width - 2 * MARGIN, BARS - BARS_TOP);
     context.fillStyle = colour("accent");
@@ -150,7 +152,7 @@ export class TimelineTrack {
     for (let second = 0; second < counts.length; second += group) {
       const end = Math.min(second + group, counts.length);
       const lengthS = end - 1 - second + this.#lengthOf(end - 1);
-      const rate = (this.#before[end] - this.#before[second]) / lengthS;
+      const rate = (this.#before[end] - this.#before[second]) / Math.max(lengthS, MIN_RATED_S);
       const high = Math.min(1, rate / most) * (BARS - BARS_TOP);
       const left = this.#across(second);
       context.fillRect(left, BARS - high, Math.max(1, this.#across(second + lengthS) - left - (group > 1 ? 0 : 1)), high);
