@@ -56,6 +56,7 @@ def test_pictures_play_side_by_side_with_the_truth(page, live):
 def test_the_figures_are_those_of_the_service(page, live):
     page.wait_for_function("() => /\\d/.test(document.getElementById('psnr-final').textContent)")
     page.wait_for_function("() => /\\d/.test(document.getElementById('latency').textContent)")
+    wait_until(lambda: live.state()["scores"])
     assert float(page.inner_text("#psnr-final")) == pytest.approx(
         live.state()["scores"]["psnr_final_db"], abs=8
     )

@@ -21,6 +21,7 @@ export class Playback {
   #slot = byId("slot", HTMLInputElement);
   #slots = 16;
   #draws = 0;
+  /** @type {{picture: Picture, index: number}|null} */ #drawn = null;
   #slowSeconds = 0;
   #streaming = false;
   #shown = new AbortController();
@@ -54,11 +55,23 @@ export class Playback {
     this.#player.slotRateHz = board?.slot_rate_hz || 240;
     this.#slots = board?.slots ?? 16;
     this.#slot.max = String(this.#slots - 1);
+    this.#label();
   }
 
-  /** A plane was drawn: show which one it is. @param {Picture} picture @param {number} index */
+  /**
+   * A plane was drawn: show which one it is. In real time the next state does, as writing costs as much
+   * as drawing.
+   * @param {Picture} picture @param {number} index
+   */
   drawn(picture, index) {
     this.#draws += 1;
+    this.#drawn = { picture, index };
+    if (this.#player.paused || this.#player.speed.share < 1) this.#label();
+  }
+
+  #label() {
+    if (!this.#drawn) return;
+    const { picture, index } = this.#drawn;
     const slot = picture.slots[index];
     this.#slot.value = String(slot);
     setText("slot-label", `${slot + 1} / ${this.#slots}`);

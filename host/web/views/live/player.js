@@ -3,8 +3,14 @@
  * for its turn, and a newer one replaces it.
  */
 
-/** In real time, a machine that cannot draw more draws every eighth slot. */
+/** In real time, a machine without a GPU, or that cannot draw more, draws every eighth slot. */
 const SLOW_STEP = 8;
+
+/** A frame of the screen is asked for this long before the next slot is due. */
+const AHEAD_MS = 12;
+
+/** How often to look for something to play where there is nothing. */
+const IDLE_MS = 50;
 
 /** A slot may be drawn this much early, so that it falls on the nearest frame of the screen. */
 const EARLY_MS = 6;
@@ -21,7 +27,7 @@ const MAX_WAIT_MS = 20;
 
 /** @type {Speed[]} */
 export const SPEEDS = [
-  { name: "live", share: 1, step: 4 },
+  { name: "live", share: 1, step: drawsFast() ? 4 : SLOW_STEP },
   { name: "1/4", share: 1 / 4, step: 1 },
   { name: "1/16", share: 1 / 16, step: 1 },
 ];
@@ -43,10 +49,12 @@ export class Player {
   slotRateHz = 240;
   /** @type {Picture|null} */ current = null;
   /** @type {Picture|null} */ #next = null;
+  /** @type {Picture|null} In slow motion, the one after which another was asked for. */ #asked = null;
   #nextMs = 0;
   #index = -1;
   #startMs = 0;
   #frame = 0;
+  #timer = 0;
   #handlers;
 
   /** @param {Handlers} handlers */
@@ -58,8 +66,12 @@ export class Player {
   start() {
     /** @param {number} nowMs */
     const tick = (nowMs) => {
-      this.#frame = requestAnimationFrame(tick);
       this.#tick(nowMs);
+      // A frame without anything to draw costs too.
+      const waitMs = this.#dueMs - performance.now() - AHEAD_MS;
+      const ask = () => { this.#frame = requestAnimationFrame(tick); };
+      if (waitMs > 1) this.#timer = setTimeout(ask, waitMs);
+      else ask();
     };
     this.#frame = requestAnimationFrame(tick);
   }
@@ -67,6 +79,7 @@ export class Player {
   /** Draw nothing until `start`. */
   stop() {
     cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#timer);
   }
 
   /** A window arrived. @param {Picture} picture */
@@ -134,13 +147,27 @@ export class Player {
     this.seek(slot);
   }
 
+  /** When there will be something to draw; 0 where it may be at once. */
+  get #dueMs() {
+    const idleMs = performance.now() + AHEAD_MS + IDLE_MS;
+    if (this.paused) return idleMs;
+    if (!this.current) return this.#next ? 0 : idleMs;
+    const isLast = this.#index >= this.current.slots.length - 1;
+    return isLast ? 0 : this.#startMs + (this.#index + 1) * this.#periodMs;
+  }
+
+  /** Time from one drawn slot of the present window to the next. */
+  get #periodMs() {
+    const slots = this.current?.slots ?? [];
+    const step = slots.length > 1 ? slots[1] - slots[0] : 16;
+    return (1000 * step) / (this.slotRateHz * this.speed.share);
+  }
+
   /** @param {number} nowMs */
   #tick(nowMs) {
     if (this.paused) return;
-    const slots = this.current?.slots ?? [];
-    const count = slots.length;
-    const step = count > 1 ? slots[1] - slots[0] : 16;
-    const periodMs = (1000 * step) / (this.slotRateHz * this.speed.share);
+    const count = this.current?.slots.length ?? 0;
+    const periodMs = this.#periodMs;
     const elapsed = Math.floor((nowMs + EARLY_MS - this.#startMs) / periodMs);
     const overdue = this.speed.share === 1 && nowMs - this.#nextMs > MAX_WAIT_MS;
     if (this.#next && (elapsed >= count || overdue)) {
@@ -157,7 +184,10 @@ export class Player {
     if (this.current && index !== this.#index) {
       this.#show(this.current, index, false);
       // In slow motion the next window arrives while the second half of this one plays.
-      if (index === count >> 1 && this.speed.share < 1) this.#handlers.grant(this.step);
+      if (index >= count >> 1 && this.speed.share < 1 && this.#asked !== this.current) {
+        this.#asked = this.current;
+        this.#handlers.grant(this.step);
+      }
     }
   }
 
@@ -170,3 +200,10 @@ export class Player {
 
 /** @param {Picture} picture */
 const isWhole = (picture) => picture.slots.length < 2 || picture.slots[1] - picture.slots[0] === 1;
+
+/** Whether a GPU draws; a browser without one draws in software, on the processor. */
+function drawsFast() {
+  const context = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context !== null;
+}
