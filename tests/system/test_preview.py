@@ -161,12 +161,14 @@ def test_a_file_that_is_not_a_map_is_refused_and_changes_nothing(page, live, tmp
     before = live.state()["map"]["hash"]
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     RatioMap.random((32, 32)).save(tmp_path / "small.npz")
+    RatioMap.uniform(0, (256, 256)).save(tmp_path / "dark.png")
     (tmp_path / "notes.txt").write_text("a map?")
     with (tmp_path / "huge.npz").open("wb") as file:
         file.truncate(1 << 30)
     for name, says in {
         "broken.png": "truncated or damaged",
         "small.npz": "32x32",
+        "dark.png": "measures nothing",
         "notes.txt": "is not a ratio map",
         "huge.npz": "at most 4 MiB",
     }.items():
@@ -273,7 +275,7 @@ def test_the_picture_of_the_readme(page, live):
     wait_until(lambda: live.state()["scores"] is not None)
     wait_until(lambda: live.state()["speed"]["latency_p95_ms"] is not None)
     path = os.environ.get("FOCALLOOP_SCREENSHOT")
-    page.set_viewport_size({"width": 1440, "height": 1084})
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.wait_for_timeout(15_000 if path else 500)  # rates and quantiles settle
     pixels = page.screenshot(path=path)
     assert pixels.startswith(b"\x89PNG")
