@@ -33,8 +33,9 @@ def test_every_row_of_every_clip_is_measured(tmp_path, monkeypatch, capsys):
     assert set(found["psnr"]) == {"one", "other"}
     assert found["choice_cpu_ms"] > 0
     for rows in found["psnr"].values():
-        assert set(rows) == static | shipped | chosen
+        assert set(rows) == static | shipped | chosen | {"best tile"}
         best = max(rows[name] for name in static)
+        assert rows["best tile"] == best
         assert rows["oracle"] > best + 0.3
         # The patch moves alike in every window, so what was best two windows before still is.
         assert rows["reuse"] == pytest.approx(rows["oracle"], abs=1)
