@@ -38,14 +38,10 @@ PLAIN = {
 """The best tiles without phases that `search` found, by reads per pixel."""
 TILES = {
     "plain-1": PLAIN[1],
+    "calm-1": PhasedTile.of([[2, 1], [1, 0]]),
     "phases-1": PhasedTile.of(
         [[1, 1, 2, 1], [1, 0, 1, 1], [0, 1, 0, 1], [2, 1, 2, 1]],
         [[8, 10, 7, 12], [15, 0, 3, 11], [0, 7, 0, 15], [4, 1, 2, 7]],
-        late=True,
-    ),
-    "levels kept-1": PhasedTile.of(
-        [[0, 2, 0, 4], [1, 0, 1, 0], [0, 4, 0, 2], [1, 0, 1, 0]],
-        [[0, 7, 0, 3], [1, 0, 1, 0], [0, 1, 0, 4], [1, 0, 15, 0]],
         late=True,
     ),
     "plain-2": PLAIN[2],
@@ -55,8 +51,8 @@ TILES = {
         late=True,
     ),
 }
-"""What is compared, with the reads per pixel: the best tiles with phases, and for one read also
-the best that has the levels of the tile without. The search for two reads keeps them by itself."""
+"""What is compared, with the reads per pixel: these, the resting tile of the adaptive map, which
+suits slow scenes, and the best tiles with phases. Those of two reads keep the levels."""
 PLANS = {name: Plan(tile, margins=True) for name, tile in TILES.items()}
 
 SEARCHES = (
