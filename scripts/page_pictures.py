@@ -1,7 +1,7 @@
 """Photographs every view of the page, in both sizes and both themes, for a person to look at.
 
-``python -m scripts.page_pictures FOLDER`` starts `focalloop live`; ``--url URL`` takes a page that
-is there already. Chromium has to be installed.
+``python -m scripts.page_pictures FOLDER`` starts `focalloop live` and records some seconds of it;
+``--url URL`` takes a page that is there already. Chromium has to be installed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
+from urllib.request import Request, urlopen
 
 from playwright.sync_api import sync_playwright
+
+from focalloop.models.zoo import DEFAULT_BUNDLE
 
 VIEWS = ("live", "map", "calibrate", "recordings", "boards")
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
@@ -24,18 +29,46 @@ THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 SETTLED_MS = 2500
 
 
+RECORDED_S = 6.0
+
+
 @contextmanager
 def _live() -> Iterator[str]:
     command = [sys.executable, "-m", "focalloop", "live", "--no-open", "--http-port=0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [*command, f"--recordings={folder}"], stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         assert process.stdout is not None
         text = ""
         for line in process.stdout:
             text += line
             if line.rstrip() == "}":
                 break
-        yield str(json.loads(text)["url"])
+        url = str(json.loads(text)["url"])
+        _record(url)
+        yield url
         process.terminate()
+
+
+def _record(url: str) -> None:
+    """Make a recording with a note and a change of the map, for the view of recordings."""
+    _ask(url, "POST", "api/recordings", {"note": "Lens 2, f/4, lamp at 40 %"})
+    time.sleep(RECORDED_S / 2)
+    _ask(url, "POST", "api/recordings/notes", {"text": "lamp moved to the left"})
+    _ask(url, "PUT", "api/bundle", {"name": "edge-learned-4of16"})
+    time.sleep(RECORDED_S / 2)
+    _ask(url, "POST", "api/recordings/stop", {})
+    _ask(url, "PUT", "api/bundle", {"name": DEFAULT_BUNDLE})
+
+
+def _ask(url: str, method: str, path: str, body: dict[str, str]) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = Request(url + path, json.dumps(body).encode(), headers, method=method)
+    with urlopen(request) as answer:
+        answer.read()
 
 
 def main() -> None:
@@ -72,6 +105,9 @@ def _photograph(url: str, folder: Path, only: str) -> None:
                 page.goto(url)
                 for view, name in wanted.items():
                     page.goto(f"{url}#/{view}")
+                    if view == "recordings":
+                        page.locator("#rec-list a").first.click()
+                        page.wait_for_selector("#rec-pictures:not(.waiting)")
                     page.wait_for_timeout(SETTLED_MS)
                     page.screenshot(path=folder / name, full_page=size == "phone")
                 page.close()

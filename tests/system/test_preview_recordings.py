@@ -58,6 +58,8 @@ def test_a_board_is_recorded_looked_at_and_exported(open_page, live):
     page.fill("#rec-note", NOTE)
     page.click("#rec-go")
     page.wait_for_selector("#rec-progress:has-text('windows')")
+    go(page, "boards")
+    page.click("#recording")  # on every view, and leads back
     page.fill("#rec-note", "darker")
     page.click("#rec-go:has-text('Add note')")
     wait_until(lambda: live.state()["recording"]["windows"] > 5)

@@ -74,6 +74,12 @@ export class Detail {
     });
     byId("rec-delete").addEventListener("click", () => this.#entry && deleted(this.#entry));
     const menu = byId("rec-export", HTMLDetailsElement);
+    menu.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") menu.open = false;
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (menu.open && target instanceof Node && !menu.contains(target)) menu.open = false;
+    });
     menu.addEventListener("click", ({ target }) => {
       const kind = target instanceof Element ? target.closest("button")?.dataset.kind : undefined;
       if (kind) this.#export(kind, menu);
