@@ -123,6 +123,7 @@ def test_a_window_is_found_by_pointer_and_keys(open_page, session_url, session, 
         }"""
     )
     wait_until(lambda: np.array_equal(canvas(page, "rec-initial"), expected))
+    assert page.inner_text("#rec-slot-label") == "6 / 16"
     box = page.locator("#rec-track").bounding_box()
     page.mouse.move(box["x"] + 20, box["y"] + 30)
     page.mouse.down()

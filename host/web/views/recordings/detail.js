@@ -44,9 +44,10 @@ export class Detail {
     this.#rebuilt = new Rebuilt(service, {
       placed: (index) => this.#placed(index),
       drawn: (picture, slot, made) => {
-        this.#slot.max = String(16 - 1);
+        const { slots } = picture;
+        if (slots.length === 1 || slots[1] === 1) this.#slot.max = String(slots.length - 1); // all of them
         this.#slot.value = String(slot);
-        setText("rec-slot-label", `${slot + 1} / 16`);
+        setText("rec-slot-label", `${slot + 1} / ${Number(this.#slot.max) + 1}`);
         const expected = this.#bundle.value === OWN ? this.#own : this.#bundle.value;
         setText("rec-bundle-by", made[0].by === expected ? "" : `by ${made[0].by}`);
         setText("rec-beside-by", made[1] ? `by ${made[1].by}` : "");

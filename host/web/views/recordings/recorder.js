@@ -24,6 +24,7 @@ export class Recorder {
   #go = byId("rec-go", HTMLButtonElement);
   #stop = byId("rec-stop", HTMLButtonElement);
   #going = false;
+  /** Why the recording ended by itself, as it was said. */ #problem = "";
 
   /** @param {import("../view.js").Context} context @param {() => void} changed There may be another recording. */
   constructor(context, changed) {
@@ -53,7 +54,10 @@ export class Recorder {
     byId("rec-progress").classList.toggle("recording", going);
     setText("rec-progress", !recording ? "" : going
       ? `${clock(recording.seconds)} · ${counted(recording.windows, "window")} · ${sized(recording.bytes)}${recording.gaps ? ` · ${recording.gaps} missing` : ""}`
-      : recording.problem);
+      : "");
+    const problem = recording?.problem ?? "";
+    if (problem && problem !== this.#problem) this.#context.notices.say(problem, "error", REFUSAL_MS);
+    this.#problem = problem;
   }
 
   /** Say what is left of the disk. @param {Recordings} found */
