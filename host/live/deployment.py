@@ -27,6 +27,11 @@ from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 if TYPE_CHECKING:
     from focalloop.host.live.adaptive_loop import AdaptiveLoop
 
+
+class MapChangedError(FocalloopError):
+    """The map that the board runs is not the one that a request counts on."""
+
+
 DEFAULT_TILE = "tile-2of16"
 """Map where neither the user nor a bundle names one."""
 
@@ -66,6 +71,7 @@ class Deployment:
         self._bundle, self._threads = bundle, threads
         self._map: RatioMap | AdaptiveMap | None = ratio_map
         self._uploaded = False
+        self._before: RatioMap | AdaptiveMap | None = None
         self._loading: Future[NetworkSelector] = Future()
         self._changing = threading.Lock()
         self._setups: dict[tuple[bytes, str], int] = {}
@@ -82,6 +88,11 @@ class Deployment:
         """Adaptive map that the board runs, if it runs one."""
         running = self._map if self._uploaded else None
         return running if isinstance(running, AdaptiveMap) else None
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether `back` has a map to restore."""
+        return self._before is not None
 
     @property
     def selector(self) -> NetworkSelector | None:
@@ -156,17 +167,57 @@ class Deployment:
         with self._changing:
             yield
 
-    def upload(self, board: Board | None, ratio_map: RatioMap) -> None:
+    def upload(self, board: Board | None, ratio_map: RatioMap, based_on: str | None = None) -> None:
         """Upload a map whatever the network is; returns once the board runs it.
+
+        Parameters
+        ----------
+        board : Board or None
+            None if there is none.
+        ratio_map : RatioMap
+            Map to run.
+        based_on : str, optional
+            Hash of the map that it is to replace; by default whatever the board runs.
 
         Raises
         ------
+        MapChangedError
+            The board runs another map than `based_on`.
         RatioMapError, BoardError, BoardLostError
             If the board cannot run it, refused it, or is gone; it keeps the old map.
         """
         with self._changing:
+            before = self._map if self._uploaded else None
+            if based_on is not None and (before is None or before.hash_hex != based_on):
+                raise MapChangedError(
+                    "the board has got another map meanwhile, so this one was not uploaded and "
+                    "nothing is overwritten: look at the difference, and upload it over that map "
+                    "if you still want to"
+                )
             self._loading.result().forget_previous()
             self._upload(board, ratio_map, "the ratio map")
+            self._before = before
+
+    def back(self, board: Board | None) -> None:
+        """Upload the map again that the board ran before the last `upload`.
+
+        Raises
+        ------
+        MapChangedError
+            There is none, or it was given up by `keep` or by the map of a bundle.
+        RatioMapError, BoardError, BoardLostError
+            As for `upload`.
+        """
+        with self._changing:
+            if self._before is None:
+                raise MapChangedError("there is no map to go back to: upload the one that you want")
+            self._upload(board, self._before, "the ratio map before")
+            self._before = None
+
+    def keep(self) -> None:
+        """Give up the map before the last `upload`."""
+        with self._changing:
+            self._before = None
 
     def select(self, board: Board | None, name: str) -> None:
         """Upload the map of a bundle and reconstruct with its network from then on.
@@ -185,6 +236,7 @@ class Deployment:
                 with self._loading.result().changing(name) as ratio_map:
                     if ratio_map is not None:
                         self._upload(board, ratio_map, f"the ratio map of {name}")
+                        self._before = None
             except FocalloopError as error:
                 self._telemetry.log(f"{name} was not selected: {sentence(error)}", "warning")
                 raise

@@ -210,19 +210,36 @@ class LiveSession:
         """
         self._deployment.select(self._board, name)
 
-    def upload(self, ratio_map: RatioMap) -> None:
+    def upload(self, ratio_map: RatioMap, based_on: str | None = None) -> None:
         """Upload a map; returns once the board runs it.
 
         `NetworkSelector` decides which network reconstructs its windows.
 
+        Parameters
+        ----------
+        ratio_map : RatioMap
+            Map to run.
+        based_on : str, optional
+            Hash of the map that it is to replace; by default whatever the board runs.
+
         Raises
         ------
+        MapChangedError
+            The board runs another map than `based_on`.
         RatioMapError
             If the board cannot run it.
         BoardError, BoardLostError
             If the board refused it or is gone; it keeps the old map.
         """
-        self._deployment.upload(self._board, ratio_map)
+        self._deployment.upload(self._board, ratio_map, based_on)
+
+    def back(self) -> None:
+        """Upload the map again that the board ran before the last upload; raises as that does."""
+        self._deployment.back(self._board)
+
+    def keep(self) -> None:
+        """Give up the map that `back` would upload."""
+        self._deployment.keep()
 
     def follow_scene(self) -> None:
         """Run the adaptive map of the session again; returns once the board does.
@@ -269,6 +286,7 @@ class LiveSession:
             setup=setup,
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(self.adaptive_map or ratio_map),
+            can_go_back=self._deployment.can_go_back,
             scores=self._pipeline.scores(setup),
             radio=None if self.radio is None else self.radio.state(),
             adaptive=None if self._adaptive is None else self._adaptive.state(),

@@ -187,6 +187,8 @@ class LiveState:
     same number was made by this pair."""
     board: BoardIdentity | None = None
     map: MapState | None = None
+    can_go_back: bool = False
+    """Whether the map before the last upload can be restored."""
     scores: ScoreState | None = None
     """Of the present setup."""
     radio: RadioState | None = None
@@ -289,8 +291,19 @@ class LiveSource(Protocol):
         """Record that a viewer has just put a window on its screen."""
         ...
 
-    def upload(self, ratio_map: RatioMap) -> None:
-        """Upload a map; returns once the board runs it."""
+    def upload(self, ratio_map: RatioMap, based_on: str | None = None) -> None:
+        """Upload a map, in place of the one with the hash `based_on` if that is given.
+
+        Returns once the board runs it.
+        """
+        ...
+
+    def back(self) -> None:
+        """Upload the map before the last upload again; returns once the board runs it."""
+        ...
+
+    def keep(self) -> None:
+        """Give up the map before the last upload."""
         ...
 
     def follow_scene(self) -> None:

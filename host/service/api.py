@@ -31,6 +31,7 @@ from focalloop.host.service.access import AccessControl
 from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.calibration import add_calibration_routes
 from focalloop.host.service.map_document import MapDocument, map_document
+from focalloop.host.service.map_editor import add_map_editor_routes, read_map
 from focalloop.host.service.preview import preview
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.public_url import PublicUrl
@@ -103,6 +104,7 @@ def create_app(
     add_refusals(app)
     _add_state_routes(app, source)
     _add_map_routes(app, source)
+    add_map_editor_routes(app, source)
     _add_bundle_routes(app, source)
     add_calibration_routes(app, source)
     add_radio_routes(app, source)
@@ -156,7 +158,7 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.put(
         "/api/map",
-        responses=refusals(422, 503),
+        responses=refusals(409, 422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -167,12 +169,13 @@ def _add_map_routes(app: FastAPI, source: LiveSource) -> None:
             }
         },
     )
-    async def put_map(request: Request) -> MapDocument:
+    async def put_map(request: Request, based_on: str | None = None) -> MapDocument:
         """Upload a map file, ``.npz`` or indexed ``.png``, to the board and run it.
 
-        A periodic map is tiled to the board's array. Answers once the board runs it.
+        A periodic map is tiled to the board's array. Answers once the board runs it. With the hash
+        of the map that it is based on, it replaces no other one.
         """
-        return await run_in_threadpool(_upload, source, await request.body())
+        return await run_in_threadpool(_upload, source, await request.body(), based_on)
 
     @app.post("/api/adaptive", responses=refusals(409, 422, 503))
     def post_adaptive() -> MapDocument:
@@ -215,14 +218,10 @@ def _add_page(app: FastAPI, source: LiveSource) -> None:
     app.mount("/web", GZipMiddleware(StaticFiles(directory=_WEB)))
 
 
-def _upload(source: LiveSource, body: bytes) -> MapDocument:
-    present = source.ratio_map
-    board = source.state().board
-    if present is None or board is None:
-        raise HTTPException(503, "No board is connected yet; send the map again in a moment.")
-    ratio_map = map_files.decode(body, present.slots, present.level_set)
+def _upload(source: LiveSource, body: bytes, based_on: str | None) -> MapDocument:
+    ratio_map = read_map(source, body)
     ratio_map.check_measures()
-    source.upload(ratio_map.tiled_to(board.height, board.width))
+    source.upload(ratio_map, based_on)
     return map_document(_present_map(source))
 
 

@@ -19,6 +19,7 @@ MAX_VIDEO_BYTES = 16 << 20
 
 LARGER = {
     ("PUT", "/api/map"): (MAX_MAP_BYTES, "A map file has at most {size}; the board keeps its map."),
+    ("POST", "/api/map/read"): (MAX_MAP_BYTES, "A map file has at most {size}."),
     ("POST", "/api/video.mp4"): (MAX_VIDEO_BYTES, "The frames of a video have at most {size}."),
 }
 """Requests with a larger limit, and the sentence for a body beyond it."""

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.errors import BoardError, CaptureError, sentence
 from focalloop.host.live.calibrator import CalibratorError
+from focalloop.host.live.deployment import MapChangedError
 from focalloop.host.live.recording_desk import RecordingDeskError
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
@@ -49,7 +50,7 @@ def add_refusals(app: FastAPI) -> None:
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, CalibratorError | RecordingDeskError):
+    if isinstance(error, CalibratorError | MapChangedError | RecordingDeskError):
         status = 409
     elif isinstance(error, NoRecordingError):
         status = 404

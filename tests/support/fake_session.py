@@ -8,6 +8,7 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.deployment import MapChangedError
 from focalloop.host.live.radio_state import RadioChoice, RadioState
 from focalloop.host.live.state import (
     BoardIdentity,
@@ -115,6 +116,7 @@ class FakeSession:
         self.radio, self.adaptive_map, self.adaptive = None, None, None
         self.recordings = None
         self.uploads, self.selected, self.seen = [], [], []
+        self.before = None
         self.wants = {}
         self.newest = None
         self.subscribers = []
@@ -133,6 +135,7 @@ class FakeSession:
             bundle=self.bundle,
             reconstructed_by=self.bundle,
             setup=self.setup,
+            can_go_back=self.before is not None,
             scores=self.scores,
             speed=self.speed,
             link=self.link,
@@ -154,9 +157,19 @@ class FakeSession:
     def drawn(self, window):
         self.seen.append(window)
 
-    def upload(self, ratio_map):
+    def upload(self, ratio_map, based_on=None):
+        if based_on not in {None, self.ratio_map.hash_hex}:
+            raise MapChangedError("another map meanwhile: nothing is overwritten")
         self.uploads.append(ratio_map)
-        self.ratio_map = ratio_map
+        self.before, self.ratio_map = self.ratio_map, ratio_map
+
+    def back(self):
+        if self.before is None:
+            raise MapChangedError("there is no map to go back to")
+        self.ratio_map, self.before = self.before, None
+
+    def keep(self):
+        self.before = None
 
     def follow_scene(self):
         self.adaptive = replace(self.adaptive, active=True)

@@ -15,6 +15,7 @@
  * @property {number} setup Number of the pair of `map` and `reconstructed_by`; pictures have it too.
  * @property {BoardIdentity|null} board
  * @property {MapState|null} map
+ * @property {boolean} can_go_back Whether the map before the last upload can be restored.
  * @property {ScoreState|null} scores Of the present setup.
  * @property {RadioState|null} radio Null where the session has no radio link.
  * @property {AdaptiveState|null} adaptive Null where the session has no adaptive map.
@@ -78,6 +79,19 @@
  * @property {string|null} mask Base64 of the coded aperture, one bit per slot and pixel, lowest bit
  *   first.
  * @property {PaletteDocument|null} palette Of an adaptive map; the rest is of its resting map.
+ *
+ * @typedef {object} Schedule `POST api/map/schedule`; verdicts are null without a rate.
+ * @property {number[]} reads_per_slot
+ * @property {number} reads_per_window
+ * @property {number} peak_rate_hz Conversions per second that finish the busiest slot within one.
+ * @property {number} holding_rate_hz Those that suffice if pixels hold their value.
+ * @property {boolean|null} fits_adc
+ * @property {boolean|null} fits_adc_holding
+ * @property {number} link_needed_bytes_per_s
+ * @property {boolean|null} fits_link
+ * @property {number|null} windows_carried
+ * @property {number} energy_j_per_window
+ * @property {number} power_w
  *
  * @typedef {object} PaletteDocument The tiles of which a picture's grid names one for each block.
  * @property {number} block Side of a block in pixels.

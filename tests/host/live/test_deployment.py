@@ -13,6 +13,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import BoardLostError
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_source import BoardAt
+from focalloop.host.live.deployment import MapChangedError
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.reconstruction.bundle import BundleError
@@ -208,6 +209,27 @@ def test_any_coded_aperture_is_seen_by_the_network_for_apertures(url, offered):
             session.upload(RatioMap.uniform(2, SHAPE).with_random_aperture(seed))
             picture_of_the_map(session)
             assert session.state().reconstructed_by == APERTURE_BUNDLE
+
+
+def test_the_map_before_an_upload_comes_back_and_no_other_map_is_overwritten(url):
+    with LiveSession(BoardAt(url), bundle="dense") as session:
+        next_picture(session)
+        before, other = session.ratio_map, RatioMap.uniform(2, SHAPE)
+        with pytest.raises(MapChangedError, match="nothing is overwritten"):
+            session.upload(other, based_on=other.hash_hex)
+        with pytest.raises(MapChangedError, match="no map to go back to"):
+            session.back()
+        session.upload(other, based_on=before.hash_hex)
+        assert session.state().can_go_back
+        session.back()
+        assert session.ratio_map == before
+        assert session.state().reconstructed_by == "dense"
+        session.upload(other)
+        session.keep()
+        assert not session.state().can_go_back
+        session.upload(before)
+        session.select("coded")  # whose map Back would undo
+        assert not session.state().can_go_back
 
 
 def test_selecting_no_network_keeps_the_map(url):

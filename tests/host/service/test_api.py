@@ -126,7 +126,7 @@ def test_an_invalid_map_is_refused_with_a_sentence_and_changes_nothing(client, s
     ],
 )
 def test_a_refusal_by_the_board_is_passed_on(client, session, error, status):
-    def refuse(ratio_map):
+    def refuse(*_):
         raise error
 
     session.upload = refuse
@@ -245,6 +245,11 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/board",
         "/api/map",
         "/api/map.{suffix}",
+        "/api/map/schedule",
+        "/api/map/tiles",
+        "/api/map/read",
+        "/api/map/back",
+        "/api/map/keep",
         "/api/bundles",
         "/api/bundle",
         "/api/calibration",
@@ -274,7 +279,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/metrics",
     }
     put_map = paths["/api/map"]["put"]
-    assert {"200", "413", "422", "503"} <= set(put_map["responses"])
+    assert {"200", "409", "413", "422", "503"} <= set(put_map["responses"])
     assert set(put_map["requestBody"]["content"]) == {"application/x-npz", "image/png"}
 
 

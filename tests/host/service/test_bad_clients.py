@@ -36,7 +36,7 @@ def impatient(monkeypatch):
 
 DOCUMENT = create_app(FakeSession()).openapi()
 REQUESTS = [
-    (method.upper(), path.format(suffix="npz"), operation)
+    (method.upper(), path.format(suffix="npz", id="x", index=0), operation)
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
 ]
