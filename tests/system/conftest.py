@@ -21,7 +21,7 @@ FLAGS = [
 ]
 PATIENCE_MS = 60_000
 
-BROWSERS_OWN_REMARKS = r"status of 4"
+BROWSERS_OWN_REMARKS = r"status of (4|503)"
 """On a refused upload."""
 
 

@@ -5,6 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
+from focalloop.firmware_sim.maps.feasibility import Feasibility, Hardware
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.errors import BoardLostError
 from tests.support.fake_session import SHAPE, make_picture
 from tests.support.preview_page import colours, go
 from tests.support.waiting import wait_until
@@ -178,3 +182,94 @@ def test_a_drawing_that_measures_nothing_is_refused_before_it_is_sent(page, sess
     page.keyboard.press("Control+z")
     wait_until(lambda: page.inner_text("#send-say") == "")
     assert not session.uploads
+
+
+def test_the_demand_is_that_of_the_schedule(page, session):
+    page.keyboard.press("8")
+    page.keyboard.press("r")
+    stroke(page, (0, 0), (9, 9))
+    levels = session.ratio_map.levels.copy()
+    levels[:10, :10] = 8
+    ratio_map = RatioMap(levels)
+    page.fill("#rate-of-adc", "10000")
+    page.fill("#rate-of-link", "20000")
+    hardware = Hardware(240.0, adc_rate_hz=10000, link_rate_bytes_per_s=20000, bits=16)
+    planned = Feasibility.of(ratio_map, hardware)
+    page.wait_for_selector("#adc-say.bad:has-text('too slow')")
+    carried = int(100 * planned.windows_carried)
+    page.wait_for_selector(f"#link-say.bad:has-text('carries {carried} % of the windows')")
+    reads = ", ".join(str(each) for each in planned.reads_per_slot)
+    assert page.get_attribute("#slot-bars", "aria-label").endswith(f": {reads}")
+    assert page.inner_text("#ratio") == f"{ratio_map.ratio:.4f}"
+    page.fill("#rate-of-adc", str(int(planned.holding_rate_hz) + 1))
+    page.wait_for_selector("#adc-say.warn:has-text('where pixels hold')")
+    page.fill("#rate-of-adc", str(int(planned.peak_rate_hz)))
+    page.wait_for_selector("#adc-say.good")
+
+
+def test_unsaved_paint_and_the_way_back_survive_a_reload(page, session):
+    before = session.ratio_map
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    page.reload()
+    page.wait_for_selector("#difference:has-text('1 pixels differ')")
+    assert upload(page, session)[5, 6] == 8
+    page.reload()
+    page.click("#go-back")
+    page.wait_for_selector("#send-say.done:has-text('the map before again')")
+    assert session.ratio_map == before
+    page.wait_for_selector("#difference:has-text('1 pixels differ')")  # the paint is still there
+    assert upload(page, session)[5, 6] == 8
+    page.click("#keep")
+    page.wait_for_selector("#decide", state="hidden")
+    assert session.before is None
+
+
+def test_another_page_is_told_and_overwrites_nothing(page, session):
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    other = RatioMap.uniform(4, SHAPE)
+    refused = session.upload
+    session.upload = lambda ratio_map, based_on: refused(ratio_map, "of the map before")
+    page.click("#send")  # the other page was faster by a moment
+    page.wait_for_selector("#send-say.error:has-text('nothing is overwritten')")
+    session.upload = refused
+    session.upload(other)
+    page.wait_for_selector("#send-reason:has-text('has got another map since you began')")
+    assert session.ratio_map == other
+    page.wait_for_selector("#send:has-text('Upload over it')")
+    wanted = RatioMap.from_tile(NAMED_TILES["tile-2of16"], SHAPE).levels.copy()
+    wanted[5, 6] = 8
+    np.testing.assert_array_equal(upload(page, session), wanted)
+    page.wait_for_selector("#send-reason", state="hidden")
+
+
+def test_a_board_that_goes_away_loses_no_paint(page, session):
+    def vanish(*_):
+        raise BoardLostError("the board vanished during the upload; it keeps its map")
+
+    upload_then, session.upload = session.upload, vanish
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    page.click("#send")
+    page.wait_for_selector("#send-say.error:has-text('vanished during the upload')")
+    session.upload = upload_then
+    assert upload(page, session)[5, 6] == 8
+
+
+def test_a_file_and_a_named_tile_are_drawn(page, session, tmp_path):
+    RatioMap.random((20, 20)).save(tmp_path / "other.npz")
+    page.set_input_files("#open-file", tmp_path / "other.npz")
+    page.wait_for_selector("#send-say.error:has-text('20x20')")
+    drawn = RatioMap.random(SHAPE, seed=5)
+    drawn.save(tmp_path / "mine.png")
+    page.set_input_files("#open-file", tmp_path / "mine.png")
+    page.wait_for_selector("#difference:has-text('pixels differ')")
+    with page.expect_download() as saved:
+        page.click("#keep-npz")
+    assert RatioMap.load(saved.value.path().rename(tmp_path / "saved.npz")) == drawn
+    assert not session.uploads
+    page.click("#tiles button[title='calm-1of16']")
+    page.click("#cover")
+    wanted = RatioMap.from_tile(NAMED_TILES["calm-1of16"], SHAPE).levels
+    np.testing.assert_array_equal(upload(page, session), wanted)

@@ -19,20 +19,26 @@ export class Editor {
   drawing = new Drawing(1, 1, new Uint8Array(1));
   tools = new Tools(this.drawing);
   easel = new Easel(byId("easel", HTMLCanvasElement));
+  /** @type {(level: number) => [number, number, number]} */ colourOf = () => [0, 0, 0];
   /** The cell of the keyboard. */
   cursor = { x: 0, y: 0 };
   #marks = new Marks(byId("easel-marks", HTMLCanvasElement), this.easel);
   #palette = new Palette(byId("palette"), (level) => this.choose(level));
   #toolbar;
   #changed;
+  #counted;
   #resized = new ResizeObserver(() => { if (this.easel.resize()) this.#mark(); });
   #keys = keysOf(this);
   /** @type {Pixel|null} The cell under the pointer. */ #under = null;
   #drawn = 0;
 
-  /** @param {() => void} changed Called when a step was painted, undone or redone. */
-  constructor(changed) {
+  /**
+   * @param {() => void} changed Called when a step was painted, undone or redone.
+   * @param {(counts: Uint32Array) => void} counted Called with the cells at each level, also meanwhile.
+   */
+  constructor(changed, counted) {
     this.#changed = changed;
+    this.#counted = counted;
     this.#toolbar = new Toolbar(this);
     new Hand(this.easel, {
       press: (cell, pick) => (pick ? this.pick(cell) : this.press(cell)),
@@ -72,20 +78,26 @@ export class Editor {
 
   /**
    * Paint on these levels from now on; of the steps before, none can be undone.
-   * @param {RatioMap} map Whose size and level set they have. @param {Uint8Array} levels
+   * @param {RatioMap} map Whose level set they have.
+   * @param {{width: number, height: number, levels: Uint8Array}} painted
    */
-  open(map, levels) {
+  open(map, { width, height, levels }) {
     const { levels: before } = this;
-    this.drawing = new Drawing(map.width, map.height, levels);
+    this.drawing = new Drawing(width, height, levels);
     this.drawing.symmetry = this.#toolbar.symmetry;
     this.tools.take(this.drawing);
-    this.cursor = { x: Math.min(this.cursor.x, map.width - 1), y: Math.min(this.cursor.y, map.height - 1) };
+    this.cursor = { x: Math.min(this.cursor.x, width - 1), y: Math.min(this.cursor.y, height - 1) };
     this.#palette.offer(map);
     if (before.join() !== this.levels.join()) this.choose(this.levels.find((level) => level > 0) ?? 0);
-    this.#toolbar.colour((level) => map.colour(level));
+    this.colourOf = (level) => map.colour(level);
     this.easel.resize();
-    this.easel.show(this.drawing, (level) => map.colour(level));
+    this.easel.show(this.drawing, this.colourOf);
     this.#follow();
+  }
+
+  /** Offer tiles to paint with. @param {Record<string, number[][]>} tiles */
+  offer(tiles) {
+    this.#toolbar.offer(tiles);
   }
 
   /** Paint with a level. @param {number} level */
@@ -203,6 +215,7 @@ export class Editor {
   #follow() {
     const { counts, width, height } = this.drawing;
     this.#palette.follow(counts, width * height);
+    this.#counted(counts);
     this.#toolbar.follow();
     this.#mark();
   }

@@ -3,10 +3,15 @@
 import { byId } from "../../lib/dom.js";
 import { MapPicture } from "../../lib/map-picture.js";
 import { Delivery } from "./delivery.js";
+import { Demand } from "./demand.js";
+import { DrawingFiles } from "./drawing-files.js";
 import { Editor } from "./editor.js";
 import { MapUpload } from "./map-upload.js";
 
 /** @typedef {import("../view.js").Context} Context */
+
+/** A stroke after which nothing follows for so long is kept for a reload; leaving the page keeps all. */
+const SAVE_MS = 300;
 
 /** See `View` of `views/view.js`. */
 export class View {
@@ -15,6 +20,8 @@ export class View {
   #upload;
   #editor;
   #delivery;
+  #demand;
+  #saving = 0;
   #unlisten = () => {};
 
   /** @param {HTMLElement} _root @param {Context} context */
@@ -22,8 +29,14 @@ export class View {
     this.#context = context;
     this.#picture = new MapPicture("map", (pixel) => this.#picture.look(pixel));
     this.#upload = new MapUpload(context.service);
-    this.#editor = new Editor(() => this.#delivery.painted());
+    this.#demand = new Demand(context.service);
+    this.#editor = new Editor(() => this.#painted(), (counts) => {
+      const map = context.map.current;
+      if (map) this.#demand.follow(map, counts);
+    });
     this.#delivery = new Delivery(context.service, this.#editor);
+    new DrawingFiles(context.service, this.#editor, () => this.#delivery.file());
+    window.addEventListener("pagehide", () => this.#delivery.save());
     for (const suffix of ["npz", "png"]) {
       byId(`save-${suffix}`, HTMLAnchorElement).href = context.service.address(`api/map.${suffix}`);
     }
@@ -34,6 +47,7 @@ export class View {
     this.#unlisten = this.#context.map.listen((map) => {
       this.#picture.show(map, { x: map.width >> 1, y: map.height >> 1 });
       this.#delivery.arrived(map);
+      this.#offerTiles();
       byId("save-png").hidden = map.mask !== null || map.palette !== null; // a picture holds levels alone
       byId("keep-png").hidden = map.mask !== null;
     });
@@ -45,6 +59,8 @@ export class View {
 
   hide() {
     this.#editor.hide();
+    this.#demand.rest();
+    this.#delivery.save();
     this.#unlisten();
     this.#context.files.give(null);
   }
@@ -53,5 +69,19 @@ export class View {
   follow(state) {
     this.#upload.follow(state);
     this.#delivery.follow(state);
+  }
+
+  #painted() {
+    this.#delivery.painted();
+    clearTimeout(this.#saving);
+    this.#saving = setTimeout(() => this.#delivery.save(), SAVE_MS);
+  }
+
+  async #offerTiles() {
+    try {
+      this.#editor.offer(await this.#context.service.request("api/map/tiles"));
+    } catch {
+      // the next map asks again
+    }
   }
 }

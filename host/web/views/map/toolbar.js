@@ -1,7 +1,8 @@
 /** The panel of the tools: which one, how large, what repeats. */
 
-import { byId, context2d, setText } from "../../lib/dom.js";
+import { byId, make, setText } from "../../lib/dom.js";
 import { NO_SYMMETRY } from "./drawing.js";
+import { drawTile } from "./tile-picture.js";
 import { MAX_BRUSH } from "./tools.js";
 
 /**
@@ -9,13 +10,10 @@ import { MAX_BRUSH } from "./tools.js";
  * @typedef {import("./tools.js").Tool} Tool
  */
 
-const INK_PIXELS = 28;
-
 export class Toolbar {
   #editor;
   /** @type {HTMLButtonElement[]} */ #buttons = [...byId("tool").querySelectorAll("button")];
   #size = byId("brush-size", HTMLInputElement);
-  /** @type {(level: number) => [number, number, number]} */ #colourOf = () => [0, 0, 0];
 
   /** @param {Editor} editor */
   constructor(editor) {
@@ -38,9 +36,9 @@ export class Toolbar {
     const click = (id, act) => byId(id).addEventListener("click", act);
     click("undo", () => editor.undo());
     click("redo", () => editor.redo());
-    click("zoom-in", () => editor.zoom(1));
-    click("zoom-out", () => editor.zoom(-1));
-    click("zoom-fit", () => editor.zoom(0));
+    click("easel-in", () => editor.zoom(1));
+    click("easel-out", () => editor.zoom(-1));
+    click("easel-fit", () => editor.zoom(0));
     click("everywhere", () => { editor.tools.everywhere = byId("everywhere", HTMLInputElement).checked; });
     click("cover", () => editor.after(editor.tools.cover()));
     click("lift", () => {
@@ -71,10 +69,18 @@ export class Toolbar {
     return { ...NO_SYMMETRY, ...tile, across: input("mirror-across").checked, down: input("mirror-down").checked };
   }
 
-  /** Draw tiles in these colours. @param {(level: number) => [number, number, number]} colourOf */
-  colour(colourOf) {
-    this.#colourOf = colourOf;
-    this.follow();
+  /** Offer tiles to paint with. @param {Record<string, number[][]>} tiles */
+  offer(tiles) {
+    const { colourOf } = this.#editor;
+    byId("tiles").replaceChildren(...Object.entries(tiles).map(([name, rows]) => {
+      const ink = { left: 0, top: 0, width: rows[0].length, height: rows.length, levels: rows.flat() };
+      const picture = make("canvas", {});
+      drawTile(picture, ink, colourOf);
+      const button = make("button", { type: "button", title: name }, picture);
+      button.setAttribute("aria-label", `Paint with ${name}`);
+      button.addEventListener("click", () => this.#editor.use(ink));
+      return button;
+    }));
   }
 
   /** Show what the tools are now. */
@@ -90,6 +96,7 @@ export class Toolbar {
     byId("fill-options").hidden = tool !== "fill";
     byId("select-options").hidden = tool !== "select";
     const isTile = ink.width * ink.height > 1;
+    byId("tiles").hidden = tool === "select";
     byId("ink-options").hidden = !isTile && tool !== "stamp";
     if (isTile || tool === "stamp") this.#drawInk();
     this.#size.value = String(size);
@@ -100,15 +107,6 @@ export class Toolbar {
   }
 
   #drawInk() {
-    const { width, height, levels } = this.#editor.tools.ink;
-    const canvas = byId("ink", HTMLCanvasElement);
-    const scale = Math.max(1, Math.floor(INK_PIXELS / Math.max(width, height)));
-    Object.assign(canvas, { width: width * scale, height: height * scale });
-    const context = context2d(canvas);
-    for (let at = 0; at < levels.length; at += 1) {
-      const [r, g, b] = this.#colourOf(levels[at]);
-      context.fillStyle = `rgb(${r} ${g} ${b})`;
-      context.fillRect((at % width) * scale, Math.floor(at / width) * scale, scale, scale);
-    }
+    drawTile(byId("ink", HTMLCanvasElement), this.#editor.tools.ink, this.#editor.colourOf);
   }
 }
