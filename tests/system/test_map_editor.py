@@ -212,13 +212,13 @@ def test_unsaved_paint_and_the_way_back_survive_a_reload(page, session):
     page.keyboard.press("8")
     stroke(page, (6, 5))
     page.reload()
-    page.wait_for_selector("#difference:has-text('1 pixels differ')")
+    page.wait_for_selector("#difference:has-text('1 pixel differs')")
     assert upload(page, session)[5, 6] == 8
     page.reload()
     page.click("#go-back")
     page.wait_for_selector("#send-say.done:has-text('the map before again')")
     assert session.ratio_map == before
-    page.wait_for_selector("#difference:has-text('1 pixels differ')")  # the paint is still there
+    page.wait_for_selector("#difference:has-text('1 pixel differs')")  # the paint is still there
     assert upload(page, session)[5, 6] == 8
     page.click("#keep")
     page.wait_for_selector("#decide", state="hidden")

@@ -1,7 +1,7 @@
 /** From the drawing to the board and back: what differs, the upload, and the way back from it. */
 
 import { byId, setText } from "../../lib/dom.js";
-import { grouped } from "../../lib/format.js";
+import { counted } from "../../lib/format.js";
 import { npz } from "../../lib/npz.js";
 import { RatioMap } from "../../lib/ratio-map.js";
 import { forget, keep, kept } from "./draft.js";
@@ -130,7 +130,7 @@ export class Delivery {
       this.#base = board.hash;
       this.#mask = board.mask;
     }
-    setText("difference", this.#differing ? `${grouped(this.#differing)} pixels differ` : "as on the board");
+    setText("difference", this.#differing ? `${counted(this.#differing, "pixel")} ${this.#differing === 1 ? "differs" : "differ"}` : "as on the board");
     const elsewhere = this.#base !== board.hash && !this.#busy;
     setText("send", elsewhere ? "Upload over it" : "Upload");
     const reason = this.#reason;

@@ -66,7 +66,7 @@ export class Demand {
       bar.title = `${each.toLocaleString("en")} reads after slot ${slot + 1}`;
     });
     this.#bars.setAttribute("aria-label", `Reads after each slot: ${reads.join(", ")}`);
-    setText("slot-peak", `at most ${si(Math.max(...reads))}reads`);
+    setText("slot-peak", `at most ${si(Math.max(...reads))} reads`);
     this.#askSoon();
   }
 
@@ -101,10 +101,10 @@ export class Demand {
   #show(schedule) {
     const { peak_rate_hz: peak, holding_rate_hz: holding, link_needed_bytes_per_s: bytes } = schedule;
     if (schedule.fits_adc === null) {
-      this.#say("adc-say", `needs ${si(peak)}reads/s, or ${si(holding)}where pixels hold their value`, "");
+      this.#say("adc-say", `needs ${si(peak)} reads/s, or ${si(holding)} where pixels hold their value`, "");
     } else if (schedule.fits_adc) this.#say("adc-say", "keeps up", "good");
     else if (schedule.fits_adc_holding) this.#say("adc-say", "keeps up where pixels hold their value", "warn");
-    else this.#say("adc-say", `too slow: needs ${si(holding)}reads/s`, "bad");
+    else this.#say("adc-say", `too slow: needs ${si(holding)} reads/s`, "bad");
     const carried = Math.floor(100 * (schedule.windows_carried ?? 1));
     if (schedule.fits_link === null) this.#say("link-say", `needs ${si(bytes)}B/s`, "");
     else if (schedule.fits_link) this.#say("link-say", "keeps up", "good");
