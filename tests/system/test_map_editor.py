@@ -11,7 +11,6 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.errors import BoardLostError
 from tests.support.fake_session import SHAPE, make_picture
 from tests.support.preview_page import colours, go
-from tests.support.waiting import wait_until
 
 NO_DIFFERENCE = "as on the board"
 
@@ -177,10 +176,10 @@ def test_a_drawing_that_measures_nothing_is_refused_before_it_is_sent(page, sess
     page.keyboard.press("0")
     page.keyboard.press("r")
     stroke(page, (0, 0), (23, 15))
-    page.wait_for_selector("#send-say.error:has-text('measures nothing')")
+    page.wait_for_selector("#send-reason:has-text('measures nothing')")
     assert page.is_disabled("#send")
     page.keyboard.press("Control+z")
-    wait_until(lambda: page.inner_text("#send-say") == "")
+    page.wait_for_selector("#send-reason", state="hidden")
     assert not session.uploads
 
 
