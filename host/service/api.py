@@ -32,7 +32,7 @@ from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.calibration import add_calibration_routes
 from focalloop.host.service.map_document import MapDocument, map_document
 from focalloop.host.service.map_editor import add_map_editor_routes, read_map
-from focalloop.host.service.preview import preview
+from focalloop.host.service.preview import Previews
 from focalloop.host.service.prometheus import registry_of
 from focalloop.host.service.public_url import PublicUrl
 from focalloop.host.service.radio import add_radio_routes
@@ -207,9 +207,11 @@ def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
 
 
 def _add_page(app: FastAPI, source: LiveSource) -> None:
+    previews = Previews(source)
+
     @app.websocket("/ws/preview")
     async def ws_preview(socket: WebSocket) -> None:
-        await preview(socket, source)
+        await previews.serve(socket)
 
     @app.get("/", include_in_schema=False)
     def get_page() -> FileResponse:

@@ -1,17 +1,20 @@
 """The binary messages of the preview socket; ``docs/preview.md`` describes them.
 
 A message is a header of 24 bytes and raw planes or samples, which a page can show without decoding.
+Viewers behind a slow network ask for planes as JPEG instead.
 """
 
 from __future__ import annotations
 
 import struct
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from focalloop.host.live.state import Picture
 
-PICTURE, READOUT = 1, 2
+PICTURE, READOUT, JPEG_PICTURE = 1, 2, 3
 VERSION = 1
 HAS_TRUTH, HAS_GRID = 1, 2
 
@@ -19,13 +22,25 @@ HEADER = struct.Struct("<BBBBBBHHHI8s")
 """Kind, version, first slot, step, slot count (bytes per sample in a readout), flags, height,
 width, setup, window, first 8 bytes of the map's hash; little-endian."""
 
+JPEG_QUALITY = 94
+MAX_JPEG_SIDE = 16_384
+"""Longest side of a canvas in every browser; a page decodes JPEG onto one."""
 
-def pack_picture(picture: Picture, step: int) -> bytes:
+
+def pack_picture(picture: Picture, step: int, *, jpeg: bool = False) -> bytes:
     """Pack every `step`-th slot of a picture: truth if known, initial and final planes, uint8.
 
     The grid follows, where the window was read under one.
 
-    `step` is a multiple of the picture's own step.
+    Parameters
+    ----------
+    picture : Picture
+        The picture.
+    step : int
+        A multiple of the picture's own step.
+    jpeg : bool, optional
+        Whether to pack the planes of each kind as one grey JPEG, one below the other, after its
+        length as a 32-bit number; planes that are too many for one image stay raw.
     """
     every = step // picture.slots.step
     slots = picture.slots[::every]
@@ -37,8 +52,9 @@ def pack_picture(picture: Picture, step: int) -> bytes:
     if picture.grid is not None:
         flags |= HAS_GRID
     height, width = picture.final.shape[1:]
+    jpeg = jpeg and len(slots) * height <= MAX_JPEG_SIDE and width <= MAX_JPEG_SIDE
     header = HEADER.pack(
-        PICTURE,
+        JPEG_PICTURE if jpeg else PICTURE,
         VERSION,
         slots.start,
         step,
@@ -51,7 +67,19 @@ def pack_picture(picture: Picture, step: int) -> bytes:
         picture.map_hash[:8],
     )
     grid = b"" if picture.grid is None else picture.grid.tobytes()
+    if jpeg:
+        planes = b"".join(_as_jpeg(stack) for stack in stacks)
+        return b"".join([header, planes, grid])
     return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks), grid])
+
+
+def _as_jpeg(stack: NDArray[np.uint8]) -> bytes:
+    """Encode planes (n, H, W), one below the other, after the length of the code."""
+    tall = np.ascontiguousarray(stack).reshape(-1, stack.shape[2])
+    encoded, code = cv2.imencode(".jpg", tall, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not encoded:
+        raise RuntimeError(f"OpenCV could not encode {tall.shape} pixels as JPEG")
+    return struct.pack("<I", len(code)) + code.tobytes()
 
 
 def pack_readout(picture: Picture) -> bytes:

@@ -1,9 +1,11 @@
 """The preview socket: pictures against credit, always the newest and never a queue.
 
 A viewer grants credit for one window at a time and gets the newest one; windows for which it was
-too slow are not sent. States go out as JSON text beside the binary pictures, four times per second.
+too slow are not sent. States go out as JSON text beside the binary pictures, four times per second
+and to all viewers at once. What several viewers are sent is built once (`Previews`).
 
-All of it runs in the event loop. The session's threads only wake it (`_wake`).
+All of it runs in the event loop. The session's threads only wake it (`_wake`), and only for viewers
+that wait for a picture.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from focalloop.host.live.state import LiveSource, Picture
 from focalloop.host.service.packets import pack_picture, pack_readout
 
 STATE_PERIOD_S = 0.25
+"""Time from one state to the next, by the loop's clock: all viewers are sent it at once."""
 MAX_STEP = 16
 _PROTOCOL_ERROR, _SERVICE_ERROR = 1003, 1011
 _MAX_REASON_BYTES = 123
@@ -40,30 +43,85 @@ class _Viewer:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     credit: int = 0
     step: int = 4
+    jpeg: bool = False
     reads: bool = False
     seen: Picture | None = None
 
 
-async def preview(socket: WebSocket, source: LiveSource) -> None:
-    """Serve one viewer until it leaves, or until either direction fails."""
-    await socket.accept()
-    viewer = _Viewer()
-    loop = asyncio.get_running_loop()
-    unsubscribe = source.subscribe(lambda: _wake(loop, viewer))
-    directions = [
-        asyncio.create_task(_receive(socket, source, viewer)),
-        asyncio.create_task(_send(socket, source, viewer)),
-    ]
-    try:
-        done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-        error = next(task.exception() for task in done)
-    finally:
-        unsubscribe()
-        source.want(viewer, None)
-        for task in directions:
-            task.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
-    await _close(socket, error)
+class Previews:
+    """The viewers' sockets of one session.
+
+    Parameters
+    ----------
+    source : LiveSource
+        The session.
+    """
+
+    def __init__(self, source: LiveSource) -> None:
+        self._source = source
+        self._tick = -1
+        self._state = ""
+        self._picture: Picture | None = None
+        self._packed: dict[tuple[int, bool], bytes] = {}
+
+    def state(self, tick: int) -> str:
+        """Return the state as JSON, which is built once per tick of `STATE_PERIOD_S`."""
+        if tick != self._tick:
+            self._state = json.dumps(asdict(self._source.state()), allow_nan=False)
+            self._tick = tick
+        return self._state
+
+    def packed(self, picture: Picture, step: int, *, jpeg: bool) -> bytes:
+        """Return the message with a picture, which is packed once for all who want it alike."""
+        if picture is not self._picture:
+            self._picture, self._packed = picture, {}
+        form = (step, jpeg)
+        if form not in self._packed:
+            self._packed[form] = pack_picture(picture, step, jpeg=jpeg)
+        return self._packed[form]
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one viewer until it leaves, or until either direction fails."""
+        await socket.accept()
+        viewer, source = _Viewer(), self._source
+        loop = asyncio.get_running_loop()
+        unsubscribe = source.subscribe(lambda: _wake(loop, viewer))
+        directions = [
+            asyncio.create_task(_receive(socket, source, viewer)),
+            asyncio.create_task(self._send(socket, viewer)),
+        ]
+        try:
+            done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+            error = next(task.exception() for task in done)
+        finally:
+            unsubscribe()
+            source.want(viewer, None)
+            for task in directions:
+                task.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
+        await _close(socket, error)
+
+    async def _send(self, socket: WebSocket, viewer: _Viewer) -> None:
+        loop, source = asyncio.get_running_loop(), self._source
+        told = -1
+        while True:
+            tick = int(loop.time() / STATE_PERIOD_S)
+            if tick != told:
+                await socket.send_text(self.state(tick))
+                told = tick
+            picture = source.picture()
+            if viewer.credit and picture is not None and _is_wanted(picture, viewer):
+                viewer.credit, viewer.seen = 0, picture
+                source.want(viewer, None)  # costs nothing until the viewer asks again
+                reads, viewer.reads = viewer.reads, False
+                await socket.send_bytes(self.packed(picture, viewer.step, jpeg=viewer.jpeg))
+                if reads:
+                    await socket.send_bytes(pack_readout(picture))
+                continue
+            wait_s = (told + 1) * STATE_PERIOD_S - loop.time()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(viewer.wake.wait(), max(wait_s, 0.0))
+            viewer.wake.clear()
 
 
 async def _close(socket: WebSocket, error: BaseException | None) -> None:
@@ -79,6 +137,8 @@ async def _close(socket: WebSocket, error: BaseException | None) -> None:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, viewer: _Viewer) -> None:
+    if not viewer.credit:
+        return
     with suppress(RuntimeError):  # the loop has ended, and the session's threads have not
         loop.call_soon_threadsafe(viewer.wake.set)
 
@@ -109,32 +169,11 @@ def _handle(text: str, source: LiveSource, viewer: _Viewer) -> None:
             viewer.credit = int(credit)
             viewer.step = step
             viewer.reads = rest.get("reads") is True
+            viewer.jpeg = rest.get("jpeg") is True
             source.want(viewer, step if credit else None)
             viewer.wake.set()
         case _:
             raise BadMessageError('neither {"credit": 1, "step": n} nor {"drawn": window}')
-
-
-async def _send(socket: WebSocket, source: LiveSource, viewer: _Viewer) -> None:
-    loop = asyncio.get_running_loop()
-    state_due_s = loop.time()
-    while True:
-        wait_s = state_due_s - loop.time()
-        if wait_s <= 0:
-            await socket.send_text(json.dumps(asdict(source.state()), allow_nan=False))
-            state_due_s = loop.time() + STATE_PERIOD_S
-        picture = source.picture()
-        if viewer.credit and picture is not None and _is_wanted(picture, viewer):
-            viewer.credit, viewer.seen = 0, picture
-            source.want(viewer, None)  # costs nothing until the viewer asks again
-            reads, viewer.reads = viewer.reads, False
-            await socket.send_bytes(pack_picture(picture, viewer.step))
-            if reads:
-                await socket.send_bytes(pack_readout(picture))
-            continue
-        with suppress(TimeoutError):
-            await asyncio.wait_for(viewer.wake.wait(), max(wait_s, 0.0))
-        viewer.wake.clear()
 
 
 def _is_wanted(picture: Picture, viewer: _Viewer) -> bool:

@@ -3,6 +3,7 @@
 const HEADER_BYTES = 24;
 const PICTURE = 1;
 const READOUT = 2;
+const JPEG_PICTURE = 3;
 const VERSION = 1;
 const HAS_TRUTH = 1;
 const HAS_GRID = 2;
@@ -30,11 +31,11 @@ const HAS_GRID = 2;
  */
 
 /**
- * Parse a binary message without copying its planes.
+ * Parse a binary message, without copying its planes where they are raw.
  * @param {ArrayBuffer} buffer
- * @returns {Picture|Readout}
+ * @returns {Promise<Picture|Readout>}
  */
-export function parse(buffer) {
+export async function parse(buffer) {
   const view = new DataView(buffer);
   const kind = view.getUint8(0);
   if (view.getUint8(1) !== VERSION) {
@@ -47,23 +48,54 @@ export function parse(buffer) {
     const codes = wide ? new Uint16Array(buffer, HEADER_BYTES) : new Uint8Array(buffer, HEADER_BYTES);
     return { kind: "readout", window, mapHash, codes };
   }
-  if (kind !== PICTURE) throw new Error(`The preview message is of unknown kind ${kind}.`);
+  if (kind !== PICTURE && kind !== JPEG_PICTURE) {
+    throw new Error(`The preview message is of unknown kind ${kind}.`);
+  }
   const [first, step, count, flags] = [2, 3, 4, 5].map((at) => view.getUint8(at));
   const height = view.getUint16(6, true);
   const width = view.getUint16(8, true);
   const setup = view.getUint16(10, true);
-  const plane = height * width;
   let at = HEADER_BYTES;
-  const stack = () => Array.from({ length: count }, () => {
-    const pixels = new Uint8Array(buffer, at, plane);
-    at += plane;
+  const rawPlanes = async () => {
+    const pixels = new Uint8Array(buffer, at, count * height * width);
+    at += pixels.length;
     return pixels;
-  });
-  const slots = Array.from({ length: count }, (_, i) => first + i * step);
-  const truth = flags & HAS_TRUTH ? stack() : null;
-  const [initial, final] = [stack(), stack()];
+  };
+  const jpegPlanes = () => {
+    const code = new Uint8Array(buffer, at + 4, view.getUint32(at, true));
+    at += 4 + code.length;
+    return decoded(code, width, count * height);
+  };
+  const parts = Array.from({ length: flags & HAS_TRUTH ? 3 : 2 }, kind === PICTURE ? rawPlanes : jpegPlanes);
   const grid = flags & HAS_GRID ? new Uint8Array(buffer, at) : null;
+  const stacks = (await Promise.all(parts)).map((pixels) => cut(pixels, count));
+  const truth = flags & HAS_TRUTH ? stacks[0] : null;
+  const [initial, final] = stacks.slice(-2);
+  const slots = Array.from({ length: count }, (_, i) => first + i * step);
   return { kind: "picture", window, mapHash, setup, height, width, slots, truth, initial, final, grid };
+}
+
+/** Cut pixels into so many planes, without copying. @param {Uint8Array} pixels @param {number} count */
+function cut(pixels, count) {
+  const plane = pixels.length / count;
+  return Array.from({ length: count }, (_, i) => pixels.subarray(i * plane, (i + 1) * plane));
+}
+
+/**
+ * The pixels of a grey JPEG.
+ * @param {Uint8Array<ArrayBuffer>} code @param {number} width @param {number} height
+ */
+async function decoded(code, width, height) {
+  const image = await createImageBitmap(new Blob([code], { type: "image/jpeg" }));
+  const canvas = new OffscreenCanvas(width, height);
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  if (!pen) throw new Error("This browser cannot decode pictures: it gives no 2D canvas.");
+  pen.drawImage(image, 0, 0);
+  image.close();
+  const colours = pen.getImageData(0, 0, width, height).data;
+  const grey = new Uint8Array(width * height);
+  for (let i = 0; i < grey.length; i++) grey[i] = colours[4 * i];
+  return grey;
 }
 
 /** @param {Uint8Array} bytes */

@@ -1,13 +1,19 @@
 """The preview socket: credit, the newest first, and the binary layout of docs/preview.md."""
 
 import struct
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.resources import files
 
+import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.scenes.clips import load_clips
+from focalloop.host.service import preview
 from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import pack_picture
 from tests.support.fake_session import SHAPE, FakeSession, make_picture
@@ -91,6 +97,67 @@ def test_a_viewer_gets_the_slots_it_asked_for_or_waits(session, socket):
     assert (window, slots) == (2, range(16))
     assert list(session.wants.values()) == [None]  # a request is for one window
     np.testing.assert_array_equal(stacks[2], make_picture(2, session.ratio_map).final)
+
+
+def parse_jpeg_picture(data):
+    """Parse a picture message whose planes are JPEG as docs/preview.md describes it."""
+    assert data[0] == 3
+    count, height, width = data[4], *struct.unpack_from("<HH", data, 6)
+    stacks, at = [], 24
+    for _ in range(3 if data[5] & 1 else 2):
+        (length,) = struct.unpack_from("<I", data, at)
+        code = np.frombuffer(data, np.uint8, length, at + 4)
+        stacks.append(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE).reshape(count, height, width))
+        at += 4 + length
+    return stacks, data[at:]
+
+
+def test_pictures_as_jpeg_are_small_and_close_to_the_raw_planes(session, socket):
+    box = files("focalloop.host") / "clips" / "box.mp4"
+    frames = np.ascontiguousarray(load_clips(box, 16).clips[0][:, :256, :256])
+    smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 1) for frame in frames])  # as if rebuilt
+    planes = {"truth": frames, "initial": smooth, "final": smooth[:, ::-1]}
+    grid = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    picture = make_picture(5, session.ratio_map, grid=grid)
+    session.put(replace(picture, **planes))
+    socket.send_json({"credit": 1, "step": 4, "jpeg": True})
+    data = receive_binary(socket)
+    stacks, rest = parse_jpeg_picture(data)
+    assert rest == grid.tobytes()
+    raw = sum(plane[::4].size for plane in planes.values())
+    assert len(data) < 3e6 / 15
+    assert len(data) < raw / 3
+    for stack, plane in zip(stacks, planes.values(), strict=True):
+        error = np.square(stack.astype(float) - plane[::4]).mean()
+        assert 10 * np.log10(255**2 / error) > 45
+
+
+def test_viewers_are_sent_what_was_built_once(session, monkeypatch):
+    built = {"states": 0, "pictures": 0}
+
+    def count(name, call):
+        def counted(*given, **more):
+            built[name] += 1
+            return call(*given, **more)
+
+        return counted
+
+    monkeypatch.setattr(session, "state", count("states", session.state))
+    monkeypatch.setattr(preview, "pack_picture", count("pictures", preview.pack_picture))
+    session.put(make_picture(3, session.ratio_map))
+    with ExitStack() as stack:
+        client = stack.enter_context(TestClient(create_app(session)))
+        viewers = [stack.enter_context(client.websocket_connect("/ws/preview")) for _ in range(8)]
+        for viewer in viewers:
+            viewer.send_json({"credit": 1, "step": 4})
+        messages = {receive_binary(viewer) for viewer in viewers}
+        for viewer in viewers:
+            for _ in range(4):
+                while "text" not in viewer.receive():
+                    pass
+    assert len(messages) == 1
+    assert built["pictures"] == 1
+    assert built["states"] < 8 * 4
 
 
 def test_a_real_board_has_no_truth(session, socket):

@@ -205,7 +205,7 @@ export class Rebuilt {
     const kept = this.#kept.get(path);
     if (kept) return kept;
     const made = this.#service.ask(path).then(async (answer) => {
-      const picture = parse(await answer.arrayBuffer());
+      const picture = await parse(await answer.arrayBuffer());
       if (picture.kind !== "picture") throw new Error("The service sent something else than a picture.");
       return { picture, by: answer.headers.get("Reconstructed-By") ?? bundle };
     });
