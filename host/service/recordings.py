@@ -168,12 +168,12 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
         """Note something of a recording as a whole; the file itself stays as it is."""
         desk().store.note(id, about.text)
 
-    @app.delete("/api/recordings/{id}", status_code=204, responses=refusals(404))
+    @app.delete("/api/recordings/{id}", status_code=204, responses=refusals(404, 422))
     def delete_recording(id: str) -> None:
         """Delete a recording; ``POST .../restore`` brings it back for `grace_s` seconds."""
         desk().store.delete(id)
 
-    @app.post("/api/recordings/{id}/restore", status_code=204, responses=refusals(404))
+    @app.post("/api/recordings/{id}/restore", status_code=204, responses=refusals(404, 422))
     def post_restore(id: str) -> None:
         """Bring a deleted recording back."""
         desk().store.restore(id)
@@ -184,7 +184,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
         with desk().store.open(id) as recording:
             return timeline_of(recording)
 
-    @app.get("/api/recordings/{id}/file", response_class=Response, responses=refusals(404))
+    @app.get("/api/recordings/{id}/file", response_class=Response, responses=refusals(404, 422))
     def get_file(id: str) -> Response:
         """Return the recording as a file (MCAP)."""
         return FileResponse(desk().store.path(id), media_type=_BINARY, filename=f"{id}.mcap")
