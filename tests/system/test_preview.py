@@ -265,7 +265,8 @@ def test_every_control_has_a_name(page):
         go(page, view)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas")].filter((e) =>
-          !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim()
+          !(e.hidden || e.ariaHidden === "true" || e.labels?.length
+            || e.getAttribute("aria-label") || e.textContent.trim()
             || e.closest("[aria-label]"))).map((e) => e.outerHTML)"""
     )
     assert nameless == []
