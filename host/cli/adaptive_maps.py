@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,13 +11,15 @@ from focalloop.firmware_sim.archives import ArchiveError, opened
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
-from focalloop.host.adaptive.controller_file import load_controller
 from focalloop.host.cli.arguments import ADAPTIVE, load_bundle, load_map
 from focalloop.host.cli.shared_options import refuse_unused, setting
-from focalloop.host.live.adaptive_loop import AdaptiveLoop
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
+
+if TYPE_CHECKING:
+    from focalloop.host.adaptive.controller import Controller
+    from focalloop.host.live.adaptive_loop import AdaptiveLoop
 
 
 def load_any_map(spec: str, *, option: str) -> RatioMap | AdaptiveMap:
@@ -30,7 +33,7 @@ def load_any_map(spec: str, *, option: str) -> RatioMap | AdaptiveMap:
     kind = _kind_of(spec)
     with setting(option):
         if kind == "controller":
-            return load_controller(_controller_name(spec)).adaptive_map
+            return _load_controller(spec).adaptive_map
         if kind == "adaptive map":
             return AdaptiveMap.load(spec)
     return load_map(spec, option=option)
@@ -54,8 +57,10 @@ def load_loop(spec: str | None, budget: float | None) -> AdaptiveLoop | None:
             "(`focalloop adaptive train`), or put the map on a board (`focalloop upload`)",
             param_hint="--map",
         )
+    from focalloop.host.live.adaptive_loop import AdaptiveLoop  # loads Numba
+
     with setting("--map"):
-        controller = load_controller(_controller_name(spec))
+        controller = _load_controller(spec)
     with setting("--budget"):
         return AdaptiveLoop(controller, budget)
 
@@ -80,8 +85,10 @@ def bundle_for_any_map(bundle: str | None, noise: NoiseProfile | None) -> str:
     return bundle
 
 
-def _controller_name(spec: str) -> str:
-    return zoo.DEFAULT_CONTROLLER if spec == ADAPTIVE else spec
+def _load_controller(spec: str) -> Controller:
+    from focalloop.host.adaptive.controller_file import load_controller  # loads Numba
+
+    return load_controller(zoo.DEFAULT_CONTROLLER if spec == ADAPTIVE else spec)
 
 
 def _kind_of(spec: str) -> str | None:

@@ -57,6 +57,7 @@ def choose(page, bundle):
 
 
 def drawn_window(page):
+    page.wait_for_selector("#window-label:not(:empty)")
     return int(re.sub(r"\D", "", page.inner_text("#window-label")))
 
 
