@@ -7,6 +7,7 @@ import numpy as np
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.deployment import MapChangedError
 from focalloop.host.live.radio_state import RadioChoice, RadioState
@@ -23,6 +24,24 @@ from focalloop.host.live.state import (
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 
 SHAPE = (16, 24)
+
+FOLLOWING = AdaptiveState(
+    active=True,
+    activity="The map follows the scene.",
+    budget=1 / 16,
+    budget_reads=384,
+    rows=2,
+    columns=3,
+    block=8,
+    tile_reads=(0.5, 1.0, 1.5),
+    reads=288,
+    windows=50,
+    windows_under_grid=40,
+    delays={2: 39, 3: 1},
+    grids_late=1,
+    choice_ms=2.0,
+)
+"""Of an adaptive map that has followed the scene for some windows."""
 
 
 def make_picture(window, ratio_map, *, step=1, truth=True, setup=1, grid=None):

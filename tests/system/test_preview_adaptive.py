@@ -8,8 +8,7 @@ import pytest
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
-from focalloop.host.live.adaptive_state import AdaptiveState
-from tests.support.fake_session import SHAPE, make_picture
+from tests.support.fake_session import FOLLOWING, SHAPE, make_picture
 from tests.support.preview_page import colours, pause_at
 from tests.support.waiting import wait_until
 
@@ -27,22 +26,7 @@ def picture_under(window, grid):
 @pytest.fixture
 def page(open_page, session_url, session):
     session.adaptive_map, session.ratio_map = MAP, MAP.resting
-    session.adaptive = AdaptiveState(
-        active=True,
-        activity="The map follows the scene.",
-        budget=1 / 16,
-        budget_reads=384,
-        rows=2,
-        columns=3,
-        block=8,
-        tile_reads=(0.5, 1.0, 1.5),
-        reads=288,
-        windows=50,
-        windows_under_grid=40,
-        delays={2: 39, 3: 1},
-        grids_late=1,
-        choice_ms=2.04,
-    )
+    session.adaptive = replace(FOLLOWING, choice_ms=2.04)
     session.put(picture_under(1, None))
     return open_page(session_url)
 

@@ -9,10 +9,9 @@ from fastapi.testclient import TestClient
 
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.live.adaptive_state import AdaptiveState
 from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import pack_picture
-from tests.support.fake_session import SHAPE, FakeSession, make_picture
+from tests.support.fake_session import FOLLOWING, SHAPE, FakeSession, make_picture
 
 TILES = np.array([[[0, 1], [1, 0]], [[1, 1], [1, 1]], [[4, 0], [0, 2]]], np.uint8)
 GRID = np.array([[0, 2, 1], [1, 1, 2]], np.uint8)
@@ -22,22 +21,7 @@ GRID = np.array([[0, 2, 1], [1, 1, 2]], np.uint8)
 def session():
     session = FakeSession()
     session.adaptive_map = AdaptiveMap(RatioMap.from_tile(TILES[1], SHAPE), TILES, 8)
-    session.adaptive = AdaptiveState(
-        active=True,
-        activity="The map follows the scene.",
-        budget=1 / 16,
-        budget_reads=384,
-        rows=2,
-        columns=3,
-        block=8,
-        tile_reads=(0.5, 1.0, 1.5),
-        reads=288,
-        windows=50,
-        windows_under_grid=40,
-        delays={2: 39, 3: 1},
-        grids_late=1,
-        choice_ms=2.0,
-    )
+    session.adaptive = FOLLOWING
     return session
 
 
