@@ -46,6 +46,15 @@ def test_it_is_bare():
     assert "No module named 'fcntl'" in done.stderr
 
 
+def test_a_process_is_killed_without_the_signal():
+    program = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], "
+        "stdin=subprocess.PIPE); child.kill(); print(child.wait())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "-9\n", done.stderr
+
+
 def test_the_host_side_is_imported():
     names = "board.client captures.calibrate cli.main link.connection live.session service.server"
     program = "; ".join(f"import focalloop.host.{name}" for name in names.split())

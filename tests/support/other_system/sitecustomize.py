@@ -89,12 +89,18 @@ def _audit(event, arguments, _bad=re.compile(r'[<>:"|?*]|[. ]$')):
         raise PermissionError(errno.EACCES, "a folder cannot be opened", name)
 
 
+def _end_at_once(process, _signal=signal.SIGKILL):
+    """End a process: Windows knows one way, under both names, and asks nobody."""
+    process.send_signal(_signal)
+
+
 os.read, os.write = _descriptors_only(os.read), _descriptors_only(os.write)
 os.fsync, select.select = _fsync, _select
 os.replace, os.rename = _not_while_open(os.replace), _not_while_open(os.rename)
 os.unlink, os.remove = _not_while_open(os.unlink), _not_while_open(os.remove)
 shutil._use_fd_functions = False
 subprocess.CREATE_NEW_PROCESS_GROUP = 0
+subprocess.Popen.terminate = subprocess.Popen.kill = _end_at_once
 for name in OS_NAMES:
     if hasattr(os, name):
         delattr(os, name)
