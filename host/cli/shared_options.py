@@ -108,6 +108,17 @@ UncorrectedOption = Annotated[
     ),
 ]
 
+ReplayOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--replay",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Play this recording, bit for bit, instead of emulating a sensor.",
+    ),
+]
+
 WindowsArgument = Annotated[
     Path,
     typer.Argument(

@@ -20,6 +20,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     PatternOption,
     ProfileOption,
+    ReplayOption,
     SceneRateOption,
     SeedOption,
     WhiteOption,
@@ -86,15 +87,7 @@ def emulate(
             metavar="PATH", help="Symbolic link to make to the device, for a name that stays."
         ),
     ] = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Play this recording, bit for bit, instead of emulating a sensor.",
-        ),
-    ] = None,
+    replay: ReplayOption = None,
     faults: Annotated[
         str,
         typer.Option(

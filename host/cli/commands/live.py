@@ -28,6 +28,7 @@ from focalloop.host.cli.shared_options import (
     ProfileOption,
     PublicUrlOption,
     RecordingsOption,
+    ReplayOption,
     SceneRateOption,
     SeedOption,
     TokenOption,
@@ -63,15 +64,7 @@ def live(
             metavar="URL", help="Use the board at this device name or URL, not an emulated one."
         ),
     ] = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Use the board of this recording, which plays what was recorded.",
-        ),
-    ] = None,
+    replay: ReplayOption = None,
     wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
