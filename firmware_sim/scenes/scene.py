@@ -107,6 +107,11 @@ def camera_number(spec: str) -> int | None:
     return int(number)
 
 
+def is_clip(spec: str) -> bool:
+    """Whether `spec` names neither a synthetic picture nor a camera; raises as `camera_number`."""
+    return spec != SYNTHETIC and camera_number(spec) is None
+
+
 class FileScene:
     """Clips played one after the other, and then again from the first.
 

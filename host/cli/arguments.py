@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -24,6 +27,9 @@ from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.gap_tv import GAP_TV
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.scenes.scene import SceneSource
 
 ADAPTIVE = "adaptive"
 """Name of the adaptive map that is shipped with its controller."""
@@ -196,11 +202,11 @@ def load_scene_rate(rate: str | None, scene: str, slot_rate: float) -> float | N
         It is no rate, the scene is no clip, or the slots are not paced.
     """
     from focalloop.firmware_sim.scenes.footage import rate_of
-    from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
+    from focalloop.firmware_sim.scenes.scene import is_clip
 
     if rate is None:
         return None
-    if scene == SYNTHETIC or camera_number(scene) is not None:
+    if not is_clip(scene):
         refuse_unused(["scene_rate"], f"is for clips: the scene {scene} has no frames to pace")
     if not slot_rate:
         raise typer.BadParameter(
@@ -211,6 +217,26 @@ def load_scene_rate(rate: str | None, scene: str, slot_rate: float) -> float | N
         return rate_of(rate, Path(scene))
 
 
+def scene_opener(
+    white: float | None, played_hz: float | None, slot_rate: float | None
+) -> Callable[..., SceneSource]:
+    """Return `open_scene` with what the options say of clips.
+
+    Parameters
+    ----------
+    white : float or None
+        Of ``--white``.
+    played_hz : float or None
+        As `load_scene_rate` returns it.
+    slot_rate : float or None
+        Slots per second; 0 or None where they are not paced.
+    """
+    from focalloop.firmware_sim.scenes.scene import open_scene
+
+    frames_per_slot = 1.0 if played_hz is None or not slot_rate else played_hz / slot_rate
+    return partial(open_scene, white=white, frames_per_slot=frames_per_slot)
+
+
 def refuse_white(scene: str) -> None:
     """Refuse ``--white`` for a scene that says itself what is white.
 
@@ -219,9 +245,9 @@ def refuse_white(scene: str) -> None:
     typer.BadParameter
         It was given for a scene that is no clip.
     """
-    from focalloop.firmware_sim.scenes.scene import SYNTHETIC, camera_number
+    from focalloop.firmware_sim.scenes.scene import is_clip
 
-    if scene == SYNTHETIC or camera_number(scene) is not None:
+    if not is_clip(scene):
         refuse_unused(["white"], f"is for clips: the scene {scene} says itself what is white")
 
 

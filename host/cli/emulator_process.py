@@ -15,10 +15,14 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import print_warning
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.scenes.scene import SceneSource
 
 START_TIMEOUT_S = 120.0
 """Four times what the very first start takes, which compiles the kernels, on an idle machine."""
@@ -38,13 +42,17 @@ class EmulatorProcess:
     ----------
     *options : str
         Command-line options of ``focalloop emulate``.
+    open_clip : callable or None, optional
+        Opens the clip that they name, as that command does; by default what the board looks at is
+        not known here.
     """
 
     wait_s = 0.0
     on_wait = staticmethod(print_warning)
     activity = "starting the emulated board; its very first start compiles kernels"
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, open_clip: Callable[[], SceneSource] | None = None) -> None:
+        self.open_clip = open_clip
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self._stderr_lines: deque[str] = deque(maxlen=20)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.scenes.scene import SceneSource
 
 
 class BoardSource(Protocol):
@@ -23,6 +26,11 @@ class BoardSource(Protocol):
     @property
     def activity(self) -> str:
         """What `start` does, in a few words for a waiting user."""
+        ...
+
+    @property
+    def open_clip(self) -> Callable[[], SceneSource] | None:
+        """Opens the clip that the board shows, where it is known here."""
         ...
 
     def start(self) -> str:
@@ -49,6 +57,7 @@ class BoardAt:
     url: str
     wait_s: float = 0.0
     on_wait: Callable[[str], None] = lambda text: None
+    open_clip = None
 
     @property
     def activity(self) -> str:

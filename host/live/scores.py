@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.radio_state import RadioChoice
 from focalloop.host.live.state import ScoreState
+from focalloop.host.live.truths import Truth
 from focalloop.host.reconstruction.quality import SSIM_WINDOW, psnr, ssim
 from focalloop.host.reconstruction.reconstruct import Float32
 
@@ -25,8 +26,6 @@ MAX_PSNR_DB = 100.0
 """Stands for infinity, which JSON cannot express."""
 
 _TRUTH_TIMEOUT_S = 1.0
-
-Truth = NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, eq=False)

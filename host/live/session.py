@@ -3,8 +3,8 @@
 Three threads share the work, five where there is a radio and four where the map is adaptive, and
 none waits for a slower one:
 
-* the *board* thread opens the board, streams its windows and fetches the scene of each one where
-  the board knows it; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
+* the *board* thread opens the board, streams its windows and finds the scene of each one where it
+  is known; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
 * the *transmitter* and the *receiver* thread are the ends of the radio link, if there is one;
 * the *reconstruction* thread reconstructs the newest window;
 * the *score* thread compares one window per second with the scene;
@@ -46,6 +46,7 @@ from focalloop.host.live.state import (
     map_state,
 )
 from focalloop.host.live.telemetry import Telemetry
+from focalloop.host.live.truths import Truths
 from focalloop.host.live.viewers import Viewers
 from focalloop.host.live.window_pipeline import WindowPipeline
 from focalloop.host.recording.store import RecordingStore
@@ -132,13 +133,14 @@ class LiveSession:
         self._tasks = BoardTasks()
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
-        self._viewers = Viewers()
+        self._viewers, self._truths = Viewers(), Truths(source.open_clip)
         self._pipeline = WindowPipeline(
             self._telemetry,
             self._deployment,
             self._viewers,
             radio,
             self._noise_of_reads,
+            self._truths,
             adaptive,
         )
         self._ending = threading.Event()
@@ -328,6 +330,7 @@ class LiveSession:
             try:
                 self._telemetry.enter(Phase.STARTING, self._source.activity)
                 url = self._source.start()
+                self._truths.begin()
                 self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
                 with self._open(url) as board:
                     self._correction = self._correction_of(board)

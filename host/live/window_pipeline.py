@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -21,16 +20,16 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import Feature
 from focalloop.host.board.client import Board
-from focalloop.host.errors import BoardError, BoardLostError, sentence
+from focalloop.host.errors import sentence
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.network_selector import NetworkSelector
-from focalloop.host.live.scores import Scorer, Truth, Unscored, awaited
+from focalloop.host.live.scores import Scorer, Unscored, awaited
 from focalloop.host.live.state import Picture, ScoreState
 from focalloop.host.live.telemetry import Telemetry
+from focalloop.host.live.truths import Truth, Truths
 from focalloop.host.live.viewers import Viewers
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -81,6 +80,8 @@ class WindowPipeline:
         Carries every window before it is reconstructed.
     noise_of_reads : callable
         Returns the noise of corrected reads, where it is known.
+    truths : Truths
+        Knows the scenes of the windows.
     adaptive : AdaptiveLoop or None, optional
         Chooses how later windows are read from those that were reconstructed.
 
@@ -99,11 +100,12 @@ class WindowPipeline:
         viewers: Viewers,
         radio: RadioLink | None,
         noise_of_reads: Callable[[BoardCorrection], NoiseProfile | None],
+        truths: Truths,
         adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
-        self._noise_of_reads, self._adaptive = noise_of_reads, adaptive
+        self._noise_of_reads, self._truths, self._adaptive = noise_of_reads, truths, adaptive
         self._scorer, self._network_free = Scorer(), NetworkFree()
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
@@ -134,9 +136,9 @@ class WindowPipeline:
         if self._scorer.is_due(self._setup_of(window, correction)):
             job.whole_truth = Future()
         self._put(self._first, job)
-        job.truth.set_result(_truth(board, window.number, job.step))
+        job.truth.set_result(self._truths.of(board, window, job.step))
         if job.whole_truth is not None:
-            job.whole_truth.set_result(_truth(board, window.number, 1))
+            job.whole_truth.set_result(self._truths.of(board, window, 1))
 
     def scores(self, setup: int) -> ScoreState | None:
         """Return the newest score if it is of this setup."""
@@ -222,15 +224,6 @@ class WindowPipeline:
         if job.whole_truth is not None:
             unscored = Unscored(window.number, setup, initial, video, job.whole_truth, sent)
             self._scorer.put(unscored)
-
-
-def _truth(board: Board, window: int, step: int) -> Truth:
-    """Return the scene of a window if the board knows it and still holds it."""
-    if not board.info.features & Feature.SCENE:
-        return None
-    with suppress(BoardError, BoardLostError):
-        return board.scene(window, 0, step)
-    return None
 
 
 def _bytes(video: Float32) -> NDArray[np.uint8]:

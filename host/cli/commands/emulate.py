@@ -131,9 +131,8 @@ def emulate(
             "--tcp PORT",
             param_hint="--faults",
         )
-    from focalloop.firmware_sim.scenes.scene import open_scene
     from focalloop.firmware_sim.virtual_board.board import VirtualBoard
-    from focalloop.host.cli.arguments import load_scene_rate, refuse_white
+    from focalloop.host.cli.arguments import load_scene_rate, refuse_white, scene_opener
 
     if replay is not None:
         emulated = ("scene", "white", "scene_rate", "profile", "map_", "size", "seed", "pattern")
@@ -143,8 +142,7 @@ def emulate(
     settings, shape = _board_settings(map_, size, profile, seed, slot_rate or 0.0, baud, pattern)
     slots = DEFAULT_SLOTS if settings.ratio_map is None else settings.ratio_map.slots
     played_hz = load_scene_rate(scene_rate, scene, slot_rate or 0.0)
-    frames_per_slot = 1.0 if played_hz is None or not slot_rate else played_hz / slot_rate
-    opened = partial(open_scene, white=white, frames_per_slot=frames_per_slot, note=print_warning)
+    opened = partial(scene_opener(white, played_hz, slot_rate), note=print_warning)
     with setting("--scene"):
         refuse_white(scene)
         view = opened(scene, *shape, slots, seed=seed)

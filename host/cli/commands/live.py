@@ -127,6 +127,7 @@ def live(
         load_pattern,
         load_profile,
         load_scene_rate,
+        scene_opener,
     )
     from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.emulator_process import EmulatorProcess
@@ -203,15 +204,17 @@ def live(
                 "board by --port",
                 param_hint="--map",
             )
+        slots = DEFAULT_SLOTS if needed is None else needed.slots
         if scene is not None:
-            slots = DEFAULT_SLOTS if needed is None else needed.slots
             check_scene(scene, shape, slots, white)
         scene = scene or str(_demo_clip())
         from focalloop.firmware_sim.scenes.footage import footage_note
+        from focalloop.firmware_sim.scenes.scene import is_clip
 
         played_hz = load_scene_rate(scene_rate, scene, slot_rate)
         footage = footage_note(Path(scene), shape, slot_rate, played_hz)
         scene_name, profile_name = Path(scene).name, Path(profile).name
+        opened = partial(scene_opener(white, played_hz, slot_rate), scene, *shape, slots)
         source = EmulatorProcess(
             f"--scene={scene}",
             *([] if white is None else [f"--white={white}"]),
@@ -222,6 +225,8 @@ def live(
             f"--size={width}x{height}",
             *([] if pattern is None else [f"--pattern={pattern}"]),
             *([f"--map={shown_under}"] if other else []),
+            # To draw a synthetic picture again takes longer than to bring it over the line.
+            open_clip=opened if is_clip(scene) else None,
         )
     kept_in = recordings_of(recordings)
     run_preview(

@@ -298,6 +298,7 @@ class Coming:
         self.serving, self.starts = None, 0
 
     activity = "starting"
+    open_clip = None
     wait_s = 0.0
     on_wait = print
 
