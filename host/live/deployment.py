@@ -147,7 +147,7 @@ class Deployment:
     def bundles(self) -> list[BundleState]:
         """Return everything that can be selected; an empty list while it is loading."""
         selector = self.selector
-        return [] if selector is None else selector.bundles()
+        return [] if selector is None else selector.bundles(self.ratio_map)
 
     def restore(self, board: Board) -> None:
         """Upload the map to a board that has just been opened or has come back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -123,7 +123,7 @@ class NetworkSelector:
     def __init__(self, bundle: str | None = None, threads: int = 2) -> None:
         self._threads = threads
         self._lock = threading.Lock()
-        self._listed: dict[str, BundleState] = {}
+        self._listed: dict[str, tuple[BundleState, Bundle | None]] = {}
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in zoo.BUNDLES else NETWORK_FREE
         self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
@@ -155,9 +155,7 @@ class NetworkSelector:
         BundleError, ReconstructError
             If there is no such bundle, or it cannot be used.
         """
-        names = [bundle.name for bundle in self.bundles()]
-        if name not in names:
-            raise BundleError(f"there is no bundle {name!r} here: choose one of {', '.join(names)}")
+        check_offered(name, self.bundles())
         present, coming = self._candidates[0], self._load(name)
         self._candidates = (present, coming)
         try:
@@ -171,19 +169,35 @@ class NetworkSelector:
         """Drop the network of the previous map, because the next map is not from a bundle."""
         self._candidates = self._candidates[:1]
 
-    def bundles(self) -> list[BundleState]:
+    def bundles(self, ratio_map: RatioMap | None = None) -> list[BundleState]:
         """Return the bundle given at the start, the shipped ones and `NETWORK_FREE`.
 
-        Damaged bundles are left out.
+        Damaged bundles are left out. Those that suit a map are marked, if it is given.
         """
         with self._lock:
             if not self._listed:
                 self._listed = _describe([self.name, *zoo.BUNDLES])
-            return list(self._listed.values())
+            return [
+                replace(state, suits=bundle is None or bundle.suits(ratio_map))
+                if ratio_map is not None
+                else state
+                for state, bundle in self._listed.values()
+            ]
 
     def name_for(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
-        """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`."""
+        """Return the name of the bundle that reconstructs under a map, or `NETWORK_FREE`.
+
+        Of those that are loaded; `load_for` loads the others.
+        """
         return self._candidate_for(ratio_map, noise).name
+
+    def load_for(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
+        """Load what reconstructs under a map, where it is not yet, and return `name_for` it."""
+        if self.name != NETWORK_FREE and not any(c.suits(ratio_map) for c in self._candidates):
+            universal = self._load_universal(universal_for(ratio_map))
+            if told := universal.told_instead(noise):
+                self._load_universal(told)
+        return self.name_for(ratio_map, noise)
 
     def noise_note(self, ratio_map: RatioMap, noise: NoiseProfile | None) -> str:
         """Say how noise differs from what reconstructs under a map is for; "" where it does not."""
@@ -207,10 +221,7 @@ class NetworkSelector:
         noise : NoiseProfile, optional
             Noise of the reads, where it is known, for a network that is told it.
         """
-        if self.name != NETWORK_FREE and not any(c.suits(ratio_map) for c in self._candidates):
-            universal = self._load_universal(universal_for(ratio_map))
-            if told := universal.told_instead(noise):
-                self._load_universal(told)
+        self.load_for(ratio_map, noise)
         chosen = self._candidate_for(ratio_map, noise)
         try:
             video, problem = chosen.told(noise)(reads, ratio_map), None
@@ -246,8 +257,21 @@ class NetworkSelector:
         return _Candidate(name, network, bundle, network)
 
 
-def _describe(names: list[str]) -> dict[str, BundleState]:
-    described = {}
+def check_offered(name: str, offered: list[BundleState]) -> None:
+    """Refuse the name of a bundle that is not offered.
+
+    Raises
+    ------
+    BundleError
+        It names those that are.
+    """
+    names = [bundle.name for bundle in offered]
+    if name not in names:
+        raise BundleError(f"there is no bundle {name!r} here: choose one of {', '.join(names)}")
+
+
+def _describe(names: list[str]) -> dict[str, tuple[BundleState, Bundle | None]]:
+    described: dict[str, tuple[BundleState, Bundle | None]] = {}
     for name in dict.fromkeys(names):
         if name == NETWORK_FREE:
             continue
@@ -256,7 +280,7 @@ def _describe(names: list[str]) -> dict[str, BundleState]:
         except BundleError:
             continue
         ratio_map = bundle.ratio_map
-        described[name] = BundleState(
+        state = BundleState(
             name,
             bundle.name,
             ratio_map.ratio,
@@ -264,5 +288,6 @@ def _describe(names: list[str]) -> dict[str, BundleState]:
             any_map=bundle.reach is not None,
             psnr_db=bundle.psnr_db,
         )
-    described[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network")
+        described[name] = state, replace(bundle, network=b"")  # which only takes memory here
+    described[NETWORK_FREE] = BundleState(NETWORK_FREE, "no network"), None
     return described

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from focalloop.host.live.comparison import Beside
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.radio_state import RadioChoice
 from focalloop.host.live.state import ScoreState
@@ -38,6 +39,7 @@ class Unscored:
     final: Float32
     truth: Future[Truth]
     radio: RadioChoice | None = None
+    beside: Beside | None = None
 
 
 class Scorer:
@@ -97,6 +99,8 @@ def score(unscored: Unscored, truth: NDArray[np.uint8]) -> ScoreState | None:
     initial, final = unscored.initial, unscored.final
     if min(truth.shape[1:]) < SSIM_WINDOW:
         return None
+    beside = unscored.beside
+    other = None if beside is None else beside.video
     return ScoreState(
         window=unscored.window,
         setup=unscored.setup,
@@ -105,4 +109,7 @@ def score(unscored: Unscored, truth: NDArray[np.uint8]) -> ScoreState | None:
         ssim_initial=ssim(initial[::SSIM_STEP], truth[::SSIM_STEP]),
         ssim_final=ssim(final[::SSIM_STEP], truth[::SSIM_STEP]),
         radio=unscored.radio,
+        beside="" if beside is None or other is None else beside.by,
+        psnr_beside_db=None if other is None else min(psnr(other, truth), MAX_PSNR_DB),
+        ssim_beside=None if other is None else ssim(other[::SSIM_STEP], truth[::SSIM_STEP]),
     )

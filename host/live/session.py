@@ -1,17 +1,9 @@
 """The live session: windows of a board, reconstructed as they arrive, the newest first.
 
-Three threads share the work, five where there is a radio and four where the map is adaptive, and
-none waits for a slower one:
-
-* the *board* thread opens the board, streams its windows and finds the scene of each one where it
-  is known; between two streams it runs the tasks of `BoardTasks`, such as a calibration;
-* the *transmitter* and the *receiver* thread are the ends of the radio link, if there is one;
-* the *reconstruction* thread reconstructs the newest window;
-* the *score* thread compares one window per second with the scene;
-* the *adaptive* thread chooses how later windows are read, if the map follows the scene.
-
-`WindowPipeline` has all of them but the first. The methods of `LiveSession` may be called from any
-thread.
+Several threads share the work, and none waits for a slower one. The *board* thread opens the board,
+streams its windows and finds the scene of each one where it is known; between two streams
+it runs the tasks of `BoardTasks`, such as a calibration. `WindowPipeline` has all others. The
+methods of `LiveSession` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -35,6 +27,7 @@ from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibrator import Calibrator
+from focalloop.host.live.comparison import Comparison
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.live.state import (
@@ -134,10 +127,12 @@ class LiveSession:
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
         self._viewers, self._truths = Viewers(), Truths(source.open_clip)
+        self._comparison = Comparison(self._telemetry, self._deployment, self._viewers, threads)
         self._pipeline = WindowPipeline(
             self._telemetry,
             self._deployment,
             self._viewers,
+            self._comparison,
             radio,
             self._noise_of_reads,
             self._truths,
@@ -188,9 +183,12 @@ class LiveSession:
         """
         return self._viewers.subscribe(called)
 
-    def want(self, viewer: object, step: int | None) -> None:
-        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that."""
-        self._viewers.want(viewer, step)
+    def want(self, viewer: object, step: int | None, *, beside: bool = False) -> None:
+        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that.
+
+        With `beside`, it wants them rebuilt by the second bundle too, if one is chosen.
+        """
+        self._viewers.want(viewer, step, beside=beside)
 
     def drawn(self, window: int) -> None:
         """Record that a viewer has just put a window on its screen."""
@@ -211,6 +209,10 @@ class LiveSession:
             If the bundle cannot be used or the board refuses its map; nothing has changed then.
         """
         self._deployment.select(self._board, name)
+
+    def compare(self, name: str | None) -> None:
+        """Rebuild the same windows by a second bundle too, as `Comparison.choose`; None ends it."""
+        self._comparison.choose(name)
 
     def upload(self, ratio_map: RatioMap, based_on: str | None = None) -> None:
         """Upload a map; returns once the board runs it.
@@ -268,9 +270,9 @@ class LiveSession:
         selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
         bundle = reconstructed_by = "" if selector is None else selector.name
         noise_note = ""
-        if selector is not None and ratio_map is not None:
-            corrected_map = self._correction.map_for(ratio_map)
-            noise = self._noise_of_reads(self._correction)
+        noise = self._noise_of_reads(self._correction)
+        corrected_map = None if ratio_map is None else self._correction.map_for(ratio_map)
+        if selector is not None and corrected_map is not None:
             reconstructed_by = selector.name_for(corrected_map, noise)
             noise_note = selector.noise_note(corrected_map, noise)
         setup = 0 if ratio_map is None else self._deployment.setup_of(ratio_map, reconstructed_by)
@@ -290,6 +292,7 @@ class LiveSession:
             map=None if ratio_map is None else map_state(self.adaptive_map or ratio_map),
             can_go_back=self._deployment.can_go_back,
             scores=self._pipeline.scores(setup),
+            comparison=self._comparison.state(corrected_map, noise),
             radio=None if self.radio is None else self.radio.state(),
             adaptive=None if self._adaptive is None else self._adaptive.state(),
             link=LinkState() if board is None else link_state(board),

@@ -107,6 +107,24 @@ class ScoreState:
     ssim_final: float
     radio: RadioChoice | None = None
     """How the window was sent; None where it was not sent over a radio."""
+    beside: str = ""
+    """Bundle that rebuilt the same window beside; empty if none did, and the next two are null."""
+    psnr_beside_db: float | None = None
+    ssim_beside: float | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonState:
+    """A second bundle, which rebuilds the same windows while somebody looks at it."""
+
+    bundle: str
+    """As it was chosen, or ``network-free``."""
+    reconstructed_by: str
+    """Bundle that does so under the board's present map, as in `LiveState`."""
+    setup: int
+    """Number of the pair of the map and `reconstructed_by`, as in `Picture.beside_setup`."""
+    reconstruct_ms: float | None
+    """Median time that it takes per window, in addition to the first; None where nobody looks."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +209,8 @@ class LiveState:
     """Whether the map before the last upload can be restored."""
     scores: ScoreState | None = None
     """Of the present setup."""
+    comparison: ComparisonState | None = None
+    """None where no second bundle is chosen."""
     radio: RadioState | None = None
     """None where the session has no radio link."""
     adaptive: AdaptiveState | None = None
@@ -218,6 +238,8 @@ class BundleState:
     """Whether its network reconstructs under any map, not only under its own."""
     psnr_db: float | None = None
     """Mean PSNR on the open test set as stated by the bundle; None where it states none."""
+    suits: bool = False
+    """Whether its network suits the map that the board runs; without a network, any map does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +261,10 @@ class Picture:
     """Final reconstruction, like `initial`."""
     readout: NDArray[np.uint8] | NDArray[np.uint16]
     """Measurements in DN in the order of the read plan, shape (number of reads,)."""
+    beside_setup: int = 0
+    """Number of the pair of map and second bundle; 0 if none was chosen."""
+    beside: NDArray[np.uint8] | None = None
+    """Reconstruction by the second bundle, like `final`; None if nobody looked at it."""
     grid: NDArray[np.uint8] | None = None
     """Tiles of its blocks, (R, C), where it was read under a grid of an adaptive map."""
 
@@ -283,8 +309,11 @@ class LiveSource(Protocol):
         """Call a function, in a thread of the session, at each new picture; returns unsubscribe."""
         ...
 
-    def want(self, viewer: object, step: int | None) -> None:
-        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that."""
+    def want(self, viewer: object, step: int | None, *, beside: bool = False) -> None:
+        """Ask for every `step`-th slot of the next windows for a viewer; None withdraws that.
+
+        With `beside`, it wants them rebuilt by the second bundle too, if one is chosen.
+        """
         ...
 
     def drawn(self, window: int) -> None:
@@ -319,6 +348,10 @@ class LiveSource(Protocol):
 
         Returns once both are in use. ``network-free`` drops the network and keeps the map.
         """
+        ...
+
+    def compare(self, name: str | None) -> None:
+        """Rebuild the same windows by a second bundle too, for who looks at it; None ends that."""
         ...
 
 

@@ -8,6 +8,10 @@ from collections.abc import Callable
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
 
+BESIDE_KEPT_S = 0.5
+"""A viewer that has just had a window asks for the next one within this time, and meanwhile still
+counts as one that wants it rebuilt by the second bundle too."""
+
 UNWATCHED_PERIOD_S = 0.2
 """Time from one reconstruction to the next while no viewer is subscribed: its figures stay current,
 and two thirds of the work are saved."""
@@ -21,7 +25,8 @@ class Viewers:
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[], None]] = []
-        self._wants: dict[int, int] = {}
+        self._wants: dict[int, tuple[int, bool]] = {}
+        self._beside_until_s = 0.0
         self._unwatched_due_s = 0.0
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
@@ -34,17 +39,26 @@ class Viewers:
         for called in list(self._subscribers):
             called()
 
-    def want(self, viewer: object, step: int | None) -> None:
-        """Note that a viewer wants every `step`-th slot of the next windows; None withdraws."""
-        if step is None:
-            self._wants.pop(id(viewer), None)
-        else:
-            self._wants[id(viewer)] = step
+    def want(self, viewer: object, step: int | None, *, beside: bool = False) -> None:
+        """Note that a viewer wants every `step`-th slot of the next windows; None withdraws.
+
+        With `beside`, it wants them rebuilt by the second bundle too.
+        """
+        if step is not None:
+            self._wants[id(viewer)] = step, beside
+        elif self._wants.pop(id(viewer), (0, False))[1]:
+            self._beside_until_s = time.monotonic() + BESIDE_KEPT_S
 
     @property
     def step(self) -> int:
         """Distance of the slots to be drawn: the least that any viewer wants."""
-        return min([*self._wants.values(), DRAWN_STEP])
+        return min([*(step for step, _ in list(self._wants.values())), DRAWN_STEP])
+
+    @property
+    def beside(self) -> bool:
+        """Whether to rebuild the window at hand by the second bundle too."""
+        wanted = any(beside for _, beside in list(self._wants.values()))
+        return wanted or time.monotonic() < self._beside_until_s
 
     def is_due(self) -> bool:
         """Whether to reconstruct the window at hand; true once per period while nobody looks."""

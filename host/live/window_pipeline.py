@@ -1,8 +1,10 @@
 """The way of a window through a live session: sent over the radio, rebuilt, drawn, scored.
 
-Each step has a thread, and none waits for a slower one. A mailbox of one item leads from each to
-the next: a window that is still in it when the next one arrives is dropped and counted, never
-queued.
+Each step has a thread, and none waits for a slower one: the *transmitter* and the *receiver* where
+there is a radio link; the *reconstruction* of the newest window, by a second bundle too where
+somebody looks at it; the *score* of one window per second against the scene; and, where the map is
+adaptive, the choice of how later windows are read. A mailbox of one item leads from each to the
+next: a window that is still in it when the next one arrives is dropped and counted, never queued.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from focalloop.firmware_sim.window import Window
 from focalloop.host.board.client import Board
 from focalloop.host.errors import sentence
 from focalloop.host.live.board_correction import BoardCorrection
+from focalloop.host.live.comparison import Comparison
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.mailbox import Mailbox
-from focalloop.host.live.network_selector import NetworkSelector
+from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
 from focalloop.host.live.scores import Scorer, Unscored, awaited
 from focalloop.host.live.state import Picture, ScoreState
 from focalloop.host.live.telemetry import Telemetry
@@ -76,6 +79,8 @@ class WindowPipeline:
         Has the network that reconstructs them.
     viewers : Viewers
         Who looks, and at what.
+    comparison : Comparison
+        Has the bundle that rebuilds them beside it.
     radio : RadioLink or None
         Carries every window before it is reconstructed.
     noise_of_reads : callable
@@ -98,6 +103,7 @@ class WindowPipeline:
         telemetry: Telemetry,
         deployment: Deployment,
         viewers: Viewers,
+        comparison: Comparison,
         radio: RadioLink | None,
         noise_of_reads: Callable[[BoardCorrection], NoiseProfile | None],
         truths: Truths,
@@ -105,6 +111,7 @@ class WindowPipeline:
     ) -> None:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
+        self._comparison = comparison
         self._noise_of_reads, self._truths, self._adaptive = noise_of_reads, truths, adaptive
         self._scorer, self._network_free = Scorer(), NetworkFree()
         self._sending: Mailbox[_Job] = Mailbox()
@@ -190,14 +197,17 @@ class WindowPipeline:
         started_s = time.monotonic()
         noise = self._noise_of_reads(job.correction)
         if lost is not None:
-            video, by, problem = lost, selector.name_for(ratio_map, noise), None
+            delivered, made = None, Reconstruction(lost, selector.name_for(ratio_map, noise), None)
         else:
             delivered = reads if received is None else received
-            video, by, problem = selector.reconstruct(delivered, ratio_map, noise)
+            made = selector.reconstruct(delivered, ratio_map, noise)
+        video, by, problem = made
         if self._adaptive is not None:
             self._adaptive.rebuilt(window, None if by == NETWORK_FREE else video)
-        under_grid = window.grid is not None
-        setup = self._deployment.setup_of(window.ratio_map, by, under_grid=under_grid)
+        setup_of = partial(
+            self._deployment.setup_of, window.ratio_map, under_grid=window.grid is not None
+        )
+        setup = setup_of(by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
         if problem is not None:
             self._telemetry.log(
@@ -209,6 +219,8 @@ class WindowPipeline:
             initial = initial_reconstruction(
                 reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
             )
+        beside = self._comparison.rebuild(delivered, ratio_map, noise, made)
+        other = None if beside is None else beside.video
         self.picture = Picture(
             window=window.number,
             map_hash=window.ratio_map.hash(),
@@ -218,12 +230,15 @@ class WindowPipeline:
             initial=_bytes(initial[:: job.step]),
             final=_bytes(video[:: job.step]),
             readout=window.codes,
+            beside_setup=0 if beside is None else setup_of(beside.by),
+            beside=None if other is None else _bytes(other[:: job.step]),
             grid=None if window.grid is None else window.grid[0].grid(window.grid[1]),
         )
         self._viewers.call()
         if job.whole_truth is not None:
-            unscored = Unscored(window.number, setup, initial, video, job.whole_truth, sent)
-            self._scorer.put(unscored)
+            self._scorer.put(
+                Unscored(window.number, setup, initial, video, job.whole_truth, sent, beside)
+            )
 
 
 def _bytes(video: Float32) -> NDArray[np.uint8]:

@@ -205,6 +205,19 @@ def _add_bundle_routes(app: FastAPI, source: LiveSource) -> None:
         source.select(choice.name)
         return get_bundles()
 
+    @app.put("/api/comparison", status_code=204, responses=refusals(400, 422))
+    def put_comparison(choice: BundleChoice) -> None:
+        """Rebuild the same windows by a second bundle too, while somebody looks at it.
+
+        The state has what comes of it, `comparison`; map and network stay as they are.
+        """
+        source.compare(choice.name)
+
+    @app.delete("/api/comparison", status_code=204)
+    def delete_comparison() -> None:
+        """Compare with no second bundle any more."""
+        source.compare(None)
+
 
 def _add_page(app: FastAPI, source: LiveSource) -> None:
     previews = Previews(source)

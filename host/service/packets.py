@@ -16,7 +16,7 @@ from focalloop.host.live.state import Picture
 
 PICTURE, READOUT, JPEG_PICTURE = 1, 2, 3
 VERSION = 1
-HAS_TRUTH, HAS_GRID = 1, 2
+HAS_TRUTH, HAS_GRID, HAS_BESIDE = 1, 2, 4
 
 HEADER = struct.Struct("<BBBBBBHHHI8s")
 """Kind, version, first slot, step, slot count (bytes per sample in a readout), flags, height,
@@ -27,10 +27,11 @@ MAX_JPEG_SIDE = 16_384
 """Longest side of a canvas in every browser; a page decodes JPEG onto one."""
 
 
-def pack_picture(picture: Picture, step: int, *, jpeg: bool = False) -> bytes:
+def pack_picture(picture: Picture, step: int, *, jpeg: bool = False, beside: bool = False) -> bytes:
     """Pack every `step`-th slot of a picture: truth if known, initial and final planes, uint8.
 
-    The grid follows, where the window was read under one.
+    Those by the second bundle follow with its setup, where they are wanted and there; then the
+    grid, where the window was read under one.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ def pack_picture(picture: Picture, step: int, *, jpeg: bool = False) -> bytes:
     jpeg : bool, optional
         Whether to pack the planes of each kind as one grey JPEG, one below the other, after its
         length as a 32-bit number; planes that are too many for one image stay raw.
+    beside : bool, optional
+        Whether to pack the planes by the second bundle too.
     """
     every = step // picture.slots.step
     slots = picture.slots[::every]
@@ -49,8 +52,14 @@ def pack_picture(picture: Picture, step: int, *, jpeg: bool = False) -> bytes:
     if picture.truth is not None:
         stacks.insert(0, picture.truth[::every])
         flags = HAS_TRUTH
+    rest = b""
+    if beside and picture.beside is not None:
+        stacks.append(picture.beside[::every])
+        flags |= HAS_BESIDE
+        rest = struct.pack("<H", picture.beside_setup)
     if picture.grid is not None:
         flags |= HAS_GRID
+        rest += picture.grid.tobytes()
     height, width = picture.final.shape[1:]
     jpeg = jpeg and len(slots) * height <= MAX_JPEG_SIDE and width <= MAX_JPEG_SIDE
     header = HEADER.pack(
@@ -66,11 +75,9 @@ def pack_picture(picture: Picture, step: int, *, jpeg: bool = False) -> bytes:
         picture.window,
         picture.map_hash[:8],
     )
-    grid = b"" if picture.grid is None else picture.grid.tobytes()
     if jpeg:
-        planes = b"".join(_as_jpeg(stack) for stack in stacks)
-        return b"".join([header, planes, grid])
-    return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks), grid])
+        return b"".join([header, *(_as_jpeg(stack) for stack in stacks), rest])
+    return b"".join([header, *(np.ascontiguousarray(stack).data for stack in stacks), rest])
 
 
 def _as_jpeg(stack: NDArray[np.uint8]) -> bytes:

@@ -45,6 +45,7 @@ class _Viewer:
     step: int = 4
     jpeg: bool = False
     reads: bool = False
+    beside: bool = False
     seen: Picture | None = None
 
 
@@ -62,7 +63,7 @@ class Previews:
         self._tick = -1
         self._state = ""
         self._picture: Picture | None = None
-        self._packed: dict[tuple[int, bool], bytes] = {}
+        self._packed: dict[tuple[int, bool, bool], bytes] = {}
 
     def state(self, tick: int) -> str:
         """Return the state as JSON, which is built once per tick of `STATE_PERIOD_S`."""
@@ -71,13 +72,13 @@ class Previews:
             self._tick = tick
         return self._state
 
-    def packed(self, picture: Picture, step: int, *, jpeg: bool) -> bytes:
+    def packed(self, picture: Picture, step: int, *, jpeg: bool, beside: bool) -> bytes:
         """Return the message with a picture, which is packed once for all who want it alike."""
         if picture is not self._picture:
             self._picture, self._packed = picture, {}
-        form = (step, jpeg)
+        form = (step, jpeg, beside)
         if form not in self._packed:
-            self._packed[form] = pack_picture(picture, step, jpeg=jpeg)
+            self._packed[form] = pack_picture(picture, step, jpeg=jpeg, beside=beside)
         return self._packed[form]
 
     async def serve(self, socket: WebSocket) -> None:
@@ -114,7 +115,9 @@ class Previews:
                 viewer.credit, viewer.seen = 0, picture
                 source.want(viewer, None)  # costs nothing until the viewer asks again
                 reads, viewer.reads = viewer.reads, False
-                await socket.send_bytes(self.packed(picture, viewer.step, jpeg=viewer.jpeg))
+                await socket.send_bytes(
+                    self.packed(picture, viewer.step, jpeg=viewer.jpeg, beside=viewer.beside)
+                )
                 if reads:
                     await socket.send_bytes(pack_readout(picture))
                 continue
@@ -170,12 +173,16 @@ def _handle(text: str, source: LiveSource, viewer: _Viewer) -> None:
             viewer.step = step
             viewer.reads = rest.get("reads") is True
             viewer.jpeg = rest.get("jpeg") is True
-            source.want(viewer, step if credit else None)
+            viewer.beside = rest.get("beside") is True
+            source.want(viewer, step if credit else None, beside=viewer.beside)
             viewer.wake.set()
         case _:
             raise BadMessageError('neither {"credit": 1, "step": n} nor {"drawn": window}')
 
 
 def _is_wanted(picture: Picture, viewer: _Viewer) -> bool:
-    # A picture made before the viewer asked for more slots lacks some of them.
-    return picture is not viewer.seen and viewer.step % picture.slots.step == 0
+    # A picture made before the viewer asked for more slots, or for the second bundle, lacks them.
+    lacks = viewer.step % picture.slots.step != 0 or (
+        viewer.beside and picture.beside_setup != 0 and picture.beside is None
+    )
+    return picture is not viewer.seen and not lacks

@@ -14,6 +14,7 @@ from focalloop.host.live.radio_state import RadioChoice, RadioState
 from focalloop.host.live.state import (
     BoardIdentity,
     BundleState,
+    ComparisonState,
     LinkState,
     LiveState,
     Phase,
@@ -44,11 +45,11 @@ FOLLOWING = AdaptiveState(
 """Of an adaptive map that has followed the scene for some windows."""
 
 
-def make_picture(window, ratio_map, *, step=1, truth=True, setup=1, grid=None):
+def make_picture(window, ratio_map, *, step=1, truth=True, setup=1, grid=None, beside_setup=0):
     """A picture whose planes differ by window, slot and kind."""
     rng = np.random.default_rng(window)
     slots = range(0, 16, step)
-    planes = rng.integers(0, 256, (3, 16, *SHAPE), np.uint8)[:, ::step]
+    planes = rng.integers(0, 256, (4 if beside_setup else 3, 16, *SHAPE), np.uint8)[:, ::step]
     count = ReadPlan.of(ratio_map).count
     return Picture(
         window=window,
@@ -60,6 +61,8 @@ def make_picture(window, ratio_map, *, step=1, truth=True, setup=1, grid=None):
         final=planes[2],
         readout=rng.integers(0, 65536, count, np.uint16),
         grid=grid,
+        beside_setup=beside_setup,
+        beside=planes[3] if beside_setup else None,
     )
 
 
@@ -134,6 +137,7 @@ class FakeSession:
         self.calibrator = FakeCalibrator()
         self.radio, self.adaptive_map, self.adaptive = None, None, None
         self.recordings = None
+        self.comparison, self.beside = None, False
         self.uploads, self.selected, self.seen = [], [], []
         self.before = None
         self.wants = {}
@@ -156,6 +160,7 @@ class FakeSession:
             setup=self.setup,
             can_go_back=self.before is not None,
             scores=self.scores,
+            comparison=self.comparison,
             speed=self.speed,
             link=self.link,
             radio=self.radio and self.radio.state(),
@@ -170,8 +175,10 @@ class FakeSession:
         self.subscribers.append(called)
         return lambda: self.subscribers.remove(called)
 
-    def want(self, viewer, step):
+    def want(self, viewer, step, *, beside=False):
         self.wants[id(viewer)] = step
+        if step is not None:
+            self.beside = beside
 
     def drawn(self, window):
         self.seen.append(window)
@@ -194,9 +201,13 @@ class FakeSession:
         self.adaptive = replace(self.adaptive, active=True)
 
     def bundles(self):
-        edge = BundleState("edge", "edge", ratio=0.125, aperture=True, psnr_db=30.0)
-        return [edge, BundleState(NETWORK_FREE, "no network")]
+        edge = BundleState("edge", "edge", ratio=0.125, aperture=True, psnr_db=30.0, suits=True)
+        other = BundleState("other", "other", ratio=0.25)
+        return [edge, other, BundleState(NETWORK_FREE, "no network", suits=True)]
 
     def select(self, name):
         self.selected.append(name)
         self.bundle = name
+
+    def compare(self, name):
+        self.comparison = ComparisonState(name, name, 2, 19.0) if name else None

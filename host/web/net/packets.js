@@ -7,6 +7,7 @@ const JPEG_PICTURE = 3;
 const VERSION = 1;
 const HAS_TRUTH = 1;
 const HAS_GRID = 2;
+const HAS_BESIDE = 4;
 
 /**
  * @typedef {object} Picture The drawn slots of one window.
@@ -20,6 +21,8 @@ const HAS_GRID = 2;
  * @property {Uint8Array[]|null} truth The scene, where the board knows it; one plane per slot.
  * @property {Uint8Array[]} initial
  * @property {Uint8Array[]} final
+ * @property {Uint8Array[]|null} beside By the second bundle, if that was asked for and there is one.
+ * @property {number} besideSetup Number of the pair of map and second bundle; 0 without `beside`.
  * @property {Uint8Array|null} grid Tiles of its blocks, row by row, under a grid of an adaptive map.
  * @property {Readout} [readout] The window's measurements, if they were asked for.
  *
@@ -66,13 +69,16 @@ export async function parse(buffer) {
     at += 4 + code.length;
     return decoded(code, width, count * height);
   };
-  const parts = Array.from({ length: flags & HAS_TRUTH ? 3 : 2 }, kind === PICTURE ? rawPlanes : jpegPlanes);
-  const grid = flags & HAS_GRID ? new Uint8Array(buffer, at) : null;
+  const names = [...(flags & HAS_TRUTH ? ["truth"] : []), "initial", "final", ...(flags & HAS_BESIDE ? ["beside"] : [])];
+  const parts = names.map(kind === PICTURE ? rawPlanes : jpegPlanes);
+  const besideSetup = flags & HAS_BESIDE ? view.getUint16(at, true) : 0;
+  const grid = flags & HAS_GRID ? new Uint8Array(buffer, at + (besideSetup ? 2 : 0)) : null;
   const stacks = (await Promise.all(parts)).map((pixels) => cut(pixels, count));
-  const truth = flags & HAS_TRUTH ? stacks[0] : null;
-  const [initial, final] = stacks.slice(-2);
+  const { truth = null, initial, final, beside = null } = Object.fromEntries(names.map((name, i) => [name, stacks[i]]));
   const slots = Array.from({ length: count }, (_, i) => first + i * step);
-  return { kind: "picture", window, mapHash, setup, height, width, slots, truth, initial, final, grid };
+  return {
+    kind: "picture", window, mapHash, setup, height, width, slots, truth, initial, final, beside, besideSetup, grid,
+  };
 }
 
 /** Cut pixels into so many planes, without copying. @param {Uint8Array} pixels @param {number} count */

@@ -49,10 +49,11 @@ export class PreviewSocket {
    * Let the service send one more window, the newest that it has.
    * @param {number} step Slots from one that is sent to the next.
    * @param {boolean} reads Whether the window's measurements are wanted too.
+   * @param {boolean} beside Whether it is wanted by the second bundle too.
    */
-  grant(step, reads) {
+  grant(step, reads, beside) {
     // Slow motion and a window that is held are for looking closely: they are exact.
-    this.#send({ credit: 1, step, reads, jpeg: REMOTE && step > 1 });
+    this.#send({ credit: 1, step, reads, beside, jpeg: REMOTE && step > 1 });
   }
 
   /** Report that a window is on the screen, for the latency. @param {number} window */

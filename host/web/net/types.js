@@ -17,6 +17,7 @@
  * @property {MapState|null} map
  * @property {boolean} can_go_back Whether the map before the last upload can be restored.
  * @property {ScoreState|null} scores Of the present setup.
+ * @property {ComparisonState|null} comparison Null where no second bundle is chosen.
  * @property {RadioState|null} radio Null where the session has no radio link.
  * @property {AdaptiveState|null} adaptive Null where the session has no adaptive map.
  * @property {LinkState} link
@@ -127,6 +128,15 @@
  * @property {number} ssim_initial
  * @property {number} ssim_final
  * @property {RadioChoice|null} radio How the window was sent, if over a radio.
+ * @property {string} beside Bundle that rebuilt the same window beside; empty if none did.
+ * @property {number|null} psnr_beside_db
+ * @property {number|null} ssim_beside
+ *
+ * @typedef {object} ComparisonState A second bundle, which rebuilds the same windows beside.
+ * @property {string} bundle As it was chosen.
+ * @property {string} reconstructed_by What does so under the board's present map.
+ * @property {number} setup Number of the pair of map and `reconstructed_by`.
+ * @property {number|null} reconstruct_ms What it takes per window; null where nobody looks.
  *
  * @typedef {object} RadioChoice `PUT api/radio`.
  * @property {string} method
@@ -183,6 +193,7 @@
  * @property {boolean} aperture
  * @property {boolean} any_map Whether its network reconstructs under any map.
  * @property {number|null} psnr_db On the open test set.
+ * @property {boolean} suits Whether its network suits the map that the board runs.
  *
  * @typedef {object} Bundles
  * @property {BundleState[]} bundles

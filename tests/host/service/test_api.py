@@ -194,6 +194,16 @@ def test_bundles_are_listed_and_selected(client, session):
                 "aperture": True,
                 "any_map": False,
                 "psnr_db": 30.0,
+                "suits": True,
+            },
+            {
+                "name": "other",
+                "title": "other",
+                "ratio": 0.25,
+                "aperture": False,
+                "any_map": False,
+                "psnr_db": None,
+                "suits": False,
             },
             {
                 "name": "network-free",
@@ -202,12 +212,21 @@ def test_bundles_are_listed_and_selected(client, session):
                 "aperture": False,
                 "any_map": False,
                 "psnr_db": None,
+                "suits": True,
             },
         ],
         "active": "network-free",
     }
     assert client.put("/api/bundle", json={"name": "edge"}).json()["active"] == "edge"
     assert session.selected == ["edge"]
+
+
+def test_a_second_bundle_is_chosen_and_given_up(client, session):
+    assert client.put("/api/comparison", json={"name": "edge"}).status_code == 204
+    assert client.get("/api/state").json()["comparison"]["bundle"] == "edge"
+    assert client.put("/api/comparison", json={"name": ""}).status_code == 422
+    assert client.delete("/api/comparison").status_code == 204
+    assert client.get("/api/state").json()["comparison"] is None
 
 
 @pytest.mark.parametrize(
@@ -252,6 +271,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/map/keep",
         "/api/bundles",
         "/api/bundle",
+        "/api/comparison",
         "/api/calibration",
         "/api/calibration/proceed",
         "/api/calibration/apply",

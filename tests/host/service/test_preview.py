@@ -132,6 +132,43 @@ def test_pictures_as_jpeg_are_small_and_close_to_the_raw_planes(session, socket)
         assert 10 * np.log10(255**2 / error) > 45
 
 
+def test_the_second_bundle_follows_for_those_who_ask_for_it(session, socket):
+    grid = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    picture = make_picture(4, session.ratio_map, beside_setup=515, grid=grid)
+    session.put(picture)
+    socket.send_json({"credit": 1, "step": 4})
+    plain = receive_binary(socket)
+    assert plain[5] & 4 == 0  # a viewer that knows nothing of it gets what it always got
+    assert len(plain) == 24 + 3 * 4 * SHAPE[0] * SHAPE[1] + grid.size
+    for jpeg in (False, True):
+        session.put(replace(picture))
+        socket.send_json({"credit": 1, "step": 4, "beside": True, "jpeg": jpeg})
+        data = receive_binary(socket)
+        assert data[5] & 4
+        setup = (515).to_bytes(2, "little")
+        assert data.endswith(setup + grid.tobytes())
+        if jpeg:
+            continue
+        planes = np.frombuffer(data, np.uint8, 4 * 4 * SHAPE[0] * SHAPE[1], offset=24)
+        stacks = planes.reshape(4, 4, *SHAPE)
+        np.testing.assert_array_equal(stacks[2], picture.final[::4])
+        np.testing.assert_array_equal(stacks[3], picture.beside[::4])
+
+
+def test_a_viewer_waits_for_the_second_bundle_and_only_where_one_is_chosen(session, socket):
+    unwatched = replace(make_picture(1, session.ratio_map), beside_setup=2)
+    session.put(unwatched)
+    socket.send_json({"credit": 1, "step": 4, "beside": True})
+    wait_until(lambda: session.beside)
+    assert socket.receive_json()["phase"] == "streaming"
+    session.put(make_picture(2, session.ratio_map, beside_setup=2))
+    data = receive_binary(socket)
+    assert struct.unpack_from("<I", data, 12) == (2,)
+    session.put(make_picture(3, session.ratio_map))  # it was given up meanwhile
+    socket.send_json({"credit": 1, "step": 4, "beside": True})
+    assert receive_binary(socket)[5] & 4 == 0
+
+
 def test_viewers_are_sent_what_was_built_once(session, monkeypatch):
     built = {"states": 0, "pictures": 0}
 

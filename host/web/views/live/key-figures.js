@@ -33,7 +33,9 @@ export class KeyFigures {
     setText("windows", fixed(rate || null, 1));
     setText("windows-unit", slow ? `of ${fixed(due, 0)} /s` : "/s");
     byId("windows").classList.toggle("slow", slow);
-    setText("windows-note", networkMs === null ? "" : `network ${fixed(networkMs, 0)} ms`);
+    const besideMs = state.comparison?.reconstruct_ms ?? null;
+    const network = besideMs === null ? "network" : `networks ${fixed(networkMs, 0)} +`;
+    setText("windows-note", networkMs === null ? "" : `${network} ${fixed(besideMs ?? networkMs, 0)} ms`);
     setText("latency", fixed(speed.latency_p50_ms, 0));
     setText("latency-note", p95Ms === null ? "last slot to screen" : `to screen; 95 %: ${fixed(p95Ms, 0)} ms`);
     setText("link-rate", fixed(link.rate_bytes_per_s / 1e6, 2));

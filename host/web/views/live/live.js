@@ -3,6 +3,7 @@
 import { MapPicture } from "../../lib/map-picture.js";
 import { AdaptiveMap } from "./adaptive-map.js";
 import { BundleChoice } from "./bundle-choice.js";
+import { Comparison } from "./comparison.js";
 import { Histogram } from "./histogram.js";
 import { KeyFigures } from "./key-figures.js";
 import { Measurements } from "./measurements.js";
@@ -69,7 +70,7 @@ export class View {
     this.#measurements = new Measurements(pointed);
     this.#adaptive = new AdaptiveMap(context.service);
     this.#panels = [
-      new BundleChoice(context), new Recording(context), this.#adaptive,
+      new BundleChoice(context), new Comparison(context), new Recording(context), this.#adaptive,
     ];
     this.#player = new Player({
       grant: (step) => this.#grant(step),
@@ -113,9 +114,13 @@ export class View {
 
   /** @param {LiveState} state */
   follow(state) {
-    const changed = this.#state !== null && state.setup !== this.#state.setup;
+    const { setup, comparison } = state;
+    const before = this.#state;
+    const changed = before !== null && (setup !== before.setup || comparison?.setup !== before.comparison?.setup);
     this.#state = state;
-    this.#makers.set(state.setup, state.reconstructed_by);
+    this.#makers.set(setup, state.reconstructed_by);
+    if (comparison) this.#makers.set(comparison.setup, comparison.reconstructed_by);
+    this.#pictures.compare(comparison !== null);
     this.#playback.follow(state);
     this.#figures.follow(state);
     if (this.#probe.follow(state)) this.#drawProbe();
@@ -139,14 +144,13 @@ export class View {
     const nowMs = performance.now();
     const reads = this.#isSlow || nowMs - this.#readsAskedMs > READS_PERIOD_MS;
     if (reads) this.#readsAskedMs = nowMs;
-    this.#context.socket.grant(step, reads);
+    this.#context.socket.grant(step, reads, Boolean(this.#state?.comparison));
   }
 
   /** @param {Picture} picture @param {number} index @param {boolean} fresh */
   #draw(picture, index, fresh) {
     this.#shownIndex = index;
-    const maker = this.#makers.get(picture.setup) ?? "";
-    this.#pictures.draw(picture, index, maker, this.#state?.board?.gives_scene ?? false);
+    this.#pictures.draw(picture, index, (setup) => this.#makers.get(setup) ?? "", this.#state?.board?.gives_scene ?? false);
     this.#playback.drawn(picture, index);
     this.#adaptive.draw(picture, index);
     if (fresh) {

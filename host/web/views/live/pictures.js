@@ -1,12 +1,12 @@
 /**
- * The pictures: scene, initial and final reconstruction and the error of the final one, or any two of
- * them behind a wipe. All show the same part of the array, and the same crosshair.
+ * The pictures: scene, initial and final reconstruction, that of a second bundle, and the error between
+ * any two; or any two of them behind a wipe. All show the same part of the array, and the same crosshair.
  */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, make, setText } from "../../lib/dom.js";
 import { GRAY, HEAT, Screen } from "../../lib/screen.js";
 import { onGestures } from "./gestures.js";
-import { Wipe } from "./wipe.js";
+import { Wipe, offer } from "./wipe.js";
 import { Zoom } from "./zoom.js";
 
 /**
@@ -17,10 +17,14 @@ import { Zoom } from "./zoom.js";
  */
 
 /** @type {Record<string, string>} */
-const TITLES = { truth: "Scene", initial: "Initial", final: "Final", error: "Error" };
+const TITLES = { truth: "Scene", initial: "Initial", final: "Final", beside: "Beside", error: "Error" };
 const NAMES = Object.keys(TITLES);
-/** Those that need no reference, and that a wipe begins with. @type {[string, string]} */
-const UNREFERENCED = ["initial", "final"];
+/** Those that are always there, and that a wipe begins with. @type {[string, string]} */
+const ALWAYS = ["initial", "final"];
+/** What the error is between where there is a reference. @type {[string, string]} */
+const REFERENCED = ["final", "truth"];
+/** What a comparison begins with. @type {[string, string]} */
+const COMPARED = ["final", "beside"];
 const ERROR_GAIN = 8;
 
 export class Pictures {
@@ -32,6 +36,9 @@ export class Pictures {
   #zoom = new Zoom();
   #errorPlane = new Uint8Array(0);
   #referenced = true;
+  #comparing = false;
+  /** The error is of the first, from the second. */
+  #pair = [byId("error-of", HTMLSelectElement), byId("error-from", HTMLSelectElement)];
   #size = { height: 0, width: 0 };
   /** @type {Pixel} */ #cross = { x: -1, y: -1 };
 
@@ -44,7 +51,13 @@ export class Pictures {
     this.#root = root;
     this.#redraw = redraw;
     this.#pointed = pointed;
-    this.#wipe = new Wipe(TITLES, UNREFERENCED, redraw);
+    this.#wipe = new Wipe(TITLES, ALWAYS, redraw);
+    this.#pair.forEach((select, side) => {
+      select.append(...NAMES.filter((name) => name !== "error").map((name) => make("option", { value: name }, TITLES[name])));
+      select.value = REFERENCED[side];
+      select.addEventListener("change", redraw);
+    });
+    this.#offer();
     for (const name of [...NAMES, "wiped"]) this.#screens[name] = this.#screen(name);
     byId("wipe").addEventListener("click", () => this.toggleWipe());
     byId("zoom-in").addEventListener("click", () => this.zoom(1));
@@ -56,21 +69,36 @@ export class Pictures {
   /**
    * Show plane `index` of a window.
    * @param {Picture} picture @param {number} index
-   * @param {string} by What reconstructed it, if that is known.
+   * @param {(setup: number) => string} makerOf What reconstructed under a setup; empty if that is not known.
    * @param {boolean} givesScene Whether the board can be asked for its scene.
    */
-  draw(picture, index, by, givesScene) {
+  draw(picture, index, makerOf, givesScene) {
     const { height, width } = picture;
     if (height !== this.#size.height || width !== this.#size.width) this.#resize(height, width);
-    if (givesScene !== this.#referenced) this.#refer(givesScene);
+    if (givesScene !== this.#referenced) {
+      this.#referenced = givesScene;
+      this.#offer();
+    }
     const truth = picture.truth?.[index] ?? null;
-    const planes = { truth, initial: picture.initial[index], final: picture.final[index] };
+    const beside = picture.beside?.[index] ?? null;
+    const planes = { truth, initial: picture.initial[index], final: picture.final[index], beside };
     const { wiped } = this.#screens;
     if (this.#wipe.on) this.#wipe.draw(wiped, (name) => this.#show(wiped, name, planes));
     else for (const name of NAMES) if (this.#isOffered(name)) this.#show(this.#screens[name], name, planes);
     const why = truth || !givesScene ? "" : "The scene of this window has not arrived.";
-    for (const name of ["truth", "error"]) setText(`${name}-empty`, why);
+    setText("truth-empty", why);
+    setText("error-empty", this.#compared.includes("truth") ? why : "");
+    const [by, besideBy] = [makerOf(picture.setup), beside ? makerOf(picture.besideSetup) : ""];
     setText("final-note", by && `by ${by}`);
+    setText("beside-note", besideBy && `by ${besideBy}`);
+  }
+
+  /** Show a second bundle's picture too, or no longer. @param {boolean} comparing */
+  compare(comparing) {
+    if (comparing === this.#comparing) return;
+    this.#comparing = comparing;
+    this.#wipe.choose(comparing ? COMPARED : ALWAYS);
+    this.#offer();
   }
 
   /** Show the crosshair at a pixel. @param {Pixel} pixel */
@@ -112,15 +140,23 @@ export class Pictures {
 
   /** @param {string} name */
   #isOffered(name) {
-    return this.#referenced || UNREFERENCED.includes(name);
+    return ALWAYS.includes(name)
+      || (this.#referenced && name !== "beside")
+      || (this.#comparing && name !== "truth");
   }
 
-  /** Without a reference there is neither a scene nor an error. @param {boolean} referenced */
-  #refer(referenced) {
-    this.#referenced = referenced;
-    this.#root.classList.toggle("unreferenced", !referenced);
-    this.#wipe.offer((name) => this.#isOffered(name), UNREFERENCED);
+  /** Without a reference there is no scene, and without a second bundle no error from anything else. */
+  #offer() {
+    this.#root.classList.toggle("unreferenced", !this.#referenced);
+    this.#root.classList.toggle("comparing", this.#comparing);
+    offer(this.#pair, (name) => this.#isOffered(name), this.#referenced ? REFERENCED : COMPARED);
+    this.#wipe.offer((name) => this.#isOffered(name), this.#comparing ? COMPARED : ALWAYS);
     this.#look();
+  }
+
+  /** Names of the two pictures that the error is between. */
+  get #compared() {
+    return this.#pair.map(({ value }) => value);
   }
 
   /** @param {number} height @param {number} width */
@@ -149,21 +185,22 @@ export class Pictures {
   }
 
   /** @param {Screen} screen @param {string} name @param {Planes} planes */
-  #show(screen, name, { truth, final, ...others }) {
+  #show(screen, name, planes) {
     const { height, width } = this.#size;
     const isError = name === "error";
-    const plane = isError ? this.#error(final, truth) : { truth, final, ...others }[name];
+    const [of, from] = this.#compared.map((each) => planes[each]);
+    const plane = isError ? this.#error(of, from) : planes[name];
     if (plane) screen.show(plane, height, width, isError ? HEAT : GRAY);
     else screen.clear();
   }
 
-  /** @param {Uint8Array|null} final @param {Uint8Array|null} truth */
-  #error(final, truth) {
-    if (!truth || !final) return null;
-    if (this.#errorPlane.length !== final.length) this.#errorPlane = new Uint8Array(final.length);
+  /** @param {Uint8Array|null} of @param {Uint8Array|null} from */
+  #error(of, from) {
+    if (!from || !of) return null;
+    if (this.#errorPlane.length !== of.length) this.#errorPlane = new Uint8Array(of.length);
     const out = this.#errorPlane;
-    for (let i = 0; i < final.length; i += 1) {
-      out[i] = Math.min(255, ERROR_GAIN * Math.abs(final[i] - truth[i]));
+    for (let i = 0; i < of.length; i += 1) {
+      out[i] = Math.min(255, ERROR_GAIN * Math.abs(of[i] - from[i]));
     }
     return out;
   }

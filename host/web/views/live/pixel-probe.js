@@ -92,6 +92,7 @@ export class PixelProbe {
       }),
       Truth: light(picture.truth),
       "Initial, final": `${light(picture.initial)}, ${light(picture.final)}`,
+      ...(picture.beside && { Beside: light(picture.beside) }),
     }).map(([heading, value]) => ({ heading: [heading], cells: [value] })));
   }
 

@@ -44,27 +44,27 @@ export async function save(kind, service, screenful) {
  * The pictures beside each other, one frame per slot.
  * @param {Picture} picture @param {import("../view.js").Context["service"]} service
  */
-function videoOf({ height, width, truth, initial, final }, service) {
-  const stacks = [...(truth ? [truth] : []), initial, final];
+function videoOf({ height, width, truth, initial, final, beside }, service) {
+  const stacks = [...(truth ? [truth] : []), initial, final, ...(beside ? [beside] : [])];
   const fits = stacks.length * height * width * final.length <= MAX_VIDEO_BYTES;
-  const beside = fits ? stacks : [final];
-  const frames = new Uint8Array(beside.length * height * width * final.length);
+  const shown = fits ? stacks : [final];
+  const frames = new Uint8Array(shown.length * height * width * final.length);
   let at = 0;
   for (let slot = 0; slot < final.length; slot += 1) {
     for (let row = 0; row < height; row += 1) {
-      for (const stack of beside) {
+      for (const stack of shown) {
         frames.set(stack[slot].subarray(row * width, (row + 1) * width), at);
         at += width;
       }
     }
   }
-  const query = `height=${height}&width=${beside.length * width}&frames_per_s=${VIDEO_HZ}`;
+  const query = `height=${height}&width=${shown.length * width}&frames_per_s=${VIDEO_HZ}`;
   const body = new Blob([frames], { type: "application/octet-stream" });
   return service.file(`api/video.mp4?${query}`, "POST", body);
 }
 
 /** @param {Picture} picture @param {RatioMap|null} map */
-function arraysOf({ height, width, slots, truth, initial, final, readout, mapHash }, map) {
+function arraysOf({ height, width, slots, truth, initial, final, beside, readout, mapHash }, map) {
   /** @param {Uint8Array[]} planes */
   const stacked = (planes) => {
     const data = new Uint8Array(planes.length * height * width);
@@ -77,6 +77,7 @@ function arraysOf({ height, width, slots, truth, initial, final, readout, mapHas
     ...(truth ? [{ name: "truth", ...stacked(truth) }] : []),
     { name: "initial", ...stacked(initial) },
     { name: "final", ...stacked(final) },
+    ...(beside ? [{ name: "beside", ...stacked(beside) }] : []),
     ...(readout ? [{ name: "codes", shape: [readout.codes.length], data: readout.codes }] : []),
     ...(known ? [{ name: "levels", shape: [height, width], data: known.levels }] : []),
   ]);

@@ -25,12 +25,17 @@ export class Wipe {
    */
   constructor(titles, pair, redraw) {
     this.#redraw = redraw;
-    this.#selects.forEach((select, side) => {
+    this.#selects.forEach((select) => {
       select.append(...Object.entries(titles).map(([name, title]) => make("option", { value: name }, title)));
-      select.value = pair[side];
       select.addEventListener("change", redraw);
     });
+    this.choose(pair);
     this.#slider.addEventListener("input", () => this.moveTo(Number(this.#slider.value) / 100));
+  }
+
+  /** Put two pictures behind the line. @param {[string, string]} pair */
+  choose(pair) {
+    this.#selects.forEach((select, side) => { select.value = pair[side]; });
   }
 
   toggle() {
@@ -57,10 +62,7 @@ export class Wipe {
 
   /** Offer these pictures alone. @param {(name: string) => boolean} isOffered @param {[string, string]} otherwise */
   offer(isOffered, otherwise) {
-    this.#selects.forEach((select, side) => {
-      for (const option of select.options) option.disabled = option.hidden = !isOffered(option.value);
-      if (!isOffered(select.value)) select.value = otherwise[side];
-    });
+    offer(this.#selects, isOffered, otherwise);
   }
 
   /**
@@ -87,4 +89,17 @@ export class Wipe {
   get #selects() {
     return [this.#left, this.#right];
   }
+}
+
+/**
+ * Offer these pictures alone in two lists; a pair of which one is gone becomes another pair.
+ * @param {HTMLSelectElement[]} selects @param {(name: string) => boolean} isOffered
+ * @param {[string, string]} otherwise
+ */
+export function offer(selects, isOffered, otherwise) {
+  for (const option of selects.flatMap(({ options }) => [...options])) {
+    option.disabled = option.hidden = !isOffered(option.value);
+  }
+  if (selects.every(({ value }) => isOffered(value))) return;
+  selects.forEach((select, side) => { select.value = otherwise[side]; });
 }
