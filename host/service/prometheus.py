@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,6 +28,27 @@ class _SessionCollector(Collector):
                 yield GaugeMetricFamily(f"focalloop_{name}", text, value=value)
         if state.adaptive is not None:
             yield from _of_adaptive_map(state.adaptive)
+        yield _processor()
+
+
+def _processor() -> Metric:
+    """Return the processor time of this process by thread, where the system tells it."""
+    family = CounterMetricFamily(
+        "focalloop_processor_seconds",
+        "Processor time by thread, since it began; the network's own threads are among the others",
+        labels=["thread"],
+    )
+    named_s = 0.0
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.name.startswith("focalloop-"):
+            continue  # those of a pool end when they idle
+        with suppress(OSError):  # it has just ended, or this is not Linux
+            times = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()
+            used_s = int(times[0]) / 1e9
+            family.add_metric([thread.name], used_s)
+            named_s += used_s
+    family.add_metric(["others"], max(0.0, time.process_time() - named_s))
+    return family
 
 
 def _counters(state: LiveState) -> Iterator[Metric]:
