@@ -3,7 +3,9 @@
 import base64
 import re
 import socket
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +52,34 @@ def test_state_board_health_and_metrics_describe_the_session(client):
     metrics = client.get("/metrics").text
     assert "focalloop_ratio 0.125" in metrics
     assert "focalloop_windows_received_total 0.0" in metrics
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
+def test_metrics_have_the_processor_time_of_each_thread(client):
+    worked, asked = threading.Event(), threading.Event()
+    used_s = []
+
+    def work():
+        while time.thread_time() < 0.02:
+            pass
+        used_s.append(time.thread_time())
+        worked.set()
+        asked.wait(30)
+
+    thread = threading.Thread(target=work, name="focalloop-worker")
+    thread.start()
+    assert worked.wait(30)
+    before_s = time.process_time()
+    text = client.get("/metrics").text
+    asked.set()
+    thread.join()
+    by_thread = {
+        name: float(value)
+        for name, value in re.findall(r'processor_seconds_total{thread="(.*)"} (\S+)', text)
+    }
+    assert by_thread["focalloop-worker"] == pytest.approx(used_s[0], abs=0.01)
+    assert {"MainThread", "others"} < by_thread.keys()
+    assert before_s <= sum(by_thread.values()) <= time.process_time() + 0.01
 
 
 def test_the_map_comes_with_its_levels_and_the_palette(client, session):
@@ -150,6 +180,15 @@ def test_a_body_without_length_is_cut_off_at_the_limit(client, session):
     assert answer.status_code == 413
     assert "at most 4 MiB" in answer.json()["detail"]
     assert not session.uploads
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_its_head():
+    with (
+        listen("127.0.0.1", 0) as sock,
+        socket.create_connection(sock.getsockname(), timeout=10),
+        sock.accept()[0] as served,
+    ):
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_gigabyte_is_refused_before_it_is_sent(session):
