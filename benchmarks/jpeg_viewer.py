@@ -14,8 +14,8 @@ from benchmarks.report import Row
 from focalloop.host.reconstruction.quality import mse, psnr_of_mean
 from focalloop.host.service.packets import HAS_TRUTH, HEADER
 
-STEP = 4
-"""Slots from one that is sent to the next, as for a page on a machine with a GPU."""
+STEP = 8
+"""Slots from one that is sent to the next, as the page wants them over a network."""
 
 WINDOWS = 40
 BYTES_LIMIT_MB_PER_S = 3.0

@@ -23,7 +23,7 @@ const MIN_RETRY_MS = 300;
 const MAX_RETRY_MS = 3000;
 
 /** Over a network, raw planes are too much: they take 12 MB/s at 256x256 pixels. */
-const REMOTE = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+export const REMOTE = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
 export class PreviewSocket {
   /** @type {WebSocket|null} */ #socket = null;

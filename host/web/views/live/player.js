@@ -3,7 +3,9 @@
  * for its turn, and a newer one replaces it.
  */
 
-/** In real time, a machine without a GPU, or that cannot draw more, draws every eighth slot. */
+import { REMOTE } from "../../net/preview-socket.js";
+
+/** In real time, a machine without a GPU, far from the service, or that cannot draw more, draws every eighth slot. */
 const SLOW_STEP = 8;
 
 /** A frame of the screen is asked for this long before the next slot is due. */
@@ -27,7 +29,7 @@ const MAX_WAIT_MS = 20;
 
 /** @type {Speed[]} */
 export const SPEEDS = [
-  { name: "live", share: 1, step: drawsFast() ? 4 : SLOW_STEP },
+  { name: "live", share: 1, step: REMOTE || !drawsFast() ? SLOW_STEP : 4 },
   { name: "1/4", share: 1 / 4, step: 1 },
   { name: "1/16", share: 1 / 16, step: 1 },
 ];
