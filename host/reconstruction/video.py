@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,24 +132,37 @@ def write_video(
         if path.suffix.lower() == ".npz":
             np.savez(partial, video=video, clips=clips, names=list(names))
         else:
-            _encode(media_name(partial), clips.reshape(-1, *clips.shape[2:]), frames_per_s)
+            frames = clips.reshape(-1, *clips.shape[2:])
+            encode_frames(partial, frames, frames.shape[1:], frames_per_s)
 
 
-def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:
+def encode_frames(
+    path: Path, frames: Iterable[NDArray[np.uint8]], shape: tuple[int, ...], frames_per_s: float
+) -> None:
+    """Write frames, uint8 of `shape` (H, W), to a new ``.mp4`` or ``.mkv`` one by one.
+
+    Raises
+    ------
+    VideoError
+        If they cannot be encoded.
+    OSError
+        If the file cannot be written.
+    """
     from fractions import Fraction
 
     import av
     from av.video.reformatter import ColorRange
 
     # Players expect colour planes of half the size, which odd sizes do not have.
-    even = not (frames.shape[1] % 2 or frames.shape[2] % 2)
+    height, width = shape
+    even = not (height % 2 or width % 2)
     pixels = "yuv420p" if even else "yuv444p"
     full = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.JPEG}
     rate = Fraction(frames_per_s).limit_denominator(1000)
     try:
-        with av.open(name, "w") as container:
+        with av.open(media_name(path), "w") as container:
             stream = container.add_stream("libx264", rate=rate)
-            stream.height, stream.width = frames.shape[1:]
+            stream.height, stream.width = shape
             stream.pix_fmt = pixels
             stream.options = {"crf": "8"}
             stream.codec_context.color_range = ColorRange.JPEG
@@ -158,7 +171,8 @@ def _encode(name: str, frames: NDArray[np.uint8], frames_per_s: float) -> None:
                 container.mux(stream.encode(frame.reformat(format=pixels, **full)))
             container.mux(stream.encode())
     except av.error.FFmpegError as error:
-        height, width = frames.shape[1:]
+        if isinstance(error, OSError):  # of the disk
+            raise
         raise VideoError(
             f"{height}x{width} video cannot be encoded ({error}): write .npz"
         ) from None

@@ -53,7 +53,7 @@ def timeline_of(recording: Recording) -> Timeline:
             events[second] += 1
     marks = []
     for entry in recording.entries(messages.EVENT, messages.NOTE, messages.GAP):
-        marks.append(_mark(entry, start_ns))
+        marks.append(mark_of(entry, start_ns))
         if len(marks) == MAX_MARKS:
             break
     return Timeline(
@@ -65,7 +65,8 @@ def timeline_of(recording: Recording) -> Timeline:
     )
 
 
-def _mark(entry: Entry, start_ns: int) -> Mark:
+def mark_of(entry: Entry, start_ns: int) -> Mark:
+    """Return an event, a note or a gap from its message."""
     document = unpack_json(entry.data)
     at_s = (entry.log_ns - start_ns) / NS
     if entry.channel is messages.NOTE:

@@ -7,7 +7,7 @@ from typing import Any
 COMMANDS: dict[str, tuple[str, Any]] = {
     "info": ("Say what a recording holds, and what of it is damaged.", f"{__name__}.info:info"),
     "export": (
-        "Write a recording as a capture, as arrays, as a stack of pictures or as a video.",
+        "Write a recording as a capture, as arrays, as pictures, as a video or as a log.",
         f"{__name__}.export:export",
     ),
     "recover": (

@@ -26,33 +26,34 @@ from focalloop.host.cli.shared_options import (
 def export(
     file: RecordingArgument,
     to: Annotated[
-        Literal["capture", "npz", "tiff", "mp4"],
+        Literal["capture", "npz", "tiff", "mp4", "h5", "ome-zarr", "rrd"],
         typer.Option(
             "--to",
-            help="A capture folder; reads as arrays; the light of each window as a page; or as a "
-            "frame of a video.",
+            help="A capture folder; reads as arrays, for NumPy or as HDF5; the light of each "
+            "window as a page, as a frame of a video or of an OME-Zarr image; or a log for rerun.",
         ),
     ],
-    output: Annotated[Path, output_option("File or, for a capture, folder to write.")],
+    output: Annotated[Path, output_option("File or, for a capture and OME-Zarr, folder to write.")],
     json: JsonOption = False,
 ) -> None:
-    """Write a recording as a capture, as arrays, as a stack of pictures or as a video.
+    """Write a recording as a capture, as arrays, as pictures, as a video or as a log.
 
+    h5, ome-zarr and rrd need the extra packages of `pip install 'focalloop[recordings]'`.
     `focalloop reconstruct FILE` makes the video of all frames.
 
     Example: focalloop recording export night.mcap --to capture -o captures/night
     """
-    from focalloop.host.recording.export import export as exported
+    from focalloop.host.recording.export import FORMS, export as exported
     from focalloop.host.recording.recording import Recording
 
-    if to == "capture":
+    form = FORMS[to]
+    if not output.name.lower().endswith(form.suffixes or ("",)):
+        raise typer.BadParameter(
+            f"--to {to} writes NAME{form.suffixes[0]}, not {output.name}", param_hint="--output"
+        )
+    if form.folder:
         check_new(output, "--output")
     else:
-        suffixes = (".tif", ".tiff") if to == "tiff" else (f".{to}",)
-        if output.suffix.lower() not in suffixes:
-            raise typer.BadParameter(
-                f"--to {to} writes NAME{suffixes[0]}, not {output.name}", param_hint="--output"
-            )
         check_place(output, "FILE", "--output")
     with Recording(file) as recording:
         with progress_bar() as bar:
