@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
@@ -63,6 +64,18 @@ class Health(BaseModel):
     phase: str
 
 
+class _CompressedMaps:
+    """Compresses the documents of maps, whose levels are most of what the page loads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._plain = app
+        self._compressed = GZipMiddleware(app, compresslevel=1)  # the event loop waits for it
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        of_map = scope["type"] == "http" and scope["path"].endswith("/map")
+        await (self._compressed if of_map else self._plain)(scope, receive, send)
+
+
 def create_app(
     source: LiveSource,
     *,
@@ -94,6 +107,7 @@ def create_app(
         redoc_url=None,
         responses=refusals(401, 403, 408, 413, 421),  # of the checks before any route
     )
+    app.add_middleware(_CompressedMaps)
     app.add_middleware(RequestBodies)
     app.add_middleware(  # the last one is asked first
         AccessControl,

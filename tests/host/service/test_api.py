@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.maps import map_files
+from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.wire import ErrorCode
@@ -52,6 +53,17 @@ def test_state_board_health_and_metrics_describe_the_session(client):
     metrics = client.get("/metrics").text
     assert "focalloop_ratio 0.125" in metrics
     assert "focalloop_windows_received_total 0.0" in metrics
+
+
+def test_the_map_takes_few_bytes_unless_the_client_cannot_decompress(client, session):
+    session.ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (256, 256))
+    coded, plain = (
+        client.get("/api/map", headers={"Accept-Encoding": encoding})
+        for encoding in ("gzip", "identity")
+    )
+    assert coded.json() == plain.json()
+    sizes = [int(answer.headers["content-length"]) for answer in (coded, plain)]
+    assert sizes[0] < sizes[1] / 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
