@@ -23,6 +23,7 @@ from focalloop.host.live.network_selector import NetworkSelector
 from focalloop.host.live.state import BundleState, Phase
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
+from focalloop.host.recording.messages import ABOUT_MAP
 
 if TYPE_CHECKING:
     from focalloop.host.live.adaptive_loop import AdaptiveLoop
@@ -290,5 +291,6 @@ class Deployment:
             self._adaptive.follow(board, self._map, lambda text: telemetry.log(text, "warning"))
         telemetry.log(
             f"The board runs {what}, {at_rest.mean_level:.2f} measurements per pixel, uploaded in "
-            f"{time.monotonic() - started_s:.2f} s."
+            f"{time.monotonic() - started_s:.2f} s.",
+            about=ABOUT_MAP,
         )

@@ -14,11 +14,16 @@ from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, RecordingError
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import link_state
+from focalloop.host.live.state import DiskState
 from focalloop.host.recording.recorder import Recorder, RecorderState
 from focalloop.host.recording.store import RecordingStore
+from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES
 
 _STATE_S = 1.0
 """How often the counters of the link are recorded."""
+
+_DISK_S = 2.0
+"""How often to look at the free disk."""
 
 
 class RecordingDeskError(RecordingError):
@@ -46,7 +51,8 @@ class RecordingDesk:
         self._lock = threading.Lock()
         self._recorder: Recorder | None = None
         self._board: Board | None = None
-        self._state_due_s = 0.0
+        self._state_due_s = self._disk_due_s = 0.0
+        self._disk = DiskState(0, DEFAULT_FLOOR_BYTES)
         self._noise: NoiseProfile | None = None
         self._correction: BoardCorrection | None = None
 
@@ -54,6 +60,14 @@ class RecordingDesk:
         """Return how far the present or the last recording is; None before the first."""
         recorder = self._recorder
         return None if recorder is None else recorder.state()
+
+    def disk(self) -> DiskState:
+        """Return how much room there is for recordings, as it was at most `_DISK_S` ago."""
+        now_s = time.monotonic()
+        if now_s >= self._disk_due_s:
+            self._disk_due_s = now_s + _DISK_S
+            self._disk = DiskState(self.store.free_bytes, DEFAULT_FLOOR_BYTES)
+        return self._disk
 
     def attach(self, board: Board, correction: BoardCorrection, noise: NoiseProfile | None) -> None:
         """Record the windows of this board from now on; each stream of it begins with this."""
@@ -127,10 +141,10 @@ class RecordingDesk:
             self._state_due_s = now_s + _STATE_S
             recorder.add_state({"link": asdict(link_state(self._board))})
 
-    def event(self, text: str, level: str) -> None:
+    def event(self, text: str, level: str, about: str) -> None:
         """Record a sentence for the user, if anything is recorded."""
         if self._recorder is not None:
-            self._recorder.add_event(text, level)
+            self._recorder.add_event(text, level, about)
 
     def close(self) -> None:
         """Finish what is being recorded."""

@@ -299,6 +299,7 @@ class LiveSession:
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
             calibration=self.calibrator.state(),
             recording=None if self.recordings is None else self.recordings.state(),
+            disk=None if self.recordings is None else self.recordings.disk(),
             messages=telemetry.messages(),
         )
 

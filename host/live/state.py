@@ -167,6 +167,15 @@ class SpeedState:
 
 
 @dataclass(frozen=True)
+class DiskState:
+    """The disk on which recordings are kept."""
+
+    free_bytes: int
+    floor_bytes: int
+    """Free disk at which a recording ends by itself."""
+
+
+@dataclass(frozen=True)
 class Message:
     """One event, as a sentence for people."""
 
@@ -220,6 +229,8 @@ class LiveState:
     calibration: CalibrationState = field(default_factory=CalibrationState)
     recording: RecorderState | None = None
     """Of the present or last recording; None before the first."""
+    disk: DiskState | None = None
+    """None where no recordings are kept."""
     messages: tuple[Message, ...] = ()
     """At most `MAX_MESSAGES`, oldest first."""
 

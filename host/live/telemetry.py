@@ -17,6 +17,7 @@ import numpy as np
 from focalloop.firmware_sim.window import Window
 from focalloop.host.board.stats import RateMeter
 from focalloop.host.live.state import MAX_MESSAGES, Message, Phase, SpeedState
+from focalloop.host.recording.messages import ANYTHING
 
 _MAX_AWAITED_WINDOWS = 64
 """Received windows whose first drawing can still be timed."""
@@ -55,14 +56,14 @@ class Telemetry:
     progress : float or None
         Completed share of the activity, in [0, 1].
     told : callable
-        Takes each sentence for the user, and its level.
+        Takes each sentence for the user, its level, and what it is about.
     """
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.activity = ""
         self.progress: float | None = None
-        self.told: Callable[[str, str], None] = lambda text, level: None
+        self.told: Callable[[str, str, str], None] = lambda text, level, about: None
         self._lock = threading.Lock()
         self._messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
         self._counts = SpeedState()
@@ -78,11 +79,16 @@ class Telemetry:
         with self._lock:
             self.phase, self.activity, self.progress = phase, activity, progress
 
-    def log(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
-        """Record a sentence for the user."""
+    def log(
+        self,
+        text: str,
+        level: Literal["info", "warning", "error"] = "info",
+        about: str = ANYTHING,
+    ) -> None:
+        """Record a sentence for the user; `about` is one of `focalloop.host.recording.messages`."""
         with self._lock:
             self._messages.append(Message(time.time(), level, text))
-        self.told(text, level)
+        self.told(text, level, about)
 
     def received(self, window: Window) -> None:
         """Record a window that arrived whole."""

@@ -132,6 +132,9 @@ CORRECTION = Channel(
     _json_schema("focalloop.Correction", {"by": _TEXT}, pattern=_BASE64),
 )
 STATE = Channel("/state", "focalloop.State", JSON, _json_schema("focalloop.State", {}))
+ANYTHING, ABOUT_MAP = "focalloop", "map"
+"""What an event is about: that the board runs another map, or anything else."""
+
 EVENT = Channel(
     "/event",
     "foxglove.Log",
@@ -278,15 +281,15 @@ def unpack_pattern(document: dict[str, Any]) -> FixedPattern:
         return FixedPattern.load(path)
 
 
-def pack_event(time_ns: int, text: str, level: str) -> bytes:
-    """Return the message of an event, as Foxglove's Log."""
+def pack_event(time_ns: int, text: str, level: str, about: str) -> bytes:
+    """Return the message of an event, as Foxglove's Log; what it is about is its name."""
     sec, nsec = divmod(time_ns, NS)
     return pack_json(
         {
             "timestamp": {"sec": sec, "nsec": nsec},
             "level": LEVELS[level],
             "message": text,
-            "name": "focalloop",
+            "name": about,
             "file": "",
             "line": 0,
         }

@@ -22,6 +22,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording.messages import ANYTHING
 from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES, RecordingWriter
 
 QUEUE_BYTES = 64 << 20
@@ -150,9 +151,9 @@ class Recorder:
         """Expect any window next, as at the start of another stream."""
         self._put(0, self._writer.new_run)
 
-    def add_event(self, text: str, level: str = "info") -> None:
+    def add_event(self, text: str, level: str = "info", about: str = ANYTHING) -> None:
         """Record what happened, of level debug, info, warning or error."""
-        self._put(0, partial(self._writer.add_event, text, level, time.monotonic()))
+        self._put(0, partial(self._writer.add_event, text, level, time.monotonic(), about))
 
     def add_note(self, text: str) -> None:
         """Record what a person has to say."""

@@ -20,7 +20,7 @@ class Mark:
     at_s: float
     """Seconds from the start of the recording."""
     kind: str
-    """``event``, ``note`` or ``gap``."""
+    """``event``, ``note``, ``gap``, or ``map`` where the board runs another map from then on."""
     level: str
     """Of an event: debug, info, warning or error; info for the others."""
     text: str
@@ -76,4 +76,5 @@ def mark_of(entry: Entry, start_ns: int) -> Mark:
         return Mark(at_s, "gap", "info", f"{document.get('windows')} windows {what}")
     names = {number: name for name, number in messages.LEVELS.items()}
     level = names.get(int(document.get("level", 2)), "info")
-    return Mark(at_s, "event", level, str(document.get("message", "")))
+    kind = "map" if document.get("name") == messages.ABOUT_MAP else "event"
+    return Mark(at_s, kind, level, str(document.get("message", "")))

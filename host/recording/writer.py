@@ -194,10 +194,16 @@ class RecordingWriter:
             self._numbers = self._numbers[0], self._numbers[1] + windows
         self._put_gap(windows, "recorder", self._log_ns(at_s))
 
-    def add_event(self, text: str, level: str = "info", at_s: float | None = None) -> None:
+    def add_event(
+        self,
+        text: str,
+        level: str = "info",
+        at_s: float | None = None,
+        about: str = messages.ANYTHING,
+    ) -> None:
         """Note a sentence for people, of level debug, info, warning or error."""
         log_ns = self._log_ns(at_s)
-        self._put(messages.EVENT, messages.pack_event(log_ns, text, level), log_ns)
+        self._put(messages.EVENT, messages.pack_event(log_ns, text, level, about), log_ns)
 
     def add_note(self, text: str, at_s: float | None = None) -> None:
         """Note what a person has to say."""

@@ -136,7 +136,7 @@ class FakeSession:
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
         self.radio, self.adaptive_map, self.adaptive = None, None, None
-        self.recordings = None
+        self.recordings, self.recording = None, None
         self.comparison, self.beside = None, False
         self.uploads, self.selected, self.seen = [], [], []
         self.before = None
@@ -166,6 +166,8 @@ class FakeSession:
             radio=self.radio and self.radio.state(),
             adaptive=self.adaptive,
             calibration=self.calibrator.state(),
+            recording=self.recording or (self.recordings and self.recordings.state()),
+            disk=self.recordings and self.recordings.disk(),
         )
 
     def picture(self):

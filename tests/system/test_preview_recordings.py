@@ -8,6 +8,7 @@ import pytest
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording.mcap_file import UNFINISHED
+from focalloop.host.recording.recorder import RecorderState
 from focalloop.host.recording.store import RecordingStore
 from tests.support.fake_session import make_picture
 from tests.support.made_windows import make_window, write_recording
@@ -190,11 +191,27 @@ def test_a_service_without_a_folder_and_a_full_disk_say_what_to_do(
     open_page, session_url, session, kept, monkeypatch
 ):
     monkeypatch.setattr(RecordingStore, "free_bytes", 600 << 20)
-    page = records(open_page, session_url)
+    page = open_page(session_url)
+    page.wait_for_selector("#disk-scarce:has-text('The disk is nearly full')")
+    assert page.is_hidden("#notice")  # as nothing is recorded yet
+    go(page, "recordings")
     page.wait_for_selector("#rec-disk.error:has-text('nearly full')")
+
+    session.recording = RecorderState("now", True, 60, 0, 16_000_000, 4.0, 0, "")
+    page.wait_for_selector("#recording:has-text('0:04 · 16.0 MB')")
+    go(page, "boards")
+    page.wait_for_selector("#notice.error:has-text('room for 92.3 MB, 23 seconds at the rate')")
+    session.recording = None
+
     desk, session.recordings = session.recordings, None
-    page.reload()
+    page.wait_for_selector("#notice", state="hidden")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    go(page, "recordings")
     page.wait_for_selector("#rec-unable:has-text('--recordings FOLDER')")
+    assert not [url for url in asked if "api/recordings" in url]
+    go(page, "live")
+    page.wait_for_selector("#record:disabled[title*='--recordings FOLDER']")
     session.recordings = desk
 
 

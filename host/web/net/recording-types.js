@@ -3,10 +3,24 @@
  *
  * @typedef {object} Recordings `GET api/recordings`.
  * @property {RecordingEntry[]} recordings The newest first, deleted ones too.
- * @property {import("./types.js").RecorderState|null} recording
+ * @property {RecorderState|null} recording
  * @property {number} free_bytes Of the disk.
  * @property {number} floor_bytes Free disk at which a recording ends by itself.
  * @property {number} grace_s How long a deleted recording can be brought back.
+ *
+ * @typedef {object} RecorderState
+ * @property {string} name Its id.
+ * @property {boolean} recording Whether it goes on.
+ * @property {number} windows
+ * @property {number} gaps Windows that are missing between them.
+ * @property {number} bytes On the disk.
+ * @property {number} seconds
+ * @property {number} queued_bytes
+ * @property {string} problem Why it ended by itself; empty if it did not.
+ *
+ * @typedef {object} DiskState The disk on which recordings are kept.
+ * @property {number} free_bytes
+ * @property {number} floor_bytes Free disk at which a recording ends by itself.
  *
  * @typedef {object} RecordingEntry
  * @property {string} id
@@ -35,7 +49,7 @@
  *
  * @typedef {object} Mark
  * @property {number} at_s From the start of the recording.
- * @property {string} kind "event", "note" or "gap".
+ * @property {string} kind "event", "note", "gap" or "map".
  * @property {string} level "debug", "info", "warning" or "error".
  * @property {string} text
  *

@@ -23,18 +23,9 @@
  * @property {LinkState} link
  * @property {SpeedState} speed
  * @property {CalibrationState} calibration
- * @property {RecorderState|null} recording Of the present or last recording.
+ * @property {import("./recording-types.js").RecorderState|null} recording Of the present or last recording.
+ * @property {import("./recording-types.js").DiskState|null} disk Null where no recordings are kept.
  * @property {Message[]} messages Oldest first.
- *
- * @typedef {object} RecorderState
- * @property {string} name Its id.
- * @property {boolean} recording Whether it goes on.
- * @property {number} windows
- * @property {number} gaps Windows that are missing between them.
- * @property {number} bytes On the disk.
- * @property {number} seconds
- * @property {number} queued_bytes
- * @property {string} problem Why it ended by itself; empty if it did not.
  *
  * @typedef {object} BoardIdentity
  * @property {string} url

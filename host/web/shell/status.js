@@ -1,6 +1,7 @@
 /** What the session is doing, on every view: badge, identity, phase, and the line across the page. */
 
 import { byId, setText } from "../lib/dom.js";
+import { rateOf, roomOf } from "../lib/disk.js";
 import { clock, sized } from "../lib/format.js";
 import { request, sentenceOf } from "../net/service.js";
 
@@ -89,7 +90,7 @@ export class Status {
   }
 
   /** @param {LiveState} state @returns {Standing|null} */
-  #standing({ phase, messages, progress, activity, bundle, reconstructed_by: reconstructedBy }) {
+  #standing({ phase, messages, progress, activity, bundle, reconstructed_by: reconstructedBy, recording, disk }) {
     const newest = messages.at(-1)?.text;
     if (phase === "lost") {
       return { text: `${newest || "The board is gone. Trying to reconnect."}${this.#lasting}`, mood: "error", first: true };
@@ -99,6 +100,10 @@ export class Status {
       const percent = progress === null ? "" : ` ${Math.round(100 * progress)} %`;
       const doing = `${activity.slice(0, 1).toUpperCase()}${activity.slice(1)}${percent}`;
       return { text: `${doing}${progress === null ? this.#elapsed.replace(/\.$/, "") : ""}`, mood: "info", first: true };
+    }
+    if (recording?.recording && disk) {
+      const { scarce, text } = roomOf(disk, rateOf(recording));
+      if (scarce) return { text, mood: "error" };
     }
     if (reconstructedBy === bundle) return null;
     const instead = reconstructedBy === "network-free"

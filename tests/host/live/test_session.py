@@ -26,6 +26,7 @@ from focalloop.host.live.viewers import UNWATCHED_PERIOD_S
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording.store import RecordingStore
+from focalloop.host.recording.timeline import timeline_of
 from focalloop.models import zoo
 from tests.support.served import SHAPE, Scene, expected_codes, make_board, make_map, on_pty
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -353,7 +354,7 @@ def test_leaving_frees_the_board_and_every_thread(url):
 
 
 def test_what_is_recorded_is_what_came(url, tmp_path):
-    ratio_map = make_map()
+    ratio_map, other = make_map(), make_map(1)
     store = RecordingStore(tmp_path)
     with LiveSession(
         BoardAt(url), bundle="network-free", ratio_map=ratio_map, recordings=store
@@ -361,13 +362,19 @@ def test_what_is_recorded_is_what_came(url, tmp_path):
         newer_than(session, -1)
         name = session.recordings.start("by a test").name
         wait_until(lambda: session.state().recording.windows >= 3)
-    state = session.state().recording
+        session.upload(other)
+        wait_until(lambda: session.picture().map_hash == other.hash())
+    messages, state = session.state().messages, session.state().recording
     assert (state.recording, state.problem) == (False, "")
     with store.open(name) as recording:
         assert recording.check() == ()
         windows = list(recording.windows())
         assert len(windows) == state.windows
         assert recording.board.name == "focalloop emulator"
+        marks = timeline_of(recording).marks
+    assert [mark.text for mark in marks if mark.kind == "map"] == [
+        next(each.text for each in reversed(messages) if "The board runs" in each.text)
+    ]
     for window in windows:
-        np.testing.assert_array_equal(window.codes, expected_codes(ratio_map, window.number))
-        assert window.ratio_map == ratio_map
+        np.testing.assert_array_equal(window.codes, expected_codes(window.ratio_map, window.number))
+    assert {window.ratio_map for window in windows} == {ratio_map, other}

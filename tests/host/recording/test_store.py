@@ -7,11 +7,13 @@ import os
 import pytest
 
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording import messages
 from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import NoRecordingError, RecordingStore
 from focalloop.host.recording.timeline import timeline_of
-from tests.support.made_windows import write_recording
+from focalloop.host.recording.writer import RecordingWriter
+from tests.support.made_windows import BOARD, write_recording
 
 
 @pytest.fixture
@@ -108,6 +110,16 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RecordingError, match="choose another folder"):
         RecordingStore(tmp_path / "file" / "recordings").new()
+
+
+def test_a_timeline_tells_another_map_from_other_events(store):
+    path = store.new()
+    with RecordingWriter(path, BOARD, floor_bytes=0) as writer:
+        writer.add_event("The board runs the ratio map.", about=messages.ABOUT_MAP)
+        writer.add_event("The board is back.", "warning")
+    with Recording(path) as recording:
+        marks = timeline_of(recording).marks
+    assert [(mark.kind, mark.level) for mark in marks] == [("map", "info"), ("event", "warning")]
 
 
 def test_a_timeline_counts_by_the_second(store):

@@ -15,6 +15,7 @@ from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.reconstruct import NetworkFree
+from focalloop.host.recording import messages
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
 from focalloop.host.service.api import create_app
@@ -69,7 +70,7 @@ def test_a_recording_is_started_noted_and_stopped(client, session):
         session.recordings.window(make_window(number, make_map()))
     assert client.post("/api/recordings/notes", json={"text": "darker"}).status_code == 200
     assert client.get("/api/recordings").json()["recordings"] == []
-    session.recordings.event("the board is back", "warning")
+    session.recordings.event("the board is back", "warning", messages.ANYTHING)
     stopped = client.post("/api/recordings/stop").json()
     assert (stopped["windows"], stopped["recording"]) == (3, False)
     assert client.post("/api/recordings/stop").status_code == 409

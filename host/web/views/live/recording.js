@@ -1,11 +1,14 @@
 /** Records the board from the live view; the Recordings view has what was recorded. */
 
 import { byId, setText } from "../../lib/dom.js";
+import { rateOf, roomOf } from "../../lib/disk.js";
 import { fixed } from "../../lib/format.js";
 
 /** @typedef {import("../../net/types.js").LiveState} LiveState */
 
 const REFUSAL_MS = 12_000;
+const INVITATION = "All that comes from the board, into a file";
+const UNKEPT = "This service keeps no recordings: start it with --recordings FOLDER";
 
 export class Recording {
   #context;
@@ -20,10 +23,15 @@ export class Recording {
   }
 
   /** Show the recording, whoever started it. @param {LiveState} state */
-  follow({ recording, phase }) {
+  follow({ recording, phase, disk }) {
     this.#going = recording?.recording ?? false;
-    const disabled = !this.#going && phase !== "streaming";
+    const disabled = !this.#going && (phase !== "streaming" || !disk);
     if (this.#button.disabled !== disabled) this.#button.disabled = disabled;
+    const room = disk && roomOf(disk, rateOf(recording));
+    const title = !room ? UNKEPT : room.scarce ? room.text : INVITATION;
+    if (this.#button.title !== title) this.#button.title = title;
+    byId("disk-scarce").hidden = !room?.scarce;
+    if (room?.scarce) setText("disk-scarce", room.text.split(/[:.]/)[0]);
     const pressed = String(this.#going);
     if (this.#button.getAttribute("aria-pressed") !== pressed) this.#button.setAttribute("aria-pressed", pressed);
     const megabytes = fixed((recording?.bytes ?? 0) / 1e6, 1);

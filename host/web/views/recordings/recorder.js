@@ -1,6 +1,7 @@
 /** A new recording: begun, noted in and stopped, with what it takes of the disk. */
 
 import { byId, setText } from "../../lib/dom.js";
+import { rateOf, roomOf } from "../../lib/disk.js";
 import { clock, counted, sized } from "../../lib/format.js";
 
 /**
@@ -9,13 +10,6 @@ import { clock, counted, sized } from "../../lib/format.js";
  */
 
 const REFUSAL_MS = 12_000;
-/** A long time in words. @param {number} seconds */
-const lasting = (seconds) => (seconds > 2 * 3600
-  ? counted(Math.floor(seconds / 3600), "hour")
-  : counted(Math.floor(seconds / 60), "minute"));
-
-/** Free disk beyond the floor below which it is called nearly full. */
-const SCARCE_BYTES = 2e9;
 
 export class Recorder {
   #context;
@@ -24,6 +18,7 @@ export class Recorder {
   #go = byId("rec-go", HTMLButtonElement);
   #stop = byId("rec-stop", HTMLButtonElement);
   #going = false;
+  /** Bytes per second of the recordings so far. */ #rate = NaN;
   /** Why the recording ended by itself, as it was said. */ #problem = "";
 
   /** @param {import("../view.js").Context} context @param {() => void} changed There may be another recording. */
@@ -40,7 +35,7 @@ export class Recorder {
   }
 
   /** @param {LiveState} state */
-  follow({ phase, recording }) {
+  follow({ phase, recording, disk }) {
     const going = recording?.recording ?? false;
     if (going !== this.#going) {
       this.#going = going;
@@ -58,20 +53,17 @@ export class Recorder {
     const problem = recording?.problem ?? "";
     if (problem && problem !== this.#problem) this.#context.notices.say(problem, "error", REFUSAL_MS);
     this.#problem = problem;
+    if (!disk) return;
+    const { scarce, text } = roomOf(disk, rateOf(recording) || this.#rate);
+    const say = byId("rec-disk");
+    if (say.classList.contains("error") !== scarce) say.classList.toggle("error", scarce);
+    setText("rec-disk", text);
   }
 
-  /** Say what is left of the disk. @param {Recordings} found */
-  take({ free_bytes: free, floor_bytes: floor, recordings }) {
-    const left = Math.max(0, free - floor);
-    const scarce = left < SCARCE_BYTES;
+  /** Take what recordings have taken of the disk. @param {Recordings} found */
+  take({ recordings }) {
     const seconds = recordings.reduce((sum, each) => sum + each.seconds, 0);
-    const rate = recordings.reduce((sum, each) => sum + each.bytes, 0) / seconds;
-    const lasts = rate > 0 ? `, ${lasting(left / rate)} at the rate so far` : "";
-    const disk = byId("rec-disk");
-    disk.className = `say ${scarce ? "error" : ""}`;
-    setText("rec-disk", !left
-      ? `The disk is full: ${sized(free)} are free, and ${sized(floor)} are kept so. Move recordings elsewhere, or start the service with --recordings on another disk.`
-      : `${scarce ? "The disk is nearly full: room" : "Room"} for ${sized(left)}${lasts}.${scarce ? " Move recordings elsewhere, or start the service with --recordings on another disk." : ""}`);
+    this.#rate = recordings.reduce((sum, each) => sum + each.bytes, 0) / seconds;
   }
 
   /** @param {string} path @param {object} [body] */

@@ -12,6 +12,7 @@ import { Recorder } from "./recorder.js";
  */
 
 const REFRESH_MS = 10_000;
+const UNKEPT = "This service keeps no recordings. Start it with --recordings FOLDER, then record here or in the live view.";
 /** As in the style sheet: list and recording beside each other. */
 const WIDE = matchMedia("(min-width: 900px)");
 
@@ -23,7 +24,8 @@ export class View {
   #recorder;
   #detail;
   /** @type {Recordings|null} */ #found = null;
-  #recorded = "";
+  /** @type {string|null} What is recorded, as of the newest state; null before the first. */ #recorded = null;
+  #kept = false;
   #shown = new AbortController();
 
   /** @param {HTMLElement} root @param {import("../view.js").Context} context */
@@ -45,10 +47,10 @@ export class View {
     window.addEventListener("hashchange", () => this.#choose(), { signal });
     WIDE.addEventListener("change", () => this.#choose(), { signal });
     document.addEventListener("keydown", (event) => this.#detail.key(event), { signal });
-    const refreshing = setInterval(() => this.#refresh(), REFRESH_MS);
+    const refreshing = setInterval(() => this.#kept && this.#refresh(), REFRESH_MS);
     signal.addEventListener("abort", () => clearInterval(refreshing));
+    this.#recorded = null; // the next state asks for what there is
     this.#choose();
-    this.#refresh();
   }
 
   hide() {
@@ -60,11 +62,15 @@ export class View {
   /** @param {LiveState} state */
   follow(state) {
     this.#recorder.follow(state);
-    const { recording } = state;
-    const recorded = recording ? `${recording.name} ${recording.recording}` : "";
+    const { recording, disk } = state;
+    this.#kept = disk !== null;
+    const recorded = [this.#kept, recording?.name, recording?.recording].join();
     if (recorded === this.#recorded) return;
     this.#recorded = recorded;
-    this.#refresh();
+    setText("rec-unable-say", this.#kept ? "" : UNKEPT);
+    byId("rec-unable").hidden = this.#kept;
+    byId("rec-split").hidden = !this.#kept;
+    if (this.#kept) this.#refresh();
   }
 
   async #refresh() {
@@ -75,22 +81,10 @@ export class View {
       if (signal.aborted) return;
       this.#found = found;
       this.#recorder.take(found);
-      this.#unable("");
-    } catch (error) {
-      if (signal.aborted || !(error instanceof Error)) return;
-      if ("status" in error && error.status === 404) {
-        this.#unable("This service keeps no recordings. Start it with --recordings FOLDER, then record here or in the live view.");
-      }
-      return; // without an answer, the line across the page says so
+    } catch {
+      return; // the line across the page says why
     }
     this.#choose();
-  }
-
-  /** @param {string} why There is nothing to show; empty if there is. */
-  #unable(why) {
-    setText("rec-unable-say", why);
-    byId("rec-unable").hidden = !why;
-    byId("rec-split").hidden = Boolean(why);
   }
 
   /** Show the recording that the address names; where there is room for both, else the newest. */

@@ -184,6 +184,15 @@ function drawMark(context, { kind, level }, x, colour) {
     context.fillRect(x - 1, BARS_TOP, 2, BARS - BARS_TOP);
     return;
   }
+  if (kind === "map") {
+    context.fillStyle = colour("text");
+    context.fillRect(x - 0.5, BARS_TOP, 1, MARKS - BARS_TOP);
+    context.fillRect(x - 4, MARKS - 4, 8, 8);
+    context.fillStyle = colour("panel");
+    context.fillRect(x, MARKS - 3, 3, 3);
+    context.fillRect(x - 3, MARKS, 3, 3);
+    return;
+  }
   const name = kind === "note" ? "measured" : { warning: "warn", error: "bad" }[level] ?? "muted";
   context.fillStyle = colour(name);
   context.beginPath();
