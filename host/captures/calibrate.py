@@ -132,7 +132,7 @@ def kind_of(source: Source) -> Literal["capture", "tiff stack", "emva"]:
         return "emva"
     raise CaptureError(
         f"{path} holds nothing to calibrate from: give a folder with {MANIFEST} (a capture) or "
-        f"{TABLE} (a TIFF stack), or an EMVA 1288 descriptor"
+        f"{TABLE} (a TIFF stack), an EMVA 1288 descriptor, or focalloop.Recording(...).capture()"
     )
 
 

@@ -183,7 +183,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest = parse_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise CaptureError(
+            f"{folder} is not a capture but a file: if it is a recording, open it by "
+            "focalloop.Recording(...).capture()"
+        ) from None
+    except FileNotFoundError:
         raise CaptureError(f"{folder} is not a capture: give a folder with a {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise CaptureError(f"{path} cannot be read ({error}): take the capture again") from error

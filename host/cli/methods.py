@@ -15,11 +15,9 @@ from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips, load_clips
-from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.cli.arguments import load_bundle, load_map, load_profile
 from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.cli.shared_options import refuse_unused
-from focalloop.host.errors import CaptureError
 from focalloop.host.reconstruction.bundle import Bundle, universal_for
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.evaluate import capture_clips
@@ -31,7 +29,7 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     Reconstructor,
 )
-from focalloop.host.recording.loading import load_windows
+from focalloop.host.recording.loading import scene_windows
 from focalloop.models.zoo import DEFAULT_BUNDLE
 
 WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
@@ -104,31 +102,53 @@ def method_for_clips(
     return _with_bundle(loaded, given, threads, noise)
 
 
-def method_for_map(
-    bundle: str | None, captured: RatioMap, threads: int, noise: NoiseProfile
-) -> Method:
-    """Return the bundle, or else the first shipped one that suits a capture's map.
+class MethodsByMap:
+    """What reconstructs the windows of a capture, whose map may change from one to the next.
 
-    Where that one loses to a network that is told the noise, it is the latter, with a notice.
-    A bundle that was trained for another map is used all the same, with a notice.
+    That is the bundle, or else the first shipped one that suits a window's map. Where that one
+    loses to a network that is told the noise, it is the latter, with a notice. A bundle that was
+    trained for another map is used all the same, with a notice.
     """
-    if bundle in WITHOUT_NETWORK:
-        return _without_network(bundle, captured)
-    if bundle is None:
-        shipped = map(Bundle.load, (DEFAULT_BUNDLE, universal_for(captured)))
-        chosen = next((each for each in shipped if each.suits(captured)), None)
+
+    def __init__(self, bundle: str | None, threads: int, noise: NoiseProfile) -> None:
+        self._bundle, self._threads, self._noise = bundle, threads, noise
+        self._known: dict[str, Bundle] = {}
+        self._methods: dict[str, Method] = {}
+        self._told: set[str] = set()
+
+    def __call__(self, captured: RatioMap) -> Method:
+        """Return what reconstructs windows under a map."""
+        name = self._bundle or self._shipped_for(captured)
+        if name in WITHOUT_NETWORK:
+            return self._methods.setdefault(name, _without_network(name, captured))
+        loaded = self._load(name)
+        if not loaded.suits(captured):
+            self._tell(f"{loaded.name} was trained for another ratio map than this capture's")
+        if loaded.name not in self._methods:
+            self._methods[loaded.name] = _with_bundle(loaded, None, self._threads, self._noise)
+        return self._methods[loaded.name]
+
+    def _shipped_for(self, captured: RatioMap) -> str:
+        names = DEFAULT_BUNDLE, universal_for(captured)
+        chosen = next((each for each in map(self._load, names) if each.suits(captured)), None)
         if chosen is None:
-            return _without_network(NETWORK_FREE, captured)
-        told = chosen.told_instead(noise)
-        if told is not None and (better := Bundle.load(told)).suits(captured):
-            if note := told_note(chosen, noise):
-                print_notice(f"note: {note}")
-            chosen = better
-    else:
-        chosen = load_bundle(bundle)
-    if not chosen.suits(captured):
-        print_notice(f"note: {chosen.name} was trained for another ratio map than this capture's")
-    return _with_bundle(chosen, None, threads, noise)
+            return NETWORK_FREE
+        told = chosen.told_instead(self._noise)
+        if told is None or not self._load(told).suits(captured):
+            return chosen.name
+        if note := told_note(chosen, self._noise):
+            self._tell(note)
+        return told
+
+    def _load(self, name: str) -> Bundle:
+        if name not in self._known:
+            self._known[name] = load_bundle(name)
+        return self._known[name]
+
+    def _tell(self, note: str) -> None:
+        if note not in self._told:
+            self._told.add(note)
+            print_notice(f"note: {note}")
 
 
 def _without_network(name: str, given: RatioMap | None) -> Method:
@@ -206,17 +226,11 @@ def captured_windows(
     FixedPatternError
         The correction is of another board.
     """
-    capture = load_windows(folder, print_warning)
-    scenes = [window for window in capture.windows() if window.kind is WindowKind.SCENE][:limit]
-    if not scenes:
-        raise CaptureError(f"{folder} holds no window of a scene to reconstruct")
-    captured_under = scenes[0].ratio_map
+    scenes = scene_windows(folder, limit, print_warning)
     if correction is not None and correction.pattern is not None:
-        correction.pattern.check_fits(captured_under.shape, capture.board.get("serial"))
-    names = tuple(f"{folder.name}[{window.number}]" for window in scenes)
-    # `reads` of a window stays in memory as long as the window does.
-    taken = (scenes.pop(0) for _ in names)
-    windows = ((each.reads, each.ratio_map) for each in taken)
+        correction.pattern.check_fits(scenes.ratio_map.shape, scenes.serial)
+    names = tuple(f"{folder.name}[{number}]" for number in scenes.numbers)
+    windows = ((each.reads, each.ratio_map) for each in scenes.windows)
     if correction is None:
-        return (names, windows), captured_under
-    return (names, starmap(correction, windows)), correction.map_for(captured_under)
+        return (names, windows), scenes.ratio_map
+    return (names, starmap(correction, windows)), correction.map_for(scenes.ratio_map)

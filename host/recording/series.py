@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalloop.host.captures.capture import Series, monotonic_epoch_s
 from focalloop.host.recording.window_reader import RecordedWindow
+
+_ALIGNED = 8
+"""Where a series begins in the file, in bytes, as processors like it."""
 
 
 def series_of(windows: Iterable[RecordedWindow]) -> tuple[Series, ...]:
@@ -24,7 +28,11 @@ def series_of(windows: Iterable[RecordedWindow]) -> tuple[Series, ...]:
             series.append(_SeriesBuilder(file, recorded))
         series[-1].add(recorded)
     file.flush()
-    return tuple(each.build() for each in series)
+    if not series:
+        return ()
+    # Mapped once: a map for each series would take a file descriptor of the system's few.
+    whole = np.memmap(file, np.uint8, "r")
+    return tuple(each.build(whole) for each in series)
 
 
 class _SeriesBuilder:
@@ -33,6 +41,7 @@ class _SeriesBuilder:
     def __init__(self, file: IO[bytes], first: RecordedWindow) -> None:
         self._first = first
         self._conditions = _conditions(first)
+        file.write(bytes(-file.tell() % _ALIGNED))
         self._file, self._begin = file, file.tell()
         self._numbers: list[int] = []
         self._times: list[float] = []
@@ -46,13 +55,15 @@ class _SeriesBuilder:
         self._numbers.append(window.number)
         self._times.append(round(window.time_s + monotonic_epoch_s(), 6))
 
-    def build(self) -> Series:
+    def build(self, whole: NDArray[np.uint8]) -> Series:
         first = self._first.window
         shape = len(self._numbers), first.plan.count
+        length = shape[0] * shape[1] * first.codes.itemsize
+        codes = whole[self._begin : self._begin + length].view(first.codes.dtype)
         return Series(
             ratio_map=first.ratio_map,
             plan=first.plan,
-            readouts=np.memmap(self._file, first.codes.dtype, "r", self._begin, shape),
+            readouts=codes.reshape(shape),
             bits=first.bits,
             black_level_dn=first.black_level_dn,
             full_scale_dn=first.full_scale_dn,

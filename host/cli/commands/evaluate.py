@@ -73,6 +73,7 @@ def evaluate(
 
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
+    from focalloop.firmware_sim.errors import SceneError
     from focalloop.host.cli.arguments import (
         check_corrects,
         load_correction,
@@ -82,11 +83,17 @@ def evaluate(
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, noise_of_reads, read_clips
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
+    from focalloop.host.recording.loading import holds_windows
 
     # Says now what would be found after the clips have been read.
     own, corrected_by = load_pattern(pattern), load_correction(correction, profile)
     check_corrects(corrected_by, own)
     check_exists(clips, "CLIPS")
+    if holds_windows(clips):
+        raise SceneError(
+            f"{clips} holds what a sensor read, without the scenes that scores are against: give "
+            "clips, or see its windows by `focalloop reconstruct`"
+        )
     reads_noise = noise_of_reads(profile, corrected_by)
     methods = all_methods(bundle or [], map_, threads, reads_noise)
     if baseline:

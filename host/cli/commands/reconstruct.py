@@ -71,10 +71,10 @@ def reconstruct(
     from focalloop.host.cli.arguments import check_corrects, load_correction, load_pattern
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import (
+        MethodsByMap,
         captured_windows,
         emulated_windows,
         method_for_clips,
-        method_for_map,
         noise_of_reads,
     )
     from focalloop.host.reconstruction.video import check_output, write_video
@@ -94,11 +94,13 @@ def reconstruct(
         with Recording(source) as recording:
             corrected_by, recorded = correction_of(recording)
         noise = recorded or noise
+    methods: MethodsByMap | None = None
     if holds_windows(source):
         emulated = ("map_", "white", "seed", "pattern")
         refuse_unused(emulated, "is for clips: a capture is reconstructed as it was taken")
         (names, windows), captured_under = captured_windows(source, limit, corrected_by)
-        method = method_for_map(bundle, captured_under, threads, noise)
+        methods = MethodsByMap(bundle, threads, noise)
+        method = methods(captured_under)
     else:
         check_corrects(corrected_by, own)
         method = method_for_clips(bundle or DEFAULT_BUNDLE, map_, threads, noise)
@@ -107,21 +109,25 @@ def reconstruct(
         )
     pattern_undone = corrected_by is not None and corrected_by.pattern is not None
     started_s = perf_counter()
-    video = []
+    video, used = [], []
     with progress_bar() as bar, Interruption() as interruption:
         for reads, ratio_map in bar.track(windows, len(names), description=method.name):
             with interruption.step():
+                if methods is not None:
+                    method = methods(ratio_map)
                 video.append(method.reconstruct(reads, ratio_map))
+                used.append(method.name)
     if not video:
         raise StoppedError(f"stopped before the first window: {output} is not written")
     with activity(f"writing {output}"):
         write_video(output, video, names[: len(video)], frames_per_s=fps)
     slots, height, width = video[0].shape
+    made_by = " and ".join(dict.fromkeys(used))
     if json:
         print_json(
             {
                 "output": str(output),
-                "bundle": method.name,
+                "bundle": made_by,
                 "corrected": pattern_undone,
                 "windows": len(video),
                 "slots": slots,
@@ -133,7 +139,7 @@ def reconstruct(
     else:
         print_result(
             f"wrote {output}: {counted(len(video), 'window')} of {slots} frames, "
-            f"{width}x{height} pixels, reconstructed by {method.name}"
+            f"{width}x{height} pixels, reconstructed by {made_by}"
             f"{' from corrected reads' if pattern_undone else ''}"
         )
     if interruption.wanted:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from focalloop.firmware_sim.emulator.pattern import draw_pattern
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli.board_memory import remember
 from focalloop.host.cli.preview_run import recordings_of
+from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.recording.mcap_file import unfinished
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
+from focalloop.host.recording.writer import RecordingWriter
 from tests.support.command_line import complaint, run
 from tests.support.made_calibration import make_calibration
-from tests.support.made_windows import write_recording
+from tests.support.made_windows import BOARD, make_window, write_recording
 from tests.support.running import FOCALLOOP, STOP_TIMEOUT_S
 from tests.support.served import SHAPE, make_board, on_pty, on_tcp
 
@@ -110,6 +114,34 @@ def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
         "reconstruct", tmp_path / "a.mcap", "--map", "tile-2of16", "-o", tmp_path / "x.mp4"
     )
     assert refused.exit_code == 2
+
+
+def test_nothing_is_scored_without_its_scene(tmp_path):
+    write_recording(tmp_path / "a.mcap")
+    refused = run("evaluate", tmp_path / "a.mcap")
+    assert refused.exit_code == 1
+    assert "without the scenes that scores are against" in complaint(refused)
+
+
+def test_each_window_is_reconstructed_by_what_suits_its_map(tmp_path):
+    shape = (64, 64)
+    maps = [RatioMap.from_tile([[1, 2]], shape), Bundle.load().ratio_map.tiled_to(*shape)]
+    board = replace(BOARD, height=64, width=64)
+    windows = [make_window(number, maps[number % 2], board=board) for number in range(3)]
+    videos, names = {}, {}
+    for name, taken in (("both", windows), ("first", windows[::2]), ("second", windows[1::2])):
+        with RecordingWriter(tmp_path / f"{name}.mcap", board, floor_bytes=0) as writer:
+            for window in taken:
+                writer.add(window)
+        output = tmp_path / f"{name}.npz"
+        made = run("reconstruct", tmp_path / f"{name}.mcap", "-o", output, "--json")
+        assert made.exit_code == 0, made.stderr
+        names[name] = json.loads(made.stdout)["bundle"]
+        videos[name] = np.load(output)["video"]
+    assert names["first"] != names["second"]
+    assert names["both"] == f"{names['first']} and {names['second']}"
+    np.testing.assert_array_equal(videos["both"][::2], videos["first"])
+    np.testing.assert_array_equal(videos["both"][1::2], videos["second"])
 
 
 def test_a_service_finishes_what_was_cut_off(tmp_path, capsys):
