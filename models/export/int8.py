@@ -2,7 +2,9 @@
 
 The first layer and the residual blocks, which are most of the work, take 8-bit activations and
 weights; everything else, above all the sum with the first guess, stays float32. The ranges of the
-activations come from calibration windows, so the loss is measured on other windows.
+activations come from calibration windows, so the loss is measured on other windows. What a
+convolution adds to a sum is rounded over a range of each channel, since the range of the strongest
+would coarsen all others, and no later layer makes up for it.
 
 Weights use 7 of their 8 bits: processors without VNNI instructions add two products in 16 bits,
 which would saturate, and a network must reconstruct the same video on every machine.
@@ -22,6 +24,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -189,13 +192,19 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
             quant_pre_process(
                 str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True
             )
-            nodes = [
-                node.name
-                for node in onnx.load(folder / "folded.onnx").graph.node
+            model = onnx.load(folder / "folded.onnx")
+            convolutions = [
+                node
+                for node in model.graph.node
                 if node.op_type == "Conv" and node.input[1].startswith(layers)
             ]
-            if not nodes:
+            if not convolutions:
                 return graph
+            nodes = [node.name for node in convolutions]
+            rectified = {node.input[0] for node in model.graph.node if node.op_type == "Relu"}
+            summed = [node for node in convolutions if node.output[0] not in rectified]
+            _round_channels(model, summed, windows)
+            onnx.save(model, folder / "folded.onnx")
             quantize_static(
                 str(folder / "folded.onnx"),
                 str(folder / "int8.onnx"),
@@ -208,11 +217,75 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
                 weight_type=QuantType.QInt8,
                 reduce_range=True,
                 calibrate_method=CalibrationMethod.Percentile,
-                extra_options={"CalibPercentile": PERCENTILE},
+                extra_options={
+                    "CalibPercentile": PERCENTILE,
+                    # They are rounded already, or a ReLU follows, whose result is rounded instead.
+                    "OpTypesToExcludeOutputQuantization": ["Conv"],
+                },
             )
         finally:
             logging.disable(logging.NOTSET)
         return (folder / "int8.onnx").read_bytes()
+
+
+def _round_channels(
+    model: ModelProto, convolutions: Sequence[NodeProto], windows: Sequence[Inputs]
+) -> None:
+    """Round the outputs of convolutions to 8 bits, over the range of each channel on `windows`.
+
+    The convolution itself is scaled to yield the codes, so that ONNX Runtime rounds them in its
+    kernel, and a `DequantizeLinear` of one scale and zero point per channel follows.
+    """
+    outputs = [node.output[0] for node in convolutions]
+    ranges = _channel_ranges(model, outputs, windows)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    unit, nothing = np.float32(1), np.uint8(0)
+    for node, (lowest, highest) in zip(convolutions, ranges, strict=True):
+        span = highest - lowest
+        scale = np.where(span > 0, span / 255, 1)
+        zero_point = np.rint(-lowest / scale)
+        weights, bias = (constants[name] for name in node.input[1:3])
+        by_filter = scale[:, None, None, None]
+        _set(weights, numpy_helper.to_array(weights) / by_filter)
+        _set(bias, numpy_helper.to_array(bias) / scale + zero_point)
+        (name,) = node.output
+        node.output[0] = f"{name}.real_codes"
+        added = {"unit": unit, "nothing": nothing, "scale": np.float32(scale)}
+        added["zero_point"] = zero_point.astype(np.uint8)
+        model.graph.initializer.extend(
+            numpy_helper.from_array(np.asarray(value), f"{name}.{key}")
+            for key, value in added.items()
+        )
+        after = list(model.graph.node).index(node) + 1
+        for operation, (taken, by, zero), given in (
+            ("DequantizeLinear", ("codes", "scale", "zero_point"), name),
+            ("QuantizeLinear", ("real_codes", "unit", "nothing"), f"{name}.codes"),
+        ):
+            inputs = [f"{name}.{part}" for part in (taken, by, zero)]
+            model.graph.node.insert(after, helper.make_node(operation, inputs, [given]))
+
+
+def _channel_ranges(
+    model: ModelProto, outputs: Sequence[str], windows: Sequence[Inputs]
+) -> list[NDArray[np.float32]]:
+    """Return the lowest and highest value (2, channels) of each output on `windows`, and zero."""
+    watched = ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
+    network = loaded(watched.SerializeToString())
+    ranges: list[NDArray[np.float32]] = []
+    for inputs in windows:
+        values = network.run(list(outputs), dict(inputs))
+        found = [np.stack([v.min((0, 2, 3)), v.max((0, 2, 3))]) for v in values]
+        ranges = ranges or [np.zeros_like(each) for each in found]
+        for both, (low, high) in zip(ranges, found, strict=True):
+            np.minimum(both[0], low, out=both[0])
+            np.maximum(both[1], high, out=both[1])
+    return ranges
+
+
+def _set(tensor: onnx.TensorProto, values: NDArray[np.floating]) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -1,0 +1,48 @@
+"""Eight-bit arithmetic of single layers; that of whole networks is tested with the bundles."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from focalloop.models.export.int8 import in_int8, loaded
+
+
+def sum_of(weights: np.ndarray, bias: np.ndarray) -> bytes:
+    """Return a graph of ``x + convolution(relu(x))``, with filters of one pixel."""
+    sizes = [1, len(weights), "h", "w"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Relu", ["x"], ["lit"]),
+            helper.make_node("Conv", ["lit", "blocks.weight", "bias"], ["change"], name="layer"),
+            helper.make_node("Add", ["x", "change"], ["y"]),
+        ],
+        "sum",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, sizes)],
+        [numpy_helper.from_array(weights, "blocks.weight"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return model.SerializeToString()
+
+
+def test_a_faint_channel_keeps_its_precision_beside_a_strong_one() -> None:
+    rng = np.random.default_rng(0)
+    strengths = np.array([100, 1, 0.01, 0], np.float32)
+    weights = (strengths[:, None] * rng.uniform(-1, 1, (4, 4))).astype(np.float32)
+    bias = strengths * np.array([0.5, -2, 0.3, 0], np.float32)
+    windows = [{"x": rng.uniform(-1, 1, (1, 4, 9, 7)).astype(np.float32)} for _ in range(8)]
+    graph = sum_of(weights[:, :, None, None], bias)
+    narrow = in_int8(graph, windows)
+    assert narrow.count(b"QuantizeLinear") > graph.count(b"QuantizeLinear")
+    fresh = rng.uniform(-1, 1, (1, 4, 9, 7)).astype(np.float32)
+    (exact,), (rounded,) = (loaded(g).run(None, {"x": fresh}) for g in (graph, narrow))
+    error = np.abs(rounded - exact).max((0, 2, 3))
+    reach = np.abs(exact - fresh).max((0, 2, 3))
+    assert (error[:3] < 0.03 * reach[:3]).all()
+    assert error[3] == 0
+
+
+def test_a_graph_without_such_layers_stays_as_it_is() -> None:
+    graph = sum_of(np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32))
+    assert in_int8(graph, [], layers=("other.",)) is graph
