@@ -20,9 +20,9 @@ DEFAULT_MAP = Bundle.load(DEFAULT_BUNDLE).ratio_map.tiled_to(256, 256)
 
 
 @contextmanager
-def served_page(session, **options):
+def served_page(session, port=0, **options):
     """Serve the page of a fake session, with options of `create_app`; gives its address."""
-    with listen("127.0.0.1", 0) as sock:
+    with listen("127.0.0.1", port) as sock:
         service = Service(create_app(session, **options), sock)
         thread = threading.Thread(target=service.run)
         thread.start()

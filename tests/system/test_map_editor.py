@@ -8,9 +8,10 @@ import pytest
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.feasibility import Feasibility, Hardware
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.errors import BoardLostError
 from tests.support.fake_session import SHAPE, make_picture
-from tests.support.preview_page import colours, go
+from tests.support.preview_page import colours, go, served_page
 
 NO_DIFFERENCE = "as on the board"
 
@@ -241,6 +242,83 @@ def test_another_page_is_told_and_overwrites_nothing(page, session):
     wanted[5, 6] = 8
     np.testing.assert_array_equal(upload(page, session), wanted)
     page.wait_for_selector("#send-reason", state="hidden")
+
+
+def test_paint_keeps_the_aperture_that_it_was_begun_on(page, session):
+    coded = RatioMap.from_tile([[2, 1], [1, 1]], SHAPE).with_aperture_tile(APERTURE_TILE)
+    session.ratio_map = coded
+    page.wait_for_selector("#keep-png", state="hidden")
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    session.ratio_map = RatioMap.uniform(4, SHAPE)  # from another page
+    page.wait_for_selector("#send:has-text('Upload over it')")
+    page.reload()
+    page.wait_for_selector("#send-reason:has-text('has got another map since you began')")
+    assert page.is_hidden("#keep-png")
+    wanted = coded.levels.copy()
+    wanted[5, 6] = 8
+    np.testing.assert_array_equal(upload(page, session), wanted)
+    np.testing.assert_array_equal(session.ratio_map.aperture, coded.aperture)
+
+
+def test_two_pages_that_paint_at_once_overwrite_nothing(page, open_page, session_url, session):
+    other = open_page(session_url)
+    go(other, "map")
+    for each, cell in ((page, (6, 5)), (other, (2, 3))):
+        each.keyboard.press("8")
+        stroke(each, cell)
+    assert upload(other, session)[3, 2] == 8
+    page.wait_for_selector("#send-reason:has-text('your paint is kept')")
+    assert session.ratio_map.levels[5, 6] != 8
+    page.wait_for_selector("#difference:has-text('2 pixels differ')")
+    page.click("#discard")
+    page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+    page.click("#undo")  # the paint is still there
+    page.wait_for_selector("#difference:has-text('2 pixels differ')")
+
+
+def test_paint_for_a_board_of_another_size_is_kept_and_not_sent(page, session):
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    page.wait_for_selector("#difference:has-text('1 pixel differs')")
+    session.ratio_map = RatioMap.uniform(2, (8, 8))
+    page.reload()
+    page.wait_for_selector("#send-reason:has-text('has 8 × 8 pixels and the drawing 24 × 16')")
+    assert page.is_disabled("#send")
+    with page.expect_download() as saved:
+        page.click("#keep-npz")
+    with np.load(saved.value.path()) as arrays:
+        assert arrays["levels"][5, 6] == 8
+    page.click("#discard")
+    page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+
+
+def test_paint_for_which_the_browser_has_no_room_is_said(page, session):
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+    page.keyboard.press("8")
+    stroke(page, (6, 5))
+    page.wait_for_selector("#send-say.error:has-text('save it before you leave the page')")
+
+
+def test_a_token_that_expires_costs_no_paint(browser, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    with served_page(session, token="the first") as url:
+        page.goto(f"{url}?token=the+first#/map")
+        page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+        page.keyboard.press("8")
+        stroke(page, (6, 5))
+        page.wait_for_selector("#difference:has-text('1 pixel differs')")
+    page.wait_for_selector(".phase.offline:has-text('no service')")
+    page.wait_for_selector("#notice.error:has-text('does not answer. Is focalloop live still')")
+    port = int(url.rpartition(":")[2].strip("/"))
+    with served_page(session, port, token="the second"):
+        page.wait_for_selector("#token-say:has-text('does not know this token')")
+        page.fill("#token", "the second")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#difference:has-text('1 pixel differs')")
+        assert upload(page, session)[5, 6] == 8
+        page.close()
 
 
 def test_a_board_that_goes_away_loses_no_paint(page, session):

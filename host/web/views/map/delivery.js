@@ -64,7 +64,7 @@ export class Delivery {
     const { drawing: { width, height, levels }, levels: levelSet } = this.#editor;
     if (!this.#board) return;
     if (!this.#differing) forget();
-    else if (!keep({ width, height, levelSet, levels, base: this.#base })) {
+    else if (!keep({ width, height, levelSet, levels, base: this.#base, mask: this.#mask })) {
       this.#say("The browser has no room to keep the paint: save it before you leave the page.", "error");
     }
   }
@@ -110,7 +110,7 @@ export class Delivery {
     if (!draft || draft.levelSet.some((level) => !(level in map.document.colours))) return false;
     this.#editor.open(map, draft);
     this.#base = draft.base;
-    this.#mask = draft.base === map.hash ? map.mask : null;
+    this.#mask = draft.mask;
     return true;
   }
 
@@ -130,6 +130,7 @@ export class Delivery {
       this.#base = board.hash;
       this.#mask = board.mask;
     }
+    byId("keep-png").hidden = this.#mask !== null; // a picture holds levels alone
     setText("difference", this.#differing ? `${counted(this.#differing, "pixel")} ${this.#differing === 1 ? "differs" : "differ"}` : "as on the board");
     const elsewhere = this.#base !== board.hash && !this.#busy;
     setText("send", elsewhere ? "Upload over it" : "Upload");

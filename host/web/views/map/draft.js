@@ -7,6 +7,7 @@
  * @property {number[]} levelSet
  * @property {Uint8Array} levels
  * @property {string} base Hash of the board's map that it was begun on.
+ * @property {Uint8Array|null} mask The coded aperture of that map.
  */
 
 const KEY = "focalloop.drawing";
@@ -14,10 +15,10 @@ const KEY = "focalloop.drawing";
 const PIECE = 0x8000;
 
 /** Keep a draft, two pixels in a byte; whether there was room for it. @param {Draft} draft */
-export function keep({ width, height, levelSet, levels, base }) {
+export function keep({ width, height, levelSet, levels, base, mask }) {
   try {
-    const packed = toText(pack(levels, levelSet));
-    sessionStorage.setItem(KEY, JSON.stringify({ width, height, levelSet, base, packed }));
+    const [packed, aperture] = [toText(pack(levels, levelSet)), mask && toText(mask)];
+    sessionStorage.setItem(KEY, JSON.stringify({ width, height, levelSet, base, packed, aperture }));
     return true;
   } catch {
     sessionStorage.removeItem(KEY); // an older one would come back in its place
@@ -30,9 +31,9 @@ export const forget = () => sessionStorage.removeItem(KEY);
 /** The draft that was kept; null without one. @returns {Draft|null} */
 export function kept() {
   try {
-    const { width, height, levelSet, base, packed } = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-    const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
-    return { width, height, levelSet, base, levels: unpack(bytes, levelSet, width * height) };
+    const { width, height, levelSet, base, packed, aperture } = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    const levels = unpack(toBytes(packed), levelSet, width * height);
+    return { width, height, levelSet, base, levels, mask: aperture && toBytes(aperture) };
   } catch {
     return null;
   }
@@ -53,6 +54,9 @@ export function unpack(bytes, levelSet, count) {
   for (let at = 0; at < count; at += 1) levels[at] = levelSet[(bytes[at >> 1] >> (4 * (at & 1))) & 15];
   return levels;
 }
+
+/** Bytes of base64. @param {string} text */
+const toBytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 /** Base64 of bytes. @param {Uint8Array} bytes */
 function toText(bytes) {

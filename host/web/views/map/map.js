@@ -49,7 +49,6 @@ export class View {
       this.#delivery.arrived(map);
       this.#offerTiles();
       byId("save-png").hidden = map.mask !== null || map.palette !== null; // a picture holds levels alone
-      byId("keep-png").hidden = map.mask !== null;
     });
     this.#context.files.give({
       dragged: () => this.#upload.invite(),
