@@ -44,6 +44,15 @@ class BoardCorrection:
         pattern = None if self.correction is None else self.correction.pattern
         return noise if noise is None or pattern is None else corrected(noise)
 
+    def electrons(self, calibrated: NoiseProfile | None = None) -> float | None:
+        """Return the electrons of a signal of 1, from the shot noise of a calibration of the board.
+
+        The variance of a signal of 1 is their inverse. None without a calibration.
+        """
+        kept = None if self.correction is None else self.noise
+        noise = calibrated or kept
+        return None if noise is None or noise.s_ss == 0 else 1 / noise.s_ss**2
+
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another."""
         return ratio_map if self.correction is None else self.correction.map_for(ratio_map)

@@ -215,25 +215,9 @@ class LiveSession:
         self._comparison.choose(name)
 
     def upload(self, ratio_map: RatioMap, based_on: str | None = None) -> None:
-        """Upload a map; returns once the board runs it.
+        """Upload a map, as `Deployment.upload` does; returns once the board runs it.
 
         `NetworkSelector` decides which network reconstructs its windows.
-
-        Parameters
-        ----------
-        ratio_map : RatioMap
-            Map to run.
-        based_on : str, optional
-            Hash of the map that it is to replace; by default whatever the board runs.
-
-        Raises
-        ------
-        MapChangedError
-            The board runs another map than `based_on`.
-        RatioMapError
-            If the board cannot run it.
-        BoardError, BoardLostError
-            If the board refused it or is gone; it keeps the old map.
         """
         self._deployment.upload(self._board, ratio_map, based_on)
 
@@ -288,6 +272,7 @@ class LiveSession:
             reconstructed_by=reconstructed_by,
             noise_note=noise_note,
             setup=setup,
+            signal_electrons=self._correction.electrons(self._calibrated),
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(self.adaptive_map or ratio_map),
             can_go_back=self._deployment.can_go_back,
@@ -364,12 +349,16 @@ class LiveSession:
 
     def _noise(self) -> NoiseProfile | None:
         """Return the noise of the board, where it is known."""
-        calibrated = self.calibrator.result
-        return self._correction.noise if calibrated is None else calibrated.profile
+        return self._calibrated or self._correction.noise
 
     def _noise_of_reads(self, correction: BoardCorrection) -> NoiseProfile | None:
-        calibrated = self.calibrator.result
-        return correction.noise_of_reads(None if calibrated is None else calibrated.profile)
+        return correction.noise_of_reads(self._calibrated)
+
+    @property
+    def _calibrated(self) -> NoiseProfile | None:
+        """Noise that a calibration in this session has found."""
+        result = self.calibrator.result
+        return None if result is None else result.profile
 
     def _open(self, url: str) -> Board:
         return open_when_there(

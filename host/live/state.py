@@ -212,6 +212,8 @@ class LiveState:
     setup: int = 0
     """Number of the pair of `map` and `reconstructed_by`; 0 before there is one. A picture with the
     same number was made by this pair."""
+    signal_electrons: float | None = None
+    """Electrons of a signal of 1; None where no calibration of the board tells them."""
     board: BoardIdentity | None = None
     map: MapState | None = None
     can_go_back: bool = False

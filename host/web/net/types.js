@@ -13,6 +13,7 @@
  * @property {string} reconstructed_by What reconstructs under the board's present map.
  * @property {string} noise_note How the noise differs from what that one is for; empty if it does not.
  * @property {number} setup Number of the pair of `map` and `reconstructed_by`; pictures have it too.
+ * @property {number|null} signal_electrons Of a signal of 1, where a calibration of the board tells them.
  * @property {BoardIdentity|null} board
  * @property {MapState|null} map
  * @property {boolean} can_go_back Whether the map before the last upload can be restored.

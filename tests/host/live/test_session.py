@@ -100,6 +100,7 @@ def test_a_network_is_told_the_noise_of_the_board_and_what_it_is_not_for_is_said
         picture = newer_than(session, -1)
         state = session.state()
     # Without its fixed pattern, but for what a correction leaves of it.
+    assert state.signal_electrons == 16
     assert "of mine, s_r 0.13 is above that, and 0.1 is taken instead" in state.noise_note
     shot, read = noise_left(noise).shot_and_read()
     plane = as_bytes((shot + read) * (reads_of(picture, ratio_map).sum(axis=0) + ratio_map.levels))

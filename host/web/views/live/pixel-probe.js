@@ -43,14 +43,8 @@ export class PixelProbe {
     return this.#pixel;
   }
 
-  /**
-   * Take the electrons of a signal of 1 from the shot noise of a calibration: its variance is their inverse.
-   * @param {import("../../net/types.js").LiveState} state
-   * @returns {boolean} Whether they have changed.
-   */
-  follow({ calibration: { phase, fit } }) {
-    const shot = phase === "done" ? fit?.estimates.s_ss?.value : null;
-    const electrons = shot ? 1 / shot ** 2 : null;
+  /** Take what a calibration tells; whether that has changed. @param {import("../../net/types.js").LiveState} state */
+  follow({ signal_electrons: electrons }) {
     const changed = electrons !== this.#electrons;
     this.#electrons = electrons;
     return changed;
