@@ -133,6 +133,7 @@ class FakeSession:
         )
         self.setup, self.scores, self.phase = 1, None, Phase.STREAMING
         self.speed, self.link = SpeedState(), LinkState()
+        self.activity, self.messages, self.electrons = "", (), None
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
         self.radio, self.adaptive_map, self.adaptive = None, None, None
@@ -155,6 +156,9 @@ class FakeSession:
             phase=self.phase if self.board else Phase.STARTING,
             board=self.board,
             map=self.ratio_map and map_state(self.adaptive_map or self.ratio_map),
+            activity=self.activity,
+            messages=self.messages,
+            signal_electrons=self.electrons,
             bundle=self.bundle,
             reconstructed_by=self.bundle,
             setup=self.setup,

@@ -11,12 +11,6 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.live.calibration_state import (
-    CalibrationPhase,
-    CalibrationState,
-    EstimateState,
-    FitState,
-)
 from tests.support.fake_session import SHAPE, FakeSession, make_picture
 from tests.support.preview_page import canvas, colours, pause_at, served_page
 from tests.support.waiting import wait_until
@@ -86,6 +80,19 @@ def test_any_two_pictures_are_compared_behind_a_line(page, picture):
     page.mouse.move(box["x"] + box["width"] * 0.25, middle)
     page.mouse.up()
     assert float(page.input_value("#wipe-at")) == pytest.approx(25, abs=2)
+    drag = """(shares) => shares.forEach((share, i) => {
+      const wiped = document.getElementById("wiped");
+      const { left, top, width } = wiped.getBoundingClientRect();
+      wiped.setPointerCapture = () => {};  // there is no real finger
+      const type = ["pointerdown", "pointermove", "pointerup"][i];
+      wiped.dispatchEvent(new PointerEvent(type, { pointerType: "touch", pointerId: 9,
+        clientX: left + share * width, clientY: top + 9, bubbles: true }));
+    })"""
+    page.evaluate(drag, [0.25, 0.75, 0.75])
+    assert float(page.input_value("#wipe-at")) == pytest.approx(75, abs=2)
+    page.locator(".of-wiped .screen").focus()
+    page.keyboard.press("Alt+ArrowLeft")
+    assert float(page.input_value("#wipe-at")) == pytest.approx(73, abs=2)
     page.click("#wipe")
     assert page.is_hidden("#wiped")
     np.testing.assert_array_equal(canvas(page, "final"), picture.final[now])
@@ -152,9 +159,7 @@ def test_the_histogram_counts_the_ends_of_the_converter(page, session, picture):
 def test_a_calibrated_board_has_its_reads_in_electrons(page, session, picture):
     level_one = np.argwhere(session.ratio_map.levels > 0)[0]
     assert "electrons" not in page.inner_text("#pixel-values")
-    shot = EstimateState("shot noise", 0.005, 0.0049, 0.0051, "")
-    fit = FitState(8, (), None, {"s_ss": shot}, (), "good", "Fine", ())
-    session.calibrator.now = CalibrationState(CalibrationPhase.DONE, fit=fit)
+    session.electrons = 40_000.0
     box = page.locator("#final").bounding_box()
     y, x = level_one
     page.mouse.move(

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState
-from focalloop.host.live.state import LinkState, Phase, ScoreState, SpeedState
-from tests.support.fake_session import make_picture
+from focalloop.host.live.state import LinkState, Message, Phase, ScoreState, SpeedState
+from focalloop.host.recording.recorder import RecorderState
+from tests.support.fake_session import SHAPE, make_picture
 from tests.support.preview_page import go, pause_at, served_page
 from tests.support.waiting import wait_until
 
@@ -103,6 +105,62 @@ def test_a_slow_host_is_said_to_be_slow(open_page, session_url, session):
     page = open_page(session_url)
     page.wait_for_selector("#windows.slow:has-text('12.0')")
     assert page.inner_text("#windows-unit") == "of 15 /s"
+    page.wait_for_selector(".phase.slow:has-text('slow: 12 of 15, every 8th slot')")
+    session.speed = SpeedState(reconstructed_per_s=14.9)
+    page.wait_for_function("() => !document.getElementById('phase').textContent.includes('of 15')")
+    page.click("#pause")
+    page.wait_for_selector(".phase.instead:has-text('paused')")
+
+
+def test_what_the_session_does_before_it_streams_is_said_and_for_how_long(
+    open_page, session_url, session
+):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    session.phase, session.activity = Phase.CONNECTING, "opening /dev/pts/9"
+    page.wait_for_selector("#notice.info:has-text('Opening /dev/pts/9, for 2 s so far')")
+    assert page.inner_text("#phase") == "connecting"
+    session.phase, session.activity = Phase.UPLOADING, "uploading the ratio map"
+    page.wait_for_selector("#notice.info:has-text('Uploading the ratio map')")
+    figure = "getComputedStyle(document.getElementById('saved').parentElement)"
+    assert page.evaluate(f"() => Number({figure}.opacity) < 1")
+    session.phase = Phase.STOPPED
+    session.messages = (Message(0.0, "error", "The pattern is of another board."),)
+    page.wait_for_selector("#notice.error:has-text('another board. Start focalloop again')")
+    assert page.inner_text("#phase") == "stopped"
+
+
+def test_windows_that_were_recorded_earlier_are_a_replay(open_page, session_url, session):
+    session.board = replace(session.board, replay=True, simulated=False)
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    page.wait_for_selector("#badge.replay:has-text('REPLAY')")
+
+
+def test_what_was_measured_under_the_map_before_is_cleared(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    pause_at(page, session, make_picture(2, session.ratio_map))
+    page.wait_for_selector("#reads-note:has-text('%')")
+    page.wait_for_selector("#histogram-note:has-text('reads')")
+    session.ratio_map, session.setup = RatioMap.uniform(2, SHAPE), 2
+    page.wait_for_selector("#saved:has-text('87.5 %')")
+    page.wait_for_selector("#reads-note", state="hidden")
+    assert page.inner_text("#histogram-note") == ""
+    assert set(page.locator("#pixel-values td").all_inner_texts()) == {"–"}
+    session.put(make_picture(3, session.ratio_map, setup=2))
+    page.wait_for_selector("#reads-note:has-text('%')")
+
+
+def test_a_recording_that_a_full_disk_has_ended_is_said(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    session.recording = RecorderState("now", True, 60, 0, 16_000_000, 4.0, 0, "")
+    page.wait_for_selector("#record[aria-pressed=true]:has-text('Stop · 4 s · 16.0 MB')")
+    why = "The recording now ended, as only 512 MiB of the disk are free: make room."
+    session.recording = replace(session.recording, recording=False, problem=why)
+    page.wait_for_selector(f"#notice.error:has-text('{why}')")
+    page.wait_for_selector("#record[aria-pressed=false]")
 
 
 def test_a_lost_board_dims_its_pictures_and_counts_the_seconds(open_page, session_url, session):

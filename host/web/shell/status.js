@@ -13,6 +13,7 @@ import { request, sentenceOf } from "../net/service.js";
  * @typedef {object} Instead What a view shows in place of the live board.
  * @property {string} word As "paused" or "replay".
  * @property {boolean} [replay] Whether it is a recording.
+ * @property {boolean} [slow] Whether it is the live board, of which not all can be shown.
  */
 
 const REFUSAL_MS = 12_000;
@@ -73,7 +74,7 @@ export class Status {
     byId("badge").hidden = !kind;
     const instead = this.#phase === "streaming" ? this.#instead : null;
     const words = instead?.word ?? WORDS[this.#phase] ?? this.#phase;
-    write(byId("phase"), words, `phase ${this.#phase}${instead ? " instead" : ""}`);
+    write(byId("phase"), words, `phase ${this.#phase}${instead ? instead.slow ? " slow" : " instead" : ""}`);
   }
 
   /** The service does not answer; say so, and for how long. */
@@ -95,7 +96,7 @@ export class Status {
     if (phase === "lost") {
       return { text: `${newest || "The board is gone. Trying to reconnect."}${this.#lasting}`, mood: "error", first: true };
     }
-    if (phase === "stopped") return { text: newest || "The session has ended.", mood: "error", first: true };
+    if (phase === "stopped") return { text: `${newest ?? "The session has ended."} Start focalloop again to go on.`, mood: "error", first: true };
     if (phase !== "streaming") {
       const percent = progress === null ? "" : ` ${Math.round(100 * progress)} %`;
       const doing = `${activity.slice(0, 1).toUpperCase()}${activity.slice(1)}${percent}`;

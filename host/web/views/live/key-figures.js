@@ -27,9 +27,8 @@ export class KeyFigures {
     setText("psnr-final", fixed(scores?.psnr_final_db, 1));
     setText("ssim-initial", fixed(scores?.ssim_initial, 3));
     setText("ssim-final", fixed(scores?.ssim_final, 3));
-    const due = board?.slot_rate_hz ? board.slot_rate_hz / board.slots : 0;
     const { reconstructed_per_s: rate, reconstruct_ms: networkMs, latency_p95_ms: p95Ms } = speed;
-    const slow = rate > 0 && rate < SLOW_SHARE * due;
+    const { due, slow } = paceOf(state);
     setText("windows", fixed(rate || null, 1));
     setText("windows-unit", slow ? `of ${fixed(due, 0)} /s` : "/s");
     byId("windows").classList.toggle("slow", slow);
@@ -44,6 +43,15 @@ export class KeyFigures {
     const note = byId("link-note");
     if (note.className !== `note ${mood}`) note.className = `note ${mood}`;
   }
+}
+
+/**
+ * How many windows the board exposes per second, and whether too few of them are reconstructed.
+ * @param {LiveState} state
+ */
+export function paceOf({ board, speed: { reconstructed_per_s: rate } }) {
+  const due = board?.slot_rate_hz ? board.slot_rate_hz / board.slots : 0;
+  return { due, slow: rate > 0 && rate < SLOW_SHARE * due };
 }
 
 /** Show how often the page draws. @param {number} perSecond @param {string} note */

@@ -124,9 +124,7 @@ export class View {
     this.#playback.follow(state);
     this.#figures.follow(state);
     if (this.#probe.follow(state)) this.#drawProbe();
-    const { paused, speed } = this.#player;
-    const word = paused ? "paused" : speed.share < 1 ? `${speed.name} speed` : "";
-    this.#context.status.instead(word ? { word } : null);
+    this.#context.status.instead(this.#playback.instead(state));
     for (const panel of this.#panels) panel.follow(state);
     this.#followRadio(state);
     if (changed) this.#askAgain();

@@ -1,9 +1,9 @@
 /** The controls of playback: pause, speed and slot, and how often the page draws. */
 
 import { byId, make, setText } from "../../lib/dom.js";
-import { grouped } from "../../lib/format.js";
+import { fixed, grouped } from "../../lib/format.js";
 import { SPEEDS } from "./player.js";
-import { showDrawRate } from "./key-figures.js";
+import { paceOf, showDrawRate } from "./key-figures.js";
 
 /**
  * @typedef {import("./player.js").Player} Player
@@ -56,6 +56,20 @@ export class Playback {
     this.#slots = board?.slots ?? 16;
     this.#slot.max = String(this.#slots - 1);
     this.#label();
+  }
+
+  /**
+   * What is shown in place of all that the board does; null where it is all.
+   * @param {LiveState} state
+   * @returns {import("../../shell/status.js").Instead|null}
+   */
+  instead(state) {
+    const { paused, speed, step } = this.#player;
+    if (paused || speed.share < 1) return { word: paused ? "paused" : `${speed.name} speed` };
+    const { due, slow } = paceOf(state);
+    const windows = slow ? [`${fixed(state.speed.reconstructed_per_s, 0)} of ${fixed(due, 0)}`] : [];
+    const slots = step > speed.step || (slow && step > 1) ? [`every ${step}th slot`] : [];
+    return windows.length || slots.length ? { word: `slow: ${[...windows, ...slots].join(", ")}`, slow: true } : null;
   }
 
   /**
