@@ -70,6 +70,7 @@ class Deployment:
         self._telemetry = telemetry
         self._adaptive = adaptive
         self._bundle, self._threads = bundle, threads
+        self._first_map, self._first_bundle = ratio_map, ""
         self._map: RatioMap | AdaptiveMap | None = ratio_map
         self._uploaded = False
         self._before: RatioMap | AdaptiveMap | None = None
@@ -138,6 +139,7 @@ class Deployment:
         except FocalloopError as error:
             self._loading.set_exception(error)
             raise
+        self._first_bundle = selector.name
         self._loading.set_result(selector)
         if self._bundle is None and selector.name == NETWORK_FREE:
             self._telemetry.log(
@@ -153,14 +155,31 @@ class Deployment:
     def restore(self, board: Board) -> None:
         """Upload the map to a board that has just been opened or has come back."""
         with self._changing:
-            if self._adaptive is not None and not isinstance(self._map, RatioMap):
-                self._upload_adaptive(board, self._adaptive)
-                return
-            ratio_map = self._map or self._loading.result().ratio_map
-            if ratio_map is None:
-                info, tile = board.info, NAMED_TILES[DEFAULT_TILE]
-                ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
-            self._upload(board, ratio_map, "the ratio map")
+            self._restore(board)
+
+    def rest(self, board: Board | None) -> None:
+        """Go back to the map and the bundle to begin with.
+
+        A board that is away, or vanishes meanwhile, gets the map when it is back.
+
+        Parameters
+        ----------
+        board : Board or None
+            None if there is none.
+
+        Raises
+        ------
+        BundleError, BoardError, BoardLostError
+            As for `select`.
+        """
+        with self._changing:
+            selector = self._loading.result()
+            self._map, self._before = self._first_map, None
+            if selector.name != self._first_bundle:
+                with selector.changing(self._first_bundle):
+                    pass
+            if board is not None:
+                self._restore(board)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -254,6 +273,16 @@ class Deployment:
         with self._changing:
             self._loading.result().forget_previous()
             self._upload_adaptive(board, adaptive)
+
+    def _restore(self, board: Board) -> None:
+        if self._adaptive is not None and not isinstance(self._map, RatioMap):
+            self._upload_adaptive(board, self._adaptive)
+            return
+        ratio_map = self._map or self._loading.result().ratio_map
+        if ratio_map is None:
+            info, tile = board.info, NAMED_TILES[DEFAULT_TILE]
+            ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
+        self._upload(board, ratio_map, "the ratio map")
 
     def _upload_adaptive(self, board: Board | None, adaptive: AdaptiveLoop) -> None:
         """Upload the adaptive map, or its resting map to a board that cannot run it."""

@@ -9,8 +9,10 @@ methods of `LiveSession` may be called from any thread.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from typing import TYPE_CHECKING, Self
 
@@ -40,7 +42,7 @@ from focalloop.host.live.state import (
 )
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.live.truths import Truths
-from focalloop.host.live.viewers import Viewers
+from focalloop.host.live.viewers import UNWATCHED_PERIOD_S, Viewers
 from focalloop.host.live.window_pipeline import WindowPipeline
 from focalloop.host.recording.store import RecordingStore
 
@@ -56,6 +58,9 @@ RECONNECT_TIMEOUT_S = 5.0
 """Time for a vanished board to come back before it, or its emulator, is started again."""
 
 _RETRY_S = 1.0
+_MAX_RETRY_S = 15.0
+"""Between two attempts to find the board of an unattended session, which may be away for days."""
+
 _log = logging.getLogger("focalloop.live")
 
 
@@ -83,6 +88,9 @@ class LiveSession:
         Returns what corrects the reads of a board, from its answer to HELLO; by default nothing.
     recordings : RecordingStore, optional
         Where recordings of the session are kept; by default nowhere.
+    unattended : bool, optional
+        Wait for a board however long it is away, also at first, and rebuild nothing while nobody
+        looks.
 
     Attributes
     ----------
@@ -109,10 +117,11 @@ class LiveSession:
         adaptive: AdaptiveLoop | None = None,
         correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
         recordings: RecordingStore | None = None,
+        unattended: bool = False,
     ) -> None:
         self.failure: FocalloopError | None = None
         self.radio, self._adaptive = radio, adaptive
-        self._source = source
+        self._source, self._unattended = source, unattended
         self._correct, self._correction = correct, BoardCorrection()
         self._scene, self._profile, self._footage = scene, profile, footage
         self._telemetry = Telemetry()
@@ -126,7 +135,8 @@ class LiveSession:
         self._tasks = BoardTasks()
         self._board: Board | None = None
         self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
-        self._viewers, self._truths = Viewers(), Truths(source.open_clip)
+        self._viewers = Viewers(math.inf if unattended else UNWATCHED_PERIOD_S)
+        self._truths = Truths(source.open_clip)
         self._comparison = Comparison(self._telemetry, self._deployment, self._viewers, threads)
         self._pipeline = WindowPipeline(
             self._telemetry,
@@ -229,6 +239,21 @@ class LiveSession:
         """Give up the map that `back` would upload."""
         self._deployment.keep()
 
+    def rest(self) -> None:
+        """End what is recorded and calibrated, and go back to the map and bundle to begin with.
+
+        A board that is away gets the map when it is back.
+
+        Raises
+        ------
+        BundleError, BoardError, BoardLostError
+            The board has not got its map, or the bundle cannot be used any more.
+        """
+        self.calibrator.cancel()
+        if self.recordings is not None:
+            self.recordings.close()
+        self._deployment.rest(self._board)
+
     def follow_scene(self) -> None:
         """Run the adaptive map of the session again; returns once the board does.
 
@@ -244,6 +269,28 @@ class LiveSession:
                 "this session has no adaptive map: start it with focalloop live --map adaptive"
             )
         self._deployment.follow_scene(self._board, self._adaptive)
+
+    def lend(self, use: Callable[[str], None]) -> Future[None]:
+        """Close the board, let `use` have its port in the board thread, and open the board again.
+
+        Parameters
+        ----------
+        use : callable
+            Takes the URL of the port, and returns when it has done with it.
+
+        Returns
+        -------
+        Future
+            Done when `use` is, or failed where there is no board.
+        """
+
+        def give(board: Board) -> None:
+            board.close()
+            self._forget_board()
+            self._telemetry.enter(Phase.LOST, "its line is lent")
+            use(board.url)
+
+        return self._tasks.submit(give)
 
     def state(self) -> LiveState:
         """Return a snapshot of the session."""
@@ -315,31 +362,40 @@ class LiveSession:
     # The board thread.
 
     def _run_board(self) -> None:
+        retry_s, said = _RETRY_S, ""
         while not self._ending.is_set():
             try:
                 self._telemetry.enter(Phase.STARTING, self._source.activity)
                 url = self._source.start()
                 self._truths.begin()
-                self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
-                with self._open(url) as board:
-                    self._correction = self._correction_of(board)
-                    self._board = board
-                    self.calibrator.restore(board)
-                    self._stream(board)
+                while not self._ending.is_set():  # again each time that its line was lent
+                    self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
+                    with self._open(url) as board:
+                        retry_s, said = _RETRY_S, ""
+                        self._correction = self._correction_of(board)
+                        self._board = board
+                        self.calibrator.restore(board)
+                        self._stream(board)
             except FocalloopError as error:
                 self._tasks.fail_all(error)
                 if self._ending.is_set():
                     return
-                if self._pipeline.picture is None:
+                if self._pipeline.picture is None and not self._unattended:
                     raise
                 self._telemetry.enter(Phase.LOST)
-                self._telemetry.log(f"{sentence(error)} Trying to reconnect.", "error")
+                if str(error) != said:
+                    self._telemetry.log(f"{sentence(error)} Trying to reconnect.", "error")
+                    said = str(error)
                 self._source.stop()
-                self._ending.wait(_RETRY_S)
+                self._ending.wait(retry_s)
+                retry_s = min(2 * retry_s, _MAX_RETRY_S) if self._unattended else _RETRY_S
             finally:
-                self._board = None
-                if self.recordings is not None:
-                    self.recordings.detach()
+                self._forget_board()
+
+    def _forget_board(self) -> None:
+        self._board = None
+        if self.recordings is not None:
+            self.recordings.detach()
 
     def _correction_of(self, board: Board) -> BoardCorrection:
         found = self._correct(board.info)
@@ -369,11 +425,12 @@ class LiveSession:
         )
 
     def _stream(self, board: Board) -> None:
-        while not self._ending.is_set():
+        credit = board.info.held_windows if self._unattended else CREDIT  # a recording lacks none
+        while not self._ending.is_set() and board.state != "closed":
             self._deployment.restore(board)  # a task may have left another map
             if self.recordings is not None:
                 self.recordings.attach(board, self._correction, self._noise())
-            with closing(board.stream(CREDIT)) as windows:
+            with closing(board.stream(credit)) as windows:
                 for window in windows:
                     if self.recordings is not None:
                         self.recordings.window(window)

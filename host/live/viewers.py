@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -21,13 +22,19 @@ class Viewers:
     """The viewers that are subscribed to new pictures, and the slots that each of them wants.
 
     Any thread may call it.
+
+    Parameters
+    ----------
+    unwatched_period_s : float, optional
+        As `UNWATCHED_PERIOD_S`; infinite to reconstruct nothing meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unwatched_period_s: float = UNWATCHED_PERIOD_S) -> None:
+        self._unwatched_period_s = unwatched_period_s
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, tuple[int, bool]] = {}
         self._beside_until_s = 0.0
-        self._unwatched_due_s = 0.0
+        self._unwatched_due_s = 0.0 if math.isfinite(unwatched_period_s) else math.inf
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
         """Call a function at each `call`; return what ends that."""
@@ -65,5 +72,5 @@ class Viewers:
         now_s = time.monotonic()
         if not self._subscribers and now_s < self._unwatched_due_s:
             return False
-        self._unwatched_due_s = now_s + UNWATCHED_PERIOD_S
+        self._unwatched_due_s = now_s + self._unwatched_period_s
         return True
