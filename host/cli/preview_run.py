@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -60,6 +61,24 @@ class PageSettings:
     open: bool = False
     json: bool = False
 
+    def access(self) -> tuple[PublicUrl | None, str | None]:
+        """Return the public address, and the token that the service asks for.
+
+        Raises
+        ------
+        typer.BadParameter
+            The page would be open to other machines, or the address is none.
+        """
+        with setting("--http-host"):
+            check_exposure(self.host, self.token)
+        public, token = None, self.token or None
+        if self.public_url is not None:
+            with setting("--public-url"):
+                public = PublicUrl.parse(self.public_url)
+            if token is None and not public.is_local:
+                token = secrets.token_urlsafe(16)
+        return public, token
+
 
 def has_display() -> bool:
     """Return whether a browser opened here would be seen."""
@@ -68,15 +87,24 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def user_folder(variable: str, usual: str) -> Path:
+    """Return focalloop's folder in a folder of the user's that a variable of XDG names."""
+    folder = Path(os.environ.get(variable, ""))
+    if not folder.is_absolute():  # as the XDG specification has it
+        folder = Path.home() / usual
+    return folder / "focalloop"
+
+
+def recordings_folder() -> Path:
+    """Return the user's folder of recordings."""
+    return user_folder("XDG_DATA_HOME", ".local/share") / "recordings"
+
+
 def recordings_of(folder: Path | None) -> RecordingStore:
     """Return the recordings in a folder, by default in the user's, and finish what was cut off."""
     from focalloop.host.recording.store import RecordingStore
 
-    if folder is None:
-        data = Path(os.environ.get("XDG_DATA_HOME", ""))
-        if not data.is_absolute():  # as the XDG specification has it
-            data = Path.home() / ".local" / "share"
-        folder = data / "focalloop" / "recordings"
+    folder = folder or recordings_folder()
     store = RecordingStore(folder)
     for name, missing in store.recover():
         print_notice(f"the recording {name} was cut off, and is finished: {'; '.join(missing)}")
@@ -91,16 +119,8 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
     FocalloopError
         If the page cannot be served, or the session ended before its first picture.
     """
-    _share_heaps()
-    with setting("--http-host"):
-        check_exposure(page.host, page.token)
-    public, token = None, page.token or None
-    if page.public_url is not None:
-        with setting("--public-url"):
-            public = PublicUrl.parse(page.public_url)
-        if token is None and not public.is_local:
-            token = secrets.token_urlsafe(16)
-    query = f"?token={quote(token)}" if token else ""
+    share_heaps()
+    public, token = page.access()
     session = make_session()
     with listen(page.host, page.port) as sock, session:
         # Only now: the emulator starts while these are loaded.
@@ -108,7 +128,7 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
         from focalloop.host.service.server import Service
 
         here = address_of(sock)
-        url = (here if public is None else public.url) + query
+        url = link_to(sock, public, token)
         app = create_app(session, token=token, host_names=host_names(page.host), public_url=public)
         service = Service(app, sock)
         print_notice(f"Page   {url}" + (f" in front of {here}" if public is not None else ""))
@@ -122,7 +142,13 @@ def run_preview(make_session: Callable[[], LiveSession], page: PageSettings) -> 
         raise session.failure
 
 
-def _share_heaps() -> None:
+def link_to(sock: socket.socket, public: PublicUrl | None, token: str | None) -> str:
+    """Return the address of the page behind a listening socket, with its token."""
+    here = address_of(sock) if public is None else public.url
+    return here + (f"?token={quote(token)}" if token else "")
+
+
+def share_heaps() -> None:
     """Let all threads share two heaps: with one each, memory never stops growing slowly.
 
     Buffers of a window are taken in one thread and given back in another, which leaves gaps in

@@ -8,7 +8,7 @@ sockets. Beyond loopback a bearer token is needed as well.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -48,6 +48,8 @@ class AccessControl:
         Names that the Host header may carry, without port; None allows any.
     public_origin : Origin or None
         Origin of the page where a proxy or a tunnel offers it: allowed besides the Host header's.
+    path_of : callable, optional
+        Returns the path of a request as the service of one board has it.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class AccessControl:
         token: str | None,
         host_names: Iterable[str] | None,
         public_origin: Origin | None,
+        path_of: Callable[[str], str] = str,
     ) -> None:
         self._app = app
         self._token = token.encode() if token is not None else None
         self._host_names = None if host_names is None else frozenset(host_names)
         self._public_origin = public_origin
+        self._path_of = path_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, then pass it on or refuse it with one sentence."""
@@ -114,9 +118,8 @@ class AccessControl:
         except ValueError:  # not a URL
             return False
 
-    @staticmethod
-    def _is_open(scope: Scope) -> bool:
-        path: str = scope["path"]
+    def _is_open(self, scope: Scope) -> bool:
+        path = self._path_of(scope["path"])
         return scope["type"] == "http" and (path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX))
 
 

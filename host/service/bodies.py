@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -39,17 +40,21 @@ class RequestBodies:
     ----------
     app : ASGIApp
         Application behind it.
+    path_of : callable, optional
+        Returns the path that `LARGER` has for a request's.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, path_of: Callable[[str], str] = str) -> None:
+        self._app, self._path_of = app, path_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, then pass the request on or refuse it with one sentence."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit, too_long = LARGER.get((scope["method"], scope["path"]), (MAX_BODY_BYTES, _TOO_LONG))
+        limit, too_long = LARGER.get(
+            (scope["method"], self._path_of(scope["path"])), (MAX_BODY_BYTES, _TOO_LONG)
+        )
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await _read(scope, receive, limit)

@@ -75,6 +75,11 @@ class PublicUrl:
         return f"[{name}]" if ":" in name else name
 
     @property
+    def path(self) -> str:
+        """Path of the address without a ``/`` at its end."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine has the page under this address."""
         return is_loopback(self.origin[1])

@@ -7,7 +7,8 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import h11
 import uvicorn
@@ -85,6 +86,9 @@ class _Connection(H11Protocol):
 class _Server(uvicorn.Server):
     """A server that shuts down in order on `_STOP_SIGNALS`, and then returns."""
 
+    on_hangup: Callable[[], None] | None = None
+    """What SIGHUP does instead."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         # uvicorn's own version raises the signal again at the end, which would kill the process
@@ -93,12 +97,18 @@ class _Server(uvicorn.Server):
             threading.current_thread() is threading.main_thread()
         )  # no other thread receives signals
         asked = _STOP_SIGNALS if in_main else ()
-        before = {number: signal.signal(number, self.handle_exit) for number in asked}
+        before = {number: signal.signal(number, self._handle) for number in asked}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.on_hangup is not None and signal.Signals(number).name == "SIGHUP":
+            self.on_hangup()
+        else:
+            self.handle_exit(number, frame)
 
 
 class Service:
@@ -110,9 +120,13 @@ class Service:
         From `focalloop.host.service.api.create_app`.
     sock : socket.socket
         From `focalloop.host.service.binding.listen`.
+    on_hangup : callable, optional
+        What SIGHUP does, instead of ending the process; called in the main thread.
     """
 
-    def __init__(self, app: FastAPI, sock: socket.socket) -> None:
+    def __init__(
+        self, app: FastAPI, sock: socket.socket, on_hangup: Callable[[], None] | None = None
+    ) -> None:
         self._sock = sock
         self._server = _Server(
             uvicorn.Config(
@@ -120,13 +134,14 @@ class Service:
                 http=_Connection,
                 log_level="warning",
                 access_log=False,
-                lifespan="off",
+                lifespan="on",
                 ws_per_message_deflate=False,  # planes of a noisy sensor do not compress
                 ws_max_size=_MAX_VIEWER_MESSAGE_BYTES,
                 timeout_graceful_shutdown=1,
                 server_header=False,
             )
         )
+        self._server.on_hangup = on_hangup
 
     def run(self) -> None:
         """Answer requests until a signal asks the process to end or `stop` is called."""
