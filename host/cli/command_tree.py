@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from focalloop.firmware_sim.files import exists
-from focalloop.host.cli.commands import COMMANDS
+from focalloop.host.cli.commands import COMMANDS, DEFAULTS
 from focalloop.host.cli.output import print_error, print_warning
 
 UsageError: Any = typer.BadParameter.__base__
@@ -168,9 +168,23 @@ def _command(  # Click's Command, which Typer keeps to itself
     if isinstance(target, str):
         return LazyCommand(name, help_, target, panel)
     commands = {below: _command(below, *entry) for below, entry in target.items()}
-    return TyperGroup(
-        name=name, help=help_, commands=commands, rich_help_panel=panel, no_args_is_help=True
+    return _Group(
+        name=name,
+        help=help_,
+        commands=commands,
+        rich_help_panel=panel,
+        no_args_is_help=name not in DEFAULTS,
     )
+
+
+class _Group(TyperGroup):
+    """A group of commands, one of which may be meant where none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Click's Context
+        default = DEFAULTS.get(self.name or "")
+        if default and (not args or args[0] not in (*self.commands, *ctx.help_option_names)):
+            args = [default, *args]
+        return super().parse_args(ctx, args)
 
 
 def _with_value(error: Any) -> str:  # noqa: ANN401 - Click's UsageError

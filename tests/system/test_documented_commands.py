@@ -12,6 +12,7 @@ import click
 import pytest
 import typer.main
 
+from focalloop.host.cli.commands import DEFAULTS
 from focalloop.host.cli.main import app
 from tests.support import ROOT
 from tests.support.namespaces import unshared
@@ -51,7 +52,11 @@ def test_commands_and_options_exist(line):
     command, path = typer.main.get_command(app), []
     while hasattr(command, "list_commands"):
         path.append(words.pop(0))
-        command = command.get_command(click.Context(command), path[-1]) if path[1:] else command
+        if path[1:]:
+            context, default = click.Context(command), DEFAULTS.get(command.name, "")
+            command = command.get_command(context, path[-1]) or command.get_command(
+                context, default
+            )
         assert command is not None, f"no command {' '.join(path)}"
     command = command.load() if hasattr(command, "load") else command
     known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}

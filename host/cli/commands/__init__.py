@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from focalloop.host.cli.commands.lab import COMMANDS as LAB, DEFAULT as LAB_DEFAULT
 from focalloop.host.cli.commands.map import COMMANDS as MAP
 from focalloop.host.cli.commands.radio import COMMANDS as RADIO
 from focalloop.host.cli.commands.recording import COMMANDS as RECORDING
@@ -22,6 +23,7 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
             "Serve the preview page of one board, here or to a network.",
             f"{__name__}.serve:serve",
         ),
+        "lab": ("Serve many boards, and lend each to one at a time.", LAB),
     },
     "Boards": {
         "emulate": (
@@ -61,3 +63,6 @@ COMMANDS: dict[str, dict[str, tuple[str, Any]]] = {
     "Radio": {"radio": ("Send windows over a noisy radio channel.", RADIO)},
     "Ratio maps": {"map": ("Show, make, convert, schedule and export ratio maps.", MAP)},
 }
+
+DEFAULTS = {"lab": LAB_DEFAULT}
+"""What a group runs where its first word is none of its commands."""

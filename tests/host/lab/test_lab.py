@@ -1,0 +1,233 @@
+"""A lab as it is run: a gateway, and a process for each board."""
+
+import os
+import signal
+import socket
+from contextlib import suppress
+
+import pytest
+
+from focalloop import Board
+from focalloop.firmware_sim.maps import map_files
+from focalloop.firmware_sim.wire import BoardState
+from focalloop.host.lab.client import LabError
+from focalloop.host.recording.recording import Recording
+from tests.support.command_line import complaint, run
+from tests.support.running import is_running
+from tests.support.running_lab import running_lab
+from tests.support.served import assert_exact, make_board, make_map
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    boards = {name: make_board(slot_rate_hz=480) for name in ("north", "south")}
+    with running_lab(tmp_path_factory.mktemp("lab"), boards) as lab:
+        lab.await_streaming("north", "south")
+        yield lab
+
+
+@pytest.fixture
+def lease(lab):
+    """A lease of the board north."""
+    lab.await_streaming("north")
+    held = lab.client.lease("a test", "north", wait_s=20)
+    yield held
+    with suppress(LabError):  # it has ended already
+        lab.client.release(held.token)
+
+
+def upload(lab, lease, ratio_map):
+    body = map_files.encode(ratio_map, ".npz")
+    return lab.gateway.ask(
+        "boards/north/api/map", method="PUT", body=body, **{"Focalloop-Lease": lease.token}
+    )
+
+
+def map_hash(lab, board="north"):
+    return lab.ask(board, "GET", "api/state")["map"]["hash"]
+
+
+def test_everybody_may_look(lab):
+    found = lab.client.boards()
+    assert [board["name"] for board in found["boards"]] == ["north", "south"]
+    assert found["boards"][0]["tags"] == ["any", "tag-north"]
+    assert found["boards"][0]["phase"] == "streaming"
+    assert lab.ask("north", "GET", "api/state")["phase"] == "streaming"
+    assert b"<!doctype html>" in lab.fetch("boards/south/")
+    assert b"import" in lab.fetch("boards/south/web/main.js")
+    metrics = lab.fetch("metrics").decode()
+    assert 'focalloop_board_up{board="south"} 1.0' in metrics
+    assert 'focalloop_windows_received_total{board="north"}' in metrics
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "api/recordings"),
+        ("PUT", "api/map"),
+        ("PUT", "api/bundle"),
+        ("DELETE", "api/calibration"),
+        ("DELETE", "api/recordings/20260131T120000Z-0a1b2c"),
+    ],
+)
+def test_nothing_is_changed_without_a_lease(method, path, lab):
+    with pytest.raises(LabError, match="changing the board north needs a lease") as refusal:
+        lab.ask("north", method, path, {})
+    assert refusal.value.status == 403
+
+
+def test_a_lease_of_another_board_changes_nothing(lab, lease):
+    with pytest.raises(LabError, match="is of the board north, not of south") as refusal:
+        lab.ask("south", "POST", "api/recordings", {}, lease.token)
+    assert refusal.value.status == 403
+
+
+def test_the_routes_of_the_gateway_are_not_to_be_had_through_it(lab, lease):
+    for path in ("lab/stop", "lab/worker", "/lab/stop", "%6cab/stop"):
+        with pytest.raises(LabError) as refusal:
+            lab.ask("north", "POST", path, None, lease.token)
+        assert refusal.value.status in (404, 405)
+    assert lab.board("north")["phase"] == "streaming"
+
+
+def test_what_a_lease_changed_is_as_before_when_it_is_given_back(lab, lease):
+    before = map_hash(lab)
+    status, said = upload(lab, lease, make_map(3))
+    assert status == 200, said
+    assert map_hash(lab) == make_map(3).hash_hex
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    lab.client.release(lease.token)
+    assert map_hash(lab) == before
+    assert not lab.board("north")["recording"]["recording"]
+    with pytest.raises(LabError, match="was given back"):
+        lab.ask("north", "POST", "api/recordings", {}, lease.token)
+
+
+def test_a_recording_has_every_window_as_it_came(lab, lease, tmp_path):
+    begun = lab.ask("north", "POST", "api/recordings", {"note": "by a test"}, lease.token)
+    wait_until(lambda: lab.board("north")["recording"]["windows"] >= 30)
+    done = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)
+    assert done["gaps"] == 0
+    file = tmp_path / "taken.mcap"
+    file.write_bytes(lab.fetch(f"boards/north/api/recordings/{begun['name']}/file"))
+    with Recording(file) as recording:
+        numbers = []
+        for index in range(done["windows"]):
+            window = recording.window(index).window
+            assert_exact(window)
+            numbers.append(window.number)
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_the_raw_line_is_a_board_for_one_client(lab, lease):
+    url = lab.client.open_line(lease)
+    with Board.open(url) as board:
+        board.upload(make_map(5))
+        for window in board.capture(3):
+            assert_exact(window)
+        host, port = url.removeprefix("socket://").rsplit(":", 1)
+        with socket.create_connection((host, int(port)), 5) as second:
+            assert second.recv(1) == b""
+    with Board.open(url) as board:  # one after the other
+        assert board.status().map_hash == make_map(5).hash()
+    with pytest.raises(LabError, match="is open already") as refusal:
+        lab.client.open_line(lease)
+    assert refusal.value.status == 409
+    lab.client.close_line(lease)
+    wait_until(lambda: lab.board("north")["phase"] == "streaming")
+    assert map_hash(lab) != make_map(5).hash_hex
+
+
+def test_the_end_of_a_lease_cuts_its_line(lab):
+    lease = lab.client.lease("a test", "north", seconds=2)
+    url = lab.client.open_line(lease)
+    host, port = url.removeprefix("socket://").rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 5) as client:
+        client.settimeout(10)
+        while client.recv(1000):
+            pass
+        with pytest.raises(LabError, match="has ended after 2 s"):
+            lab.client.renew(lease.token)
+    lab.await_streaming("north")
+
+
+def test_a_board_that_is_recorded_gives_no_line(lab, lease):
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    with pytest.raises(LabError, match="is being recorded") as refusal:
+        lab.client.open_line(lease)
+    assert refusal.value.status == 409
+
+
+def test_who_waits_is_next(lab, lease):
+    with pytest.raises(LabError, match="no board was free within 0 s, at place 1"):
+        lab.client.lease("another", "north")
+    assert lab.client.boards()["queue"] == []
+    eve = lab.client.take_over("north", "eve", "the demonstration begins")
+    with pytest.raises(LabError, match="taken over by eve: the demonstration begins"):
+        lab.client.look(lease.token)
+    lab.client.release(eve.token)
+    again = lab.client.lease("another", tags=["tag-north"], wait_s=20)
+    assert again.board == "north"
+    lab.client.release(again.token)
+
+
+def test_a_crashed_gateway_stops_no_recording_and_keeps_leases(lab, lease):
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    before = {name: lab.pid(name) for name in ("north", "south")}
+    wait_until(lambda: lab.board("north")["recording"]["windows"])
+    lab.crash()
+    recording = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)
+    assert recording["gaps"] == 0
+    assert {name: lab.pid(name) for name in ("north", "south")} == before
+
+
+def test_a_crashed_worker_is_started_again_alone(lab):
+    south, north = lab.pid("south"), lab.pid("north")
+    restarts = lab.board("south")["restarts"]
+    os.kill(south, signal.SIGKILL)
+    wait_until(lambda: lab.board("south")["restarts"] == restarts + 1)
+    wait_until(lambda: lab.board("south")["phase"] == "absent")
+    wait_until(lambda: lab.board("south")["phase"] == "streaming")
+    assert lab.pid("south") != south
+    assert lab.pid("north") == north
+
+
+def test_boards_come_and_go_without_a_restart(lab):
+    north, south = lab.pid("north"), lab.pid("south")
+    lab.describe(["north"])
+    assert [board["name"] for board in lab.client.reload()["boards"]] == ["north"]
+    assert not is_running(south)
+    with pytest.raises(LabError, match="there is no board 'south' here; there are: north"):
+        lab.ask("south", "GET", "api/state")
+    lab.file.write_text("[boards.north")
+    with pytest.raises(LabError, match="is not a TOML file"):
+        lab.client.reload()
+    lab.describe(["north", "south"])
+    lab.gateway.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(lab.client.boards()["boards"]) == 2)
+    lab.await_streaming("south")
+    assert lab.pid("north") == north
+
+
+def test_two_labs_do_not_share_their_boards(lab):
+    said = complaint(run("lab", lab.file, "--state", lab.state, "--http-port", 0))
+    assert "another lab service runs with the state folder" in said
+
+
+def test_sigterm_leaves_every_board_idle_under_its_resting_map(lab, lease):
+    lab.client.release(lease.token)
+    resting = map_hash(lab)
+    lease = lab.client.lease("a test", "north")
+    upload(lab, lease, make_map(3))
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    pids = [lab.pid(name) for name in ("north", "south")]
+    assert lab.stop() == 0
+    assert not any(map(is_running, pids))
+    with Board.open(lab.urls["north"]) as board:
+        status = board.status()
+        assert status.map_hash.hex() == resting
+        assert status.state is BoardState.IDLE
+    kept = list((lab.folder / "recordings" / "north").iterdir())
+    assert kept
+    assert {file.suffix for file in kept} == {".mcap"}
