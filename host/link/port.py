@@ -302,6 +302,11 @@ def _reason(url: str, error: Exception) -> str:
         )
     if text.startswith("Remote does not"):
         return f"what answers at {url} does not speak RFC 2217: for a plain TCP line use socket://"
+    if "option 'control'" in text:
+        return (
+            f"the port behind {url} does not set its control lines (DTR, RTS), as one that has "
+            "none: append ?ign_set_control to its URL"
+        )
     if isinstance(cause, OSError):
         return f"the port {url} could not be opened: {cause.strerror or cause}"
     if isinstance(error, ValueError) and text.isprintable() and isinstance(cause, ImportError):
