@@ -1,57 +1,63 @@
 """A cache of kernels only saves time: whatever is wrong with it, the kernels run."""
 
-import os
-import subprocess
-import sys
+import importlib.util
+import logging
+import shutil
 
+import numba
+import numpy as np
 import pytest
 
-PROGRAM = """
-import numpy as np
-from focalloop.firmware_sim.emulator.kernels import fill_normal
-out = np.empty(4, np.float32)
-fill_normal(out, np.ones((1, 3), np.uint32))
-print(*out)
-"""
+from focalloop.firmware_sim import kernel_cache
+
+SOURCE = "def halved(values):\n    return values / 2\n"
 WARNING = "compiled without a cache"
 
 
-def run(cache):
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("cache"))[0]
+def program(tmp_path_factory):
+    """A folder with a function, and a cache of its kernel."""
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "halves.py").write_text(SOURCE)
+    with pytest.MonkeyPatch.context() as patch:
+        assert cached(folder, folder / "cache", patch) == 0
+    return folder
+
+
+@pytest.fixture
+def cache(program, tmp_path):
+    """A copy of that cache."""
+    return shutil.copytree(program / "cache", tmp_path / "cache")
+
+
+def cached(program, cache, monkeypatch):
+    """Run the kernel as a new process would; return how often it came from the cache."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(cache))
+    monkeypatch.setattr(kernel_cache, "_reported", False)
+    spec = importlib.util.spec_from_file_location("halves", program / "halves.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    halved = kernel_cache.kernel(module.halved)
+    np.testing.assert_array_equal(halved(np.arange(4.0)), [0.0, 0.5, 1.0, 1.5])
+    return halved.stats.cache_hits.total()
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
-def test_a_damaged_cache_is_replaced(tmp_path, suffix, damage, expected):
-    run(tmp_path)
-    files = list(tmp_path.rglob(f"*fill_normal*{suffix}"))
-    assert files
-    for file in files:
-        whole = file.read_bytes()
-        file.write_bytes({"cut": whole[:-40], "garbage": b"\x80garbage", "empty": b""}[damage])
-    assert run(tmp_path) == (expected, "")
-    kept = {file: file.read_bytes() for file in files}
-    assert run(tmp_path) == (expected, "")
-    assert {file: file.read_bytes() for file in files} == kept  # used, not written again
+def test_a_damaged_cache_is_replaced(program, cache, monkeypatch, caplog, suffix, damage):
+    assert cached(program, cache, monkeypatch) == 1
+    (file,) = cache.rglob(f"*halved*{suffix}")
+    whole = file.read_bytes()
+    file.write_bytes({"cut": whole[:-40], "garbage": b"\x80garbage", "empty": b""}[damage])
+    assert cached(program, cache, monkeypatch) == 0
+    assert cached(program, cache, monkeypatch) == 1
+    assert caplog.text == ""
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, expected):
-    run(tmp_path)
-    for index in tmp_path.rglob("*.nbi"):
+def test_a_cache_that_cannot_be_written_is_done_without(program, cache, monkeypatch, caplog):
+    for index in cache.rglob("*.nbi"):
         index.unlink()
         index.mkdir()
-    values, complaints = run(tmp_path)
-    assert values == expected
-    assert complaints.count(WARNING) == 1
+    with caplog.at_level(logging.WARNING):
+        assert cached(program, cache, monkeypatch) == 0
+    assert caplog.text.count(WARNING) == 1
