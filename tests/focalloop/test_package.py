@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from focalloop.models.zoo import DEFAULT_BUNDLE
 from tests.support import ROOT
 
 FOLDERS = ("firmware_sim", "calibration", "models", "host")
@@ -37,13 +38,20 @@ SUFFIXES_OF = {
 
 @pytest.fixture(params=["links", TEXT_FILES], scope="module")
 def checkout(request, tmp_path_factory):
-    """A copy of the sources."""
+    """A copy of the sources, in which only the weights of the default bundle are whole.
+
+    To pack all of them takes most of the time of a wheel.
+    """
     copy = tmp_path_factory.mktemp("checkout")
     ignore = shutil.ignore_patterns("__pycache__", "node_modules", "*.egg-info")
     for name in (*FOLDERS, "focalloop"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignore)
     for name in FILES:
         shutil.copy(ROOT / name, copy / name)
+    for suffix in (".onnx", ".safetensors"):
+        for weights in (copy / "models" / "zoo").rglob(f"*{suffix}"):
+            if DEFAULT_BUNDLE not in weights.parts:
+                weights.write_bytes(b"weights")
     if request.param == TEXT_FILES:
         for name in FOLDERS:
             (copy / "focalloop" / name).unlink()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import resource
 import time
 import warnings
@@ -126,7 +127,8 @@ def test_a_damaged_file_loads_or_is_refused_in_one_sentence(tmp_path: Path, name
     loader.make(sound)
     memory = peak_bytes()
     files = [file for file in sorted(sound.rglob("*")) if file.is_file()] or [sound]
-    for file in files:
+    # Of those that differ by their number, one: each is read as the others.
+    for file in {re.sub(r"\d", "", file.name): file for file in files}.values():
         whole = file.read_bytes()
         for what, content in damages(whole):
             file.write_bytes(content)
