@@ -112,6 +112,19 @@ def test_a_slow_host_is_said_to_be_slow(open_page, session_url, session):
     page.wait_for_selector(".phase.instead:has-text('paused')")
 
 
+def test_a_page_without_any_window_yet_says_so(browser, session, session_url):
+    page = browser.new_page()
+    page.goto(session_url)
+    page.wait_for_selector(".live.waiting")
+    said = "getComputedStyle(document.querySelector('.of-final .screen'), '::after').content"
+    assert "waiting for the first window" in page.evaluate(f"() => {said}")
+    assert page.is_hidden("#final")
+    session.put(make_picture(1, session.ratio_map))
+    page.wait_for_selector("#final")
+    assert page.evaluate(f"() => {said}") == "none"
+    page.close()
+
+
 def test_what_the_session_does_before_it_streams_is_said_and_for_how_long(
     open_page, session_url, session
 ):
@@ -157,6 +170,11 @@ def test_a_recording_that_a_full_disk_has_ended_is_said(open_page, session_url, 
     page = open_page(session_url)
     session.recording = RecorderState("now", True, 60, 0, 16_000_000, 4.0, 0, "")
     page.wait_for_selector("#record[aria-pressed=true]:has-text('Stop · 4 s · 16.0 MB')")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in ("recording", "phase"):  # there is room for both on a phone
+        box = page.locator(f"#{name}").bounding_box()
+        assert box["width"] > 30
+        assert box["x"] + box["width"] <= 390
     why = "The recording now ended, as only 512 MiB of the disk are free: make room."
     session.recording = replace(session.recording, recording=False, problem=why)
     page.wait_for_selector(f"#notice.error:has-text('{why}')")

@@ -49,6 +49,7 @@ export class Pictures {
    */
   constructor(root, redraw, pointed) {
     this.#root = root;
+    root.classList.add("waiting"); // for the first window
     this.#redraw = redraw;
     this.#pointed = pointed;
     this.#wipe = new Wipe(TITLES, ALWAYS, redraw);
@@ -74,6 +75,7 @@ export class Pictures {
    */
   draw(picture, index, makerOf, givesScene) {
     const { height, width } = picture;
+    if (!this.#size.height) this.#root.classList.remove("waiting");
     if (height !== this.#size.height || width !== this.#size.width) this.#resize(height, width);
     if (givesScene !== this.#referenced) {
       this.#referenced = givesScene;
@@ -89,6 +91,7 @@ export class Pictures {
     setText("truth-empty", why);
     setText("error-empty", this.#compared.includes("truth") ? why : "");
     const [by, besideBy] = [makerOf(picture.setup), beside ? makerOf(picture.besideSetup) : ""];
+    setText("beside-empty", beside ? "" : "The next window is rebuilt by it, too.");
     setText("final-note", by && `by ${by}`);
     setText("beside-note", besideBy && `by ${besideBy}`);
   }

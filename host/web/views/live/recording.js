@@ -30,7 +30,7 @@ export class Recording {
     const room = disk && roomOf(disk, rateOf(recording));
     const title = !room ? UNKEPT : room.scarce ? room.text : INVITATION;
     if (this.#button.title !== title) this.#button.title = title;
-    byId("disk-scarce").hidden = !room?.scarce;
+    byId("disk-scarce").hidden = !room?.scarce || this.#going; // then the line across the page says it
     if (room?.scarce) setText("disk-scarce", room.text.split(/[:.]/)[0]);
     const pressed = String(this.#going);
     if (this.#button.getAttribute("aria-pressed") !== pressed) this.#button.setAttribute("aria-pressed", pressed);
