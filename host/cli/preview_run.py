@@ -100,12 +100,12 @@ def recordings_folder() -> Path:
     return user_folder("XDG_DATA_HOME", ".local/share") / "recordings"
 
 
-def recordings_of(folder: Path | None) -> RecordingStore:
+def recordings_of(folder: Path | None, quota_gb: float | None = None) -> RecordingStore:
     """Return the recordings in a folder, by default in the user's, and finish what was cut off."""
     from focalloop.host.recording.store import RecordingStore
 
-    folder = folder or recordings_folder()
-    store = RecordingStore(folder)
+    quota_bytes = None if quota_gb is None else int(quota_gb * 1e9)
+    store = RecordingStore(folder or recordings_folder(), quota_bytes=quota_bytes)
     for name, missing in store.recover():
         print_notice(f"the recording {name} was cut off, and is finished: {'; '.join(missing)}")
     return store

@@ -231,6 +231,16 @@ RecordingsOption = Annotated[
         show_default="recordings in your data folder",
     ),
 ]
+QuotaOption = Annotated[
+    float | None,
+    typer.Option(
+        "--recordings-quota",
+        metavar="GB",
+        min=0.001,
+        help="Most that recordings may take: the oldest that are not pinned are removed for it.",
+        show_default="no limit",
+    ),
+]
 
 
 def output_option(help: str, metavar: str = "FILE") -> Any:  # noqa: ANN401 - as typer.Option

@@ -91,7 +91,7 @@ class RecordingDesk:
         BoardLostError
             No board is connected.
         RecordingError
-            The file cannot be made.
+            The file cannot be made, or there is no room for it.
         """
         with self._lock:
             if self._recorder is not None and self._recorder.state().recording:
@@ -99,9 +99,12 @@ class RecordingDesk:
             board = self._board
             if board is None:
                 raise BoardLostError("no board is connected: try again in a moment")
+            self._make_room()
             recorder = Recorder(
                 self.store.new(),
                 board.info,
+                floor_bytes=self.store.floor_bytes,
+                make_room=self._make_room,
                 pictures=pictures,
                 on_problem=lambda text: self._say(text, "error"),
             )
@@ -150,6 +153,11 @@ class RecordingDesk:
         """Finish what is being recorded."""
         if self._recorder is not None:
             self._recorder.stop()
+
+    def _make_room(self) -> None:
+        if removed := self.store.make_room():
+            what = f"{len(removed)} recordings were" if len(removed) > 1 else "A recording was"
+            self._say(f"{what} removed, the oldest ones, to keep to the quota.", "warning")
 
     def _going(self) -> Recorder:
         recorder = self._recorder

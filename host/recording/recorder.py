@@ -77,7 +77,7 @@ class Recorder:
         The board that is recorded.
     queue_bytes : int, optional
         Readouts that may wait for the disk.
-    floor_bytes, pictures
+    floor_bytes, make_room, pictures
         As for `RecordingWriter`.
     on_problem : callable, optional
         Takes a sentence when the recording ends by itself; called in the recorder's thread.
@@ -90,10 +90,13 @@ class Recorder:
         *,
         queue_bytes: int = QUEUE_BYTES,
         floor_bytes: int = DEFAULT_FLOOR_BYTES,
+        make_room: Callable[[], object] = lambda: None,
         pictures: bool = False,
         on_problem: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._writer = RecordingWriter(path, board, floor_bytes=floor_bytes, pictures=pictures)
+        self._writer = RecordingWriter(
+            path, board, floor_bytes=floor_bytes, make_room=make_room, pictures=pictures
+        )
         self._queue_bytes = queue_bytes
         self._on_problem = on_problem
         self._changed = threading.Condition()

@@ -1,4 +1,8 @@
-"""A folder of recordings, each known by its id; deleted ones can be brought back for a while."""
+"""A folder of recordings, each known by its id, within a quota.
+
+Deleted ones can be brought back for a while. The files are the truth: a note of a recording as a
+whole and its pin are files beside it, and `RecordingIndex` only spares a list to open them all.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,18 +20,21 @@ from pathlib import Path
 
 from focalloop.firmware_sim.files import written_whole
 from focalloop.host.errors import RecordingError
-from focalloop.host.recording.mcap_file import SUFFIX
+from focalloop.host.recording.index import RecordingIndex, Version
+from focalloop.host.recording.mcap_file import SUFFIX, UNFINISHED
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover_all
 from focalloop.host.recording.summary import RecordingSummary, summary_of
+from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES, DiskFullError
 
 GRACE_S = 7 * 86400.0
 """How long a deleted recording can be brought back."""
 
+
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _TRASH = "deleted"
-_NOTE_SUFFIX = ".txt"
-"""Beside a recording, which itself is never changed."""
+_NOTE, _PIN = ".txt", ".pin"
+"""Suffixes of files beside a recording, which itself is never changed."""
 
 
 class NoRecordingError(RecordingError):
@@ -49,6 +57,8 @@ class StoredRecording:
         When it was deleted; None if it was not.
     note : str or None
         What was noted of it as a whole afterwards; None if nothing was.
+    pinned : bool
+        Whether it is kept whatever the quota.
     """
 
     id: str
@@ -56,6 +66,7 @@ class StoredRecording:
     problem: str = ""
     deleted_unix_s: float | None = None
     note: str | None = None
+    pinned: bool = False
 
 
 class RecordingStore:
@@ -69,13 +80,28 @@ class RecordingStore:
         Where the recordings are. Files with other names than ids are left alone.
     grace_s : float, optional
         How long a deleted recording can be brought back.
+    quota_bytes : int or None, optional
+        Bytes that all of them may take, deleted ones and the one being written included;
+        `make_room` keeps to it. By default any.
+    floor_bytes : int, optional
+        Free disk that is left to the rest of the machine.
     """
 
-    def __init__(self, folder: Path, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        grace_s: float = GRACE_S,
+        *,
+        quota_bytes: int | None = None,
+        floor_bytes: int = DEFAULT_FLOOR_BYTES,
+    ) -> None:
         self.folder = folder
         self.grace_s = grace_s
+        self.quota_bytes = quota_bytes
+        self.floor_bytes = floor_bytes
+        self._index = RecordingIndex(folder)
+        self._known: dict[str, tuple[Version, RecordingSummary]] = {}
         self._lock = threading.Lock()
-        self._known: dict[Path, tuple[tuple[int, int], RecordingSummary]] = {}
         self._purge()
 
     @property
@@ -110,9 +136,66 @@ class RecordingStore:
     def recordings(self) -> list[StoredRecording]:
         """Return what there is and what was deleted, the newest first; none being written."""
         self._purge()
-        present = [self._stored(path) for path in self._files(self.folder)]
-        deleted = [self._stored(path) for path in self._files(self.folder / _TRASH)]
-        return sorted(present + deleted, key=lambda each: each.id, reverse=True)
+        with self._lock:
+            known = self._known or self._index.summaries()
+            paths = [*self._files(self.folder), *self._files(self.folder / _TRASH)]
+            found = [self._stored(path, known) for path in paths]
+            self._known = {
+                each.id: (version, each.summary) for each, version in found if each.summary
+            }
+            new = {id_: each for id_, each in self._known.items() if known.get(id_) != each}
+            self._index.update(new, known.keys() - self._known.keys())
+        return sorted((each for each, _ in found), key=lambda each: each.id, reverse=True)
+
+    def reindex(self) -> int:
+        """Make the index anew from the files; return the number of recordings that can be read.
+
+        Raises
+        ------
+        RecordingError
+            The old one cannot be removed.
+        """
+        with self._lock:
+            self._known = {}
+            try:
+                self._index.clear()
+            except OSError as error:
+                raise RecordingError(
+                    f"{self._index.path} cannot be removed ({error.strerror}): remove it by hand"
+                ) from None
+        return sum(each.summary is not None for each in self.recordings())
+
+    def make_room(self) -> tuple[str, ...]:
+        """Remove the oldest recordings that are not pinned until quota and floor are kept to.
+
+        Deleted ones go first. Without a quota nothing is removed. It touches no index, so that the
+        thread of a recorder can call it.
+
+        Returns
+        -------
+        tuple of str
+            The ids of those that were removed, which cannot be brought back.
+
+        Raises
+        ------
+        DiskFullError
+            All that is left is pinned or being written, and there is still no room.
+        """
+        if self.quota_bytes is None:
+            return ()
+        removed: list[str] = []
+        candidates = self._unpinned()
+        while problem := self._no_room(self.quota_bytes):
+            path = next(candidates, None)
+            if path is None:
+                raise DiskFullError(
+                    f"there is no room for recordings in {self.folder}: {problem}, and what is "
+                    "left is pinned or being written; unpin or move some, or raise the quota"
+                )
+            with suppress(OSError):
+                self._remove(path)
+                removed.append(path.stem)
+        return tuple(removed)
 
     def path(self, id_: str) -> Path:
         """Return the file of a recording.
@@ -138,8 +221,25 @@ class RecordingStore:
         WriteError
             The note cannot be written.
         """
-        with written_whole(self.path(id_).with_suffix(_NOTE_SUFFIX)) as partial:
+        with written_whole(self.path(id_).with_suffix(_NOTE)) as partial:
             partial.write_text(text, encoding="utf-8")
+
+    def pin(self, id_: str, pinned: bool = True) -> None:
+        """Keep a recording whatever the quota, or no longer.
+
+        Raises
+        ------
+        NoRecordingError
+            There is none of this id, or it is deleted.
+        WriteError
+            The file that says so cannot be written.
+        """
+        pin = self.path(id_).with_suffix(_PIN)
+        if not pinned:
+            pin.unlink(missing_ok=True)
+            return
+        with written_whole(pin) as partial:
+            partial.write_bytes(b"")
 
     def delete(self, id_: str) -> None:
         """Delete a recording; `restore` brings it back until it is older than the grace."""
@@ -162,8 +262,9 @@ class RecordingStore:
         try:
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
-            with suppress(FileNotFoundError):
-                path.with_suffix(_NOTE_SUFFIX).rename(target.with_suffix(_NOTE_SUFFIX))
+            for suffix in (_NOTE, _PIN):
+                with suppress(FileNotFoundError):
+                    path.with_suffix(suffix).rename(target.with_suffix(suffix))
         except OSError as error:
             raise RecordingError(f"{path.stem} cannot be moved ({error.strerror})") from None
 
@@ -176,32 +277,53 @@ class RecordingStore:
     def _files(self, folder: Path) -> list[Path]:
         return [path for path in folder.glob(f"*{SUFFIX}") if _ID.fullmatch(path.stem)]
 
-    def _stored(self, path: Path) -> StoredRecording:
-        summary, problem, note, deleted_s = None, "", None, None
+    def _stored(
+        self, path: Path, known: dict[str, tuple[Version, RecordingSummary]]
+    ) -> tuple[StoredRecording, Version]:
+        summary, problem, note, deleted_s, version = None, "", None, None, (0, 0)
         with suppress(FileNotFoundError):
-            note = path.with_suffix(_NOTE_SUFFIX).read_text(encoding="utf-8", errors="replace")
+            note = path.with_suffix(_NOTE).read_text(encoding="utf-8", errors="replace")
         try:
             state = path.stat()
+            version = state.st_size, state.st_mtime_ns
             deleted_s = None if path.parent == self.folder else state.st_mtime
-            summary = self._summary(path, (state.st_size, state.st_mtime_ns))
+            if path.stem in known and known[path.stem][0] == version:
+                summary = known[path.stem][1]
+            else:
+                with Recording(path) as recording:
+                    summary = summary_of(recording)
         except (OSError, RecordingError) as error:
             problem = str(error)
-        return StoredRecording(path.stem, summary, problem, deleted_s, note)
+        pinned = path.with_suffix(_PIN).exists()
+        return StoredRecording(path.stem, summary, problem, deleted_s, note, pinned), version
 
-    def _summary(self, path: Path, version: tuple[int, int]) -> RecordingSummary:
-        with self._lock:
-            known = self._known.get(path)
-        if known is None or known[0] != version:
-            with Recording(path) as recording:
-                known = version, summary_of(recording)
-            with self._lock:
-                self._known[path] = known
-        return known[1]
+    def _unpinned(self) -> Iterator[Path]:
+        """Yield what may be removed to make room, deleted ones first, the oldest first."""
+        for folder in (self.folder / _TRASH, self.folder):
+            for path in sorted(self._files(folder)):
+                if not path.with_suffix(_PIN).exists():
+                    yield path
+
+    def _no_room(self, quota_bytes: int) -> str:
+        """Return why there is no room for more; empty if there is."""
+        files = [*self._files(self.folder), *self._files(self.folder / _TRASH)]
+        taken = 0
+        for path in [*files, *self.folder.glob(f"*{SUFFIX}{UNFINISHED}")]:
+            with suppress(OSError):  # removed or finished meanwhile
+                taken += path.stat().st_size
+        if taken >= quota_bytes:
+            return f"they take {taken:,} bytes of a quota of {quota_bytes:,}"
+        free = self.free_bytes
+        return f"only {free:,} bytes of the disk are free" if free < self.floor_bytes else ""
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        for suffix in (_NOTE, _PIN):
+            path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _purge(self) -> None:
         oldest_s = time.time() - self.grace_s
         for path in self._files(self.folder / _TRASH):
             with suppress(OSError):
                 if path.stat().st_mtime < oldest_s:
-                    path.unlink()
-                    path.with_suffix(_NOTE_SUFFIX).unlink(missing_ok=True)
+                    self._remove(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ DEFAULT_FLOOR_BYTES = 512 << 20
 """Free disk at which a recording ends, so that the rest of the machine can go on."""
 
 _PACKED_MAPS = 16
+_ROOM_NS = 10 * NS
+"""How often room is made for what is being recorded."""
 
 
 class DiskFullError(RecordingError):
@@ -56,6 +59,9 @@ class RecordingWriter:
         Board of the windows that do not say it themselves.
     floor_bytes : int, optional
         Free disk at which `DiskFullError` is raised.
+    make_room : callable, optional
+        Called every 10 s, and where the free disk is below the floor; raises `DiskFullError` if
+        there is no room for more.
     pictures : bool, optional
         Add a picture of each window's light, which viewers of MCAP files show.
 
@@ -71,12 +77,14 @@ class RecordingWriter:
         board: HelloAnswer,
         *,
         floor_bytes: int = DEFAULT_FLOOR_BYTES,
+        make_room: Callable[[], object] = lambda: None,
         pictures: bool = False,
     ) -> None:
         self.path = Path(path)
         self.windows = self.gaps = self.bytes = 0
         self._board = board
         self._floor_bytes = floor_bytes
+        self._make_room = make_room
         self._pictures = pictures
         self._profile: bytes | None = None
         self._context: dict[Channel, bytes] = {}
@@ -85,7 +93,7 @@ class RecordingWriter:
         self._packed_board: tuple[HelloAnswer, bytes] | None = None
         self._numbers: tuple[int, int] | None = None  # boot, and number of the next window
         self._sequences = dict.fromkeys(messages.CHANNELS, 0)
-        self._chunk_began_ns = self._chunk_bytes = 0
+        self._chunk_began_ns = self._chunk_bytes = self._room_due_ns = 0
         # One offset for the whole file: its times grow even if the clock is set back.
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
 
@@ -336,7 +344,11 @@ class RecordingWriter:
         self._chunk_bytes = 0
         self._context.clear()
         self._maps_in_chunk.clear()
-        if _free_bytes(self.path.parent) < self._floor_bytes:
+        full = _free_bytes(self.path.parent) < self._floor_bytes
+        if full or now_ns >= self._room_due_ns:
+            self._room_due_ns = now_ns + _ROOM_NS
+            self._make_room()
+        if full and _free_bytes(self.path.parent) < self._floor_bytes:
             raise DiskFullError(
                 f"the recording {self.path.name} ended, as only {self._floor_bytes >> 20} MiB of "
                 "the disk are free: make room, then record again"

@@ -26,7 +26,6 @@ from focalloop.host.recording.recorder import RecorderState
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import StoredRecording
 from focalloop.host.recording.timeline import Timeline, timeline_of
-from focalloop.host.recording.writer import DEFAULT_FLOOR_BYTES
 from focalloop.host.service.map_document import MapDocument, map_document
 from focalloop.host.service.packets import pack_picture, pack_readout
 from focalloop.host.service.refusals import refusals
@@ -66,6 +65,8 @@ class RecordingEntry:
     """Why it cannot be read; empty if it can."""
     deleted_unix_s: float | None
     """When it was deleted; None if it was not. It can be brought back until `grace_s` later."""
+    pinned: bool
+    """Whether it is kept whatever the quota."""
 
 
 class Recordings(BaseModel):
@@ -77,6 +78,8 @@ class Recordings(BaseModel):
     """Free disk of the folder."""
     floor_bytes: int
     """Free disk at which a recording ends by itself."""
+    quota_bytes: int | None
+    """What all of them may take before the oldest that are not pinned are removed; None if any."""
     grace_s: float
 
 
@@ -141,7 +144,8 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
             recordings=[_entry(each) for each in store.recordings()],
             recording=desk().state(),
             free_bytes=store.free_bytes,
-            floor_bytes=DEFAULT_FLOOR_BYTES,
+            floor_bytes=store.floor_bytes,
+            quota_bytes=store.quota_bytes,
             grace_s=store.grace_s,
         )
 
@@ -167,6 +171,16 @@ def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
     def put_note(id: str, about: RecordingAbout) -> None:
         """Note something of a recording as a whole; the file itself stays as it is."""
         desk().store.note(id, about.text)
+
+    @app.put("/api/recordings/{id}/pin", status_code=204, responses=refusals(404, 422, 503))
+    def put_pin(id: str) -> None:
+        """Keep a recording whatever the quota."""
+        desk().store.pin(id)
+
+    @app.delete("/api/recordings/{id}/pin", status_code=204, responses=refusals(404, 422))
+    def delete_pin(id: str) -> None:
+        """Keep a recording as long as the quota allows."""
+        desk().store.pin(id, False)
 
     @app.delete("/api/recordings/{id}", status_code=204, responses=refusals(404, 422))
     def delete_recording(id: str) -> None:
@@ -296,6 +310,7 @@ def _entry(stored: StoredRecording) -> RecordingEntry:
         window_s=0.0 if summary is None else summary.window_s,
         problem=stored.problem,
         deleted_unix_s=stored.deleted_unix_s,
+        pinned=stored.pinned,
     )
 
 

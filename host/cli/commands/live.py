@@ -27,6 +27,7 @@ from focalloop.host.cli.shared_options import (
     PatternOption,
     ProfileOption,
     PublicUrlOption,
+    QuotaOption,
     RecordingsOption,
     ReplayOption,
     SceneRateOption,
@@ -93,6 +94,7 @@ def live(
     max_papr: PaprOption = None,
     model: ModelOption = None,
     recordings: RecordingsOption = None,
+    recordings_quota: QuotaOption = None,
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
@@ -228,7 +230,7 @@ def live(
             # To draw a synthetic picture again takes longer than to bring it over the line.
             open_clip=opened if is_clip(scene) else None,
         )
-    kept_in = recordings_of(recordings)
+    kept_in = recordings_of(recordings, recordings_quota)
     run_preview(
         lambda: LiveSession(
             source,

@@ -17,6 +17,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     PortOption,
     PublicUrlOption,
+    QuotaOption,
     RecordingsOption,
     TokenOption,
     UncorrectedOption,
@@ -33,6 +34,7 @@ def serve(
     correction: CorrectionOption = None,
     uncorrected: UncorrectedOption = False,
     recordings: RecordingsOption = None,
+    recordings_quota: QuotaOption = None,
     http_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
     ] = "127.0.0.1",
@@ -64,7 +66,7 @@ def serve(
     elif map_ is not None:
         ratio_map = load_map(map_)
     given = load_pattern(correction, "--correction")
-    kept_in = recordings_of(recordings)
+    kept_in = recordings_of(recordings, recordings_quota)
     run_preview(
         lambda: LiveSession(
             BoardAt(port, wait, print_notice),

@@ -6,6 +6,7 @@
  * @property {RecorderState|null} recording
  * @property {number} free_bytes Of the disk.
  * @property {number} floor_bytes Free disk at which a recording ends by itself.
+ * @property {number|null} quota_bytes What all of them may take; null if any.
  * @property {number} grace_s How long a deleted recording can be brought back.
  *
  * @typedef {object} RecorderState
@@ -39,6 +40,7 @@
  * @property {number} window_s How long a window takes on the board; 0 if it is not paced.
  * @property {string} problem Why it cannot be read; empty if it can.
  * @property {number|null} deleted_unix_s When it was deleted.
+ * @property {boolean} pinned Whether it is kept whatever the quota.
  *
  * @typedef {object} Timeline
  * @property {number} start_unix_s

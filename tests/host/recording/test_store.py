@@ -93,7 +93,7 @@ def test_what_was_deleted_goes_when_its_grace_is_over(tmp_path):
 @pytest.mark.parametrize("id_", ["", "..", "../x", "mine", "20260131T120000Z-0a1b2c/../x", "\0"])
 def test_what_is_no_id_is_no_recording(store, id_):
     write_recording(store.new())
-    for call in (store.path, store.open, store.delete, store.restore):
+    for call in (store.path, store.open, store.delete, store.restore, store.pin):
         with pytest.raises(NoRecordingError):
             call(id_)
 

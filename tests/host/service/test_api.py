@@ -336,6 +336,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/recordings/notes",
         "/api/recordings/{id}",
         "/api/recordings/{id}/note",
+        "/api/recordings/{id}/pin",
         "/api/recordings/{id}/restore",
         "/api/recordings/{id}/timeline",
         "/api/recordings/{id}/file",

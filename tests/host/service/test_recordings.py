@@ -59,6 +59,24 @@ def attach(session, correction=None, noise=None):
     session.recordings.attach(board, correction or BoardCorrection(), noise)
 
 
+def test_a_recording_is_pinned_and_the_quota_is_told(client, kept, session):
+    for method, pinned in (("put", True), ("delete", False)):
+        assert client.request(method, f"/api/recordings/{kept}/pin").status_code == 204
+        (entry,) = client.get("/api/recordings").json()["recordings"]
+        assert entry["pinned"] is pinned
+    assert client.put("/api/recordings/20260131T120000Z-0a1b2c/pin").status_code == 404
+    assert client.get("/api/recordings").json()["quota_bytes"] is None
+    session.recordings.store.quota_bytes = 10
+    session.recordings.store.pin(kept)
+    attach(session)
+    refused = client.post("/api/recordings", json={})
+    assert refused.status_code == 422
+    assert "of a quota of 10" in refused.text
+    client.delete(f"/api/recordings/{kept}/pin")
+    assert client.post("/api/recordings", json={}).status_code == 201
+    assert "A recording was removed" in session.said[0]
+
+
 def test_a_recording_is_started_noted_and_stopped(client, session):
     assert client.post("/api/recordings", json={}).status_code == 503
     attach(session)

@@ -14,4 +14,9 @@ COMMANDS: dict[str, tuple[str, Any]] = {
         "Finish a recording that was cut off, or save what is left of a damaged one.",
         f"{__name__}.recover:recover",
     ),
+    "list": ("List the recordings of a folder.", f"{__name__}.stored:list_"),
+    "pin": ("Keep a recording whatever the quota of its folder.", f"{__name__}.stored:pin"),
+    "unpin": ("Let the quota remove a recording again.", f"{__name__}.stored:unpin"),
+    "note": ("Note something of a recording as a whole.", f"{__name__}.stored:note"),
+    "reindex": ("Make the index of a folder of recordings anew.", f"{__name__}.stored:reindex"),
 }

@@ -116,6 +116,25 @@ def test_reconstruct_takes_a_recording_as_it_takes_a_capture(tmp_path):
     assert refused.exit_code == 2
 
 
+def test_a_folder_is_listed_pinned_noted_and_indexed(tmp_path):
+    store = RecordingStore(tmp_path)
+    write_recording(path := store.new())
+    where = ("--recordings", tmp_path)
+    assert run("recording", "pin", path.stem, *where).exit_code == 0
+    assert run("recording", "note", path.stem, "lens 2", *where).exit_code == 0
+    (line,) = run("recording", "list", *where).stdout.splitlines()
+    assert line.startswith(f"{path.stem}  3 windows in ")
+    assert line.endswith("pinned  lens 2")
+    assert run("recording", "unpin", path.stem, *where).exit_code == 0
+    (listed,) = json.loads(run("recording", "list", *where, "--json").stdout)["recordings"]
+    assert (listed["id"], listed["pinned"], listed["note"]) == (path.stem, False, "lens 2")
+    indexed = json.loads(run("recording", "reindex", *where, "--json").stdout)
+    assert indexed == {"folder": str(tmp_path), "recordings": 1}
+    refused = run("recording", "pin", "../x", *where)
+    assert refused.exit_code == 1
+    assert "there is no such recording" in complaint(refused)
+
+
 def test_nothing_is_scored_without_its_scene(tmp_path):
     write_recording(tmp_path / "a.mcap")
     refused = run("evaluate", tmp_path / "a.mcap")
