@@ -23,7 +23,7 @@ import { onShortcuts } from "./shortcuts.js";
  */
 
 /** In real time measurements are asked for at this period; otherwise with each window. */
-const READS_PERIOD_MS = 500;
+const READS_PERIOD_MS = 1000;
 
 /** How long to wait for a window to save, and how often to look. */
 const HOLD_MS = 3000;
