@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -12,6 +14,7 @@ from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.wire import BoardState
 from focalloop.host.lab.client import LabError
 from focalloop.host.recording.recording import Recording
+from tests.support import ROOT
 from tests.support.command_line import complaint, run
 from tests.support.running import is_running
 from tests.support.running_lab import running_lab
@@ -208,6 +211,45 @@ def test_boards_come_and_go_without_a_restart(lab):
     wait_until(lambda: len(lab.client.boards()["boards"]) == 2)
     lab.await_streaming("south")
     assert lab.pid("north") == north
+
+
+TESTS = """
+import pytest
+
+pytestmark = pytest.mark.focalloop("tag-north")
+
+def test_good(focalloop_board):
+    assert len(focalloop_board.capture(2)) == 2
+
+def test_bad(focalloop_board):
+    windows = focalloop_board.capture(3)
+    assert not windows
+"""
+
+
+def test_the_fixture_leases_a_board_and_keeps_what_a_failed_test_took(lab, tmp_path):
+    lab.await_streaming("north")
+    (tmp_path / "test_it.py").write_text(TESTS)
+    options = f"-c {os.devnull} --rootdir {tmp_path} -p no:focalloop -p no:cacheprovider".split()
+    options += ["-p", "focalloop.host.lab.pytest_plugin", "--junitxml=report.xml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_it.py"],
+        cwd=tmp_path,
+        env=os.environ | {"FOCALLOOP_LAB": lab.client.url, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    [kept] = (tmp_path / "focalloop-recordings").iterdir()
+    assert kept.name.startswith("test_it.py-test_bad-")
+    assert f"the windows of this test, of north, are in focalloop-recordings/{kept.name}" in (
+        done.stdout
+    )
+    assert f'value="focalloop-recordings/{kept.name}"' in (tmp_path / "report.xml").read_text()
+    with Recording(kept) as recording:
+        for index in range(3):
+            assert_exact(recording.window(index).window)
+    assert lab.board("north")["lease"] is None
 
 
 def test_two_labs_do_not_share_their_boards(lab):
