@@ -306,6 +306,7 @@ def test_a_token_that_expires_costs_no_paint(browser, session):
     with served_page(session, token="the first") as url:
         page.goto(f"{url}?token=the+first#/map")
         page.wait_for_selector(f"#difference:has-text('{NO_DIFFERENCE}')")
+        assert page.url == f"{url}#/map"
         page.keyboard.press("8")
         stroke(page, (6, 5))
         page.wait_for_selector("#difference:has-text('1 pixel differs')")

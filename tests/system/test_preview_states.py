@@ -208,7 +208,7 @@ def test_a_service_that_wants_a_token_asks_for_it(browser, session):
         page.fill("#token", "open sesame")
         page.keyboard.press("Enter")
         page.wait_for_selector(".view.live")
-        page.reload()  # the address has it now
+        page.reload()  # a cookie has it now
         page.wait_for_selector("#saved:has-text('%')")
         page.close()
 

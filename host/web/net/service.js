@@ -9,28 +9,26 @@ export class Refusal extends Error {
   }
 }
 
-let token = new URLSearchParams(location.search).get("token");
+// The service takes a right token out of the page's address, and gives it back as a cookie.
+let given = new URLSearchParams(location.search).has("token");
 
-/** Use a token from now on, and keep it in the page's address, so that a reload has it. @param {string} given */
-export function useToken(given) {
-  token = given;
-  const here = new URL(location.href);
-  here.searchParams.set("token", given);
-  history.replaceState(null, "", here);
+/** Show the service a token; a right one is a cookie from now on. @param {string} token */
+export async function useToken(token) {
+  given = true;
+  await fetch(`./?${new URLSearchParams({ token })}`, { redirect: "manual" });
 }
 
 /** Whether the page was given a token. */
-export const hasToken = () => token !== null;
+export const hasToken = () => given;
 
 /**
- * Address of something of the service, with the token where no header can carry it.
+ * Address of something of the service.
  * @param {string} path Relative to the page.
  * @returns {string}
  */
 export function address(path) {
   const full = new URL(path, location.href);
   full.hash = "";
-  if (token) full.searchParams.set("token", token);
   return full.href;
 }
 
@@ -60,7 +58,6 @@ export const file = async (path, method = "GET", body = undefined) => (await ask
  */
 export async function ask(path, method = "GET", body = undefined) {
   const headers = new Headers();
-  if (token) headers.set("Authorization", `Bearer ${token}`);
   const raw = body instanceof Blob;
   if (body !== undefined) headers.set("Content-Type", raw ? body.type : "application/json");
   let answer;
@@ -69,7 +66,10 @@ export async function ask(path, method = "GET", body = undefined) {
   } catch {
     throw new Error("The service does not answer. Is `focalloop live` still running?");
   }
-  if (answer.ok) return answer;
+  if (answer.ok) {
+    given = true;
+    return answer;
+  }
   const { detail } = await answer.json().catch(() => ({}));
   throw new Refusal(
     typeof detail === "string" ? detail : `The service refused: ${answer.status} ${answer.statusText}.`,

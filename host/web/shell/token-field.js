@@ -9,9 +9,9 @@ export class TokenField {
 
   /** @param {() => void} given A token was entered. */
   constructor(given) {
-    this.#form.addEventListener("submit", (event) => {
+    this.#form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      useToken(this.#input.value.trim());
+      await useToken(this.#input.value.trim());
       this.#input.value = "";
       given();
     });

@@ -6,6 +6,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import host_names
+from focalloop.host.service.public_url import PublicUrl
 from tests.support.fake_session import FakeSession
 
 LOOPBACK = "http://127.0.0.1:8000"
@@ -78,6 +79,31 @@ def test_beyond_loopback_a_token_is_needed(public, path):
     assert public.get(path, headers={"Authorization": "Basic a secret"}).status_code == 401
     assert public.get(path, headers={"Authorization": "Bearer a secret"}).status_code == 200
     assert public.get(path, params={"token": "a secret"}).status_code == 200
+
+
+def test_the_page_takes_the_token_out_of_its_address_and_keeps_it_as_a_cookie(public):
+    opened = public.get("/?token=a%20secret&more=1", follow_redirects=False)
+    assert opened.status_code == 303
+    assert opened.headers["location"] == "./?more=1"
+    given = opened.headers["set-cookie"]
+    assert "HttpOnly" in given
+    assert "SameSite=strict" in given
+    assert "path" not in given.lower()
+    public.cookies.clear()
+    cookie = given.partition(";")[0]
+    assert public.get("/api/state", headers={"Cookie": f"other=1; {cookie}"}).status_code == 200
+    assert public.get("/api/state", headers={"Cookie": f"{cookie}s"}).status_code == 401
+    assert accepts_socket(public, Cookie=cookie)
+    assert not accepts_socket(public, Cookie=cookie, Origin="http://evil.example")
+    assert public.get("/?token=wrong", follow_redirects=False).status_code == 200
+
+
+def test_a_cookie_of_a_page_behind_https_goes_over_https_alone():
+    public_url = PublicUrl.parse("https://lab.example/sensor/")
+    app = create_app(FakeSession(), token="secret", host_names=None, public_url=public_url)
+    answer = TestClient(app).get("/?token=secret", follow_redirects=False)
+    assert answer.headers["location"] == "./"
+    assert "Secure" in answer.headers["set-cookie"]
 
 
 def test_beyond_loopback_the_socket_needs_the_token_too(public):
