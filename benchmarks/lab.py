@@ -1,0 +1,223 @@
+"""A lab as it is run, with emulated boards: ``python -m benchmarks.lab [--seconds S] [--json]``.
+
+``focalloop lab`` runs in processes of its own: a gateway, a worker and an emulated board for each
+board, of 256x256 pixels.
+
+* Four boards at 15 windows per second, all recorded, one of them watched and rebuilt beside it:
+  windows that are recorded against real time, and how many are missing, were skipped by a board or
+  differ from what the emulator computes again here (one of 50 is compared); the pictures per second
+  of the viewer, against 10.
+* Sixteen boards at 3.75 windows per second, likewise, without a viewer.
+* How long the raw line of a lease is open after the lease has ended, against 1 s.
+* 1,000 connections whose request has begun and does not go on: the longest of 50 answers meanwhile,
+  against 100 ms.
+* How long the service of a board does not answer after ``kill -9`` of its worker, against 3 s.
+
+Rates and times need two cores that nothing else uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.preview import running, viewer
+from benchmarks.report import Row
+from focalloop.firmware_sim.emulator.emulator import Emulator
+from focalloop.firmware_sim.files import scratch_folder
+from focalloop.firmware_sim.noise import preset
+from focalloop.firmware_sim.scenes.scene import open_scene
+from focalloop.host.errors import RecordingError
+from focalloop.host.lab.client import LabClient, LabError
+from focalloop.host.recording.recording import Recording
+
+SECONDS = 60.0
+START_TIMEOUT_S = 180.0
+COMPARED = 50
+"""One of so many windows is computed again and compared."""
+
+HALF_OPEN = 1000
+ANSWERS = 50
+LEASE_S = 2.0
+WATCHED = "edge-learned-2of16"
+
+
+class Taken(NamedTuple):
+    """What the recordings of some boards hold: windows, and how many of them are not as they must.
+
+    Attributes
+    ----------
+    windows, missing, skipped, wrong : int
+    """
+
+    windows: int
+    missing: int
+    skipped: int
+    wrong: int
+
+
+@contextmanager
+def lab(folder: Path, boards: int, slot_rate_hz: float) -> Iterator[LabClient]:
+    """Run a lab of emulated boards b0, b1, ... until all of them stream."""
+    emulate = f'{{ scene = "synthetic", slot-rate = {slot_rate_hz:g}, seed = %d }}'
+    lines = [f"[boards.b{n}]\nemulate = {emulate % n}\n" for n in range(boards)]
+    lines[0] += f'bundle = "{WATCHED}"\n'
+    file = folder / "lab.toml"
+    file.write_text("".join(lines))
+    options = ("--state", str(folder / "state"), "--recordings", str(folder / "recordings"))
+    with running("lab", "serve", str(file), "--http-port=0", *options) as (document, _):
+        client = LabClient(document["url"])
+        until_s = time.monotonic() + START_TIMEOUT_S
+        while any(not board["windows_received"] for board in client.boards()["boards"]):
+            if time.monotonic() > until_s:
+                raise SystemExit(f"the {boards} boards did not stream in {START_TIMEOUT_S:g} s")
+            time.sleep(0.5)
+        yield client
+
+
+def recorded(
+    client: LabClient, folder: Path, boards: int, seconds: float
+) -> tuple[Taken, float, float]:
+    """Record all boards, and watch the first.
+
+    Returns
+    -------
+    taken, recorded_s, pictures_per_s : Taken, float and float
+        What was recorded, in how many seconds of all boards together, and how often the viewer got
+        a picture.
+    """
+    names = [f"b{n}" for n in range(boards)]
+    leases = [client.lease("benchmark", name, seconds=seconds + 600) for name in names]
+    for name, lease in zip(names, leases, strict=True):
+        client.request("POST", f"boards/{name}/api/recordings", {}, lease.token)
+    with viewer(f"{client.url}boards/b0/") as watching:
+        pictures = watching.take(seconds)
+    recorded_s = 0.0
+    for name, lease in zip(names, leases, strict=True):
+        path = f"boards/{name}/api/recordings/stop"
+        recorded_s += client.request("POST", path, None, lease.token)["seconds"]
+        client.release(lease.token)
+    found = [_checked(folder / "recordings" / name, seed) for seed, name in enumerate(names)]
+    return Taken(*map(sum, zip(*found, strict=True))), recorded_s, pictures / seconds
+
+
+def _checked(folder: Path, seed: int) -> Taken:
+    """Look through the recordings of a board."""
+    windows = missing = skipped = wrong = 0
+    for file in folder.glob("*.mcap"):
+        with Recording(file) as recording:
+            if recording.check():
+                raise RecordingError(f"{file} is damaged")
+            first = last = None
+            for index, window in enumerate(recording.windows()):
+                first = first or window
+                if last is not None:
+                    missing += window.number - last.number - 1
+                if index % COMPARED == 0:
+                    scene = open_scene("synthetic", *window.ratio_map.shape, seed=seed)
+                    emulator = Emulator(window.ratio_map, preset("paper"), seed=seed)
+                    light = scene.window(window.number + window.skipped)
+                    codes = emulator.read_out(light, window.number)
+                    wrong += not np.array_equal(codes, window.codes)
+                last, windows = window, windows + 1
+            if first is not None and last is not None:
+                skipped += last.skipped - first.skipped
+    return Taken(windows, missing, skipped, wrong)
+
+
+def recording_rows(boards: int, windows_per_s: float, seconds: float) -> Iterator[Row]:
+    """Record so many boards at so many windows per second each."""
+    name = f"{boards} boards at {windows_per_s:g} /s"
+    with scratch_folder() as folder, lab(folder, boards, 16 * windows_per_s) as client:
+        taken, recorded_s, pictures_per_s = recorded(client, folder, boards, seconds)
+        if boards == 4:
+            yield from expiry_rows(client)
+            yield from half_open_rows(client)
+            yield from crash_rows(client, folder)
+    real_time = windows_per_s * recorded_s
+    yield Row.of(f"recorded, {name}", taken.windows, "windows", "real time", real_time)
+    for what, count in taken._asdict().items():
+        if what != "windows":
+            yield Row.of(f"{what}, {name}", count, "windows", "all", taken.windows)
+    if boards == 4:
+        yield Row.of(f"watched beside it, {name}", pictures_per_s, "/s", "the limit", 10.0)
+
+
+def expiry_rows(client: LabClient) -> Iterator[Row]:
+    """Measure how long a raw line outlives its lease."""
+    lease = client.lease("benchmark", "b1", seconds=LEASE_S, wait_s=60)
+    url = urlsplit(client.open_line(lease))
+    ends_s = time.monotonic() + client.renew(lease.token).remaining_s
+    with socket.create_connection((url.hostname, url.port), 5) as line:
+        line.settimeout(30)
+        with suppress(ConnectionResetError):
+            while line.recv(4096):
+                pass
+    cut_s = max(0.0, time.monotonic() - ends_s)
+    yield Row.of("a line is open after its lease", cut_s, "s", "the limit", 1.0)
+
+
+def half_open_rows(client: LabClient) -> Iterator[Row]:
+    """Measure answers while connections hold requests that do not go on."""
+    url = urlsplit(client.url)
+    with ExitStack() as stack:
+        for _ in range(HALF_OPEN):
+            half = stack.enter_context(socket.create_connection((url.hostname, url.port), 30))
+            half.sendall(b"GET /api/boards HTTP/1.1\r\nHost: ")
+        times_s = []
+        for _ in range(ANSWERS):
+            began_s = time.perf_counter()
+            client.request("GET", "healthz")
+            times_s.append(time.perf_counter() - began_s)
+    what = f"longest answer, {HALF_OPEN} half-open requests"
+    yield Row.of(what, 1000 * max(times_s), "ms", "the limit", 100.0)
+
+
+def crash_rows(client: LabClient, folder: Path) -> Iterator[Row]:
+    """Measure how long a board's service is away after its worker was killed."""
+    worker = _worker_of(folder / "state", "b2")
+    began_s = time.monotonic()
+    os.kill(worker, signal.SIGKILL)
+    while True:
+        with suppress(LabError):
+            client.request("GET", "boards/b2/api/state")
+            break
+        time.sleep(0.02)
+    away_s = time.monotonic() - began_s
+    yield Row.of("a killed worker answers again after", away_s, "s", "the limit", 3.0)
+
+
+def _worker_of(state: Path, board: str) -> int:
+    """Return the process of a board's worker, which holds the lock of the board."""
+    lock = (state / f"{board}.lock").stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()
+        if int(fields[5].rpartition(":")[2]) == lock:
+            return int(fields[4])
+    raise SystemExit(f"the board {board} has no worker")
+
+
+def measure(seconds: float) -> Iterator[Row]:
+    """Measure four boards, then sixteen."""
+    yield from recording_rows(4, 15.0, seconds)
+    yield from recording_rows(16, 3.75, seconds)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    own, sys.argv[1:] = parser.parse_known_args()
+    report.main("A lab: recordings, leases and faults.", partial(measure, own.seconds))
