@@ -3,7 +3,9 @@
 * CPU time per window of a recorder, at 256x256 pixels and two reads of 16 bits per pixel, against
   appending the same bytes to a file with an `fsync` per second; bytes per window;
 * windows lost after ``kill -9`` at random points, in seconds of the recording, over `--kills` runs
-  of a recorder at 15 windows per second; each file is then recovered and read.
+  of a recorder that makes one recording after the other at 15 windows per second; the same if all
+  that was written after the last `fsync` is lost too. Each file is then recovered and read: those
+  that were finished have to be whole, and all windows bit for bit what was recorded.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.resources import as_file, files
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +37,10 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import Feature, HelloAnswer
-from focalloop.host.recording.mcap_file import unfinished
+from focalloop.host.recording.mcap_file import UNFINISHED, McapFile
 from focalloop.host.recording.recorder import Recorder
 from focalloop.host.recording.recording import Recording
-from focalloop.host.recording.recovery import recover
+from focalloop.host.recording.recovery import recover_all
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 SHAPE = (256, 256)
 WINDOWS_PER_S = 15
 WINDOWS = 300
+WINDOWS_PER_RECORDING = 20
 KILLS = 200
 FORK = multiprocessing.get_context("fork")
 
@@ -109,46 +114,77 @@ def cost_rows(taken: list[Window], folder: Path) -> Iterator[Row]:
         yield Row.of(f"size, {name}", size, "B/window", "plain append", plain_bytes)
 
 
-def _record(taken: list[Window], path: Path, handed_over: Synchronized[int]) -> None:
-    """Record in real time, and count each window as soon as the recorder has it."""
+def _record(
+    taken: list[Window], folder: Path, handed_over: Synchronized[int], synced: Synchronized[int]
+) -> None:
+    """Make one recording after the other in real time.
+
+    Each window is counted as soon as its recorder has it, and so is what the disk has of the file.
+    """
+    sync = McapFile.sync
+
+    def counted(file: McapFile) -> None:
+        sync(file)
+        synced.value = file.tell()
+
+    McapFile.sync = counted  # type: ignore[assignment, method-assign]
     due_s = time.monotonic()
-    with Recorder(path, BOARD) as recorder:
-        while True:
-            recorder.add(_numbered(taken, handed_over.value))
-            handed_over.value += 1
-            due_s += 1 / WINDOWS_PER_S
-            time.sleep(max(0.0, due_s - time.monotonic()))
+    for index in count():
+        with Recorder(folder / f"{index}.mcap", BOARD) as recorder:
+            for _ in range(WINDOWS_PER_RECORDING):
+                recorder.add(_numbered(taken, handed_over.value))
+                handed_over.value += 1
+                due_s += 1 / WINDOWS_PER_S
+                time.sleep(max(0.0, due_s - time.monotonic()))
 
 
-def killed(taken: list[Window], path: Path, after_s: float) -> float:
-    """Kill a recorder after so many seconds; return the seconds of windows that are lost."""
-    handed_over = FORK.Value("q", 0)
-    process = FORK.Process(target=_record, args=(taken, path, handed_over))
+def killed(taken: list[Window], folder: Path, after_s: float) -> tuple[float, float]:
+    """Kill a recorder after so many seconds; return the seconds of windows that are lost.
+
+    First what a killed program costs, then what a machine does that stops with it: all that was
+    written after the last `fsync`.
+    """
+    handed_over, synced = FORK.Value("q", 0), FORK.Value("q", 0)
+    there, stopped = folder / "killed", folder / "stopped"
+    there.mkdir()
+    process = FORK.Process(target=_record, args=(taken, there, handed_over, synced))
     process.start()
     time.sleep(after_s)
     process.kill()
     process.join()
-    target, _ = recover(unfinished(path))
-    with Recording(target) as recording:
-        damage, numbers, intact = recording.check(), [], True
-        for window in recording.windows():
-            numbers.append(window.number)
-            expected = taken[window.number % len(taken)].codes
-            intact &= window.codes.tobytes() == expected.tobytes()
-    target.unlink()
-    if damage or not intact or numbers != list(range(len(numbers))):
+    shutil.copytree(there, stopped)
+    for cut_off in stopped.glob(f"*{UNFINISHED}"):
+        os.truncate(cut_off, min(synced.value, cut_off.stat().st_size))
+    lost = [handed_over.value - _recovered(taken, each) for each in (there, stopped)]
+    shutil.rmtree(there)
+    shutil.rmtree(stopped)
+    return lost[0] / WINDOWS_PER_S, lost[1] / WINDOWS_PER_S
+
+
+def _recovered(taken: list[Window], folder: Path) -> int:
+    """Recover what was cut off; return the number of windows, which have to be the first ones."""
+    recover_all(folder)
+    numbers, intact = [], True
+    for path in sorted(folder.iterdir(), key=lambda each: int(each.stem)):
+        with Recording(path) as recording:
+            intact &= recording.check() == ()
+            for window in recording.windows():
+                numbers.append(window.number)
+                expected = taken[window.number % len(taken)].codes
+                intact &= window.codes.tobytes() == expected.tobytes()
+    if not intact or numbers != list(range(len(numbers))):
         raise SystemExit("what was recovered is not what was recorded")
-    lost: int = handed_over.value - len(numbers)
-    return lost / WINDOWS_PER_S
+    return len(numbers)
 
 
 def kill_rows(taken: list[Window], folder: Path, kills: int) -> Iterator[Row]:
     """Kill recorders at random points, and measure what is lost."""
     rng = np.random.default_rng(0)
-    lost_s = [killed(taken, folder / "a.mcap", rng.uniform(0.5, 2.5)) for _ in range(kills)]
-    what = f"after {kills} kills at random points"
-    yield Row.of(f"lost at most, {what}", max(lost_s), "s", "a second", 1.0)
-    yield Row.of(f"lost on average, {what}", float(np.mean(lost_s)), "s", "a second", 1.0)
+    lost_s = [killed(taken, folder, rng.uniform(0.5, 2.5)) for _ in range(kills)]
+    ways = f"after {kills} kills at random points", "with all after the last fsync"
+    for way, seconds in zip(ways, zip(*lost_s, strict=True), strict=True):
+        yield Row.of(f"lost at most, {way}", max(seconds), "s", "a second", 1.0)
+        yield Row.of(f"lost on average, {way}", float(np.mean(seconds)), "s", "a second", 1.0)
 
 
 def measure(kills: int = KILLS) -> Iterator[Row]:

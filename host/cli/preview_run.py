@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from focalloop.host.cli.output import print_json, print_notice, progress_bar
+from focalloop.host.cli.output import print_json, print_notice, print_warning, progress_bar
 from focalloop.host.cli.shared_options import setting
 from focalloop.host.live.state import LiveState, Phase
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
@@ -102,11 +102,15 @@ def recordings_folder() -> Path:
 
 def recordings_of(folder: Path | None, quota_gb: float | None = None) -> RecordingStore:
     """Return the recordings in a folder, by default in the user's, and finish what was cut off."""
+    from focalloop.host.recording.mcap_file import UNFINISHED
     from focalloop.host.recording.store import RecordingStore
 
     quota_bytes = None if quota_gb is None else int(quota_gb * 1e9)
     store = RecordingStore(folder or recordings_folder(), quota_bytes=quota_bytes)
     for name, missing in store.recover():
+        if name.endswith(UNFINISHED):
+            print_warning(f"the recording {name} is not finished: {'; '.join(missing)}")
+            continue
         print_notice(f"the recording {name} was cut off, and is finished: {'; '.join(missing)}")
     return store
 

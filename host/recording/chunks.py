@@ -130,6 +130,10 @@ class _Walk:
                 finished = self._file.read() == MAGIC
                 break
             at += length
+        if not finished and self._chunks:
+            # It may have been cut between two records of the last index.
+            self._chunks[-1].counts.clear()
+            self._chunks[-1].times_ns.clear()
         return Structure(
             tuple(self._chunks), finished, tuple(self._damaged), self._profile, self._metadata
         )

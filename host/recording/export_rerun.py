@@ -97,7 +97,7 @@ def _happenings(recording: Recording) -> Iterator[Chunk]:
             line = TextLog.columns(text=[mark.text], level=[_LEVELS[mark.level]])
             yield Chunk.from_columns(f"/{mark.kind}s", times, line)
             continue
-        for path, value in _numbers("/state", messages.unpack_json(entry.data)):
+        for path, value in _numbers("/state", messages.unpack_json(entry.channel, entry.data)):
             yield Chunk.from_columns(path, times, Scalars.columns(scalars=[value]))
 
 

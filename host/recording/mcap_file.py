@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.metadata import version
 from io import FileIO
 from pathlib import Path
@@ -53,6 +54,16 @@ def is_locked(file: FileIO) -> bool:
         return True
     fcntl.flock(file.fileno(), fcntl.LOCK_UN)
     return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of a folder are on the disk, where the system has such a wait."""
+    with suppress(OSError):  # Windows opens no folder, and some network disks sync none
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 class McapFile:

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
+from functools import cache
 from struct import Struct
 from typing import Any
 
@@ -194,21 +194,57 @@ def pack_json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
-def unpack_json(data: bytes) -> dict[str, Any]:
-    """Return a JSON message from its bytes.
+def unpack_json(channel: Channel, data: bytes) -> dict[str, Any]:
+    """Return a JSON message of a channel from its bytes.
 
     Raises
     ------
     RecordingError
-        They are none.
+        They are none, or not as the schema of the channel has it.
     """
     try:
         document = parse_json(data)
     except ValueError as error:
-        raise RecordingError(f"a message of the recording is no JSON ({error})") from None
+        raise RecordingError(
+            f"a message of {channel.topic} in the recording is no JSON ({error})"
+        ) from None
+    schema = _json_schema_of(channel)
     if not isinstance(document, dict):
-        raise RecordingError("a message of the recording is no JSON object")
+        raise RecordingError(f"a message of {channel.topic} in the recording is no JSON object")
+    for key in schema["required"]:
+        if key not in document:
+            raise RecordingError(f"a message of {channel.topic} in the recording has no {key}")
+    for key, value in document.items():
+        if not _fits(value, schema["properties"].get(key, {})):
+            raise RecordingError(
+                f"a message of {channel.topic} in the recording has a {key} that cannot be right"
+            )
     return document
+
+
+@cache
+def _json_schema_of(channel: Channel) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(channel.schema)
+    return schema
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict,
+    "null": type(None),
+}  # fmt: skip
+
+
+def _fits(value: object, schema: dict[str, Any]) -> bool:
+    """Return whether a value is as what the schemas here use of JSON Schema has it."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    names = schema.get("type", [])
+    names = [names] if isinstance(names, str) else names
+    if isinstance(value, bool) and names:  # which is an int to Python
+        return "boolean" in names
+    if names and not any(isinstance(value, _TYPES[name]) for name in names):
+        return False
+    return "minimum" not in schema or value >= schema["minimum"]
 
 
 def pack_board(board: HelloAnswer) -> bytes:
@@ -225,7 +261,7 @@ def pack_board(board: HelloAnswer) -> bytes:
 def unpack_board(data: bytes) -> HelloAnswer:
     """Return the board of a message."""
     try:
-        return HelloAnswer.unpack(_unb64(unpack_json(data), "hello"))
+        return HelloAnswer.unpack(_unb64(unpack_json(BOARD, data), "hello"))
     except WireError as error:
         raise RecordingError(f"a board of the recording is damaged ({error})") from None
 
@@ -255,7 +291,7 @@ def unpack_map(data: bytes) -> RatioMap | AdaptiveMap:
     RatioMapError
         Its objects are no map.
     """
-    document = unpack_json(data)
+    document = unpack_json(MAP, data)
     found: RatioMap | AdaptiveMap = RatioMap.unpack(_unb64(document, "map"))
     assert isinstance(found, RatioMap)
     if "mask" in document:
@@ -380,5 +416,5 @@ def base64_text(data: bytes) -> str:
 def _unb64(document: dict[str, Any], key: str) -> bytes:
     try:
         return base64.b64decode(document[key], validate=True)
-    except (KeyError, TypeError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         raise RecordingError(f"a message of the recording has no {key} in Base64") from None

@@ -268,7 +268,7 @@ class Recording:
             if not chunk.counts or channel.number in chunk.counts:
                 for entry in reversed(self._entries_of(chunk)):
                     if entry.channel is channel:
-                        return messages.unpack_json(entry.data)
+                        return messages.unpack_json(channel, entry.data)
         return None
 
     def _entries_of(self, chunk: ChunkAt) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, cast
 
+from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import written_whole
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording import messages
@@ -82,11 +83,15 @@ def recover_all(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
     """
     done: list[tuple[Path, tuple[str, ...]]] = []
     for path in sorted(folder.glob(f"*{SUFFIX}{UNFINISHED}")):
-        with path.open("rb", buffering=0) as file:
-            if is_locked(file):
-                continue
         try:
+            with path.open("rb", buffering=0) as file:
+                if is_locked(file):
+                    continue
             done.append(recover(path))
-        except RecordingError as error:
+        except FileNotFoundError:  # finished or recovered meanwhile
+            continue
+        except OSError as error:
+            done.append((path, (f"{path} cannot be read ({error.strerror or error})",)))
+        except FocalloopError as error:
             done.append((path, (str(error),)))
     return done

@@ -51,8 +51,11 @@ class RecordingSummary:
 
 def summary_of(recording: Recording) -> RecordingSummary:
     """Return the figures of a recording; of its chunks only a few are read."""
-    gaps = (unpack_json(entry.data)["windows"] for entry in recording.entries(messages.GAP))
-    notes = [unpack_json(entry.data) for entry in recording.entries(messages.NOTE)]
+    gaps = (
+        unpack_json(entry.channel, entry.data)["windows"]
+        for entry in recording.entries(messages.GAP)
+    )
+    notes = [unpack_json(entry.channel, entry.data) for entry in recording.entries(messages.NOTE)]
     events = sum(channel is messages.EVENT for channel, _ in recording.times())
     board = recording.board if len(recording) else None
     paced = board is not None and board.slot_rate_hz > 0

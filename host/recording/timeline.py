@@ -67,7 +67,7 @@ def timeline_of(recording: Recording) -> Timeline:
 
 def mark_of(entry: Entry, start_ns: int) -> Mark:
     """Return an event, a note or a gap from its message."""
-    document = unpack_json(entry.data)
+    document = unpack_json(entry.channel, entry.data)
     at_s = (entry.log_ns - start_ns) / NS
     if entry.channel is messages.NOTE:
         return Mark(at_s, "note", "info", str(document.get("text", "")))

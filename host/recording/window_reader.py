@@ -72,7 +72,7 @@ class WindowReader:
             if entry.channel is messages.BOARD:
                 board = messages.unpack_board(entry.data)
             elif entry.channel is messages.CONDITIONS:
-                conditions = messages.unpack_json(entry.data)
+                conditions = messages.unpack_json(entry.channel, entry.data)
             elif entry.channel is messages.MAP:
                 maps.append(messages.unpack_map(entry.data))
             elif entry.channel is messages.READOUT:

@@ -23,7 +23,7 @@ from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording import messages
-from focalloop.host.recording.mcap_file import SUFFIX, McapFile, new_mcap, unfinished
+from focalloop.host.recording.mcap_file import SUFFIX, McapFile, new_mcap, sync_folder, unfinished
 from focalloop.host.recording.messages import NS, Channel, RecordedReadout
 
 CHUNK_NS = NS // 2
@@ -267,10 +267,12 @@ class RecordingWriter:
             raise RecordingError(
                 f"{self.unfinished} is finished, but cannot be renamed ({error.strerror or error})"
             ) from error
+        sync_folder(self.path.parent)
 
     def _begin(self) -> None:
         self._mcap = new_mcap(cast("IO[bytes]", self._file))
         self._file.sync()
+        sync_folder(self.path.parent)
         self.bytes = self._file.tell()
 
     def _log_ns(self, at_s: float | None) -> int:

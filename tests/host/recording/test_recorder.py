@@ -56,7 +56,7 @@ def test_a_full_queue_is_a_gap_and_no_pause(tmp_path, monkeypatch):
     with Recording(path) as recording:
         assert [window.number for window in recording.windows()] == [0, 1, 2, 3]
         told = [
-            (e.channel.topic, messages.unpack_json(e.data))
+            (e.channel.topic, messages.unpack_json(e.channel, e.data))
             for e in recording.entries(messages.GAP, messages.NOTE)
         ]
     assert told == [

@@ -103,7 +103,7 @@ def test_any_messages_in_are_the_same_messages_out(tmp_path_factory, drawn, chun
         texts = [
             document.get("text", document.get("message"))
             for document in (
-                messages.unpack_json(entry.data)
+                messages.unpack_json(entry.channel, entry.data)
                 for entry in recording.entries(messages.NOTE, messages.EVENT, messages.STATE)
             )
         ]
@@ -191,7 +191,10 @@ def test_windows_that_are_missing_are_noted(tmp_path):
         writer.add(replace(make_window(0, COLUMN), board=replace(BOARD, boot_id=2)))
         assert writer.gaps == 4
     with Recording(path) as recording:
-        gaps = [messages.unpack_json(entry.data) for entry in recording.entries(messages.GAP)]
+        gaps = [
+            messages.unpack_json(entry.channel, entry.data)
+            for entry in recording.entries(messages.GAP)
+        ]
     assert gaps == [
         {"windows": 2, "reason": "line", "before": 7},
         {"windows": 2, "reason": "recorder"},
