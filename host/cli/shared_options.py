@@ -20,12 +20,14 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 
-PortOption = Annotated[
-    str,
-    typer.Option(
-        "--port", metavar="URL", help="Board: a device name, or a URL such as socket://HOST:PORT."
-    ),
-]
+
+def port_option() -> Any:  # noqa: ANN401 - as typer.Option
+    """Return ``--port``, of a board."""
+    text = "Board: a device name, or a URL such as socket://HOST:PORT."
+    return typer.Option("--port", metavar="URL", help=text)
+
+
+PortOption = Annotated[str, port_option()]
 
 
 def baud_option(**more: Any) -> Any:  # noqa: ANN401 - as typer.Option

@@ -42,10 +42,18 @@ class RequestBodies:
         Application behind it.
     path_of : callable, optional
         Returns the path that `LARGER` has for a request's.
+    limit : int, optional
+        Largest body of all others, bytes.
     """
 
-    def __init__(self, app: ASGIApp, *, path_of: Callable[[str], str] = str) -> None:
-        self._app, self._path_of = app, path_of
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        path_of: Callable[[str], str] = str,
+        limit: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._app, self._path_of, self._limit = app, path_of, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, then pass the request on or refuse it with one sentence."""
@@ -53,7 +61,7 @@ class RequestBodies:
             await self._app(scope, receive, send)
             return
         limit, too_long = LARGER.get(
-            (scope["method"], self._path_of(scope["path"])), (MAX_BODY_BYTES, _TOO_LONG)
+            (scope["method"], self._path_of(scope["path"])), (self._limit, _TOO_LONG)
         )
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""``focalloop serve``: the preview page and the service of one board, for other machines too."""
+"""``focalloop serve``: the page of one board, or bundles for other programs, over a network."""
 
 from __future__ import annotations
 
@@ -15,18 +15,31 @@ from focalloop.host.cli.shared_options import (
     CorrectionOption,
     HttpPortOption,
     JsonOption,
-    PortOption,
     PublicUrlOption,
     QuotaOption,
     RecordingsOption,
     TokenOption,
     UncorrectedOption,
     WaitOption,
+    port_option,
+    refuse_unused,
 )
+
+_OF_A_BOARD = frozenset(
+    {"port", "wait", "map_", "budget", "correction", "uncorrected", "recordings", "public_url"}
+)
+"""Parameters that only the page of a board has."""
 
 
 def serve(
-    port: PortOption,
+    port: Annotated[str | None, port_option()] = None,
+    inference: Annotated[
+        bool,
+        typer.Option(
+            "--inference",
+            help="Serve bundles by the Open Inference Protocol V2 instead of the page of a board.",
+        ),
+    ] = False,
     wait: WaitOption = DEFAULT_WAIT_S,
     bundle: BundleOption = None,
     map_: BundleMapOption = None,
@@ -49,8 +62,20 @@ def serve(
 
     Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
 
+    With --inference, other programs send reads and get videos: all shipped bundles, or --bundle.
+
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
+    if inference:
+        from focalloop.host.cli.inference_run import run_inference
+
+        refuse_unused(_OF_A_BOARD, "has no effect with --inference, which serves no board")
+        run_inference(bundle, http_host, http_port, token, json)
+        return
+    if port is None:
+        raise typer.BadParameter(
+            "name the board, or serve bundles by --inference", param_hint="--port"
+        )
     from focalloop.host.cli.adaptive_maps import bundle_for_any_map, load_loop
     from focalloop.host.cli.arguments import check_bundle, load_map, load_pattern
     from focalloop.host.cli.board_memory import correction_for

@@ -1,0 +1,47 @@
+"""Bundles served to other programs, from start to Ctrl-C: ``focalloop serve --inference``."""
+
+from __future__ import annotations
+
+from focalloop.host.cli.output import print_json, print_notice
+from focalloop.host.cli.shared_options import setting
+from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
+
+
+def run_inference(
+    bundle: str | None, host: str, port: int | None, token: str | None, json: bool
+) -> None:
+    """Serve one bundle, or all shipped ones, until a signal asks to end.
+
+    Parameters
+    ----------
+    bundle : str or None
+        Name or path of the only one.
+    host, port, token : str or int or None
+        As in `focalloop.host.cli.preview_run.PageSettings`.
+    json : bool
+        Print one JSON document once requests are answered.
+    """
+    from focalloop.host.inference.api import create_inference_app
+    from focalloop.host.inference.models import ModelServer
+    from focalloop.host.reconstruction.bundle import Bundle
+    from focalloop.host.service.server import Service
+    from focalloop.models import zoo
+
+    with setting("--http-host"):
+        check_exposure(host, token)
+    with setting("--bundle"):
+        bundles = [Bundle.load(name) for name in ([bundle] if bundle else zoo.BUNDLES)]
+    models = ModelServer(bundles)
+    with listen(host, port) as sock:
+        url = address_of(sock)
+        app = create_inference_app(models, token=token, host_names=host_names(host))
+        print_notice(
+            f"Models {', '.join(models.models)}\n"
+            f"at     {url}v2/models/NAME/infer, by the Open Inference Protocol. Ctrl-C stops all."
+        )
+        if json:
+            print_json({"url": url, "models": list(models.models)})
+        try:
+            Service(app, sock).run()
+        finally:
+            models.close()

@@ -1,0 +1,1 @@
+"""Bundles as a service for other programs, by the Open Inference Protocol."""
