@@ -103,6 +103,10 @@ def test_the_newest_is_shown_and_an_address_names_another(open_page, session_url
     page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[1]}']")
     page.reload()
     page.wait_for_selector(f"#rec-list a[aria-current][href$='{kept[1]}']")
+    page.wait_for_selector("#rec-bundle option", state="attached")
+    for width in (1180, 1000, 800):  # between a phone and a desk
+        page.set_viewport_size({"width": width, "height": 760})
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
 def test_a_window_is_found_by_pointer_and_keys(open_page, session_url, session, kept):
