@@ -33,7 +33,8 @@ RECORDED_S = 6.0
 
 
 @contextmanager
-def _live() -> Iterator[str]:
+def live_page() -> Iterator[str]:
+    """Run `focalloop live` with one recording; yield the address of its page."""
     command = [sys.executable, "-m", "focalloop", "live", "--no-open", "--http-port=0", "--json"]
     with (
         TemporaryDirectory() as folder,
@@ -82,7 +83,7 @@ def main() -> None:
     if words.url:
         _photograph(words.url, words.folder, words.only)
     else:
-        with _live() as url:
+        with live_page() as url:
             _photograph(url, words.folder, words.only)
 
 
