@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Chunk, Header, Message, MessageIndex, Metadata
-from mcap.stream_reader import breakup_chunk
+from mcap.records import Chunk, ChunkIndex, Header, Message, MessageIndex, Metadata
+from mcap.stream_reader import breakup_chunk, get_chunk_data_stream
 
 MAGIC = b"\x89MCAP0\r\n"
 MAX_CHUNK_BYTES = 1 << 30
@@ -46,6 +46,8 @@ class ChunkAt:
         Messages by channel; empty if their index is missing.
     times_ns : list of tuple of int
         Channel and log time of each message; empty likewise.
+    index_at : dict of int to int
+        Place of the index of each channel; empty likewise.
     """
 
     offset: int
@@ -54,6 +56,13 @@ class ChunkAt:
     end_ns: int
     counts: Counter[int] = field(default_factory=Counter)
     times_ns: list[tuple[int, int]] = field(default_factory=list)
+    index_at: dict[int, int] = field(default_factory=dict)
+
+    def forget_index(self) -> None:
+        """Take the index for missing: it may not be whole."""
+        self.counts.clear()
+        self.times_ns.clear()
+        self.index_at.clear()
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,42 @@ class Structure:
 def structure_of(file: BinaryIO) -> Structure:
     """Find the chunks of a file, without reading them."""
     return _Walk(file).run()
+
+
+def message_index(file: BinaryIO, chunk: ChunkAt) -> list[MessageIndex] | None:
+    """Make the index of a chunk anew from its messages; None if it is damaged."""
+    file.seek(chunk.offset + _RECORD.size)
+    try:
+        record = Chunk.read(ReadDataStream(BytesIO(file.read(chunk.length - _RECORD.size))))
+        stream, size = get_chunk_data_stream(record, True)
+        found: dict[int, MessageIndex] = {}
+        while stream.count < size:
+            at, opcode, length = stream.count, stream.read1(), stream.read8()
+            body = stream.read(length)
+            if opcode == Opcode.MESSAGE:
+                message = Message.read(ReadDataStream(BytesIO(body)), length)
+                index = found.setdefault(message.channel_id, MessageIndex(message.channel_id, []))
+                index.records.append((message.log_time, at))
+    except Exception:  # any that decompression and parsing of damaged bytes can raise
+        return None
+    return list(found.values())
+
+
+def chunk_index(file: BinaryIO, chunk: ChunkAt) -> ChunkIndex:
+    """Return what the index of a file says of a chunk, whose own index has to be there."""
+    file.seek(chunk.offset + _RECORD.size)
+    start_ns, end_ns, uncompressed, *_ = _CHUNK.unpack(file.read(_CHUNK.size))
+    return ChunkIndex(
+        chunk_length=chunk.length,
+        chunk_start_offset=chunk.offset,
+        compression="zstd",
+        compressed_size=chunk.length - _RECORD.size - _CHUNK.size - 8,
+        message_start_time=start_ns,
+        message_end_time=end_ns,
+        message_index_length=sum(_RECORD.size + 6 + 16 * n for n in chunk.counts.values()),
+        message_index_offsets=dict(chunk.index_at),
+        uncompressed_size=uncompressed,
+    )
 
 
 def messages_in(file: BinaryIO, chunk: ChunkAt) -> list[Message] | None:
@@ -132,8 +177,7 @@ class _Walk:
             at += length
         if not finished and self._chunks:
             # It may have been cut between two records of the last index.
-            self._chunks[-1].counts.clear()
-            self._chunks[-1].times_ns.clear()
+            self._chunks[-1].forget_index()
         return Structure(
             tuple(self._chunks), finished, tuple(self._damaged), self._profile, self._metadata
         )
@@ -142,8 +186,7 @@ class _Walk:
         """Note a damaged part, in which the index of the chunk before it may have been."""
         self._damaged.append((begin, end))
         if self._chunks:
-            self._chunks[-1].counts.clear()
-            self._chunks[-1].times_ns.clear()
+            self._chunks[-1].forget_index()
 
     def _record_length(self, at: int) -> int | None:
         """Return the bytes of the record at an offset; None if there is no whole one."""
@@ -186,12 +229,12 @@ class _Walk:
                 self._chunks.append(ChunkAt(at, length, start_ns, end_ns))
         elif opcode in (Opcode.HEADER, Opcode.MESSAGE_INDEX, Opcode.METADATA):
             try:
-                self._take_small(opcode, self._file.read(length - _RECORD.size))
+                self._take_small(opcode, self._file.read(length - _RECORD.size), at)
             except Exception:  # damaged, and not needed
                 self._damage(at, at + length)
         return opcode == Opcode.DATA_END
 
-    def _take_small(self, opcode: Opcode, body: bytes) -> None:
+    def _take_small(self, opcode: Opcode, body: bytes, at: int) -> None:
         stream = ReadDataStream(BytesIO(body))
         if opcode == Opcode.HEADER:
             self._profile = Header.read(stream).profile
@@ -201,6 +244,7 @@ class _Walk:
                 self._metadata = metadata.metadata
         elif self._chunks:
             index = MessageIndex.read(stream)
+            self._chunks[-1].index_at[index.channel_id] = at
             self._chunks[-1].counts[index.channel_id] += len(index.records)
             self._chunks[-1].times_ns.extend(
                 (index.channel_id, at_ns) for at_ns, _ in index.records

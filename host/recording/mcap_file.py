@@ -56,6 +56,17 @@ def is_locked(file: FileIO) -> bool:
     return False
 
 
+def lock(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed, or its program is gone; return whether it could be."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names of a folder are on the disk, where the system has such a wait."""
     with suppress(OSError):  # Windows opens no folder, and some network disks sync none
@@ -71,7 +82,7 @@ class McapFile:
 
     def __init__(self, path: Path) -> None:
         self._raw = path.open("xb", buffering=0)
-        _lock(self._raw)
+        lock(self._raw)
 
     @property
     def closed(self) -> bool:
@@ -103,9 +114,3 @@ class McapFile:
     def close(self) -> None:
         """Close it, and let go of its lock."""
         self._raw.close()
-
-
-def _lock(file: FileIO) -> None:
-    """Lock a file until it is closed, or its program is gone."""
-    if fcntl is not None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from mcap.reader import make_reader
 
 from focalloop.firmware_sim.emulator.pattern import draw_pattern
 from focalloop.firmware_sim.errors import FocalloopError
@@ -70,6 +72,35 @@ def test_what_was_not_synced_costs_a_second_at_most(tmp_path_factory, count, rat
     assert (count - there) / rate_hz <= LOST_S
 
 
+def test_a_file_is_finished_where_it_is_and_as_other_programs_expect(tmp_path, monkeypatch):
+    monkeypatch.setattr("focalloop.host.recording.writer.CHUNK_NS", 0)
+    monkeypatch.setattr(recovery, "written_whole", None)  # it takes no second file
+    write_recording(whole := tmp_path / "whole.mcap", 5)
+    cut = whole.read_bytes()[:-1]
+    with Recording(whole) as recording:
+        expected = [(e.channel.topic, e.log_ns, e.data) for e in recording.entries()]
+    path = tmp_path / "a.mcap"
+    unfinished(path).write_bytes(cut)
+    recover(unfinished(path))
+    with path.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        summary = reader.get_summary()
+        assert summary.statistics.message_count == len(expected) + 1
+        assert summary.statistics.chunk_count == len(summary.chunk_indexes)
+        found = [(c.topic, m.log_time, m.data) for _, c, m in reader.iter_messages()]
+        assert sorted(found[:-1]) == sorted(expected)
+        assert json.loads(found[-1][2])["recovered"] is True
+        windows = list(reader.iter_messages(topics=["/readout"]))
+        assert [m.sequence for _, _, m in windows] == list(range(5))
+        assert reader.get_header().profile == messages.PROFILE
+    with Recording(path) as recording:
+        assert recording.finished
+        assert recording.check() == ()
+        assert len(recording) == 5
+        summary = summary_of(recording)
+    assert (summary.windows, summary.recovered, summary.notes) == (5, True, ("made by hand",))
+
+
 def test_a_name_that_was_not_on_the_disk_costs_nothing(tmp_path):
     windows = write_recording(tmp_path / "a.mcap")
     (tmp_path / "a.mcap").rename(tmp_path / "a.mcap.unfinished")
@@ -81,22 +112,23 @@ def test_a_name_that_was_not_on_the_disk_costs_nothing(tmp_path):
 
 def test_one_that_cannot_be_recovered_keeps_no_other_from_it(tmp_path, monkeypatch):
     for name in ("a", "b"):
-        write_recording(tmp_path / f"{name}.mcap")
-        (tmp_path / f"{name}.mcap").rename(tmp_path / f"{name}.mcap.unfinished")
-    new_mcap, asked = recovery.new_mcap, []
+        write_recording(path := tmp_path / f"{name}.mcap")
+        os.truncate(path, path.stat().st_size - 1)
+        path.rename(unfinished(path))
+    finish, asked = recovery.finish, []
 
-    def full_once(file):
+    def full_once(file, *rest):
         asked.append(file)
         if len(asked) == 1:
             raise OSError(28, "No space left on device")
-        return new_mcap(file)
+        finish(file, *rest)
 
-    monkeypatch.setattr(recovery, "new_mcap", full_once)
+    monkeypatch.setattr(recovery, "finish", full_once)
     (failed, done) = recover_all(tmp_path)
     assert failed[0] == tmp_path / "a.mcap.unfinished"
     assert "No space left on device" in failed[1][0]
     assert failed[0].exists()
-    assert done == (tmp_path / "b.mcap", ())
+    assert done[0] == tmp_path / "b.mcap"
     assert [path for path, _ in recover_all(tmp_path)] == [tmp_path / "a.mcap"]
 
 
