@@ -152,8 +152,9 @@ class FakeSession:
             called()
 
     def state(self):
+        unopened = self.board is None and self.phase is Phase.STREAMING
         return LiveState(
-            phase=self.phase if self.board else Phase.STARTING,
+            phase=Phase.STARTING if unopened else self.phase,
             board=self.board,
             map=self.ratio_map and map_state(self.adaptive_map or self.ratio_map),
             activity=self.activity,

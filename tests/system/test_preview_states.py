@@ -183,13 +183,16 @@ def test_a_recording_that_a_full_disk_has_ended_is_said(open_page, session_url, 
 
 def test_a_lost_board_dims_its_pictures_and_counts_the_seconds(open_page, session_url, session):
     session.put(make_picture(1, session.ratio_map))
+    board = session.board = replace(session.board, simulated=False)
     page = open_page(session_url)
-    session.phase = Phase.LOST
+    page.wait_for_selector("#badge:has-text('REAL')")
+    session.phase, session.board = Phase.LOST, None
     page.wait_for_selector(".phase.lost:has-text('board lost')")
-    page.wait_for_selector("#notice.error:has-text('(2 s)')")
+    page.wait_for_selector("#notice.error:has-text('Check its cable and its power. (2 s)')")
+    assert page.inner_text("#badge") == "REAL"
     dimmed = "() => Number(getComputedStyle(document.getElementById('final')).opacity) < 1"
     page.wait_for_function(dimmed)
-    session.phase = Phase.STREAMING
+    session.phase, session.board = Phase.STREAMING, board
     page.wait_for_selector(".phase.streaming")
     page.wait_for_selector("#notice", state="hidden")
     assert not page.evaluate(dimmed)

@@ -25,7 +25,7 @@ export class Status {
   #notices;
   #sinceMs = performance.now();
   #phase = "starting";
-  /** @type {LiveState|null} */ #state = null;
+  /** The one that is connected, or was last. @type {LiveState["board"]} */ #board = null;
   /** @type {Instead|null} */ #instead = null;
 
   /** @param {Notices} notices */
@@ -36,7 +36,7 @@ export class Status {
   /** @param {LiveState} state */
   follow(state) {
     const { board } = state;
-    this.#state = state;
+    this.#board = board ?? this.#board;
     this.enter(state.phase);
     this.#notices.stand(this.#standing(state));
     this.#show();
@@ -67,7 +67,7 @@ export class Status {
   }
 
   #show() {
-    const board = this.#state?.board;
+    const board = this.#board;
     const replay = this.#instead?.replay || board?.replay;
     const kind = replay ? "replay" : board?.simulated ? "simulated" : board ? "real" : "";
     write(byId("badge"), kind.toUpperCase(), `badge ${kind}`);
@@ -94,7 +94,8 @@ export class Status {
   #standing({ phase, messages, progress, activity, bundle, reconstructed_by: reconstructedBy, recording, disk }) {
     const newest = messages.at(-1)?.text;
     if (phase === "lost") {
-      return { text: `${newest || "The board is gone. Trying to reconnect."}${this.#lasting}`, mood: "error", first: true };
+      const advice = this.#board?.simulated ? "" : " Check its cable and its power.";
+      return { text: `${newest || "The board is gone. Trying to reconnect."}${advice}${this.#lasting}`, mood: "error", first: true };
     }
     if (phase === "stopped") return { text: `${newest ?? "The session has ended."} Start focalloop again to go on.`, mood: "error", first: true };
     if (phase !== "streaming") {
