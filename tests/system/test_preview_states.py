@@ -112,6 +112,28 @@ def test_a_slow_host_is_said_to_be_slow(open_page, session_url, session):
     page.wait_for_selector(".phase.instead:has-text('paused')")
 
 
+def test_the_page_writes_only_what_has_changed(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    session.compare("network-free")
+    page = open_page(session_url)
+    page.wait_for_selector("#draws-note:has-text('slot')")
+    written = page.evaluate(
+        """() => new Promise((resolve) => {
+          const written = [];
+          const nameOf = ({ target }) =>
+            (target.closest ? target : target.parentElement).closest("[id]")?.id;
+          const observer = new MutationObserver((all) => written.push(...all.map(nameOf)));
+          observer.observe(document.body, {
+            childList: true, characterData: true, attributes: true, subtree: true,
+          });
+          setTimeout(() => resolve(written), 1000);
+        })"""
+    )
+    by_the_second = {"link-note", "draws", "draws-note"}
+    assert set(written) <= by_the_second | {"phase"}
+    assert len(written) < 10
+
+
 def test_a_page_without_any_window_yet_says_so(browser, session, session_url):
     page = browser.new_page()
     page.goto(session_url)

@@ -31,6 +31,19 @@ export function setText(id, text) {
 }
 
 /**
+ * Set those properties of an element that differ; an attribute that is set again costs as much as another.
+ * @template {HTMLElement} E
+ * @param {E} element
+ * @param {Partial<E>} properties
+ */
+export function set(element, properties) {
+  const names = /** @type {(keyof E)[]} */ (Object.keys(properties));
+  for (const name of names) {
+    if (element[name] !== properties[name]) Object.assign(element, { [name]: properties[name] });
+  }
+}
+
+/**
  * Make an element.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag

@@ -1,6 +1,6 @@
 /** The line across the page, for what a person must know now. */
 
-import { byId, setText } from "../lib/dom.js";
+import { byId, set, setText } from "../lib/dom.js";
 
 /**
  * @typedef {""|"info"|"error"} Mood
@@ -46,9 +46,8 @@ export class Notices {
     const { text, mood, action } = said ? { ...this.#said, action: undefined } : this.#standing;
     const box = byId("notice");
     setText("notice-text", text);
-    if (box.className !== `notice ${mood}`) box.className = `notice ${mood}`;
-    if (box.hidden !== !text) box.hidden = !text;
-    this.#action.hidden = !action;
+    set(box, { className: `notice ${mood}`, hidden: !text });
+    set(this.#action, { hidden: !action });
     if (action && this.#action.textContent !== action.text) this.#action.textContent = action.text;
   }
 }

@@ -1,6 +1,6 @@
 /** What the session is doing, on every view: badge, identity, phase, and the line across the page. */
 
-import { byId, setText } from "../lib/dom.js";
+import { byId, set, setText } from "../lib/dom.js";
 import { rateOf, roomOf } from "../lib/disk.js";
 import { clock, sized } from "../lib/format.js";
 import { request, sentenceOf } from "../net/service.js";
@@ -62,7 +62,7 @@ export class Status {
   /** Say on every view that the board is recorded. @param {LiveState["recording"]} recording */
   #record(recording) {
     const going = recording?.recording ?? false;
-    byId("recording").hidden = !going;
+    set(byId("recording"), { hidden: !going });
     if (going) setText("recording", `${clock(recording?.seconds ?? 0)} · ${sized(recording?.bytes ?? 0)}`);
   }
 
@@ -71,7 +71,7 @@ export class Status {
     const replay = this.#instead?.replay || board?.replay;
     const kind = replay ? "replay" : board?.simulated ? "simulated" : board ? "real" : "";
     write(byId("badge"), kind.toUpperCase(), `badge ${kind}`);
-    byId("badge").hidden = !kind;
+    set(byId("badge"), { hidden: !kind });
     const instead = this.#phase === "streaming" ? this.#instead : null;
     const words = instead?.word ?? WORDS[this.#phase] ?? this.#phase;
     write(byId("phase"), words, `phase ${this.#phase}${instead ? instead.slow ? " slow" : " instead" : ""}`);

@@ -1,6 +1,6 @@
 /** The adaptive map: where it reads, drawn over the picture, what it saves, and when its grids come. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
 import { Screen, rgb } from "../../lib/screen.js";
 import { fillTable } from "../../lib/table.js";
@@ -37,10 +37,10 @@ export class AdaptiveMap {
   /** @param {LiveState} state */
   follow({ adaptive, map }) {
     this.#state = adaptive;
-    byId("adaptive").hidden = adaptive === null;
+    set(byId("adaptive"), { hidden: adaptive === null });
     if (adaptive === null || map === null) return;
     setText("adaptive-note", adaptive.activity);
-    this.#follow.hidden = adaptive.active;
+    set(this.#follow, { hidden: adaptive.active });
     const { windows, windows_under_grid: moved, reads } = adaptive;
     const whole = map.height * map.width * map.slots;
     /** @param {number} count @param {number} of */

@@ -1,6 +1,6 @@
 /** A second bundle, which rebuilds the same windows beside: its choice, what it reaches and costs. */
 
-import { byId, make, setText } from "../../lib/dom.js";
+import { byId, make, set, setText } from "../../lib/dom.js";
 import { fixed } from "../../lib/format.js";
 
 /**
@@ -47,7 +47,7 @@ export class Comparison {
 
   /** A figure of another map or bundle is a dash; while a window is held, the last one stays. @param {LiveState} state */
   #showFigures({ comparison, scores, setup, board }) {
-    byId("beside-figure").hidden = !comparison;
+    set(byId("beside-figure"), { hidden: !comparison });
     if (!comparison) return;
     const of = `${setup} ${comparison.setup}`;
     if (of !== this.#of) this.#newest = { psnr: null, ssim: null };

@@ -1,6 +1,6 @@
 /** The key figures: what the map and the network reach, and apart from that how the stream runs. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { fixed } from "../../lib/format.js";
 import { LinkHealth } from "./link-health.js";
 
@@ -22,7 +22,7 @@ export class KeyFigures {
     setText("saved-note", map ? `${fixed(reads, 2)} of ${map.slots} reads per pixel` : "");
     const unreferenced = board !== null && !board.gives_scene;
     byId("science").classList.toggle("unscored", unreferenced);
-    byId("no-reference").hidden = !unreferenced;
+    set(byId("no-reference"), { hidden: !unreferenced });
     setText("psnr-initial", fixed(scores?.psnr_initial_db, 1));
     setText("psnr-final", fixed(scores?.psnr_final_db, 1));
     setText("ssim-initial", fixed(scores?.ssim_initial, 3));
@@ -40,8 +40,7 @@ export class KeyFigures {
     setText("link-rate", fixed(link.rate_bytes_per_s / 1e6, 2));
     const { text, mood } = this.#health.follow(state);
     showSaid("link-note", text);
-    const note = byId("link-note");
-    if (note.className !== `note ${mood}`) note.className = `note ${mood}`;
+    set(byId("link-note"), { className: `note ${mood}` });
   }
 }
 
@@ -62,6 +61,5 @@ export function showDrawRate(perSecond, note) {
 
 /** Write text that may be cut off, and is whole under the pointer. @param {string} id @param {string} text */
 function showSaid(id, text) {
-  setText(id, text);
-  if (byId(id).title !== text) byId(id).title = text;
+  set(byId(id), { textContent: text, title: text });
 }

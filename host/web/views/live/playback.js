@@ -1,6 +1,6 @@
 /** The controls of playback: pause, speed and slot, and how often the page draws. */
 
-import { byId, make, setText } from "../../lib/dom.js";
+import { byId, make, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
 import { SPEEDS } from "./player.js";
 import { paceOf, showDrawRate } from "./key-figures.js";
@@ -54,7 +54,7 @@ export class Playback {
     this.#streaming = phase === "streaming";
     this.#player.slotRateHz = board?.slot_rate_hz || 240;
     this.#slots = board?.slots ?? 16;
-    this.#slot.max = String(this.#slots - 1);
+    set(this.#slot, { max: String(this.#slots - 1) });
     this.#label();
   }
 

@@ -1,6 +1,6 @@
 /** The radio link: what it is set to, the rate map, and the PSNR at every SNR that was tried. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
 import { Plot } from "../../lib/plot.js";
 import { HEAT, Screen } from "../../lib/screen.js";
@@ -53,7 +53,7 @@ export class Radio {
 
   /** @param {LiveState} state */
   follow({ radio, scores }) {
-    byId("radio").hidden = radio === null;
+    set(byId("radio"), { hidden: radio === null });
     if (radio === null) return;
     if (this.#wanted === null && !this.#asking) this.#show(radio);
     if (!this.#refused) this.#say(radio.problem);

@@ -1,6 +1,6 @@
 /** Records the board from the live view; the Recordings view has what was recorded. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { rateOf, roomOf } from "../../lib/disk.js";
 import { fixed } from "../../lib/format.js";
 
@@ -26,11 +26,9 @@ export class Recording {
   follow({ recording, phase, disk }) {
     this.#going = recording?.recording ?? false;
     const disabled = !this.#going && (phase !== "streaming" || !disk);
-    if (this.#button.disabled !== disabled) this.#button.disabled = disabled;
     const room = disk && roomOf(disk, rateOf(recording));
-    const title = !room ? UNKEPT : room.scarce ? room.text : INVITATION;
-    if (this.#button.title !== title) this.#button.title = title;
-    byId("disk-scarce").hidden = !room?.scarce || this.#going; // then the line across the page says it
+    set(this.#button, { disabled, title: !room ? UNKEPT : room.scarce ? room.text : INVITATION });
+    set(byId("disk-scarce"), { hidden: !room?.scarce || this.#going }); // then the line across the page says it
     if (room?.scarce) setText("disk-scarce", room.text.split(/[:.]/)[0]);
     const pressed = String(this.#going);
     if (this.#button.getAttribute("aria-pressed") !== pressed) this.#button.setAttribute("aria-pressed", pressed);

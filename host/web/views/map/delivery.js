@@ -1,6 +1,6 @@
 /** From the drawing to the board and back: what differs, the upload, and the way back from it. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { counted } from "../../lib/format.js";
 import { npz } from "../../lib/npz.js";
 import { RatioMap } from "../../lib/ratio-map.js";
@@ -71,7 +71,7 @@ export class Delivery {
 
   /** Show how far the upload is, and whether there is a way back. @param {LiveState} state */
   follow({ phase, progress, can_go_back: canGoBack }) {
-    byId("decide").hidden = !canGoBack || this.#busy;
+    set(byId("decide"), { hidden: !canGoBack || this.#busy });
     if (!this.#busy || phase !== "uploading" || progress === null) return;
     this.#bar.value = progress;
     this.#say(`Uploading to the board: ${Math.round(100 * progress)} %`);

@@ -1,6 +1,6 @@
 /** A new recording: begun, noted in and stopped, with what it takes of the disk. */
 
-import { byId, setText } from "../../lib/dom.js";
+import { byId, set, setText } from "../../lib/dom.js";
 import { rateOf, roomOf } from "../../lib/disk.js";
 import { clock, counted, sized } from "../../lib/format.js";
 
@@ -45,7 +45,7 @@ export class Recorder {
       this.#stop.hidden = !going;
     }
     const unable = !going && phase !== "streaming";
-    if (this.#go.disabled !== unable) this.#go.disabled = unable;
+    set(this.#go, { disabled: unable });
     byId("rec-progress").classList.toggle("recording", going);
     setText("rec-progress", !recording ? "" : going
       ? `${clock(recording.seconds)} · ${counted(recording.windows, "window")} · ${sized(recording.bytes)}${recording.gaps ? ` · ${recording.gaps} missing` : ""}`
