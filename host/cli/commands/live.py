@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 DEMO_CLIP = "box.mp4"
 
+MAX_KNOWN_PIXELS = 512 * 512
+"""Of the array of a board whose clip is read here as well: at that size it takes up to 256 MiB."""
+
 
 def live(
     scene: Annotated[
@@ -228,7 +231,7 @@ def live(
             *([] if pattern is None else [f"--pattern={pattern}"]),
             *([f"--map={shown_under}"] if other else []),
             # To draw a synthetic picture again takes longer than to bring it over the line.
-            open_clip=opened if is_clip(scene) else None,
+            open_clip=opened if is_clip(scene) and height * width <= MAX_KNOWN_PIXELS else None,
         )
     kept_in = recordings_of(recordings, recordings_quota)
     run_preview(

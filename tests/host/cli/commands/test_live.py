@@ -48,5 +48,7 @@ def test_the_clip_of_an_emulated_board_is_known_bit_for_bit(source_of, tmp_path)
         source.stop()
 
 
-def test_other_scenes_are_known_to_the_board_alone(source_of):
+def test_other_and_large_scenes_are_known_to_the_board_alone(source_of):
     assert source_of("--scene", "synthetic").open_clip is None
+    assert source_of("--size", "512x512").open_clip is not None
+    assert source_of("--size", "1024x512").open_clip is None
