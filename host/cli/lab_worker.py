@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from focalloop.host.lab.settings import BoardSettings
     from focalloop.host.live.board_source import BoardSource
 
+_JSON_LOGS = "--json-logs"
 
-def worker_command(settings: BoardSettings, folder: Path) -> list[str]:
+
+def worker_command(settings: BoardSettings, folder: Path, json_logs: bool) -> list[str]:
     """Return the command line of the worker of a board."""
     module = [sys.executable, "-P", "-m", "focalloop.host.cli.lab_worker"]
-    return [*module, str(folder), settings.to_json()]
+    return [*module, str(folder), settings.to_json(), *([_JSON_LOGS] if json_logs else [])]
 
 
 def work(settings: BoardSettings, folder: Path) -> None:
@@ -55,10 +57,13 @@ def _source(settings: BoardSettings) -> BoardSource:
 
 
 def _main() -> None:
+    from focalloop.host.lab.json_logs import log_as_json
     from focalloop.host.lab.settings import BoardSettings
 
     ignore_lost_complaints()
     end_in_order()
+    if _JSON_LOGS in sys.argv[3:]:
+        log_as_json()
     settings = BoardSettings.from_json(sys.argv[2])
     try:
         work(settings, Path(sys.argv[1]))

@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response, WebSocket
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +28,7 @@ from focalloop.host.lab.forwarding import (
     relay,
     requested,
 )
+from focalloop.host.lab.json_logs import RequestLog
 from focalloop.host.lab.lab import BoardEntry, Lab, LeaseEntry
 from focalloop.host.lab.leases import (
     LeaseRefusedError,
@@ -35,6 +38,7 @@ from focalloop.host.lab.leases import (
 from focalloop.host.lab.metrics import lab_metrics
 from focalloop.host.lab.settings import LabSettingsError
 from focalloop.host.service.access import AccessControl
+from focalloop.host.service.api import WEB
 from focalloop.host.service.bodies import RequestBodies
 from focalloop.host.service.public_url import PublicUrl
 from focalloop.host.service.refusals import add_refusals, refusals
@@ -161,6 +165,7 @@ def create_gateway(
         public_origin=None if public_url is None else public_url.origin,
         path_of=path_at_board,
     )
+    app.add_middleware(RequestLog)
     add_refusals(app)
     _add_refusals(app)
     root = "" if public_url is None else public_url.path
@@ -168,6 +173,12 @@ def create_gateway(
     _add_lease_routes(app, lab, root)
     _add_line_routes(app, lab, line_host)
     app.mount("/boards/{board}", _BoardService(lab))
+
+    @app.get("/", include_in_schema=False)
+    def get_page() -> FileResponse:
+        return FileResponse(WEB / "lab.html")
+
+    app.mount("/web", GZipMiddleware(StaticFiles(directory=WEB)))
     return app
 
 

@@ -41,7 +41,8 @@ from focalloop.host.service.recordings import add_recording_routes
 from focalloop.host.service.refusals import add_refusals, refusals
 from focalloop.host.service.videos import add_video_route
 
-_WEB = Path(__file__).parents[1] / "web"
+WEB = Path(__file__).parents[1] / "web"
+"""Files of the pages."""
 
 
 class Bundles(BaseModel):
@@ -242,9 +243,9 @@ def _add_page(app: FastAPI, source: LiveSource) -> None:
 
     @app.get("/", include_in_schema=False)
     def get_page() -> FileResponse:
-        return FileResponse(_WEB / "index.html")
+        return FileResponse(WEB / "index.html")
 
-    app.mount("/web", GZipMiddleware(StaticFiles(directory=_WEB)))
+    app.mount("/web", GZipMiddleware(StaticFiles(directory=WEB)))
 
 
 def _upload(source: LiveSource, body: bytes, based_on: str | None) -> MapDocument:

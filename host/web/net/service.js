@@ -54,10 +54,11 @@ export const file = async (path, method = "GET", body = undefined) => (await ask
 /**
  * As `request`, for an answer whose headers are wanted too.
  * @param {string} path @param {string} [method] @param {unknown} [body]
+ * @param {Record<string, string>} [more] Headers.
  * @returns {Promise<Response>}
  */
-export async function ask(path, method = "GET", body = undefined) {
-  const headers = new Headers();
+export async function ask(path, method = "GET", body = undefined, more = {}) {
+  const headers = new Headers(more);
   const raw = body instanceof Blob;
   if (body !== undefined) headers.set("Content-Type", raw ? body.type : "application/json");
   let answer;

@@ -53,6 +53,12 @@ def serve(
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
+    json_logs: Annotated[
+        bool,
+        typer.Option(
+            "--json-logs", help="Log requests and events to standard error, as a JSON line each."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Serve the boards of a lab, each lent to one at a time.
@@ -71,15 +77,18 @@ def serve(
         user_folder,
     )
     from focalloop.host.lab.gateway import create_gateway
+    from focalloop.host.lab.json_logs import log_as_json
     from focalloop.host.lab.lab import Lab
     from focalloop.host.service.binding import address_of, host_names, listen
     from focalloop.host.service.server import Service
 
+    if json_logs:
+        log_as_json()
     page = PageSettings(host=http_host, port=http_port, public_url=public_url, token=token)
     public, secret = page.access()
     folder = (state or user_folder("XDG_STATE_HOME", ".local/state") / "lab").absolute()
     load = partial(_load, file, recordings or recordings_folder())
-    lab = Lab(load, folder, lambda settings: worker_command(settings, folder))
+    lab = Lab(load, folder, lambda board: worker_command(board, folder, json_logs))
     with _alone(folder), listen(http_host, http_port) as sock:
         url = link_to(sock, public, secret)
         app = create_gateway(
