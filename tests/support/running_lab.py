@@ -91,7 +91,9 @@ def _works_for(entry, state, name):
         words = (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return os.fsencode(state) in words and f'"name": "{name}"'.encode() in words[6]
+    return os.fsencode(state) in words and any(
+        f'"name": "{name}"'.encode() in each for each in words
+    )
 
 
 @contextmanager
