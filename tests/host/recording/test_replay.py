@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -14,6 +16,7 @@ from focalloop.firmware_sim.virtual_board.replay import NoScene, replay_settings
 from focalloop.firmware_sim.wire import ErrorCode, Feature, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, RecordingError
+from focalloop.host.recording.messages import NS
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.replay import RecordedReplay
 from focalloop.host.recording.writer import RecordingWriter
@@ -111,6 +114,63 @@ def test_what_cannot_be_replayed_is_left_out_and_told(tmp_path):
         (window,) = board.capture(1)
         assert window.codes.tobytes() == make_window(2, COLUMN).codes.tobytes()
     assert said[0].startswith("2 windows are left out")
+
+
+ADAPTIVE = AdaptiveMap(COLUMN, np.array([[[1]], [[2]]]), 16)
+MAPS = {"column": COLUMN, "random": make_map(), "even": RatioMap.uniform(2, SHAPE)}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*MAPS, "grid", "dark", "other ADC"]),
+            st.integers(1, 3),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=15,
+    )
+)
+def test_any_recording_is_replayed_bit_for_bit_under_each_of_its_maps(tmp_path_factory, drawn):
+    """Maps that change, gaps, grids, other settings: what is left is in order, and counted."""
+    path, said = tmp_path_factory.mktemp("replay") / "a.mcap", []
+    expected, number, first_bits = {}, 0, None
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        RecordingWriter(path, BOARD, floor_bytes=0) as writer,
+    ):
+        for what, step, chunk_ends in drawn:
+            patch.setattr("focalloop.host.recording.writer.CHUNK_NS", 0 if chunk_ends else NS)
+            number += step
+            window = make_window(number, MAPS.get(what, COLUMN))
+            if what == "grid":
+                grid = np.full(ADAPTIVE.grid_shape, number % 2, np.uint8)
+                window = make_window(
+                    number, ADAPTIVE.compose(grid), grid=(ADAPTIVE, grid.tobytes())
+                )
+            elif what == "dark":
+                window = replace(window, kind=WindowKind.DARK)
+            elif what == "other ADC":
+                window = make_window(number, COLUMN, 12)
+            first_bits = first_bits or window.bits
+            writer.add(window)
+            if what not in ("grid", "dark") and window.bits == first_bits:
+                expected.setdefault(window.ratio_map, []).append(window)
+    with Recording(path) as recording:
+        if not expected:
+            with pytest.raises(RecordingError, match="alone can be replayed"):
+                RecordedReplay(recording)
+            return
+        replay = RecordedReplay(recording, said.append)
+        assert replay.maps == tuple(expected)
+        for ratio_map, windows in expected.items():
+            assert replay.count(ratio_map) == len(windows)
+            for place, window in enumerate(windows):
+                found = replay.readout(ratio_map, place)
+                assert found == window.codes.astype(window.codes.dtype.newbyteorder("<")).tobytes()
+    left_out = len(drawn) - sum(map(len, expected.values()))
+    assert [int(text.split()[0]) for text in said] == ([left_out] if left_out else [])
 
 
 def test_a_recording_without_scenes_cannot_be_replayed(tmp_path):
