@@ -2,6 +2,8 @@
 
 * CPU time per window of a recorder, at 256x256 pixels and two reads of 16 bits per pixel, against
   appending the same bytes to a file with an `fsync` per second; bytes per window;
+* CPU time of a list of ten recordings of ten minutes, by the index of their folder, against opening
+  each of them;
 * windows lost after ``kill -9`` at random points, in seconds of the recording, over `--kills` runs
   of a recorder that makes one recording after the other at 15 windows per second; the same if all
   that was written after the last `fsync` is lost too. Each file is then recovered and read: those
@@ -41,6 +43,8 @@ from focalloop.host.recording.mcap_file import UNFINISHED, McapFile
 from focalloop.host.recording.recorder import Recorder
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.recovery import recover_all
+from focalloop.host.recording.store import RecordingStore
+from focalloop.host.recording.writer import RecordingWriter
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -49,6 +53,8 @@ SHAPE = (256, 256)
 WINDOWS_PER_S = 15
 WINDOWS = 300
 WINDOWS_PER_RECORDING = 20
+LISTED = 10
+LISTED_CHUNKS = 1200
 KILLS = 200
 FORK = multiprocessing.get_context("fork")
 
@@ -112,6 +118,30 @@ def cost_rows(taken: list[Window], folder: Path) -> Iterator[Row]:
         yield Row.of(f"CPU, {name}", cpu_ms, "ms/window", "plain append", plain_ms)
         size = state.bytes / WINDOWS
         yield Row.of(f"size, {name}", size, "B/window", "plain append", plain_bytes)
+
+
+def list_rows(folder: Path) -> Iterator[Row]:
+    """Measure the list of a folder, with and without its index."""
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (8, 8))
+    board, plan = replace(BOARD, height=8, width=8), ReadPlan.of(ratio_map)
+    codes = np.zeros(plan.count, np.uint16)
+    window = Window(
+        number=0, ratio_map=ratio_map, plan=plan, codes=codes, bits=BOARD.bits, time_s=0.0,
+        black_level_dn=BOARD.black_level_dn, full_scale_dn=BOARD.full_scale_dn,
+    )  # fmt: skip
+    store = RecordingStore(folder / "list")
+    for _ in range(LISTED):
+        with RecordingWriter(store.new(), board) as writer:
+            for number in range(LISTED_CHUNKS):
+                writer.add(replace(window, number=number), received_s=number / 2)
+    taken_ms = []
+    for _ in range(2):
+        began_s = time.process_time()
+        found = RecordingStore(store.folder).recordings()
+        taken_ms.append(1e3 * (time.process_time() - began_s))
+        if sum(each.summary.windows for each in found if each.summary) != LISTED * LISTED_CHUNKS:
+            raise SystemExit("the list is not of what was recorded")
+    yield Row.of("CPU, list by the index", taken_ms[1], "ms", "opening each", taken_ms[0])
 
 
 def _record(
@@ -192,6 +222,7 @@ def measure(kills: int = KILLS) -> Iterator[Row]:
     taken = windows()
     with scratch_folder() as folder:
         yield from cost_rows(taken, folder)
+        yield from list_rows(folder)
         yield from kill_rows(taken, folder, kills)
 
 

@@ -37,7 +37,7 @@ def work(settings: BoardSettings, folder: Path) -> None:
         bundle=settings.bundle,
         ratio_map=None if settings.map is None else load_map(settings.map),
         correct=correction_for,
-        recordings=recordings_of(Path(settings.recordings)),
+        recordings=recordings_of(Path(settings.recordings), settings.quota_gb),
         unattended=True,
     )
     run_worker(session, settings, folder)

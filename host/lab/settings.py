@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class BoardSettings:
         TCP port of its raw line; 0 for any free one.
     recordings : str
         Folder of its recordings.
+    quota_gb : float or None
+        What they may take, of which the oldest that are not pinned make room; None for any.
     """
 
     name: str
@@ -65,6 +67,7 @@ class BoardSettings:
     bundle: str = "network-free"
     line_port: int = 0
     recordings: str = ""
+    quota_gb: float | None = None
 
     def to_json(self) -> str:
         """Return the settings as the worker of the board takes them."""
@@ -128,11 +131,15 @@ def load_settings(path: Path, recordings: Path) -> LabSettings:
     lease_s = lab.seconds("lease_s", min(900.0, max_lease_s))
     if lease_s > max_lease_s:
         raise lab.wrong("lease_s", lease_s, f"is longer than max_lease_s, {max_lease_s:g}")
+    quota_gb = lab.gigabytes("recordings_quota_gb")
     lab.end()
     entries = file.table("boards")
     if len(entries.values) > MAX_BOARDS:
         raise file.wrong("boards", len(entries.values), f"are more than {MAX_BOARDS} boards")
-    boards = {name: _board(entries, name, folder, path.parent) for name in list(entries.values)}
+    boards = {
+        name: replace(_board(entries, name, folder, path.parent), quota_gb=quota_gb)
+        for name in list(entries.values)
+    }
     entries.values.clear()
     file.end()
     taken: dict[str, str] = {}
@@ -225,6 +232,13 @@ class _Table:
             return type(value) in (int, float) and 1 <= value <= 30 * 86400  # type: ignore[operator]
 
         return float(self._take(key, default, is_time, "is not a time of 1 s to 30 days"))
+
+    def gigabytes(self, key: str) -> float | None:
+        def is_size(value: object) -> bool:
+            return type(value) in (int, float) and 0.001 <= value <= 1e6  # type: ignore[operator]
+
+        size: float | None = self._take(key, None, is_size, "is not a size of 0.001 to 1e6 GB")
+        return size
 
     def tcp_port(self, key: str) -> int:
         def is_port(value: object) -> bool:

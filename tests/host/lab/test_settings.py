@@ -25,6 +25,7 @@ def test_a_whole_file(load, tmp_path):
         lease_s = 60
         max_lease_s = 120.5
         recordings = "kept"
+        recordings_quota_gb = 2.5
 
         [boards.north]
         port = "/dev/ttyACM0"
@@ -48,6 +49,7 @@ def test_a_whole_file(load, tmp_path):
     assert Path(north.recordings) == tmp_path / "kept" / "north"
     assert (north.line_port, south.serial, south.map) == (7001, "FL-12", None)
     assert made_up.emulate == ("--size=64x64", "--slot-rate=240", "--seed=3")
+    assert {board.quota_gb for board in lab.boards.values()} == {2.5}
     for board in lab.boards.values():
         assert BoardSettings.from_json(board.to_json()) == board
 
@@ -70,6 +72,7 @@ def test_a_whole_file(load, tmp_path):
         ("[lab]\nlease_s=-1", "lab.lease_s = -1 is not a time"),
         ("[lab]\nmax_lease_s=nan", "lab.max_lease_s = nan is not a time"),
         ("[lab]\nlease_s=60\nmax_lease_s=30", "lab.lease_s = 60.0 is longer than max_lease_s, 30"),
+        ("[lab]\nrecordings_quota_gb=0", "lab.recordings_quota_gb = 0 is not a size of 0.001"),
         ("[lab]\nport=1", "lab.port = 1 is not a key"),
         ("boards=1", "boards = 1 is not a table"),
         ("[boards", "is not a TOML file"),

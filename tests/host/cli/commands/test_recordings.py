@@ -135,6 +135,15 @@ def test_a_folder_is_listed_pinned_noted_and_indexed(tmp_path):
     assert "there is no such recording" in complaint(refused)
 
 
+def test_a_lab_is_indexed_board_by_board(tmp_path):
+    write_recording(RecordingStore(tmp_path / "kept" / "north").new())
+    boards = "".join(f"[boards.{name}]\nport = '{name}'\n" for name in ("north", "south"))
+    (tmp_path / "lab.toml").write_text(f"[lab]\nrecordings = 'kept'\n{boards}")
+    indexed = run("lab", "reindex", tmp_path / "lab.toml")
+    assert indexed.stdout.splitlines() == ["north: 1 recording", "south: 0 recordings"]
+    assert run("lab", "reindex", tmp_path / "none.toml").exit_code == 1
+
+
 def test_nothing_is_scored_without_its_scene(tmp_path):
     write_recording(tmp_path / "a.mcap")
     refused = run("evaluate", tmp_path / "a.mcap")
