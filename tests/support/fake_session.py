@@ -133,7 +133,8 @@ class FakeSession:
         )
         self.setup, self.scores, self.phase = 1, None, Phase.STREAMING
         self.speed, self.link = SpeedState(), LinkState()
-        self.activity, self.messages, self.electrons = "", (), None
+        self.activity, self.progress = "", None
+        self.messages, self.electrons = (), None
         self.bundle = NETWORK_FREE
         self.calibrator = FakeCalibrator()
         self.radio, self.adaptive_map, self.adaptive = None, None, None
@@ -158,6 +159,7 @@ class FakeSession:
             board=self.board,
             map=self.ratio_map and map_state(self.adaptive_map or self.ratio_map),
             activity=self.activity,
+            progress=self.progress,
             messages=self.messages,
             signal_electrons=self.electrons,
             bundle=self.bundle,

@@ -1,6 +1,7 @@
 """The map editor as a person uses it, over a fake session."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from focalloop.firmware_sim.maps.feasibility import Feasibility, Hardware
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.host.errors import BoardLostError
+from focalloop.host.live.state import Phase
 from tests.support.fake_session import SHAPE, make_picture
 from tests.support.preview_page import colours, go, served_page
 
@@ -323,15 +325,25 @@ def test_a_token_that_expires_costs_no_paint(browser, session):
 
 
 def test_a_board_that_goes_away_loses_no_paint(page, session):
+    gone = threading.Event()
+
     def vanish(*_):
+        session.phase, session.progress = Phase.UPLOADING, 0.4
+        gone.wait(60)
+        session.phase, session.progress = Phase.LOST, None
         raise BoardLostError("the board vanished during the upload; it keeps its map")
 
     upload_then, session.upload = session.upload, vanish
     page.keyboard.press("8")
     stroke(page, (6, 5))
     page.click("#send")
+    page.wait_for_selector("#send-say:has-text('Uploading to the board: 40 %')")
+    assert page.is_disabled("#send")
+    gone.set()
     page.wait_for_selector("#send-say.error:has-text('vanished during the upload')")
-    session.upload = upload_then
+    page.wait_for_selector(".phase.lost")
+    session.upload, session.phase = upload_then, Phase.STREAMING
+    page.wait_for_selector(".phase.streaming")
     assert upload(page, session)[5, 6] == 8
 
 
