@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+import threading
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from focalloop.host.lab.client import LabClient
+from focalloop.host.lab.gateway import create_gateway
+from focalloop.host.lab.lab import Lab
+from focalloop.host.lab.settings import BoardSettings, LabSettings
+from focalloop.host.service.binding import address_of, host_names, listen
+from focalloop.host.service.server import Service
 from tests.support.running import Running, is_running
 from tests.support.served import on_tcp
 from tests.support.waiting import wait_until
+
+SILENT = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 
 class RunningLab:
@@ -104,3 +113,21 @@ def running_lab(folder, boards, *options):
         lab = RunningLab(folder, served, *options)
         stack.callback(lab.stop)
         yield lab
+
+
+@contextmanager
+def silent_lab(folder, token=None):
+    """Serve the gateway of two boards whose workers never answer, here; give its URL."""
+    boards = {name: BoardSettings(name, port=name) for name in ("north", "south")}
+    lab = Lab(lambda: LabSettings(boards), folder, lambda _: SILENT)
+    app = create_gateway(lab, token=token, host_names=host_names("127.0.0.1"))
+    with listen("127.0.0.1", 0) as sock:
+        service = Service(app, sock)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            yield address_of(sock)
+        finally:
+            service.stop()
+            thread.join(30)
+            assert not thread.is_alive()

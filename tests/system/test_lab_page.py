@@ -1,33 +1,14 @@
 """The page of a lab in a browser, over boards whose workers never answer."""
 
-import sys
-import threading
-
 import pytest
 
-from focalloop.host.lab.gateway import create_gateway
-from focalloop.host.lab.lab import Lab
-from focalloop.host.lab.settings import BoardSettings, LabSettings
-from focalloop.host.service.binding import address_of, host_names, listen
-from focalloop.host.service.server import Service
-
-SILENT = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+from tests.support.running_lab import silent_lab
 
 
 @pytest.fixture
 def url(tmp_path):
-    """The page of a lab of two boards, which wants the token ``secret``."""
-    boards = {name: BoardSettings(name, port=name) for name in ("north", "south")}
-    lab = Lab(lambda: LabSettings(boards), tmp_path, lambda _: SILENT)
-    app = create_gateway(lab, token="secret", host_names=host_names("127.0.0.1"))
-    with listen("127.0.0.1", 0) as sock:
-        service = Service(app, sock)
-        thread = threading.Thread(target=service.run)
-        thread.start()
-        yield address_of(sock)
-        service.stop()
-        thread.join(30)
-        assert not thread.is_alive()
+    with silent_lab(tmp_path, "secret") as url:
+        yield url
 
 
 def test_a_board_is_leased_and_given_back_on_the_page(browser, url):
