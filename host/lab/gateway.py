@@ -6,6 +6,7 @@ Everybody may look. What changes a board needs a lease, whose token comes in the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -342,6 +343,10 @@ class _BoardService:
             answer = await stack.enter_async_context(
                 requested(socket, request.method, target, headers, body)
             )
+            if (request.method, answer.status) == ("POST", 201) and path == "/api/recordings":
+                self._lab.recording_begins(board, json.loads(body))
+            elif request.method == "POST" and path == "/api/recordings/stop":
+                self._lab.recording_ends(board)
             response = StreamingResponse(answer.body, answer.status)
             response.raw_headers = answer.headers
             await response(scope, receive, send)

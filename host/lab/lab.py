@@ -14,7 +14,7 @@ from typing import Any
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import WriteError
-from focalloop.host.lab.forwarding import WorkerGoneError, ask
+from focalloop.host.lab.forwarding import WorkerGoneError, WorkerRefusedError, ask
 from focalloop.host.lab.leases import Lease, Leases, NoLeaseError, UnknownBoardError
 from focalloop.host.lab.settings import BoardSettings, LabSettings
 from focalloop.host.lab.workers import Workers
@@ -96,12 +96,14 @@ class Lab:
     ) -> None:
         self._load = load
         self.settings = load()
-        self.workers = Workers(folder, command)
+        self.workers = Workers(folder, command, self._resume)
         self.leases = Leases(lambda: self.settings, self._on_end)
         self._file = folder / "leases.json"
         self._saving = asyncio.Lock()
         self._under: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
         self._rests: dict[str, asyncio.Task[None]] = {}
+        self._recorded: dict[str, dict[str, Any]] = {}
+        self._resuming: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._states: dict[str, tuple[float, dict[str, Any] | None]] = {}
@@ -116,8 +118,11 @@ class Lab:
         try:
             yield
         finally:
+            self._recorded.clear()
             ticking.cancel()
-            await asyncio.gather(ticking, *self._rests.values(), return_exceptions=True)
+            await asyncio.gather(
+                ticking, *self._rests.values(), *self._resuming.values(), return_exceptions=True
+            )
             await self.workers.stop()
             self._file.unlink(missing_ok=True)
 
@@ -213,6 +218,22 @@ class Lab:
             if not self._under[lease.id]:
                 del self._under[lease.id]
 
+    def recording_begins(self, board: str, wish: dict[str, Any]) -> None:
+        """Note how a board is recorded from now on, to go on with that after a crash of its worker.
+
+        Parameters
+        ----------
+        board : str
+            Name of the board.
+        wish : dict
+            Body of the request that has begun it.
+        """
+        self._recorded[board] = wish
+
+    def recording_ends(self, board: str) -> None:
+        """Note that a board is not to be recorded any more."""
+        self._recorded.pop(board, None)
+
     async def wait_for_board(self, token: str, wait_s: float) -> None:
         """Return as soon as a lease has a board, at the latest after `wait_s`."""
         until_s = time.monotonic() + wait_s
@@ -279,7 +300,31 @@ class Lab:
         _log.info("the lease %s of %s by %s has ended", lease.id, board, lease.name)
         for task in self._under.get(lease.id, ()):
             task.cancel()
+        self.recording_ends(board)
         self._rests[board] = asyncio.create_task(self._rest(board))
+
+    def _resume(self, board: str) -> None:
+        if board in self._recorded:
+            self._resuming[board] = asyncio.create_task(self._record_again(board))
+
+    async def _record_again(self, board: str) -> None:
+        """Begin the next recording as soon as the worker has found its board again."""
+        while (wish := self._recorded.get(board)) is not None:
+            note = f"{wish.get('note', '')} (goes on after a crash of its worker)".strip()
+            try:
+                await ask(
+                    self.workers.socket(board), "POST", "/api/recordings", {**wish, "note": note}
+                )
+            except WorkerRefusedError as error:
+                if error.status != 503:
+                    _log.error("%s is not recorded any more: %s", board, error)
+                    return
+            except WorkerGoneError:
+                pass
+            else:
+                _log.warning("the recording of %s goes on in another file", board)
+                return
+            await asyncio.sleep(_TICK_S)
 
     async def _rest(self, board: str) -> None:
         try:

@@ -38,10 +38,17 @@ class Workers:
         Where sockets and locks of the workers are.
     command : callable
         Returns the command line of the worker of a board.
+    on_restart : callable
+        Takes the name of a board whose worker has crashed and is started again.
     """
 
-    def __init__(self, folder: Path, command: Callable[[BoardSettings], Sequence[str]]) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        command: Callable[[BoardSettings], Sequence[str]],
+        on_restart: Callable[[str], None],
+    ) -> None:
+        self.folder, self._on_restart = folder, on_restart
         self._command = command
         self._settings: dict[str, BoardSettings] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -80,6 +87,8 @@ class Workers:
                         stdout=subprocess.DEVNULL,
                         start_new_session=True,  # it outlives a gateway that crashes
                     )
+                    if self.restarts[board.name]:
+                        self._on_restart(board.name)
                 while self._is_alive(board.name):
                     await asyncio.sleep(_POLL_S)
             except (FocalloopError, OSError) as error:

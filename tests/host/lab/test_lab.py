@@ -185,15 +185,22 @@ def test_a_crashed_gateway_stops_no_recording_and_keeps_leases(lab, lease):
     assert {name: lab.pid(name) for name in ("north", "south")} == before
 
 
-def test_a_crashed_worker_is_started_again_alone(lab):
+def test_a_crashed_worker_is_started_again_alone_and_records_on(lab, lease):
     south, north = lab.pid("south"), lab.pid("north")
-    restarts = lab.board("south")["restarts"]
-    os.kill(south, signal.SIGKILL)
-    wait_until(lambda: lab.board("south")["restarts"] == restarts + 1)
-    wait_until(lambda: lab.board("south")["phase"] == "absent")
-    wait_until(lambda: lab.board("south")["phase"] == "streaming")
-    assert lab.pid("south") != south
-    assert lab.pid("north") == north
+    body = {"note": "by a test"}
+    cut_off = lab.ask("north", "POST", "api/recordings", body, lease.token)["name"]
+    wait_until(lambda: lab.board("north")["recording"]["windows"])
+    restarts = lab.board("north")["restarts"]
+    os.kill(north, signal.SIGKILL)
+    wait_until(lambda: lab.board("north")["restarts"] == restarts + 1)
+    wait_until(lambda: (lab.board("north")["recording"] or {"name": cut_off})["name"] != cut_off)
+    assert lab.pid("north") != north
+    assert lab.pid("south") == south
+    lab.client.release(lease.token)
+    listed = {each["id"]: each for each in lab.ask("north", "GET", "api/recordings")["recordings"]}
+    assert listed[cut_off]["recovered"]
+    newest = listed[max(listed)]
+    assert newest["note"] == "by a test (goes on after a crash of its worker)"
 
 
 def test_boards_come_and_go_without_a_restart(lab):
