@@ -1,6 +1,8 @@
 """A lab as it is run: a gateway, and a process for each board."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +10,8 @@ import sys
 from contextlib import suppress
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from focalloop import Board
 from focalloop.firmware_sim.maps import map_files
@@ -18,7 +22,7 @@ from tests.support import ROOT
 from tests.support.command_line import complaint, run
 from tests.support.running import is_running
 from tests.support.running_lab import running_lab
-from tests.support.served import assert_exact, make_board, make_map
+from tests.support.served import SHAPE, assert_exact, make_board, make_map
 from tests.support.waiting import wait_until
 
 
@@ -173,6 +177,49 @@ def test_who_waits_is_next(lab, lease):
     again = lab.client.lease("another", tags=["tag-north"], wait_s=20)
     assert again.board == "north"
     lab.client.release(again.token)
+
+
+def test_a_viewer_gets_states_and_pictures_of_a_board(lab):
+    address = lab.client.url.replace("http", "ws", 1)
+    with connect(f"{address}boards/south/ws/preview", max_size=None) as socket:
+        assert json.loads(socket.recv(timeout=30))["phase"] == "streaming"
+        socket.send('{"credit": 1, "step": 4}')
+        while isinstance(message := socket.recv(timeout=30), str):
+            pass
+        assert message[0] == 1
+        socket.send("nonsense")
+        with suppress(ConnectionClosed):
+            while True:
+                socket.recv(timeout=30)
+        assert (socket.close_code, socket.close_reason) == (1003, "not JSON")
+    with pytest.raises(InvalidStatus), connect(f"{address}boards/west/ws/preview"):
+        pass
+
+
+def test_the_commands_of_a_user(lab):
+    def command(*words):
+        done = run("lab", *words, "--lab", lab.client.url)
+        assert done.exit_code == 0, done.output
+        return done.stdout.strip()
+
+    lab.await_streaming("north", "south")
+    token = command("lease", "--tag", "tag-south", "--seconds", 60, "--name", "ada")
+    assert re.search(r"ada, \d+ s", command("boards"))
+    assert json.loads(command("renew", "--lease", token, "--seconds", 90, "--json"))["board"] == (
+        "south"
+    )
+    with Board.open(command("line", "--lease", token)) as board:
+        assert board.info.shape == SHAPE
+    assert command("line", "--lease", token, "--close") == ""
+    taken = command("takeover", "south", "--reason", "a demonstration", "--name", "eve")
+    assert "taken over by eve: a demonstration" in complaint(
+        run("lab", "release", "--lease", token, "--lab", lab.client.url)
+    )
+    command("release", "--lease", taken)
+    assert "north" in command("reload")
+    assert "no lab answers at http://127.0.0.1:9/" in complaint(
+        run("lab", "boards", "--lab", "http://127.0.0.1:9/")
+    )
 
 
 def test_a_crashed_gateway_stops_no_recording_and_keeps_leases(lab, lease):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,6 +90,7 @@ def serve(
     folder = (state or user_folder("XDG_STATE_HOME", ".local/state") / "lab").absolute()
     load = partial(_load, file, recordings or recordings_folder())
     lab = Lab(load, folder, lambda board: worker_command(board, folder, json_logs))
+    _allow_many_connections()
     with _alone(folder), listen(http_host, http_port) as sock:
         url = link_to(sock, public, secret)
         app = create_gateway(
@@ -126,6 +128,13 @@ def _load(file: Path, recordings: Path) -> LabSettings:
                     f"{file}: boards.{board.name}.{key} = {value!r} cannot be used: {error}"
                 ) from None
     return settings
+
+
+def _allow_many_connections() -> None:
+    """Have as many descriptors as the system grants: each connection takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # no limit, on some systems
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager
