@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import WriteError
+from focalloop.firmware_sim.files import WriteError, written_whole
 from focalloop.host.lab.forwarding import WorkerGoneError, WorkerRefusedError, ask
 from focalloop.host.lab.leases import Lease, Leases, NoLeaseError, UnknownBoardError
 from focalloop.host.lab.settings import BoardSettings, LabSettings
@@ -112,7 +112,8 @@ class Lab:
     async def running(self) -> AsyncIterator[None]:
         """Run workers and watch leases while the block lasts; in the end all boards rest."""
         self._loop = asyncio.get_running_loop()
-        self.leases.restore(self._file)
+        with suppress(OSError):
+            self.leases.restore(self._file.read_text(encoding="utf-8"))
         await self.workers.set_boards(self.settings.boards)
         ticking = asyncio.create_task(self._tick())
         try:
@@ -249,7 +250,7 @@ class Lab:
         """Keep the leases for a gateway that is started after this one has crashed."""
         async with self._saving:
             try:
-                self.leases.save(self._file)
+                await asyncio.to_thread(_keep, self._file, self.leases.dump())
             except WriteError as error:
                 _log.error("the leases are not kept over a crash: %s", error)
 
@@ -286,7 +287,10 @@ class Lab:
     async def _tick(self) -> None:
         known: object = None
         while True:
-            self.leases.tick()
+            try:
+                self.leases.tick()
+            except Exception:  # the others still have to end in time
+                _log.exception("the leases could not be looked at")
             now = [self.leases.of_board(name) for name in self.settings.boards]
             if now != known:
                 await self.save()
@@ -337,3 +341,10 @@ class Lab:
             self.leases.tick()
             if self._rests.get(board) is asyncio.current_task():
                 del self._rests[board]
+
+
+def _keep(file: Path, leases: str) -> None:
+    """Write the leases, whose tokens are for nobody else to read."""
+    with written_whole(file) as partial:
+        partial.touch(0o600)
+        partial.write_text(leases, encoding="utf-8")

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import written_whole
 from focalloop.host.lab.settings import LabSettings
 
 WAITING_S = 60.0
@@ -247,33 +246,25 @@ class Leases:
         ends_s = [lease.until_s for lease in (*self._held.values(), *self._queue)]
         return max(0.0, min(ends_s) - self._clock()) if ends_s else None
 
-    def save(self, path: Path) -> None:
-        """Write the leases to a file, for a gateway that is started again.
-
-        Raises
-        ------
-        WriteError
-            It cannot be written.
-        """
+    def dump(self) -> str:
+        """Return the leases as text, for a gateway that is started again."""
         document = {
             "boot": _boot(),
             "leases": [asdict(lease) for lease in (*self._held.values(), *self._queue)],
         }
-        with written_whole(path) as partial:
-            partial.touch(0o600)
-            partial.write_text(json.dumps(document), encoding="utf-8")
+        return json.dumps(document)
 
-    def restore(self, path: Path) -> None:
-        """Take up the leases that another gateway saved since this machine was started.
+    def restore(self, text: str) -> None:
+        """Take up the leases that another gateway dumped since this machine was started.
 
-        What has ended meanwhile ends now. A file that is missing or damaged holds none.
+        What has ended meanwhile ends now. A text that is damaged holds none.
         """
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(text)
             if document["boot"] != _boot():
                 return
             leases = [Lease(**{**each, "tags": tuple(each["tags"])}) for each in document["leases"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return
         for lease in leases:
             if lease.board is None:

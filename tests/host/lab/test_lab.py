@@ -225,6 +225,7 @@ def test_the_commands_of_a_user(lab):
 def test_a_crashed_gateway_stops_no_recording_and_keeps_leases(lab, lease):
     lab.ask("north", "POST", "api/recordings", {}, lease.token)
     before = {name: lab.pid(name) for name in ("north", "south")}
+    assert (lab.state / "leases.json").stat().st_mode & 0o077 == 0
     wait_until(lambda: lab.board("north")["recording"]["windows"])
     lab.crash()
     recording = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)

@@ -133,15 +133,13 @@ def test_a_board_that_is_removed_ends_its_lease(bench):
             bench.leases.look(token)
 
 
-def test_leases_outlive_a_gateway_until_their_time(bench, tmp_path):
+def test_leases_outlive_a_gateway_until_their_time(bench):
     short, long = bench.ask("ada", "north", seconds=10), bench.ask("bob", "south", seconds=100)
     waiting = bench.ask("eve", "south")
-    file = tmp_path / "leases.json"
-    bench.leases.save(file)
-    assert file.stat().st_mode & 0o077 == 0
+    dumped = bench.leases.dump()
     bench.now_s += 20
     again = Leases(lambda: bench.lab, bench.end, lambda: bench.now_s)
-    again.restore(file)
+    again.restore(dumped)
     assert again.check(long.token, "south") == long
     assert again.look(waiting.token).board is None
     with pytest.raises(NoLeaseError, match="has ended after 10 s"):
@@ -150,12 +148,9 @@ def test_leases_outlive_a_gateway_until_their_time(bench, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"boot": "another", "leases": []}'])
-def test_a_file_of_another_start_of_the_machine_or_a_damaged_one_holds_none(text, bench, tmp_path):
-    file = tmp_path / "leases.json"
-    file.write_text(text)
-    bench.leases.restore(file)
-    bench.leases.save(file)
-    assert json.loads(file.read_text())["leases"] == []
+def test_a_text_of_another_start_of_the_machine_or_a_damaged_one_holds_none(text, bench):
+    bench.leases.restore(text)
+    assert json.loads(bench.leases.dump())["leases"] == []
 
 
 class AnyOrder(RuleBasedStateMachine):
