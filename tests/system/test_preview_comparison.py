@@ -84,7 +84,6 @@ def test_it_survives_a_reload_and_ends_with_one_click(page, session):
     session.beside = False
     page.reload()
     page.wait_for_selector(".comparing")
-    session.put(make_picture(4, session.ratio_map, beside_setup=2))
     wait_until(lambda: session.beside)
     session.put(make_picture(5, session.ratio_map, beside_setup=2))
     page.wait_for_selector("#beside-note:has-text('by network-free')")

@@ -128,6 +128,7 @@ export class View {
     for (const panel of this.#panels) panel.follow(state);
     this.#followRadio(state);
     if (changed) this.#askAgain();
+    if (comparison?.setup !== before?.comparison?.setup) this.#player.restart(); // with what is asked for now
   }
 
   /** The panel of the radio link, loaded where the session has one. @param {LiveState} state */

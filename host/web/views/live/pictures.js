@@ -89,9 +89,11 @@ export class Pictures {
     else for (const name of NAMES) if (this.#isOffered(name)) this.#show(this.#screens[name], name, planes);
     const why = truth || !givesScene ? "" : "The scene of this window has not arrived.";
     setText("truth-empty", why);
-    setText("error-empty", this.#compared.includes("truth") ? why : "");
     const [by, besideBy] = [makerOf(picture.setup), beside ? makerOf(picture.besideSetup) : ""];
-    setText("beside-empty", beside ? "" : "The next window is rebuilt by it, too.");
+    const whyNot = beside ? "" : "The next window is rebuilt by the second bundle, too.";
+    setText("beside-empty", whyNot);
+    const reasons = this.#compared.map((name) => ({ truth: why, beside: whyNot }[name] ?? ""));
+    setText("error-empty", reasons.find((reason) => reason) ?? "");
     setText("final-note", by && `by ${by}`);
     setText("beside-note", besideBy && `by ${besideBy}`);
   }
