@@ -61,6 +61,35 @@ def test_the_first_view_is_small(page):
     assert sum(size for _, size in sizes) < 200_000
 
 
+def test_reads_are_asked_for_where_they_are_seen(page, session):
+    asked = []
+
+    def take(text):
+        if '"credit":1' in text:
+            asked.append('"reads":true' in text)
+
+    page.on("websocket", lambda line: line.on("framesent", take))
+    page.set_viewport_size({"width": 390, "height": 360})
+    page.reload()
+
+    windows = iter(range(10, 1000))
+
+    def play(until):
+        """Give windows to the page for as long as it takes."""
+        while not until():
+            count = len(asked)
+            session.put(make_picture(next(windows), session.ratio_map))
+            wait_until(lambda count=count: page.evaluate("0") is not None and len(asked) > count)
+
+    page.wait_for_selector("#window-label:not(:empty)")
+    begun_ms = page.evaluate("performance.now()")
+    play(lambda: page.evaluate("performance.now()") > begun_ms + 1500)
+    assert sum(asked) <= 1  # the first one, before the page knows what is seen
+    asked.clear()
+    page.locator(".panels").scroll_into_view_if_needed()
+    play(lambda: any(asked))
+
+
 def test_any_two_pictures_are_compared_behind_a_line(page, picture):
     page.keyboard.press("w")
     page.select_option("#wipe-left", "truth")

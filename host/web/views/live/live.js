@@ -22,7 +22,7 @@ import { onShortcuts } from "./shortcuts.js";
  * @typedef {import("../../net/types.js").LiveState} LiveState
  */
 
-/** In real time measurements are asked for at this period; otherwise with each window. */
+/** In real time measurements are asked for at this period, where they are seen; otherwise with each window. */
 const READS_PERIOD_MS = 1000;
 
 /** How long to wait for a window to save, and how often to look. */
@@ -48,6 +48,9 @@ export class View {
   /** @type {RatioMap|null} */ #map = null;
   #unlisten = () => {};
   #readsAskedMs = -Infinity;
+  #readsSeen = true;
+  #seeing = new IntersectionObserver((changes) => { this.#readsSeen = changes.at(-1)?.isIntersecting ?? true; });
+  #reads;
   #shownIndex = 0;
   /** @type {Map<number, string>} What reconstructs, by the number of the setup. */ #makers = new Map();
   /** @type {Picture|null} */ #newest = null;
@@ -78,10 +81,13 @@ export class View {
     });
     this.#playback = new Playback(this.#player);
     offerFiles(context, (whole) => this.#screenful(whole));
+    this.#reads = /** @type {HTMLElement} */ (root.querySelector(".panels"));
   }
 
   show() {
     this.#unlisten = this.#context.map.listen((map) => this.#takeMap(map));
+    this.#readsSeen = true; // until it is known
+    this.#seeing.observe(this.#reads);
     this.#playback.start();
     this.#player.start();
     this.#keys = new AbortController();
@@ -104,6 +110,7 @@ export class View {
   }
 
   hide() {
+    this.#seeing.disconnect();
     this.#context.socket.give(null);
     this.#player.stop();
     this.#playback.stop();
@@ -141,7 +148,7 @@ export class View {
   /** @param {number} step */
   #grant(step) {
     const nowMs = performance.now();
-    const reads = this.#isSlow || nowMs - this.#readsAskedMs > READS_PERIOD_MS;
+    const reads = this.#isSlow || (this.#readsSeen && nowMs - this.#readsAskedMs > READS_PERIOD_MS);
     if (reads) this.#readsAskedMs = nowMs;
     this.#context.socket.grant(step, reads, Boolean(this.#state?.comparison));
   }
