@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from functools import cache
 from struct import Struct
 from typing import Any
 
@@ -28,6 +27,7 @@ from focalloop.firmware_sim.wire import (
     WireError,
 )
 from focalloop.host.errors import RecordingError
+from focalloop.host.recording.json_schema import json_schema, mismatch
 
 PROFILE = "focalloop"
 """Profile of the MCAP files."""
@@ -45,17 +45,6 @@ u32 window, u32 total, u64 time_us, u8 kind, u8 level, u8[8] map_hash, u32 skipp
 u32 grid_bytes, u8[grid_bytes] grid (tile of each block, under an adaptive map);
 u8[total] readout (codes in the order of the read plan: u8 up to 8 bits, u16 above).
 """
-
-
-def _json_schema(title: str, required: dict[str, Any], **more: Any) -> bytes:  # noqa: ANN401
-    properties = {**required, **more}
-    schema = {
-        "title": title,
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-    }
-    return json.dumps(schema).encode()
 
 
 _TEXT, _COUNT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "number"}
@@ -87,7 +76,7 @@ BOARD = Channel(
     "/board",
     "focalloop.Board",
     JSON,
-    _json_schema(
+    json_schema(
         "focalloop.Board",
         {"hello": _BASE64},
         name=_TEXT, firmware=_TEXT, serial=_TEXT, simulated={"type": "boolean"},
@@ -98,7 +87,7 @@ MAP = Channel(
     "/map",
     "focalloop.Map",
     JSON,
-    _json_schema(
+    json_schema(
         "focalloop.Map",
         {"hash": _TEXT, "map": _BASE64},
         mask=_BASE64,
@@ -110,7 +99,7 @@ CONDITIONS = Channel(
     "/conditions",
     "focalloop.Conditions",
     JSON,
-    _json_schema(
+    json_schema(
         "focalloop.Conditions",
         {"kind": {"enum": [kind.name.lower() for kind in WindowKind]}},
         light=_MAYBE,
@@ -123,15 +112,15 @@ PROFILE_CHANNEL = Channel(
     "/noise_profile",
     "focalloop.NoiseProfile",
     JSON,
-    _json_schema("focalloop.NoiseProfile", {"name": _TEXT, "parameters": {"type": "object"}}),
+    json_schema("focalloop.NoiseProfile", {"name": _TEXT, "parameters": {"type": "object"}}),
 )
 CORRECTION = Channel(
     "/correction",
     "focalloop.Correction",
     JSON,
-    _json_schema("focalloop.Correction", {"by": _TEXT}, pattern=_BASE64),
+    json_schema("focalloop.Correction", {"by": _TEXT}, pattern=_BASE64),
 )
-STATE = Channel("/state", "focalloop.State", JSON, _json_schema("focalloop.State", {}))
+STATE = Channel("/state", "focalloop.State", JSON, json_schema("focalloop.State", {}))
 ANYTHING, ABOUT_MAP = "focalloop", "map"
 """What an event is about: that the board runs another map, or anything else."""
 
@@ -139,7 +128,7 @@ EVENT = Channel(
     "/event",
     "foxglove.Log",
     JSON,
-    _json_schema(
+    json_schema(
         "foxglove.Log",
         {
             "timestamp": _TIME,
@@ -155,13 +144,13 @@ NOTE = Channel(
     "/note",
     "focalloop.Note",
     JSON,
-    _json_schema("focalloop.Note", {"text": _TEXT}, recovered={"type": "boolean"}),
+    json_schema("focalloop.Note", {"text": _TEXT}, recovered={"type": "boolean"}),
 )
 GAP = Channel(
     "/gap",
     "focalloop.Gap",
     JSON,
-    _json_schema(
+    json_schema(
         "focalloop.Gap",
         {"windows": _COUNT, "reason": {"enum": ["line", "recorder"]}},
         before=_COUNT,
@@ -208,43 +197,11 @@ def unpack_json(channel: Channel, data: bytes) -> dict[str, Any]:
         raise RecordingError(
             f"a message of {channel.topic} in the recording is no JSON ({error})"
         ) from None
-    schema = _json_schema_of(channel)
     if not isinstance(document, dict):
         raise RecordingError(f"a message of {channel.topic} in the recording is no JSON object")
-    for key in schema["required"]:
-        if key not in document:
-            raise RecordingError(f"a message of {channel.topic} in the recording has no {key}")
-    for key, value in document.items():
-        if not _fits(value, schema["properties"].get(key, {})):
-            raise RecordingError(
-                f"a message of {channel.topic} in the recording has a {key} that cannot be right"
-            )
+    if wrong := mismatch(document, channel.schema):
+        raise RecordingError(f"a message of {channel.topic} in the recording has {wrong}")
     return document
-
-
-@cache
-def _json_schema_of(channel: Channel) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(channel.schema)
-    return schema
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict,
-    "null": type(None),
-}  # fmt: skip
-
-
-def _fits(value: object, schema: dict[str, Any]) -> bool:
-    """Return whether a value is as what the schemas here use of JSON Schema has it."""
-    if "enum" in schema:
-        return value in schema["enum"]
-    names = schema.get("type", [])
-    names = [names] if isinstance(names, str) else names
-    if isinstance(value, bool) and names:  # which is an int to Python
-        return "boolean" in names
-    if names and not any(isinstance(value, _TYPES[name]) for name in names):
-        return False
-    return "minimum" not in schema or value >= schema["minimum"]
 
 
 def pack_board(board: HelloAnswer) -> bytes:
