@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PICTURES_PER_S = 10
 WIDTH, HEIGHT = 1180, 760
+PATIENCE_MS = 120_000
 CRF = 27
 """Of x264: as low, and so as good, as 3 MB allow."""
 
@@ -77,8 +78,7 @@ class _Film:
     def click(self, selector: str, seconds: float = 0.5) -> None:
         """Move to an element and click it."""
         self.move(selector, seconds)
-        self._page.mouse.down()
-        self._page.mouse.up()
+        self._page.click(selector)  # wherever it is by now
         self._take()
 
     def _take(self) -> None:
@@ -108,8 +108,10 @@ def _play(page: Page, film: _Film) -> None:
     film.click('#nav a[href="#/live"]')
     film.run(2.0)
     film.click("#record")
+    page.wait_for_selector("#record[aria-pressed=true]")
     film.run(2.0)
     film.click("#record")
+    page.wait_for_selector("#record[aria-pressed=false]")
     film.click('#nav a[href="#/recordings"]')
     page.wait_for_selector("#rec-list a")
     film.click("#rec-list a")
@@ -137,6 +139,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark")
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(url)
         page.wait_for_selector("#psnr-final:has-text('.')")
         page.evaluate(_POINTER)
