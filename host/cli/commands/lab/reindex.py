@@ -17,9 +17,10 @@ def reindex(
     ),
     json: JsonOption = False,
 ) -> None:
-    """Make the index of every board's recordings anew from the files, which are the truth.
+    """Make the indices of a lab's recordings anew.
 
-    Nothing is lost without it: lists are then slow once. The lab may be running.
+    The recordings are the truth, and nothing is lost without it: a list is then slow once. The lab
+    may be running.
 
     Example: focalloop lab reindex lab.toml
     """

@@ -31,7 +31,7 @@ _Id = Annotated[
 
 
 def list_(recordings: _Folder = None, json: JsonOption = False) -> None:
-    """List the recordings of a folder, the newest first.
+    """List the recordings of a folder.
 
     Example: focalloop recording list
     """
@@ -63,7 +63,7 @@ def pin(id_: _Id, recordings: _Folder = None) -> None:
 
 
 def unpin(id_: _Id, recordings: _Folder = None) -> None:
-    """Keep a recording as long as the quota of its folder allows.
+    """Let the quota remove a recording again.
 
     Example: focalloop recording unpin 20260131T120000Z-0a1b2c
     """
@@ -75,7 +75,9 @@ def note(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to note; empty for nothing.")],
     recordings: _Folder = None,
 ) -> None:
-    """Note something of a recording as a whole, in place of what was noted before.
+    """Note something of a recording as a whole.
+
+    It takes the place of what was noted before.
 
     Example: focalloop recording note 20260131T120000Z-0a1b2c "lens 2, f/4"
     """
@@ -83,9 +85,9 @@ def note(
 
 
 def reindex(recordings: _Folder = None, json: JsonOption = False) -> None:
-    """Make the index of a folder anew from its recordings, which are the truth.
+    """Make the index of a folder of recordings anew.
 
-    Nothing is lost without it: a list is then slow once.
+    The recordings are the truth, and nothing is lost without it: a list is then slow once.
 
     Example: focalloop recording reindex
     """
