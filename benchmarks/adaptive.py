@@ -188,7 +188,7 @@ def cpu_milliseconds(controller: Controller, frames: NDArray[np.uint8], budget: 
     taken = []
     for _ in range(22):
         start = time.process_time()
-        controller.next_grid(window, window, budget)
+        controller.next_grid([window, window], budget)
         taken.append(time.process_time() - start)
     return float(1000 * np.median(taken[2:]))
 

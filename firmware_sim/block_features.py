@@ -2,7 +2,8 @@
 
 The features of a block are logarithms of mean squared differences: in time within the window, from
 the window before, and in space. Motion is large in time where there is something to see in space.
-How the block was read belongs to them, since it limits what the video can show.
+How the block was read belongs to them, since it limits what the video can show, and how fast the
+whole picture moves: a still block beside fast ones is more at risk than one of a still scene.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from focalloop.firmware_sim.kernel_cache import kernel
 
 Float32 = NDArray[np.float32]
 
-VERSION = 1
-"""In every file of a controller: raised when the features change."""
+VERSION = 2
+"""In every file of a controller: raised when the features change. New ones come last."""
+
+FEATURES_OF = {1: 16, VERSION: 17}
+"""Features of a block, by version."""
 
 ENERGIES = 7
 """Mean squared differences of a block: to the next slot, after a quarter of the window, from its
@@ -25,8 +29,9 @@ of neighbouring pixels, and of their differences."""
 READING = 4
 """Numbers that say how a block was read."""
 
-FEATURES = ENERGIES + 1 + 2 * READING
-"""Features of a block: energies, brightness, and how it was read in the two windows."""
+FEATURES = FEATURES_OF[VERSION]
+"""Features of a block: energies, brightness, how it was read in the two windows, and how fast the
+whole picture moves."""
 
 FLOOR = 1e-6
 """Added to energies before the logarithm; the brightest white is 1."""
@@ -54,10 +59,12 @@ def block_features(
     found = np.empty((FEATURES, *readings.shape[1:]), np.float32)
     _measure(np.ascontiguousarray(video), np.ascontiguousarray(previous), block, found)
     energies = found[:ENERGIES]
+    changed, textured = energies[2].mean(), energies[5].mean()
+    found[-1] = np.log((changed + FLOOR) / (textured + FLOOR)) / 3
     np.log(energies + np.float32(FLOOR), out=energies)
     energies /= 3
     energies += 3
-    found[ENERGIES + 1 :] = readings
+    found[ENERGIES + 1 : -1] = readings
     return found
 
 

@@ -97,7 +97,7 @@ def controlled(controller: Controller, budget: float) -> Choice:
     def choose(number: int, seen: Sequence[Seen]) -> Grid:
         if len(seen) < 2:
             return controller.at_rest(budget)
-        return controller.next_grid(seen[-1], seen[-2], budget)
+        return controller.next_grid(seen, budget)
 
     return choose
 

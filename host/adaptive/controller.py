@@ -1,14 +1,15 @@
 """The controller of an adaptive map: from what the last windows showed to the next grid.
 
-A small convolutional network over the blocks predicts the mean squared error that each would have
-under each tile of the palette (``models.adaptive`` trains it). The tiles are then chosen for the
+Small convolutional networks over the blocks predict the mean squared error that each would have
+under each tile of the palette (``models.adaptive`` trains them). The tiles are then chosen for the
 least predicted error within a budget of reads (`focalloop.firmware_sim.allocation`). PSNR adds
 squared errors, so what is predicted is the expected error itself, not that of its logarithm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,19 @@ a quarter of a window ..."""
 CUT_ENERGY = 0.005
 """... and this mean square at least, of a white of 1."""
 
+UNREST = 0.5
+"""Motion is not to be relied upon if its logarithm changed by so much between two windows ..."""
+
+MEMORY = 4
+"""... of the last so many."""
+
+STILL = 2e-4
+"""Mean square of a change over a window that does not count: noise leaves some, more or less as
+blocks are read."""
+
+WELL_USED = 0.99
+"""Least share of its budget that a grid should read where the palette can."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -48,6 +62,11 @@ class Seen:
     video: Float32
     grid: Grid
 
+    @cached_property
+    def motion(self) -> float:
+        """Logarithm of the mean square by which the picture changes over the window."""
+        return float(np.log(np.square(self.video[-1] - self.video[0]).mean() + STILL))
+
 
 @dataclass(frozen=True, eq=False)
 class Controller:
@@ -60,8 +79,11 @@ class Controller:
     network : BlockNetwork
         Predicts the logarithm of the error of every block under every tile.
     margin : float
-        Share of the predicted error that a grid must save over the resting map to be used: how far
-        the predictions of both are apart from what came.
+        Share of the predicted error that a choice block by block must save over `steady` to be
+        used: predictions flatter what is chosen by them.
+    cautious : int or None
+        Index of the tile that loses least where motion comes and goes; None for the one with the
+        least predicted error.
     meta : dict of str to any
         What it was made for and from.
     """
@@ -69,28 +91,30 @@ class Controller:
     adaptive_map: AdaptiveMap
     network: BlockNetwork
     margin: float
+    cautious: int | None
     meta: dict[str, Any]
 
     def fitted_to(self, height: int, width: int) -> Controller:
         """Return the same controller for an array of another size."""
-        fitted = self.adaptive_map.tiled_to(height, width)
-        return Controller(fitted, self.network, self.margin, self.meta)
+        return replace(self, adaptive_map=self.adaptive_map.tiled_to(height, width))
 
-    def next_grid(self, seen: Seen, previous: Seen, budget: float) -> Grid:
+    def next_grid(self, seen: Sequence[Seen], budget: float) -> Grid:
         """Choose the grid of the next window that can still be told to the board.
 
         Parameters
         ----------
-        seen, previous : Seen
-            The last reconstructed window, and the one before it.
+        seen : sequence of Seen
+            The last reconstructed windows of a scene without a gap, the newest last: two at least,
+            and of more than `MEMORY` the last.
         budget : float
             Most reads in one window.
 
         Returns
         -------
         ndarray of uint8, shape (R, C)
-            `at_rest` after a change of the scene, and where a choice block by block promises less
-            than `margin`.
+            `at_rest` after a change of the scene. One tile for all blocks, `steady`, where a choice
+            block by block promises to save less than `margin` over it, or where the motion of the
+            picture changes from window to window, so that the choice would come too late.
 
         Raises
         ------
@@ -98,12 +122,31 @@ class Controller:
             The budget is below the tiles with the fewest reads.
         """
         rest = self.at_rest(budget)
-        features = self.features(seen, previous)
+        features = self.features(seen[-1], seen[-2])
         if is_cut(features):
             return rest
         error = self._errors(features)
+        everywhere = error.sum(axis=(1, 2))
+        steady = self.steady(everywhere, budget)
         chosen = self.picks(error, budget)
-        return chosen if _sum(error, chosen) < (1 - self.margin) * _sum(error, rest) else rest
+        promised = np.take_along_axis(error, chosen[None].astype(np.intp), axis=0).sum()
+        if promised < (1 - self.margin) * everywhere[steady] and not is_restless(seen):
+            return chosen
+        return np.full_like(rest, steady)
+
+    def steady(self, everywhere: NDArray[np.float64], budget: float) -> int:
+        """Return the tile for all blocks where a choice block by block is not to be relied upon.
+
+        Of the tiles within the budget, and that use it if there are such, it is the cautious one,
+        or if that is not among them the one with the least error, of `everywhere` (P,).
+        """
+        reads = self.reads.sum(axis=(1, 2))
+        within = reads <= budget
+        used = within & (reads >= WELL_USED * budget)
+        among = used if used.any() else within
+        if self.cautious is not None and among[self.cautious]:
+            return self.cautious
+        return int(np.where(among, everywhere, np.inf).argmin())
 
     def at_rest(self, budget: float) -> Grid:
         """Return the grid of one tile for all blocks that is used where nothing is known.
@@ -141,7 +184,7 @@ class Controller:
         return self._errors(self.features(seen, previous))
 
     def features(self, seen: Seen, previous: Seen) -> Float32:
-        """Return what the network is given of every block."""
+        """Return what the last windows showed of every block; the network is given the first."""
         readings = np.concatenate([self._readings[:, w.grid] for w in (seen, previous)])
         return block_features(seen.video, previous.video, readings, self.adaptive_map.block)
 
@@ -178,7 +221,9 @@ class Controller:
         rows, columns = (
             np.minimum(block, side - np.arange(0, side, block)) for side in (height, width)
         )
-        mean: NDArray[np.float64] = np.exp(self.network(features).astype(np.float64))
+        mean: NDArray[np.float64] = np.exp(
+            self.network(features[: self.network.inputs]).astype(np.float64)
+        )
         mean *= np.outer(rows, columns)
         return mean
 
@@ -189,5 +234,7 @@ def is_cut(features: Float32) -> bool:
     return bool(between > CUT_ENERGY and between > CUT_RATIO * quarter)
 
 
-def _sum(error: NDArray[np.float64], grid: Grid) -> float:
-    return float(np.take_along_axis(error, grid[None].astype(np.intp), axis=0).sum())
+def is_restless(seen: Sequence[Seen]) -> bool:
+    """Whether the motion of the picture changed by `UNREST` between two of the last windows."""
+    motions = [window.motion for window in seen[-MEMORY:]]
+    return bool(np.abs(np.diff(motions)).max() > UNREST)

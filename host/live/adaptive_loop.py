@@ -26,7 +26,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.adaptive.closed_loop import DELAY
-from focalloop.host.adaptive.controller import Controller, Grid, Seen, is_cut
+from focalloop.host.adaptive.controller import MEMORY, Controller, Grid, Seen, is_cut
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError, sentence
 from focalloop.host.live.adaptive_state import AdaptiveState
@@ -96,7 +96,8 @@ class AdaptiveLoop:
         self._told: set[str] = set()
         self._activity = STARTS
         self._jobs: Mailbox[_Rebuilt] = Mailbox()
-        self._previous: tuple[int, Seen] | None = None
+        self._seen: tuple[Seen, ...] = ()  # without a gap ...
+        self._seen_last = -1  # ... up to this exposure
         self._newest, self._last_named = 0, -1
         self._chosen_from: int | None = None
         self._sent: deque[_Sent] = deque(maxlen=_MAX_SENT)
@@ -130,7 +131,7 @@ class AdaptiveLoop:
         `tell` takes sentences for the user.
         """
         with self._lock:
-            self._previous, self._chosen_from, self._last_named = None, None, -1
+            self._seen, self._chosen_from, self._last_named = (), None, -1
             if isinstance(running, AdaptiveMap):
                 self._controller = replace(self._controller, adaptive_map=running)
                 self._board, self._tell, self._activity = board, tell, STARTS
@@ -214,22 +215,26 @@ class AdaptiveLoop:
         self._controller.picks(np.ones_like(reads), float(reads.max(axis=0).sum()))
 
     def _follow(self, board: Board, controller: Controller, job: _Rebuilt, read: Grid) -> bool:
-        """Choose a grid from a window and the one before it; return whether it was taken."""
-        exposure, previous = _exposure(job.window), self._previous
-        self._previous = None
+        """Choose a grid from a window and those before it; return whether it was taken."""
+        exposure = _exposure(job.window)
+        before = self._seen if exposure == self._seen_last + 1 else ()
+        self._seen = ()
         if job.video is None:
             return False
-        seen = Seen(np.clip(job.video, 0, 1), read)
-        self._previous = exposure, seen
-        if previous is None or previous[0] != exposure - 1:
+        seen = (*before, Seen(np.clip(job.video, 0, 1), read))[-MEMORY:]
+        self._seen, self._seen_last = seen, exposure
+        if len(seen) < 2:
             return False
         budget = self._reads_of(controller.adaptive_map)
         started_s = time.thread_time()
-        grid = controller.next_grid(seen, previous[1], budget)
+        grid = controller.next_grid(seen, budget)
         taken_s = time.thread_time() - started_s
         with self._lock:
             self._choices.add(taken_s)
         at_rest = np.array_equal(grid, controller.at_rest(budget))
+        cut = at_rest and is_cut(controller.features(seen[-1], seen[-2]))
+        if cut:
+            self._seen = seen[-1:]  # what was before tells nothing of what comes
         named = job.window.number + DELAY
         if not _of_this_boot(job.window, board):
             return False  # the same number may be that of a window far ahead now
@@ -239,7 +244,6 @@ class AdaptiveLoop:
         if not at_rest:
             self._does(FOLLOWS, board)
         else:
-            cut = is_cut(controller.features(seen, previous[1]))
             self._does(CHANGED if cut else NO_GAIN, board)
         return True
 

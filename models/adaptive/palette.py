@@ -15,6 +15,9 @@ BLOCK = 16
 RESTING = "two, one and none"
 """The tile of the resting map."""
 
+CAUTIOUS = "calm"
+"""The tile that loses least where motion comes and goes."""
+
 TILES: dict[str, tuple[tuple[int, ...], ...]] = {
     "a sixteenth": ((1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)),
     "an eighth": ((1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)),

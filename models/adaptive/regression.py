@@ -1,19 +1,23 @@
 """The controller's network, and its regression of every block's expected error.
 
-The network gives ``log ê`` for each block and tile. Its loss is the Gamma deviance ``e/ê - 1 -
-log(e/ê)``, which is least where ``ê`` is the expected error E[e], whatever its distribution; a
-squared error of logarithms would fit E[log e] and make light of rare large errors.
+The network gives ``log ê`` for each block and tile. The loss of its regression is the Gamma
+deviance ``e/ê - 1 - log(e/ê)``, which is least where ``ê`` is the expected error E[e], whatever its
+distribution; a squared error of logarithms would fit E[log e] and make light of rare large errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from focalloop.models.adaptive.policy import policy_loss
 from focalloop.models.adaptive.samples import Samples
 
 ERROR_FLOOR = 1e-6
@@ -21,6 +25,9 @@ ERROR_FLOOR = 1e-6
 
 AVERAGE_DECAY = 0.99
 """Per step, of the average of the weights that is kept."""
+
+Learn = Literal["errors", "policy", "sampled-policy"]
+"""The errors, or to compare a policy (`focalloop.models.adaptive.policy`)."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +44,22 @@ class FitSettings:
         Of AdamW, for all but the biases.
     width : int
         Channels of the hidden layers.
+    learn : Learn
+        What.
+    members : int
+        Networks, each with a seed of its own, whose outputs are averaged: that steadies what they
+        say of scenes unlike those that they learned from.
     seed : int
-        Of weights and batches.
+        Of weights, batches and draws.
     """
 
-    steps: int = 1000
+    steps: int = 600
     batch: int = 32
-    learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
     weight_decay: float = 0.1
     width: int = 32
+    learn: Learn = "errors"
+    members: int = 3
     seed: int = 0
 
 
@@ -80,19 +94,20 @@ class ErrorNetwork(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A network that has learned.
+    """Networks that have learned.
 
     Attributes
     ----------
-    network : ErrorNetwork
-        Its weights are the average of those along the way.
+    members : tuple of ErrorNetwork
+        Their outputs are averaged. The weights of each are the average of those along the way.
     deviance : float
         Mean Gamma deviance on the validation samples.
     spread : float
-        Standard deviation of the logarithm of a validation window's error over its prediction.
+        Standard deviation of the logarithm of a validation window's error, under one tile
+        everywhere, over its prediction.
     """
 
-    network: ErrorNetwork
+    members: tuple[ErrorNetwork, ...]
     deviance: float
     spread: float
 
@@ -100,19 +115,35 @@ class Fit:
 def fit(
     training: Samples,
     validation: Samples,
-    tiles: int,
     settings: FitSettings,
-    progress: Callable[[int, float], None] = lambda step, deviance: None,
+    progress: Callable[[int], None] = lambda steps: None,
 ) -> Fit:
-    """Regress the error of every block under each of `tiles` tiles.
+    """Learn from samples; `progress` is called with the number of steps done, of all members."""
+    members = []
+    for number in range(settings.members):
+        before = number * settings.steps
+        members.append(
+            _member(training, settings, number, lambda step, b=before: progress(b + step))
+        )
+    with torch.inference_mode():
+        features = torch.tensor(validation.features)
+        found = torch.stack([member(features) for member in members]).mean(dim=0)
+    logs = _log(validation.error)
+    whole = (logs.exp().sum(dim=(2, 3)) / found.exp().sum(dim=(2, 3))).log()
+    return Fit(tuple(members), float(_deviance(logs - found).mean()), float(whole.std()))
 
-    `progress` is called after each step with its number and the deviance of its batch.
-    """
-    generator = torch.Generator().manual_seed(settings.seed)
-    log_error = _log(training.error)
+
+def _member(
+    samples: Samples, settings: FitSettings, number: int, progress: Callable[[int], None]
+) -> ErrorNetwork:
+    """Train one network."""
+    seed = settings.seed + number
+    generator = torch.Generator().manual_seed(seed)
+    inputs, log_error = torch.tensor(samples.features), _log(samples.error)
+    reads = torch.tensor(samples.reads)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = ErrorNetwork(training.features.shape[1], tiles, settings.width)
+        torch.manual_seed(seed)
+        network = ErrorNetwork(inputs.shape[1], log_error.shape[1], settings.width)
     nn.init.constant_(network.layers[-1].bias, float(log_error.exp().mean().log()))  # type: ignore[arg-type]
     weights = [value for value in network.parameters() if value.ndim > 1]
     biases = [value for value in network.parameters() if value.ndim == 1]
@@ -130,32 +161,25 @@ def fit(
             group["lr"] = settings.learning_rate * rate
         picked = torch.randint(len(log_error), (settings.batch,), generator=generator)
         turn = int(torch.randint(8, (), generator=generator))
-        features, tile, logs = (
-            _turned(values[picked], turn)
-            for values in (training.features, training.tile, log_error)
-        )
-        deviance = _deviance(logs - _under(network(features), tile)).mean()
+        features, logs = (_turned(v[picked], turn) for v in (inputs, log_error))
+        found = network(features)
+        if settings.learn == "errors":
+            loss = _deviance(logs - found).mean()
+        else:
+            drawing = generator if settings.learn == "sampled-policy" else None
+            loss = policy_loss(found.exp(), logs.exp(), reads, drawing)
         optimizer.zero_grad()
-        deviance.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         average.update_parameters(network)
-        progress(step + 1, deviance.item())
+        progress(step + 1)
     network.load_state_dict(average.module.state_dict())
-    with torch.inference_mode():
-        found = _under(network(validation.features), validation.tile)
-    logs = _log(validation.error)
-    whole = logs.exp().sum(dim=(1, 2)).log() - found.exp().sum(dim=(1, 2)).log()
-    return Fit(network, float(_deviance(logs - found).mean()), float(whole.std()))
+    return network
 
 
-def _log(error: Tensor) -> Tensor:
-    return error.clamp_min(ERROR_FLOOR).log()
-
-
-def _under(log_errors: Tensor, tile: Tensor) -> Tensor:
-    """Pick the prediction under each block's tile: (N, P, R, C) and (N, R, C) to (N, R, C)."""
-    return log_errors.gather(1, tile[:, None])[:, 0]
+def _log(error: NDArray[np.float32]) -> Tensor:
+    return torch.tensor(error).clamp_min(ERROR_FLOOR).log()
 
 
 def _deviance(log_ratio: Tensor) -> Tensor:

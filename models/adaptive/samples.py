@@ -1,9 +1,9 @@
-"""What the controller learns from: blocks of windows, read under tiles drawn at random.
+"""What the controller learns from: two windows as it would see them, and what every tile brings.
 
-A sequence of windows is read under random grids and reconstructed. The features of two windows go
-with the error of every block two windows later, under further random grids: that is the delay of
-the loop (`focalloop.host.adaptive.closed_loop`). Only the error under the tile that a block had is
-seen, as in the loop itself, with the neighbours that it happened to have.
+A sequence of windows is read under grids and rebuilt. The features of two windows go with the
+errors of every block two windows later, once for each tile of the palette under that tile
+everywhere: that is the delay of the loop (`focalloop.host.adaptive.closed_loop`). In a recording,
+unlike in the loop, what the tiles that were not chosen would have brought can be known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from focalloop.firmware_sim.allocation import allocate
 from focalloop.firmware_sim.block_features import block_features, reading
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.noise import NoiseProfile
@@ -25,32 +26,39 @@ from focalloop.models.networks.sensing import clean_reads, read_out
 WINDOWS = 4
 """Windows of a sequence: two that are seen, one that passes, and the one whose error counts."""
 
-TARGETS = 3
-"""Grids under which the last window of each sequence is read. A sequence counts twice: it is played
-backwards too."""
-
-
 USUAL_READS = 0.25
-"""Fewest reads per pixel of the tiles under which windows are seen."""
+"""Fewest reads per pixel of the tiles under which windows are seen at random."""
+
+WAYS = 3
+"""Ways in which the windows that are seen are read: as a controller might choose that knows errors
+badly, under one tile everywhere, and at random."""
+
+CUT_STEP = 10
+"""A sequence has a cut where two frames differ by so many gray levels per pixel ..."""
+
+CUT_RATIO = 4
+"""... and by so many times what nine in ten neighbours of the sequence do at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """One row for each grid of a last window.
+    """One row for each time that two windows are seen.
+
+    A sequence counts twice, since it is played backwards too, in each of the `WAYS`.
 
     Attributes
     ----------
-    features : Tensor of float32, shape (N, F, R, C)
-        `block_features` of the two windows that are seen.
-    tile : Tensor of int64, shape (N, R, C)
-        Tile that each block had in the last window.
-    error : Tensor of float32, shape (N, R, C)
-        Its mean squared error there, of a white of 1.
+    features : ndarray of float32, shape (N, F, R, C)
+        `block_features` of the two windows.
+    error : ndarray of float32, shape (N, P, R, C)
+        Mean squared error of each block under each tile two windows later, of a white of 1.
+    reads : ndarray of float32, shape (P,)
+        Reads per pixel of each tile.
     """
 
-    features: Tensor
-    tile: Tensor
-    error: Tensor
+    features: NDArray[np.float32]
+    error: NDArray[np.float32]
+    reads: NDArray[np.float32]
 
 
 def draw_samples(
@@ -61,7 +69,7 @@ def draw_samples(
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Samples:
-    """Read every sequence under random grids.
+    """Read every sequence under every tile, and under grids as the loop might have.
 
     Parameters
     ----------
@@ -79,34 +87,68 @@ def draw_samples(
         Called with the number of sequences done.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    readings = reading(adaptive_map.tiles)
-    features, tiles, errors = [], [], []
+    readings, block = reading(adaptive_map.tiles), adaptive_map.block
+
+    def rebuilt(window: NDArray[np.uint8], grid: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scene = torch.from_numpy(window[None].copy()).float() / 255
+        levels = torch.from_numpy(adaptive_map.compose(grid).levels[None].copy())
+        with torch.inference_mode():
+            reads = read_out(clean_reads(scene, levels), levels, profile, generator=generator)
+            video: NDArray[np.float32] = reconstruct(reads, levels)[0].clamp(0, 1).numpy()
+        return video
+
+    features, errors = [], []
     for number, sequence in enumerate(chain(*zip(sequences, sequences[:, ::-1], strict=True))):
         windows = sequence.reshape(WINDOWS, -1, *sequence.shape[1:])
-        grids = [usual_grid(rng, adaptive_map) for _ in range(2)]
-        grids += [random_grid(rng, adaptive_map) for _ in range(TARGETS)]
-        shown = torch.from_numpy(windows[[0, 1, *[WINDOWS - 1] * TARGETS]]).float() / 255
-        levels = torch.from_numpy(np.stack([adaptive_map.compose(g).levels for g in grids]))
-        with torch.inference_mode():
-            reads = read_out(clean_reads(shown, levels), levels, profile, generator=generator)
-            videos = reconstruct(reads, levels).clamp(0, 1)
-        read = np.concatenate([readings[:, grids[1]], readings[:, grids[0]]])
-        seen, previous = videos[1].numpy(), videos[0].numpy()
-        features.append(block_features(seen, previous, read, adaptive_map.block))
-        tiles += grids[2:]
-        errors.append(_block_means((videos[2:] - shown[2:]) ** 2, adaptive_map.block))
+        scene = windows[-1].astype(np.float32) / 255
+        found = []
+        for tile in range(len(adaptive_map.tiles)):
+            video = rebuilt(windows[-1], np.full(adaptive_map.grid_shape, tile, np.uint8))
+            found.append(_block_means(np.square(video - scene).mean(axis=0), block))
+        error = np.stack(found).astype(np.float32)
+        for way in range(WAYS):
+            grids = _seen_under(way, rng, adaptive_map, error)
+            one, other = (rebuilt(*each) for each in zip(windows[:2], grids, strict=True))
+            told = np.concatenate([readings[:, grids[1]], readings[:, grids[0]]])
+            features.append(block_features(other, one, told, block))
+            errors.append(error)
         progress((number + 1) // 2)
-    return Samples(
-        torch.from_numpy(np.repeat(np.stack(features), TARGETS, axis=0)),
-        torch.from_numpy(np.stack(tiles).astype(np.int64)),
-        torch.cat(errors),
-    )
+    reads = adaptive_map.tiles.mean(axis=(1, 2), dtype=np.float32)
+    return Samples(np.stack(features), np.stack(errors), reads)
 
 
-def usual_grid(rng: np.random.Generator, adaptive_map: AdaptiveMap) -> NDArray[np.uint8]:
-    """Draw a grid as a controller might choose it: hardly ever with almost no reads."""
+def has_cut(sequence: NDArray[np.uint8]) -> bool:
+    """Whether the scene changes within a sequence (F, H, W): nothing can be learned from that."""
+    coarse = sequence[:, ::2, ::2].astype(np.int16)
+    steps = np.abs(np.diff(coarse, axis=0)).mean(axis=(1, 2))
+    return bool(steps.max() > max(CUT_STEP, CUT_RATIO * np.quantile(steps, 0.9)))
+
+
+def _seen_under(
+    way: int, rng: np.random.Generator, adaptive_map: AdaptiveMap, error: NDArray[np.float32]
+) -> list[NDArray[np.uint8]]:
+    """Draw the grids of the two windows that are seen, in one of the `WAYS`."""
+    usual = np.flatnonzero(adaptive_map.tiles.mean(axis=(1, 2)) >= USUAL_READS)
+    if way == 0:
+        return [_badly_chosen(rng, adaptive_map, error) for _ in range(2)]
+    if way == 1:
+        tile = rng.choice(usual)
+        return [np.full(adaptive_map.grid_shape, tile, np.uint8)] * 2
+    return [random_grid(rng, adaptive_map, usual) for _ in range(2)]
+
+
+def _badly_chosen(
+    rng: np.random.Generator, adaptive_map: AdaptiveMap, error: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Choose a grid of one read per pixel by errors (P, R, C) that are falsified at random."""
+    wrong = rng.choice([0.2, 0.6, 1.2])
+    noise = rng.standard_normal((len(error), 1, 1)) + rng.standard_normal(error.shape)
+    falsified = (error * np.exp(wrong * noise)).reshape(len(error), -1).astype(np.float64)
     reads = adaptive_map.tiles.mean(axis=(1, 2))
-    return random_grid(rng, adaptive_map, np.flatnonzero(reads >= USUAL_READS))
+    costs = np.repeat(reads[:, None], falsified.shape[1], axis=1)
+    budget = max(1.0, float(reads.min())) * falsified.shape[1]
+    chosen = allocate(falsified, costs, budget)
+    return chosen.reshape(error.shape[1:]).astype(np.uint8)
 
 
 def random_grid(
@@ -124,7 +166,7 @@ def random_grid(
     return areas.astype(np.uint8)
 
 
-def _block_means(error: Tensor, block: int) -> Tensor:
-    """Average an error (N, T, S, S) over slots and blocks, (N, R, C)."""
-    over_slots = error.mean(dim=1)
-    return torch.nn.functional.avg_pool2d(over_slots[:, None], block)[:, 0]
+def _block_means(values: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    rows, columns = (side // block for side in values.shape)
+    means: NDArray[np.float32] = values.reshape(rows, block, columns, block).mean(axis=(1, 3))
+    return means

@@ -69,3 +69,16 @@ def test_reading_describes_tiles():
     assert reading(tiles) == pytest.approx(
         np.array([np.log([0.05, 0.8, 6.05]), [0, 0.5, 1], [0, 0.25, 1], [0, 0, 1]]), rel=1e-5
     )
+
+
+def test_every_block_is_told_how_fast_the_picture_moves():
+    """Twice the shift over the window, of a ramp: four times the energy."""
+    ramp = np.tile(np.linspace(0, 0.5, 32, dtype=np.float32), (24, 1))
+    readings = np.zeros((2 * READING, 3, 4), np.float32)
+    told = []
+    for shift in (0.1, 0.2):
+        video = np.stack([ramp + np.float32(shift * slot / 15) for slot in range(16)])
+        speed = block_features(video, video, readings, 8)[-1]
+        assert (speed == speed[0, 0]).all()
+        told.append(speed[0, 0])
+    assert told[1] - told[0] == pytest.approx(np.log(4) / 3, rel=1e-2)

@@ -1,5 +1,7 @@
 """Choice of grids: the budget, what is chosen, and when the map rests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -9,7 +11,7 @@ from focalloop.firmware_sim.block_features import FEATURES
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.checks import RatioMapError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.adaptive.controller import Controller, Seen
+from focalloop.host.adaptive.controller import MEMORY, UNREST, Controller, Seen
 from focalloop.host.adaptive.network import BlockNetwork
 
 NONE, SPARSE, ONCE, OFTEN = range(4)
@@ -27,18 +29,18 @@ def controller(seed=0, margin=0.0, weight=0.3):
     rng = np.random.default_rng(seed)
     layers = []
     for inputs, outputs, side in ((FEATURES, 8, 1), (8, 8, 3), (8, len(TILES), 1)):
-        shape = (outputs, inputs, side, side)
+        shape = (1, outputs, inputs, side, side)
         drawn = weight * rng.standard_normal(shape, np.float32)
-        layers.append((drawn, np.full(outputs, -2, np.float32)))
-    return Controller(adaptive_map(), BlockNetwork(tuple(layers)), margin, {})
+        layers.append((drawn, np.full((1, outputs), -2, np.float32)))
+    return Controller(adaptive_map(), BlockNetwork(tuple(layers)), margin, None, {})
 
 
 def by_motion(margin=0.0):
     """Predict that each block's error is its change over the window, less under more reads."""
-    weight = np.zeros((len(TILES), FEATURES, 1, 1), np.float32)
-    weight[:, 2] = 3
-    bias = (-9 - np.log(TILES.mean((1, 2)))).astype(np.float32)
-    return Controller(adaptive_map(), BlockNetwork(((weight, bias),)), margin, {})
+    weight = np.zeros((1, len(TILES), FEATURES, 1, 1), np.float32)
+    weight[:, :, 2] = 3
+    bias = (-9 - np.log(TILES.mean((1, 2)))).astype(np.float32)[None]
+    return Controller(adaptive_map(), BlockNetwork(((weight, bias),)), margin, None, {})
 
 
 def seen(seed, tile=ONCE, speed=0.0):
@@ -63,7 +65,7 @@ def test_the_budget_is_kept_and_used(seed, reads_per_pixel):
     # Whatever is left is less than the smallest step of any block to a dearer tile.
     steps = chooser.reads - np.take_along_axis(chooser.reads, grid[None].astype(int), 0)
     assert not ((steps > 0) & (steps <= budget - reads)).any()
-    assert chooser.adaptive_map.reads(chooser.next_grid(seen(seed), seen(1), budget)) <= budget
+    assert chooser.adaptive_map.reads(chooser.next_grid([seen(1), seen(seed)], budget)) <= budget
 
 
 def test_reads_are_those_of_the_composed_map():
@@ -74,27 +76,48 @@ def test_reads_are_those_of_the_composed_map():
 
 
 def test_what_moves_is_read_more():
-    grid = by_motion().next_grid(seen(0, speed=1), seen(0), 1.5 * PIXELS)
+    grid = by_motion().next_grid([seen(0, speed=1)] * 2, 1.5 * PIXELS)
     per_pixel = TILES.mean((1, 2))[grid]
     assert per_pixel[:, 0].mean() > 2 * per_pixel[:, 2:].mean()
     assert per_pixel[:, 0].min() >= per_pixel[:, 2:].max()
 
 
 def test_the_same_windows_give_the_same_grid():
-    chooser, args = controller(3), (seen(1, speed=0.5), seen(2), 1.0 * PIXELS)
+    chooser, args = controller(3), ([seen(2), seen(1, speed=0.5)], 1.0 * PIXELS)
     assert np.array_equal(chooser.next_grid(*args), chooser.next_grid(*args))
 
 
 def test_a_changed_scene_is_read_at_rest():
     chooser = by_motion()
     still, other = seen(0), seen(1)
-    assert (chooser.next_grid(still, other, 1.5 * PIXELS) == ONCE).all()
-    assert not (chooser.next_grid(still, still, 1.5 * PIXELS) == ONCE).all()
+    assert (chooser.next_grid([other, still], 1.5 * PIXELS) == ONCE).all()
+    assert not (chooser.next_grid([still, still], 1.5 * PIXELS) == ONCE).all()
 
 
 def test_a_small_promise_is_not_taken():
-    chooser = by_motion(margin=0.99)
-    assert (chooser.next_grid(seen(0, speed=1), seen(0), 1.5 * PIXELS) == ONCE).all()
+    """All blocks take the tile of the least error among those that use the budget."""
+    chooser, moving = by_motion(margin=0.99), [seen(0, speed=1)] * 2
+    assert (chooser.next_grid(moving, 1.005 * PIXELS) == ONCE).all()
+    assert (chooser.next_grid(moving, 6 * PIXELS) == OFTEN).all()
+    assert (chooser.next_grid(moving, 0.6 * PIXELS) == SPARSE).all()
+
+
+def test_the_cautious_tile_is_taken_if_the_budget_allows_it():
+    chooser = replace(by_motion(margin=0.99), cautious=SPARSE)
+    moving = [seen(0, speed=1)] * 2
+    assert (chooser.next_grid(moving, 0.5 * PIXELS) == SPARSE).all()
+    assert (chooser.next_grid(moving, 6 * PIXELS) == OFTEN).all()  # that of SPARSE is too few
+
+
+def test_motion_that_comes_and_goes_is_not_followed():
+    """Until `MEMORY` windows have passed in which it did not."""
+    chooser, budget = replace(by_motion(), cautious=ONCE), 1.005 * PIXELS
+    fast, slow = seen(0, speed=1), seen(0)
+    assert fast.motion > slow.motion + UNREST
+    steady = [fast] * MEMORY
+    assert (chooser.next_grid([slow, fast], budget) == ONCE).all()
+    assert (chooser.next_grid([slow, *steady[1:]], budget) == ONCE).all()
+    assert not (chooser.next_grid([slow, *steady], budget) == ONCE).all()
 
 
 def test_at_rest_keeps_the_budget():
@@ -106,13 +129,13 @@ def test_at_rest_keeps_the_budget():
     ):
         chooser.at_rest(0.2 * PIXELS)
     with pytest.raises(BudgetError, match="palette with sparser tiles"):
-        chooser.next_grid(seen(0), seen(0), 0.2 * PIXELS)
+        chooser.next_grid([seen(0)] * 2, 0.2 * PIXELS)
 
 
 def test_the_palette_needs_the_resting_tile():
     sparse = AdaptiveMap(RatioMap.uniform(2, SHAPE), TILES, 16)
     with pytest.raises(RatioMapError, match="the tile of the resting map"):
-        Controller(sparse, controller().network, 0.0, {}).at_rest(PIXELS)
+        Controller(sparse, controller().network, 0.0, None, {}).at_rest(PIXELS)
 
 
 def test_it_fits_any_array():

@@ -27,14 +27,29 @@ def sequences(tmp_path):
 
 
 def test_it_writes_a_controller(sequences, tmp_path):
-    path = tmp_path / "controller.npz"
-    result = invoke("--data", sequences, "-o", path, "--steps", 2, "--threads", 1, "--json")
-    assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    controller = load_controller(path)
-    assert told["path"] == str(path)
-    assert controller.meta["validation"] == {key: told[key] for key in ("deviance", "spread")}
-    assert controller.meta["training"]["settings"]["steps"] == 2
+    path, kept = tmp_path / "controller.npz", tmp_path / "samples.npz"
+    common = ("--steps", 2, "--members", 2, "--threads", 1, "--json", "-o", path)
+    made = [
+        invoke("--data", sequences, "--keep-samples", kept, *common),
+        invoke("--samples", kept, *common),
+    ]
+    for result in made:
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        controller = load_controller(path)
+        assert told["path"] == str(path)
+        assert controller.meta["validation"] == {key: told[key] for key in ("deviance", "spread")}
+        assert controller.meta["training"]["settings"]["steps"] == 2
+    assert made[0].stdout == made[1].stdout
+
+
+def test_samples_have_a_noise_already(sequences, tmp_path):
+    (tmp_path / "samples.npz").touch()
+    result = invoke("--samples", tmp_path / "samples.npz", "--noise", "paper")
+    assert result.exit_code == 2
+    assert "samples have theirs" in complaint(result)
+    assert invoke().exit_code == 2
+    assert invoke("--data", sequences, "--samples", tmp_path / "samples.npz").exit_code == 2
 
 
 def test_missing_data_is_a_mistake_of_the_command_line(tmp_path):
