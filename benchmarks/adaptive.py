@@ -109,6 +109,12 @@ class Benchmark:
         """Return the PSNR of block errors (N, R, C) of the windows that count."""
         return psnr_of_mse(float(error[FIRST:].sum(axis=(1, 2)).mean() / self.pixels))
 
+    def adaptive(self, frames: NDArray[np.uint8]) -> float:
+        """Return the PSNR of a clip under the controller."""
+        loop = self.run(frames, controlled(self.controller, self.budget))
+        assert loop.reads.max() <= self.budget
+        return self.psnr(loop.error)
+
     def adaptive_rows(self, clip: Measured, others: Sequence[Measured]) -> dict[str, float]:
         """Return the PSNR of a clip in every row that chooses anew for each window."""
         controller, budget = self.controller, self.budget
@@ -207,14 +213,16 @@ def print_table(found: dict[str, dict[str, float]]) -> None:
     rows = {
         row: np.array([clip[row] for clip in found.values()]) for row in next(iter(found.values()))
     }
-    single = max(rows.keys() - {BEST_TILE, *CHOSEN}, key=lambda row: rows[row].mean())
+    static = rows.keys() - {BEST_TILE, *CHOSEN}
+    single = max(static, key=lambda row: rows[row].mean(), default="adaptive")
     width = max(map(len, rows))
     columns = [*(name[:12] for name in found), "mean", "least gain"]
     print(" " * width, *(f"{column:>12}" for column in columns))
     for row, values in rows.items():
         numbers = [*values, values.mean(), (values - rows[single]).min()]
         print(f"{row:{width}}", *(f"{value:12.2f}" for value in numbers))
-    print(f"the best single map is {single}")
+    if static:
+        print(f"the best single map is {single}")
 
 
 def main() -> None:
@@ -224,13 +232,20 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1 / 16, help="r_avg; 0.0625 by default")
     parser.add_argument("--controller", default=DEFAULT_CONTROLLER, help="a name or a file")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--alone", action="store_true", help="the row of the controller alone")
     options = parser.parse_args()
     with opened(options.sequences) as archive:
         sequences = archive.array("sequences.npy", MAX_BYTES)
         names = archive.array("names.npy", MAX_BYTES).tolist()
     benchmark = Benchmark(load_controller(options.controller), options.budget, sequences)
-    clips = [benchmark.measured(*one) for one in zip(names, sequences, strict=True)]
-    found = table(benchmark, clips)
+    if options.alone:
+        found = {
+            name: {"adaptive": benchmark.adaptive(frames)}
+            for name, frames in zip(names, sequences, strict=True)
+        }
+    else:
+        clips = [benchmark.measured(*one) for one in zip(names, sequences, strict=True)]
+        found = table(benchmark, clips)
     milliseconds = cpu_milliseconds(benchmark.controller, sequences[0], benchmark.budget)
     if options.json:
         print(json.dumps({"psnr": found, "choice_cpu_ms": milliseconds}, indent=2))

@@ -41,3 +41,7 @@ def test_every_row_of_every_clip_is_measured(tmp_path, monkeypatch, capsys):
         assert rows["reuse"] == pytest.approx(rows["oracle"], abs=1)
         # One tile for the whole frame, if not in every window the same.
         assert min(rows[name] for name in static) <= rows["look-up"] <= best + 0.5
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--alone"])
+    adaptive.main()
+    alone = json.loads(capsys.readouterr().out)["psnr"]
+    assert alone == {name: {"adaptive": rows["adaptive"]} for name, rows in found["psnr"].items()}
