@@ -85,8 +85,6 @@ async def requested(
         assert isinstance(head, h11.Response)
         kept = [(name, value) for name, value in head.headers if name not in _OF_CONNECTION]
         yield Answer(head.status_code, kept, _data(connection, reader, path))
-    except OSError as error:
-        raise WorkerGoneError(_broken_off(path, error)) from None
     finally:
         writer.close()
 
@@ -190,7 +188,7 @@ async def _next(connection: h11.Connection, reader: asyncio.StreamReader, path: 
     try:
         while (event := connection.next_event()) is h11.NEED_DATA:
             connection.receive_data(await reader.read(_CHUNK_BYTES))
-    except h11.RemoteProtocolError as error:
+    except (h11.RemoteProtocolError, OSError) as error:
         raise WorkerGoneError(_broken_off(path, error)) from None
     if isinstance(event, h11.ConnectionClosed):
         raise WorkerGoneError(_broken_off(path, OSError("the connection was closed")))

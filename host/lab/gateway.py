@@ -38,6 +38,7 @@ from focalloop.host.lab.leases import (
 )
 from focalloop.host.lab.metrics import lab_metrics
 from focalloop.host.lab.settings import LabSettingsError
+from focalloop.host.lab.worker import LineAddress
 from focalloop.host.service.access import AccessControl
 from focalloop.host.service.api import WEB
 from focalloop.host.service.bodies import RequestBodies
@@ -102,13 +103,6 @@ class GrantedLease(BaseModel):
 
     lease: LeaseEntry
     token: str
-
-
-class Line(BaseModel):
-    """Where the raw line of a board is open."""
-
-    host: str
-    port: int
 
 
 class Health(BaseModel):
@@ -285,7 +279,7 @@ def _add_lease_routes(app: FastAPI, lab: Lab, root: str) -> None:
 
 def _add_line_routes(app: FastAPI, lab: Lab, line_host: str) -> None:
     @app.post("/api/boards/{board}/line", status_code=201, responses=refusals(404, 409, 422, 503))
-    async def post_line(board: str, token: LeaseToken, request: Request) -> Line:
+    async def post_line(board: str, token: LeaseToken, request: Request) -> LineAddress:
         """Open the raw line of a board as a TCP port, for one client at the address that asks.
 
         Its session pauses until the line is closed or the lease ends.
@@ -297,7 +291,7 @@ def _add_line_routes(app: FastAPI, lab: Lab, line_host: str) -> None:
                 "port": lab.settings.boards[board].line_port,
                 "peer": None if request.client is None else request.client.host,
             }
-            return Line(**await ask(path, "POST", "/lab/line", wish))
+            return LineAddress(**await ask(path, "POST", "/lab/line", wish))
 
     @app.delete("/api/boards/{board}/line", status_code=204, responses=refusals(404, 422, 503))
     async def delete_line(board: str, token: LeaseToken) -> None:

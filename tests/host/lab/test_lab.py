@@ -255,7 +255,7 @@ def test_boards_come_and_go_without_a_restart(lab):
     north, south = lab.pid("north"), lab.pid("south")
     lab.describe(["north"])
     assert [board["name"] for board in lab.client.reload()["boards"]] == ["north"]
-    assert not is_running(south)
+    wait_until(lambda: not is_running(south))
     with pytest.raises(LabError, match="there is no board 'south' here; there are: north"):
         lab.ask("south", "GET", "api/state")
     lab.file.write_text("[boards.north")
@@ -320,7 +320,7 @@ def test_sigterm_leaves_every_board_idle_under_its_resting_map(lab, lease):
     lab.ask("north", "POST", "api/recordings", {}, lease.token)
     pids = [lab.pid(name) for name in ("north", "south")]
     assert lab.stop() == 0
-    assert not any(map(is_running, pids))
+    wait_until(lambda: not any(map(is_running, pids)))
     with Board.open(lab.urls["north"]) as board:
         status = board.status()
         assert status.map_hash.hex() == resting
