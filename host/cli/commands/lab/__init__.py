@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, Any]] = {
     "release": ("Give a board back, or leave the queue.", f"{__name__}.lease:release"),
     "takeover": ("Take a board over from whoever has it.", f"{__name__}.lease:takeover"),
     "reindex": (
-        "Make the index of every board's recordings anew from the files, which are the truth.",
+        "Make the indices of a lab's recordings anew.",
         f"{__name__}.reindex:reindex",
     ),
     "line": ("Open the raw line of a leased board as a TCP port.", f"{__name__}.lease:line"),
