@@ -21,6 +21,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
+from focalloop.host.captures.capture import monotonic_epoch_s
 from focalloop.host.errors import RecordingError
 from focalloop.host.recording import messages
 from focalloop.host.recording.mcap_file import SUFFIX, McapFile, new_mcap, sync_folder, unfinished
@@ -95,7 +96,7 @@ class RecordingWriter:
         self._sequences = dict.fromkeys(messages.CHANNELS, 0)
         self._chunk_began_ns = self._chunk_bytes = self._room_due_ns = 0
         # One offset for the whole file: its times grow even if the clock is set back.
-        self._epoch_ns = time.time_ns() - time.monotonic_ns()
+        self._epoch_ns = int(monotonic_epoch_s() * NS)
 
     @property
     def unfinished(self) -> Path:
