@@ -98,7 +98,8 @@ class DrawnSamples:
             raise TrainError(
                 f"{path} {error}: draw samples anew with `focalloop adaptive train --data`"
             ) from None
-        return cls(*parts, meta)
+        training, validation = parts
+        return cls(training, validation, meta)
 
 
 def draw(
@@ -153,7 +154,8 @@ def draw(
         "reconstruction": weights,
         "data": [source for one in files for source in one.recipe.get("sources", [])],
     }
-    return DrawnSamples(*drawn, meta)
+    training, validation = drawn
+    return DrawnSamples(training, validation, meta)
 
 
 def _sequences(path: Path) -> TrainingData:

@@ -121,10 +121,11 @@ def fit(
     """Learn from samples; `progress` is called with the number of steps done, of all members."""
     members = []
     for number in range(settings.members):
-        before = number * settings.steps
-        members.append(
-            _member(training, settings, number, lambda step, b=before: progress(b + step))
-        )
+
+        def stepped(done: int, before: int = number * settings.steps) -> None:
+            progress(before + done)
+
+        members.append(_member(training, settings, number, stepped))
     with torch.inference_mode():
         features = torch.tensor(validation.features)
         found = torch.stack([member(features) for member in members]).mean(dim=0)
