@@ -48,9 +48,6 @@ export class View {
   /** @type {RatioMap|null} */ #map = null;
   #unlisten = () => {};
   #readsAskedMs = -Infinity;
-  #readsSeen = true;
-  #seeing = new IntersectionObserver((changes) => { this.#readsSeen = changes.at(-1)?.isIntersecting ?? true; });
-  #reads;
   #shownIndex = 0;
   /** @type {Map<number, string>} What reconstructs, by the number of the setup. */ #makers = new Map();
   /** @type {Picture|null} */ #newest = null;
@@ -81,13 +78,11 @@ export class View {
     });
     this.#playback = new Playback(this.#player);
     offerFiles(context, (whole) => this.#screenful(whole));
-    this.#reads = /** @type {HTMLElement} */ (root.querySelector(".panels"));
   }
 
   show() {
     this.#unlisten = this.#context.map.listen((map) => this.#takeMap(map));
-    this.#readsSeen = true; // until it is known
-    this.#seeing.observe(this.#reads);
+    this.#measurements.watch(true);
     this.#playback.start();
     this.#player.start();
     this.#keys = new AbortController();
@@ -110,7 +105,7 @@ export class View {
   }
 
   hide() {
-    this.#seeing.disconnect();
+    this.#measurements.watch(false);
     this.#context.socket.give(null);
     this.#player.stop();
     this.#playback.stop();
@@ -148,7 +143,7 @@ export class View {
   /** @param {number} step */
   #grant(step) {
     const nowMs = performance.now();
-    const reads = this.#isSlow || (this.#readsSeen && nowMs - this.#readsAskedMs > READS_PERIOD_MS);
+    const reads = this.#isSlow || (this.#measurements.seen && nowMs - this.#readsAskedMs > READS_PERIOD_MS);
     if (reads) this.#readsAskedMs = nowMs;
     this.#context.socket.grant(step, reads, Boolean(this.#state?.comparison));
   }

@@ -21,11 +21,21 @@ export class Measurements {
   #black = 0;
   #fullScale = 1;
   /** @type {Float32Array[]} One plane per read, in DN; NaN where not measured. */ planes = [];
+  /** Whether its row of panels is on the screen, as far as that is known. */ seen = true;
+  #seeing = new IntersectionObserver((changes) => { this.seen = changes.at(-1)?.isIntersecting ?? true; });
 
   /** @param {import("../../lib/pointing.js").Pointed} pointed */
   constructor(pointed) {
     this.#slider.addEventListener("input", () => this.#draw());
     this.#screen.onPoint(pointed);
+  }
+
+  /** Find out from now on whether it is seen, or no longer. @param {boolean} on */
+  watch(on) {
+    const row = this.#slider.closest(".panels");
+    if (row && on) this.#seeing.observe(row);
+    else this.#seeing.disconnect();
+    this.seen = true;
   }
 
   /** Take a new map, with one thumbnail per read of its highest level. @param {RatioMap} map */
