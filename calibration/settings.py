@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MAX_DRIFT = 0.03
+"""Largest relative change of light within a level: six times the 0.5 % flicker of a poor lamp."""
+
+MAX_SHADING = 0.1
+"""Largest relative standard deviation of the light over the array that is not reported."""
+
 
 @dataclass(frozen=True)
 class Settings:

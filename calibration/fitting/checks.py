@@ -11,9 +11,7 @@ from scipy.stats import chi2
 from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.moments import Moments
 from focalloop.calibration.readings import Level, Readings
-
-_MAX_DRIFT = 0.03
-"""Largest relative change of light within a level: six times the 0.5 % flicker of a poor lamp."""
+from focalloop.calibration.settings import MAX_DRIFT
 
 _MIN_DRIFT = 0.01
 """Smallest change, as a share of the highest code, that counts as drift: smaller ones may be frame
@@ -136,7 +134,7 @@ def check_drift(measured: list[Moments], black_dn: float, bits: int) -> None:
     for moments in measured:
         signal = moments.mean - black_dn
         change = float(np.ptp(moments.frame_means))
-        if moments.level.dark or change <= _MAX_DRIFT * signal + allowance:
+        if moments.level.dark or change <= MAX_DRIFT * signal + allowance:
             continue
         raise CalibrationError(
             f"the light of {moments.level.name or 'a level'} drifts: its reads differ by "

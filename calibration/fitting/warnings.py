@@ -12,15 +12,13 @@ from focalloop.calibration.fitting.analysis import EMVA_MIN_DARK_DN2, SATURATES,
 from focalloop.calibration.fitting.intervals import STANDS_OUT
 from focalloop.calibration.fitting.photon_transfer import MISFIT_P
 from focalloop.calibration.result import NORMAL_95
+from focalloop.calibration.settings import MAX_SHADING
 
 _MIN_SHARE = 0.02
 """Smallest disturbance that is reported, relative to the noise that it adds to."""
 
 _TREND_P = 1e-3
 """p-value below which the frame means of a level are reported to drift."""
-
-_MAX_SHADING = 0.1
-"""Largest relative standard deviation of the light over the array that is not reported."""
 
 _MAX_TEMPERATURE_SPREAD_C = 2.0
 """Largest difference of temperature between levels that is not reported."""
@@ -193,7 +191,7 @@ def _data(analysis: Analysis) -> Iterator[str]:
 
 def _light(analysis: Analysis) -> Iterator[str]:
     gain = analysis.pattern.gain
-    if gain is not None and gain[1].shading > _MAX_SHADING:
+    if gain is not None and gain[1].shading > MAX_SHADING:
         yield (
             f"The light is uneven over the array by {100 * gain[1].shading:.2g} % (standard "
             "deviation of the smooth part, which PRNU excludes): use an integrating sphere or "
