@@ -25,8 +25,8 @@ def worker_command(settings: BoardSettings, folder: Path, json_logs: bool) -> li
 
 def work(settings: BoardSettings, folder: Path) -> None:
     """Run the session of a board and its service until SIGTERM."""
+    from focalloop.host.cli import board_memory
     from focalloop.host.cli.arguments import load_map
-    from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.preview_run import recordings_of, share_heaps
     from focalloop.host.lab.worker import run_worker
     from focalloop.host.live.session import LiveSession
@@ -36,9 +36,10 @@ def work(settings: BoardSettings, folder: Path) -> None:
         _source(settings),
         bundle=settings.bundle,
         ratio_map=None if settings.map is None else load_map(settings.map),
-        correct=correction_for,
+        correct=board_memory.correction_for,
         recordings=recordings_of(Path(settings.recordings), settings.quota_gb),
         unattended=True,
+        board_memory=board_memory,
     )
     run_worker(session, settings, folder)
 

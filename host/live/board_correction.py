@@ -35,14 +35,10 @@ class BoardCorrection:
         """Correct the reads of a window, as `Correction` does."""
         return (reads, ratio_map) if self.correction is None else self.correction(reads, ratio_map)
 
-    def noise_of_reads(self, calibrated: NoiseProfile | None = None) -> NoiseProfile | None:
-        """Return the noise of corrected reads, from what a calibration has just found or `noise`.
-
-        None where neither is known.
-        """
-        noise = calibrated or self.noise
+    def noise_of_reads(self) -> NoiseProfile | None:
+        """Return the noise of corrected reads; None where that of the board is not known."""
         pattern = None if self.correction is None else self.correction.pattern
-        return noise if noise is None or pattern is None else corrected(noise)
+        return self.noise if self.noise is None or pattern is None else corrected(self.noise)
 
     def electrons(self, calibrated: NoiseProfile | None = None) -> float | None:
         """Return the electrons of a signal of 1, from the shot noise of a calibration of the board.

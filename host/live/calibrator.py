@@ -1,34 +1,46 @@
 """Calibrates the board of a live session, with the fit refined while the page watches.
 
 `Calibrator.start` submits the work to `BoardTasks`, so captures and fits run in the board thread
-while the stream is paused; every other method may be called from any thread.
+while the stream is paused; every other method may be called from any thread. Everything that a page
+shows is in the state, so that every page shows the same.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from focalloop.firmware_sim.default_calibration import DEFAULT_READS, Step
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import scratch_folder
-from focalloop.firmware_sim.wire import Feature
+from focalloop.firmware_sim.fixed_pattern import FixedPattern
+from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
-from focalloop.host.captures.calibration_capture import take
-from focalloop.host.captures.calibration_design import Design, plan
-from focalloop.host.captures.capture import Capture
-from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_tasks import BoardTasks
-from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
+from focalloop.host.live.calibration_run import (
+    CalibrationRun,
+    lit_by_hand,
+    seconds_for,
+    steps_for,
+)
+from focalloop.host.live.calibration_state import (
+    CalibrationPhase,
+    CalibrationState,
+    MarkState,
+    PlanState,
+    StepState,
+    fit_state,
+)
+from focalloop.host.live.light_meter import LightMeter, LightState
 from focalloop.host.live.state import Phase
 from focalloop.host.live.telemetry import Telemetry
+from focalloop.host.reconstruction.correction import Correction
 
 if TYPE_CHECKING:
     from focalloop.calibration import Calibration
@@ -37,6 +49,9 @@ _log = logging.getLogger("focalloop.live")
 
 MAX_READS = 32
 """Bounds the time between two checks for cancellation to two seconds of windows."""
+
+_LOOK_S = 0.3
+"""Time between two looks at the light while a person sets it."""
 
 _TRAIL = ("s_ss", "s_r")
 
@@ -47,6 +62,18 @@ class CalibratorError(FocalloopError):
 
 class _CancelledError(FocalloopError):
     """The calibration was cancelled."""
+
+
+class BoardMemory(Protocol):
+    """Keeps what was found of boards for later sessions, by their serial numbers."""
+
+    def check_serial(self, serial: str | None) -> str:
+        """Return a serial number; raises a `FocalloopError` if it tells a board from no other."""
+        ...
+
+    def remember(self, found: Calibration, pattern: FixedPattern) -> Path:
+        """Keep a result with its pattern; raises a `FocalloopError` if that is not possible."""
+        ...
 
 
 class Calibrator:
@@ -60,102 +87,215 @@ class Calibrator:
         Records progress and messages.
     board : callable
         Returns the session's board; None while none is connected.
+    memory : BoardMemory, optional
+        Keeps results that are applied; by default nothing is kept.
     """
 
     def __init__(
-        self, tasks: BoardTasks, telemetry: Telemetry, board: Callable[[], Board | None]
+        self,
+        tasks: BoardTasks,
+        telemetry: Telemetry,
+        board: Callable[[], Board | None],
+        memory: BoardMemory | None = None,
     ) -> None:
         self._tasks, self._telemetry, self._board = tasks, telemetry, board
-        self._lock = threading.Lock()
+        self._memory = memory
+        self._lock = threading.RLock()
         self._state = CalibrationState()
+        self._run: CalibrationRun | None = None
+        self._meter = LightMeter()
         self._result: Calibration | None = None
+        self._offered: BoardCorrection | None = None
+        self._in_use: tuple[HelloAnswer, BoardCorrection] | None = None
         self._cancelled = threading.Event()
         self._lit = threading.Event()
 
     def state(self) -> CalibrationState:
         """Return a snapshot of the calibration."""
-        state, board = self._state, self._board()
-        simulated = board is not None and Feature.EMULATOR in board.info.features
-        return replace(state, can_apply=self._result is not None and simulated)
+        state, run = self._state, self._run
+        left = run.seconds_left if run is not None and state.running else None
+        return replace(state, seconds_left=left)
 
     @property
     def result(self) -> Calibration | None:
-        """Result of the last calibration; None until one is done."""
+        """Result of the last calibration; None until one is done, and once it is discarded."""
         return self._result
 
-    def start(self, reads: int = DEFAULT_READS) -> None:
+    @property
+    def offered(self) -> BoardCorrection | None:
+        """What `apply` would correct the reads by, with the noise found; None without a result."""
+        return self._offered
+
+    def applied_to(self, board: HelloAnswer) -> BoardCorrection | None:
+        """Return what was applied to a board in this session; None if nothing was."""
+        if self._in_use is None or self._in_use[0].serial != board.serial:
+            return None
+        known, correction = self._in_use
+        return correction if known.shape == board.shape and known.bits == board.bits else None
+
+    def light(self) -> LightState | None:
+        """Return the light on the sensor while a person sets it; None where nothing is known."""
+        state, run = self._state, self._run
+        if run is None or state.phase is not CalibrationPhase.LIGHT:
+            return None
+        return self._meter.state(dark=run.steps[run.taken].light == 0)
+
+    def plan(self, reads: int = DEFAULT_READS) -> PlanState:
+        """Return what would be captured.
+
+        Raises
+        ------
+        CaptureError
+            The number of reads is out of range, or the board cannot take captures.
+        BoardLostError
+            No board is connected.
+        """
+        board = self._connected().info
+        steps = steps_for(board, reads)
+        by_hand = lit_by_hand(board)
+        return PlanState(
+            steps=_shown(steps, by_hand),
+            windows=sum(step.windows for step in steps),
+            seconds=seconds_for(board, steps),
+            by_hand=by_hand,
+            keeps=self._keeps(board),
+        )
+
+    def start(self, reads: int = DEFAULT_READS, turn: int | None = None) -> None:
         """Start a calibration as soon as the stream has stopped; returns at once.
 
         Parameters
         ----------
         reads : int, optional
             Reads per pixel at each level, 2 to `MAX_READS`.
+        turn : int, optional
+            Turn of the state that the request is made for.
 
         Raises
         ------
         CalibratorError
-            A calibration is in progress.
+            A calibration is in progress, or it is another turn.
         CaptureError
-            The number of reads is out of range.
+            The number of reads is out of range, or the board cannot take captures.
         BoardLostError
             No board is connected.
         """
-        board = self._connected()
-        by_itself = Feature.CALIBRATION in board.info.features
-        steps = plan(board.info, Design.SPANS if by_itself else Design.TILED, reads)
+        board = self._connected().info
+        steps = steps_for(board, reads)
         with self._lock:
             if self._state.running:
                 raise CalibratorError("a calibration is already running: wait for it or cancel it")
+            self._check_turn(turn)
             self._cancelled.clear()
-            self._result = None
+            self._result = self._offered = None
+            self._run = CalibrationRun(board, steps)
             self._state = CalibrationState(
                 CalibrationPhase.RUNNING,
+                turn=self._state.turn + 1,
                 activity="stopping the stream",
+                by_hand=lit_by_hand(board),
+                steps=_shown(steps, lit_by_hand(board)),
                 windows_total=sum(step.windows for step in steps),
+                keeps=self._keeps(board),
             )
-        self._tasks.submit(lambda board: self._run(board, steps)).add_done_callback(self._ended)
+        self._submit()
 
-    def proceed(self) -> None:
-        """Continue: the light is as requested.
+    def proceed(self, turn: int | None = None) -> None:
+        """Continue: the light is as requested, or the board is back.
 
         Raises
         ------
         CalibratorError
-            The calibration is not waiting for a change of light.
+            The calibration waits for nothing, or it is another turn.
+        CaptureError
+            Another board is back.
+        BoardLostError
+            No board is connected.
         """
-        if self._state.phase is not CalibrationPhase.LIGHT:
-            raise CalibratorError("no calibration is waiting for a change of light")
-        self._lit.set()
+        with self._lock:
+            self._check_turn(turn)
+            if self._state.phase is CalibrationPhase.LIGHT:
+                self._lit.set()
+                return
+            if self._state.phase is not CalibrationPhase.LOST or self._run is None:
+                raise CalibratorError("no calibration is waiting for a change of light")
+            self._run.check(self._connected().info)
+            self._cancelled.clear()
+            self._change(CalibrationPhase.RUNNING, activity="stopping the stream", error="")
+        self._submit()
 
     def cancel(self) -> None:
-        """End the calibration in progress without a result; does nothing if there is none."""
-        self._cancelled.set()
-        self._lit.set()
-
-    def apply(self) -> None:
-        """Configure the emulated board with the result; returns once it uses it.
+        """End the calibration in progress without a result.
 
         Raises
         ------
         CalibratorError
-            There is no result, or the board is real, so its noise cannot be set.
-        BoardError, BoardLostError
-            The board refused it or is gone.
+            None is in progress.
         """
-        board, result = self._connected(), self._result
-        if result is None:
-            raise CalibratorError("there is no calibration to apply: run one first")
-        if Feature.EMULATOR not in board.info.features:
-            raise CalibratorError(
-                "the noise of a real board cannot be set: save the profile and pass it to "
-                "`focalloop emulate --profile`"
-            )
-        self._tasks.submit(lambda board: self._apply(board, result)).result()
+        with self._lock:
+            if not self._state.running:
+                raise CalibratorError("no calibration is in progress: there is nothing to cancel")
+            self._cancelled.set()
+            self._lit.set()
+            if self._state.phase is CalibrationPhase.LOST:
+                self._conclude(CalibrationPhase.CANCELLED)
 
-    def restore(self, board: Board) -> None:
-        """Give an applied profile to a board that has just been opened or has come back."""
-        if self._state.applied and self._result is not None:
-            board.configure(profile=self._result.profile.as_dict())
+    def apply(self, turn: int | None = None) -> None:
+        """Correct the board's reads by the result, and keep it; returns once that is so.
+
+        The noise found is from then on that of the board: a network that can be told it, is.
+
+        Raises
+        ------
+        CalibratorError
+            There is no result, it is applied already, or it is another turn.
+        CaptureError
+            Another board is connected than the one that was calibrated.
+        BoardLostError
+            The board is gone.
+        """
+        with self._lock:
+            result, offered, run = self._result, self._offered, self._run
+            self._check_turn(turn)
+            if result is None or offered is None or run is None:
+                raise CalibratorError("there is no calibration to apply: run one first")
+            if self._state.applied:
+                raise CalibratorError("the calibration is applied already")
+            board = self._connected().info
+            run.check(board)
+            self._change(can_apply=False)
+        try:
+            self._tasks.submit(lambda board: self._use(board, offered)).result()
+        except Exception:
+            self._change(can_apply=True)
+            raise
+        kept = self._keep(result, board)
+        self._change(applied=True, kept=kept)
+        self._telemetry.log(f"The calibration is applied. {kept}")
+
+    def discard(self, turn: int | None = None) -> None:
+        """Forget the result.
+
+        Raises
+        ------
+        CalibratorError
+            There is none, it is applied, or it is another turn.
+        """
+        with self._lock:
+            self._check_turn(turn)
+            if self._result is None:
+                raise CalibratorError("there is no calibration to discard")
+            if not self._state.can_apply:
+                raise CalibratorError("the calibration is applied: a new one replaces it")
+            self._result = self._offered = None
+            self._state = CalibrationState(turn=self._state.turn + 1)
+        self._telemetry.log("The calibration was discarded.")
+
+    def close(self) -> None:
+        """End whatever goes on, because the session ends."""
+        with self._lock:
+            if self._state.running:
+                self.cancel()
 
     def _connected(self) -> Board:
         board = self._board()
@@ -163,106 +303,154 @@ class Calibrator:
             raise BoardLostError("no board is connected: try again in a moment")
         return board
 
-    def _apply(self, board: Board, result: Calibration) -> None:
-        board.configure(profile=result.profile.as_dict())
+    def _check_turn(self, turn: int | None) -> None:
+        if turn is not None and turn != self._state.turn:
+            raise CalibratorError(
+                "the calibration has gone on meanwhile, from another page: look at what it says now"
+            )
+
+    def _keeps(self, board: HelloAnswer) -> str:
+        """Return the serial number under which a result of a board is kept, or ""."""
+        try:
+            return "" if self._memory is None else self._memory.check_serial(board.serial)
+        except FocalloopError:
+            return ""
+
+    def _keep(self, result: Calibration, board: HelloAnswer) -> str:
+        """Keep a result; return a sentence that says whether it was."""
+        if isinstance(result.pattern, FocalloopError):
+            return f"It is not kept, because {result.pattern}."
+        if self._memory is None or not self._keeps(board):
+            return (
+                f"It is used until the session ends: the serial number {board.serial!r} does not "
+                "tell this board from others."
+            )
+        try:
+            self._memory.remember(result, result.pattern)
+        except FocalloopError as error:
+            return f"It is used until the session ends, but could not be kept: {error}."
+        return f"It is kept for the board {board.serial}: live and serve use it from now on."
+
+    def _submit(self) -> None:
+        self._tasks.submit(self._calibrate).add_done_callback(self._ended)
+
+    def _change(self, phase: CalibrationPhase | None = None, **changes: Any) -> None:  # noqa: ANN401
+        """Change the state; what a request means changes with the phase, and as it is applied."""
         with self._lock:
-            if self._result is result:
-                self._state = replace(self._state, applied=True)
-        self._telemetry.log("The emulated board now uses the calibrated noise profile.")
+            state = self._state
+            turn = state.turn + (phase not in (None, state.phase) or "can_apply" in changes)
+            self._state = replace(state, phase=phase or state.phase, turn=turn, **changes)
+
+    def _conclude(self, phase: CalibrationPhase, **changes: Any) -> None:  # noqa: ANN401
+        if self._run is not None:
+            self._run.close()
+        self._change(phase, activity="", **changes)
 
     # From here on in the board thread.
 
-    def _run(self, board: Board, steps: Sequence[Step]) -> None:
-        by_hand = Feature.EMULATOR not in board.info.features
-        light: float | None = None
-        captures: list[Capture] = []
+    def _use(self, board: Board, correction: BoardCorrection) -> None:
+        self._in_use = board.info, correction
+
+    def _calibrate(self, board: Board) -> None:
+        run = self._run
+        assert run is not None
+        by_hand = lit_by_hand(board.info)
         calibration: Calibration | None = None
-        with scratch_folder() as folder:
-            for step in steps:
-                if by_hand and step.light != light:
-                    self._await_light(step.light)
-                light = step.light
-                self._advance(_describe(step))
-                path = folder / _describe(step)
-                with CaptureWriter(path, board.info) as writer:
-                    take(
-                        board,
-                        [step],
-                        writer,
-                        lights_known=not by_hand,
-                        set_light=(lambda _: None) if by_hand else None,
-                    )
-                captures.append(Capture.load(path))
-                self._advance("fitting", more_windows=step.windows)
-                calibration = self._fit(captures, final=step is steps[-1])
+        while run.taken < len(run.steps):
+            step = run.steps[run.taken]
+            if by_hand and step.light != run.light:
+                self._await_light(board, run, step.light)
+                run.light = step.light
+            self._advance(run, _describe(step))
+            run.capture(board)
+            self._advance(run, "fitting")
+            calibration = run.fit()
+            if calibration is not None:
+                self._show(calibration, run)
         with self._lock:
             self._result = calibration
+            self._offered = None if calibration is None else _correction_by(calibration)
 
-    def _await_light(self, light: float) -> None:
+    def _await_light(self, board: Board, run: CalibrationRun, light: float) -> None:
         self._lit.clear()
+        self._meter = LightMeter()
         self._advance(
+            run,
             f"illuminate the sensor evenly, at about {100 * light:.0f} % of full scale per window"
             if light
             else "cover the sensor so that no light reaches it",
             CalibrationPhase.LIGHT,
         )
-        self._lit.wait()
+        while not self._lit.wait(_LOOK_S):
+            self._look(board)
+
+    def _look(self, board: Board) -> None:
+        """Look at the light; a board that shows nothing is no reason to end."""
+        try:
+            (window,) = board.capture(1)
+        except BoardLostError:
+            raise
+        except FocalloopError:
+            self._lit.wait()
+        else:
+            self._meter.add(window.number, window.codes, window.ratio_map, window)
 
     def _advance(
         self,
+        run: CalibrationRun,
         activity: str,
         phase: CalibrationPhase = CalibrationPhase.RUNNING,
-        more_windows: int = 0,
     ) -> None:
         """Show the next activity; raises if the calibration was cancelled."""
         if self._cancelled.is_set():
             raise _CancelledError("cancelled")
-        state = self._state
-        windows = state.windows + more_windows
-        self._state = replace(state, phase=phase, activity=activity, windows=windows)
-        self._telemetry.enter(
-            Phase.CALIBRATING, f"calibrating: {activity}", windows / state.windows_total
-        )
+        self._change(phase, activity=activity, windows=run.windows, step=run.taken)
+        share = run.windows / self._state.windows_total
+        self._telemetry.enter(Phase.CALIBRATING, f"calibrating: {activity}", share)
 
-    def _fit(self, captures: list[Capture], *, final: bool) -> Calibration | None:
-        """Fit the captures so far; None while they are too few, an error if they remain so."""
-        # These load SciPy, which takes a second.
-        from focalloop.calibration import CalibrationError, calibrate
-        from focalloop.host.captures.calibration_readings import readings_of
-
-        readings = readings_of(captures)
-        origin = {
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "software": f"focalloop {version('focalloop')}",
-            "source": "live preview",
-            "board": readings.origin["board"],
+    def _show(self, calibration: Calibration, run: CalibrationRun) -> None:
+        fit = fit_state(calibration, run.windows)
+        mark = {
+            name: MarkState(each.value, each.low, each.high)
+            for name, each in fit.estimates.items()
+            if name in _TRAIL
         }
-        try:
-            calibration = calibrate(replace(readings, origin=origin))
-        except CalibrationError:
-            if final:
-                raise
-            return None
-        state = self._state
-        fit = fit_state(calibration, state.windows)
-        mark = {name: fit.estimates[name] for name in _TRAIL if name in fit.estimates}
-        self._state = replace(state, fit=fit, trail=(*state.trail, mark))
-        return calibration
+        self._change(fit=fit, trail=(*self._state.trail, mark))
 
     def _ended(self, done: Future[None]) -> None:
-        match done.exception():
-            case None:
-                phase, error = CalibrationPhase.DONE, ""
-                self._telemetry.log("The board is calibrated.")
-            case _CancelledError():
-                phase, error = CalibrationPhase.CANCELLED, ""
-                self._telemetry.log("The calibration was cancelled.")
-            case failure:
-                if not isinstance(failure, FocalloopError):
-                    _log.error("a calibration failed", exc_info=failure)
-                phase, error = CalibrationPhase.FAILED, sentence(failure)
-                self._telemetry.log(f"The calibration failed: {error}", "warning")
-        self._state = replace(self._state, phase=phase, activity="", error=error)
+        failure, log = done.exception(), self._telemetry.log
+        if failure is None:
+            self._conclude(CalibrationPhase.DONE, can_apply=True)
+            log("The board is calibrated.")
+        elif self._cancelled.is_set():
+            self._conclude(CalibrationPhase.CANCELLED)
+            log("The calibration was cancelled.")
+        elif isinstance(failure, BoardLostError) and self._run is not None:
+            self._run.light = None  # whoever goes to the board may leave it in another light
+            self._change(CalibrationPhase.LOST, activity="", error=sentence(failure))
+            log("The calibration waits for the board.", "warning")
+        else:
+            if not isinstance(failure, FocalloopError):
+                _log.error("a calibration failed", exc_info=failure)
+            error = sentence(failure)
+            self._conclude(CalibrationPhase.FAILED, error=error)
+            log(f"The calibration failed: {error}", "warning")
+
+
+def _correction_by(found: Calibration) -> BoardCorrection:
+    """Return what a calibration corrects the reads of its board by."""
+    pattern = None if isinstance(found.pattern, FocalloopError) else found.pattern
+    correction = Correction.needed(pattern, found.profile)
+    by = "" if correction is None else "the calibration of this session"
+    said = f"The reads are corrected by {by}." if by else ""
+    return BoardCorrection(correction, by, said, found.profile)
+
+
+def _shown(steps: tuple[Step, ...], by_hand: bool) -> tuple[StepState, ...]:
+    return tuple(
+        StepState(None if by_hand and step.light else step.light, step.level, step.windows)
+        for step in steps
+    )
 
 
 def _describe(step: Step) -> str:

@@ -19,6 +19,7 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.network_selector import NetworkSelector
 from focalloop.host.live.state import BundleState, Phase
 from focalloop.host.live.telemetry import Telemetry
@@ -101,6 +102,13 @@ class Deployment:
         """Selects the network of each window; None while it is loading or if that failed."""
         done = self._loading.done() and self._loading.exception() is None
         return self._loading.result() if done else None
+
+    def noise_note(self, correction: BoardCorrection) -> str:
+        """Say how the noise of so corrected reads differs from what reconstructs is for, or ""."""
+        selector, ratio_map = self.selector, self.ratio_map
+        if selector is None or ratio_map is None:
+            return ""
+        return selector.noise_note(correction.map_for(ratio_map), correction.noise_of_reads())
 
     def setup_of(self, ratio_map: RatioMap, by: str, *, under_grid: bool = False) -> int:
         """Return the number of a pair of map and network, from 1 to 65535.

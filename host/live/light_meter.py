@@ -74,7 +74,7 @@ class LightMeter:
     def __init__(self) -> None:
         self._readings: deque[_Reading] = deque(maxlen=_WINDOWS)
         self._newest: int | None = None
-        self._top = 1.0
+        self._top = self._reach = 1.0
         self._under: tuple[RatioMap, NDArray[np.intp], NDArray[np.intp]] | None = None
 
     def add(self, number: int, codes: NDArray[Any], ratio_map: RatioMap, scale: Scale) -> None:
@@ -94,6 +94,7 @@ class LightMeter:
         if number == self._newest:
             return
         self._newest, self._top = number, top_light(scale)
+        self._reach = ((1 << scale.bits) - 1 - scale.black_level_dn) / scale.full_scale_dn
         levels = sorted({*np.unique(ratio_map.levels).tolist()} - {0})
         if not levels:
             return
@@ -138,6 +139,8 @@ class LightMeter:
         share, best = f"{100 * newest.signal:.0f} %", f"about {100 * self._top:.0f} %"
         if newest.saturated > _MAX_SATURATED:
             yield "bad", f"Too bright: {100 * newest.saturated:.1f} % of the reads are saturated."
+        elif newest.signal >= self._reach:
+            yield "bad", "Too bright: the longest span would saturate."
         elif newest.signal < _TOO_DARK * self._top:
             yield "bad", f"Too dark: the longest span gets {share} of full scale; {best} is best."
         elif newest.signal < _DIM * self._top:

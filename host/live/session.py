@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
@@ -28,7 +28,8 @@ from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
-from focalloop.host.live.calibrator import Calibrator
+from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.calibrator import BoardMemory, Calibrator
 from focalloop.host.live.comparison import Comparison
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.recording_desk import RecordingDesk
@@ -91,6 +92,8 @@ class LiveSession:
     unattended : bool, optional
         Wait for a board however long it is away, also at first, and rebuild nothing while nobody
         looks.
+    board_memory : BoardMemory, optional
+        Keeps calibrations that are applied; by default they last as long as the session.
 
     Attributes
     ----------
@@ -118,6 +121,7 @@ class LiveSession:
         correct: Callable[[HelloAnswer], BoardCorrection] = lambda _: BoardCorrection(),
         recordings: RecordingStore | None = None,
         unattended: bool = False,
+        board_memory: BoardMemory | None = None,
     ) -> None:
         self.failure: FocalloopError | None = None
         self.radio, self._adaptive = radio, adaptive
@@ -134,7 +138,8 @@ class LiveSession:
         self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads, adaptive)
         self._tasks = BoardTasks()
         self._board: Board | None = None
-        self.calibrator = Calibrator(self._tasks, self._telemetry, lambda: self._board)
+        tasks, telemetry = self._tasks, self._telemetry
+        self.calibrator = Calibrator(tasks, telemetry, lambda: self._board, board_memory)
         self._viewers = Viewers(math.inf if unattended else UNWATCHED_PERIOD_S)
         self._truths = Truths(source.open_clip)
         self._comparison = Comparison(self._telemetry, self._deployment, self._viewers, threads)
@@ -144,7 +149,6 @@ class LiveSession:
             self._viewers,
             self._comparison,
             radio,
-            self._noise_of_reads,
             self._truths,
             adaptive,
         )
@@ -294,14 +298,14 @@ class LiveSession:
 
     def state(self) -> LiveState:
         """Return a snapshot of the session."""
-        telemetry, board = self._telemetry, self._board
+        telemetry, board, calibrated = self._telemetry, self._board, self.calibrator.result
         phase = telemetry.phase
         if phase is Phase.STREAMING and board is not None and board.state != "connected":
             phase = Phase.STOPPED if self._ending.is_set() else Phase.LOST
         selector, ratio_map = self._deployment.selector, self._deployment.ratio_map
         bundle = reconstructed_by = "" if selector is None else selector.name
         noise_note = ""
-        noise = self._noise_of_reads(self._correction)
+        noise = self._correction.noise_of_reads()
         corrected_map = None if ratio_map is None else self._correction.map_for(ratio_map)
         if selector is not None and corrected_map is not None:
             reconstructed_by = selector.name_for(corrected_map, noise)
@@ -313,13 +317,15 @@ class LiveSession:
             progress=telemetry.progress,
             scene=self._scene,
             footage=self._footage,
-            profile="calibrated" if self.calibrator.state().applied else self._profile,
+            profile=self._profile,
             bundle=bundle,
             corrected_by=self._correction.by,
             reconstructed_by=reconstructed_by,
             noise_note=noise_note,
             setup=setup,
-            signal_electrons=self._correction.electrons(self._calibrated),
+            signal_electrons=self._correction.electrons(
+                None if calibrated is None else calibrated.profile
+            ),
             board=None if board is None else board_identity(board),
             map=None if ratio_map is None else map_state(self.adaptive_map or ratio_map),
             can_go_back=self._deployment.can_go_back,
@@ -329,15 +335,22 @@ class LiveSession:
             adaptive=None if self._adaptive is None else self._adaptive.state(),
             link=LinkState() if board is None else link_state(board),
             speed=telemetry.speed(0 if board is None else board.stats.lost, setup),
-            calibration=self.calibrator.state(),
+            calibration=self._calibration_state(),
             recording=None if self.recordings is None else self.recordings.state(),
             disk=None if self.recordings is None else self.recordings.disk(),
             messages=telemetry.messages(),
         )
 
+    def _calibration_state(self) -> CalibrationState:
+        """Return the calibration, with what its noise costs the network that is in use."""
+        state, offered = self.calibrator.state(), self.calibrator.offered
+        if offered is None or state.applied:
+            return state
+        return replace(state, noise_note=self._deployment.noise_note(offered))
+
     def _end(self) -> None:
         self._ending.set()
-        self.calibrator.cancel()
+        self.calibrator.close()
         self._tasks.close(BoardLostError("the session has ended"))
         board = self._board
         if board is not None:
@@ -374,7 +387,6 @@ class LiveSession:
                         retry_s, said = _RETRY_S, ""
                         self._correction = self._correction_of(board)
                         self._board = board
-                        self.calibrator.restore(board)
                         self._stream(board)
             except FocalloopError as error:
                 self._tasks.fail_all(error)
@@ -398,23 +410,10 @@ class LiveSession:
             self.recordings.detach()
 
     def _correction_of(self, board: Board) -> BoardCorrection:
-        found = self._correct(board.info)
+        found = self.calibrator.applied_to(board.info) or self._correct(board.info)
         if found.said and found.said != self._correction.said:
             self._telemetry.log(found.said, "info" if found.by else "warning")
         return found
-
-    def _noise(self) -> NoiseProfile | None:
-        """Return the noise of the board, where it is known."""
-        return self._calibrated or self._correction.noise
-
-    def _noise_of_reads(self, correction: BoardCorrection) -> NoiseProfile | None:
-        return correction.noise_of_reads(self._calibrated)
-
-    @property
-    def _calibrated(self) -> NoiseProfile | None:
-        """Noise that a calibration in this session has found."""
-        result = self.calibrator.result
-        return None if result is None else result.profile
 
     def _open(self, url: str) -> Board:
         return open_when_there(
@@ -429,7 +428,7 @@ class LiveSession:
         while not self._ending.is_set() and board.state != "closed":
             self._deployment.restore(board)  # a task may have left another map
             if self.recordings is not None:
-                self.recordings.attach(board, self._correction, self._noise())
+                self.recordings.attach(board, self._correction, self._correction.noise)
             with closing(board.stream(credit)) as windows:
                 for window in windows:
                     if self.recordings is not None:
@@ -439,6 +438,7 @@ class LiveSession:
                         break
             with self._deployment.locked():
                 self._tasks.run_all(board)
+            self._correction = self._correction_of(board)  # a calibration may have been applied
 
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.window import Window
 from focalloop.host.board.client import Board
 from focalloop.host.errors import sentence
@@ -83,8 +82,6 @@ class WindowPipeline:
         Has the bundle that rebuilds them beside it.
     radio : RadioLink or None
         Carries every window before it is reconstructed.
-    noise_of_reads : callable
-        Returns the noise of corrected reads, where it is known.
     truths : Truths
         Knows the scenes of the windows.
     adaptive : AdaptiveLoop or None, optional
@@ -105,14 +102,13 @@ class WindowPipeline:
         viewers: Viewers,
         comparison: Comparison,
         radio: RadioLink | None,
-        noise_of_reads: Callable[[BoardCorrection], NoiseProfile | None],
         truths: Truths,
         adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
         self._comparison = comparison
-        self._noise_of_reads, self._truths, self._adaptive = noise_of_reads, truths, adaptive
+        self._truths, self._adaptive = truths, adaptive
         self._scorer, self._network_free = Scorer(), NetworkFree()
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
@@ -168,7 +164,7 @@ class WindowPipeline:
         selector = self._deployment.selector
         by = ""
         if selector is not None:
-            noise = self._noise_of_reads(correction)
+            noise = correction.noise_of_reads()
             by = selector.name_for(correction.map_for(window.ratio_map), noise)
         under_grid = window.grid is not None
         return self._deployment.setup_of(window.ratio_map, by, under_grid=under_grid)
@@ -195,7 +191,7 @@ class WindowPipeline:
         window, (reads, ratio_map) = job.window, job.corrected
         received, lost, sent = job.carried or (None, None, None)
         started_s = time.monotonic()
-        noise = self._noise_of_reads(job.correction)
+        noise = job.correction.noise_of_reads()
         if lost is not None:
             delivered, made = None, Reconstruction(lost, selector.name_for(ratio_map, noise), None)
         else:

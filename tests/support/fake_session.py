@@ -8,7 +8,11 @@ from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.host.live.adaptive_state import AdaptiveState
-from focalloop.host.live.calibration_state import CalibrationState
+from focalloop.host.live.calibration_state import (
+    CalibrationState,
+    PlanState,
+    StepState,
+)
 from focalloop.host.live.deployment import MapChangedError
 from focalloop.host.live.radio_state import RadioChoice, RadioState
 from focalloop.host.live.state import (
@@ -72,26 +76,43 @@ class FakeCalibrator:
     def __init__(self):
         self.result, self.asked, self.error = None, [], None
         self.now = CalibrationState()
+        self.shown_light = None
+        steps = tuple(
+            StepState(light, level, windows)
+            for light in (0.0, 0.9)
+            for level, windows in ((1, 4), (2, 2), (4, 1))
+        )
+        self.planned = PlanState(steps, windows=14, seconds=3.0, by_hand=False, keeps="")
 
     def state(self):
         return self.now
+
+    def light(self):
+        return self.shown_light
+
+    def plan(self, reads):
+        self._note("plan", reads)
+        return self.planned
 
     def _note(self, *request):
         if self.error is not None:
             raise self.error
         self.asked.append(request)
 
-    def start(self, reads):
-        self._note("start", reads)
+    def start(self, reads, turn=None):
+        self._note("start", reads, turn)
 
-    def proceed(self):
-        self._note("proceed")
+    def proceed(self, turn=None):
+        self._note("proceed", turn)
 
     def cancel(self):
         self._note("cancel")
 
-    def apply(self):
-        self._note("apply")
+    def apply(self, turn=None):
+        self._note("apply", turn)
+
+    def discard(self, turn=None):
+        self._note("discard", turn)
 
 
 class FakeRadio:

@@ -241,11 +241,13 @@ def test_a_service_that_wants_a_token_asks_for_it(browser, session):
 def test_a_calibration_that_waits_for_light_continues_on_request(open_page, session_url, session):
     session.put(make_picture(1, session.ratio_map))
     session.calibrator.now = CalibrationState(
-        CalibrationPhase.LIGHT, "cover the sensor so that no light reaches it", windows_total=8
+        CalibrationPhase.LIGHT,
+        turn=7,
+        activity="cover the sensor so that no light reaches it",
+        windows_total=8,
     )
     page = open_page(session_url)
     go(page, "calibrate")
-    page.wait_for_selector("#calibration-say:has-text('Cover the sensor')")
-    assert page.inner_text("#calibration-say").endswith("Then press Continue.")
+    page.wait_for_selector("#calibration-asked:has-text('Cover the sensor')")
     page.click("button:text('Continue')")
-    wait_until(lambda: ("proceed",) in session.calibrator.asked)
+    wait_until(lambda: ("proceed", 7) in session.calibrator.asked)

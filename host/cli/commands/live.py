@@ -124,6 +124,7 @@ def live(
 
     Example: focalloop live --scene camera:0 --profile scamp5
     """
+    from focalloop.host.cli import board_memory
     from focalloop.host.cli.adaptive_maps import bundle_for_any_map, load_loop
     from focalloop.host.cli.arguments import (
         check_bundle,
@@ -134,7 +135,6 @@ def live(
         load_scene_rate,
         scene_opener,
     )
-    from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.emulator_process import EmulatorProcess
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, has_display, recordings_of, run_preview
@@ -245,12 +245,13 @@ def live(
             radio=link,
             adaptive=loop,
             correct=partial(
-                correction_for,
+                board_memory.correction_for,
                 given=given,
                 profile=recorded_noise if replay is not None else noise if port is None else None,
                 kept=not uncorrected,
             ),
             recordings=kept_in,
+            board_memory=board_memory,
         ),
         PageSettings(
             port=http_port,

@@ -76,9 +76,9 @@ def serve(
         raise typer.BadParameter(
             "name the board, or serve bundles by --inference", param_hint="--port"
         )
+    from focalloop.host.cli import board_memory
     from focalloop.host.cli.adaptive_maps import bundle_for_any_map, load_loop
     from focalloop.host.cli.arguments import check_bundle, load_map, load_pattern
-    from focalloop.host.cli.board_memory import correction_for
     from focalloop.host.cli.output import print_notice
     from focalloop.host.cli.preview_run import PageSettings, recordings_of, run_preview
     from focalloop.host.live.board_source import BoardAt
@@ -98,8 +98,9 @@ def serve(
             bundle=bundle,
             ratio_map=ratio_map,
             adaptive=loop,
-            correct=partial(correction_for, given=given, kept=not uncorrected),
+            correct=partial(board_memory.correction_for, given=given, kept=not uncorrected),
             recordings=kept_in,
+            board_memory=board_memory,
         ),
         PageSettings(host=http_host, port=http_port, public_url=public_url, token=token, json=json),
     )

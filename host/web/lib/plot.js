@@ -70,6 +70,19 @@ export class Plot {
   }
 
   /**
+   * What lies between two lines, faintly.
+   * @param {Point[]} low @param {Point[]} high
+   */
+  area(low, high) {
+    const { context } = this;
+    context.globalAlpha = 0.18;
+    context.beginPath();
+    for (const [x, y] of [...low, ...[...high].reverse()]) context.lineTo(this.across(x), this.up(y));
+    context.fill();
+    context.globalAlpha = 1;
+  }
+
+  /**
    * An upright bar with feet, as for an interval.
    * @param {number} x @param {number} low @param {number} high
    */

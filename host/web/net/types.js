@@ -191,51 +191,7 @@
  * @property {BundleState[]} bundles
  * @property {string} active
  *
- * @typedef {object} CalibrationState
- * @property {"idle"|"running"|"light"|"done"|"cancelled"|"failed"} phase
- * @property {string} activity
- * @property {number} windows Captured so far.
- * @property {number} windows_total
- * @property {string} error
- * @property {FitState|null} fit
- * @property {Record<string, EstimateState>[]} trail `s_ss` and `s_r` after each fit, oldest first.
- * @property {boolean} can_apply
- * @property {boolean} applied
- *
- * @typedef {object} FitState
- * @property {number} windows
- * @property {PointState[]} points
- * @property {ResponseState|null} response Null while too few spans tell it.
- * @property {Record<string, EstimateState>} estimates
- * @property {string[]} warnings
- * @property {string} mood "good", "warn" or "bad".
- * @property {string} headline
- * @property {string[]} sentences
- *
- * @typedef {object} PointState A point of the photon transfer curve.
- * @property {string} name
- * @property {number|null} signal
- * @property {number|null} variance_dn2
- * @property {number|null} error_dn2 Standard error of the variance.
- * @property {number|null} model_dn2
- * @property {boolean} used
- * @property {string} why_not
- *
- * @typedef {object} ResponseState How far the response is from straight; in units of full scale.
- * @property {number[]} signals Of the levels that tell it.
- * @property {number[]} deviations Of these levels, from the straight line.
- * @property {number[]} residuals Of these levels, from the curve.
- * @property {number[]} errors Standard errors of both.
- * @property {number[]} curve_signals
- * @property {number[]} curve Deviation of the curve from the straight line.
- * @property {number[]} half Half its 95 % interval.
- *
- * @typedef {object} EstimateState An estimate with its 95 % confidence interval.
- * @property {string} title
- * @property {number|null} value
- * @property {number|null} low
- * @property {number|null} high
- * @property {string} unit
+ * @typedef {import("./calibration-types.js").CalibrationState} CalibrationState
  */
 
 export {};

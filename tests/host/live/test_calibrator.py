@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.virtual_board.board import VirtualBoard
 from focalloop.firmware_sim.virtual_board.settings import BoardSettings
@@ -107,13 +109,12 @@ def test_a_board_is_calibrated_between_two_streams_and_runs_with_the_result():
         assert session.picture().map_hash == ratio_map.hash()
 
         assert (state.can_apply, state.applied) == (True, False)
-        assert session.state().profile == "bench"
+        assert session.state().corrected_by == ""
         session.calibrator.apply()
-        result = session.calibrator.result
-        board = session.state().board
-        assert board.black_level_dn == pytest.approx(result.profile.black_level_dn)
-        assert session.state().calibration.applied
-        assert session.state().profile == "calibrated"
+        wait_until(lambda: session.state().corrected_by == "the calibration of this session")
+        state = session.state().calibration
+        assert (state.can_apply, state.applied) == (False, True)
+        assert "does not tell this board from others" in state.kept
         assert goes_on(session)
 
 
@@ -132,7 +133,8 @@ def test_a_cancelled_calibration_leaves_everything_as_it_was():
         assert session.ratio_map.hash() == ratio_map.hash()
         with pytest.raises(CalibratorError, match="run one first"):
             session.calibrator.apply()
-        session.calibrator.cancel()  # harmless
+        with pytest.raises(CalibratorError, match="nothing to cancel"):
+            session.calibrator.cancel()
         assert session.calibrator.state().phase is CalibrationPhase.CANCELLED
 
 
@@ -146,12 +148,12 @@ def test_a_session_can_end_during_a_calibration():
 
 
 @contextmanager
-def by_hand(lacks=Feature.EMULATOR):
+def by_hand(lacks=Feature.EMULATOR, memory=None, **settings):
     """A calibrator over a board that says that it is real, its tasks, and the board."""
-    with on_pty(make_emulated()) as server, Board.open(server.url) as board:
+    with on_pty(make_emulated(**settings)) as server, Board.open(server.url) as board:
         board._driver.info = replace(board.info, features=board.info.features & ~lacks)
         tasks, telemetry = BoardTasks(), Telemetry()
-        yield Calibrator(tasks, telemetry, lambda: board), tasks, board
+        yield Calibrator(tasks, telemetry, lambda: board, memory), tasks, board
 
 
 def test_a_real_board_asks_the_user_to_change_the_light():
@@ -172,9 +174,7 @@ def test_a_real_board_asks_the_user_to_change_the_light():
         assert asked[0] == "cover the sensor so that no light reaches it"
         assert asked[1] == "illuminate the sensor evenly, at about 90 % of full scale per window"
         assert len(asked) == 3
-        assert not calibrator.state().can_apply
-        with pytest.raises(CalibratorError, match="save the profile"):
-            calibrator.apply()
+        assert calibrator.state().can_apply
         with pytest.raises(CalibratorError, match="no calibration is waiting"):
             calibrator.proceed()
 
@@ -209,20 +209,193 @@ def test_a_calibration_that_waits_for_light_can_be_cancelled():
         assert calibrator.state().windows == 0
 
 
-def test_a_board_that_comes_back_gets_the_applied_profile():
-    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+def test_a_board_that_goes_away_in_the_middle_is_awaited_and_goes_on():
+    with by_hand(lacks=Feature.EMULATOR) as (calibrator, tasks, board):
+        calibrator.start(reads=2)
+        real, taken = board.dark_capture, []
+
+        def cut(level, count=1):
+            if len(taken) == 2:
+                raise BoardLostError("the cable is out")
+            taken.append(level)
+            return real(level, count)
+
+        board.dark_capture = cut
+        answering = threading.Thread(target=confirm_once, args=(calibrator,))
+        answering.start()
+        with pytest.raises(BoardLostError):
+            tasks.run_all(board)
+        answering.join(10)
+        state = calibrator.state()
+        assert (state.phase, state.error) == (CalibrationPhase.LOST, "The cable is out.")
+        assert (state.running, state.step) == (True, 2)
+        kept = state.windows
+        assert 0 < kept < state.windows_total
+        with pytest.raises(CalibratorError, match="already running"):
+            calibrator.start()
+
+        board.dark_capture = real
+        info = board._driver.info
+        board._driver.info = replace(info, serial="another")
+        with pytest.raises(CaptureError, match="not the one"):
+            calibrator.proceed()
+        board._driver.info = info
+        calibrator.proceed(state.turn)
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
+        runs.start()
+        wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
+        # Whoever was at the board may have changed the light, so it is asked for again.
+        assert calibrator.state().activity == "cover the sensor so that no light reaches it"
+        assert calibrator.state().windows == kept
+        while calibrator.state().running:
+            confirm_once(calibrator)
+        runs.join(10)
+        state = calibrator.state()
+        assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
+        assert state.fit.windows == state.windows_total
+
+
+def confirm_once(calibrator):
+    """Confirm the light that is asked for next; does nothing once the calibration has ended."""
+    wait_until(lambda: calibrator.state().phase is not CalibrationPhase.RUNNING)
+    if calibrator.state().phase is CalibrationPhase.LIGHT:
+        turn = calibrator.state().turn
+        calibrator.proceed(turn)
+        wait_until(lambda: calibrator.state().turn != turn)
+
+
+def test_a_lost_calibration_can_be_cancelled_without_its_board():
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, _):
+        calibrator.start(reads=2)
+        tasks.fail_all(BoardLostError("the cable is out"))
+        assert calibrator.state().phase is CalibrationPhase.LOST
+        calibrator.cancel()
+        assert calibrator.state().phase is CalibrationPhase.CANCELLED
+        with pytest.raises(CalibratorError, match="waiting"):
+            calibrator.proceed()
+
+
+def test_a_request_of_another_turn_is_refused():
+    with by_hand() as (calibrator, tasks, board):
+        before = calibrator.state().turn
+        calibrator.start(reads=2, turn=before)
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
+        runs.start()
+        wait_until(lambda: calibrator.state().phase is CalibrationPhase.LIGHT)
+        for request in (calibrator.proceed, calibrator.apply, calibrator.discard):
+            with pytest.raises(CalibratorError, match="another page"):
+                request(turn=before)
+        assert calibrator.state().phase is CalibrationPhase.LIGHT
+        calibrator.cancel()
+        runs.join(10)
+        with pytest.raises(CalibratorError, match="another page"):
+            calibrator.start(reads=2, turn=before)
+
+
+class Memory:
+    """Remembers in a list, for boards with the serial number 42 only."""
+
+    def __init__(self, error=None):
+        self.kept, self.error = [], error
+
+    def check_serial(self, serial):
+        if serial != "42":
+            raise FocalloopError("no other serial number")
+        return serial
+
+    def remember(self, found, pattern):
+        if self.error:
+            raise self.error
+        self.kept.append((found, pattern))
+
+
+@pytest.mark.parametrize(
+    ("serial", "error", "said"),
+    [
+        ("42", None, "It is kept for the board 42"),
+        ("7", None, "does not tell this board from others"),
+        ("42", WriteError("the disk is full"), "could not be kept: the disk is full"),
+    ],
+)
+def test_an_applied_result_is_kept_or_it_is_said_why_not(serial, error, said):
+    with by_hand(lacks=Feature(0), serial=serial, memory=Memory(error)) as (
+        calibrator,
+        tasks,
+        board,
+    ):
+        assert calibrator.plan(2).keeps == ("42" if serial == "42" else "")
         calibrator.start(reads=2)
         tasks.run_all(board)
-        applying = threading.Thread(target=calibrator.apply)
+        assert calibrator.state().can_apply
+        assert calibrator.applied_to(board.info) is None
+        applying = threading.Thread(target=calibrator.apply, args=(calibrator.state().turn,))
         applying.start()
         wait_until(lambda: tasks.pending)
+        with pytest.raises(CalibratorError, match="applied"):
+            calibrator.discard()
         tasks.run_all(board)
         applying.join(10)
-        with on_pty(make_emulated()) as server, Board.open(server.url) as restarted:
-            assert restarted.info.black_level_dn == TRUTH.black_level_dn
-            calibrator.restore(restarted)
-            assert restarted.info.black_level_dn == board.info.black_level_dn
-            assert restarted.info.black_level_dn != TRUTH.black_level_dn
+        state = calibrator.state()
+        assert state.applied
+        assert said in state.kept
+        kept = calibrator._memory.kept
+        assert [found for found, _ in kept] == ([calibrator.result] if "It is kept" in said else [])
+        in_use = calibrator.applied_to(board.info)
+        assert in_use.noise == calibrator.result.profile
+        assert in_use.correction.pattern is calibrator.result.pattern
+        assert calibrator.applied_to(replace(board.info, serial="another")) is None
+        with pytest.raises(CalibratorError, match="already"):
+            calibrator.apply()
+        with pytest.raises(CalibratorError, match="replaces"):
+            calibrator.discard()
+
+
+def test_a_result_can_be_discarded():
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+        with pytest.raises(CalibratorError, match="no calibration"):
+            calibrator.discard()
+        calibrator.start(reads=2)
+        tasks.run_all(board)
+        calibrator.discard(calibrator.state().turn)
+        assert calibrator.result is None
+        assert calibrator.offered is None
+        assert calibrator.state().phase is CalibrationPhase.IDLE
+
+
+def test_the_plan_is_what_is_then_captured():
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+        planned = calibrator.plan(2)
+        assert planned.seconds is None  # this board has no clock
+        calibrator.start(reads=2)
+        assert calibrator.state().steps == planned.steps
+        tasks.run_all(board)
+        state = calibrator.state()
+        assert (state.windows, state.step) == (planned.windows, len(planned.steps))
+        board._driver.info = replace(board.info, slot_rate_hz=240.0)
+        windows_s = planned.windows * 16 / 240
+        assert windows_s < calibrator.plan(2).seconds < windows_s + 0.5
+        board._driver.info = replace(board.info, features=Feature.REPLAY)
+        with pytest.raises(CaptureError, match="replays a recording"):
+            calibrator.plan(2)
+
+
+def test_the_light_is_looked_at_while_a_person_sets_it(monkeypatch):
+    monkeypatch.setattr("focalloop.host.live.calibrator._LOOK_S", 0.01)
+    with by_hand() as (calibrator, tasks, board):
+        board.upload(RatioMap.uniform(2, SHAPE))
+        assert calibrator.light() is None
+        calibrator.start(reads=2)
+        runs = threading.Thread(target=tasks.run_all, args=(board,))
+        runs.start()
+        wait_until(lambda: calibrator.light() is not None)
+        assert calibrator.light().mood == "good"
+        assert calibrator.light().sentences[0].startswith("Dark: ")
+        calibrator.proceed()
+        # The scene of this board is dark, so that its lamp is seen to be off.
+        wait_until(lambda: (light := calibrator.light()) is not None and light.mood == "bad")
+        assert calibrator.light().sentences[0].startswith("Too dark: ")
+        calibrator.cancel()
+        runs.join(10)
 
 
 def test_a_failure_is_a_sentence_and_the_calibration_can_be_repeated(monkeypatch):
@@ -245,7 +418,7 @@ def test_a_failure_is_a_sentence_and_the_calibration_can_be_repeated(monkeypatch
 
 def test_without_a_board_no_calibration_starts():
     calibrator = Calibrator(BoardTasks(), Telemetry(), lambda: None)
-    for request in (calibrator.start, calibrator.apply):
+    for request in (calibrator.start, calibrator.plan):
         with pytest.raises(BoardLostError, match="try again"):
             request()
     assert calibrator.state().phase is CalibrationPhase.IDLE

@@ -73,6 +73,12 @@ def test_a_few_saturated_reads_are_no_light_that_is_too_bright():
     assert seen(signal).mood == "bad"
 
 
+def test_light_that_only_the_longest_span_cannot_hold_is_too_bright():
+    light = seen(1.5, ratio_map=RatioMap.uniform(2, SHAPE))
+    assert (light.mood, light.saturated) == ("bad", 0.0)
+    assert light.sentences == ("Too bright: the longest span would saturate.",)
+
+
 def test_uneven_light_is_told_from_the_grain_of_the_pixels():
     slope = np.broadcast_to(np.linspace(0.4, 0.9, SHAPE[1]), SHAPE)
     light = seen(slope)

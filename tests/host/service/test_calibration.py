@@ -17,37 +17,78 @@ from focalloop.calibration import CalibrationError, Estimate
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import BoardLostError, CaptureError
-from focalloop.host.live.calibration_state import CalibrationPhase, CalibrationState, fit_state
+from focalloop.host.live.calibration_state import (
+    CalibrationPhase,
+    CalibrationState,
+    MarkState,
+    StepState,
+    fit_state,
+)
 from focalloop.host.live.calibrator import MAX_READS, CalibratorError
+from focalloop.host.live.light_meter import LightState
 from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import host_names
-from tests.support.fake_session import FakeSession
+from tests.support.fake_session import FakeSession, make_picture
 from tests.support.made_calibration import LEVELS, S_SS, make_calibration
+
+SESSION = FakeSession()
+
+
+@pytest.fixture(scope="module")
+def client():
+    return TestClient(create_app(SESSION))
 
 
 @pytest.fixture
 def session():
-    return FakeSession()
-
-
-@pytest.fixture
-def client(session):
-    return TestClient(create_app(session))
+    """The session of the client, as new."""
+    SESSION.calibrator.__init__()  # the routes hold this object
+    SESSION.newest = None
+    return SESSION
 
 
 def test_a_calibration_is_started_and_controlled(client, session):
     assert client.post("/api/calibration", json={"reads": 8}).status_code == 202
-    assert client.post("/api/calibration", json={}).status_code == 202
-    assert client.post("/api/calibration/proceed").status_code == 200
-    assert client.post("/api/calibration/apply").status_code == 200
+    assert client.post("/api/calibration?turn=3", json={}).status_code == 202
+    for path in ("proceed", "apply", "discard"):
+        assert client.post(f"/api/calibration/{path}?turn=5").status_code == 200
     assert client.delete("/api/calibration").json()["phase"] == "idle"
     assert session.calibrator.asked == [
-        ("start", 8),
-        ("start", 4),
-        ("proceed",),
-        ("apply",),
+        ("start", 8, None),
+        ("start", 4, 3),
+        ("proceed", 5),
+        ("apply", 5),
+        ("discard", 5),
         ("cancel",),
     ]
+
+
+def test_what_will_be_captured_is_told_before_the_start(client, session):
+    plan = client.get("/api/calibration/plan?reads=8").json()
+    assert session.calibrator.asked == [("plan", 8)]
+    assert plan["windows"] == sum(step["windows"] for step in plan["steps"]) == 14
+    assert plan["steps"][0] == {"light": 0.0, "level": 1, "windows": 4}
+    for reads in (1, MAX_READS + 1, "many"):
+        answer = client.get(f"/api/calibration/plan?reads={reads}")
+        assert answer.status_code == 422
+        assert answer.json()["detail"].endswith(".")
+
+
+def test_the_light_is_judged_by_the_windows_that_stream(client, session):
+    assert client.get("/api/calibration/light").json() is None  # no window yet
+    picture = make_picture(1, session.ratio_map)
+    session.put(replace(picture, readout=np.full_like(picture.readout, 30_000)))
+    light = client.get("/api/calibration/light").json()
+    assert light["signal"] == pytest.approx((30_000 - 4096) / 49_152)
+    assert (light["mood"], light["saturated"], light["unevenness"]) == ("good", 0.0, 0.0)
+    session.put(replace(picture, window=2, readout=np.full_like(picture.readout, 65_535)))
+    light = client.get("/api/calibration/light").json()
+    assert (light["mood"], light["saturated"]) == ("bad", 1.0)
+    assert light["sentences"][0] == "Too bright: 100.0 % of the reads are saturated."
+    session.calibrator.now = CalibrationState(CalibrationPhase.RUNNING)
+    assert client.get("/api/calibration/light").json() is None  # the stream is paused
+    session.calibrator.shown_light = LightState(0.0, 0.0, 0.0, None, None, "good", ("Dark.",))
+    assert client.get("/api/calibration/light").json()["sentences"] == ["Dark."]
 
 
 @pytest.mark.parametrize(
@@ -79,15 +120,15 @@ def test_an_invalid_request_is_refused_with_a_sentence(client, session, body):
 
 @settings(max_examples=25, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_any_json_is_accepted_or_refused_with_a_sentence(value):
-    session = FakeSession()
-    answer = TestClient(create_app(session)).post("/api/calibration", json={"reads": value})
+def test_any_json_is_accepted_or_refused_with_a_sentence(client, value):
+    SESSION.calibrator.asked.clear()
+    answer = client.post("/api/calibration", json={"reads": value})
     if type(value) is int and 2 <= value <= MAX_READS:
         assert answer.status_code == 202
     else:
         assert answer.status_code == 422
         assert isinstance(answer.json()["detail"], str)
-        assert not session.calibrator.asked
+        assert not SESSION.calibrator.asked
 
 
 @pytest.mark.parametrize(
@@ -100,13 +141,18 @@ def test_any_json_is_accepted_or_refused_with_a_sentence(value):
 )
 def test_an_error_is_answered_with_a_sentence(client, session, error, status):
     session.calibrator.error = error
-    for path, body in (("", {"reads": 4}), ("/proceed", None), ("/apply", None)):
+    for path, body in (
+        ("", {"reads": 4}),
+        ("/proceed", None),
+        ("/apply", None),
+        ("/discard", None),
+    ):
         answer = client.post(f"/api/calibration{path}", json=body)
         assert answer.status_code == status
         assert str(error)[1:] in answer.json()["detail"]
 
 
-def test_without_a_result_there_is_nothing_to_save(client):
+def test_without_a_result_there_is_nothing_to_save(client, session):
     for name in ("profile.json", "correction.npz", "report.html"):
         answer = client.get(f"/api/calibration/{name}")
         assert answer.status_code == 404
@@ -142,11 +188,11 @@ def test_the_state_shows_the_fit_so_far(client, session):
     fit = fit_state(make_calibration(warnings=("Row noise.",)), windows=20)
     session.calibrator.now = CalibrationState(
         CalibrationPhase.RUNNING,
-        "fitting",
-        20,
-        24,
+        activity="fitting",
+        windows=20,
+        windows_total=24,
         fit=fit,
-        trail=({"s_ss": fit.estimates["s_ss"]},),
+        trail=({"s_ss": MarkState(S_SS, 4.90e-3, 5.00e-3)},),
     )
     state = client.get("/api/state").json()["calibration"]
     assert (state["phase"], state["windows"], state["windows_total"]) == ("running", 20, 24)
@@ -154,14 +200,29 @@ def test_the_state_shows_the_fit_so_far(client, session):
     assert [point["used"] for point in state["fit"]["points"]] == [True] * 6 + [False]
     assert state["fit"]["estimates"]["s_ss"] == {
         "title": "Shot noise, s_ss",
+        "meaning": "standard deviation at full scale, in units of full scale",
         "value": S_SS,
         "low": 4.90e-3,
         "high": 5.00e-3,
         "unit": "",
+        "text": "0.004950",
+        "interval": "0.004900 … 0.005000",
     }
-    assert state["trail"] == [{"s_ss": state["fit"]["estimates"]["s_ss"]}]
+    assert state["trail"] == [{"s_ss": {"value": S_SS, "low": 4.90e-3, "high": 5.00e-3}}]
     assert state["fit"]["warnings"] == ["Row noise."]
     assert state["fit"]["mood"] == "warn"
+    assert state["fit"]["correction"] == "64x48, 0 defective pixels"
+    assert state["fit"]["defects"] == {"hot": 0, "dead": 0, "stuck": 0}
+    for shown, level in zip(state["fit"]["points"], LEVELS, strict=True):
+        off = (level.variance_dn2 - level.model_variance_dn2) / level.variance_error_dn2
+        assert shown["residual"] == pytest.approx(off)
+        half = (shown["high_dn2"] - shown["low_dn2"]) / 2
+        assert half == pytest.approx(1.96 * level.variance_error_dn2, rel=1e-3)
+
+
+def test_a_result_without_a_correction_says_why():
+    fit = fit_state(make_calibration(pattern=CalibrationError("too many defects")), 4)
+    assert (fit.correction, fit.defects) == ("too many defects", {})
 
 
 def test_what_is_not_finite_is_null_on_the_socket(client, session):
@@ -180,8 +241,9 @@ def test_what_is_not_finite_is_null_on_the_socket(client, session):
 
 def test_the_state_of_a_whole_calibration_is_small(session):
     fit = fit_state(make_calibration(), 20)
-    mark = {name: fit.estimates[name] for name in ("s_ss", "s_r")}
-    state = CalibrationState(fit=fit, trail=(mark,) * 9)
+    mark = {name: MarkState(0.0123456789, 0.0123456789, 0.0123456789) for name in ("s_ss", "s_r")}
+    steps = (StepState(0.9, 1, 4),) * 9
+    state = CalibrationState(fit=fit, trail=(mark,) * 9, steps=steps)
     assert len(json.dumps(asdict(state), allow_nan=False)) < 16_384  # sent four times per second
 
 
@@ -194,6 +256,9 @@ def test_a_foreign_page_cannot_calibrate():
         ("POST", "/api/calibration"),
         ("POST", "/api/calibration/proceed"),
         ("POST", "/api/calibration/apply"),
+        ("POST", "/api/calibration/discard"),
+        ("GET", "/api/calibration/plan"),
+        ("GET", "/api/calibration/light"),
         ("DELETE", "/api/calibration"),
         ("GET", "/api/calibration/profile.json"),
         ("GET", "/api/calibration/correction.npz"),
