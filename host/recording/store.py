@@ -281,7 +281,7 @@ class RecordingStore:
         self, path: Path, known: dict[str, tuple[Version, RecordingSummary]]
     ) -> tuple[StoredRecording, Version]:
         summary, problem, note, deleted_s, version = None, "", None, None, (0, 0)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # a list without a note is better than none
             note = path.with_suffix(_NOTE).read_text(encoding="utf-8", errors="replace")
         try:
             state = path.stat()

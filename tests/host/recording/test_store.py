@@ -56,6 +56,9 @@ def test_a_note_goes_with_its_recording(store):
     store.restore(path.stem)
     store.note(path.stem, "")
     assert [each.note for each in store.recordings()] == [""]
+    path.with_suffix(".txt").unlink()
+    path.with_suffix(".txt").mkdir()  # nothing that can be read
+    assert [each.note for each in store.recordings()] == [None]
 
 
 def test_an_unreadable_recording_can_be_deleted(store):
