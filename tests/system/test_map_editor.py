@@ -225,6 +225,7 @@ def test_unsaved_paint_and_the_way_back_survive_a_reload(page, session):
     page.click("#keep")
     page.wait_for_selector("#decide", state="hidden")
     assert session.before is None
+    assert not page.locator("#send-say.error").count()
 
 
 def test_another_page_is_told_and_overwrites_nothing(page, session):

@@ -36,7 +36,7 @@ export class Delivery {
     this.#discard.addEventListener("click", () => this.#takeBoards());
     this.#compare.addEventListener("change", () => this.#showDifference());
     byId("go-back").addEventListener("click", () => this.#ask("Going back", "api/map/back", "The board runs the map before again; the drawing stays as it is."));
-    byId("keep").addEventListener("click", () => service.request("api/map/keep", "POST").catch((error) => {
+    byId("keep").addEventListener("click", () => service.file("api/map/keep", "POST").catch((error) => {
       this.#say(service.sentenceOf(error), "error");
     }));
   }
