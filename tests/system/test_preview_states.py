@@ -235,6 +235,19 @@ def test_a_service_that_wants_a_token_asks_for_it(browser, session):
         page.wait_for_selector(".view.live")
         page.reload()  # a cookie has it now
         page.wait_for_selector("#saved:has-text('%')")
+        page.context.clear_cookies()
+        page.reload()
+        page.wait_for_selector("#token-say:has-text('needs its token')")
+        uncaught = []
+        page.on("pageerror", lambda error: uncaught.append(error))
+        page.context.set_offline(True)
+        page.fill("#token", "open sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#token-say:has-text('does not answer')")
+        assert not uncaught
+        page.context.set_offline(False)
+        page.keyboard.press("Enter")  # what was typed is still there
+        page.wait_for_selector(".view.live")
         page.close()
 
 

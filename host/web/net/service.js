@@ -9,13 +9,19 @@ export class Refusal extends Error {
   }
 }
 
+const SILENT = "The service does not answer. Is `focalloop live` still running?";
+
 // The service takes a right token out of the page's address, and gives it back as a cookie.
 let given = new URLSearchParams(location.search).has("token");
 
 /** Show the service a token; a right one is a cookie from now on. @param {string} token */
 export async function useToken(token) {
+  try {
+    await fetch(`./?${new URLSearchParams({ token })}`, { redirect: "manual" });
+  } catch {
+    throw new Error(SILENT);
+  }
   given = true;
-  await fetch(`./?${new URLSearchParams({ token })}`, { redirect: "manual" });
 }
 
 /** Whether the page was given a token. */
@@ -65,7 +71,7 @@ export async function ask(path, method = "GET", body = undefined, more = {}) {
   try {
     answer = await fetch(path, { method, headers, body: raw ? body : JSON.stringify(body) });
   } catch {
-    throw new Error("The service does not answer. Is `focalloop live` still running?");
+    throw new Error(SILENT);
   }
   if (answer.ok) {
     given = true;

@@ -1,19 +1,27 @@
 /** The field for the token, in place of the views, where the service wants one that the page has not. */
 
 import { byId, setText } from "../lib/dom.js";
-import { hasToken, useToken } from "../net/service.js";
+import { hasToken, sentenceOf, useToken } from "../net/service.js";
 
 export class TokenField {
   #form = byId("token-form", HTMLFormElement);
   #input = byId("token", HTMLInputElement);
+  #busy = false;
 
   /** @param {() => void} given A token was entered. */
   constructor(given) {
     this.#form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      await useToken(this.#input.value.trim());
-      this.#input.value = "";
-      given();
+      if (this.#busy) return; // twice entered is once connected
+      this.#busy = true;
+      try {
+        await useToken(this.#input.value.trim());
+        this.#input.value = "";
+        given();
+      } catch (error) {
+        setText("token-say", sentenceOf(error));
+      }
+      this.#busy = false;
     });
   }
 
