@@ -5,6 +5,7 @@ The session is a fake one, so that every picture is known.
 
 import io
 import zipfile
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -231,3 +232,22 @@ def test_a_window_is_saved_as_a_video_of_its_pictures_side_by_side(page, picture
 
 def test_the_pictures_of_a_slot_are_saved(page, picture):
     assert saved(page, "png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_made_a_saved_picture_stands_below_it(page, session, picture):
+    told = session.state
+    session.state = lambda: replace(told(), bundle="one for another map")
+    page.wait_for_selector("#notice:has-text('was trained for another map')")
+    page.evaluate(
+        """() => {
+          const write = CanvasRenderingContext2D.prototype.fillText;
+          window.written = [];
+          CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+            window.written.push(text);
+            write.call(this, text, ...at);
+          };
+        }"""
+    )
+    saved(page, "png")
+    reads = f"{session.ratio_map.levels.mean():.2f} reads per pixel"
+    assert f"slot 1 · {session.bundle} · {reads}" in page.evaluate("written.at(-1)")

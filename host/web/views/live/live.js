@@ -234,10 +234,16 @@ export class View {
     }
     if (whole && !this.#player.holds) throw new Error("No window arrives from the board, so none can be saved.");
     const { current: picture } = this.#player;
-    const { board, bundle, map } = this.#state ?? {};
+    const map = this.#probedMap ?? this.#map;
+    const board = this.#state?.board;
     const slot = picture ? `window ${picture.window}, slot ${picture.slots[this.#shownIndex] + 1}` : "";
-    const caption = [board?.name, board?.simulated ? "simulated" : "real", slot, bundle, `${map?.mean_level.toFixed(2)} reads per pixel`].join(" · ");
-    return { picture, map: this.#probedMap ?? this.#map, shown: this.#pictures.shown, caption };
+    const caption = [
+      ...(board ? [board.name, board.replay ? "replay" : board.simulated ? "simulated" : "real"] : []),
+      slot,
+      this.#makers.get(picture?.setup ?? NaN),
+      map && `${(map.levels.reduce((sum, level) => sum + level, 0) / map.levels.length).toFixed(2)} reads per pixel`,
+    ].filter(Boolean).join(" · ");
+    return { picture, map, shown: this.#pictures.shown, caption };
   }
 
   get #isSlow() {
