@@ -143,7 +143,8 @@ export class TimelineTrack {
   /** Windows per second, one bar for each pixel or second, whichever is wider. @param {CanvasRenderingContext2D} context @param {number} width @param {(name: string) => string} colour */
   #drawBars(context, width, colour) {
     const counts = this.#timeline?.windows ?? [];
-    const most = Math.max(1, ...counts.map((count, second) => count / Math.max(this.#lengthOf(second), MIN_RATED_S)));
+    // A recording may be of days: too many seconds for the arguments of one call.
+    const most = counts.reduce((max, count, second) => Math.max(max, count / Math.max(this.#lengthOf(second), MIN_RATED_S)), 1);
     context.fillStyle = colour("raised");
     context.fillRect(MARGIN, BARS_TOP, width - 2 * MARGIN, BARS - BARS_TOP);
     context.fillStyle = colour("accent");
