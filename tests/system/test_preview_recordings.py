@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from focalloop.firmware_sim.files import WriteError
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording.mcap_file import UNFINISHED
@@ -178,6 +181,7 @@ def test_a_deletion_is_undone_at_once_or_later(open_page, session_url, session, 
 def test_what_is_wrong_with_a_recording_is_said(open_page, session_url, session, kept):
     store = session.recordings.store
     cut = store.path(kept[1])
+    os.truncate(cut, cut.stat().st_size - 10)
     cut.rename(cut.with_name(cut.name + UNFINISHED))
     assert [name for name, _ in store.recover()] == [cut.name]
     store.path(kept[0]).write_bytes(b"nothing of it is left")
@@ -217,6 +221,48 @@ def test_a_service_without_a_folder_and_a_full_disk_say_what_to_do(
     go(page, "live")
     page.wait_for_selector("#record:disabled[title*='--recordings FOLDER']")
     session.recordings = desk
+
+
+def test_a_recording_that_is_gone_is_said_and_costs_no_note(
+    open_page, session_url, session, kept, monkeypatch
+):
+    store = session.recordings.store
+    page = records(open_page, session_url)
+    page.wait_for_selector("#rec-window:has-text('window 1 of')")
+    away = store.path(kept[0]).rename(store.folder / "elsewhere")
+    for kind in ("mcap", "npz", "mp4"):
+        page.evaluate("() => { document.getElementById('rec-say').textContent = ''; }")
+        page.click("#rec-export summary")
+        page.click(f"#rec-export button[data-kind={kind}]")
+        page.wait_for_selector("#rec-say:has-text('There is no such recording')")
+    away.rename(store.folder / f"{kept[0]}.mcap")
+
+    def refuse(id_, text):
+        raise WriteError("the disk is full")
+
+    monkeypatch.setattr(store, "note", refuse)
+    page.fill("#rec-about", NOTE)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#notice:has-text('The disk is full')")
+    with page.expect_response("**/api/recordings"):
+        go(page, "live")
+        go(page, "recordings")
+    page.wait_for_selector("#notice", state="hidden")
+    assert page.input_value("#rec-about") == NOTE
+
+    page.evaluate("() => { location.hash = '#/recordings/20200101T000000Z-000000'; }")
+    page.wait_for_selector("#notice.error:has-text('There is no recording of this address')")
+    assert page.evaluate("location.hash") == "#/recordings"
+
+
+def test_a_recording_of_days_has_a_timeline(open_page, session_url, kept):
+    page = open_page(session_url)
+    counts = [15] * 300_000
+    document = {"start_unix_s": 0, "seconds": 3e5, "windows": counts, "events": [], "marks": []}
+    page.route("**/timeline", lambda route: route.fulfill(json=document))
+    go(page, "recordings")
+    page.wait_for_selector("#rec-track[aria-valuetext*='of 4500000']")
+    assert canvas(page, "rec-timeline").std() > 0
 
 
 def test_the_view_fits_a_phone(open_page, session_url, kept):

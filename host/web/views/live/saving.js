@@ -1,6 +1,7 @@
 /** Files of what is on the screen: the pictures of a slot, or one window as arrays or as a video. */
 
 import { context2d, make } from "../../lib/dom.js";
+import { download } from "../../lib/download.js";
 import { npz } from "../../lib/npz.js";
 
 /**
@@ -18,8 +19,6 @@ import { npz } from "../../lib/npz.js";
 
 const VIDEO_HZ = 15;
 const MAX_VIDEO_BYTES = 16 << 20;
-/** How long a file may take to be saved. */
-const KEPT_MS = 60_000;
 const MARGIN = 12;
 const LINE = 22;
 
@@ -35,9 +34,7 @@ export async function save(kind, service, screenful) {
   const made = {
     png: () => pictureOf(screenful), npz: () => arraysOf(picture, map), mp4: () => videoOf(picture, service),
   }[kind]();
-  const link = make("a", { download: `window-${picture.window}.${kind}`, href: URL.createObjectURL(await made) });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
+  download(await made, `window-${picture.window}.${kind}`);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Files of the drawing: one to draw on, and the drawing as `.npz` or `.png`. */
 
-import { byId, make, setText } from "../../lib/dom.js";
+import { byId, setText } from "../../lib/dom.js";
+import { download } from "../../lib/download.js";
 import { RatioMap } from "../../lib/ratio-map.js";
 import { Screen, rgb } from "../../lib/screen.js";
 
@@ -22,7 +23,7 @@ export class DrawingFiles {
       if (input.files?.length) this.#open(input.files[0]);
       input.value = "";
     });
-    byId("keep-npz").addEventListener("click", () => save(npz(), "drawing.npz"));
+    byId("keep-npz").addEventListener("click", () => download(npz(), "drawing.npz"));
     byId("keep-png").addEventListener("click", () => this.#savePicture());
   }
 
@@ -44,13 +45,6 @@ export class DrawingFiles {
     const canvas = document.createElement("canvas");
     const table = Uint32Array.from({ length: 256 }, (_, level) => rgb(...colourOf(level)));
     new Screen(canvas).show(levels, height, width, table);
-    canvas.toBlob((blob) => { if (blob) save(blob, "drawing.png"); }, "image/png");
+    canvas.toBlob((blob) => { if (blob) download(blob, "drawing.png"); }, "image/png");
   }
-}
-
-/** @param {Blob} blob @param {string} name */
-function save(blob, name) {
-  const href = URL.createObjectURL(blob);
-  make("a", { href, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }

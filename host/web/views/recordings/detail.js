@@ -1,6 +1,7 @@
 /** One recording: what it is, its timeline, its windows, and what can be made of it. */
 
 import { byId, make, setText } from "../../lib/dom.js";
+import { download } from "../../lib/download.js";
 import { clock, counted, grouped, sized } from "../../lib/format.js";
 import { startOf, titleOf } from "./list.js";
 import { Rebuilt } from "./rebuilt.js";
@@ -32,11 +33,12 @@ export class Detail {
   #beside = byId("rec-beside", HTMLSelectElement);
   #slot = byId("rec-slot", HTMLInputElement);
   #about = byId("rec-about", HTMLTextAreaElement);
+  /** Id of the one whose note could not be kept as it stands there. */ #unkept = "";
 
   /**
    * @param {import("../view.js").Context} context
    * @param {(entry: RecordingEntry) => void} deleted
-   * @param {(id: string, note: string) => void} noted
+   * @param {(id: string, note: string) => Promise<boolean>} noted Whether it could be kept.
    */
   constructor(context, deleted, noted) {
     this.#context = context;
@@ -66,9 +68,16 @@ export class Detail {
     byId("rec-on").addEventListener("click", () => this.#rebuilt.step(1));
     this.#slot.addEventListener("input", () => this.#rebuilt.seek(Number(this.#slot.value)));
     for (const select of [this.#bundle, this.#beside]) select.addEventListener("change", () => this.#choose());
-    this.#about.addEventListener("change", () => noted(this.#about.dataset.id ?? "", this.#about.value));
+    this.#about.addEventListener("change", async () => {
+      const { id = "" } = this.#about.dataset;
+      this.#unkept = id;
+      if (await noted(id, this.#about.value) && this.#unkept === id) this.#unkept = "";
+    });
     this.#about.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#about.value = this.#entry?.note ?? "";
+      if (event.key === "Escape") {
+        this.#about.value = this.#entry?.note ?? "";
+        this.#unkept = "";
+      }
       if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
       event.preventDefault();
       this.#about.blur();
@@ -116,8 +125,9 @@ export class Detail {
   #name(entry) {
     setText("rec-title", entry ? titleOf(entry) : "");
     const same = this.#about.dataset.id === entry?.id;
-    if (same && document.activeElement === this.#about) return;
+    if (same && (document.activeElement === this.#about || this.#unkept === entry?.id)) return;
     this.#about.dataset.id = entry?.id ?? "";
+    this.#unkept = "";
     this.#about.value = entry?.note ?? "";
   }
 
@@ -224,16 +234,28 @@ export class Detail {
   }
 
   /** @param {string} kind @param {HTMLDetailsElement} menu */
-  #export(kind, menu) {
+  async #export(kind, menu) {
     menu.open = false;
     const entry = this.#entry;
     if (!entry) return;
-    /** @type {Record<string, string>} */
-    const paths = {
-      mcap: "file",
-      npz: `windows/${this.#index}/reads.npz`,
-      mp4: `video.mp4?bundle=${encodeURIComponent(this.#bundle.value)}&first=${this.#index}&count=${VIDEO_WINDOWS}`,
+    const { service } = this.#context;
+    /** @type {Record<string, [string, string]>} */
+    const files = {
+      mcap: ["file", entry.id],
+      npz: [`windows/${this.#index}/reads.npz`, `${entry.id}-${this.#index}`],
+      mp4: [`video.mp4?bundle=${encodeURIComponent(this.#bundle.value)}&first=${this.#index}&count=${VIDEO_WINDOWS}`, entry.id],
     };
-    make("a", { href: this.#context.service.address(`api/recordings/${entry.id}/${paths[kind]}`), download: "" }).click();
+    const [what, name] = files[kind];
+    const path = `api/recordings/${entry.id}/${what}`;
+    setText("rec-say", kind === "mp4" ? "The video is being made; it is saved when it is complete." : "");
+    try {
+      if (kind === "mcap") { // too large to be taken up whole, so its first byte tells whether it is there
+        await service.ask(path, "GET", undefined, { Range: "bytes=0-0" });
+        make("a", { href: service.address(path), download: "" }).click();
+      } else download(await service.file(path), `${name}.${kind}`);
+      setText("rec-say", "");
+    } catch (error) {
+      setText("rec-say", service.sentenceOf(error));
+    }
   }
 }

@@ -93,6 +93,10 @@ export class View {
     const asked = location.hash.split("/")[2] ?? "";
     const present = this.#found.recordings.filter((each) => each.deleted_unix_s === null);
     const named = present.find(({ id }) => id === asked);
+    if (asked && !this.#found.recordings.some(({ id }) => id === asked)) {
+      this.#context.notices.say("There is no recording of this address: it was removed, or never here.", "error", REFRESH_MS);
+      location.replace("#/recordings");
+    }
     this.#root.classList.toggle("chosen", Boolean(named));
     const entry = named ?? (WIDE.matches ? present[0] : undefined) ?? null;
     this.#list.show(this.#found, entry?.id ?? "");
