@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.pictures import gray
 from focalloop.firmware_sim.window import Window
@@ -21,7 +23,7 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     initial_reconstruction,
 )
-from focalloop.host.reconstruction.video import write_video
+from focalloop.host.reconstruction.video import encode_frames
 from focalloop.host.recording.correcting import correction_of
 from focalloop.host.recording.recording import Recording
 from focalloop.models import zoo
@@ -116,18 +118,20 @@ class Rebuilder:
         """
         reads = _Reads(recording)
 
-        def rebuilt() -> Iterator[tuple[str, Float32]]:
+        def frames() -> Iterator[NDArray[np.uint8]]:  # all at once would take gigabytes
             for index in range(first, min(first + count, len(recording))):
                 window = recording.window(index).window
                 with self._lock:
-                    yield str(window.number), self._rebuilt(reads, window, bundle)[1].video
+                    made = self._rebuilt(reads, window, bundle)[1]
+                yield from gray(made.video)
 
-        made = dict(rebuilt())
-        if not made:
+        if first >= len(recording):
             raise RecordingError(
                 f"the recording has {len(recording)} windows, and none from {first}"
             )
-        write_video(path, list(made.values()), list(made))
+        with written_whole(path) as partial:
+            shape = recording.window(first).window.ratio_map.shape
+            encode_frames(partial, frames(), shape, frames_per_s=30.0)
 
     def _rebuilt(
         self, reads_of: _Reads, window: Window, bundle: str

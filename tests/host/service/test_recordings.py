@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -136,7 +138,9 @@ def test_a_window_is_shown_and_downloaded(client, kept):
 def test_windows_are_rebuilt_as_a_video(client, kept, tmp_path):
     video = client.get(f"/api/recordings/{kept}/video.mp4", params={"count": 2})
     assert video.status_code == 200, video.text
-    assert b"ftyp" in video.content[:16]
+    with av.open(io.BytesIO(video.content)) as made:
+        frames = [frame.to_ndarray(format="gray") for frame in made.decode(video=0)]
+    assert np.shape(frames) == (2 * 16, *SHAPE)
     beyond = client.get(f"/api/recordings/{kept}/video.mp4", params={"first": 3})
     assert beyond.status_code == 422
 
