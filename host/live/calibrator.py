@@ -292,7 +292,7 @@ class Calibrator:
         self._telemetry.log("The calibration was discarded.")
 
     def close(self) -> None:
-        """End whatever goes on, because the session ends."""
+        """End the calibration in progress, if there is one."""
         with self._lock:
             if self._state.running:
                 self.cancel()

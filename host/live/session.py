@@ -253,7 +253,7 @@ class LiveSession:
         BundleError, BoardError, BoardLostError
             The board has not got its map, or the bundle cannot be used any more.
         """
-        self.calibrator.cancel()
+        self.calibrator.close()
         if self.recordings is not None:
             self.recordings.close()
         self._deployment.rest(self._board)

@@ -106,7 +106,7 @@ def test_what_a_lease_changed_is_as_before_when_it_is_given_back(lab, lease):
     lab.ask("north", "POST", "api/recordings", {}, lease.token)
     lab.client.release(lease.token)
     assert map_hash(lab) == before
-    assert not lab.board("north")["recording"]["recording"]
+    wait_until(lambda: (lab.board("north")["recording"] or {}).get("recording") is False)
     with pytest.raises(LabError, match="was given back"):
         lab.ask("north", "POST", "api/recordings", {}, lease.token)
 
