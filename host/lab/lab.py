@@ -106,7 +106,7 @@ class Lab:
         self._resuming: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._states: dict[str, tuple[float, dict[str, Any] | None]] = {}
+        self._states: dict[str, tuple[float, int, dict[str, Any] | None]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -159,13 +159,13 @@ class Lab:
 
     async def state(self, board: str) -> dict[str, Any] | None:
         """Return the state of a board's session, which may be 0.25 s old; None without one."""
-        age_s, state = self._states.get(board, (-1.0, None))
-        now_s = time.monotonic()
-        if now_s - age_s > _STATE_AGE_S:
+        now_s, restarts = time.monotonic(), self.workers.restarts.get(board, 0)
+        asked_s, of_worker, state = self._states.get(board, (-1.0, -1, None))
+        if now_s - asked_s > _STATE_AGE_S or of_worker != restarts:
             state = None
             with suppress(FocalloopError):
                 state = await ask(self.socket(board), "GET", "/api/state", timeout_s=1.0)
-            self._states[board] = now_s, state
+            self._states[board] = now_s, restarts, state
         return state
 
     async def boards(self) -> list[BoardEntry]:
@@ -215,6 +215,7 @@ class Lab:
                 raise error from None
             raise
         finally:
+            self._states.pop(board, None)  # it may have changed
             self._under[lease.id].discard(task)
             if not self._under[lease.id]:
                 del self._under[lease.id]
