@@ -3,6 +3,7 @@
 import { byId, make, setText } from "../../lib/dom.js";
 import { download } from "../../lib/download.js";
 import { clock, counted, grouped, sized } from "../../lib/format.js";
+import { About } from "./about.js";
 import { startOf, titleOf } from "./list.js";
 import { Rebuilt } from "./rebuilt.js";
 import { TimelineTrack } from "./timeline.js";
@@ -32,8 +33,7 @@ export class Detail {
   #bundle = byId("rec-bundle", HTMLSelectElement);
   #beside = byId("rec-beside", HTMLSelectElement);
   #slot = byId("rec-slot", HTMLInputElement);
-  #about = byId("rec-about", HTMLTextAreaElement);
-  /** Id of the one whose note could not be kept as it stands there. */ #unkept = "";
+  #about;
 
   /**
    * @param {import("../view.js").Context} context
@@ -43,6 +43,7 @@ export class Detail {
   constructor(context, deleted, noted) {
     this.#context = context;
     const { service } = context;
+    this.#about = new About(noted);
     this.#rebuilt = new Rebuilt(service, {
       placed: (index) => this.#placed(index),
       drawn: (picture, slot, made) => {
@@ -68,20 +69,6 @@ export class Detail {
     byId("rec-on").addEventListener("click", () => this.#rebuilt.step(1));
     this.#slot.addEventListener("input", () => this.#rebuilt.seek(Number(this.#slot.value)));
     for (const select of [this.#bundle, this.#beside]) select.addEventListener("change", () => this.#choose());
-    this.#about.addEventListener("change", async () => {
-      const { id = "" } = this.#about.dataset;
-      this.#unkept = id;
-      if (await noted(id, this.#about.value) && this.#unkept === id) this.#unkept = "";
-    });
-    this.#about.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") {
-        this.#about.value = this.#entry?.note ?? "";
-        this.#unkept = "";
-      }
-      if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
-      event.preventDefault();
-      this.#about.blur();
-    });
     byId("rec-delete").addEventListener("click", () => this.#entry && deleted(this.#entry));
     const menu = byId("rec-export", HTMLDetailsElement);
     menu.addEventListener("keydown", (event) => {
@@ -103,7 +90,8 @@ export class Detail {
     this.#entry = entry;
     byId("rec-detail").hidden = !entry;
     this.#context.status.instead(entry ? { word: "replay", replay: true } : null);
-    this.#name(entry);
+    setText("rec-title", entry ? titleOf(entry) : "");
+    this.#about.show(entry);
     this.#track.draw(); // the theme may be another one
     if (entry?.id === before?.id && entry?.windows === before?.windows) return;
     clearTimeout(this.#settling);
@@ -119,16 +107,6 @@ export class Detail {
     ];
     setText("rec-facts", facts.filter(Boolean).join(" · "));
     if (windows) this.#fetchTimeline(entry.id);
-  }
-
-  /** Show what was noted of it, unless that is being edited. @param {RecordingEntry|null} entry */
-  #name(entry) {
-    setText("rec-title", entry ? titleOf(entry) : "");
-    const same = this.#about.dataset.id === entry?.id;
-    if (same && (document.activeElement === this.#about || this.#unkept === entry?.id)) return;
-    this.#about.dataset.id = entry?.id ?? "";
-    this.#unkept = "";
-    this.#about.value = entry?.note ?? "";
   }
 
   /** Do nothing until `show`. */
