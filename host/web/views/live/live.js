@@ -13,6 +13,7 @@ import { Playback } from "./playback.js";
 import { Player } from "./player.js";
 import { Recording } from "./recording.js";
 import { offerFiles } from "./save-menu.js";
+import { captionOf } from "./saving.js";
 import { onShortcuts } from "./shortcuts.js";
 
 /**
@@ -235,14 +236,8 @@ export class View {
     if (whole && !this.#player.holds) throw new Error("No window arrives from the board, so none can be saved.");
     const { current: picture } = this.#player;
     const map = this.#probedMap ?? this.#map;
-    const board = this.#state?.board;
-    const slot = picture ? `window ${picture.window}, slot ${picture.slots[this.#shownIndex] + 1}` : "";
-    const caption = [
-      ...(board ? [board.name, board.replay ? "replay" : board.simulated ? "simulated" : "real"] : []),
-      slot,
-      this.#makers.get(picture?.setup ?? NaN),
-      map && `${(map.levels.reduce((sum, level) => sum + level, 0) / map.levels.length).toFixed(2)} reads per pixel`,
-    ].filter(Boolean).join(" · ");
+    const madeBy = this.#makers.get(picture?.setup ?? NaN);
+    const caption = captionOf(picture, this.#shownIndex, this.#state?.board ?? null, madeBy, map);
     return { picture, map, shown: this.#pictures.shown, caption };
   }
 

@@ -38,6 +38,21 @@ export async function save(kind, service, screenful) {
 }
 
 /**
+ * What a saved picture says below itself.
+ * @param {Picture|null} picture @param {number} index Of its slot.
+ * @param {import("../../net/types.js").LiveState["board"]} board
+ * @param {string|undefined} madeBy What reconstructed it. @param {RatioMap|null} map
+ */
+export function captionOf(picture, index, board, madeBy, map) {
+  return [
+    ...(board ? [board.name, board.replay ? "replay" : board.simulated ? "simulated" : "real"] : []),
+    picture && `window ${picture.window}, slot ${picture.slots[index] + 1}`,
+    madeBy,
+    map && `${(map.levels.reduce((sum, level) => sum + level, 0) / map.levels.length).toFixed(2)} reads per pixel`,
+  ].filter(Boolean).join(" · ");
+}
+
+/**
  * The pictures beside each other, one frame per slot.
  * @param {Picture} picture @param {import("../view.js").Context["service"]} service
  */
