@@ -54,26 +54,29 @@ def list_(recordings: _Folder = None, json: JsonOption = False) -> None:
         print_result("  ".join([each.id, what, *marks]))
 
 
-def pin(id_: _Id, recordings: _Folder = None) -> None:
+def pin(id_: _Id, recordings: _Folder = None, json: JsonOption = False) -> None:
     """Keep a recording whatever the quota of its folder.
 
     Example: focalloop recording pin 20260131T120000Z-0a1b2c
     """
     _store(recordings).pin(id_)
+    _tell(json, id=id_, pinned=True)
 
 
-def unpin(id_: _Id, recordings: _Folder = None) -> None:
+def unpin(id_: _Id, recordings: _Folder = None, json: JsonOption = False) -> None:
     """Let the quota remove a recording again.
 
     Example: focalloop recording unpin 20260131T120000Z-0a1b2c
     """
     _store(recordings).pin(id_, False)
+    _tell(json, id=id_, pinned=False)
 
 
 def note(
     id_: _Id,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to note; empty for nothing.")],
     recordings: _Folder = None,
+    json: JsonOption = False,
 ) -> None:
     """Note something of a recording as a whole.
 
@@ -82,6 +85,7 @@ def note(
     Example: focalloop recording note 20260131T120000Z-0a1b2c "lens 2, f/4"
     """
     _store(recordings).note(id_, text)
+    _tell(json, id=id_, note=text)
 
 
 def reindex(recordings: _Folder = None, json: JsonOption = False) -> None:
@@ -97,6 +101,11 @@ def reindex(recordings: _Folder = None, json: JsonOption = False) -> None:
         print_json({"folder": str(store.folder), "recordings": done})
     else:
         print_result(f"indexed {counted(done, 'recording')} in {store.folder}")
+
+
+def _tell(json: bool, **changed: str | bool) -> None:
+    if json:
+        print_json(changed)
 
 
 def _store(folder: Path | None) -> RecordingStore:

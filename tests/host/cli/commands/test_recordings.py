@@ -120,7 +120,8 @@ def test_a_folder_is_listed_pinned_noted_and_indexed(tmp_path):
     store = RecordingStore(tmp_path)
     write_recording(path := store.new())
     where = ("--recordings", tmp_path)
-    assert run("recording", "pin", path.stem, *where).exit_code == 0
+    pinned = run("recording", "pin", path.stem, *where, "--json")
+    assert json.loads(pinned.stdout) == {"id": path.stem, "pinned": True}
     assert run("recording", "note", path.stem, "lens 2", *where).exit_code == 0
     (line,) = run("recording", "list", *where).stdout.splitlines()
     assert line.startswith(f"{path.stem}  3 windows in ")
