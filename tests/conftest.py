@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# With two processes per core, further threads only take turns. NumPy and torch read this when
-# loaded.
+# With a process per core, further threads only take turns. NumPy and torch read this when loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -33,9 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run folders of tests in two processes per core, and single files in this one.
-
-    Tests wait for boards, browsers and other processes for about half of their time.
-    """
+    """Run folders of tests in one process per core, and single files in this one."""
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
-    return 0 if all(path.is_file() for path in paths) else 2 * (os.cpu_count() or 1)
+    return 0 if all(path.is_file() for path in paths) else os.cpu_count() or 1
