@@ -89,6 +89,13 @@ def _audit(event, arguments, _bad=re.compile(r'[<>:"|?*]|[. ]$')):
         raise PermissionError(errno.EACCES, "a folder cannot be opened", name)
 
 
+def _disk_usage(path, _statvfs=os.statvfs):
+    """Windows has another call for it, which `shutil` makes there."""
+    found = _statvfs(path)
+    total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    return shutil._ntuple_diskusage(total, total - free, free)
+
+
 def _end_at_once(process, _signal=signal.SIGKILL):
     """End a process: Windows knows one way, under both names, and asks nobody."""
     process.send_signal(_signal)
@@ -98,7 +105,7 @@ os.read, os.write = _descriptors_only(os.read), _descriptors_only(os.write)
 os.fsync, select.select = _fsync, _select
 os.replace, os.rename = _not_while_open(os.replace), _not_while_open(os.rename)
 os.unlink, os.remove = _not_while_open(os.unlink), _not_while_open(os.remove)
-shutil._use_fd_functions = False
+shutil._use_fd_functions, shutil.disk_usage = False, _disk_usage
 subprocess.CREATE_NEW_PROCESS_GROUP = 0
 subprocess.Popen.terminate = subprocess.Popen.kill = _end_at_once
 for name in OS_NAMES:
