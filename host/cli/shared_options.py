@@ -194,6 +194,9 @@ BudgetOption = Annotated[
         show_default="what the map reads at rest",
     ),
 ]
+HttpHostOption = Annotated[
+    str, typer.Option("--http-host", metavar="ADDRESS", help="Address to serve on.")
+]
 HttpPortOption = Annotated[
     int | None,
     typer.Option(

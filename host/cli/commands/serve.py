@@ -13,6 +13,7 @@ from focalloop.host.cli.shared_options import (
     BundleMapOption,
     BundleOption,
     CorrectionOption,
+    HttpHostOption,
     HttpPortOption,
     JsonOption,
     PublicUrlOption,
@@ -48,9 +49,7 @@ def serve(
     uncorrected: UncorrectedOption = False,
     recordings: RecordingsOption = None,
     recordings_quota: QuotaOption = None,
-    http_host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
-    ] = "127.0.0.1",
+    http_host: HttpHostOption = "127.0.0.1",
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,

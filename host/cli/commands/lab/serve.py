@@ -16,6 +16,7 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import print_json, print_notice
 from focalloop.host.cli.shared_options import (
+    HttpHostOption,
     HttpPortOption,
     JsonOption,
     PublicUrlOption,
@@ -48,9 +49,7 @@ def serve(
             show_default="recordings in your data folder",
         ),
     ] = None,
-    http_host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to serve on.")
-    ] = "127.0.0.1",
+    http_host: HttpHostOption = "127.0.0.1",
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
