@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.calibration.result import NORMAL_95
+from focalloop.firmware_sim.default_calibration import Step
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.live.light_meter import LightState
 
@@ -47,6 +48,23 @@ class StepState:
     level: int | None
     """Reads per window of every pixel; None: different ones, side by side."""
     windows: int
+
+
+def shown_steps(steps: tuple[Step, ...], by_hand: bool) -> tuple[StepState, ...]:
+    """Return steps as a page shows them, `by_hand` where a person sets the light."""
+    return tuple(
+        StepState(None if by_hand and step.light else step.light, step.level, step.windows)
+        for step in steps
+    )
+
+
+def described(step: Step) -> str:
+    """Return a step in a few words."""
+    if step.level is None:
+        spans = "all spans"
+    else:
+        spans = f"{step.level} {'read' if step.level == 1 else 'reads'} per window"
+    return f"{'dark' if step.light == 0 else f'light {step.light:.3f}'}, {spans}"
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from focalloop.firmware_sim.default_calibration import DEFAULT_READS, Step
+from focalloop.firmware_sim.default_calibration import DEFAULT_READS
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.live.applied_calibration import (
+    AppliedCalibration,
+    BoardMemory,
+    correction_by,
+)
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibration_run import (
@@ -34,13 +37,13 @@ from focalloop.host.live.calibration_state import (
     CalibrationState,
     MarkState,
     PlanState,
-    StepState,
+    described,
     fit_state,
+    shown_steps,
 )
 from focalloop.host.live.light_meter import LightMeter, LightState
 from focalloop.host.live.state import Phase
 from focalloop.host.live.telemetry import Telemetry
-from focalloop.host.reconstruction.correction import Correction
 
 if TYPE_CHECKING:
     from focalloop.calibration import Calibration
@@ -62,18 +65,6 @@ class CalibratorError(FocalloopError):
 
 class _CancelledError(FocalloopError):
     """The calibration was cancelled."""
-
-
-class BoardMemory(Protocol):
-    """Keeps what was found of boards for later sessions, by their serial numbers."""
-
-    def check_serial(self, serial: str | None) -> str:
-        """Return a serial number; raises a `FocalloopError` if it tells a board from no other."""
-        ...
-
-    def remember(self, found: Calibration, pattern: FixedPattern) -> Path:
-        """Keep a result with its pattern; raises a `FocalloopError` if that is not possible."""
-        ...
 
 
 class Calibrator:
@@ -99,14 +90,13 @@ class Calibrator:
         memory: BoardMemory | None = None,
     ) -> None:
         self._tasks, self._telemetry, self._board = tasks, telemetry, board
-        self._memory = memory
+        self._applied = AppliedCalibration(memory)
         self._lock = threading.RLock()
         self._state = CalibrationState()
         self._run: CalibrationRun | None = None
         self._meter = LightMeter()
         self._result: Calibration | None = None
         self._offered: BoardCorrection | None = None
-        self._in_use: tuple[HelloAnswer, BoardCorrection] | None = None
         self._cancelled = threading.Event()
         self._lit = threading.Event()
 
@@ -128,10 +118,7 @@ class Calibrator:
 
     def applied_to(self, board: HelloAnswer) -> BoardCorrection | None:
         """Return what was applied to a board in this session; None if nothing was."""
-        if self._in_use is None or self._in_use[0].serial != board.serial:
-            return None
-        known, correction = self._in_use
-        return correction if known.shape == board.shape and known.bits == board.bits else None
+        return self._applied.to(board)
 
     def light(self) -> LightState | None:
         """Return the light on the sensor while a person sets it; None where nothing is known."""
@@ -154,11 +141,11 @@ class Calibrator:
         steps = steps_for(board, reads)
         by_hand = lit_by_hand(board)
         return PlanState(
-            steps=_shown(steps, by_hand),
+            steps=shown_steps(steps, by_hand),
             windows=sum(step.windows for step in steps),
             seconds=seconds_for(board, steps),
             by_hand=by_hand,
-            keeps=self._keeps(board),
+            keeps=self._applied.keeps(board),
         )
 
     def start(self, reads: int = DEFAULT_READS, turn: int | None = None) -> None:
@@ -194,9 +181,9 @@ class Calibrator:
                 turn=self._state.turn + 1,
                 activity="stopping the stream",
                 by_hand=lit_by_hand(board),
-                steps=_shown(steps, lit_by_hand(board)),
+                steps=shown_steps(steps, lit_by_hand(board)),
                 windows_total=sum(step.windows for step in steps),
-                keeps=self._keeps(board),
+                keeps=self._applied.keeps(board),
             )
         self._submit()
 
@@ -265,11 +252,11 @@ class Calibrator:
             run.check(board)
             self._change(can_apply=False)
         try:
-            self._tasks.submit(lambda board: self._use(board, offered)).result()
+            self._tasks.submit(lambda board: self._applied.use(board.info, offered)).result()
         except Exception:
             self._change(can_apply=True)
             raise
-        kept = self._keep(result, board)
+        kept = self._applied.keep(result, board)
         self._change(applied=True, kept=kept)
         self._telemetry.log(f"The calibration is applied. {kept}")
 
@@ -309,28 +296,6 @@ class Calibrator:
                 "the calibration has gone on meanwhile, from another page: look at what it says now"
             )
 
-    def _keeps(self, board: HelloAnswer) -> str:
-        """Return the serial number under which a result of a board is kept, or ""."""
-        try:
-            return "" if self._memory is None else self._memory.check_serial(board.serial)
-        except FocalloopError:
-            return ""
-
-    def _keep(self, result: Calibration, board: HelloAnswer) -> str:
-        """Keep a result; return a sentence that says whether it was."""
-        if isinstance(result.pattern, FocalloopError):
-            return f"It is not kept, because {result.pattern}."
-        if self._memory is None or not self._keeps(board):
-            return (
-                f"It is used until the session ends: the serial number {board.serial!r} does not "
-                "tell this board from others."
-            )
-        try:
-            self._memory.remember(result, result.pattern)
-        except FocalloopError as error:
-            return f"It is used until the session ends, but could not be kept: {error}."
-        return f"It is kept for the board {board.serial}: live and serve use it from now on."
-
     def _submit(self) -> None:
         self._tasks.submit(self._calibrate).add_done_callback(self._ended)
 
@@ -348,9 +313,6 @@ class Calibrator:
 
     # From here on in the board thread.
 
-    def _use(self, board: Board, correction: BoardCorrection) -> None:
-        self._in_use = board.info, correction
-
     def _calibrate(self, board: Board) -> None:
         run = self._run
         assert run is not None
@@ -361,7 +323,7 @@ class Calibrator:
             if by_hand and step.light != run.light:
                 self._await_light(board, run, step.light)
                 run.light = step.light
-            self._advance(run, _describe(step))
+            self._advance(run, described(step))
             run.capture(board)
             self._advance(run, "fitting")
             calibration = run.fit()
@@ -369,7 +331,7 @@ class Calibrator:
                 self._show(calibration, run)
         with self._lock:
             self._result = calibration
-            self._offered = None if calibration is None else _correction_by(calibration)
+            self._offered = None if calibration is None else correction_by(calibration)
 
     def _await_light(self, board: Board, run: CalibrationRun, light: float) -> None:
         self._lit.clear()
@@ -435,27 +397,3 @@ class Calibrator:
             error = sentence(failure)
             self._conclude(CalibrationPhase.FAILED, error=error)
             log(f"The calibration failed: {error}", "warning")
-
-
-def _correction_by(found: Calibration) -> BoardCorrection:
-    """Return what a calibration corrects the reads of its board by."""
-    pattern = None if isinstance(found.pattern, FocalloopError) else found.pattern
-    correction = Correction.needed(pattern, found.profile)
-    by = "" if correction is None else "the calibration of this session"
-    said = f"The reads are corrected by {by}." if by else ""
-    return BoardCorrection(correction, by, said, found.profile)
-
-
-def _shown(steps: tuple[Step, ...], by_hand: bool) -> tuple[StepState, ...]:
-    return tuple(
-        StepState(None if by_hand and step.light else step.light, step.level, step.windows)
-        for step in steps
-    )
-
-
-def _describe(step: Step) -> str:
-    if step.level is None:
-        spans = "all spans"
-    else:
-        spans = f"{step.level} {'read' if step.level == 1 else 'reads'} per window"
-    return f"{'dark' if step.light == 0 else f'light {step.light:.3f}'}, {spans}"

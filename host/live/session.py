@@ -24,12 +24,13 @@ from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.board.waiting import open_when_there
 from focalloop.host.errors import BoardLostError, UnknownMapError, sentence
+from focalloop.host.live.applied_calibration import BoardMemory
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.board_report import board_identity, link_state
 from focalloop.host.live.board_source import BoardSource
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibration_state import CalibrationState
-from focalloop.host.live.calibrator import BoardMemory, Calibrator
+from focalloop.host.live.calibrator import Calibrator
 from focalloop.host.live.comparison import Comparison
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.recording_desk import RecordingDesk

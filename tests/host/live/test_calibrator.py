@@ -318,7 +318,8 @@ class Memory:
     ],
 )
 def test_an_applied_result_is_kept_or_it_is_said_why_not(serial, error, said):
-    with by_hand(lacks=Feature(0), serial=serial, memory=Memory(error)) as (
+    memory = Memory(error)
+    with by_hand(lacks=Feature(0), serial=serial, memory=memory) as (
         calibrator,
         tasks,
         board,
@@ -338,8 +339,8 @@ def test_an_applied_result_is_kept_or_it_is_said_why_not(serial, error, said):
         state = calibrator.state()
         assert state.applied
         assert said in state.kept
-        kept = calibrator._memory.kept
-        assert [found for found, _ in kept] == ([calibrator.result] if "It is kept" in said else [])
+        kept = [found for found, _ in memory.kept]
+        assert kept == ([calibrator.result] if "It is kept" in said else [])
         in_use = calibrator.applied_to(board.info)
         assert in_use.noise == calibrator.result.profile
         assert in_use.correction.pattern is calibrator.result.pattern
