@@ -14,6 +14,10 @@ DEFAULT_MAP = "tile-2of16"
 RANDOM_TILES = "random-tiles"
 """Given instead of a map, for a universal network."""
 
+ADAPTIVE_GRIDS = "adaptive-grids"
+"""Given instead of a map, for the network of adaptive maps, which remembers the last frame."""
+MANY_MAPS = (RANDOM_TILES, ADAPTIVE_GRIDS)
+
 DEFAULT_NOISE = "paper"
 
 MAX_BUDGET = DEFAULT_LEVEL_SET[-1] / DEFAULT_SLOTS
@@ -39,8 +43,8 @@ class TrainingOptions:
     white : float or None
         The value of white in footage whose files leave it open.
     ratio_map : str or None
-        Map file, named tile, shipped bundle whose map to take, or `RANDOM_TILES`, to train a
-        network for.
+        Map file, named tile, shipped bundle whose map to take, or one of `MANY_MAPS`, to
+        train a network for.
     budget : float or None
         Average ratio of a map to learn and train a network for, in (0, `MAX_BUDGET`].
     prices : tuple of float
@@ -127,6 +131,11 @@ class TrainingOptions:
             )
         if not 0 < self.map_share < 1:
             raise OptionsError(f"--map-share {self.map_share:g} is not between 0 and 1")
+        if self.ratio_map == ADAPTIVE_GRIDS and (self.network != "edge" or self.aperture):
+            raise OptionsError(
+                f"--map {ADAPTIVE_GRIDS} makes a network with memory: only --network edge without "
+                "--aperture has one"
+            )
         if len(set(self.prices)) < len(self.prices):
             raise OptionsError("--price gives the same price twice")
         for side, next_side in zip(self.periods, self.periods[1:], strict=False):

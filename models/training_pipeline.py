@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.default_calibration import corrected
 from focalloop.firmware_sim.files import written_whole
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.models.adaptive.adaptive_grids import AdaptiveGrids
 from focalloop.models.data.footage import FOOTAGE_SETTINGS, footage_data
 from focalloop.models.data.training_file import save_windows
 from focalloop.models.errors import TrainError
@@ -49,11 +50,12 @@ from focalloop.models.training.run import Run, RunSettings, make_folder
 from focalloop.models.training.starting_weights import Start, find_start
 from focalloop.models.training.training_data import TrainingData, made_from
 from focalloop.models.training_options import (
+    ADAPTIVE_GRIDS,
     DEFAULT_NOISE,
+    MANY_MAPS,
     MAP,
     NETWORK,
     PRICE,
-    RANDOM_TILES,
     TrainingOptions,
 )
 
@@ -145,14 +147,17 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         If something cannot be done; the folder is then unchanged.
     """
     any_aperture = options.network == "aperture"
-    maps = None
-    if options.ratio_map is not None:
+    maps: MapSource | None = None
+    if options.ratio_map == ADAPTIVE_GRIDS:
+        maps = AdaptiveGrids()
+    elif options.ratio_map is not None:
         maps = map_source(options.ratio_map, options.aperture, any_aperture)
     coded = isinstance(maps, OneAperture) and maps.aperture is not None
     aperture = any_aperture or options.aperture or coded
     network = replace(default_settings(options.network), aperture=aperture)
-    if isinstance(network, EdgeSettings) and options.ratio_map == RANDOM_TILES:
-        network = replace(network, noise=options.noise is None)
+    if isinstance(network, EdgeSettings) and options.ratio_map in MANY_MAPS:
+        remembers = options.ratio_map == ADAPTIVE_GRIDS
+        network = replace(network, noise=options.noise is None, memory=remembers)
     noise = NoiseProfile.load(options.noise or DEFAULT_NOISE, network.slots)
     if options.corrected:
         if corrected(noise) == noise:

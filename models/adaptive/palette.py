@@ -40,5 +40,20 @@ def shipped_map(side: int = 32) -> AdaptiveMap:
     return AdaptiveMap(RatioMap.from_tile(TILES[RESTING], (side, side)), tiles, BLOCK)
 
 
+def random_grid(
+    rng: np.random.Generator,
+    adaptive_map: AdaptiveMap,
+    tiles: NDArray[np.intp] | None = None,
+) -> NDArray[np.uint8]:
+    """Draw a grid: one tile, or a few of the palette scattered over blocks or over larger areas."""
+    rows, columns = adaptive_map.grid_shape
+    among = np.arange(len(adaptive_map.tiles)) if tiles is None else tiles
+    few = rng.choice(among, int(rng.integers(1, min(len(among), 7) + 1)), replace=False)
+    side = int(rng.integers(1, 5))
+    drawn = rng.choice(few, (-(-rows // side), -(-columns // side)))
+    areas = drawn.repeat(side, axis=0).repeat(side, axis=1)[:rows, :columns]
+    return areas.astype(np.uint8)
+
+
 def _tile(rows: tuple[tuple[int, ...], ...], side: int) -> NDArray[np.uint8]:
     return repeat(np.array(rows, np.uint8), side, side)

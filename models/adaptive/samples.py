@@ -21,6 +21,7 @@ from focalloop.firmware_sim.allocation import allocate
 from focalloop.firmware_sim.block_features import block_features, reading
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.models.adaptive.palette import random_grid
 from focalloop.models.networks.sensing import clean_reads, read_out
 
 WINDOWS = 4
@@ -149,21 +150,6 @@ def _badly_chosen(
     budget = max(1.0, float(reads.min())) * falsified.shape[1]
     chosen = allocate(falsified, costs, budget)
     return chosen.reshape(error.shape[1:]).astype(np.uint8)
-
-
-def random_grid(
-    rng: np.random.Generator,
-    adaptive_map: AdaptiveMap,
-    tiles: NDArray[np.intp] | None = None,
-) -> NDArray[np.uint8]:
-    """Draw a grid: one tile, or a few of the palette scattered over blocks or over larger areas."""
-    rows, columns = adaptive_map.grid_shape
-    among = np.arange(len(adaptive_map.tiles)) if tiles is None else tiles
-    few = rng.choice(among, int(rng.integers(1, min(len(among), 7) + 1)), replace=False)
-    side = int(rng.integers(1, 5))
-    drawn = rng.choice(few, (-(-rows // side), -(-columns // side)))
-    areas = drawn.repeat(side, axis=0).repeat(side, axis=1)[:rows, :columns]
-    return areas.astype(np.uint8)
 
 
 def _block_means(values: NDArray[np.float32], block: int) -> NDArray[np.float32]:

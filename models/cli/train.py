@@ -27,8 +27,10 @@ from focalloop.host.cli.shared_options import (
 from focalloop.models.cli.extra import require_extra
 from focalloop.models.errors import OptionsError
 from focalloop.models.training_options import (
+    ADAPTIVE_GRIDS,
     DEFAULT_MAP,
     DEFAULT_NOISE,
+    MANY_MAPS,
     MAP_SHARE,
     MAX_BUDGET,
     QUICK_BUDGET,
@@ -52,7 +54,8 @@ def train(
         str | None,
         map_option(
             f"Train a network for a map file, for one of {', '.join(NAMED_TILES)}, for the map of "
-            f"a shipped bundle, or for {RANDOM_TILES}, which makes a universal network.",
+            f"a shipped bundle, for {RANDOM_TILES}, which makes a universal network, or for "
+            f"{ADAPTIVE_GRIDS}, which makes one that remembers the last frame.",
             show_default=DEFAULT_MAP,
             rich_help_panel=WHAT,
         ),
@@ -260,8 +263,8 @@ def train(
         budget, map_ = (QUICK_BUDGET, None) if quick else (None, DEFAULT_MAP)
     if quick and price:
         raise typer.BadParameter("--quick makes one bundle: give --budget or --map, not --price")
-    if quick and map_ == RANDOM_TILES:
-        raise typer.BadParameter(f"--quick makes a bundle, which needs one map, not {RANDOM_TILES}")
+    if quick and map_ in MANY_MAPS:
+        raise typer.BadParameter(f"--quick makes a bundle, which needs one map, not {map_}")
     if quick and minutes is None and steps is None:
         minutes = QUICK_MINUTES
     if budget is None:
@@ -313,7 +316,7 @@ def train(
     if json:
         print_json(document)
     else:
-        _print_summary(document, ending=".safetensors" if map_ == RANDOM_TILES else "")
+        _print_summary(document, ending=".safetensors" if map_ in MANY_MAPS else "")
 
 
 def _check_inputs(options: TrainingOptions) -> None:
@@ -329,7 +332,7 @@ def _check_inputs(options: TrainingOptions) -> None:
         check_exists(options.data, "--data", make)
     if options.footage is not None:
         check_exists(options.footage, "--footage")
-    if options.ratio_map not in (None, RANDOM_TILES):
+    if options.ratio_map not in (None, *MANY_MAPS):
         from focalloop.models.training.map_source import named_map
 
         with setting("--map"):

@@ -7,7 +7,8 @@ pixel of its cell was exposed, and a gain that depends on the cell's levels alon
 serve many ratio maps. The rest is plain 3x3 convolutions with ReLU, which processors run fastest;
 a coarser grid of 2x2 cells adds a wider view. At the end the video is moved towards the
 measurements again, by a learned share for each level. A network that is told the noise adjusts
-these shares and the gain to it.
+these shares and the gain to it; one with memory (`focalloop.models.networks.memory`) is given the
+frame that was rebuilt last.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from focalloop.models.networks.interpolation import (
     exactly,
     interpolated,
 )
+from focalloop.models.networks.memory import Memory, Recalled
 from focalloop.models.networks.sensing import MAX_READS, brightness, divisors, spread
 
 CELL = 4
@@ -77,6 +79,8 @@ class EdgeSettings:
         input.
     noise : bool
         Whether the network is told the noise of the reads; this is then another input.
+    memory : bool
+        Whether it is given the last frame of the window before; this is then another input.
     profile : {'edge'}
         Distinguishes these settings from those of another profile in a file.
     """
@@ -88,6 +92,7 @@ class EdgeSettings:
     coarse: int = 0
     aperture: bool = False
     noise: bool = False
+    memory: bool = False
     profile: Literal["edge"] = field(default="edge", init=False)
 
 
@@ -169,8 +174,8 @@ class EdgeNetwork(nn.Module):
     learned, so the aperture must repeat every `CELL` pixels.
     """
 
-    outer = ("squeeze", "head")
-    """First and last layer, which the optimiser treats separately."""
+    outer = ("squeeze", "head", "gate")
+    """First and last layers, which the optimiser treats separately."""
 
     def __init__(self, settings: EdgeSettings | None = None) -> None:
         super().__init__()
@@ -194,6 +199,8 @@ class EdgeNetwork(nn.Module):
         self.trust = nn.Parameter(torch.tensor([0.9, 0.8, 0.5, 0.2]))
         if settings.noise:
             self.told = ToldNoise([settings.context, width, *[len(levels)] * 3])
+        if settings.memory:
+            self.memory = Memory(len(levels), width, CELL)
 
     def forward(
         self,
@@ -201,6 +208,7 @@ class EdgeNetwork(nn.Module):
         levels: Tensor,
         aperture: Tensor | None = None,
         noise: Tensor | None = None,
+        last: Tensor | None = None,
     ) -> Tensor:
         """Reconstruct windows.
 
@@ -216,6 +224,9 @@ class EdgeNetwork(nn.Module):
         noise : Tensor or None, shape (N, 2), optional
             Shot and read noise s_ss and s_r of the reads, in signal units, for a network that is
             told it; values beyond `NOISE_SPAN` times the usual ones count as that.
+        last : Tensor or None, shape (N, H, W), optional
+            Last frame of the window before, for a network with memory; a pixel of which nothing is
+            known is `focalloop.models.networks.memory.NOTHING`.
 
         Returns
         -------
@@ -226,7 +237,7 @@ class EdgeNetwork(nn.Module):
         planes = brightness(reads, levels, slots, aperture)
         taken = [levels == level for level in divisors(slots, MAX_READS)]
         masks = torch.stack(taken, dim=1).to(reads.dtype)
-        return self.from_sorted(planes, masks, aperture, noise)
+        return self.from_sorted(planes, masks, aperture, noise, last)
 
     def from_sorted(
         self,
@@ -234,6 +245,7 @@ class EdgeNetwork(nn.Module):
         masks: Tensor,
         aperture: Tensor | None = None,
         noise: Tensor | None = None,
+        last: Tensor | None = None,
     ) -> Tensor:
         """Reconstruct from reads that are sorted by level: the rest of `forward`.
 
@@ -245,11 +257,14 @@ class EdgeNetwork(nn.Module):
             Reads as `brightness` sorts them.
         masks : Tensor of float32, shape (N, levels, H, W)
             For each level from 1 up, 1 where a pixel has it.
-        aperture, noise : Tensor or None, optional
+        aperture, noise, last : Tensor or None, optional
             As in `forward`.
         """
         told = self._told(noise)
         details, cells = self.begun(planes, masks, told)
+        recalled = self._recall(last, planes, masks)
+        if recalled is not None:
+            cells = cells + self.memory.features(recalled, details[:, :1])
         around = self.up(
             functional.relu(self.coarse(self.down(functional.pad(cells, (0, 1, 0, 1)))))
         )
@@ -258,7 +273,8 @@ class EdgeNetwork(nn.Module):
         cells = self.blocks(cells + around[..., : cells.shape[-2], : cells.shape[-1]])
         height, width = masks.shape[-2:]
         residual = functional.pixel_shuffle(self.head(cells), CELL)[..., :height, :width]
-        return self.ended(details, residual, planes, masks, aperture, told)
+        held = None if recalled is None else (recalled.frame, self.memory.open(cells, recalled))
+        return self.ended(details, residual, planes, masks, aperture, told, held)
 
     def begun(
         self, planes: Tensor, masks: Tensor, told: _Told | None = None
@@ -289,18 +305,24 @@ class EdgeNetwork(nn.Module):
         masks: Tensor,
         aperture: Tensor | None = None,
         told: _Told | None = None,
+        held: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Add the correction of the blocks to the first video, linearly in `planes` and both.
 
         The sum of the details is moved towards the measurements by `first_trust`, and after
         `residual` (N, T, H, W) is added, again by `trust`. Both are done at once, in the planes of
-        the reads, which are cheaper than the frames.
+        the reads, which are cheaper than the frames. With `held`, the last frame and how far each
+        pixel shows it (N, 1, H, W), that replaces the details.
         """
         told = told or self._told(None)
         slots, levels = self.settings.slots, masks.shape[1]
         with exactly(planes.device.type):
             residual = residual.to(planes.dtype)
             shown = details * by_plane(told.octaves)
+            if held is not None:
+                frame, share = (part.to(planes.dtype) for part in held)
+                still = functional.pad(frame, (0, 0, 0, 0, 0, shown.shape[1] - 1))
+                shown = shown + share * (still - shown)
             if aperture is None:
                 again = details_again(shown, levels, slots)
             else:
@@ -309,7 +331,17 @@ class EdgeNetwork(nn.Module):
             again = again * by_plane(both)
             again = again + brightness_again(residual, levels, aperture) * by_plane(told.trust)
             missing = planes * by_plane(both) - again * by_span(masks)
+            if held is not None:
+                missing = missing * (1 - share * by_plane(self.memory.calm))
             return residual + spread(shown + missing, slots)
+
+    def _recall(self, last: Tensor | None, planes: Tensor, masks: Tensor) -> Recalled | None:
+        if not self.settings.memory:
+            return None
+        if last is None:
+            raise ValueError("this network has memory: give the last frame, or NOTHING everywhere")
+        with exactly(planes.device.type):
+            return self.memory.recall(last.to(planes.dtype), planes, masks)
 
     def _told(self, noise: Tensor | None) -> _Told:
         if not self.settings.noise:

@@ -71,6 +71,11 @@ def is_told(settings: NetworkSettings) -> bool:
     return isinstance(settings, EdgeSettings) and settings.noise
 
 
+def has_memory(settings: NetworkSettings) -> bool:
+    """Whether the network is given the last frame of the window before."""
+    return isinstance(settings, EdgeSettings) and settings.memory
+
+
 def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
     """Say why weights made with the settings `theirs` do not fit a network of `ours`.
 
@@ -94,4 +99,6 @@ def mismatch(theirs: NetworkSettings, ours: NetworkSettings) -> str | None:
         )
     if is_told(theirs) != is_told(ours):
         return f"is {which[is_told(theirs)]} the input noise, not {which[is_told(ours)]} it"
+    if has_memory(theirs) != has_memory(ours):
+        return f"is {which[has_memory(theirs)]} memory, not {which[has_memory(ours)]} it"
     return f"has a network of another size ({theirs}, not {ours})"

@@ -16,7 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
-from focalloop.models.networks.profiles import Network, NetworkSettings, build_network, is_told
+from focalloop.models.networks.memory import NOTHING
+from focalloop.models.networks.profiles import (
+    Network,
+    NetworkSettings,
+    build_network,
+    has_memory,
+    is_told,
+)
 from focalloop.models.networks.sensing import add_noise, clean_reads, read_out
 from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon, Optimizer
@@ -119,7 +126,8 @@ class Learner(WeightLearner[Network]):
         Profile and size of the network.
     noise : NoiseProfile
         Noise of the reads. A network that is told the noise learns from other shot and read noise
-        in every window, log-uniform over the range of `focalloop.models.networks.edge.NOISE_SPAN`.
+        in every window, over the range of `focalloop.models.networks.edge.NOISE_SPAN`; most of it
+        is near the usual noise.
     average_decay, bfloat16 : float or bool, optional
         As in `WeightLearner`.
     device : str, optional
@@ -166,9 +174,9 @@ class Learner(WeightLearner[Network]):
         Parameters
         ----------
         scene : Tensor of float32, shape (N, T, H, W)
-            Radiance in [0, 1].
+            Radiance in [0, 1]; for a network with memory, (N, M T, H, W): windows in a row.
         levels : Tensor of uint8, shape (N, H, W)
-            Measurements of each pixel per window.
+            Measurements of each pixel per window; with memory, (N, M, H, W).
         aperture : Tensor or None, shape (1 or N, T, H, W)
             Coded aperture, 1 where a pixel is open.
         learning_rate : float
@@ -178,7 +186,7 @@ class Learner(WeightLearner[Network]):
 
         Returns
         -------
-        Tensor of float32, shape (N, H, W)
+        Tensor of float32, shape (N, H, W), or (N M, H, W) with memory
             Squared error of each pixel before the step, averaged over its window.
 
         Raises
@@ -189,6 +197,7 @@ class Learner(WeightLearner[Network]):
         noise = None
         if is_told(self.settings):
             exponent = 2 * torch.rand(len(scene), 2, generator=generator) - 1
+            exponent = exponent * exponent.abs()
             noise = torch.tensor(USUAL_NOISE) * NOISE_SPAN**exponent
         errors = self._errors(self._parallel, scene, levels, aperture, generator, noise)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
@@ -217,10 +226,31 @@ class Learner(WeightLearner[Network]):
         noise: Tensor | None = None,
     ) -> Tensor:
         scene = scene.to(self.device)
+        if has_memory(self.settings):
+            return self._errors_in_a_row(network, scene, levels, generator, noise)
         inputs = self.measure(scene, levels, aperture, generator, noise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             video: Tensor = network(**inputs)
         return (video.float() - scene).square().mean(1)
+
+    def _errors_in_a_row(
+        self,
+        network: nn.Module,
+        scene: Tensor,
+        levels: Tensor,
+        generator: torch.Generator,
+        noise: Tensor | None,
+    ) -> Tensor:
+        """Rebuild windows one after the other; the first remembers nothing."""
+        errors, last = [], None
+        windows = torch.split(scene, self.settings.slots, dim=1)
+        for shown, taken in zip(windows, levels.unbind(1), strict=True):
+            inputs = self.measure(shown, taken, None, generator, noise, last)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                video = network(**inputs).float()
+            last = video.detach()[:, -1].clamp(0, 1)
+            errors.append((video - shown).square().mean(1))
+        return torch.cat(errors)
 
     def measure(
         self,
@@ -229,10 +259,12 @@ class Learner(WeightLearner[Network]):
         aperture: Tensor | None,
         generator: torch.Generator,
         noise: Tensor | None = None,
+        last: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the inputs of the network by name: the noisy reads of `scene`, and the others.
 
-        `noise` is s_ss and s_r of each window (N, 2); the learner's own noise by default.
+        `noise` is s_ss and s_r of each window (N, 2), the learner's own noise by default; `last`
+        (N, H, W) is the frame before, for a network with memory.
         """
         levels = levels.to(self.device).expand(len(scene), -1, -1)
         if aperture is None and self.settings.aperture:
@@ -253,6 +285,9 @@ class Learner(WeightLearner[Network]):
             inputs["aperture"] = aperture
         if is_told(self.settings):
             inputs["noise"] = noise.to(self.device)
+        if has_memory(self.settings):
+            nothing = torch.full_like(scene[:, 0], NOTHING)
+            inputs["last"] = nothing if last is None else last
         return inputs
 
     def averaged_network(self) -> Network:

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from focalloop.models.networks.profiles import Network
+from focalloop.models.networks.profiles import Network, has_memory
 from focalloop.models.training.map_source import RATIO_MAP, Coding, MapSource, OneMap
-from focalloop.models.training.run import Run, RunSettings, decibels
+from focalloop.models.training.run import IN_A_ROW, Run, RunSettings, decibels
 from focalloop.models.training.training_data import TrainingData
+
+OTHER_MAPS, MOVING = 0.25, 0.75
+"""Share of the sequences whose windows have maps of their own, and of the others with tiles that
+move from window to window."""
+TILE_SIDE = 4
+"""Pixels, below which they move down and right."""
 
 
 class NetworkRun(Run):
@@ -43,7 +50,11 @@ class NetworkRun(Run):
         rng, noise = self.random()
         crop = self.settings.crop
         scene = self.data.crops(rng, self.share, crop)
-        levels = self.maps.levels(rng, self.share, crop)
+        if has_memory(self.settings.network):
+            scene = _some_windows(rng, scene, self.settings.network.slots)
+            levels = _in_a_row(rng, self.maps, self.share, crop)
+        else:
+            levels = self.maps.levels(rng, self.share, crop)
         errors = self.learner.step(
             scene,
             torch.from_numpy(levels.copy()),
@@ -67,6 +78,8 @@ class NetworkRun(Run):
 def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
     """Mean PSNR in dB of `network` on the validation windows under fixed maps and noise."""
     learner, windows = run.learner, run.data.validation
+    if has_memory(learner.settings):
+        return _psnr_in_a_row(network, run, maps)
     side = windows.shape[-1]
     rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
     every_level = maps.levels(rng, len(windows), side)
@@ -81,6 +94,46 @@ def validation_psnr(network: Network, run: Run, maps: MapSource) -> float:
         error = (network(**inputs).clamp(0, 1) - scene.to(learner.device)).square().mean()
         psnr.append(decibels(float(error)))
     return float(np.mean(psnr))
+
+
+def _psnr_in_a_row(network: Network, run: Run, maps: MapSource) -> float:
+    """Mean PSNR over the windows of the validation sequences, which remember those before."""
+    learner, sequences, psnr = run.learner, run.data.validation, []
+    rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    for sequence in sequences:
+        scene = torch.from_numpy(sequence)[None].float() / 255
+        levels, last = _in_a_row(rng, maps, 1, sequence.shape[-1]), None
+        for number, shown in enumerate(torch.split(scene, learner.settings.slots, dim=1)):
+            taken = torch.from_numpy(levels[:, number % IN_A_ROW].copy())
+            inputs = learner.measure(shown, taken, None, noise, last=last)
+            video = network(**inputs).clamp(0, 1)
+            last = video[:, -1]
+            psnr.append(decibels(float((video - shown.to(learner.device)).square().mean())))
+    return float(np.mean(psnr))
+
+
+def _some_windows(rng: np.random.Generator, scene: Tensor, slots: int) -> Tensor:
+    """Cut `IN_A_ROW` windows, which need not begin where those of the file do, from sequences."""
+    needed = IN_A_ROW * slots
+    begin = int(rng.integers(scene.shape[1] - needed + 1))
+    return scene[:, begin : begin + needed]
+
+
+def _in_a_row(
+    rng: np.random.Generator, maps: MapSource, count: int, side: int
+) -> NDArray[np.uint8]:
+    """Draw the maps (count, IN_A_ROW, side, side) of windows in a row.
+
+    The tiles of most move from window to window; a few are others each time.
+    """
+    levels = np.stack([maps.levels(rng, count, side) for _ in range(IN_A_ROW)], axis=1)
+    for windows in levels:
+        if rng.random() < OTHER_MAPS:
+            continue
+        down, right = rng.integers(TILE_SIDE, size=2) * (rng.random() < MOVING)
+        for number in range(1, IN_A_ROW):
+            windows[number] = np.roll(windows[number - 1], (down, right), (0, 1))
+    return levels
 
 
 def _as_tensor(apertures: np.ndarray | None) -> Tensor | None:

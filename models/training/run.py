@@ -23,7 +23,7 @@ from torch import Tensor
 
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.errors import TrainError
-from focalloop.models.networks.profiles import NetworkSettings, default_settings
+from focalloop.models.networks.profiles import NetworkSettings, default_settings, has_memory
 from focalloop.models.training import distributed
 from focalloop.models.training.checkpoint import (
     CHECKPOINT,
@@ -37,6 +37,9 @@ from focalloop.models.training.training_data import TrainingData
 
 LOG = "log.csv"
 PLOT = "log.png"
+
+IN_A_ROW = 3
+"""Windows that a network with memory is trained on in a row."""
 
 MIN_ERROR = 1e-10
 """Lower limit of a mean squared error before it is converted to decibels: 100 dB."""
@@ -129,10 +132,16 @@ class TrainingLoop(ABC):
             raise TrainError(
                 f"a batch of {settings.batch} cannot be split among {distributed.count()} processes"
             )
-        if settings.network.slots != data.slots:
-            raise TrainError(
-                f"the data has windows of {data.slots} frames, the network {settings.network.slots}"
-            )
+        slots = settings.network.slots
+        if has_memory(settings.network):
+            if data.slots < IN_A_ROW * slots or data.slots % slots:
+                raise TrainError(
+                    f"a network with memory learns from {IN_A_ROW} windows of {slots} frames in a "
+                    f"row, and the data has {data.slots}: make some with `focalloop data build "
+                    f"--frames {IN_A_ROW * slots} --slow`"
+                )
+        elif data.slots != slots:
+            raise TrainError(f"the data has windows of {data.slots} frames, the network {slots}")
         self.data = data
         self.device = device
         self.settings = settings

@@ -103,7 +103,9 @@ def _grown(settings: NetworkSettings, network: NetworkSettings) -> NetworkSettin
     grown = replace(settings, aperture=network.aperture)
     if isinstance(grown, EdgeSettings) and isinstance(network, EdgeSettings):
         coarse = max(grown.coarse, network.coarse)
-        grown = replace(grown, coarse=coarse, noise=network.noise)
+        grown = replace(
+            grown, coarse=coarse, noise=network.noise, memory=grown.memory or network.memory
+        )
     return grown
 
 

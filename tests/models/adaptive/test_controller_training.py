@@ -12,9 +12,9 @@ from focalloop.host.adaptive.controller import Seen
 from focalloop.host.adaptive.controller_file import ControllerError, load_controller
 from focalloop.models.adaptive.controller_training import train_controller
 from focalloop.models.adaptive.drawn_samples import DrawnSamples, draw
-from focalloop.models.adaptive.palette import TILES, shipped_map
+from focalloop.models.adaptive.palette import TILES, random_grid, shipped_map
 from focalloop.models.adaptive.regression import FitSettings, fit
-from focalloop.models.adaptive.samples import WAYS, Samples, draw_samples, has_cut, random_grid
+from focalloop.models.adaptive.samples import WAYS, Samples, draw_samples, has_cut
 from focalloop.models.errors import TrainError
 
 
