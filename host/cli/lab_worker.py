@@ -28,10 +28,13 @@ def work(settings: BoardSettings, folder: Path) -> None:
     from focalloop.host.cli import board_memory
     from focalloop.host.cli.arguments import load_map
     from focalloop.host.cli.preview_run import recordings_of, share_heaps
+    from focalloop.host.lab.pooled_networks import PooledNetworks
+    from focalloop.host.lab.unix_sockets import pool_socket
     from focalloop.host.lab.worker import run_worker
     from focalloop.host.live.session import LiveSession
 
     share_heaps()
+    pool = pool_socket(folder)
     session = LiveSession(
         _source(settings),
         bundle=settings.bundle,
@@ -40,8 +43,9 @@ def work(settings: BoardSettings, folder: Path) -> None:
         recordings=recordings_of(Path(settings.recordings), settings.quota_gb),
         unattended=True,
         board_memory=board_memory,
+        networks=PooledNetworks(pool, watched=True),
     )
-    run_worker(session, settings, folder)
+    run_worker(session, settings, folder, PooledNetworks(pool, watched=False))
 
 
 def _source(settings: BoardSettings) -> BoardSource:

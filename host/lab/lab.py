@@ -16,6 +16,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import WriteError, written_whole
 from focalloop.host.lab.forwarding import WorkerGoneError, WorkerRefusedError, ask
 from focalloop.host.lab.leases import Lease, Leases, NoLeaseError, UnknownBoardError
+from focalloop.host.lab.pool_process import PoolProcess
 from focalloop.host.lab.settings import BoardSettings, LabSettings
 from focalloop.host.lab.workers import Workers
 from focalloop.host.recording.recorder import RecorderState
@@ -86,6 +87,8 @@ class Lab:
         Where the state of the lab is kept.
     command : callable
         As for `Workers`.
+    pool_command : callable
+        As for `PoolProcess`.
     """
 
     def __init__(
@@ -93,10 +96,12 @@ class Lab:
         load: Callable[[], LabSettings],
         folder: Path,
         command: Callable[[BoardSettings], Sequence[str]],
+        pool_command: Callable[[int], Sequence[str]],
     ) -> None:
         self._load = load
         self.settings = load()
         self.workers = Workers(folder, command, self._resume)
+        self.pool = PoolProcess(pool_command)
         self.leases = Leases(lambda: self.settings, self._on_end)
         self._file = folder / "leases.json"
         self._saving = asyncio.Lock()
@@ -114,6 +119,7 @@ class Lab:
         self._loop = asyncio.get_running_loop()
         with suppress(OSError):
             self.leases.restore(self._file.read_text(encoding="utf-8"))
+        await self.pool.set_count(self.settings.rebuilders)
         await self.workers.set_boards(self.settings.boards)
         ticking = asyncio.create_task(self._tick())
         try:
@@ -125,6 +131,7 @@ class Lab:
                 ticking, *self._rests.values(), *self._resuming.values(), return_exceptions=True
             )
             await self.workers.stop()
+            await self.pool.stop()
             self._file.unlink(missing_ok=True)
 
     async def reload(self) -> None:
@@ -137,6 +144,7 @@ class Lab:
         """
         self.settings = await asyncio.to_thread(self._load)
         self.leases.tick()
+        await self.pool.set_count(self.settings.rebuilders)
         await self.workers.set_boards(self.settings.boards)
 
     def reload_soon(self) -> None:

@@ -38,8 +38,13 @@ async def lab_metrics(lab: Lab) -> tuple[bytes, str]:
     queue = GaugeMetricFamily(
         "focalloop_lease_queue", "Requests that wait for a board", value=len(lab.leases.queue)
     )
+    pool = CounterMetricFamily(
+        "focalloop_pool_restarts",
+        "Times that the pool for rebuilding has crashed",
+        value=lab.pool.restarts,
+    )
     registry = CollectorRegistry()
-    registry.register(_Given([up, lent, restarts, queue, *families.values()]))
+    registry.register(_Given([up, lent, restarts, queue, pool, *families.values()]))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 

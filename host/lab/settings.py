@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -93,11 +94,14 @@ class LabSettings:
         By name, in the order of the file.
     lease_s, max_lease_s : float
         Length of a lease that asks for none, and the longest.
+    rebuilders : int
+        Windows that are rebuilt at a time, each on one core; by default half of the cores.
     """
 
     boards: Mapping[str, BoardSettings] = field(default_factory=dict)
     lease_s: float = 900.0
     max_lease_s: float = 86400.0
+    rebuilders: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
 
 
 def load_settings(path: Path, recordings: Path) -> LabSettings:
@@ -132,6 +136,7 @@ def load_settings(path: Path, recordings: Path) -> LabSettings:
     if lease_s > max_lease_s:
         raise lab.wrong("lease_s", lease_s, f"is longer than max_lease_s, {max_lease_s:g}")
     quota_gb = lab.gigabytes("recordings_quota_gb")
+    rebuilders = lab.count("rebuilders", LabSettings().rebuilders)
     lab.end()
     entries = file.table("boards")
     if len(entries.values) > MAX_BOARDS:
@@ -150,7 +155,7 @@ def load_settings(path: Path, recordings: Path) -> LabSettings:
             table = _Table(path, f"boards.{board.name}", {})
             raise table.wrong(key, place, f"is that of boards.{taken[place]} already")
         taken |= {} if place is None else {place: board.name}
-    return LabSettings(boards, lease_s, max_lease_s)
+    return LabSettings(boards, lease_s, max_lease_s, rebuilders)
 
 
 def _board(entries: _Table, name: str, recordings: Path, folder: Path) -> BoardSettings:
@@ -239,6 +244,12 @@ class _Table:
 
         size: float | None = self._take(key, None, is_size, "is not a size of 0.001 to 1e6 GB")
         return size
+
+    def count(self, key: str, default: int) -> int:
+        def is_count(value: object) -> bool:
+            return type(value) is int and 1 <= value <= 64
+
+        return int(self._take(key, default, is_count, "is not a number from 1 to 64"))
 
     def tcp_port(self, key: str) -> int:
         def is_port(value: object) -> bool:

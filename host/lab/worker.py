@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,15 +23,13 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.errors import BoardLostError, sentence
 from focalloop.host.lab.raw_line import LineBusyError, RawLine
 from focalloop.host.lab.settings import BoardSettings
+from focalloop.host.lab.unix_sockets import listening, worker_socket
+from focalloop.host.live.networks import Networks
 from focalloop.host.live.recording_desk import RecordingDeskError
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
 from focalloop.host.service.api import create_app
 from focalloop.host.service.server import Service
-
-MAX_SOCKET_PATH = 100
-"""Characters that the path of a Unix socket may have, on every system."""
-
 
 _BACK_S = 5.0
 """Longest wait for a board to be opened again after its line was lent."""
@@ -69,20 +66,6 @@ class LineRequest(BaseModel):
     peer: str | None
 
 
-def socket_path(folder: Path, board: str) -> Path:
-    """Return the Unix socket of a board's worker.
-
-    Raises
-    ------
-    WorkerError
-        Its path is longer than the system allows.
-    """
-    path = folder / f"{board}.sock"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise WorkerError(f"{path} is too long for the name of a socket: give a shorter --state")
-    return path
-
-
 def is_running(folder: Path, board: str) -> bool:
     """Return whether a board has a worker, whoever started it."""
     try:
@@ -92,21 +75,34 @@ def is_running(folder: Path, board: str) -> bool:
         return True
 
 
-def run_worker(session: LiveSession, settings: BoardSettings, folder: Path) -> None:
+def run_worker(
+    session: LiveSession, settings: BoardSettings, folder: Path, networks: Networks
+) -> None:
     """Run a session and its service on the socket of the board until SIGTERM or ``/lab/stop``.
 
     At the end, nothing is recorded any more, and the board is idle under its resting map.
+
+    Parameters
+    ----------
+    session : LiveSession
+        Of the board.
+    settings : BoardSettings
+        What the lab says of it.
+    folder : Path
+        Where its socket and its lock are.
+    networks : Networks
+        Where windows of recordings are rebuilt.
 
     Raises
     ------
     WorkerError
         The board has a worker already.
     """
-    path = socket_path(folder, settings.name)
+    path = worker_socket(folder, settings.name)
     with _locked(folder, settings.name):
         line = RawLine(session.lend)
-        app = create_app(session)
-        with _listening(path) as sock, session:
+        app = create_app(session, networks=networks)
+        with listening(path) as sock, session:
             service = Service(app, sock)
             _add_worker_routes(app, session, settings, line, service)
             try:
@@ -172,20 +168,3 @@ def _locked(folder: Path, board: str) -> Iterator[None]:
                 f"the board {board} has a worker already, of another lab service in {folder}"
             ) from None
         yield
-
-
-@contextmanager
-def _listening(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)  # of a worker that was killed
-    before = os.umask(0o177)  # for its user alone
-    try:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.bind(str(path))
-    finally:
-        os.umask(before)
-    with sock:
-        sock.listen(128)
-        try:
-            yield sock
-        finally:
-            path.unlink(missing_ok=True)

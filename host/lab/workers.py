@@ -12,16 +12,15 @@ from pathlib import Path
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.lab.forwarding import WorkerGoneError, ask
+from focalloop.host.lab.pauses import Pauses
 from focalloop.host.lab.settings import BoardSettings
-from focalloop.host.lab.worker import is_running, socket_path
+from focalloop.host.lab.unix_sockets import worker_socket
+from focalloop.host.lab.worker import is_running
 
 STOP_TIMEOUT_S = 20.0
 """Longest time for a worker to finish its recording and give the board its resting map."""
 
 _POLL_S = 0.1
-_HEALTHY_S = 30.0
-"""A worker that has run for so long is started again at once."""
-_MAX_PAUSE_S = 30.0
 
 _log = logging.getLogger("focalloop.lab")
 
@@ -57,7 +56,7 @@ class Workers:
 
     def socket(self, board: str) -> Path:
         """Return the socket of a board's worker."""
-        return socket_path(self.folder, board)
+        return worker_socket(self.folder, board)
 
     async def set_boards(self, boards: Mapping[str, BoardSettings]) -> None:
         """Run workers for these boards and no others; those that stay the same are left alone."""
@@ -76,7 +75,7 @@ class Workers:
 
     async def _keep(self, board: BoardSettings) -> None:
         """Start the worker of a board, or take over the one that runs, again and again."""
-        pause_s = 0.0
+        pauses = Pauses()
         while True:
             began_s = time.monotonic()
             try:
@@ -96,8 +95,7 @@ class Workers:
             process = self._processes.pop(board.name, None)
             code = "" if process is None else f" with exit code {process.wait()}"
             self.restarts[board.name] += 1
-            if time.monotonic() - began_s >= _HEALTHY_S:
-                pause_s = 0.0
+            pause_s = pauses.next_s(time.monotonic() - began_s)
             _log.error(
                 "the worker of %s has ended%s; it is started again in %g s",
                 board.name,
@@ -105,7 +103,6 @@ class Workers:
                 pause_s,
             )
             await asyncio.sleep(pause_s)
-            pause_s = min(max(1.0, 2 * pause_s), _MAX_PAUSE_S)
 
     async def _adopted(self, board: BoardSettings) -> bool:
         """Take over a worker that runs for this board; stop one that has other settings."""

@@ -14,6 +14,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.errors import sentence
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.network_selector import NetworkSelector, Reconstruction, check_offered
+from focalloop.host.live.networks import Networks
 from focalloop.host.live.state import ComparisonState
 from focalloop.host.live.telemetry import Durations, Telemetry
 from focalloop.host.live.viewers import Viewers
@@ -53,15 +54,15 @@ class Comparison:
         Has the map, and the bundles to choose from.
     viewers : Viewers
         Who looks, and whether at this.
-    threads : int
+    networks : Networks
         As for `NetworkSelector`.
     """
 
     def __init__(
-        self, telemetry: Telemetry, deployment: Deployment, viewers: Viewers, threads: int
+        self, telemetry: Telemetry, deployment: Deployment, viewers: Viewers, networks: Networks
     ) -> None:
         self._telemetry, self._deployment = telemetry, deployment
-        self._viewers, self._threads = viewers, threads
+        self._viewers, self._networks = viewers, networks
         self._second: _Second | None = None
 
     def choose(self, name: str | None) -> None:
@@ -76,7 +77,7 @@ class Comparison:
             self._second = None
             return
         check_offered(name, self._deployment.bundles())
-        self._second = _Second(NetworkSelector(name, self._threads))
+        self._second = _Second(NetworkSelector(name, self._networks))
 
     def rebuild(
         self,

@@ -21,6 +21,7 @@ from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, sentence
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.network_selector import NetworkSelector
+from focalloop.host.live.networks import Networks
 from focalloop.host.live.state import BundleState, Phase
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
@@ -54,7 +55,7 @@ class Deployment:
         As for `NetworkSelector`.
     ratio_map : RatioMap or None
         Map to begin with; by default that of the bundle, or `DEFAULT_TILE` without a bundle.
-    threads : int, optional
+    networks : Networks
         As for `NetworkSelector`.
     adaptive : AdaptiveLoop or None, optional
         Brings the map to begin with, in place of `ratio_map`, if the board can run it.
@@ -65,12 +66,12 @@ class Deployment:
         telemetry: Telemetry,
         bundle: str | None,
         ratio_map: RatioMap | None,
-        threads: int = 2,
+        networks: Networks,
         adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._adaptive = adaptive
-        self._bundle, self._threads = bundle, threads
+        self._bundle, self._networks = bundle, networks
         self._first_map, self._first_bundle = ratio_map, ""
         self._map: RatioMap | AdaptiveMap | None = ratio_map
         self._uploaded = False
@@ -143,7 +144,7 @@ class Deployment:
             If the bundle cannot be used.
         """
         try:
-            selector = NetworkSelector(self._bundle, self._threads)
+            selector = NetworkSelector(self._bundle, self._networks)
         except FocalloopError as error:
             self._loading.set_exception(error)
             raise

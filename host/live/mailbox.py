@@ -23,11 +23,17 @@ class Mailbox(Generic[T]):
             self._changed.notify_all()
             return replaced
 
-    def take(self) -> T | None:
-        """Wait for an item and take it; None once the mailbox is closed."""
+    def wait_for_item(self) -> bool:
+        """Wait for an item and leave it there; False once the mailbox is closed."""
         with self._changed:
             while self._item is None and not self._closed:
                 self._changed.wait()
+            return not self._closed
+
+    def take(self) -> T | None:
+        """Wait for an item and take it; None once the mailbox is closed."""
+        with self._changed:
+            self.wait_for_item()
             item, self._item = self._item, None
             self._changed.notify_all()
             return None if self._closed else item

@@ -11,14 +11,13 @@ from weakref import WeakKeyDictionary
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
+from focalloop.host.live.networks import Network, Networks
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import Bundle, BundleError, universal_for
 from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
-    NetworkFree,
-    OnnxReconstructor,
     ReconstructError,
     Reconstructor,
 )
@@ -33,7 +32,7 @@ class _Candidate:
     name: str
     reconstruct: Reconstructor
     bundle: Bundle | None = None
-    network: OnnxReconstructor | None = None
+    network: Network | None = None
     _suited: WeakKeyDictionary[RatioMap, bool] = field(default_factory=WeakKeyDictionary)
     _instead: dict[NoiseProfile, str | None] = field(default_factory=dict)
 
@@ -108,11 +107,11 @@ class NetworkSelector:
 
     Parameters
     ----------
-    bundle : str or None, optional
+    bundle : str or None
         Name or path of a bundle, or `NETWORK_FREE`; None for the default bundle, or no network
         where the default bundle is not shipped.
-    threads : int, optional
-        Threads inside one reconstruction; two give the lowest latency per window on two cores.
+    networks : Networks
+        Where they run.
 
     Raises
     ------
@@ -120,13 +119,13 @@ class NetworkSelector:
         If the named bundle cannot be used.
     """
 
-    def __init__(self, bundle: str | None = None, threads: int = 2) -> None:
-        self._threads = threads
+    def __init__(self, bundle: str | None, networks: Networks) -> None:
+        self._networks = networks
         self._lock = threading.Lock()
         self._listed: dict[str, tuple[BundleState, Bundle | None]] = {}
         if bundle is None:
             bundle = DEFAULT_BUNDLE if DEFAULT_BUNDLE in zoo.BUNDLES else NETWORK_FREE
-        self._network_free = _Candidate(NETWORK_FREE, NetworkFree())
+        self._network_free = _Candidate(NETWORK_FREE, networks.network_free)
         self._universal: dict[str, _Candidate] = {}  # by name, loaded once a map needs it
         # The selected candidate, then that of the previous map, whose windows may still arrive.
         self._candidates: tuple[_Candidate, ...] = (self._load(bundle),)
@@ -220,6 +219,11 @@ class NetworkSelector:
             Its map, with defective pixels at level 0.
         noise : NoiseProfile, optional
             Noise of the reads, where it is known, for a network that is told it.
+
+        Raises
+        ------
+        NetworksAwayError
+            As in any turn.
         """
         self.load_for(ratio_map, noise)
         chosen = self._candidate_for(ratio_map, noise)
@@ -253,7 +257,7 @@ class NetworkSelector:
         if name == NETWORK_FREE:
             return self._network_free
         bundle = Bundle.load(name)
-        network = bundle.reconstructor(self._threads)
+        network = self._networks.load(name, bundle)
         return _Candidate(name, network, bundle, network)
 
 

@@ -15,12 +15,12 @@ from focalloop.firmware_sim.pictures import gray
 from focalloop.firmware_sim.window import Window
 from focalloop.host.errors import RecordingError
 from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
+from focalloop.host.live.networks import Networks
 from focalloop.host.live.state import Picture
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
-    NetworkFree,
     initial_reconstruction,
 )
 from focalloop.host.reconstruction.video import encode_frames
@@ -38,11 +38,17 @@ _KEPT_NETWORKS = 3
 
 
 class Rebuilder:
-    """Rebuilds windows of recordings with one thread, one at a time, so that a session goes on."""
+    """Rebuilds windows of recordings one at a time, so that a session goes on.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    networks : Networks
+        Where they are rebuilt.
+    """
+
+    def __init__(self, networks: Networks) -> None:
         self._lock = threading.RLock()
-        self._network_free = NetworkFree()
+        self._networks = networks
         self._selectors: dict[str, NetworkSelector] = {}
         self._bundles: dict[str, Bundle] = {}
         self._suited: dict[bytes, tuple[str, ...]] = {}
@@ -71,12 +77,14 @@ class Rebuilder:
             There is no such window, or it is damaged.
         BundleError, ReconstructError
             The bundle cannot be used.
+        NetworksAwayError
+            They are.
         """
         window = recording.window(index).window
-        with self._lock:
+        with self._lock, self._networks.turn():
             (reads, ratio_map), made = self._rebuilt(_Reads(recording), window, bundle)
             if window.grid is None:
-                initial = self._network_free(reads, ratio_map)
+                initial = self._networks.network_free(reads, ratio_map)
             else:  # as in a session
                 initial = initial_reconstruction(
                     reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
@@ -121,7 +129,7 @@ class Rebuilder:
         def frames() -> Iterator[NDArray[np.uint8]]:  # all at once would take gigabytes
             for index in range(first, min(first + count, len(recording))):
                 window = recording.window(index).window
-                with self._lock:
+                with self._lock, self._networks.turn():
                     made = self._rebuilt(reads, window, bundle)[1]
                 yield from gray(made.video)
 
@@ -141,7 +149,7 @@ class Rebuilder:
         if bundle not in self._selectors:
             while len(self._selectors) >= _KEPT_NETWORKS:
                 del self._selectors[next(iter(self._selectors))]
-            self._selectors[bundle] = NetworkSelector(bundle, threads=1)
+            self._selectors[bundle] = NetworkSelector(bundle, self._networks)
         reads, ratio_map = reads_of(window)
         made = self._selectors[bundle].reconstruct(reads, ratio_map, reads_of.noise)
         return (reads, ratio_map), made

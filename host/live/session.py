@@ -33,6 +33,7 @@ from focalloop.host.live.calibration_state import CalibrationState
 from focalloop.host.live.calibrator import Calibrator
 from focalloop.host.live.comparison import Comparison
 from focalloop.host.live.deployment import Deployment
+from focalloop.host.live.networks import Networks, OwnNetworks
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.live.state import (
     BundleState,
@@ -95,6 +96,8 @@ class LiveSession:
         looks.
     board_memory : BoardMemory, optional
         Keeps calibrations that are applied; by default they last as long as the session.
+    networks : Networks, optional
+        Where windows are rebuilt; by default in this process.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class LiveSession:
         recordings: RecordingStore | None = None,
         unattended: bool = False,
         board_memory: BoardMemory | None = None,
+        networks: Networks | None = None,
     ) -> None:
         self.failure: FocalloopError | None = None
         self.radio, self._adaptive = radio, adaptive
@@ -135,20 +139,21 @@ class LiveSession:
             self.recordings = RecordingDesk(recordings, self._telemetry.log)
             self._telemetry.told = self.recordings.event
         # Where the ends of a link work beside it, a second thread would only take turns with them.
-        threads = 2 if radio is None else 1
-        self._deployment = Deployment(self._telemetry, bundle, ratio_map, threads, adaptive)
+        networks = networks or OwnNetworks(threads=2 if radio is None else 1)
+        self._deployment = Deployment(self._telemetry, bundle, ratio_map, networks, adaptive)
         self._tasks = BoardTasks()
         self._board: Board | None = None
         tasks, telemetry = self._tasks, self._telemetry
         self.calibrator = Calibrator(tasks, telemetry, lambda: self._board, board_memory)
         self._viewers = Viewers(math.inf if unattended else UNWATCHED_PERIOD_S)
         self._truths = Truths(source.open_clip)
-        self._comparison = Comparison(self._telemetry, self._deployment, self._viewers, threads)
+        self._comparison = Comparison(self._telemetry, self._deployment, self._viewers, networks)
         self._pipeline = WindowPipeline(
             self._telemetry,
             self._deployment,
             self._viewers,
             self._comparison,
+            networks,
             radio,
             self._truths,
             adaptive,

@@ -24,10 +24,11 @@ from focalloop.firmware_sim.window import Window
 from focalloop.host.board.client import Board
 from focalloop.host.errors import sentence
 from focalloop.host.live.board_correction import BoardCorrection
-from focalloop.host.live.comparison import Comparison
+from focalloop.host.live.comparison import Beside, Comparison
 from focalloop.host.live.deployment import Deployment
 from focalloop.host.live.mailbox import Mailbox
 from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
+from focalloop.host.live.networks import Networks, NetworksAwayError
 from focalloop.host.live.scores import Scorer, Unscored, awaited
 from focalloop.host.live.state import Picture, ScoreState
 from focalloop.host.live.telemetry import Telemetry
@@ -36,9 +37,11 @@ from focalloop.host.live.viewers import Viewers
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
-    NetworkFree,
     initial_reconstruction,
 )
+
+_AWAY_S = 0.5
+"""Pause before the next attempt to rebuild a window where the networks were away."""
 
 if TYPE_CHECKING:
     from focalloop.host.live.adaptive_loop import AdaptiveLoop
@@ -80,6 +83,8 @@ class WindowPipeline:
         Who looks, and at what.
     comparison : Comparison
         Has the bundle that rebuilds them beside it.
+    networks : Networks
+        Where windows are rebuilt.
     radio : RadioLink or None
         Carries every window before it is reconstructed.
     truths : Truths
@@ -101,15 +106,16 @@ class WindowPipeline:
         deployment: Deployment,
         viewers: Viewers,
         comparison: Comparison,
+        networks: Networks,
         radio: RadioLink | None,
         truths: Truths,
         adaptive: AdaptiveLoop | None = None,
     ) -> None:
         self.picture: Picture | None = None
         self._telemetry, self._deployment, self._viewers = telemetry, deployment, viewers
-        self._comparison = comparison
+        self._comparison, self._networks = comparison, networks
         self._truths, self._adaptive = truths, adaptive
-        self._scorer, self._network_free = Scorer(), NetworkFree()
+        self._scorer, self._away = Scorer(), False
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
         self._jobs: Mailbox[_Job] = Mailbox()
@@ -151,6 +157,7 @@ class WindowPipeline:
         """End all `works`."""
         for mailbox in (self._sending, self._receiving, self._jobs):
             mailbox.close()
+        self._networks.close()
         self._scorer.close()
         if self._adaptive is not None:
             self._adaptive.close()
@@ -166,8 +173,7 @@ class WindowPipeline:
         if selector is not None:
             noise = correction.noise_of_reads()
             by = selector.name_for(correction.map_for(window.ratio_map), noise)
-        under_grid = window.grid is not None
-        return self._deployment.setup_of(window.ratio_map, by, under_grid=under_grid)
+        return self._setup(window, by)
 
     def _run_transmitter(self, radio: RadioLink) -> None:
         while (job := self._sending.take()) is not None:
@@ -184,12 +190,31 @@ class WindowPipeline:
 
     def _run_reconstruction(self) -> None:
         selector = self._deployment.load()
-        while (job := self._jobs.take()) is not None:
-            self._reconstruct(job, selector)
+        while self._jobs.wait_for_item():
+            try:
+                with self._networks.turn():
+                    job = self._jobs.take()  # the newest by now
+                    if job is None:
+                        return
+                    rebuilt = self._rebuild(job, selector)
+            except NetworksAwayError as error:
+                self._be_away(error)
+            else:
+                self._away = False
+                self._show(job, *rebuilt)
 
-    def _reconstruct(self, job: _Job, selector: NetworkSelector) -> None:
+    def _be_away(self, error: NetworksAwayError) -> None:
+        if not self._away:
+            self._telemetry.log(sentence(error), "warning")
+        self._away = True
+        time.sleep(_AWAY_S)
+
+    def _rebuild(
+        self, job: _Job, selector: NetworkSelector
+    ) -> tuple[Reconstruction, Float32, Beside | None]:
+        """Return a window by the selected network, without one, and by the second bundle."""
         window, (reads, ratio_map) = job.window, job.corrected
-        received, lost, sent = job.carried or (None, None, None)
+        received, lost, _ = job.carried or (None, None, None)
         started_s = time.monotonic()
         noise = job.correction.noise_of_reads()
         if lost is not None:
@@ -197,44 +222,50 @@ class WindowPipeline:
         else:
             delivered = reads if received is None else received
             made = selector.reconstruct(delivered, ratio_map, noise)
-        video, by, problem = made
         if self._adaptive is not None:
-            self._adaptive.rebuilt(window, None if by == NETWORK_FREE else video)
-        setup_of = partial(
-            self._deployment.setup_of, window.ratio_map, under_grid=window.grid is not None
-        )
-        setup = setup_of(by)
+            self._adaptive.rebuilt(window, None if made.by == NETWORK_FREE else made.video)
+        setup = self._setup(window, made.by)
         self._telemetry.reconstructed(window.number, setup, time.monotonic() - started_s)
-        if problem is not None:
+        if made.problem is not None:
             self._telemetry.log(
-                f"{sentence(problem)} Windows are now reconstructed without a network.", "warning"
+                f"{sentence(made.problem)} Windows are now reconstructed without a network.",
+                "warning",
             )
         if window.grid is None:
-            initial = self._network_free(reads, ratio_map)
+            initial = self._networks.network_free(reads, ratio_map)
         else:  # the map of the next window is another one, and finding neighbours takes longer
             initial = initial_reconstruction(
                 reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
             )
-        beside = self._comparison.rebuild(delivered, ratio_map, noise, made)
+        return made, initial, self._comparison.rebuild(delivered, ratio_map, noise, made)
+
+    def _show(
+        self, job: _Job, made: Reconstruction, initial: Float32, beside: Beside | None
+    ) -> None:
+        window, setup = job.window, self._setup(job.window, made.by)
         other = None if beside is None else beside.video
         self.picture = Picture(
             window=window.number,
             map_hash=window.ratio_map.hash(),
             setup=setup,
-            slots=range(0, ratio_map.slots, job.step),
+            slots=range(0, window.ratio_map.slots, job.step),
             truth=awaited(job.truth),
             initial=_bytes(initial[:: job.step]),
-            final=_bytes(video[:: job.step]),
+            final=_bytes(made.video[:: job.step]),
             readout=window.codes,
-            beside_setup=0 if beside is None else setup_of(beside.by),
+            beside_setup=0 if beside is None else self._setup(window, beside.by),
             beside=None if other is None else _bytes(other[:: job.step]),
             grid=None if window.grid is None else window.grid[0].grid(window.grid[1]),
         )
         self._viewers.call()
         if job.whole_truth is not None:
+            sent = None if job.carried is None else job.carried[2]
             self._scorer.put(
-                Unscored(window.number, setup, initial, video, job.whole_truth, sent, beside)
+                Unscored(window.number, setup, initial, made.video, job.whole_truth, sent, beside)
             )
+
+    def _setup(self, window: Window, by: str) -> int:
+        return self._deployment.setup_of(window.ratio_map, by, under_grid=window.grid is not None)
 
 
 def _bytes(video: Float32) -> NDArray[np.uint8]:

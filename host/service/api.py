@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.live.networks import Networks, OwnNetworks
 from focalloop.host.live.state import (
     BoardIdentity,
     BundleState,
@@ -83,6 +84,7 @@ def create_app(
     token: str | None = None,
     host_names: tuple[str, ...] | None = None,
     public_url: PublicUrl | None = None,
+    networks: Networks | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -97,6 +99,8 @@ def create_app(
         the public address; None allows any.
     public_url : PublicUrl or None, optional
         Where a proxy or a tunnel offers the page.
+    networks : Networks, optional
+        Where windows of recordings are rebuilt; by default in this process, in one thread.
     """
     if host_names is not None and public_url is not None:
         host_names = (*host_names, public_url.host_name)
@@ -124,7 +128,7 @@ def create_app(
     add_calibration_routes(app, source)
     add_radio_routes(app, source)
     add_video_route(app)
-    add_recording_routes(app, source)
+    add_recording_routes(app, source, networks or OwnNetworks(threads=1))
     _add_page(app, source)
     return app
 

@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from focalloop.firmware_sim.files import scratch_folder
+from focalloop.host.live.networks import Networks
 from focalloop.host.live.rebuilding import MAX_VIDEO_WINDOWS, OWN, Rebuilder
 from focalloop.host.live.recording_desk import RecordingDesk
 from focalloop.host.live.state import LiveSource
@@ -127,9 +128,9 @@ class RecordedWindowDocument:
     """Shipped bundles whose network suits the map, those made for it first."""
 
 
-def add_recording_routes(app: FastAPI, source: LiveSource) -> None:
+def add_recording_routes(app: FastAPI, source: LiveSource, networks: Networks) -> None:
     """Add the routes to the service."""
-    rebuilder = Rebuilder()
+    rebuilder = Rebuilder(networks)
 
     def desk() -> RecordingDesk:
         if source.recordings is None:

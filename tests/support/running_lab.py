@@ -68,10 +68,17 @@ class RunningLab:
 
     def pid(self, name):
         """The process of a board's worker."""
+        return self._process(f'"name": "{name}"')
+
+    def pool(self):
+        """The process of the pool."""
+        return self._process("focalloop.host.cli.lab_pool")
+
+    def _process(self, word):
         found = [
             int(entry.name)
             for entry in Path("/proc").iterdir()
-            if entry.name.isdecimal() and _works_for(entry, self.state, name)
+            if entry.name.isdecimal() and _works_for(entry, self.state, word)
         ]
         return found[0] if found else None
 
@@ -95,14 +102,12 @@ class RunningLab:
                     os.kill(pid, signal.SIGKILL)
 
 
-def _works_for(entry, state, name):
+def _works_for(entry, state, word):
     try:
         words = (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return os.fsencode(state) in words and any(
-        f'"name": "{name}"'.encode() in each for each in words
-    )
+    return os.fsencode(state) in words and any(word.encode() in each for each in words)
 
 
 @contextmanager
@@ -119,7 +124,7 @@ def running_lab(folder, boards, *options):
 def silent_lab(folder, token=None):
     """Serve the gateway of two boards whose workers never answer, here; give its URL."""
     boards = {name: BoardSettings(name, port=name) for name in ("north", "south")}
-    lab = Lab(lambda: LabSettings(boards), folder, lambda _: SILENT)
+    lab = Lab(lambda: LabSettings(boards), folder, lambda _: SILENT, lambda _: SILENT)
     app = create_gateway(lab, token=token, host_names=host_names("127.0.0.1"))
     with listen("127.0.0.1", 0) as sock:
         service = Service(app, sock)

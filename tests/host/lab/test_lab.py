@@ -251,6 +251,27 @@ def test_a_crashed_worker_is_started_again_alone_and_records_on(lab, lease):
     assert newest["note"] == "by a test (goes on after a crash of its worker)"
 
 
+def test_a_crashed_pool_is_started_again_and_stops_no_recording(lab, lease):
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    pool, workers = lab.pool(), [lab.pid("north"), lab.pid("south")]
+    address = lab.client.url.replace("http", "ws", 1)
+    with connect(f"{address}boards/north/ws/preview", max_size=None) as socket:
+
+        def next_picture():
+            socket.send('{"credit": 1, "step": 4}')
+            while isinstance(message := socket.recv(timeout=30), str):
+                pass
+            return int.from_bytes(message[12:16], "little")
+
+        before = next_picture()
+        os.kill(pool, signal.SIGKILL)
+        while (after := next_picture()) <= before or lab.pool() in (None, pool):
+            before = after
+    done = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)
+    assert done["gaps"] == 0
+    assert [lab.pid("north"), lab.pid("south")] == workers
+
+
 def test_boards_come_and_go_without_a_restart(lab):
     north, south = lab.pid("north"), lab.pid("south")
     lab.describe(["north"])

@@ -24,6 +24,7 @@ def test_a_whole_file(load, tmp_path):
         [lab]
         lease_s = 60
         max_lease_s = 120.5
+        rebuilders = 3
         recordings = "kept"
         recordings_quota_gb = 2.5
 
@@ -41,7 +42,7 @@ def test_a_whole_file(load, tmp_path):
         bundle = "edge-learned-2of16"
         """
     )
-    assert (lab.lease_s, lab.max_lease_s) == (60, 120.5)
+    assert (lab.lease_s, lab.max_lease_s, lab.rebuilders) == (60, 120.5, 3)
     assert list(lab.boards) == ["north", "south", "made_up-2"]
     north, south, made_up = lab.boards.values()
     assert (north.port, north.tags) == ("/dev/ttyACM0", ("scamp5", "colour"))
@@ -73,6 +74,7 @@ def test_a_whole_file(load, tmp_path):
         ("[lab]\nmax_lease_s=nan", "lab.max_lease_s = nan is not a time"),
         ("[lab]\nlease_s=60\nmax_lease_s=30", "lab.lease_s = 60.0 is longer than max_lease_s, 30"),
         ("[lab]\nrecordings_quota_gb=0", "lab.recordings_quota_gb = 0 is not a size of 0.001"),
+        ("[lab]\nrebuilders=0", "lab.rebuilders = 0 is not a number from 1 to 64"),
         ("[lab]\nport=1", "lab.port = 1 is not a key"),
         ("boards=1", "boards = 1 is not a table"),
         ("[boards", "is not a TOML file"),

@@ -69,6 +69,7 @@ def serve(
 
     Example: focalloop lab serve lab.toml --http-host 0.0.0.0 --token SECRET
     """
+    from focalloop.host.cli.lab_pool import pool_command
     from focalloop.host.cli.lab_worker import worker_command
     from focalloop.host.cli.preview_run import (
         PageSettings,
@@ -88,7 +89,12 @@ def serve(
     public, secret = page.access()
     folder = (state or user_folder("XDG_STATE_HOME", ".local/state") / "lab").absolute()
     load = partial(_load, file, recordings or recordings_folder())
-    lab = Lab(load, folder, lambda board: worker_command(board, folder, json_logs))
+    lab = Lab(
+        load,
+        folder,
+        lambda board: worker_command(board, folder, json_logs),
+        partial(pool_command, folder, json_logs),
+    )
     _allow_many_connections()
     with _alone(folder), listen(http_host, http_port) as sock:
         url = link_to(sock, public, secret)

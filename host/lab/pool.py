@@ -1,0 +1,218 @@
+"""The pool of a lab: the process that rebuilds the windows of all boards.
+
+A worker asks for a turn, hands over the newest window that it has by then, and gets its video.
+Turns go to watched boards first, then to windows of recordings, and among these to who has waited
+longest. So nothing queues but the wish for a turn: a window that a newer one has replaced costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import math
+import mmap
+import os
+import select
+import socket
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.host.lab.pool_messages import VALUE_BYTES, Message, receive, send
+from focalloop.host.lab.unix_sockets import listening
+from focalloop.host.reconstruction.bundle import Bundle, BundleError
+from focalloop.host.reconstruction.reconstruct import (
+    NETWORK_FREE,
+    NetworkFree,
+    OnnxReconstructor,
+    ReconstructError,
+    Reconstructor,
+)
+
+_TURN_TIMEOUT_S = 20.0
+"""Longest time from one message to the next inside a turn, which a worker that hangs then loses."""
+
+_KEPT_NETWORKS, _KEPT_MAPS = 8, 4
+_NICE = 5
+"""How far a pool yields to everything else, as of ``nice``."""
+
+_log = logging.getLogger("focalloop.lab")
+
+
+class Turns:
+    """Who may rebuild: so many at a time, the watched first, then who has waited longest.
+
+    Parameters
+    ----------
+    count : int
+        Turns at a time.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._changed = threading.Condition()
+        self._free, self._arrivals = count, 0
+        self._waiting: list[tuple[bool, int]] = []
+
+    def take(self, watched: bool) -> None:
+        """Wait for a turn."""
+        with self._changed:
+            mine = (not watched, self._arrivals)
+            self._arrivals += 1
+            self._waiting.append(mine)
+            while not self._free or mine != min(self._waiting):
+                self._changed.wait()
+            self._waiting.remove(mine)
+            self._free -= 1
+            self._changed.notify_all()
+
+    def give_back(self) -> None:
+        """End a turn."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+
+class SharedNetworks:
+    """The networks that are loaded, each once, however many boards use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._networks: OrderedDict[str, OnnxReconstructor] = OrderedDict()
+
+    def load(self, digest: str, name: str) -> OnnxReconstructor:
+        """Return the network of the bundle `name` whose file has this SHA-256.
+
+        Raises
+        ------
+        BundleError, ReconstructError
+            The bundle cannot be used, or has another network by now.
+        """
+        with self._lock:
+            if digest not in self._networks:
+                bundle = Bundle.load(name)
+                if bundle.meta["sha256"][bundle.meta["network"]] != digest:
+                    raise BundleError(
+                        f"the network of the bundle {name} is not the one that was chosen: choose "
+                        "it again"
+                    )
+                self._networks[digest] = bundle.reconstructor(threads=1)
+                while len(self._networks) > _KEPT_NETWORKS:
+                    self._networks.popitem(last=False)
+            self._networks.move_to_end(digest)
+            return self._networks[digest]
+
+
+class _Client:
+    """One connection of a worker.
+
+    Parameters
+    ----------
+    sock : socket.socket
+        Its end here.
+    """
+
+    def __init__(self, sock: socket.socket, turns: Turns, networks: SharedNetworks) -> None:
+        self._sock, self._turns, self._networks = sock, turns, networks
+        self._network_free = NetworkFree()
+        self._maps: OrderedDict[str, RatioMap] = OrderedDict()
+        self._memory: mmap.mmap | None = None
+        self._has_turn = False
+
+    def run(self) -> None:
+        """Serve the connection until it ends."""
+        try:
+            with self._sock, suppress(OSError):
+                while (message := receive(self._sock)) is not None:
+                    send(self._sock, self._answer(message))
+        finally:
+            self._end_turn()
+
+    def _answer(self, message: Message) -> dict[str, Any]:
+        try:
+            match message.document:
+                case {"memory": int(size)} if message.memory is not None:
+                    self._memory = mmap.mmap(message.memory, size)
+                    os.close(message.memory)
+                case {"turn": "watched" | "recorded" as kind} if not self._has_turn:
+                    self._turns.take(kind == "watched")
+                    self._has_turn = True
+                    self._sock.settimeout(_TURN_TIMEOUT_S)
+                case {"turn": "over"}:
+                    self._end_turn()
+                    self._sock.settimeout(None)
+                case {"map": str(name), "levels_bytes": int(count)}:
+                    body, aperture = message.body[:count], message.body[count:]
+                    self._maps[name] = RatioMap.unpack(body, aperture or None)
+                    while len(self._maps) > _KEPT_MAPS:
+                        self._maps.popitem(last=False)
+                case {"network": str(), "map": str(name)}:
+                    if name not in self._maps:
+                        return {"lacks": "map"}
+                    self._rebuild(message.document, self._maps[name])
+                case {"network": str(digest), "bundle": str(bundle)}:
+                    self._networks.load(digest, bundle)
+                case _:
+                    raise ReconstructError("the pool does not know such a request")
+        except FocalloopError as error:
+            return {"error": str(error)}
+        except Exception as error:  # one window or network, which the others must not feel
+            _log.exception("a window could not be rebuilt")
+            return {"error": f"it could not be rebuilt ({type(error).__name__}: {error})"}
+        return {}
+
+    def _rebuild(self, wanted: dict[str, Any], ratio_map: RatioMap) -> None:
+        """Rebuild the reads in the memory, and write the video behind them."""
+        if not self._has_turn or self._memory is None:
+            raise ReconstructError("a window is rebuilt in a turn, and handed over in memory")
+        shape = tuple(wanted["reads"])
+        reads = np.frombuffer(self._memory, np.float32, math.prod(shape)).reshape(shape)
+        video = self._reconstructor(wanted)(reads, ratio_map)
+        place = np.frombuffer(self._memory, np.float32, video.size, VALUE_BYTES * reads.size)
+        place[:] = video.reshape(-1)
+
+    def _reconstructor(self, wanted: dict[str, Any]) -> Reconstructor:
+        if wanted["network"] == NETWORK_FREE:
+            return self._network_free
+        s_ss, s_r = wanted["noise"]
+        return self._networks.load(wanted["network"], wanted["bundle"]).told((s_ss, s_r))
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turns.give_back()
+
+
+def run_pool(path: Path, count: int, parent: int) -> None:
+    """Rebuild windows until `parent` is at its end.
+
+    Parameters
+    ----------
+    path : Path
+        Socket to listen on.
+    count : int
+        Windows that are rebuilt at a time.
+    parent : int
+        Descriptor of a pipe from whoever has started the pool.
+    """
+    turns, networks = Turns(count), SharedNetworks()
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # that of a gateway which has crashed is ending
+        with listening(path) as sock:
+            awaited: list[socket.socket | int] = [sock, parent]
+            while parent not in select.select(awaited, [], [])[0]:
+                client = _Client(sock.accept()[0], turns, networks)
+                threading.Thread(target=client.run, name="focalloop-client", daemon=True).start()
+
+
+def yield_to_others() -> None:
+    """Let links, recordings and pages go first: a picture may be late, and a window must not."""
+    os.nice(_NICE)
+    with suppress(OSError):  # where Linux weighs sessions, it heeds this alone
+        Path("/proc/self/autogroup").write_text(str(_NICE))
