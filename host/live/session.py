@@ -391,8 +391,6 @@ class LiveSession:
                     self._telemetry.enter(Phase.CONNECTING, f"opening {url}")
                     with self._open(url) as board:
                         retry_s, said = _RETRY_S, ""
-                        self._correction = self._correction_of(board)
-                        self._board = board
                         self._stream(board)
             except FocalloopError as error:
                 self._tasks.fail_all(error)
@@ -432,6 +430,8 @@ class LiveSession:
     def _stream(self, board: Board) -> None:
         credit = board.info.held_windows if self._unattended else CREDIT  # a recording lacks none
         while not self._ending.is_set() and board.state != "closed":
+            self._correction = self._correction_of(board)  # a task may have applied a calibration
+            self._board = board
             self._deployment.restore(board)  # a task may have left another map
             if self.recordings is not None:
                 self.recordings.attach(board, self._correction, self._correction.noise)
@@ -444,7 +444,6 @@ class LiveSession:
                         break
             with self._deployment.locked():
                 self._tasks.run_all(board)
-            self._correction = self._correction_of(board)  # a calibration may have been applied
 
     def _event(self, text: str) -> None:
         self._telemetry.log(sentence(text), "warning")

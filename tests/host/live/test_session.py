@@ -134,6 +134,20 @@ def test_reads_are_corrected_before_anything_is_reconstructed(url, tmp_path):
     assert (picture.final[:, 0, 0] == 0).all()
 
 
+def test_a_board_is_asked_what_corrects_it_each_time_that_it_is_opened(url):
+    asked, lent = [], []
+
+    def correct(board):
+        asked.append(board.serial)
+        return BoardCorrection()
+
+    with LiveSession(BoardAt(url), bundle="network-free", correct=correct) as session:
+        picture = newer_than(session, -1)
+        session.lend(lent.append).result(30)
+        newer_than(session, picture.window)
+    assert (asked, lent) == (["virtual"] * 2, [url])
+
+
 def test_a_correction_of_another_board_ends_the_session(url):
     def correct(board):
         raise FixedPatternError("the fixed pattern is of another board")
