@@ -251,6 +251,21 @@ def test_a_service_that_wants_a_token_asks_for_it(browser, session):
         page.close()
 
 
+@pytest.mark.parametrize("missing", ["live.html", "player.js"])
+def test_a_view_whose_loading_was_cut_off_appears_once_the_service_answers(
+    browser, session, session_url, missing
+):
+    session.put(make_picture(1, session.ratio_map))
+    page = browser.new_page()
+    page.route(f"**/live/{missing}", lambda request: request.abort())
+    page.goto(session_url)
+    page.wait_for_selector("#notice.error:has-text('could not be loaded')")
+    page.unroute_all()
+    page.wait_for_selector(".view.live")
+    page.wait_for_selector("#notice", state="hidden")
+    page.close()
+
+
 def test_a_calibration_that_waits_for_light_continues_on_request(open_page, session_url, session):
     session.put(make_picture(1, session.ratio_map))
     session.calibrator.now = CalibrationState(

@@ -24,7 +24,8 @@ export class Router {
   #context;
   /** @type {Map<string, Promise<{root: HTMLElement, view: View}>>} */ #loaded = new Map();
   /** @type {{root: HTMLElement, view: View}|null} */ #shown = null;
-  #wanted = "";
+  /** Empty while it could not be loaded. */ #wanted = "";
+  #failed = false;
   /** @type {LiveState|null} */ #state = null;
 
   /** @param {HTMLElement} root @param {HTMLElement} nav @param {Context} context */
@@ -36,9 +37,10 @@ export class Router {
     this.#go();
   }
 
-  /** Pass a state to the view that is shown. @param {LiveState} state */
+  /** Pass a state to the view that is shown; one that could not be loaded is loaded now. @param {LiveState} state */
   follow(state) {
     this.#state = state;
+    if (!this.#wanted) this.#go(); // the service answers again
     this.#shown?.view.follow(state);
   }
 
@@ -65,11 +67,15 @@ export class Router {
     try {
       next = await found;
     } catch {
-      this.#loaded.delete(name); // the next visit tries again
+      this.#loaded.delete(name); // the next visit or state tries again
+      if (name !== this.#wanted) return;
       this.#wanted = "";
+      this.#failed = true;
       this.#context.notices.say(`The view ${name} could not be loaded. Is the service still running?`, "error");
       return;
     }
+    if (this.#failed) this.#context.notices.say("");
+    this.#failed = false;
     if (name !== this.#wanted) return; // another one was asked for meanwhile
     this.#shown?.view.hide();
     if (this.#shown) this.#shown.root.hidden = true;
