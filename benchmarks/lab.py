@@ -7,7 +7,10 @@ board, of 256x256 pixels.
   windows that are recorded against real time, and how many are missing, were skipped by a board or
   differ from what the emulator computes again here (one of 50 is compared); the pictures per second
   of the viewer, against 10.
-* Sixteen boards at 3.75 windows per second, likewise, without a viewer.
+* Sixteen boards at 3.75 windows per second, likewise, one of them watched.
+* One board at 15 windows per second, recorded likewise under eight viewers, two of which read
+  nothing: the pictures per second of the slowest of the six, against 14.
+* What fifty viewers cost that look at no picture, against 3 % of a core.
 * How long the raw line of a lease is open after the lease has ended, against 1 s.
 * 1,000 connections whose request has begun and does not go on: the longest of 50 answers meanwhile,
   against 100 ms.
@@ -24,8 +27,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +38,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from benchmarks import report
-from benchmarks.preview import running, viewer
+from benchmarks.preview import DeadViewer, idle_viewer, running, viewer
+from benchmarks.processes import used_s
 from benchmarks.report import Row
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.files import scratch_folder
@@ -48,6 +53,11 @@ SECONDS = 60.0
 START_TIMEOUT_S = 180.0
 COMPARED = 50
 """One of so many windows is computed again and compared."""
+
+LONG_S = 3600.0
+VIEWERS, DEAD, IDLE = 8, 2, 50
+ASK_S = 0.05
+"""How often a dead viewer asks for a picture."""
 
 HALF_OPEN = 1000
 ANSWERS = 50
@@ -89,29 +99,32 @@ def lab(folder: Path, boards: int, slot_rate_hz: float) -> Iterator[LabClient]:
 
 
 def recorded(
-    client: LabClient, folder: Path, boards: int, seconds: float
+    client: LabClient, folder: Path, boards: int, watch: Callable[[], float]
 ) -> tuple[Taken, float, float]:
-    """Record all boards, and watch the first.
+    """Record all boards while the first is watched.
+
+    Parameters
+    ----------
+    watch : callable
+        Looks for so many seconds, and returns pictures per second.
 
     Returns
     -------
     taken, recorded_s, pictures_per_s : Taken, float and float
-        What was recorded, in how many seconds of all boards together, and how often the viewer got
-        a picture.
+        What was recorded, in how many seconds of all boards together, and what `watch` returned.
     """
     names = [f"b{n}" for n in range(boards)]
-    leases = [client.lease("benchmark", name, seconds=seconds + 600) for name in names]
+    leases = [client.lease("benchmark", name, seconds=LONG_S) for name in names]
     for name, lease in zip(names, leases, strict=True):
         client.request("POST", f"boards/{name}/api/recordings", {}, lease.token)
-    with viewer(f"{client.url}boards/b0/") as watching:
-        pictures = watching.take(seconds)
+    pictures_per_s = watch()
     recorded_s = 0.0
     for name, lease in zip(names, leases, strict=True):
         path = f"boards/{name}/api/recordings/stop"
         recorded_s += client.request("POST", path, None, lease.token)["seconds"]
         client.release(lease.token)
     found = [_checked(folder / "recordings" / name, seed) for seed, name in enumerate(names)]
-    return Taken(*map(sum, zip(*found, strict=True))), recorded_s, pictures / seconds
+    return Taken(*map(sum, zip(*found, strict=True))), recorded_s, pictures_per_s
 
 
 def _checked(folder: Path, seed: int) -> Taken:
@@ -142,18 +155,61 @@ def recording_rows(boards: int, windows_per_s: float, seconds: float) -> Iterato
     """Record so many boards at so many windows per second each."""
     name = f"{boards} boards at {windows_per_s:g} /s"
     with scratch_folder() as folder, lab(folder, boards, 16 * windows_per_s) as client:
-        taken, recorded_s, pictures_per_s = recorded(client, folder, boards, seconds)
+        found = recorded(client, folder, boards, partial(watched, client, seconds))
         if boards == 4:
             yield from expiry_rows(client)
             yield from half_open_rows(client)
             yield from crash_rows(client, folder)
+    yield from taken_rows(name, windows_per_s, found[0], found[1])
+    limit = min(10.0, windows_per_s)
+    yield Row.of(f"watched beside it, {name}", found[2], "/s", "the limit", limit)
+
+
+def taken_rows(name: str, windows_per_s: float, taken: Taken, recorded_s: float) -> Iterator[Row]:
+    """Compare what was recorded with real time, and what of it is not as it must be with all."""
     real_time = windows_per_s * recorded_s
     yield Row.of(f"recorded, {name}", taken.windows, "windows", "real time", real_time)
     for what, count in taken._asdict().items():
         if what != "windows":
             yield Row.of(f"{what}, {name}", count, "windows", "all", taken.windows)
-    if boards == 4:
-        yield Row.of(f"watched beside it, {name}", pictures_per_s, "/s", "the limit", 10.0)
+
+
+def watched(client: LabClient, seconds: float) -> float:
+    """Return the pictures per second of one viewer."""
+    with viewer(f"{client.url}boards/b0/") as watching:
+        return watching.take(seconds) / seconds
+
+
+def slowest_beside_dead(client: LabClient, seconds: float) -> float:
+    """Return the pictures per second of the slowest of some viewers, beside some that are dead."""
+    url = f"{client.url}boards/b0/"
+    with ExitStack() as stack:
+        dead = [stack.enter_context(closing(DeadViewer(url))) for _ in range(DEAD)]
+        live = [stack.enter_context(viewer(url)) for _ in range(VIEWERS - DEAD)]
+        with ThreadPoolExecutor(len(live)) as threads:
+            counts = [threads.submit(each.take, seconds) for each in live]
+            while not all(count.done() for count in counts):
+                for each in dead:
+                    each.ask()
+                time.sleep(ASK_S)
+        return min(count.result() for count in counts) / seconds
+
+
+def viewer_rows(seconds: float) -> Iterator[Row]:
+    """Record one board under many viewers, then look at what those cost that want no pictures."""
+    name = f"{VIEWERS} viewers, {DEAD} of them dead"
+    with scratch_folder() as folder, lab(folder, 1, 16 * 15.0) as client:
+        watch = partial(slowest_beside_dead, client, seconds)
+        taken, recorded_s, pictures_per_s = recorded(client, folder, 1, watch)
+        yield from taken_rows(name, 15.0, taken, recorded_s)
+        yield Row.of(f"slowest, {name}", pictures_per_s, "/s", "the limit", 14.0)
+        time.sleep(1.0)  # nobody looks any more
+        before = _used_share(folder / "state", seconds)
+        with ExitStack() as stack:
+            for _ in range(IDLE):
+                stack.enter_context(idle_viewer(f"{client.url}boards/b0/"))
+            cost = _used_share(folder / "state", seconds) - before
+    yield Row.of(f"{IDLE} idle viewers", 100 * cost, "% of a core", "the limit", 3.0)
 
 
 def expiry_rows(client: LabClient) -> Iterator[Row]:
@@ -200,6 +256,19 @@ def crash_rows(client: LabClient, folder: Path) -> Iterator[Row]:
     yield Row.of("a killed worker answers again after", away_s, "s", "the limit", 3.0)
 
 
+def _used_share(state: Path, seconds: float) -> float:
+    """Return the cores that the gateway and the worker of b0 use, over so many seconds."""
+    gateway = int((state / "gateway.lock").read_text())
+    counted = {str(gateway), str(_worker_of(state, "b0"))}
+
+    def used_by_both() -> float:
+        return sum(each for pid, each in used_s(gateway, str).items() if pid in counted)
+
+    before = used_by_both()
+    time.sleep(seconds)
+    return (used_by_both() - before) / seconds
+
+
 def _worker_of(state: Path, board: str) -> int:
     """Return the process of a board's worker, which holds the lock of the board."""
     lock = (state / f"{board}.lock").stat().st_ino
@@ -211,9 +280,10 @@ def _worker_of(state: Path, board: str) -> int:
 
 
 def measure(seconds: float) -> Iterator[Row]:
-    """Measure four boards, then sixteen."""
+    """Measure four boards, then sixteen, then one under many viewers."""
     yield from recording_rows(4, 15.0, seconds)
     yield from recording_rows(16, 3.75, seconds)
+    yield from viewer_rows(seconds)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 _CREDIT = '{"credit": 1, "step": 4}'
 
@@ -57,13 +63,13 @@ class Viewer:
 
     Parameters
     ----------
-    socket : ClientConnection
+    connection : ClientConnection
         Open socket of the preview.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        socket.send(_CREDIT)
+    def __init__(self, connection: ClientConnection) -> None:
+        self._socket = connection
+        connection.send(_CREDIT)
 
     def take(self, duration_s: float) -> int:
         """Take pictures for a while; return how many came."""
@@ -78,9 +84,66 @@ class Viewer:
         return pictures
 
 
+class DeadViewer:
+    """Asks for pictures and reads nothing, as a page does whose machine sleeps.
+
+    Parameters
+    ----------
+    url : str
+        Address of the page.
+    """
+
+    def __init__(self, url: str) -> None:
+        uri = parse_uri(_address(url))
+        self._protocol = ClientProtocol(uri)
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect((uri.host, uri.port))
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+        while self._protocol.state is State.CONNECTING:  # the answer, which is all that it reads
+            self._protocol.receive_data(self._socket.recv(1))
+
+    def ask(self) -> None:
+        """Grant credit for another picture."""
+        self._protocol.send_text(_CREDIT.encode())
+        self._flush()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._socket.sendall(data)
+
+
 @contextmanager
 def viewer(url: str) -> Iterator[Viewer]:
     """Look at the page at `url`."""
-    address = url.replace("http", "ws", 1) + "ws/preview"
-    with connect(address, max_size=None, compression=None) as socket:
-        yield Viewer(socket)
+    with connect(_address(url), max_size=None, compression=None) as connection:
+        yield Viewer(connection)
+
+
+@contextmanager
+def idle_viewer(url: str) -> Iterator[None]:
+    """Look at no picture of the page at `url`, as behind another tab; states are received."""
+
+    def receive() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                connection.recv()
+
+    with connect(_address(url), max_size=None, compression=None) as connection:
+        thread = threading.Thread(target=receive)
+        thread.start()
+        try:
+            yield
+        finally:
+            connection.close()
+            thread.join()
+
+
+def _address(url: str) -> str:
+    """Return the address of the preview socket of the page at `url`."""
+    return url.replace("http", "ws", 1) + "ws/preview"

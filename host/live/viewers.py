@@ -9,19 +9,19 @@ from collections.abc import Callable
 DRAWN_STEP = 4
 """Slots per drawn picture where no viewer asks for more: 60 pictures for 240 slots per second."""
 
-BESIDE_KEPT_S = 0.5
+KEPT_S = 0.5
 """A viewer that has just had a window asks for the next one within this time, and meanwhile still
-counts as one that wants it rebuilt by the second bundle too."""
+counts as one that looks, at the second bundle too if it did."""
 
 UNWATCHED_PERIOD_S = 0.2
-"""Time from one reconstruction to the next while no viewer is subscribed: its figures stay current,
-and two thirds of the work are saved."""
+"""Time from one reconstruction to the next while nobody looks: its figures stay current, and two
+thirds of the work are saved."""
 
 
 class Viewers:
-    """The viewers that are subscribed to new pictures, and the slots that each of them wants.
+    """The viewers that are told of new pictures, and the slots that each of them wants.
 
-    Any thread may call it.
+    One that wants none, as behind another tab, does not look. Any thread may call it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Viewers:
         self._unwatched_period_s = unwatched_period_s
         self._subscribers: list[Callable[[], None]] = []
         self._wants: dict[int, tuple[int, bool]] = {}
-        self._beside_until_s = 0.0
+        self._looks_until_s = self._beside_until_s = -math.inf
         self._unwatched_due_s = 0.0 if math.isfinite(unwatched_period_s) else math.inf
 
     def subscribe(self, called: Callable[[], None]) -> Callable[[], None]:
@@ -53,8 +53,10 @@ class Viewers:
         """
         if step is not None:
             self._wants[id(viewer)] = step, beside
-        elif self._wants.pop(id(viewer), (0, False))[1]:
-            self._beside_until_s = time.monotonic() + BESIDE_KEPT_S
+        elif (wanted := self._wants.pop(id(viewer), None)) is not None:
+            self._looks_until_s = time.monotonic() + KEPT_S
+            if wanted[1]:
+                self._beside_until_s = self._looks_until_s
 
     @property
     def step(self) -> int:
@@ -70,7 +72,8 @@ class Viewers:
     def is_due(self) -> bool:
         """Whether to reconstruct the window at hand; true once per period while nobody looks."""
         now_s = time.monotonic()
-        if not self._subscribers and now_s < self._unwatched_due_s:
+        watched = self._wants or now_s < self._looks_until_s
+        if not watched and now_s < self._unwatched_due_s:
             return False
         self._unwatched_due_s = now_s + self._unwatched_period_s
         return True

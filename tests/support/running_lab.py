@@ -11,6 +11,8 @@ import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from websockets.sync.client import connect
+
 from focalloop.host.lab.client import LabClient
 from focalloop.host.lab.gateway import create_gateway
 from focalloop.host.lab.lab import Lab
@@ -90,6 +92,11 @@ class RunningLab:
         """The bytes of an answer."""
         with urllib.request.urlopen(self.client.url + path, timeout=10) as answer:
             return answer.read()
+
+    def look(self, board):
+        """Connect as a page that shows a board; its messages wait until they are received."""
+        address = self.client.url.replace("http", "ws", 1)
+        return connect(f"{address}boards/{board}/ws/preview", max_size=None)
 
     def stop(self):
         """End everything, in order; return the exit code of the gateway."""

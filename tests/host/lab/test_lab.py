@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
+from benchmarks.preview import DeadViewer
 from focalloop import Board
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.wire import BoardState
@@ -49,6 +49,15 @@ def upload(lab, lease, ratio_map):
     return lab.gateway.ask(
         "boards/north/api/map", method="PUT", body=body, **{"Focalloop-Lease": lease.token}
     )
+
+
+def next_picture(socket):
+    """Ask for a picture as a page does, and return the number of its window."""
+    socket.send('{"credit": 1, "step": 4}')
+    while isinstance(message := socket.recv(timeout=30), str):
+        pass
+    assert message[0] == 1
+    return int.from_bytes(message[12:16], "little")
 
 
 def map_hash(lab, board="north"):
@@ -180,20 +189,40 @@ def test_who_waits_is_next(lab, lease):
 
 
 def test_a_viewer_gets_states_and_pictures_of_a_board(lab):
-    address = lab.client.url.replace("http", "ws", 1)
-    with connect(f"{address}boards/south/ws/preview", max_size=None) as socket:
+    with lab.look("south") as socket:
         assert json.loads(socket.recv(timeout=30))["phase"] == "streaming"
-        socket.send('{"credit": 1, "step": 4}')
-        while isinstance(message := socket.recv(timeout=30), str):
-            pass
-        assert message[0] == 1
+        next_picture(socket)
         socket.send("nonsense")
         with suppress(ConnectionClosed):
             while True:
                 socket.recv(timeout=30)
         assert (socket.close_code, socket.close_reason) == (1003, "not JSON")
-    with pytest.raises(InvalidStatus), connect(f"{address}boards/west/ws/preview"):
+    with pytest.raises(InvalidStatus), lab.look("west"):
         pass
+
+
+def test_viewers_that_read_nothing_hold_nobody_up(lab, lease):
+    lab.ask("north", "POST", "api/recordings", {}, lease.token)
+    with ExitStack() as stack:
+        url = lab.client.url + "boards/north/"
+        dead = [stack.enter_context(closing(DeadViewer(url))) for _ in range(2)]
+        live = [stack.enter_context(lab.look("north")) for _ in range(3)]
+        seen = [-1, -1, -1]
+        for _ in range(20):
+            for viewer in dead:
+                viewer.ask()
+            before, seen = seen, [next_picture(viewer) for viewer in live]
+            assert all(new > old for old, new in zip(before, seen, strict=True))
+    done = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)
+    assert done["gaps"] == 0
+
+
+def test_who_looks_at_no_picture_has_none_rebuilt(lab):
+    with lab.look("south") as socket:
+        speeds = [json.loads(socket.recv(timeout=30))["speed"] for _ in range(8)]
+    late, last = speeds[4], speeds[-1]  # somebody else may have looked just before
+    assert last["windows_received"] > late["windows_received"]
+    assert last["windows_reconstructed"] == late["windows_reconstructed"]
 
 
 def test_the_commands_of_a_user(lab):
@@ -254,18 +283,10 @@ def test_a_crashed_worker_is_started_again_alone_and_records_on(lab, lease):
 def test_a_crashed_pool_is_started_again_and_stops_no_recording(lab, lease):
     lab.ask("north", "POST", "api/recordings", {}, lease.token)
     pool, workers = lab.pool(), [lab.pid("north"), lab.pid("south")]
-    address = lab.client.url.replace("http", "ws", 1)
-    with connect(f"{address}boards/north/ws/preview", max_size=None) as socket:
-
-        def next_picture():
-            socket.send('{"credit": 1, "step": 4}')
-            while isinstance(message := socket.recv(timeout=30), str):
-                pass
-            return int.from_bytes(message[12:16], "little")
-
-        before = next_picture()
+    with lab.look("north") as socket:
+        before = next_picture(socket)
         os.kill(pool, signal.SIGKILL)
-        while (after := next_picture()) <= before or lab.pool() in (None, pool):
+        while (after := next_picture(socket)) <= before or lab.pool() in (None, pool):
             before = after
     done = lab.ask("north", "POST", "api/recordings/stop", None, lease.token)
     assert done["gaps"] == 0

@@ -88,6 +88,7 @@ def test_every_window_is_reconstructed_by_the_network_of_its_own_map(url):
     with LiveSession(BoardAt(url), bundle="dense") as session:
         next_picture(session)
         session.subscribe(lambda: pictures.append(session.picture()))
+        session.want(pictures, 4)
         for name in ("coded", "dense", "coded"):
             session.select(name)
             state = session.state()
