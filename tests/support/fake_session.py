@@ -167,6 +167,14 @@ class FakeSession:
         self.newest = None
         self.subscribers = []
 
+    def renew(self):
+        """Be as new, but for the calibrator, which the routes of a service hold."""
+        calibrator = self.calibrator
+        self.__dict__.clear()
+        self.__init__()
+        self.calibrator = calibrator
+        calibrator.__init__()
+
     def put(self, picture):
         """Show this picture from now on."""
         self.newest = picture

@@ -1,14 +1,36 @@
-"""The service on a socket of its own, as bytes reach it."""
+"""The service over a fake session, and on a socket of its own, as bytes reach it."""
 
 import socket
 import threading
 from contextlib import contextmanager
 
 import pytest
+from fastapi.testclient import TestClient
 
 from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import listen
 from focalloop.host.service.server import Service
+from tests.support.fake_session import FakeSession
+
+SESSION = FakeSession()
+
+
+@pytest.fixture(scope="session")
+def app():
+    """One service for all tests: building it takes longer than most of what they ask of it."""
+    return create_app(SESSION)
+
+
+@pytest.fixture
+def session():
+    """The session of `app`, as new."""
+    SESSION.renew()
+    return SESSION
+
+
+@pytest.fixture
+def client(app, session):
+    return TestClient(app)
 
 
 @contextmanager
@@ -28,7 +50,7 @@ def serving(app):
 
 
 @pytest.fixture
-def connect(session):
+def connect(app, session):
     """Open a connection to the service over the fake session of the test."""
-    with serving(create_app(session)) as connect:
+    with serving(app) as connect:
         yield connect

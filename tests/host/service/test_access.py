@@ -12,18 +12,26 @@ from tests.support.fake_session import FakeSession
 LOOPBACK = "http://127.0.0.1:8000"
 
 
+@pytest.fixture(scope="module")
+def local_app():
+    return create_app(FakeSession(), host_names=host_names("127.0.0.1"))
+
+
 @pytest.fixture
-def local():
+def local(local_app):
     """The service as it is on loopback."""
-    app = create_app(FakeSession(), host_names=host_names("127.0.0.1"))
-    return TestClient(app, base_url=LOOPBACK)
+    return TestClient(local_app, base_url=LOOPBACK)
+
+
+@pytest.fixture(scope="module")
+def public_app():
+    return create_app(FakeSession(), token="a secret", host_names=host_names("0.0.0.0"))
 
 
 @pytest.fixture
-def public():
+def public(public_app):
     """The service as it is on any other address."""
-    app = create_app(FakeSession(), token="a secret", host_names=host_names("0.0.0.0"))
-    return TestClient(app, base_url="http://lab.example:8000")
+    return TestClient(public_app, base_url="http://lab.example:8000")
 
 
 def accepts_socket(client, path="/ws/preview", **headers):

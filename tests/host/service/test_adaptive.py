@@ -5,29 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import pack_picture
-from tests.support.fake_session import FOLLOWING, SHAPE, FakeSession, make_picture
+from tests.support.fake_session import FOLLOWING, SHAPE, make_picture
 
 TILES = np.array([[[0, 1], [1, 0]], [[1, 1], [1, 1]], [[4, 0], [0, 2]]], np.uint8)
 GRID = np.array([[0, 2, 1], [1, 1, 2]], np.uint8)
 
 
 @pytest.fixture
-def session():
-    session = FakeSession()
+def session(session):
     session.adaptive_map = AdaptiveMap(RatioMap.from_tile(TILES[1], SHAPE), TILES, 8)
     session.adaptive = FOLLOWING
     return session
-
-
-@pytest.fixture
-def client(session):
-    return TestClient(create_app(session))
 
 
 def test_the_state_has_the_adaptive_map(client, session):

@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
@@ -20,24 +19,12 @@ from focalloop.firmware_sim.wire import ErrorCode
 from focalloop.host.errors import BoardError, BoardLostError
 from focalloop.host.reconstruction.bundle import BundleError
 from focalloop.host.reconstruction.reconstruct import ReconstructError
-from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import ServiceError, address_of, check_exposure, listen
 from focalloop.host.service.bodies import MAX_MAP_BYTES
-from focalloop.host.service.server import Service
 from tests.support import ROOT
-from tests.support.fake_session import SHAPE, FakeSession
+from tests.support.fake_session import SHAPE
 
 WEB = ROOT / "host" / "web"
-
-
-@pytest.fixture
-def session():
-    return FakeSession()
-
-
-@pytest.fixture
-def client(session):
-    return TestClient(create_app(session))
 
 
 def map_file(ratio_map, suffix=".npz"):
@@ -177,11 +164,12 @@ def test_a_refusal_by_the_board_is_passed_on(client, session, error, status):
     assert str(error)[1:] in answer.json()["detail"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: b"\x89PNG\r\n\x1a\n" + b))
-def test_an_upload_of_garbage_is_refused_with_a_sentence(body):
-    session = FakeSession()
-    answer = TestClient(create_app(session)).put("/api/map", content=body)
+def test_an_upload_of_garbage_is_refused_with_a_sentence(client, session, body):
+    answer = client.put("/api/map", content=body)
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
     assert not session.uploads
@@ -203,23 +191,15 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head():
         assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_gigabyte_is_refused_before_it_is_sent(session):
-    sock = listen("127.0.0.1", 0)
-    service = Service(create_app(session), sock)
-    thread = threading.Thread(target=service.run)
-    thread.start()
-    try:
-        with socket.create_connection(sock.getsockname(), timeout=10) as line:
-            head = f"PUT /api/map HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n"
-            line.sendall(head.encode() + bytes(MAX_MAP_BYTES // 2))
-            answer = b""
-            while b"}" not in answer and (data := line.recv(4096)):
-                answer += data
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert b"the board keeps its map" in answer
-    finally:
-        service.stop()
-        thread.join(10)
+def test_a_gigabyte_is_refused_before_it_is_sent(connect, session):
+    with connect() as line:
+        head = f"PUT /api/map HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n"
+        line.sendall(head.encode() + bytes(MAX_MAP_BYTES // 2))
+        answer = b""
+        while b"}" not in answer and (data := line.recv(4096)):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"the board keeps its map" in answer
     assert not session.uploads
 
 

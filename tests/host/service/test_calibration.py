@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from starlette.websockets import WebSocketDisconnect
 
 from focalloop.calibration import CalibrationError, Estimate
@@ -30,21 +30,6 @@ from focalloop.host.service.api import create_app
 from focalloop.host.service.binding import host_names
 from tests.support.fake_session import FakeSession, make_picture
 from tests.support.made_calibration import LEVELS, S_SS, make_calibration
-
-SESSION = FakeSession()
-
-
-@pytest.fixture(scope="module")
-def client():
-    return TestClient(create_app(SESSION))
-
-
-@pytest.fixture
-def session():
-    """The session of the client, as new."""
-    SESSION.calibrator.__init__()  # the routes hold this object
-    SESSION.newest = None
-    return SESSION
 
 
 def test_a_calibration_is_started_and_controlled(client, session):
@@ -118,17 +103,19 @@ def test_an_invalid_request_is_refused_with_a_sentence(client, session, body):
     assert not session.calibrator.asked
 
 
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_any_json_is_accepted_or_refused_with_a_sentence(client, value):
-    SESSION.calibrator.asked.clear()
+def test_any_json_is_accepted_or_refused_with_a_sentence(client, session, value):
+    session.calibrator.asked.clear()
     answer = client.post("/api/calibration", json={"reads": value})
     if type(value) is int and 2 <= value <= MAX_READS:
         assert answer.status_code == 202
     else:
         assert answer.status_code == 422
         assert isinstance(answer.json()["detail"], str)
-        assert not SESSION.calibrator.asked
+        assert not session.calibrator.asked
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,12 @@
 """The routes of the map editor over a fake session: schedule, tiles, files, and the way back."""
 
 import pytest
-from fastapi.testclient import TestClient
 
 from focalloop.firmware_sim.maps import map_files
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.feasibility import Feasibility, Hardware
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.service.api import create_app
-from tests.support.fake_session import SHAPE, FakeSession
-
-
-@pytest.fixture
-def session():
-    return FakeSession()
-
-
-@pytest.fixture
-def client(session):
-    return TestClient(create_app(session))
+from tests.support.fake_session import SHAPE
 
 
 def pixels_of(ratio_map):

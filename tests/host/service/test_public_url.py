@@ -59,14 +59,18 @@ def test_what_is_no_address_of_a_page_is_refused_with_an_example(text):
         PublicUrl.parse(text)
 
 
-@pytest.fixture(params=["lab.example", "127.0.0.1:8000"], ids=["host kept", "host replaced"])
-def proxied(request):
-    """The service on loopback behind a proxy, which passes the browser's Host header on or not."""
-    app = create_app(
+@pytest.fixture(scope="module")
+def app():
+    return create_app(
         FakeSession(),
         host_names=host_names("127.0.0.1"),
         public_url=PublicUrl.parse("https://lab.example/sensor/"),
     )
+
+
+@pytest.fixture(params=["lab.example", "127.0.0.1:8000"], ids=["host kept", "host replaced"])
+def proxied(request, app):
+    """The service on loopback behind a proxy, which passes the browser's Host header on or not."""
     return TestClient(app, base_url=f"http://{request.param}")
 
 

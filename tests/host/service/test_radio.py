@@ -1,26 +1,18 @@
 """The REST route of the radio link over a fake session."""
 
 import pytest
-from fastapi.testclient import TestClient
 
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.live.radio_state import RadioChoice
-from focalloop.host.service.api import create_app
-from tests.support.fake_session import FakeRadio, FakeSession
+from tests.support.fake_session import FakeRadio
 
 WHOLE = {"method": "compr-ldpc", "channel": "rayleigh", "snr_db": 7.5, "symbols": 9000}
 
 
 @pytest.fixture
-def session():
-    session = FakeSession()
+def session(session):
     session.radio = FakeRadio(rate_map=("012", "765"))
     return session
-
-
-@pytest.fixture
-def client(session):
-    return TestClient(create_app(session))
 
 
 def test_the_link_is_part_of_the_state(client, session):

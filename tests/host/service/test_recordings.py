@@ -20,9 +20,7 @@ from focalloop.host.reconstruction.reconstruct import NetworkFree
 from focalloop.host.recording import messages
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.store import RecordingStore
-from focalloop.host.service.api import create_app
 from focalloop.host.service.packets import HEADER
-from tests.support.fake_session import FakeSession
 from tests.support.made_windows import BOARD, make_window, write_recording
 from tests.support.served import SHAPE, make_map
 
@@ -30,8 +28,7 @@ WRONG_IDS = ("20260131T120000Z-0a1b2c", "..", "%2e%2e%2fx", "x")
 
 
 @pytest.fixture
-def session(tmp_path):
-    session = FakeSession()
+def session(session, tmp_path):
     session.said = []
     session.recordings = RecordingDesk(
         RecordingStore(tmp_path / "recordings"), lambda text, level: session.said.append(text)
@@ -41,8 +38,8 @@ def session(tmp_path):
 
 
 @pytest.fixture
-def client(session):
-    return TestClient(create_app(session), raise_server_exceptions=False)
+def client(app, session):
+    return TestClient(app, raise_server_exceptions=False)
 
 
 @pytest.fixture

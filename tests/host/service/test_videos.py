@@ -4,16 +4,6 @@ import io
 
 import av
 import numpy as np
-import pytest
-from fastapi.testclient import TestClient
-
-from focalloop.host.service.api import create_app
-from tests.support.fake_session import FakeSession
-
-
-@pytest.fixture
-def client():
-    return TestClient(create_app(FakeSession()))
 
 
 def test_frames_come_back_as_a_video(client):
