@@ -166,6 +166,22 @@ ThreadsOption = Annotated[
     int, typer.Option("--threads", metavar="N", min=1, help="Processor threads of the network.")
 ]
 
+RayOption = Annotated[
+    bool,
+    typer.Option(
+        "--ray", help="Use the processors of a Ray cluster, by default one that starts here."
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Head node of the Ray cluster of which this machine is a part, or auto.",
+        show_default="a cluster of this machine alone",
+    ),
+]
+
 BundleOption = Annotated[
     str | None,
     typer.Option(

@@ -6,10 +6,11 @@ profile and seed give the same scores on every machine, up to the rounding of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,12 @@ from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.correction import Correction
 from focalloop.host.reconstruction.quality import mse, psnr_of_mean, psnr_of_mse, ssim
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor, initial_reconstruction
+
+if TYPE_CHECKING:
+    from focalloop.firmware_sim.emulator.emulator import Emulator
+
+Clip = tuple[int, str, NDArray[np.uint8]]
+"""Number, name and frames (T, H, W) of a clip."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +142,45 @@ def capture_clips(
     FixedPatternError
         If the pattern is of another size.
     """
-    # Loads Numba, which only emulation needs.
-    from focalloop.firmware_sim.emulator.emulator import Emulator
-
-    fitted = ratio_map.tiled_to(*clips.shape[2:])
-    emulator = Emulator(fitted, profile, seed=seed, pattern=pattern)
+    sensor = _Sensor(ratio_map.tiled_to(*clips.shape[2:]), profile, seed, pattern)
     for number, clip in enumerate(clips):
-        signal = profile.signal(emulator.read_out(clip, number))
-        yield emulator.plan.planes(signal)  # without black level, so that padding is zero signal
+        yield sensor.reads(number, clip)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sensor:
+    """An emulated sensor, as `capture_clips` takes it, for clips of the size of its map."""
+
+    ratio_map: RatioMap
+    profile: NoiseProfile
+    seed: int
+    pattern: FixedPattern | None
+
+    @cached_property
+    def _emulator(self) -> Emulator:
+        # Loads Numba, which only emulation needs.
+        from focalloop.firmware_sim.emulator.emulator import Emulator
+
+        return Emulator(self.ratio_map, self.profile, seed=self.seed, pattern=self.pattern)
+
+    def reads(self, number: int, clip: NDArray[np.uint8]) -> Float32:
+        signal = self.profile.signal(self._emulator.read_out(clip, number))
+        # Without black level, so that padding is zero signal.
+        return self._emulator.plan.planes(signal)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Scores a clip of what a sensor and a reconstruction make of it; other processes may."""
+
+    sensor: _Sensor
+    reconstruct: Reconstructor
+
+    def __call__(self, clip: Clip) -> ClipScore:
+        number, name, truth = clip
+        video = self.reconstruct(self.sensor.reads(number, truth), self.sensor.ratio_map)
+        error = mse(video, truth)
+        return ClipScore(name, psnr_of_mse(error), ssim(video, truth), error)
 
 
 def evaluate(
@@ -157,6 +195,7 @@ def evaluate(
     correction: Correction | None = None,
     progress: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
+    each: Callable[[Callable[[Clip], ClipScore], Iterable[Clip]], Iterable[ClipScore]] = map,
 ) -> Evaluation:
     """Capture each clip, reconstruct it and score it against the clip itself.
 
@@ -182,6 +221,8 @@ def evaluate(
         Called after each clip.
     stop : callable, optional
         Whether to leave out the clips after the present one; asked after each.
+    each : callable, optional
+        What stands in for `map`, such as `focalloop.host.cluster.Cluster.map`.
 
     Raises
     ------
@@ -192,11 +233,10 @@ def evaluate(
     if correction is not None:
         reconstructor = correction.before(reconstructor)
     scores = []
-    captured = capture_clips(clips.clips, fitted, profile, seed=seed, pattern=pattern)
-    for clip_name, truth, reads in zip(clips.names, clips.clips, captured, strict=True):
-        video = reconstructor(reads, fitted)
-        error = mse(video, truth)
-        scores.append(ClipScore(clip_name, psnr_of_mse(error), ssim(video, truth), error))
+    scored = _Scored(_Sensor(fitted, profile, seed, pattern), reconstructor)
+    numbered = zip(range(len(clips)), clips.names, clips.clips, strict=True)
+    for score in each(scored, numbered):
+        scores.append(score)
         progress()
         if stop():
             break

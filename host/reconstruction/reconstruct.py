@@ -192,6 +192,22 @@ def load_network(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
         ) from None
 
 
+class _Session:
+    """A session of ONNX Runtime that goes to another process as its graph, and is loaded there."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        self._made_from = model, threads
+        session = load_network(model, threads)
+        self.run, self.get_inputs, self.get_outputs = (
+            session.run,
+            session.get_inputs,
+            session.get_outputs,
+        )
+
+    def __reduce__(self) -> tuple[type[_Session], tuple[bytes, int]]:
+        return _Session, self._made_from
+
+
 class OnnxReconstructor:
     """A bundle's network in ONNX Runtime, on the CPU.
 
@@ -232,7 +248,7 @@ class OnnxReconstructor:
         any_aperture: bool = False,
     ) -> None:
         self._any_aperture = any_aperture
-        self._session = load_network(model, threads)
+        self._session = _Session(model, threads)
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         planes = {node.name: node.shape[1:2] for node in self._session.get_inputs()}.get("reads")
         self._planes = planes[0] if planes and isinstance(planes[0], int) else None

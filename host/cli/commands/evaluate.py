@@ -11,16 +11,19 @@ import typer
 from focalloop.host.cli import completion
 from focalloop.host.cli.output import print_json, progress_bar, stdout
 from focalloop.host.cli.shared_options import (
+    AddressOption,
     CorrectionOption,
     JsonOption,
     LimitOption,
     PatternOption,
     ProfileOption,
+    RayOption,
     SeedOption,
     ThreadsOption,
     WhiteOption,
     check_exists,
     map_option,
+    refuse_unused,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ def evaluate(
     limit: LimitOption = None,
     white: WhiteOption = None,
     threads: ThreadsOption = 2,
+    ray: RayOption = False,
+    address: AddressOption = None,
     json: JsonOption = False,
 ) -> None:
     """Score reconstructions of clips by PSNR and SSIM.
@@ -71,8 +76,12 @@ def evaluate(
     PSNR and SSIM are computed on the video clipped to the range 0 to 1, with peak 1. Both the mean
     of the clips' PSNRs and the PSNR of their mean squared error are printed.
 
+    With --ray, other processors score clips too, with the same results (docs/scaling.md).
+
     Example: focalloop evaluate clips.npz --bundle edge-learned-2of16 --baseline
     """
+    if not ray:
+        refuse_unused(["address"], "goes with --ray")
     from focalloop.firmware_sim.errors import SceneError
     from focalloop.host.cli.arguments import (
         check_corrects,
@@ -82,6 +91,8 @@ def evaluate(
     )
     from focalloop.host.cli.interruption import Interruption, StoppedError
     from focalloop.host.cli.methods import Method, all_methods, noise_of_reads, read_clips
+    from focalloop.host.cli.processors import cluster_for
+    from focalloop.host.cluster import ClusterLostError
     from focalloop.host.reconstruction.evaluate import evaluate as score, initial
     from focalloop.host.recording.loading import holds_windows
 
@@ -102,31 +113,45 @@ def evaluate(
     loaded = read_clips(clips, methods[0].ratio_map, limit, white)
     noise = load_profile(profile, methods[0].ratio_map.slots)
     results: list[Evaluation] = []
-    with progress_bar() as bar, Interruption() as interruption:
-        for method in methods:
-            task = bar.add_task(method.name, total=len(loaded))
-            with interruption.step():
-                result = score(
-                    loaded,
-                    method.ratio_map,
-                    method.reconstruct,
-                    noise,
-                    name=method.name,
-                    seed=seed,
-                    pattern=own,
-                    correction=corrected_by,
-                    progress=partial(bar.advance, task),
-                    stop=lambda: interruption.wanted,
-                )
-                # Means over other clips than those of the rest would invite a wrong comparison.
-                if not results or len(result.clips) == len(loaded):
-                    results.append(result)
+    lost: ClusterLostError | None = None
+    try:
+        with (
+            cluster_for(ray, address) as cluster,
+            progress_bar() as bar,
+            Interruption() as interruption,
+        ):
+            each = map if cluster is None else partial(cluster.map, processors=threads)
+            for method in methods:
+                task = bar.add_task(method.name, total=len(loaded))
+                with interruption.step():
+                    result = score(
+                        loaded,
+                        method.ratio_map,
+                        method.reconstruct,
+                        noise,
+                        name=method.name,
+                        seed=seed,
+                        pattern=own,
+                        correction=corrected_by,
+                        progress=partial(bar.advance, task),
+                        stop=lambda: interruption.wanted,
+                        each=each,
+                    )
+                    # Means over other clips than those of the rest would invite a wrong comparison.
+                    if not results or len(result.clips) == len(loaded):
+                        results.append(result)
+    except ClusterLostError as error:
+        if not results:
+            raise
+        lost = error
     if not results:
         raise StoppedError("stopped before the first clip was scored")
     if json:
         print_json({"results": [result.as_dict() for result in results]})
     else:
         stdout.print(_table(results))
+    if lost is not None:
+        raise lost
     if interruption.wanted:
         raise StoppedError(
             f"stopped: {len(results)} of {len(methods)} reconstructions are scored, on "
