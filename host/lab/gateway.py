@@ -338,9 +338,9 @@ class _BoardService:
                 requested(socket, request.method, target, headers, body)
             )
             if (request.method, answer.status) == ("POST", 201) and path == "/api/recordings":
-                self._lab.recording_begins(board, json.loads(body))
+                await self._lab.record(board, json.loads(body))
             elif request.method == "POST" and path == "/api/recordings/stop":
-                self._lab.recording_ends(board)
+                await self._lab.record(board, None)
             response = StreamingResponse(answer.body, answer.status)
             response.raw_headers = answer.headers
             await response(scope, receive, send)

@@ -107,7 +107,6 @@ class Lab:
         self._saving = asyncio.Lock()
         self._under: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
         self._rests: dict[str, asyncio.Task[None]] = {}
-        self._recorded: dict[str, dict[str, Any]] = {}
         self._resuming: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloading: asyncio.Task[None] | None = None
@@ -121,15 +120,16 @@ class Lab:
             self.leases.restore(self._file.read_text(encoding="utf-8"))
         await self.pool.set_count(self.settings.rebuilders)
         await self.workers.set_boards(self.settings.boards)
+        for board in self.settings.boards:  # whose workers may have crashed with the last gateway
+            self._resume(board)
         ticking = asyncio.create_task(self._tick())
         try:
             yield
         finally:
-            self._recorded.clear()
-            ticking.cancel()
-            await asyncio.gather(
-                ticking, *self._rests.values(), *self._resuming.values(), return_exceptions=True
-            )
+            ending = [ticking, *self._resuming.values()]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, *self._rests.values(), return_exceptions=True)
             await self.workers.stop()
             await self.pool.stop()
             self._file.unlink(missing_ok=True)
@@ -228,21 +228,18 @@ class Lab:
             if not self._under[lease.id]:
                 del self._under[lease.id]
 
-    def recording_begins(self, board: str, wish: dict[str, Any]) -> None:
-        """Note how a board is recorded from now on, to go on with that after a crash of its worker.
+    async def record(self, board: str, recording: dict[str, Any] | None) -> None:
+        """Keep how a board is recorded from now on, to go on with that after any crash.
 
         Parameters
         ----------
         board : str
             Name of the board.
-        wish : dict
-            Body of the request that has begun it.
+        recording : dict or None
+            Body of the request that has begun it; None if it is not recorded any more.
         """
-        self._recorded[board] = wish
-
-    def recording_ends(self, board: str) -> None:
-        """Note that a board is not to be recorded any more."""
-        self._recorded.pop(board, None)
+        self.leases.record(board, recording)
+        await self.save()
 
     async def wait_for_board(self, token: str, wait_s: float) -> None:
         """Return as soon as a lease has a board, at the latest after `wait_s`."""
@@ -313,22 +310,28 @@ class Lab:
         _log.info("the lease %s of %s by %s has ended", lease.id, board, lease.name)
         for task in self._under.get(lease.id, ()):
             task.cancel()
-        self.recording_ends(board)
         self._rests[board] = asyncio.create_task(self._rest(board))
 
+    def _wish(self, board: str) -> dict[str, Any] | None:
+        """Return how a board is to be recorded."""
+        lease = self.leases.of_board(board)
+        return None if lease is None else lease.recording
+
     def _resume(self, board: str) -> None:
-        if board in self._recorded:
+        if self._wish(board) is not None:
             self._resuming[board] = asyncio.create_task(self._record_again(board))
 
     async def _record_again(self, board: str) -> None:
         """Begin the next recording as soon as the worker has found its board again."""
-        while (wish := self._recorded.get(board)) is not None:
+        while (wish := self._wish(board)) is not None:
             note = f"{wish.get('note', '')} (goes on after a crash of its worker)".strip()
             try:
                 await ask(
                     self.workers.socket(board), "POST", "/api/recordings", {**wish, "note": note}
                 )
             except WorkerRefusedError as error:
+                if error.status == 409:  # the worker has not crashed, and records on
+                    return
                 if error.status != 503:
                     _log.error("%s is not recorded any more: %s", board, error)
                     return

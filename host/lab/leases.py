@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.lab.settings import LabSettings
@@ -64,6 +65,8 @@ class Lease:
         When it was granted or, while it waits, asked for.
     reason : str
         Why it was taken over from another; empty if it was not.
+    recording : dict or None
+        Body of the request by which its board is recorded; None if it is not.
     """
 
     id: str
@@ -76,6 +79,7 @@ class Lease:
     until_s: float
     since_unix_s: float
     reason: str = ""
+    recording: dict[str, Any] | None = None
 
 
 class Leases:
@@ -188,6 +192,11 @@ class Leases:
         taken = replace(self._new(name, board, (), seconds), reason=reason)
         self._grant(taken, board)
         return self._found(taken.token)
+
+    def record(self, board: str, recording: dict[str, Any] | None) -> None:
+        """Note how a board is recorded under its lease from now on."""
+        if board in self._held:
+            self._held[board] = replace(self._held[board], recording=recording)
 
     def check(self, token: str | None, board: str) -> Lease:
         """Return the lease by which a request may change a board.

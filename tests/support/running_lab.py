@@ -54,9 +54,11 @@ class RunningLab:
         self.gateway = Running(*words)
         self.client = LabClient(self.gateway.url.partition("?")[0])
 
-    def crash(self):
-        """Kill the gateway as a bug or the system would, and start the next one."""
+    def crash(self, *workers):
+        """Kill the gateway, and workers, as a bug or the system would; start the next gateway."""
         self.gateway.process.kill()
+        for name in workers:
+            os.kill(self.pid(name), signal.SIGKILL)
         self.gateway.process.wait()
         self.start()
 
