@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from focalloop.calibration.fitting.analysis import Analysis, analyse
+from focalloop.calibration.fitting.analysis import Analysis, Each, analyse
 from focalloop.calibration.fitting.correction import correction_of
 from focalloop.calibration.fitting.estimates import estimates_of, profile_of, signal_covariance
 from focalloop.calibration.fitting.transfer_points import ROUNDING_DN2, TransferPoint
@@ -20,7 +20,9 @@ _QUANTILE_COUNT = 201
 """Points of the quantile plot."""
 
 
-def calibrate(readings: Readings, settings: Settings | None = None) -> Calibration:
+def calibrate(
+    readings: Readings, settings: Settings | None = None, *, each: Each = map
+) -> Calibration:
     """Estimate a sensor's noise from repeated reads of even light.
 
     Parameters
@@ -30,6 +32,8 @@ def calibrate(readings: Readings, settings: Settings | None = None) -> Calibrati
         out.
     settings : Settings, optional
         Protocol and name of the profile; the protocol "weighted" by default.
+    each : callable, optional
+        What stands in for `map` over the levels, such as `focalloop.host.cluster.Cluster.map`.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def calibrate(readings: Readings, settings: Settings | None = None) -> Calibrati
         If the readings contradict their declaration, or hold no information about the noise.
     """
     settings = settings or Settings()
-    analysis = analyse(readings, settings)
+    analysis = analyse(readings, settings, each)
     estimates = estimates_of(analysis)
     offset, gain = analysis.pattern.offset, analysis.pattern.gain
     linearity = analysis.linearity

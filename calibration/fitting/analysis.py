@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from focalloop.calibration.errors import CalibrationError
 from focalloop.calibration.fitting.checks import check_codes, check_drift, check_readings
 from focalloop.calibration.fitting.defects import Defects, defects_of
 from focalloop.calibration.fitting.intervals import VarianceComponent
-from focalloop.calibration.fitting.moments import moments_of
+from focalloop.calibration.fitting.moments import Moments, moments_of
 from focalloop.calibration.fitting.nonuniformity import FixedPattern, fixed_pattern
 from focalloop.calibration.fitting.photon_transfer import TransferLine, fit_emva, fit_weighted
 from focalloop.calibration.fitting.response import (
@@ -54,6 +55,9 @@ _MIN_STEP_SIGMAS = 1.0
 _SHORTFALL, _SHORTFALL_SIGMAS = 0.75, 6.0
 """A level saturates if its variance is below this share of what the darker levels predict, by more
 than this number of standard errors."""
+
+Each = Callable[[Callable[[Level], Moments], Iterable[Level]], Iterable[Moments]]
+"""What stands in for `map`."""
 
 SATURATES = "its pixels saturate"
 """Beginning of the reason for leaving out a level whose variance is too low for its mean."""
@@ -135,8 +139,8 @@ class Analysis:
         return sorted(dark, key=lambda point: point.moments.level.exposure)
 
 
-def analyse(readings: Readings, settings: Settings) -> Analysis:
-    """Measure, fit and test.
+def analyse(readings: Readings, settings: Settings, each: Each = map) -> Analysis:
+    """Measure, fit and test; `each` measures the levels.
 
     Raises
     ------
@@ -144,12 +148,12 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         If nothing can be fitted to the readings.
     """
     levels = check_readings(readings)
-    measured = [moments_of(level, readings.bits) for level in levels]
+    measured = _measured(levels, readings.bits, each)
     check_codes(measured, readings.bits)
     full_scale_dn = readings.full_scale_dn
     defects = defects_of(measured, readings.bits, full_scale_dn or (1 << readings.bits))
     if defects is not None and 0 < np.mean(defects.kinds > 0) <= MAX_DEFECT_SHARE:
-        measured = [moments_of(level, readings.bits) for level in _without(defects, levels)]
+        measured = _measured(_without(defects, levels), readings.bits, each)
     points = [transfer_point(moments, readings.bits) for moments in measured]
     black = black_of(points, readings.black_level_dn)
     check_drift(measured, black.level_dn, readings.bits)
@@ -194,6 +198,16 @@ def analyse(readings: Readings, settings: Settings) -> Analysis:
         defects=defects,
         linearity=linearity_of(usable, black, readings.exposure_unit, saturation_dn, full_scale_dn),
     )
+
+
+def _measured(levels: Sequence[Level], bits: int, each: Each) -> list[Moments]:
+    found = each(partial(_moments_alone, bits), levels)
+    return [replace(one, level=level) for one, level in zip(found, levels, strict=True)]
+
+
+def _moments_alone(bits: int, level: Level) -> Moments:
+    """Measure a level, and leave its reads out, which another process need not send back."""
+    return replace(moments_of(level, bits), level=replace(level, reads=level.reads[:0]))
 
 
 def _without(defects: Defects, levels: Sequence[Level]) -> list[Level]:

@@ -14,7 +14,9 @@ from focalloop.firmware_sim.files import scratch_folder
 from focalloop.host.cli.output import activity, print_json, print_result
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
+    AddressOption,
     JsonOption,
+    RayOption,
     baud_option,
     check_exists,
     check_new,
@@ -27,6 +29,7 @@ from focalloop.host.link.port import DEFAULT_BAUD
 
 if TYPE_CHECKING:
     from focalloop.calibration import Calibration, Readings
+    from focalloop.calibration.fitting.analysis import Each
 
 NOMINAL_SLOT_S = 1 / 240
 """Length of a slot, seconds, of a board without a clock, such as an emulator at full speed: CRL's
@@ -146,6 +149,8 @@ def calibrate(
             rich_help_panel=_IMAGES,
         ),
     ] = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a sensor's noise and write it as a noise profile.
@@ -155,8 +160,12 @@ def calibrate(
     --correction writes the offset, gain and defects of each pixel, by which `evaluate`,
     `reconstruct`, `live` and `serve` correct its reads.
 
+    With --ray, other processors measure levels too, with the same results (docs/scaling.md).
+
     Example: focalloop calibrate --port /dev/ttyACM0 -o profile.json --correction correction.npz
     """
+    if not ray:
+        refuse_unused(["address"], "goes with --ray")
     if bool(captures) == bool(port):
         raise typer.BadParameter("give captures, or --port to take them now", param_hint="CAPTURE")
     for source in captures or ():
@@ -174,6 +183,7 @@ def calibrate(
     from focalloop.host.cli import board_memory
     from focalloop.host.cli.arguments import open_board
     from focalloop.host.cli.calibration_sources import read_files, take_captures
+    from focalloop.host.cli.processors import cluster_for
 
     with scratch_folder() as scratch:
         if port:
@@ -188,7 +198,9 @@ def calibrate(
 
         def fit() -> Calibration:  # closes its files at its end: Windows removes no open file
             readings = read_files(captures or [], bits, full_scale, full_scale_error)
-            result = _fit(readings, protocol, "calibrated" if output is None else output.stem)
+            name = "calibrated" if output is None else output.stem
+            with cluster_for(ray, address) as cluster:
+                result = _fit(readings, protocol, name, map if cluster is None else cluster.map)
             if export_emva is not None:
                 _export(export_emva, readings, result)
             return result
@@ -229,12 +241,14 @@ def _check_writable(
     check_new(keep, "--keep")
 
 
-def _fit(readings: Readings, protocol: Literal["default", "emva"], name: str) -> Calibration:
+def _fit(
+    readings: Readings, protocol: Literal["default", "emva"], name: str, each: Each
+) -> Calibration:
     from focalloop.calibration import Settings, calibrate as fit
 
     settings = Settings(protocol="weighted" if protocol == "default" else protocol, name=name)
     with activity("fitting"):
-        return fit(readings, settings)
+        return fit(readings, settings, each=each)
 
 
 def _export(folder: Path, readings: Readings, result: Calibration) -> None:
