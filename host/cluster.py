@@ -146,6 +146,12 @@ class Cluster:
                 with suppress(ray.exceptions.RayError):
                     ray.cancel(each, force=True)
 
+    def map_evenly(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Do as `map` does with items that are there already, in one task per processor."""
+        return self.map(function, items, together=-(-len(items) // self.processors) or 1)
+
     def _arrived(self, running: Sequence[Any]) -> list[Any]:
         """Wait for one of the tasks that are running.
 

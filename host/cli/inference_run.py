@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from focalloop.host.cli.output import print_json, print_notice
+from focalloop.host.cli.processors import cluster_for
 from focalloop.host.cli.shared_options import setting
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
 
 
 def run_inference(
-    bundle: str | None, host: str, port: int | None, token: str | None, json: bool
+    bundle: str | None,
+    host: str,
+    port: int | None,
+    token: str | None,
+    json: bool,
+    ray: bool,
+    address: str | None,
 ) -> None:
     """Serve one bundle, or all shipped ones, until a signal asks to end.
 
@@ -20,6 +29,8 @@ def run_inference(
         As in `focalloop.host.cli.preview_run.PageSettings`.
     json : bool
         Print one JSON document once requests are answered.
+    ray, address : bool or str or None
+        As in `cluster_for`, whose processors then rebuild the windows.
     """
     from focalloop.host.inference.api import create_inference_app
     from focalloop.host.inference.models import ModelServer
@@ -31,8 +42,11 @@ def run_inference(
         check_exposure(host, token)
     with setting("--bundle"):
         bundles = [Bundle.load(name) for name in ([bundle] if bundle else zoo.BUNDLES)]
-    models = ModelServer(bundles)
-    with listen(host, port) as sock:
+    with ExitStack() as stack:
+        sock = stack.enter_context(listen(host, port))
+        cluster = stack.enter_context(cluster_for(ray, address))
+        models = ModelServer(bundles, each=None if cluster is None else cluster.map_evenly)
+        stack.callback(models.close)
         url = address_of(sock)
         app = create_inference_app(models, token=token, host_names=host_names(host))
         print_notice(
@@ -41,7 +55,4 @@ def run_inference(
         )
         if json:
             print_json({"url": url, "models": list(models.models)})
-        try:
-            Service(app, sock).run()
-        finally:
-            models.close()
+        Service(app, sock).run()

@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.host.cluster import ClusterError
 from focalloop.host.errors import sentence
 from focalloop.host.inference.models import (
     Model,
@@ -39,6 +40,7 @@ _STATUS: dict[type[FocalloopError], int] = {
     TensorError: 400,
     ReconstructError: 422,
     OverloadedError: 503,
+    ClusterError: 503,
 }
 
 

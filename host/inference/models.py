@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
@@ -31,6 +31,12 @@ _KNOWN_MAPS = 8
 """Maps, per model, that need not be checked again."""
 
 _PLANES = 8
+
+Window = Mapping[str, NDArray[Any]]
+"""Inputs of one window by name."""
+
+Each = Callable[[Callable[[Window], NDArray[np.float32]], Sequence[Window]], Iterable[Any]]
+"""What stands in for `map` over the windows of a request."""
 
 
 class UnknownModelError(FocalloopError):
@@ -62,6 +68,10 @@ class Model:
         self._bundle = bundle
         self.output = TensorSpec("video", "FP32", (-1, bundle.ratio_map.slots, -1, -1))
         self._checked_map = lru_cache(_KNOWN_MAPS)(self._map_of)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[Bundle]]:
+        """Go to another process as the bundle, whose network is loaded there."""
+        return Model, (self._bundle,)
 
     @cached_property
     def _network(self) -> OnnxReconstructor:
@@ -148,7 +158,7 @@ class Model:
 
 
 class ModelServer:
-    """Models by name, which share the processors of this machine.
+    """Models by name, which share the processors of this machine or of a cluster.
 
     Parameters
     ----------
@@ -156,11 +166,16 @@ class ModelServer:
         What is served.
     processors : int or None, optional
         Windows that are rebuilt at a time; as many as the machine has by default.
+    each : callable, optional
+        Rebuilds the windows of a request elsewhere, such as `focalloop.host.cluster.Cluster.map`.
     """
 
-    def __init__(self, bundles: Iterable[Bundle], processors: int | None = None) -> None:
+    def __init__(
+        self, bundles: Iterable[Bundle], processors: int | None = None, each: Each | None = None
+    ) -> None:
         self.models = {bundle.name: Model(bundle) for bundle in bundles}
         self._pool = ThreadPoolExecutor(processors or os.cpu_count())
+        self._each = each or self._pool.map
         self._lock = threading.Lock()
         self._waiting = 0
 
@@ -190,7 +205,7 @@ class ModelServer:
         """
         windows = model.windows(tensors)
         with self._counted(len(windows)):
-            return np.stack(list(self._pool.map(model.rebuilt, windows)))
+            return np.stack(list(self._each(model.rebuilt, windows)))
 
     @contextmanager
     def _counted(self, windows: int) -> Iterator[None]:

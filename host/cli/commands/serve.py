@@ -9,6 +9,7 @@ import typer
 
 from focalloop.host.cli.shared_options import (
     DEFAULT_WAIT_S,
+    AddressOption,
     BudgetOption,
     BundleMapOption,
     BundleOption,
@@ -18,6 +19,7 @@ from focalloop.host.cli.shared_options import (
     JsonOption,
     PublicUrlOption,
     QuotaOption,
+    RayOption,
     RecordingsOption,
     TokenOption,
     UncorrectedOption,
@@ -53,6 +55,8 @@ def serve(
     http_port: HttpPortOption = None,
     public_url: PublicUrlOption = None,
     token: TokenOption = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     json: JsonOption = False,
 ) -> None:
     """Serve the preview page of one board, here or to a network.
@@ -62,14 +66,18 @@ def serve(
     Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
 
     With --inference, other programs send reads and get videos: all shipped bundles, or --bundle.
+    With --ray, they do so too, and the windows are rebuilt on a Ray cluster (docs/scaling.md).
 
     Example: focalloop serve --port /dev/ttyACM0 --http-host 0.0.0.0 --token SECRET
     """
-    if inference:
+    if not ray:
+        refuse_unused(["address"], "goes with --ray")
+    if inference or ray:
         from focalloop.host.cli.inference_run import run_inference
 
-        refuse_unused(_OF_A_BOARD, "has no effect with --inference, which serves no board")
-        run_inference(bundle, http_host, http_port, token, json)
+        mode = "--ray" if ray else "--inference"
+        refuse_unused(_OF_A_BOARD, f"has no effect with {mode}, which serves no board")
+        run_inference(bundle, http_host, http_port, token, json, ray, address)
         return
     if port is None:
         raise typer.BadParameter(
