@@ -1,5 +1,10 @@
 """A lab as it is run, with emulated boards: ``python -m benchmarks.lab [--seconds S] [--json]``.
 
+``python -m benchmarks.lab --faults [--minutes M]`` records four boards behind lines that flip bits,
+drop bytes and stall, and of boards that reset themselves (`BAD_LINE`): windows that are wrong (one
+of ten is compared), and memory of every process against 5 % above what it was in the third tenth of
+the time, as in `benchmarks.soak`.
+
 ``focalloop lab`` runs in processes of its own: a gateway, a worker and an emulated board for each
 board, of 256x256 pixels.
 
@@ -27,6 +32,7 @@ import signal
 import socket
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -41,6 +47,7 @@ from benchmarks import report
 from benchmarks.preview import DeadViewer, idle_viewer, running, viewer
 from benchmarks.processes import used_s
 from benchmarks.report import Row
+from benchmarks.usage import Usage, settled_rows
 from focalloop.firmware_sim.emulator.emulator import Emulator
 from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.noise import preset
@@ -51,8 +58,11 @@ from focalloop.host.recording.recording import Recording
 
 SECONDS = 60.0
 START_TIMEOUT_S = 180.0
-COMPARED = 50
+COMPARED, COMPARED_ON_BAD_LINE = 50, 10
 """One of so many windows is computed again and compared."""
+
+MINUTES = 10.0
+BAD_LINE = "flips=1e-6, drops=1e-7, stall=every 70 s, reset=every 60 s"
 
 LONG_S = 3600.0
 VIEWERS, DEAD, IDLE = 8, 2, 50
@@ -80,10 +90,10 @@ class Taken(NamedTuple):
 
 
 @contextmanager
-def lab(folder: Path, boards: int, slot_rate_hz: float) -> Iterator[LabClient]:
+def lab(folder: Path, boards: int, slot_rate_hz: float, faults: str = "") -> Iterator[LabClient]:
     """Run a lab of emulated boards b0, b1, ... until all of them stream."""
-    emulate = f'{{ scene = "synthetic", slot-rate = {slot_rate_hz:g}, seed = %d }}'
-    lines = [f"[boards.b{n}]\nemulate = {emulate % n}\n" for n in range(boards)]
+    emulate = f'scene = "synthetic", slot-rate = {slot_rate_hz:g}, faults = "{faults}", seed ='
+    lines = [f"[boards.b{n}]\nemulate = {{ {emulate} {n} }}\n" for n in range(boards)]
     lines[0] += f'bundle = "{WATCHED}"\n'
     file = folder / "lab.toml"
     file.write_text("".join(lines))
@@ -99,14 +109,20 @@ def lab(folder: Path, boards: int, slot_rate_hz: float) -> Iterator[LabClient]:
 
 
 def recorded(
-    client: LabClient, folder: Path, boards: int, watch: Callable[[], float]
+    client: LabClient,
+    folder: Path,
+    boards: int,
+    watch: Callable[[], float],
+    compared: int = COMPARED,
 ) -> tuple[Taken, float, float]:
     """Record all boards while the first is watched.
 
     Parameters
     ----------
     watch : callable
-        Looks for so many seconds, and returns pictures per second.
+        Looks for a while, and returns pictures per second.
+    compared : int, optional
+        As `COMPARED`.
 
     Returns
     -------
@@ -123,11 +139,13 @@ def recorded(
         path = f"boards/{name}/api/recordings/stop"
         recorded_s += client.request("POST", path, None, lease.token)["seconds"]
         client.release(lease.token)
-    found = [_checked(folder / "recordings" / name, seed) for seed, name in enumerate(names)]
+    found = [
+        _checked(folder / "recordings" / name, seed, compared) for seed, name in enumerate(names)
+    ]
     return Taken(*map(sum, zip(*found, strict=True))), recorded_s, pictures_per_s
 
 
-def _checked(folder: Path, seed: int) -> Taken:
+def _checked(folder: Path, seed: int, compared: int) -> Taken:
     """Look through the recordings of a board."""
     windows = missing = skipped = wrong = 0
     for file in folder.glob("*.mcap"):
@@ -137,9 +155,9 @@ def _checked(folder: Path, seed: int) -> Taken:
             first = last = None
             for index, window in enumerate(recording.windows()):
                 first = first or window
-                if last is not None:
+                if last is not None and window.number > last.number:  # else the board was reset
                     missing += window.number - last.number - 1
-                if index % COMPARED == 0:
+                if index % compared == 0:
                     scene = open_scene("synthetic", *window.ratio_map.shape, seed=seed)
                     emulator = Emulator(window.ratio_map, preset("paper"), seed=seed)
                     light = scene.window(window.number + window.skipped)
@@ -258,7 +276,7 @@ def crash_rows(client: LabClient, folder: Path) -> Iterator[Row]:
 
 def _used_share(state: Path, seconds: float) -> float:
     """Return the cores that the gateway and the worker of b0 use, over so many seconds."""
-    gateway = int((state / "gateway.lock").read_text())
+    gateway = _gateway(state)
     counted = {str(gateway), str(_worker_of(state, "b0"))}
 
     def used_by_both() -> float:
@@ -269,14 +287,53 @@ def _used_share(state: Path, seconds: float) -> float:
     return (used_by_both() - before) / seconds
 
 
+def _gateway(state: Path) -> int:
+    return int((state / "gateway.lock").read_text())
+
+
 def _worker_of(state: Path, board: str) -> int:
-    """Return the process of a board's worker, which holds the lock of the board."""
-    lock = (state / f"{board}.lock").stat().st_ino
+    return _holder_of(state / f"{board}.lock")
+
+
+def _holder_of(file: Path) -> int:
+    """Return the process that holds a lock."""
+    lock = file.stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
         if int(fields[5].rpartition(":")[2]) == lock:
             return int(fields[4])
-    raise SystemExit(f"the board {board} has no worker")
+    raise SystemExit(f"nothing runs that would hold {file}")
+
+
+def fault_rows(minutes: float) -> Iterator[Row]:
+    """Record four boards behind bad lines, one of them watched."""
+    usages: defaultdict[str, list[Usage]] = defaultdict(list)
+
+    def watch() -> float:
+        with viewer(f"{client.url}boards/b0/") as watching:
+            pictures, end_s = 0, time.monotonic() + 60 * minutes
+            while time.monotonic() < end_s:
+                pictures += watching.take(1.0)
+                for name, process in _processes(folder / "state", 4).items():
+                    usages[name].append(Usage.of(process))
+        return pictures / (60 * minutes)
+
+    with scratch_folder() as folder, lab(folder, 4, 16 * 15.0, BAD_LINE) as client:
+        taken, recorded_s, pictures_per_s = recorded(client, folder, 4, watch, COMPARED_ON_BAD_LINE)
+    name = f"bad lines for {minutes:g} min"
+    yield Row.of(f"recorded, {name}", taken.windows, "windows", "real time", 15.0 * recorded_s)
+    compared = taken.windows / COMPARED_ON_BAD_LINE
+    yield Row.of(f"wrong, {name}", taken.wrong, "windows", "compared", compared)
+    yield Row.of(f"watched, {name}", pictures_per_s, "/s", "real time", 15.0)
+    for process, used in usages.items():
+        yield from (row for row, _ in settled_rows(process, used))
+
+
+def _processes(state: Path, boards: int) -> dict[str, int]:
+    """Return the processes of a lab by what they are."""
+    workers = {f"worker {n}": _worker_of(state, f"b{n}") for n in range(boards)}
+    pool = _holder_of(state / "pool.lock")
+    return {"gateway": _gateway(state), "pool": pool, **workers}
 
 
 def measure(seconds: float) -> Iterator[Row]:
@@ -289,5 +346,8 @@ def measure(seconds: float) -> Iterator[Row]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     own, sys.argv[1:] = parser.parse_known_args()
-    report.main("A lab: recordings, leases and faults.", partial(measure, own.seconds))
+    chosen = partial(fault_rows, own.minutes) if own.faults else partial(measure, own.seconds)
+    report.main("A lab: recordings, leases and faults.", chosen)

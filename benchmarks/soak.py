@@ -17,13 +17,11 @@ from __future__ import annotations
 
 import argparse
 import signal
-import statistics
 import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.resources import files
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -32,6 +30,7 @@ from websockets.exceptions import WebSocketException
 from benchmarks import report
 from benchmarks.preview import CommandEndedError, running, viewer
 from benchmarks.report import Row
+from benchmarks.usage import PARTS, Usage, settled_rows
 from focalloop.host.cli.commands.live import DEMO_CLIP
 
 BAD_LINE = "flips=1e-6, disconnect=every 60 s, stall=every 90 s"
@@ -39,40 +38,12 @@ MINUTES = 10.0
 CLEAN_SHARE = 0.1
 """Duration of each of the clean stretches, over that of the bad one."""
 
-PARTS, SETTLED = 10, 2
-"""Parts of the bad stretch, and the one with whose usage that of the later ones is compared."""
-
 MIN_PICTURES = 0.9
-MAX_MEMORY = 1.05
 SLOT_RATE_HZ = 240
 REAL_TIME = SLOT_RATE_HZ / 16
 SETTLE_S = 4.0
 SAMPLE_S = 1.0
 PROGRESS_S = 5.0
-
-
-class Usage(NamedTuple):
-    """What a process uses."""
-
-    memory: float
-    """Not shared with other processes, MB."""
-    descriptors: float
-    threads: float
-
-    @classmethod
-    def of(cls, process: int) -> Usage:
-        """Look at a running process.
-
-        Raises
-        ------
-        OSError
-            It has ended.
-        """
-        folder = Path(f"/proc/{process}")
-        lines = (line.split() for line in (folder / "status").read_text().splitlines())
-        own = sum(float(line[1]) for line in lines if line[0] in ("RssAnon:", "VmSwap:"))
-        counts = (sum(1 for _ in (folder / name).iterdir()) for name in ("fd", "task"))
-        return cls(own * 1024 / 1e6, *counts)
 
 
 class Sample(NamedTuple):
@@ -165,20 +136,8 @@ class Soak:
             bad, least = _rate(self.bad), MIN_PICTURES * clean
             row = Row.of("pictures, bad line", bad, "1/s", "least, 90 % of the clean line", least)
             found.append((row, bad >= least))
-        length = len(self.bad) // PARTS
-        if length == 0:
-            return found
-        parts = [self.bad[start : start + length] for start in range(0, len(self.bad), length)]
-        for process in self.bad[0].usage:
-            medians = [
-                Usage(*map(statistics.median, zip(*(s.usage[process] for s in part), strict=True)))
-                for part in parts[SETTLED:]
-            ]
-            for quantity, *values in zip(Usage._fields, *medians, strict=True):
-                allowed = values[0] * (MAX_MEMORY if quantity == "memory" else 1)
-                unit = "MB" if quantity == "memory" else ""
-                row = Row.of(f"{quantity}, {process}", max(values), unit, "most", allowed)
-                found.append((row, max(values) <= allowed))
+        for process in self.bad[0].usage if self.bad else ():
+            found += settled_rows(process, [sample.usage[process] for sample in self.bad])
         return found
 
 

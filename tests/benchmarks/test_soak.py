@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from benchmarks import soak
-from benchmarks.soak import PARTS, Sample, Soak, Usage
+from benchmarks.soak import Sample, Soak
+from benchmarks.usage import PARTS, Usage
 
 BAD_LINE = "flips=1e-6, disconnect=every 1 s for 100 ms"
 FLAT = Usage(100.0, 12, 7)
