@@ -13,7 +13,7 @@ which would saturate, and a network must reconstruct the same video on every mac
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -38,11 +38,13 @@ from focalloop.firmware_sim.files import scratch_folder
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE
+from focalloop.models.networks.memory import NOTHING
 from focalloop.models.networks.sensing import clean_reads, read_out
 from focalloop.models.training.map_source import RandomTiles
+from focalloop.models.training.network_run import maps_in_a_row
 from focalloop.models.training.training_data import TrainingData
 
-Inputs = Mapping[str, NDArray[np.generic]]
+Inputs = dict[str, NDArray[np.generic]]
 
 LAYERS = ("squeeze.", "coarse.", "blocks.")
 """Prefixes of the weights of an edge network that become 8-bit."""
@@ -103,10 +105,25 @@ def squared_errors(
 ) -> NDArray[np.float64]:
     """Return the mean squared error of each measured window of `windows` (N, T, H, W)."""
     errors = []
-    for taken, window in zip(inputs, windows, strict=True):
-        (video,) = network.run(None, taken)
+    for (_, video), window in zip(rebuilt(network, inputs), windows, strict=True):
         errors.append(np.square(np.clip(video[0], 0, 1) - window / np.float32(255)).mean())
     return np.asarray(errors, np.float64)
+
+
+def rebuilt(
+    network: onnxruntime.InferenceSession, inputs: Iterable[Inputs]
+) -> Iterator[tuple[Inputs, NDArray[np.float32]]]:
+    """Reconstruct windows; yield the inputs and the video (1, T, H, W) of each.
+
+    For a network with memory, the last frame of the window before is put in where it is missing.
+    """
+    remembers = "last" in (node.name for node in network.get_inputs())
+    video = np.empty(0, np.float32)
+    for taken in inputs:
+        if remembers and "last" not in taken:
+            taken = {**taken, "last": video[:, -1].clip(0, 1)}
+        (video,) = network.run(None, taken)
+        yield taken, video
 
 
 def calibrated(
@@ -125,7 +142,8 @@ def calibrated(
     graph : bytes
         An exported network (`focalloop.models.export.onnx_graph.to_onnx`).
     data : TrainingData
-        Training windows calibrate, validation windows measure the loss.
+        Training windows calibrate, validation windows measure the loss; for a network with memory,
+        its windows hold several of the network in a row.
     ratio_map : RatioMap
         The map that measures the windows.
     noise : NoiseProfile
@@ -141,28 +159,37 @@ def calibrated(
         The graph of `in_int8`, and the loss of mean PSNR in dB.
     """
     rng = np.random.default_rng(0)
+    # Windows of a network with memory come in a row.
+    in_a_row = data.slots // ratio_map.slots
+    learning, fresh = (
+        part[:WINDOWS].reshape(-1, ratio_map.slots, *part.shape[2:])
+        for part in (data.training, data.validation)
+    )
 
-    def taken(windows: NDArray[np.uint8], noises: Iterable[NoiseProfile]) -> list[Inputs]:
+    def taken(windows: NDArray[np.uint8], noises: Iterable[NoiseProfile]) -> Iterator[Inputs]:
         side = windows.shape[2]
         maps: Iterable[RatioMap] = repeat(ratio_map)
         if for_any is not None:
             fitted = ratio_map.tiled_to(side, side)
-            tiles = for_any.levels(rng, len(windows), side)
+            tiles = maps_in_a_row(rng, for_any, len(windows) // in_a_row, side, in_a_row)
             # Of a window that nothing was measured of, any video is as good.
             maps = [replace(fitted, levels=t) if t.any() else fitted for t in tiles]
-        return [
-            measured(window[None], own_map, own_noise, told=told)[0]
-            for window, own_map, own_noise in zip(windows, maps, noises, strict=False)
-        ]
+        for number, (window, own_map, own_noise) in enumerate(
+            zip(windows, maps, noises, strict=False)
+        ):
+            (inputs,) = measured(window[None], own_map, own_noise, told=told)
+            if in_a_row > 1 and number % in_a_row == 0:
+                inputs |= {"last": np.full((1, side, side), NOTHING, np.float32)}
+            yield inputs
 
-    noises = [noise] * WINDOWS
+    noises = [noise] * len(learning)
     if told:
-        factors = NOISE_SPAN ** rng.uniform(-1, 1, (WINDOWS, 2))
+        factors = NOISE_SPAN ** rng.uniform(-1, 1, (len(learning), 2))
         pairs = (np.array(USUAL_NOISE) * factors).tolist()
         noises = [replace(noise, s_ss=s_ss, s_r=s_r) for s_ss, s_r in pairs]
-    narrow = in_int8(graph, taken(data.training[:WINDOWS], noises))
-    fresh = data.validation[:WINDOWS]
-    inputs = taken(fresh, repeat(noise))
+    complete = [inputs for inputs, _ in rebuilt(loaded(graph), taken(learning, noises))]
+    narrow = in_int8(graph, complete)
+    inputs = list(taken(fresh, repeat(noise)))
     return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
 
 
@@ -278,7 +305,7 @@ def _channel_ranges(
     network = loaded(watched.SerializeToString())
     ranges: list[NDArray[np.float32]] = []
     for inputs in windows:
-        values = network.run(list(outputs), dict(inputs))
+        values = network.run(list(outputs), inputs)
         found = [np.stack([v.min((0, 2, 3)), v.max((0, 2, 3))]) for v in values]
         ranges = ranges or [np.zeros_like(each) for each in found]
         for both, (low, high) in zip(ranges, found, strict=True):

@@ -18,7 +18,8 @@ from torch import nn
 
 from focalloop.models.errors import ExportError
 from focalloop.models.networks.edge import SHARES, USUAL_NOISE, EdgeNetwork
-from focalloop.models.networks.profiles import Network, is_told
+from focalloop.models.networks.memory import NOTHING
+from focalloop.models.networks.profiles import Network, has_memory, is_told
 from focalloop.models.networks.sensing import MAX_READS, divisors
 
 OPSET = 20
@@ -173,6 +174,9 @@ def _some_inputs(
     if is_told(network.settings):
         factors = rng.uniform(0.1, 10, (batch, 2))
         inputs["noise"] = (np.array(USUAL_NOISE) * factors).astype(np.float32)
+    if has_memory(network.settings):
+        last = rng.random((batch, height, width), np.float32)
+        inputs["last"] = np.where(last < 0.1, np.float32(NOTHING), last)
     return inputs
 
 

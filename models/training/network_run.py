@@ -52,7 +52,8 @@ class NetworkRun(Run):
         scene = self.data.crops(rng, self.share, crop)
         if has_memory(self.settings.network):
             scene = _some_windows(rng, scene, self.settings.network.slots)
-            levels = _in_a_row(rng, self.maps, self.share, crop)
+            levels = maps_in_a_row(rng, self.maps, self.share, crop)
+            levels = levels.reshape(self.share, IN_A_ROW, crop, crop)
         else:
             levels = self.maps.levels(rng, self.share, crop)
         errors = self.learner.step(
@@ -102,9 +103,10 @@ def _psnr_in_a_row(network: Network, run: Run, maps: MapSource) -> float:
     rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
     for sequence in sequences:
         scene = torch.from_numpy(sequence)[None].float() / 255
-        levels, last = _in_a_row(rng, maps, 1, sequence.shape[-1]), None
-        for number, shown in enumerate(torch.split(scene, learner.settings.slots, dim=1)):
-            taken = torch.from_numpy(levels[:, number % IN_A_ROW].copy())
+        windows = torch.split(scene, learner.settings.slots, dim=1)
+        levels, last = maps_in_a_row(rng, maps, 1, sequence.shape[-1], len(windows)), None
+        for shown, own in zip(windows, levels, strict=True):
+            taken = torch.from_numpy(own.copy())[None]
             inputs = learner.measure(shown, taken, None, noise, last=last)
             video = network(**inputs).clamp(0, 1)
             last = video[:, -1]
@@ -119,20 +121,20 @@ def _some_windows(rng: np.random.Generator, scene: Tensor, slots: int) -> Tensor
     return scene[:, begin : begin + needed]
 
 
-def _in_a_row(
-    rng: np.random.Generator, maps: MapSource, count: int, side: int
+def maps_in_a_row(
+    rng: np.random.Generator, maps: MapSource, count: int, side: int, windows: int = IN_A_ROW
 ) -> NDArray[np.uint8]:
-    """Draw the maps (count, IN_A_ROW, side, side) of windows in a row.
+    """Draw the maps (count * windows, side, side) of windows in a row, for a network with memory.
 
     The tiles of most move from window to window; a few are others each time.
     """
-    levels = np.stack([maps.levels(rng, count, side) for _ in range(IN_A_ROW)], axis=1)
-    for windows in levels:
+    levels = maps.levels(rng, count * windows, side)
+    for one in levels.reshape(count, windows, side, side):
         if rng.random() < OTHER_MAPS:
             continue
         down, right = rng.integers(TILE_SIDE, size=2) * (rng.random() < MOVING)
-        for number in range(1, IN_A_ROW):
-            windows[number] = np.roll(windows[number - 1], (down, right), (0, 1))
+        for number in range(1, windows):
+            one[number] = np.roll(one[number - 1], (down, right), (0, 1))
     return levels
 
 

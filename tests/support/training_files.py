@@ -35,11 +35,20 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def training_file(tmp_path: Path) -> Path:
     """Six drifting sine gratings of 32 pixels, two of them for validation."""
+    return _gratings(tmp_path / "train.npz", 16)
+
+
+@pytest.fixture
+def sequences_file(tmp_path: Path) -> Path:
+    """The same over three windows in a row, for networks with memory."""
+    return _gratings(tmp_path / "sequences.npz", 48)
+
+
+def _gratings(path: Path, frames: int) -> Path:
     y, x = np.mgrid[:32, :32]
-    t = np.arange(16)[:, None, None]
+    t = np.arange(frames)[:, None, None]
     speeds = np.array([0.0, 0.3, -0.4, 0.6, 0.2, -0.2])
     clips = np.stack([127 + 100 * np.sin(0.3 * x + 0.2 * y + v * t) for v in speeds])
-    path = tmp_path / "train.npz"
     np.savez(
         path,
         clips=np.rint(clips).astype(np.uint8),

@@ -29,6 +29,7 @@ from focalloop.models.export.onnx_graph import parity, to_onnx
 from focalloop.models.networks.aperture import ApertureSettings
 from focalloop.models.networks.edge import USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.interpolation import REACH
+from focalloop.models.networks.memory import NOTHING
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.networks.profiles import Network, NetworkSettings, build_network
 from focalloop.models.networks.sensing import clean_reads
@@ -230,6 +231,29 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
     assert not (tmp_path / "refused").exists()
+
+
+def test_a_network_with_memory_is_calibrated_on_windows_in_a_row(
+    tile_map: RatioMap, sequences_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(replace(EDGE, noise=True, memory=True), None, sequences_file)
+    run.train(tmp_path / "run")
+    remembered: list[np.ndarray] = []
+    narrowed = int8.in_int8
+
+    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
+        remembered.extend(each["last"] for each in inputs)
+        return narrowed(graph, inputs)
+
+    monkeypatch.setattr(int8, "in_int8", in_int8)
+    data = TrainingData.load(sequences_file)
+    meta = export_run(tmp_path / "run", tmp_path / "narrow", calibration=data, first_map=tile_map)
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+    assert len(remembered) == 3 * len(data.training)
+    assert [bool((last == NOTHING).all()) for last in remembered[:4]] == [True, False, False, True]
+    graph = (tmp_path / "narrow" / meta["network"]).read_bytes()
+    (last,) = (each for each in int8.loaded(graph).get_inputs() if each.name == "last")
+    assert len(last.shape) == 3
 
 
 def test_maps_that_measure_nothing_do_not_count_in_the_loss_of_eight_bits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from focalloop.models.networks.edge import NOISE_SPAN, USUAL_NOISE, EdgeSettings
 from focalloop.models.networks.paper import PaperSettings
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
 from focalloop.models.training.map_source import RATIO_MAP, MapSource, OneMap, RandomTiles
-from focalloop.models.training.network_run import NetworkRun
+from focalloop.models.training.network_run import NetworkRun, maps_in_a_row
 from focalloop.models.training.optimizer import orthogonalised
 from focalloop.models.training.run import LOG, PLOT, Run, RunSettings
 from focalloop.models.training.run_log import RunLog
@@ -27,6 +28,7 @@ from focalloop.models.training.training_data import TrainingData
 
 SMALL = EdgeSettings(width=16, context=8, blocks=1)
 TOLD = replace(SMALL, noise=True)
+REMEMBERING = replace(TOLD, memory=True)
 QUICK = RunSettings(steps=6, batch=2, crop=16, warm_up_steps=2, network=SMALL)
 
 
@@ -48,13 +50,14 @@ def test_orthogonalised_evens_out_singular_values() -> None:
     assert float(values.max()) < 1.5
 
 
-@pytest.mark.parametrize("universal", [False, True])
+@pytest.mark.parametrize("kind", ["one map", "universal", "with memory"])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(
-    universal: bool, tile_map: RatioMap, training_file: Path, tmp_path: Path
+    kind: str, tile_map: RatioMap, training_file: Path, sequences_file: Path, tmp_path: Path
 ) -> None:
-    data = TrainingData.load(training_file)
-    maps: MapSource = RandomTiles() if universal else OneMap(tile_map)
-    settings = replace(QUICK, network=TOLD) if universal else QUICK
+    network = {"one map": SMALL, "universal": TOLD, "with memory": REMEMBERING}[kind]
+    data = TrainingData.load(sequences_file if network.memory else training_file)
+    maps: MapSource = OneMap(tile_map) if network == SMALL else RandomTiles()
+    settings = replace(QUICK, network=network)
     whole = trained(NetworkRun(maps, data, settings), tmp_path / "whole")
 
     first = NetworkRun(maps, data, settings)
@@ -130,6 +133,23 @@ def test_random_tiles_leave_out_single_pixels_of_some_crops() -> None:
     assert 0.1 < with_defects.mean() < 0.35
     one, other = levels[with_defects, :16], levels[with_defects, 16:]
     assert (np.minimum(one, other)[one != other] == 0).mean() > 0.95
+
+
+def test_tiles_move_by_one_step_from_window_to_window_or_are_others() -> None:
+    levels = maps_in_a_row(np.random.default_rng(0), RandomTiles(), 60, 32)
+    kinds: Counter[str] = Counter()
+    for first, second, third in levels.reshape(60, 3, 32, 32):
+        steps = [
+            (down, right)
+            for down in range(4)
+            for right in range(4)
+            if np.array_equal(second, np.roll(first, (down, right), (0, 1)))
+        ]
+        kinds["moves" if steps and steps[0] != (0, 0) else "stays" if steps else "another"] += 1
+        if steps:
+            assert np.array_equal(third, np.roll(second, steps[0], (0, 1)))
+    assert kinds["moves"] > kinds["stays"] > 0
+    assert kinds["another"] > 0
 
 
 def test_a_run_refuses_the_folder_of_another_and_leaves_it_as_it_is(
@@ -221,7 +241,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [(replace(QUICK, steps=None), "budget"), (replace(QUICK, crop=64), "do not fit")],
+    [
+        (replace(QUICK, steps=None), "budget"),
+        (replace(QUICK, crop=64), "do not fit"),
+        (replace(QUICK, network=REMEMBERING), "3 windows of 16 frames in a row.*--frames 48"),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(
     tile_map: RatioMap, training_file: Path, settings: RunSettings, message: str
