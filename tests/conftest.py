@@ -19,16 +19,22 @@ settings.load_profile("focalloop")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that may take longest, then those of most tests.
+    """Begin with the files that may take longest: by their limits, then those with browsers.
 
-    A file is one process's, and a single long test at the end would leave the other cores idle.
+    A file is one process's, and a single long one at the end would leave the other cores idle.
     """
     limits: dict[Path, float] = defaultdict(float)
     for item in items:
         if limit := item.get_closest_marker("timeout"):
             limits[item.path] = max(limits[item.path], limit.args[0])
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (-limits[item.path], -tests[item.path]))
+    items.sort(
+        key=lambda item: (
+            -limits[item.path],
+            "system" not in item.path.parts,
+            -tests[item.path],
+        )
+    )
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
