@@ -72,7 +72,7 @@ class Recording:
             raise
         self._broken: set[ChunkAt] = set()
         self._reader = WindowReader()
-        self._latest: tuple[ChunkAt, list[RecordedWindow]] | None = None
+        self._latest: tuple[ChunkAt, list[RecordedWindow | RecordingError]] | None = None
 
     @classmethod
     def take(cls, path: str | Path, board: Board, count: int = 1) -> Self:
@@ -199,11 +199,14 @@ class Recording:
         before = self._ends[place - 1] if place else 0
         chunk = self._structure.chunks[place]
         if self._latest is None or self._latest[0] is not chunk:
-            self._latest = chunk, list(self._reader.windows(self._entries_of(chunk)))
-        found = self._latest[1]
-        if index - before >= len(found):
+            self._latest = chunk, list(self._reader.each(self._entries_of(chunk)))
+        of_chunk = self._latest[1]
+        if index - before >= len(of_chunk):
             raise RecordingError(f"window {index} of {self.path.name} is damaged")
-        return found[index - before]
+        found = of_chunk[index - before]
+        if isinstance(found, RecordingError):
+            raise found
+        return found
 
     @cached_property
     def board(self) -> HelloAnswer:

@@ -53,7 +53,7 @@ class RecordedReplay:
             )
         self.board = first
         if damaged:
-            warn(f"{damaged} damaged windows are left out")
+            warn(f"{damaged} windows are left out: damaged, or recorded without their map")
         if other:
             warn(
                 f"{other} windows are left out: dark, flat, under a grid of an adaptive map, or of "

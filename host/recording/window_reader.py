@@ -64,7 +64,20 @@ class WindowReader:
         self._plans: OrderedDict[tuple[bytes, bytes], tuple[RatioMap, ReadPlan]] = OrderedDict()
 
     def windows(self, entries: list[Entry]) -> Iterator[RecordedWindow]:
-        """Yield the windows of a chunk."""
+        """Yield the windows of a chunk.
+
+        Raises
+        ------
+        RecordingError
+            One of them cannot be read.
+        """
+        for found in self.each(entries):
+            if isinstance(found, RecordingError):
+                raise found
+            yield found
+
+    def each(self, entries: list[Entry]) -> Iterator[RecordedWindow | RecordingError]:
+        """Yield the windows of a chunk or, of one that cannot be read, why."""
         board: HelloAnswer | None = None
         conditions: dict[str, Any] = {}
         maps: list[RatioMap | AdaptiveMap] = []
@@ -76,22 +89,25 @@ class WindowReader:
             elif entry.channel is messages.MAP:
                 maps.append(messages.unpack_map(entry.data))
             elif entry.channel is messages.READOUT:
-                readout = RecordedReadout.unpack(entry.data)
-                under = next((each for each in maps if _is_under(readout, each)), None)
-                if board is None or under is None:
-                    raise RecordingError(
-                        f"window {readout.descriptor.window} was recorded without its board or map"
-                    )
-                yield self._window(entry, readout, board, conditions, under)
+                try:
+                    yield self._window(entry, board, conditions, maps)
+                except RecordingError as error:
+                    yield error
 
     def _window(
         self,
         entry: Entry,
-        readout: RecordedReadout,
-        board: HelloAnswer,
+        board: HelloAnswer | None,
         conditions: dict[str, Any],
-        under: RatioMap | AdaptiveMap,
+        maps: list[RatioMap | AdaptiveMap],
     ) -> RecordedWindow:
+        readout = RecordedReadout.unpack(entry.data)
+        under = next((each for each in maps if _is_under(readout, each)), None)
+        if board is None or under is None:
+            raise RecordingError(
+                f"window {readout.descriptor.window} was recorded without its board, or without "
+                "the map or grid that says where it was measured"
+            )
         ratio_map, plan = self._plan(under, readout.grid)
         adaptive = under if isinstance(under, AdaptiveMap) else None
         window = Window(

@@ -16,10 +16,11 @@ from focalloop.firmware_sim.virtual_board.replay import NoScene, replay_settings
 from focalloop.firmware_sim.wire import ErrorCode, Feature, WindowKind
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, RecordingError
-from focalloop.host.recording.messages import NS
+from focalloop.host.recording.messages import NS, RecordedReadout
 from focalloop.host.recording.recording import Recording
 from focalloop.host.recording.replay import RecordedReplay
 from focalloop.host.recording.writer import RecordingWriter
+from tests.support.command_line import complaint, run
 from tests.support.made_windows import BOARD, make_window
 from tests.support.running import Running
 from tests.support.served import SHAPE, make_map, on_tcp
@@ -171,6 +172,29 @@ def test_any_recording_is_replayed_bit_for_bit_under_each_of_its_maps(tmp_path_f
                 assert found == window.codes.astype(window.codes.dtype.newbyteorder("<")).tobytes()
     left_out = len(drawn) - sum(map(len, expected.values()))
     assert [int(text.split()[0]) for text in said] == ([left_out] if left_out else [])
+
+
+def test_windows_under_grids_that_nobody_knows_are_never_taken_for_others(tmp_path):
+    """The board ran another palette than the host thought: those windows have no map."""
+    grid = np.ones(ADAPTIVE.grid_shape, np.uint8)
+    other = AdaptiveMap(COLUMN, np.array([[[2]], [[1]]]), 16)
+    under = make_window(1, ADAPTIVE.compose(grid), grid=(ADAPTIVE, grid.tobytes()))
+    sent = RecordedReadout.of(under).descriptor
+    unknown = replace(under, descriptor=sent, grid=(other, grid.tobytes()))
+    path, said = tmp_path / "a.mcap", []
+    with RecordingWriter(path, BOARD, floor_bytes=0) as writer:
+        for window in (make_window(0, COLUMN), unknown, make_window(2, COLUMN)):
+            writer.add(window)
+    with Recording(path) as recording:
+        replay = RecordedReplay(recording, said.append)
+        assert replay.maps == (COLUMN,)
+        for place, number in enumerate((0, 2)):
+            assert replay.readout(COLUMN, place) == make_window(number, COLUMN).codes.tobytes()
+    assert said == ["1 windows are left out: damaged, or recorded without their map"]
+    for words in (["reconstruct", path], ["recording", "export", path, "--to", "npz"]):
+        refused = complaint(run(*words, "-o", tmp_path / "out.npz"))
+        assert "window 1 was recorded without its board, or without the map or grid" in refused
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_a_recording_without_scenes_cannot_be_replayed(tmp_path):
