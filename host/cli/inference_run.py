@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import ctypes
+from contextlib import ExitStack, suppress
 
 from focalloop.host.cli.output import print_json, print_notice
 from focalloop.host.cli.processors import cluster_for
 from focalloop.host.cli.shared_options import setting
 from focalloop.host.service.binding import address_of, check_exposure, host_names, listen
+
+_MALLOC_OPTIONS = {-1: 256 << 20, -3: 32 << 20, -8: 1}
+"""``M_TRIM_THRESHOLD``, ``M_MMAP_THRESHOLD`` (its maximum) and ``M_ARENA_MAX`` of malloc.h."""
 
 
 def run_inference(
@@ -42,6 +46,7 @@ def run_inference(
         check_exposure(host, token)
     with setting("--bundle"):
         bundles = [Bundle.load(name) for name in ([bundle] if bundle else zoo.BUNDLES)]
+    _keep_freed_memory()
     with ExitStack() as stack:
         sock = stack.enter_context(listen(host, port))
         cluster = stack.enter_context(cluster_for(ray, address))
@@ -56,3 +61,14 @@ def run_inference(
         if json:
             print_json({"url": url, "models": list(models.models)})
         Service(app, sock).run()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what requests and answers free for the next ones.
+
+    Otherwise it goes back to the system, which clears every page anew for each of them.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)

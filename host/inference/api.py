@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cluster import ClusterError
@@ -34,6 +35,9 @@ VERSION = "1"
 
 MAX_REQUEST_BYTES = 64 << 20
 """Largest body of a request: 30 windows of 256x256 pixels."""
+
+_PIECE_BYTES = 1 << 20
+"""Of an answer, handed on at a time: what the socket does not take at once is copied, and waits."""
 
 _STATUS: dict[type[FocalloopError], int] = {
     UnknownModelError: 404,
@@ -67,6 +71,24 @@ def create_inference_app(
     _add_metadata(app, models)
     _add_inference(app, models)
     return app
+
+
+class _Parts(Response):
+    """An answer whose body is sent in pieces, straight from where it lies."""
+
+    def __init__(self, parts: list[bytes | memoryview], headers: dict[str, str]) -> None:
+        length = {"content-length": str(sum(len(part) for part in parts))}
+        super().__init__(headers=headers | length)
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        for part in self._parts:
+            for begin in range(0, len(part), _PIECE_BYTES):
+                piece = part[begin : begin + _PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _add_health(app: FastAPI, models: ModelServer) -> None:
@@ -117,7 +139,7 @@ def _add_inference(app: FastAPI, models: ModelServer) -> None:
     @app.post("/v2/models/{name}/versions/{number}/infer", response_class=Response)
     async def post_infer(request: Request, name: str, number: str = VERSION) -> Response:
         """Rebuild windows: inputs and output are those of the bundle's network."""
-        body = await request.body()
+        body = b"".join([part async for part in request.stream() if part])  # of one, no copy
         length = request.headers.get(LENGTH_HEADER)
         return await run_in_threadpool(_inferred, models, name, number, body, length)
 
@@ -131,8 +153,8 @@ def _inferred(
     document = {"model_name": model.name, "model_version": VERSION}
     if request.id:
         document["id"] = request.id
-    headers, answered = answer(document, model.output, video, binary=request.binary)
-    return Response(answered, headers=headers)
+    headers, parts = answer(document, model.output, video, binary=request.binary)
+    return _Parts(parts, headers)
 
 
 def _model(models: ModelServer, name: str, number: str) -> Model:

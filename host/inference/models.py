@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -111,8 +112,10 @@ class Model:
                 )
         return [{name: values[k] for name, values in tensors.items()} for k in range(count)]
 
-    def rebuilt(self, window: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Rebuild one window to its video (T, H, W).
+    def rebuilt(
+        self, window: Mapping[str, NDArray[Any]], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Rebuild one window to its video (T, H, W), in `out` if it is given.
 
         Raises
         ------
@@ -134,7 +137,7 @@ class Model:
             if min(s_ss, s_r) < 0:
                 raise TensorError(f"'noise' is s_ss and s_r, 0 or more, not {s_ss:g} and {s_r:g}")
             network = network.told((s_ss, s_r))
-        return network(window["reads"], ratio_map)
+        return network(window["reads"], ratio_map, out)
 
     def _map_of(self, shape: tuple[int, int], levels: bytes, aperture: bytes | None) -> RatioMap:
         own = self._bundle.ratio_map
@@ -175,7 +178,7 @@ class ModelServer:
     ) -> None:
         self.models = {bundle.name: Model(bundle) for bundle in bundles}
         self._pool = ThreadPoolExecutor(processors or os.cpu_count())
-        self._each = each or self._pool.map
+        self._each = each
         self._lock = threading.Lock()
         self._waiting = 0
 
@@ -204,8 +207,15 @@ class ModelServer:
             As `Model.windows` and `Model.rebuilt`.
         """
         windows = model.windows(tensors)
+        count, _, *pixels = tensors["reads"].shape
         with self._counted(len(windows)):
-            return np.stack(list(self._each(model.rebuilt, windows)))
+            video = np.empty((count, model.output.shape[1], *pixels), np.float32)
+            if self._each is None:  # each network writes into its part: nothing is copied
+                deque(self._pool.map(model.rebuilt, windows, video), maxlen=0)
+            else:
+                for place, rebuilt in zip(video, self._each(model.rebuilt, windows), strict=True):
+                    place[:] = rebuilt
+            return video
 
     @contextmanager
     def _counted(self, windows: int) -> Iterator[None]:

@@ -73,7 +73,7 @@ def parse_request(
     Parameters
     ----------
     body : bytes
-        The whole body.
+        The whole body; binary tensors are views of it.
     header_length : str or None
         Value of `LENGTH_HEADER`; None if the body is JSON alone.
     inputs : sequence of TensorSpec
@@ -117,8 +117,8 @@ def parse_request(
 
 def answer(
     document: Mapping[str, Any], output: TensorSpec, values: NDArray[Any], *, binary: bool
-) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of an answer.
+) -> tuple[dict[str, str], list[bytes | memoryview]]:
+    """Return the headers of an answer, and its body in parts; the last may be `values` themselves.
 
     Parameters
     ----------
@@ -136,11 +136,11 @@ def answer(
     if not binary:
         described["data"] = values.ravel().tolist()
         body = json.dumps({**document, "outputs": [described]}).encode()
-        return {"content-type": "application/json"}, body
+        return {"content-type": "application/json"}, [body]
     described["parameters"] = {_BINARY_SIZE: values.nbytes}
     head = json.dumps({**document, "outputs": [described]}).encode()
     headers = {"content-type": "application/octet-stream", LENGTH_HEADER: str(len(head))}
-    return headers, b"".join([head, values.data.cast("B")])
+    return headers, [head, values.data.cast("B")]
 
 
 def _document_length(header_length: str | None, body_length: int) -> int:

@@ -197,15 +197,27 @@ class _Session:
 
     def __init__(self, model: bytes, threads: int) -> None:
         self._made_from = model, threads
-        session = load_network(model, threads)
-        self.run, self.get_inputs, self.get_outputs = (
-            session.run,
-            session.get_inputs,
-            session.get_outputs,
-        )
+        self._session = load_network(model, threads)
+        self.get_inputs, self.get_outputs = self._session.get_inputs, self._session.get_outputs
 
     def __reduce__(self) -> tuple[type[_Session], tuple[bytes, int]]:
         return _Session, self._made_from
+
+    def video(self, feed: dict[str, Any], out: Float32 | None) -> Float32:
+        """Return the output for these inputs, written into `out` if it is given."""
+        if out is None:
+            video: Float32 = self._session.run(["video"], feed)[0]
+            return video
+        video = out if out.ndim == 4 else out[np.newaxis]
+        assert video.flags.c_contiguous
+        assert video.dtype == np.float32
+        binding = self._session.io_binding()
+        for name, values in feed.items():
+            binding.bind_cpu_input(name, values)
+        # ONNX Runtime compares the shapes, so that nothing is written beside it.
+        binding.bind_output("video", "cpu", 0, np.float32, video.shape, video.ctypes.data)
+        self._session.run_with_iobinding(binding)
+        return video
 
 
 class OnnxReconstructor:
@@ -273,10 +285,19 @@ class OnnxReconstructor:
         other._noise = np.array(noise, np.float32)
         return other
 
-    def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
+    def __call__(self, reads: Float32, ratio_map: RatioMap, out: Float32 | None = None) -> Float32:
         """Reconstruct ``reads (R, H, W)`` or ``(N, R, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
 
         R is the highest level of the map's level set, which may be another than the network's.
+
+        Parameters
+        ----------
+        reads : ndarray of float32
+            Measurements in signal units.
+        ratio_map : RatioMap
+            Under which they were taken.
+        out : ndarray of float32 or None, optional
+            Where the network writes the video, C-contiguous and of its shape; by default, anew.
 
         Raises
         ------
@@ -309,7 +330,7 @@ class OnnxReconstructor:
         if self.uses_noise:
             feed["noise"] = np.tile(self._noise, (len(batch), 1))
         try:
-            video: Float32 = self._session.run(["video"], feed)[0]
+            video = self._session.video(feed, out)
         except Exception as error:  # as in `load_network`
             raise ReconstructError(
                 f"the network does not take measurements of shape {reads.shape} "

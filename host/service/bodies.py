@@ -87,16 +87,17 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     announced = Headers(scope=scope).get("content-length", "0")
     if announced.isascii() and announced.isdecimal() and int(announced[:20]) > limit:
         raise _TooLongError
-    body = bytearray()
+    parts, length = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message.get("body", b"")
-        if len(body) > limit:
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        if length > limit:
             raise _TooLongError
         if not message.get("more_body", False):
-            return bytes(body)
+            return b"".join(parts)  # copied once, however long it is
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -93,6 +93,13 @@ def test_videos_are_those_of_the_bundle_itself(client, bundles, number):
         np.testing.assert_array_equal(shown, network.run(None, alone)[0][0])
 
 
+def test_an_answer_of_several_pieces_is_whole(client, bundles):
+    tensors = inputs_of(bundles[0], shape=(128, 256))
+    video = video_of(post(client, "plain", tensors))
+    assert video.nbytes == 6 << 20
+    np.testing.assert_array_equal(video, load_network(bundles[0].network).run(None, tensors)[0])
+
+
 def test_metadata_are_those_of_the_graph(client, bundles):
     document = client.get("/v2/models/told").json()
     assert document["platform"] == "onnxruntime_onnx"
@@ -182,10 +189,9 @@ def test_a_request_beyond_the_waiting_ones_is_refused_and_can_be_repeated(bundle
     monkeypatch.setattr(inference_models, "MAX_WAITING_WINDOWS", 2)
     going_on, busy = threading.Event(), threading.Event()
 
-    def slow(self, window):
+    def slow(self, window, out):
         busy.set()
         assert going_on.wait(20)
-        return np.zeros((16, 16, 32), np.float32)
 
     monkeypatch.setattr(Model, "rebuilt", slow)
     server = ModelServer(bundles[:1], processors=1)

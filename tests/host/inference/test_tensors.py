@@ -93,7 +93,8 @@ def test_the_output_is_binary_where_the_client_asks(more):
     st.booleans(),
 )
 def test_an_answer_holds_the_very_values(values, binary):
-    headers, body = answer({"model_name": "m"}, VIDEO, values, binary=binary)
+    headers, parts = answer({"model_name": "m"}, VIDEO, values, binary=binary)
+    body = b"".join(parts)
     length = int(headers.get("inference-header-content-length", len(body)))
     document = json.loads(body[:length])
     assert document["model_name"] == "m"

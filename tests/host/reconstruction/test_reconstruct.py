@@ -149,6 +149,22 @@ def test_a_network_gets_reads_and_levels_and_gives_video():
     np.testing.assert_allclose(network(np.stack([reads, reads]), ratio_map)[1], expected, rtol=1e-5)
 
 
+def test_a_network_writes_where_it_is_told_and_nowhere_else():
+    reads = np.random.default_rng(0).random((2, 8, 12, 20), np.float32)
+    ratio_map = RatioMap.from_tile(NAMED_TILES["tile-2of16"], (12, 20))
+    network = OnnxReconstructor(tiny_network())
+    expected = network(reads, ratio_map)
+    memory = np.full((4, 16, 12, 20), 7, np.float32)
+    assert np.shares_memory(network(reads, ratio_map, memory[1:3]), memory)
+    np.testing.assert_array_equal(memory[1:3], expected)
+    network(reads[0], ratio_map, memory[3])
+    np.testing.assert_array_equal(memory[3], network(reads[0], ratio_map))
+    assert (memory[0] == 7).all()
+    with pytest.raises(ReconstructError, match="does not take"):
+        network(reads, ratio_map, memory[:1])
+    assert (memory[0] == 7).all()
+
+
 @pytest.mark.parametrize("level_set", [(0, 1), (0, 2, 4), (0, 1, 2, 4, 8, 16)])
 def test_a_network_takes_the_reads_of_maps_of_other_level_sets(level_set):
     levels = np.full((4, 6), level_set[1], np.uint8)
