@@ -72,13 +72,19 @@ class Measured:
 class Benchmark:
     """Everything that the rows share."""
 
-    def __init__(self, controller: Controller, budget: float, sequences: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        budget: float,
+        sequences: NDArray[np.uint8],
+        bundle: str = UNIVERSAL_BUNDLE,
+    ) -> None:
         self.controller = controller.fitted_to(*sequences.shape[2:])
         self.adaptive_map = self.controller.adaptive_map
         self.slots = self.adaptive_map.resting.slots
         self.budget = budget * sequences[0, 0].size * self.slots
         self.profile: NoiseProfile = preset("paper")
-        self.reconstruct: Reconstructor = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
+        self.reconstruct: Reconstructor = Bundle.load(bundle).reconstructor()
 
     def measured(self, name: str, frames: NDArray[np.uint8]) -> Measured:
         """Read a clip under every tile."""
@@ -231,13 +237,16 @@ def main() -> None:
     parser.add_argument("sequences", type=Path, help="an .npz with sequences (N, F, H, W)")
     parser.add_argument("--budget", type=float, default=1 / 16, help="r_avg; 0.0625 by default")
     parser.add_argument("--controller", default=DEFAULT_CONTROLLER, help="a name or a file")
+    parser.add_argument("--bundle", default=UNIVERSAL_BUNDLE, help="for any map; a name or a path")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--alone", action="store_true", help="the row of the controller alone")
     options = parser.parse_args()
     with opened(options.sequences) as archive:
         sequences = archive.array("sequences.npy", MAX_BYTES)
         names = archive.array("names.npy", MAX_BYTES).tolist()
-    benchmark = Benchmark(load_controller(options.controller), options.budget, sequences)
+    benchmark = Benchmark(
+        load_controller(options.controller), options.budget, sequences, options.bundle
+    )
     if options.alone:
         found = {
             name: {"adaptive": benchmark.adaptive(frames)}

@@ -51,11 +51,14 @@ class Clips:
         One per window.
     notes : tuple of str
         What a user should know: what was left out, clipped, or sampled by time.
+    follows : tuple of bool
+        Whether each window continues the one before, of the same video; empty if none does.
     """
 
     clips: NDArray[np.uint8]
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    follows: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -173,6 +176,7 @@ class _Window:
     source: Path
     name: str
     frames: NDArray[np.uint8]
+    follows: bool
 
     @property
     def size(self) -> Size:
@@ -220,7 +224,8 @@ class _Reader:
         if left_out:
             self._notes.append(f"left out: {listed(left_out)}")
         clips = np.stack([window.frames for window in kept])
-        return Clips(clips, tuple(window.name for window in kept), tuple(self._notes))
+        names, follows = zip(*((window.name, window.follows) for window in kept), strict=True)
+        return Clips(clips, names, tuple(self._notes), follows)
 
     def read(self, source: Source, name: str, *, alone: bool = True) -> None:
         """Take the windows of a file, or of the pictures of a folder."""
@@ -294,10 +299,12 @@ class _Reader:
                     count = f"{len(window)} frame{'' if len(window) == 1 else 's'}"
                     self._too_short.append(f"{source.name} ({count})")
                 break
-            self._add(source, f"{name}[{taken}]", window)
+            self._add(source, f"{name}[{taken}]", window, follows=taken > 0)
             taken += 1
 
-    def _add(self, source: Path, name: str, window: list[NDArray[np.uint8]]) -> None:
+    def _add(
+        self, source: Path, name: str, window: list[NDArray[np.uint8]], *, follows: bool = False
+    ) -> None:
         same_source = (each.size for each in self._windows[-1:] if each.source == source)
         shapes = {*same_source, *(frame.shape for frame in window)}
         if len(shapes) > 1:
@@ -306,7 +313,7 @@ class _Reader:
                 f"{source} has frames of different sizes ({sizes}): make them the same size, or "
                 "put those of one size in a folder of their own"
             )
-        self._windows.append(_Window(source, name, np.stack(window)))
+        self._windows.append(_Window(source, name, np.stack(window), follows))
         self._bytes += self._windows[-1].frames.nbytes
         check_bytes(source, self._bytes, MAX_CLIP_BYTES)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.adaptive.controller import Controller, Grid, Seen
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.reconstruct import Reconstructor
 
 DELAY = 2
@@ -67,7 +68,7 @@ def closed_loop(
     choose : callable
         Chooses each grid; it is given the windows up to `DELAY` before.
     reconstruct : callable
-        Turns reads and a ratio map into video.
+        Turns reads and a ratio map into video; with memory, it is told the last frame before.
     profile : NoiseProfile
         Noise of the sensor.
     seed : int, optional
@@ -77,14 +78,14 @@ def closed_loop(
 
     slots = adaptive_map.resting.slots
     seen: list[Seen] = []
-    errors, reads = [], []
+    errors, reads, last = [], [], LastFrame()
     for number in range(len(frames) // slots):
         grid = choose(number, seen[: max(number - DELAY + 1, 0)])
         ratio_map = adaptive_map.compose(grid)
         emulator = Emulator(ratio_map, profile, seed=seed)
         scene = frames[number * slots : (number + 1) * slots]
-        signal = profile.signal(emulator.read_out(scene, number))
-        video = np.clip(reconstruct(emulator.plan.planes(signal), ratio_map), 0, 1)
+        planes = emulator.plan.planes(profile.signal(emulator.read_out(scene, number)))
+        video = np.clip(last.rebuild(reconstruct, planes, ratio_map, Place(None, number)), 0, 1)
         seen.append(Seen(video, grid))
         errors.append(block_errors(video, scene, adaptive_map.block))
         reads.append(emulator.plan.count)

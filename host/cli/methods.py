@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -20,8 +20,9 @@ from focalloop.host.cli.output import activity, print_notice, print_warning
 from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.reconstruction.bundle import Bundle, universal_for
 from focalloop.host.reconstruction.correction import Correction
-from focalloop.host.reconstruction.evaluate import capture_clips
+from focalloop.host.reconstruction.evaluate import capture_clips, places
 from focalloop.host.reconstruction.gap_tv import GAP_TV, GapTv
+from focalloop.host.reconstruction.memory import Place
 from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -38,8 +39,17 @@ WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
 }
 """What reconstructs under any map without a network, by the name that ``--bundle`` takes."""
 
-Windows = tuple[tuple[str, ...], Iterator[tuple[Float32, RatioMap]]]
-"""Names of windows, and the reads of each with their map."""
+
+class Measured(NamedTuple):
+    """A window to reconstruct: its corrected reads, their map, and where it lies in time."""
+
+    reads: Float32
+    ratio_map: RatioMap
+    place: Place
+
+
+Windows = tuple[tuple[str, ...], Iterator[Measured]]
+"""Names of windows, and the windows."""
 
 
 @dataclass(frozen=True)
@@ -208,8 +218,8 @@ def emulated_windows(
     fitted = ratio_map.tiled_to(*loaded.clips.shape[2:])
     noise = load_profile(profile, fitted.slots)
     reads = capture_clips(loaded.clips, fitted, noise, seed=seed, pattern=pattern)
-    windows = ((measured, fitted) for measured in reads)
-    return loaded.names, windows if correction is None else starmap(correction, windows)
+    windows = (Measured(each, fitted, at) for each, at in zip(reads, places(loaded), strict=True))
+    return loaded.names, _corrected(windows, correction)
 
 
 def captured_windows(
@@ -230,7 +240,12 @@ def captured_windows(
     if correction is not None and correction.pattern is not None:
         correction.pattern.check_fits(scenes.ratio_map.shape, scenes.serial)
     names = tuple(f"{folder.name}[{number}]" for number in scenes.numbers)
-    windows = ((each.reads, each.ratio_map) for each in scenes.windows)
+    windows = (Measured(each.reads, each.ratio_map, Place.of(each)) for each in scenes.windows)
+    first = scenes.ratio_map if correction is None else correction.map_for(scenes.ratio_map)
+    return (names, _corrected(windows, correction)), first
+
+
+def _corrected(windows: Iterator[Measured], correction: Correction | None) -> Iterator[Measured]:
     if correction is None:
-        return (names, windows), scenes.ratio_map
-    return (names, starmap(correction, windows)), correction.map_for(scenes.ratio_map)
+        return windows
+    return (Measured(*correction(each.reads, each.ratio_map), each.place) for each in windows)

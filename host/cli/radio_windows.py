@@ -10,13 +10,12 @@ from focalloop.firmware_sim.maps.checks import size_text
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.radio.errors import RadioError
 from focalloop.host.cli.arguments import load_bundle, load_profile
-from focalloop.host.cli.methods import captured_windows, read_clips
+from focalloop.host.cli.methods import Measured, captured_windows, read_clips
 from focalloop.host.cli.shared_options import refuse_unused
 from focalloop.host.radio.methods import SENSING_BUNDLE, Sensing
 from focalloop.host.radio.send import Outgoing
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
-from focalloop.host.reconstruction.reconstruct import Float32
 from focalloop.host.recording.loading import holds_windows
 
 
@@ -97,10 +96,10 @@ def sensing_of(bundle: str | None, shape: tuple[int, int], threads: int) -> Sens
 def _of_capture(
     source: Path,
     names: tuple[str, ...],
-    windows: Iterator[tuple[Float32, RatioMap]],
+    windows: Iterator[Measured],
     ratio_map: RatioMap,
 ) -> Iterator[Outgoing]:
-    for name, (reads, taken_under) in zip(names, windows, strict=True):
+    for name, (reads, taken_under, _) in zip(names, windows, strict=True):
         if taken_under.hash() != ratio_map.hash():
             raise RadioError(f"{source} holds windows under several ratio maps: send one by one")
         yield Outgoing(name, reads)

@@ -91,6 +91,8 @@ class Model:
             inputs.append(TensorSpec("aperture", "UINT8", (-1, slots, -1, -1)))
         if self._network.uses_noise:
             inputs.append(TensorSpec("noise", "FP32", (-1, 2)))
+        if self._network.uses_last:
+            inputs.append(TensorSpec("last", "FP32", (-1, -1, -1)))
         return tuple(inputs)
 
     def windows(self, tensors: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
@@ -124,7 +126,7 @@ class Model:
         ReconstructError
             If what comes out is not finite.
         """
-        for name in ("reads", "noise"):
+        for name in ("reads", "noise", "last"):
             if name in window and not np.isfinite(window[name]).all():
                 raise TensorError(f"{name!r} has values that are not finite numbers")
         levels, aperture = window["levels"], window.get("aperture")
@@ -137,7 +139,7 @@ class Model:
             if min(s_ss, s_r) < 0:
                 raise TensorError(f"'noise' is s_ss and s_r, 0 or more, not {s_ss:g} and {s_r:g}")
             network = network.told((s_ss, s_r))
-        return network(window["reads"], ratio_map, out)
+        return network(window["reads"], ratio_map, window.get("last"), out)
 
     def _map_of(self, shape: tuple[int, int], levels: bytes, aperture: bytes | None) -> RatioMap:
         own = self._bundle.ratio_map

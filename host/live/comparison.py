@@ -18,6 +18,7 @@ from focalloop.host.live.networks import Networks
 from focalloop.host.live.state import ComparisonState
 from focalloop.host.live.telemetry import Durations, Telemetry
 from focalloop.host.live.viewers import Viewers
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.reconstruct import Float32
 
 _RECENT_S = 2.0
@@ -37,6 +38,7 @@ class _Second:
     """A bundle that was chosen, and what its windows take."""
 
     selector: NetworkSelector
+    last: LastFrame = field(default_factory=LastFrame)
     durations: Durations = field(default_factory=lambda: Durations(kept=60))
     rebuilt_s: float = -_RECENT_S
 
@@ -84,6 +86,7 @@ class Comparison:
         reads: Float32 | None,
         ratio_map: RatioMap,
         noise: NoiseProfile | None,
+        place: Place,
         first: Reconstruction,
     ) -> Beside | None:
         """Rebuild a window by the second bundle; None if none is chosen.
@@ -92,6 +95,8 @@ class Comparison:
         ----------
         reads, ratio_map, noise
             As for `NetworkSelector.reconstruct`; no reads where the window was lost.
+        place : Place
+            Where the window lies in the stream.
         first : Reconstruction
             By the bundle of the session; where that is the same one, it is not computed again.
         """
@@ -105,7 +110,9 @@ class Comparison:
         if reads is None or by == first.by:
             video = first.video
         else:
-            video, by, problem = second.selector.reconstruct(reads, ratio_map, noise)
+            video, by, problem = second.selector.reconstruct(
+                reads, ratio_map, noise, (second.last, place)
+            )
             if problem is not None:
                 self._telemetry.log(f"Beside: {sentence(problem)}", "warning")
         second.rebuilt_s = time.monotonic()

@@ -14,6 +14,7 @@ from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.live.networks import Network, Networks
 from focalloop.host.live.state import BundleState
 from focalloop.host.reconstruction.bundle import Bundle, BundleError, universal_for
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.noise_fit import noise_note, told_note
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
@@ -207,7 +208,11 @@ class NetworkSelector:
         return chosen.note(noise)
 
     def reconstruct(
-        self, reads: Float32, ratio_map: RatioMap, noise: NoiseProfile | None = None
+        self,
+        reads: Float32,
+        ratio_map: RatioMap,
+        noise: NoiseProfile | None = None,
+        in_stream: tuple[LastFrame, Place] | None = None,
     ) -> Reconstruction:
         """Reconstruct one window with the network that suits its map, if there is one.
 
@@ -219,6 +224,9 @@ class NetworkSelector:
             Its map, with defective pixels at level 0.
         noise : NoiseProfile, optional
             Noise of the reads, where it is known, for a network that is told it.
+        in_stream : tuple of LastFrame and Place, optional
+            What is remembered of the window before, and where this one lies, for a network with
+            memory.
 
         Raises
         ------
@@ -227,8 +235,9 @@ class NetworkSelector:
         """
         self.load_for(ratio_map, noise)
         chosen = self._candidate_for(ratio_map, noise)
+        memory, place = in_stream or (LastFrame(), Place(None, 0))
         try:
-            video, problem = chosen.told(noise)(reads, ratio_map), None
+            video, problem = memory.rebuild(chosen.told(noise), reads, ratio_map, place), None
         except ReconstructError as error:
             if chosen is self._network_free:
                 raise

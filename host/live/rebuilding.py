@@ -18,6 +18,7 @@ from focalloop.host.live.network_selector import NetworkSelector, Reconstruction
 from focalloop.host.live.networks import Networks
 from focalloop.host.live.state import Picture
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -59,7 +60,8 @@ class Rebuilder:
         """Return a window as it would be drawn, and the bundle that made it.
 
         Its `setup` is 0, and there is no truth. Under a map for which the network of the bundle was
-        not trained, another one makes it, as in a session.
+        not trained, another one makes it, as in a session. A network with memory rebuilds it as
+        if there were none before.
 
         Parameters
         ----------
@@ -124,13 +126,13 @@ class Rebuilder:
         VideoError, WriteError
             It cannot be written.
         """
-        reads = _Reads(recording)
+        reads, last = _Reads(recording), LastFrame()
 
         def frames() -> Iterator[NDArray[np.uint8]]:  # all at once would take gigabytes
             for index in range(first, min(first + count, len(recording))):
                 window = recording.window(index).window
                 with self._lock, self._networks.turn():
-                    made = self._rebuilt(reads, window, bundle)[1]
+                    made = self._rebuilt(reads, window, bundle, last)[1]
                 yield from gray(made.video)
 
         if first >= len(recording):
@@ -142,7 +144,7 @@ class Rebuilder:
             encode_frames(partial, frames(), shape, frames_per_s=30.0)
 
     def _rebuilt(
-        self, reads_of: _Reads, window: Window, bundle: str
+        self, reads_of: _Reads, window: Window, bundle: str, last: LastFrame | None = None
     ) -> tuple[tuple[Float32, RatioMap], Reconstruction]:
         if bundle == OWN:
             bundle = next(iter(self.bundles(window.ratio_map)), NETWORK_FREE)
@@ -151,7 +153,8 @@ class Rebuilder:
                 del self._selectors[next(iter(self._selectors))]
             self._selectors[bundle] = NetworkSelector(bundle, self._networks)
         reads, ratio_map = reads_of(window)
-        made = self._selectors[bundle].reconstruct(reads, ratio_map, reads_of.noise)
+        in_stream = last or LastFrame(), Place.of(window)
+        made = self._selectors[bundle].reconstruct(reads, ratio_map, reads_of.noise, in_stream)
         return (reads, ratio_map), made
 
 

@@ -34,6 +34,7 @@ from focalloop.host.live.state import Picture, ScoreState
 from focalloop.host.live.telemetry import Telemetry
 from focalloop.host.live.truths import Truth, Truths
 from focalloop.host.live.viewers import Viewers
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.reconstruct import (
     NETWORK_FREE,
     Float32,
@@ -116,6 +117,7 @@ class WindowPipeline:
         self._comparison, self._networks = comparison, networks
         self._truths, self._adaptive = truths, adaptive
         self._scorer, self._away = Scorer(), False
+        self._last = LastFrame()
         self._sending: Mailbox[_Job] = Mailbox()
         self._receiving: Mailbox[_Job] = Mailbox()
         self._jobs: Mailbox[_Job] = Mailbox()
@@ -216,12 +218,12 @@ class WindowPipeline:
         window, (reads, ratio_map) = job.window, job.corrected
         received, lost, _ = job.carried or (None, None, None)
         started_s = time.monotonic()
-        noise = job.correction.noise_of_reads()
+        noise, place = job.correction.noise_of_reads(), Place.of(window)
         if lost is not None:
             delivered, made = None, Reconstruction(lost, selector.name_for(ratio_map, noise), None)
         else:
             delivered = reads if received is None else received
-            made = selector.reconstruct(delivered, ratio_map, noise)
+            made = selector.reconstruct(delivered, ratio_map, noise, (self._last, place))
         if self._adaptive is not None:
             self._adaptive.rebuilt(window, None if made.by == NETWORK_FREE else made.video)
         setup = self._setup(window, made.by)
@@ -237,7 +239,7 @@ class WindowPipeline:
             initial = initial_reconstruction(
                 reads, ratio_map.levels, ratio_map.slots, ratio_map.aperture
             )
-        return made, initial, self._comparison.rebuild(delivered, ratio_map, noise, made)
+        return made, initial, self._comparison.rebuild(delivered, ratio_map, noise, place, made)
 
     def _show(
         self, job: _Job, made: Reconstruction, initial: Float32, beside: Beside | None

@@ -28,6 +28,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.noise import NoiseProfile, NoiseProfileError
 from focalloop.firmware_sim.window import Window
 from focalloop.host.reconstruction.correction import Correction
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.noise_cost import WORTH_DB, NoiseCost, NoiseCostError
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
@@ -185,6 +186,7 @@ class Bundle:
         window: Window,
         correction: Correction | None = None,
         noise: NoiseProfile | None = None,
+        after: Reconstruction | None = None,
     ) -> Reconstruction:
         """Reconstruct the video behind a window.
 
@@ -196,6 +198,8 @@ class Bundle:
             Corrects its reads first.
         noise : NoiseProfile, optional
             Noise of the reads, for a network that is told it; by default `noise_profile`.
+        after : Reconstruction, optional
+            Of the window before, for a network with memory. Another one does not count.
 
         Returns
         -------
@@ -224,8 +228,12 @@ class Bundle:
                 f"({window.ratio_map.summary}): capture under the bundle's map"
                 + (f", or reconstruct with {universal}" if fits else "")
             )
-        told = (noise or self.noise_profile).shot_and_read()
-        return Reconstruction(self._network.told(told)(reads, ratio_map), window, self.name)
+        memory = LastFrame()
+        if after is not None:
+            memory.keep(after.video, Place.of(after.window))
+        network = self._network.told((noise or self.noise_profile).shot_and_read())
+        video = memory.rebuild(network, reads, ratio_map, Place.of(window))
+        return Reconstruction(video, window, self.name)
 
     @cached_property
     def _network(self) -> OnnxReconstructor:

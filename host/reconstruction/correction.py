@@ -11,7 +11,7 @@ from focalloop.firmware_sim.fixed_pattern import FixedPattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.response import Response
-from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor
+from focalloop.host.reconstruction.reconstruct import Float32
 
 _KEPT_PLANS = 2
 """Maps whose plans are kept: that of a stream, and that of the stream before."""
@@ -90,10 +90,6 @@ class Correction:
     def map_for(self, ratio_map: RatioMap) -> RatioMap:
         """Return the map under which to reconstruct the windows of another: one object for each."""
         return self._plan_for(ratio_map).corrected
-
-    def before(self, reconstruct: Reconstructor) -> Reconstructor:
-        """Return a reconstructor that first corrects what it is given."""
-        return lambda reads, ratio_map: reconstruct(*self(reads, ratio_map))
 
     def _plan_for(self, ratio_map: RatioMap) -> _Plan:
         for known in self._plans:

@@ -7,7 +7,7 @@ profile and seed give the same scores on every machine, up to the rounding of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.firmware_sim.scenes.clips import Clips
 from focalloop.host.reconstruction.correction import Correction
+from focalloop.host.reconstruction.memory import LastFrame, Place, remembers
 from focalloop.host.reconstruction.quality import mse, psnr_of_mean, psnr_of_mse, ssim
 from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor, initial_reconstruction
 
@@ -175,12 +176,25 @@ class _Scored:
 
     sensor: _Sensor
     reconstruct: Reconstructor
+    correction: Correction | None
+    places: tuple[Place, ...]
+    last: LastFrame = field(default_factory=LastFrame)
 
     def __call__(self, clip: Clip) -> ClipScore:
         number, name, truth = clip
-        video = self.reconstruct(self.sensor.reads(number, truth), self.sensor.ratio_map)
+        read = self.sensor.reads(number, truth), self.sensor.ratio_map
+        read = read if self.correction is None else self.correction(*read)
+        video = self.last.rebuild(self.reconstruct, *read, self.places[number])
         error = mse(video, truth)
         return ClipScore(name, psnr_of_mse(error), ssim(video, truth), error)
+
+
+def places(clips: Clips) -> Iterator[Place]:
+    """Return where each of the clips lies in time, those of one video in a row."""
+    video = 0
+    for number, follows in enumerate(clips.follows or [False] * len(clips)):
+        video += not follows
+        yield Place(video, number)
 
 
 def evaluate(
@@ -206,7 +220,7 @@ def evaluate(
     ratio_map : RatioMap
         Its tile is repeated if the clips have another size.
     reconstructor : Reconstructor
-        Turns the measurements of a clip into its video.
+        Turns the measurements of a clip into its video; with memory, those of one video in a row.
     profile : NoiseProfile
         Noise of the emulated sensor.
     name : str
@@ -222,7 +236,8 @@ def evaluate(
     stop : callable, optional
         Whether to leave out the clips after the present one; asked after each.
     each : callable, optional
-        What stands in for `map`, such as `focalloop.host.cluster.Cluster.map`.
+        What stands in for `map`, such as `focalloop.host.cluster.Cluster.map`, where no clip needs
+        the one before.
 
     Raises
     ------
@@ -230,10 +245,11 @@ def evaluate(
         If map, clips and reconstruction do not fit each other.
     """
     fitted = ratio_map.tiled_to(*clips.clips.shape[2:])
-    if correction is not None:
-        reconstructor = correction.before(reconstructor)
     scores = []
-    scored = _Scored(_Sensor(fitted, profile, seed, pattern), reconstructor)
+    sensor = _Sensor(fitted, profile, seed, pattern)
+    scored = _Scored(sensor, reconstructor, correction, tuple(places(clips)))
+    if remembers(reconstructor):
+        each = map  # one after the other, here
     numbered = zip(range(len(clips)), clips.names, clips.clips, strict=True)
     for score in each(scored, numbered):
         scores.append(score)

@@ -29,6 +29,10 @@ NETWORK_FREE = "network-free"
 """Name of `NetworkFree` where a bundle is chosen by name."""
 
 
+NOTHING = -1.0
+"""A pixel of which a network with memory is told nothing."""
+
+
 class ReconstructError(FocalloopError):
     """The network or the measurements do not fit; the text says what was expected."""
 
@@ -227,9 +231,10 @@ class OnnxReconstructor:
     ----------
     model : bytes
         Contents of ``reconstruct.onnx``: inputs ``reads (N, 8, H, W) float32``, ``levels
-        (N, H, W) uint8``, for a coded aperture ``aperture (N, T, H, W) uint8`` and, if it is told
-        the noise of the reads, ``noise (N, 2) float32``: s_ss and s_r in signal units; output
-        ``video (N, T, H, W) float32``. N, H and W are free.
+        (N, H, W) uint8``, for a coded aperture ``aperture (N, T, H, W) uint8``, if it is told the
+        noise of the reads ``noise (N, 2) float32``: s_ss and s_r in signal units, and if it has
+        memory ``last (N, H, W) float32``; output ``video (N, T, H, W) float32``. N, H and W are
+        free.
     threads : int, optional
         Threads within one reconstruction. One thread gives the best throughput when several
         windows are reconstructed at the same time; two give the shortest wait for one window on
@@ -242,7 +247,7 @@ class OnnxReconstructor:
 
     Attributes
     ----------
-    uses_aperture, uses_noise : bool
+    uses_aperture, uses_noise, uses_last : bool
         Whether the network takes these inputs.
 
     Raises
@@ -266,12 +271,15 @@ class OnnxReconstructor:
         self._planes = planes[0] if planes and isinstance(planes[0], int) else None
         outputs = {node.name: node.type for node in self._session.get_outputs()}
         self.uses_aperture, self.uses_noise = "aperture" in inputs, "noise" in inputs
+        self.uses_last = "last" in inputs
         self._noise = np.array(noise or preset("paper").shot_and_read(), np.float32)
         expected = {"reads": "tensor(float)", "levels": "tensor(uint8)"}
         if self.uses_aperture:
             expected["aperture"] = "tensor(uint8)"
         if self.uses_noise:
             expected["noise"] = "tensor(float)"
+        if self.uses_last:
+            expected["last"] = "tensor(float)"
         if inputs != expected or outputs.get("video") != "tensor(float)":
             raise ReconstructError(
                 f"the network takes {signature(inputs)} and gives {signature(outputs)}, but the "
@@ -285,7 +293,13 @@ class OnnxReconstructor:
         other._noise = np.array(noise, np.float32)
         return other
 
-    def __call__(self, reads: Float32, ratio_map: RatioMap, out: Float32 | None = None) -> Float32:
+    def __call__(
+        self,
+        reads: Float32,
+        ratio_map: RatioMap,
+        last: Float32 | None = None,
+        out: Float32 | None = None,
+    ) -> Float32:
         """Reconstruct ``reads (R, H, W)`` or ``(N, R, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.
 
         R is the highest level of the map's level set, which may be another than the network's.
@@ -296,6 +310,9 @@ class OnnxReconstructor:
             Measurements in signal units.
         ratio_map : RatioMap
             Under which they were taken.
+        last : ndarray of float32 or None, optional
+            Last frame ``(H, W)`` or ``(N, H, W)`` of the window before, for a network with memory
+            (`focalloop.host.reconstruction.memory`); without it, nothing is remembered.
         out : ndarray of float32 or None, optional
             Where the network writes the video, C-contiguous and of its shape; by default, anew.
 
@@ -329,6 +346,11 @@ class OnnxReconstructor:
             )
         if self.uses_noise:
             feed["noise"] = np.tile(self._noise, (len(batch), 1))
+        if self.uses_last:
+            remembered = np.float32(NOTHING) if last is None else last
+            feed["last"] = np.ascontiguousarray(
+                np.broadcast_to(remembered, (len(batch), *ratio_map.shape)), np.float32
+            )
         try:
             video = self._session.video(feed, out)
         except Exception as error:  # as in `load_network`

@@ -13,11 +13,18 @@ from focalloop.firmware_sim.noise import preset
 
 
 def tiny_network(
-    *, slots=16, aperture=False, noise=False, levels_type=TensorProto.UINT8, factor=1.0
+    *,
+    slots=16,
+    aperture=False,
+    noise=False,
+    memory=False,
+    levels_type=TensorProto.UINT8,
+    factor=1.0,
 ):
     """A network with a bundle's interface: in every slot, the sum of the reads plus the level.
 
-    All of it is multiplied by `factor`, and by the sum of the noise that it is told, if any.
+    All of it is multiplied by `factor`, and by the sum of the noise that it is told, if any. With
+    memory, a quarter of the last frame is added.
     """
     free = ["N", None, "H", "W"]
     inputs = [
@@ -49,13 +56,23 @@ def tiny_network(
             helper.make_node("Cast", ["aperture"], ["open"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["tiled", "open"], ["video"]),
         ]
+    elif memory:
+        inputs.append(helper.make_tensor_value_info("last", TensorProto.FLOAT, ["N", "H", "W"]))
+        nodes += [
+            helper.make_node("Unsqueeze", ["last", "one"], ["frame"]),
+            helper.make_node("Mul", ["frame", "quarter"], ["kept"]),
+            helper.make_node("Add", ["tiled", "kept"], ["video"]),
+        ]
     else:
         nodes.append(helper.make_node("Identity", ["tiled"], ["video"]))
     constants = [
         helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
         for name, values in (("one", one), ("repeats", repeats), ("last_axes", np.array([2, 3])))
     ]
-    constants.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]))
+    constants += [
+        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+        for name, value in (("factor", factor), ("quarter", 0.25))
+    ]
     output = helper.make_tensor_value_info("video", TensorProto.FLOAT, free)
     graph = helper.make_graph(nodes, "tiny", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])

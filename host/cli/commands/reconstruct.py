@@ -77,6 +77,7 @@ def reconstruct(
         method_for_clips,
         noise_of_reads,
     )
+    from focalloop.host.reconstruction.memory import LastFrame
     from focalloop.host.reconstruction.video import check_output, write_video
     from focalloop.host.recording.correcting import correction_of
     from focalloop.host.recording.loading import holds_windows
@@ -109,13 +110,13 @@ def reconstruct(
         )
     pattern_undone = corrected_by is not None and corrected_by.pattern is not None
     started_s = perf_counter()
-    video, used = [], []
+    video, used, last = [], [], LastFrame()
     with progress_bar() as bar, Interruption() as interruption:
-        for reads, ratio_map in bar.track(windows, len(names), description=method.name):
+        for reads, ratio_map, place in bar.track(windows, len(names), description=method.name):
             with interruption.step():
                 if methods is not None:
                     method = methods(ratio_map)
-                video.append(method.reconstruct(reads, ratio_map))
+                video.append(last.rebuild(method.reconstruct, reads, ratio_map, place))
                 used.append(method.name)
     if not video:
         raise StoppedError(f"stopped before the first window: {output} is not written")

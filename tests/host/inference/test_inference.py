@@ -22,6 +22,7 @@ from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
     shapes = {"plain": {}, "told": {"noise": True}, "coded": {"aperture": True}}
+    shapes["remembers"] = {"memory": True}
     for name, inputs in shapes.items():
         more = {"reach": 8, "any_aperture": True} if name == "coded" else {}
         network = tiny_network(**inputs)
@@ -47,6 +48,8 @@ def inputs_of(bundle, count=3, shape=(16, 32)):
     }
     if bundle.name == "told":
         tensors["noise"] = rng.uniform(0.001, 0.01, (count, 2)).astype(np.float32)
+    if bundle.name == "remembers":
+        tensors["last"] = rng.random((count, *shape), np.float32)
     if bundle.name == "coded":
         tensors["aperture"] = rng.integers(0, 2, (count, 16, *shape), np.uint8)
     return tensors

@@ -1,6 +1,7 @@
 """Changing bundles in a live session: map and network change together, for each window."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -197,6 +198,28 @@ def test_under_noise_that_costs_it_the_universal_network_gives_way_to_the_told_o
         assert f"that of mine would cost {UNIVERSAL_BUNDLE} about 1.0 dB" in state.noise_note or (
             by == UNIVERSAL_BUNDLE
         )
+
+
+def test_a_network_with_memory_is_told_the_last_frame_of_the_window_before(url, offered):
+    network = tiny_network(memory=True, factor=0.1)
+    folder = str(write_tiny_bundle(offered / "remembers", DENSE, network=network))
+    pictures = []
+    with LiveSession(BoardAt(url), bundle=folder) as session:
+        session.want(pictures, 1)
+        session.subscribe(lambda: pictures.append(session.picture()))
+        wait_until(lambda: len(pictures) > 20)
+    levels, told = DENSE.tiled_to(*SHAPE), 0
+    for before, picture in pairwise(pictures):
+        codes = expected_codes(levels, picture.window)
+        planes = ReadPlan.of(levels).planes((codes.astype(np.float32) - 4096) / np.float32(49152))
+        own = 255 * 0.1 * (planes.sum(axis=0) + levels.levels)
+        remembered = picture.window == before.window + 1 and np.allclose(
+            picture.final[-1], np.clip(own + before.final[-1] / 4, 0, 255), atol=1.5
+        )
+        told += remembered
+        if not remembered:  # the board skipped an exposure, or a window was dropped
+            np.testing.assert_allclose(picture.final[-1], np.clip(own - 255 / 4, 0, 255), atol=1.5)
+    assert told
 
 
 def test_any_coded_aperture_is_seen_by_the_network_for_apertures(url, offered):

@@ -84,7 +84,7 @@ def test_defects_are_unmeasured_for_whatever_reconstructs():
     correction = Correction(FixedPattern(offset, np.full(SHAPE, 0.5), defects))
     reads = np.full((2, *SHAPE), 0.5, np.float32)
     reads[1] = 0
-    video = correction.before(initial)(reads, full)
+    video = initial(*correction(reads, full))
     assert (video[:, 5, 6] == 0).all()
     assert (np.delete(video.reshape(16, -1), 5 * SHAPE[1] + 6, axis=1) == 0.5).all()
     assert correction.map_for(full).level_set == (0, 1, 2)

@@ -22,6 +22,7 @@ from focalloop.host.cli.main import main
 from focalloop.models.zoo import DEFAULT_BUNDLE, TOLD_BUNDLE, UNIVERSAL_BUNDLE
 from tests.support.command_line import complaint, run
 from tests.support.made_windows import BOARD, make_window
+from tests.support.served import make_map
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 
@@ -397,3 +398,20 @@ def test_a_network_gets_the_noise_of_the_profile_and_what_it_is_not_for_is_said(
     plain = write_tiny_bundle(tmp_path / "plain")
     result = run("evaluate", clips, "--bundle", plain, "--profile", "scamp5")
     assert "times as noisy as those that tiny learned from" in result.stderr
+
+
+def test_a_network_with_memory_rebuilds_windows_in_a_row_and_forgets_at_a_gap(tmp_path):
+    network = tiny_network(memory=True, factor=0.01)
+    bundle = write_tiny_bundle(tmp_path / "remembers", network=network, reach=64)
+    windows = [make_window(number, make_map()) for number in (3, 4, 5, 7)]
+    with CaptureWriter(tmp_path / "night", BOARD) as writer:
+        for window in windows:
+            writer.add(window)
+    words = ("reconstruct", tmp_path / "night", "--bundle", bundle)
+    run_json(*words, "-o", tmp_path / "video.npz")
+    made = np.load(tmp_path / "video.npz")["video"]
+    light = [0.01 * (window.reads.sum(axis=0) + window.ratio_map.levels) for window in windows]
+    nothing = np.full_like(light[0], -1)
+    last = [nothing, *made[:2, -1].clip(0, 1), nothing]  # window 6 is missing
+    for video, own, before in zip(made, light, last, strict=True):
+        np.testing.assert_allclose(video, np.broadcast_to(own + before / 4, video.shape), atol=1e-5)

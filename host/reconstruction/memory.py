@@ -1,0 +1,80 @@
+"""What a network with memory is told of the window before: the last frame that it rebuilt.
+
+That helps only where the next window begins when this frame ends. So it is kept for the window that
+was exposed right after and no other: after a gap, a restart of the board, or on an array of another
+size, nothing is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import NamedTuple, TypeGuard
+
+import numpy as np
+
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.window import Window
+from focalloop.host.reconstruction.reconstruct import Float32, OnnxReconstructor, Reconstructor
+
+
+class Place(NamedTuple):
+    """Where a window lies in time: that of the same stream with the next number follows it."""
+
+    stream: Hashable
+    number: int
+
+    @classmethod
+    def of(cls, window: Window) -> Place:
+        """Return the place of a board's window; those that were not read out count too."""
+        board = window.board
+        boot = None if board is None else (board.serial, board.boot_id)
+        return cls((boot, window.kind), window.number + window.skipped)
+
+    @property
+    def following(self) -> Place:
+        """Place of the window that follows."""
+        return self._replace(number=self.number + 1)
+
+
+def remembers(reconstruct: Reconstructor) -> TypeGuard[OnnxReconstructor]:
+    """Whether it is a network with memory."""
+    return isinstance(reconstruct, OnnxReconstructor) and reconstruct.uses_last
+
+
+class LastFrame:
+    """The memory of one stream of windows, which are rebuilt one after the other."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Place, Float32] | None = None
+
+    def rebuild(
+        self, reconstruct: Reconstructor, reads: Float32, ratio_map: RatioMap, place: Place
+    ) -> Float32:
+        """Reconstruct a window, and remember its last frame if the network has memory.
+
+        Parameters
+        ----------
+        reconstruct : callable
+            What reconstructs; it may be another for every window.
+        reads : ndarray of float32, shape (8, H, W)
+            Measurements of the window.
+        ratio_map : RatioMap
+            Its map.
+        place : Place
+            Where it lies in time.
+
+        Returns
+        -------
+        ndarray of float32, shape (T, H, W)
+        """
+        if not remembers(reconstruct):
+            return reconstruct(reads, ratio_map)
+        expected, frame = self._kept or (None, None)
+        known = place == expected and frame is not None and frame.shape == ratio_map.shape
+        video = reconstruct(reads, ratio_map, frame if known else None)
+        self.keep(video, place)
+        return video
+
+    def keep(self, video: Float32, place: Place) -> None:
+        """Remember the last frame of a video (T, H, W)."""
+        self._kept = place.following, np.clip(video[-1], 0, 1)
