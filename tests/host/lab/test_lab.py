@@ -107,6 +107,13 @@ def test_the_routes_of_the_gateway_are_not_to_be_had_through_it(lab, lease):
     assert lab.board("north")["phase"] == "streaming"
 
 
+@pytest.mark.parametrize("name", ["..", "../x", "..%2fx", "%2e%2e%2fx", "north%00", "x" * 300])
+def test_what_is_no_board_has_no_address(name, lab):
+    with pytest.raises(LabError) as refusal:
+        lab.ask(name, "GET", "api/state")
+    assert refusal.value.status == 404
+
+
 def test_what_a_lease_changed_is_as_before_when_it_is_given_back(lab, lease):
     before = map_hash(lab)
     status, said = upload(lab, lease, make_map(3))
