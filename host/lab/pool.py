@@ -1,9 +1,8 @@
 """The pool of a lab: the process that rebuilds the windows of all boards.
 
 A worker asks for a turn, hands over the newest window that it has by then, and gets its video.
-Turns go to watched boards first, then to windows of recordings, and among these to who has waited
-longest. So nothing queues but the wish for a turn: a window that a newer one has replaced costs
-nothing.
+Turns go to who has waited longest, watched boards ahead of windows of recordings. So nothing queues
+but the wish for a turn: a window that a newer one has replaced costs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +39,7 @@ from focalloop.host.reconstruction.reconstruct import (
 _TURN_TIMEOUT_S = 20.0
 """Longest time from one message to the next inside a turn, which a worker that hangs then loses."""
 
+_BEHIND_S = 1.0
 _KEPT_NETWORKS, _KEPT_MAPS = 8, 4
 _NICE = 5
 """How far a pool yields to everything else, as of ``nice``."""
@@ -47,7 +48,10 @@ _log = logging.getLogger("focalloop.lab")
 
 
 class Turns:
-    """Who may rebuild: so many at a time, the watched first, then who has waited longest.
+    """Who may rebuild: so many at a time, who has waited longest first.
+
+    Watched boards are ahead of windows of recordings, which must not wait for good either: these
+    count as if they had come `_BEHIND_S` later.
 
     Parameters
     ----------
@@ -58,12 +62,12 @@ class Turns:
     def __init__(self, count: int) -> None:
         self._changed = threading.Condition()
         self._free, self._arrivals = count, 0
-        self._waiting: list[tuple[bool, int]] = []
+        self._waiting: list[tuple[float, int]] = []
 
     def take(self, watched: bool) -> None:
         """Wait for a turn."""
         with self._changed:
-            mine = (not watched, self._arrivals)
+            mine = (time.monotonic() + (0.0 if watched else _BEHIND_S), self._arrivals)
             self._arrivals += 1
             self._waiting.append(mine)
             while not self._free or mine != min(self._waiting):

@@ -108,6 +108,7 @@ def run_worker(
             try:
                 service.run()
             finally:
+                networks.close()
                 with suppress(FocalloopError):  # the board refuses its map
                     _rest(session, line)
 

@@ -133,6 +133,26 @@ def test_a_session_that_ends_does_not_wait_for_its_turn(path):
             pass
 
 
+def test_a_recording_waits_for_its_turn_but_not_for_good(monkeypatch):
+    monkeypatch.setattr("focalloop.host.lab.pool._BEHIND_S", 0.0)  # it has waited for so long
+    turns, got = Turns(1), threading.Event()
+    turns.take(watched=True)
+
+    def rebuild():
+        turns.take(watched=False)
+        got.set()
+
+    threading.Thread(target=rebuild).start()
+    wait_until(lambda: turns._waiting)
+    again = threading.Thread(target=turns.take, args=(True,))
+    again.start()
+    wait_until(lambda: len(turns._waiting) == 2)
+    turns.give_back()
+    assert got.wait(30)
+    turns.give_back()
+    again.join(30)
+
+
 def test_watched_boards_are_first_then_who_has_waited_longest():
     turns, served = Turns(1), []
     turns.take(watched=True)
