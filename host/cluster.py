@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from focalloop.firmware_sim.errors import FocalloopError
-from focalloop.firmware_sim.files import scratch_folder
+from focalloop.firmware_sim.files import exists, scratch_folder
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -152,6 +152,26 @@ class Cluster:
         """Do as `map` does with items that are there already, in one task per processor."""
         return self.map(function, items, together=-(-len(items) // self.processors) or 1)
 
+    def check_sees(self, paths: Sequence[str]) -> None:
+        """Find out whether all machines see the same files.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            Absolute, one of them with a name that no machine has by chance.
+
+        Raises
+        ------
+        ClusterError
+            A machine does not.
+        """
+        for name, missing in _answers(self._ray, _missing, paths):
+            if missing:
+                raise ClusterError(
+                    f"the machine {name} of the cluster does not see {missing[0]}: put it where "
+                    "all its machines do, such as on NFS"
+                )
+
     def _arrived(self, running: Sequence[Any]) -> list[Any]:
         """Wait for one of the tasks that are running.
 
@@ -258,33 +278,49 @@ def _check_versions(ray: Any, packages: Sequence[str]) -> None:  # noqa: ANN401 
                 versions[name] = "none"
         return versions
 
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here, ask = found(packages), ray.remote(found)
-    machines = [node for node in ray.nodes() if node["Alive"]]
-    asked = [
-        ask.options(
-            num_cpus=0,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(packages)
-        for node in machines
-    ]
-    for node, answer in zip(machines, asked, strict=True):
-        name = node["NodeManagerHostname"]
-        try:
-            there = ray.get(answer, timeout=_ANSWER_S)
-        except ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"the machine {name} of the cluster does not answer ({_in_a_line(error)}): see "
-                "what its Ray is at, or take it out"
-            ) from None
+    here = found(packages)
+    for name, there in _answers(ray, found, packages):
         for package, wanted in here.items():
             if there[package] != wanted:
                 raise ClusterError(
                     f"the machine {name} of the cluster has {package} {there[package]}, and this "
                     f"one {wanted}: install the same version on both"
                 )
+
+
+def _answers(
+    ray: Any,  # noqa: ANN401 - as above
+    question: Callable[[Item], Result],
+    about: Item,
+) -> Iterator[tuple[str, Result]]:
+    """Call a function on every machine; yield the machine's name with each answer.
+
+    Raises
+    ------
+    ClusterError
+        A machine does not answer.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(question)
+    machines = [node for node in ray.nodes() if node["Alive"]]
+    asked = [
+        ask.options(
+            num_cpus=0,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        ).remote(about)
+        for node in machines
+    ]
+    for node, answer in zip(machines, asked, strict=True):
+        name = node["NodeManagerHostname"]
+        try:
+            yield name, ray.get(answer, timeout=_ANSWER_S)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the machine {name} of the cluster does not answer ({_in_a_line(error)}): see "
+                "what its Ray is at, or take it out"
+            ) from None
 
 
 def _check_listens(address: str, error: type[ClusterError]) -> None:
@@ -297,6 +333,10 @@ def _check_listens(address: str, error: type[ClusterError]) -> None:
             f"no head node of a Ray cluster answers at {address} ({_in_a_line(cause)}): start it "
             "again, or give the address of another"
         ) from None
+
+
+def _missing(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if not exists(path)]
 
 
 def _called(shared: list[Any], items: list[Any]) -> list[Any]:

@@ -5,8 +5,6 @@ PyTorch is only imported inside the command, so that its help works in a base in
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +13,11 @@ import typer
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.host.cli import completion
-from focalloop.host.cli.output import activity, console, print_json, print_result
+from focalloop.host.cli.output import print_json
 from focalloop.host.cli.shared_options import (
+    AddressOption,
     JsonOption,
+    RayOption,
     check_exists,
     map_option,
     output_option,
@@ -25,7 +25,9 @@ from focalloop.host.cli.shared_options import (
     setting,
 )
 from focalloop.models.cli.extra import require_extra
+from focalloop.models.cli.train_run import export, print_summary, run, run_sweep, show_sweep
 from focalloop.models.errors import OptionsError
+from focalloop.models.sweep import TRIED, read_sweep, swept
 from focalloop.models.training_options import (
     ADAPTIVE_GRIDS,
     DEFAULT_MAP,
@@ -247,18 +249,33 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processor threads.", rich_help_panel=HOW)
     ] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Train once for every combination of the values in this TOML file.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a network for a ratio map, or learn the map first.
 
     Run the same command again to go on with an interrupted training. Under torchrun, several
-    processes share each batch.
+    processes share each batch. With --sweep and --ray, several runs go on at the same time
+    (docs/scaling.md).
 
     Example: focalloop train --budget 0.125 --data train.npz -o runs/mine --minutes 90
 
     Example: focalloop train --quick --footage my_videos -o my_bundle
     """
     require_extra()
+    if not ray:
+        refuse_unused(["address"], "goes with --ray")
+    tried = _tried(sweep)
+    map_, budget = tried.get("map", [map_])[0], tried.get("budget", [budget])[0]
     if not (map_ or price or budget is not None):
         budget, map_ = (QUICK_BUDGET, None) if quick else (None, DEFAULT_MAP)
     if quick and price:
@@ -308,15 +325,35 @@ def train(
     _check_inputs(options)
     if quick and output.exists() and not options.folder.exists():
         raise FocalloopError(f"{output} exists already: give the bundle another name")
-    document = _run(options, device, threads)
+    if sweep is not None:
+        with setting("--sweep"):
+            runs = swept(options, tried)
+        for one in runs:
+            _check_inputs(one)
+        show_sweep(run_sweep(runs, device, threads, ray, address), json)
+        return
+    document = run(options, device, threads)
     if document is None:
         return
     if quick:
-        document |= _export(options, output)
+        document |= export(options, output)
     if json:
         print_json(document)
     else:
-        _print_summary(document, ending=".safetensors" if map_ in MANY_MAPS else "")
+        print_summary(document, ending=".safetensors" if map_ in MANY_MAPS else "")
+
+
+def _tried(sweep: Path | None) -> dict[str, list[Any]]:
+    """Read what a sweep tries, and refuse options that contradict it."""
+    if sweep is None:
+        refuse_unused(["ray"], "goes with --sweep")
+        return {}
+    refuse_unused(("quick", "price", "footage"), "goes without --sweep")
+    with setting("--sweep"):
+        tried = read_sweep(sweep)
+    fields = {TRIED[name][0].replace("ratio_map", "map_") for name in tried}
+    refuse_unused(fields, "is tried by --sweep")
+    return tried
 
 
 def _check_inputs(options: TrainingOptions) -> None:
@@ -345,59 +382,3 @@ def _check_inputs(options: TrainingOptions) -> None:
     if options.start not in (None, "none", *WEIGHTS):
         shipped = f"give a file, none, or a shipped name ({', '.join(WEIGHTS)})"
         check_exists(Path(str(options.start)), "--start", shipped)
-
-
-def _run(options: TrainingOptions, device: str, threads: int | None) -> dict[str, Any] | None:
-    """Train, and return what was made; None in every process but the first of several."""
-    with activity("loading PyTorch"):
-        import torch
-
-        from focalloop.models.cli.train_display import Display
-        from focalloop.models.training import distributed
-        from focalloop.models.training_pipeline import run_training
-
-    if threads:
-        torch.set_num_threads(threads)
-    with distributed.joined(device) as own_device:
-        first = distributed.rank() == 0
-        console.quiet = not first
-        try:
-            display = Display(shlex.join(["focalloop", *sys.argv[1:]]))
-            document = run_training(options, display, own_device)
-        except FocalloopError:
-            if first:
-                raise
-            sys.exit(1)  # the first process says why
-    return document if first else None
-
-
-def _export(options: TrainingOptions, bundle: Path) -> dict[str, Any]:
-    """Make the bundle of a quick training, and say how to see it at work."""
-    from focalloop.models.export.bundle import export_run
-    from focalloop.models.training_pipeline import final_run, training_data_of
-
-    with activity(f"making the bundle {bundle}"):
-        export_run(final_run(options), bundle, data=training_data_of(options))
-    # A bare name could be that of a shipped bundle.
-    place = str(bundle) if len(bundle.parts) > 1 else f"./{bundle}"
-    scene = [] if options.footage is None else ["--scene", str(options.footage)]
-    scene += [] if options.white is None else ["--white", f"{options.white:g}"]
-    command = shlex.join(["focalloop", "live", "--bundle", place, *scene])
-    return {"bundle": str(bundle), "show": command}
-
-
-def _print_summary(document: dict[str, Any], ending: str) -> None:
-    """Print a line for every run, and what to do next; weights for any map export to `ending`."""
-    runs = document.get("maps") or [document.get("map"), document.get("network")]
-    for run in [run for run in runs if run] or [document]:
-        validation = run["validation_psnr"]
-        quality = "" if validation is None else f", validation {validation:.2f} dB"
-        costs = f", r_avg {run['r_avg']:.4f}" if "r_avg" in run else ""
-        print_result(f"{run['run']}: step {run['step']}, {run['minutes']:.1f} min{costs}{quality}")
-    if "budget" in document:
-        print_result(f"average ratio {document['r_avg']:.4f}, asked for {document['budget']:g}")
-    if "bundle" in document:
-        print_result(f"{document['bundle']} is ready. See it at work:  {document['show']}")
-    elif "maps" not in document:
-        run = (document.get("network") or document)["run"]
-        print_result(f"Make use of it:  focalloop export {shlex.quote(run)} -o NAME{ending}")

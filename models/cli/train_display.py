@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
 from types import FrameType
@@ -48,8 +48,6 @@ class Display:
             After Ctrl-C.
         """
         run.command = self.command
-        minutes = run.settings.minutes or MAX_PAUSE_MINUTES * MIN_REPORTS
-        pause = min(MAX_PAUSE_MINUTES, max(MIN_PAUSE_MINUTES, minutes / MIN_REPORTS))
         with progress_bar(percent=True) as bar:
             task = bar.add_task(heading, total=1.0)
 
@@ -58,7 +56,7 @@ class Display:
                 bar.update(task, completed=run.spent, description=told)
 
             with stopping_on_interrupt(run):
-                run.train(folder, report_minutes=pause, on_step=show)
+                run.train(folder, report_minutes=_pause_minutes(run), on_step=show)
         if run.stop_wanted and run.spent < 1:
             print_notice(
                 f"stopped after step {run.progress.step}; the same command goes on from it"
@@ -71,6 +69,30 @@ class Display:
         with progress_bar() as bar:
             task = bar.add_task(what, total=total)
             yield lambda count: bar.update(task, completed=count)
+
+
+class Unseen:
+    """Trains runs like `Display`, where there is nobody to show them to or to interrupt them."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def note(self, text: str) -> None:
+        """Keep quiet."""
+
+    def train(self, run: TrainingLoop, folder: Path, heading: str) -> None:
+        """Train `run` in `folder`."""
+        run.command = self.command
+        run.train(folder, report_minutes=_pause_minutes(run))
+
+    def counting(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Give a function that takes numbers and does nothing."""
+        return nullcontext(lambda count: None)
+
+
+def _pause_minutes(run: TrainingLoop) -> float:
+    minutes = run.settings.minutes or MAX_PAUSE_MINUTES * MIN_REPORTS
+    return min(MAX_PAUSE_MINUTES, max(MIN_PAUSE_MINUTES, minutes / MIN_REPORTS))
 
 
 def figures(progress: Progress) -> str:

@@ -29,7 +29,8 @@ from focalloop.host.cli import processors
 from focalloop.host.cluster import ClusterError, ClusterLostError, joined
 from focalloop.host.inference.models import ModelServer
 from focalloop.host.inference.tensors import TensorError
-from tests.support import ROOT
+from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint
+from tests.support import ROOT, training_files
 from tests.support.command_line import complaint, run
 from tests.support.made_readings import make_readings
 from tests.support.made_windows import make_window
@@ -38,6 +39,8 @@ from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 pytest.importorskip("ray", reason="the extra scale is not installed")
 pytestmark = pytest.mark.timeout(300)  # Ray starts ten processes
+
+training_file = training_files.training_file  # a fixture
 
 MACHINE = {
     "num_cpus": 1,
@@ -206,6 +209,21 @@ def test_videos_are_the_same_to_the_last_bit(cluster, tmp_path, inputs):
     )
     with pytest.raises(TensorError, match="not for this ratio map"):
         there.infer(model, tensors | {"levels": np.ones_like(tensors["levels"])})
+
+
+def test_a_sweep_learns_the_same_to_the_last_bit(commands_on, training_file, tmp_path):
+    (tmp_path / "sweep.toml").write_text("seed = [0, 1]\n")
+    words = ["train", "--data", training_file, "--sweep", tmp_path / "sweep.toml", "--steps", 2]
+    words += ["--crop", 16, "--batch", 1, "--threads", 1, "--device", "cpu"]
+    for name, where in (("here", []), ("there", commands_on)):
+        done = run(*words, "-o", tmp_path / name, *where)
+        assert done.exit_code == 0, done.output
+    for seed in ("seed-0", "seed-1"):
+        _, here = load_checkpoint(tmp_path / "here" / seed / CHECKPOINT)
+        _, there = load_checkpoint(tmp_path / "there" / seed / CHECKPOINT)
+        assert here.keys() == there.keys()
+        for name, tensor in here.items():
+            assert tensor.equal(there[name]), name
 
 
 def test_a_service_starts_ray_for_itself_alone_and_ends_with_it(tmp_path):
