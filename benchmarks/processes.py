@@ -22,7 +22,7 @@ def used_s(process: int, name_of: Callable[[int], str]) -> dict[str, float]:
         Returns the name under which to count a process, by its id.
     """
     ticks: Counter[str] = Counter()
-    for each in _tree(process):
+    for each in tree(process):
         try:
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
             name = name_of(each)
@@ -38,7 +38,8 @@ def role_in_chromium(process: int) -> str:
     return "browser" if found is None else found[1]
 
 
-def _tree(process: int) -> Iterator[int]:
+def tree(process: int) -> Iterator[int]:
+    """Yield the ids of a process and its descendants."""
     yield process
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         try:
@@ -46,4 +47,4 @@ def _tree(process: int) -> Iterator[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         for child in found:
-            yield from _tree(int(child))
+            yield from tree(int(child))
