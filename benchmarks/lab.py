@@ -12,6 +12,7 @@ board, of 256x256 pixels.
   windows that are recorded against real time, and how many are missing, were skipped by a board or
   differ from what the emulator computes again here (one of 50 is compared); the pictures per second
   of the viewer, against 10.
+  Processor time per window of the gateway, the workers and the boards, and per picture of the pool.
 * Sixteen boards at 3.75 windows per second, likewise, one of them watched.
 * One board at 15 windows per second, recorded likewise under eight viewers, two of which read
   nothing: the pictures per second of the slowest of the six, against 14.
@@ -89,6 +90,33 @@ class Taken(NamedTuple):
     wrong: int
 
 
+class Recorded(NamedTuple):
+    """What came of recording some boards for a while."""
+
+    taken: Taken
+    seconds: float
+    """Of all boards together."""
+    pictures_per_s: float
+    used_s: dict[str, float]
+    """Processor time meanwhile, by the kind of process."""
+    watched_s: float
+
+    def rows(self, name: str, windows_per_s: float) -> Iterator[Row]:
+        """Compare with real time, with all that was recorded, and with what two cores have."""
+        real_time = windows_per_s * self.seconds
+        yield Row.of(f"recorded, {name}", self.taken.windows, "windows", "real time", real_time)
+        for what, count in self.taken._asdict().items():
+            if what != "windows":
+                yield Row.of(f"{what}, {name}", count, "windows", "all", self.taken.windows)
+        cores_s = 2 * self.watched_s
+        for kind, used in sorted(self.used_s.items()):
+            per = self.pictures_per_s * self.watched_s if kind == "pool" else self.taken.windows
+            what = "picture" if kind == "pool" else "window"
+            row = f"processor per {what}, {kind}, {name}"
+            ms = 1000 / max(per, 1)
+            yield Row.of(row, ms * used, "ms", "two cores meanwhile", ms * cores_s)
+
+
 @contextmanager
 def lab(folder: Path, boards: int, slot_rate_hz: float, faults: str = "") -> Iterator[LabClient]:
     """Run a lab of emulated boards b0, b1, ... until all of them stream."""
@@ -114,7 +142,7 @@ def recorded(
     boards: int,
     watch: Callable[[], float],
     compared: int = COMPARED,
-) -> tuple[Taken, float, float]:
+) -> Recorded:
     """Record all boards while the first is watched.
 
     Parameters
@@ -123,18 +151,16 @@ def recorded(
         Looks for a while, and returns pictures per second.
     compared : int, optional
         As `COMPARED`.
-
-    Returns
-    -------
-    taken, recorded_s, pictures_per_s : Taken, float and float
-        What was recorded, in how many seconds of all boards together, and what `watch` returned.
     """
     names = [f"b{n}" for n in range(boards)]
     leases = [client.lease("benchmark", name, seconds=LONG_S) for name in names]
     for name, lease in zip(names, leases, strict=True):
         client.request("POST", f"boards/{name}/api/recordings", {}, lease.token)
+    gateway, begun_s = _gateway(folder / "state"), time.monotonic()
+    before = used_s(gateway, _kind)
     pictures_per_s = watch()
-    recorded_s = 0.0
+    used = {kind: now - before.get(kind, 0) for kind, now in used_s(gateway, _kind).items()}
+    watched_s, recorded_s = time.monotonic() - begun_s, 0.0
     for name, lease in zip(names, leases, strict=True):
         path = f"boards/{name}/api/recordings/stop"
         recorded_s += client.request("POST", path, None, lease.token)["seconds"]
@@ -142,7 +168,8 @@ def recorded(
     found = [
         _checked(folder / "recordings" / name, seed, compared) for seed, name in enumerate(names)
     ]
-    return Taken(*map(sum, zip(*found, strict=True))), recorded_s, pictures_per_s
+    taken = Taken(*map(sum, zip(*found, strict=True)))
+    return Recorded(taken, recorded_s, pictures_per_s, used, watched_s)
 
 
 def _checked(folder: Path, seed: int, compared: int) -> Taken:
@@ -178,18 +205,9 @@ def recording_rows(boards: int, windows_per_s: float, seconds: float) -> Iterato
             yield from expiry_rows(client)
             yield from half_open_rows(client)
             yield from crash_rows(client, folder)
-    yield from taken_rows(name, windows_per_s, found[0], found[1])
+    yield from found.rows(name, windows_per_s)
     limit = min(10.0, windows_per_s)
-    yield Row.of(f"watched beside it, {name}", found[2], "/s", "the limit", limit)
-
-
-def taken_rows(name: str, windows_per_s: float, taken: Taken, recorded_s: float) -> Iterator[Row]:
-    """Compare what was recorded with real time, and what of it is not as it must be with all."""
-    real_time = windows_per_s * recorded_s
-    yield Row.of(f"recorded, {name}", taken.windows, "windows", "real time", real_time)
-    for what, count in taken._asdict().items():
-        if what != "windows":
-            yield Row.of(f"{what}, {name}", count, "windows", "all", taken.windows)
+    yield Row.of(f"watched beside it, {name}", found.pictures_per_s, "/s", "the limit", limit)
 
 
 def watched(client: LabClient, seconds: float) -> float:
@@ -218,9 +236,9 @@ def viewer_rows(seconds: float) -> Iterator[Row]:
     name = f"{VIEWERS} viewers, {DEAD} of them dead"
     with scratch_folder() as folder, lab(folder, 1, 16 * 15.0) as client:
         watch = partial(slowest_beside_dead, client, seconds)
-        taken, recorded_s, pictures_per_s = recorded(client, folder, 1, watch)
-        yield from taken_rows(name, 15.0, taken, recorded_s)
-        yield Row.of(f"slowest, {name}", pictures_per_s, "/s", "the limit", 14.0)
+        found = recorded(client, folder, 1, watch)
+        yield from found.rows(name, 15.0)
+        yield Row.of(f"slowest, {name}", found.pictures_per_s, "/s", "the limit", 14.0)
         time.sleep(1.0)  # nobody looks any more
         before = _used_share(folder / "state", seconds)
         with ExitStack() as stack:
@@ -287,6 +305,13 @@ def _used_share(state: Path, seconds: float) -> float:
     return (used_by_both() - before) / seconds
 
 
+def _kind(process: int) -> str:
+    """Return what a process of a lab is."""
+    words = Path(f"/proc/{process}/cmdline").read_text()
+    kinds = {"lab_worker": "worker", "lab_pool": "pool", "emulator_process": "board"}
+    return next((kind for word, kind in kinds.items() if word in words), "gateway")
+
+
 def _gateway(state: Path) -> int:
     return int((state / "gateway.lock").read_text())
 
@@ -319,12 +344,14 @@ def fault_rows(minutes: float) -> Iterator[Row]:
         return pictures / (60 * minutes)
 
     with scratch_folder() as folder, lab(folder, 4, 16 * 15.0, BAD_LINE) as client:
-        taken, recorded_s, pictures_per_s = recorded(client, folder, 4, watch, COMPARED_ON_BAD_LINE)
+        found = recorded(client, folder, 4, watch, COMPARED_ON_BAD_LINE)
     name = f"bad lines for {minutes:g} min"
-    yield Row.of(f"recorded, {name}", taken.windows, "windows", "real time", 15.0 * recorded_s)
-    compared = taken.windows / COMPARED_ON_BAD_LINE
-    yield Row.of(f"wrong, {name}", taken.wrong, "windows", "compared", compared)
-    yield Row.of(f"watched, {name}", pictures_per_s, "/s", "real time", 15.0)
+    yield Row.of(
+        f"recorded, {name}", found.taken.windows, "windows", "real time", 15 * found.seconds
+    )
+    compared = found.taken.windows / COMPARED_ON_BAD_LINE
+    yield Row.of(f"wrong, {name}", found.taken.wrong, "windows", "compared", compared)
+    yield Row.of(f"watched, {name}", found.pictures_per_s, "/s", "real time", 15.0)
     for process, used in usages.items():
         yield from (row for row, _ in settled_rows(process, used))
 

@@ -11,6 +11,9 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cli.output import ignore_lost_complaints, print_error
 
 _JSON_LOGS = "--json-logs"
+_NICE = 5
+"""Links, recordings and pages go first: a picture may be late, and a window must not. In a session
+of its own, which Linux may weigh as one, the pool leaves each of them its share in any case."""
 
 
 def pool_command(folder: Path, json_logs: bool, count: int) -> list[str]:
@@ -21,13 +24,13 @@ def pool_command(folder: Path, json_logs: bool, count: int) -> list[str]:
 
 def _main() -> None:
     from focalloop.host.lab.json_logs import log_as_json
-    from focalloop.host.lab.pool import run_pool, yield_to_others
+    from focalloop.host.lab.pool import run_pool
     from focalloop.host.lab.unix_sockets import pool_socket
 
     ignore_lost_complaints()
     if _JSON_LOGS in sys.argv[3:]:
         log_as_json()
-    yield_to_others()
+    os.nice(_NICE)
     try:
         run_pool(pool_socket(Path(sys.argv[1])), int(sys.argv[2]), sys.stdin.fileno())
     except FocalloopError as error:

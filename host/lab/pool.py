@@ -41,8 +41,6 @@ _TURN_TIMEOUT_S = 20.0
 
 _BEHIND_S = 1.0
 _KEPT_NETWORKS, _KEPT_MAPS = 8, 4
-_NICE = 5
-"""How far a pool yields to everything else, as of ``nice``."""
 
 _log = logging.getLogger("focalloop.lab")
 
@@ -213,10 +211,3 @@ def run_pool(path: Path, count: int, parent: int) -> None:
             while parent not in select.select(awaited, [], [])[0]:
                 client = _Client(sock.accept()[0], turns, networks)
                 threading.Thread(target=client.run, name="focalloop-client", daemon=True).start()
-
-
-def yield_to_others() -> None:
-    """Let links, recordings and pages go first: a picture may be late, and a window must not."""
-    os.nice(_NICE)
-    with suppress(OSError):  # where Linux weighs sessions, it heeds this alone
-        Path("/proc/self/autogroup").write_text(str(_NICE))

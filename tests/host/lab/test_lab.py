@@ -54,7 +54,7 @@ def upload(lab, lease, ratio_map):
 def next_picture(socket):
     """Ask for a picture as a page does, and return the number of its window."""
     socket.send('{"credit": 1, "step": 4}')
-    while isinstance(message := socket.recv(timeout=30), str):
+    while isinstance(message := socket.recv(timeout=60), str):
         pass
     assert message[0] == 1
     return int.from_bytes(message[12:16], "little")
