@@ -25,7 +25,7 @@ import numpy as np
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.lab.pool_messages import VALUE_BYTES, Message, receive, send
+from focalloop.host.lab.pool_messages import Message, receive, send
 from focalloop.host.lab.unix_sockets import listening
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
 from focalloop.host.reconstruction.reconstruct import (
@@ -33,7 +33,6 @@ from focalloop.host.reconstruction.reconstruct import (
     NetworkFree,
     OnnxReconstructor,
     ReconstructError,
-    Reconstructor,
 )
 
 _TURN_TIMEOUT_S = 20.0
@@ -157,9 +156,9 @@ class _Client:
                 case {"network": str(), "map": str(name)}:
                     if name not in self._maps:
                         return {"lacks": "map"}
-                    self._rebuild(message.document, self._maps[name])
+                    return {"memory": self._rebuild(message.document, self._maps[name])}
                 case {"network": str(digest), "bundle": str(bundle)}:
-                    self._networks.load(digest, bundle)
+                    return {"memory": self._networks.load(digest, bundle).uses_last}
                 case _:
                     raise ReconstructError("the pool does not know such a request")
         except FocalloopError as error:
@@ -169,21 +168,30 @@ class _Client:
             return {"error": f"it could not be rebuilt ({type(error).__name__}: {error})"}
         return {}
 
-    def _rebuild(self, wanted: dict[str, Any], ratio_map: RatioMap) -> None:
-        """Rebuild the reads in the memory, and write the video behind them."""
+    def _rebuild(self, wanted: dict[str, Any], ratio_map: RatioMap) -> bool:
+        """Rebuild the reads in the memory, and write the video behind what was given there.
+
+        Returns
+        -------
+        bool
+            Whether the network has memory.
+        """
         if not self._has_turn or self._memory is None:
             raise ReconstructError("a window is rebuilt in a turn, and handed over in memory")
+        values = np.frombuffer(self._memory, np.float32)
         shape = tuple(wanted["reads"])
-        reads = np.frombuffer(self._memory, np.float32, math.prod(shape)).reshape(shape)
-        video = self._reconstructor(wanted)(reads, ratio_map)
-        place = np.frombuffer(self._memory, np.float32, video.size, VALUE_BYTES * reads.size)
-        place[:] = video.reshape(-1)
-
-    def _reconstructor(self, wanted: dict[str, Any]) -> Reconstructor:
+        reads_end = math.prod(shape)
+        given_end = reads_end + (math.prod(ratio_map.shape) if wanted["last"] else 0)
+        reads, last = values[:reads_end].reshape(shape), values[reads_end:given_end]
+        video_shape = (ratio_map.slots, *ratio_map.shape)
+        place = values[given_end : given_end + math.prod(video_shape)].reshape(video_shape)
         if wanted["network"] == NETWORK_FREE:
-            return self._network_free
+            place[:] = self._network_free(reads, ratio_map)
+            return False
         s_ss, s_r = wanted["noise"]
-        return self._networks.load(wanted["network"], wanted["bundle"]).told((s_ss, s_r))
+        network = self._networks.load(wanted["network"], wanted["bundle"]).told((s_ss, s_r))
+        network(reads, ratio_map, last.reshape(ratio_map.shape) if last.size else None, place)
+        return network.uses_last
 
     def _end_turn(self) -> None:
         if self._has_turn:

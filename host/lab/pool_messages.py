@@ -2,7 +2,8 @@
 
 A message is a JSON document after its length, then bytes after theirs. With the first request of a
 connection, and whenever it needs more room, the worker sends a descriptor of memory that both of
-them map: it writes the reads at its beginning, and the pool the video behind them.
+them map: it writes the reads at its beginning, then the last frame of the window before where a
+network has memory, and the pool the video behind them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ from typing import Any, NamedTuple
 _LENGTHS = struct.Struct("<II")
 _MAX_BYTES = 1 << 28
 """Of a message; the largest map has fewer."""
-
-VALUE_BYTES = 4
-"""Of a read and of a value of a video, both float32."""
 
 
 class Message(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.host.lab.pool_messages import VALUE_BYTES, new_memory, receive, send
+from focalloop.host.lab.pool_messages import new_memory, receive, send
 from focalloop.host.live.networks import Network, NetworksAwayError
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.reconstruct import (
@@ -30,6 +30,8 @@ from focalloop.models import zoo
 _TIMEOUT_S = 60.0
 """Longest wait for a turn, or for a window, before the pool counts as away."""
 
+_VALUE_BYTES = 4
+
 
 class PooledNetworks:
     """Networks in the pool of a lab, where others have their turns too.
@@ -40,6 +42,11 @@ class PooledNetworks:
         Socket of the pool.
     watched : bool
         Whether somebody looks at what comes: such windows are first.
+
+    Attributes
+    ----------
+    with_memory : set of str
+        Networks of which the pool has said that they have memory.
     """
 
     def __init__(self, path: Path, *, watched: bool) -> None:
@@ -49,6 +56,7 @@ class PooledNetworks:
         self._memory: mmap.mmap | None = None
         self._turn, self._closing = threading.Lock(), threading.Lock()
         self._closed = False
+        self.with_memory: set[str] = set()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -74,7 +82,7 @@ class PooledNetworks:
         }
         with suppress(OSError), closing(_connected(self._path)) as sock:
             send(sock, wanted)
-            _answer(sock)
+            self._learn(wanted, _answer(sock))
         return _Remote(self, wanted)
 
     def close(self) -> None:
@@ -85,27 +93,48 @@ class PooledNetworks:
                 with suppress(OSError):
                     self._sock.shutdown(socket.SHUT_RDWR)
 
-    def rebuild(self, wanted: dict[str, Any], reads: Float32, ratio_map: RatioMap) -> Float32:
+    def rebuild(
+        self,
+        wanted: dict[str, Any],
+        reads: Float32,
+        ratio_map: RatioMap,
+        last: Float32 | None = None,
+    ) -> Float32:
         """Let the pool rebuild ``reads (R, H, W)`` to ``(T, H, W)``, inside a turn.
 
         Parameters
         ----------
         wanted : dict
             Network to use, as in a request to the pool.
+        reads, ratio_map, last
+            As for `OnnxReconstructor`.
         """
         shape = (ratio_map.slots, *ratio_map.shape)
-        count = math.prod(shape)
-        memory = self._memory_for(VALUE_BYTES * (reads.size + count))
-        np.frombuffer(memory, np.float32, reads.size)[:] = reads.reshape(-1)
-        request = {**wanted, "map": ratio_map.hash_hex, "reads": reads.shape}
-        if self._ask(request).get("lacks") == "map":
+        remembered = np.zeros(0, np.float32) if last is None else last
+        given, count = reads.size + remembered.size, math.prod(shape)
+        memory = self._memory_for(_VALUE_BYTES * (given + count))
+        place = np.frombuffer(memory, np.float32, given)
+        place[: reads.size], place[reads.size :] = reads.reshape(-1), remembered.reshape(-1)
+        request = {
+            **wanted,
+            "map": ratio_map.hash_hex,
+            "reads": reads.shape,
+            "last": last is not None,
+        }
+        answer = self._ask(request)
+        if answer.get("lacks") == "map":
             aperture = b"" if ratio_map.aperture is None else ratio_map.pack_aperture()
             packed = ratio_map.pack()
             about = {"map": ratio_map.hash_hex, "levels_bytes": len(packed)}
             self._ask(about, packed + aperture)
-            self._ask(request)
-        video = np.frombuffer(memory, np.float32, count, VALUE_BYTES * reads.size)
+            answer = self._ask(request)
+        self._learn(wanted, answer)
+        video = np.frombuffer(memory, np.float32, count, _VALUE_BYTES * given)
         return video.reshape(shape).copy()
+
+    def _learn(self, wanted: dict[str, Any], answer: dict[str, Any]) -> None:
+        if answer.get("memory"):
+            self.with_memory.add(wanted["network"])
 
     def _connect(self) -> None:
         with self._closing:
@@ -152,8 +181,13 @@ class _Remote:
     networks: PooledNetworks
     wanted: dict[str, Any]
 
-    def __call__(self, reads: Float32, ratio_map: RatioMap) -> Float32:
-        return self.networks.rebuild(self.wanted, reads, ratio_map)
+    @property
+    def uses_last(self) -> bool:
+        """Whether it is a network with memory; not before the pool has said so."""
+        return self.wanted["network"] in self.networks.with_memory
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap, last: Float32 | None = None) -> Float32:
+        return self.networks.rebuild(self.wanted, reads, ratio_map, last)
 
     def told(self, noise: tuple[float, float]) -> _Remote:
         return replace(self, wanted={**self.wanted, "noise": noise})

@@ -8,13 +8,13 @@ size, nothing is remembered.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
-from focalloop.host.reconstruction.reconstruct import Float32, OnnxReconstructor, Reconstructor
+from focalloop.host.reconstruction.reconstruct import Float32, Reconstructor
 
 
 class Place(NamedTuple):
@@ -36,9 +36,19 @@ class Place(NamedTuple):
         return self._replace(number=self.number + 1)
 
 
-def remembers(reconstruct: Reconstructor) -> TypeGuard[OnnxReconstructor]:
+class Remembering(Protocol):
+    """A network with memory, wherever it runs."""
+
+    uses_last: bool
+
+    def __call__(self, reads: Float32, ratio_map: RatioMap, last: Float32 | None = None) -> Float32:
+        """Reconstruct as `OnnxReconstructor` does."""
+        ...
+
+
+def remembers(reconstruct: Reconstructor) -> TypeGuard[Remembering]:
     """Whether it is a network with memory."""
-    return isinstance(reconstruct, OnnxReconstructor) and reconstruct.uses_last
+    return bool(getattr(reconstruct, "uses_last", False))
 
 
 class LastFrame:

@@ -3,6 +3,7 @@
 import os
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from focalloop.host.lab.pool import Turns, run_pool
 from focalloop.host.lab.pooled_networks import PooledNetworks
 from focalloop.host.live.networks import NetworksAwayError, OwnNetworks
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.reconstruct import ReconstructError
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
@@ -42,12 +44,14 @@ def path(tmp_path):
     return tmp_path / "pool.socket"
 
 
-def rebuilt(networks, network, ratio_map, reads=READS):
+def rebuilt(networks, network, ratio_map, reads=READS, *more):
     with networks.turn():
-        return network(reads, ratio_map)
+        return network(reads, ratio_map, *more)
 
 
-@pytest.mark.parametrize("kind", [{}, {"aperture": True}, {"noise": True}], ids=str)
+@pytest.mark.parametrize(
+    "kind", [{}, {"aperture": True}, {"noise": True}, {"memory": True}], ids=str
+)
 def test_the_pool_rebuilds_as_the_session_itself_would(kind, path, tmp_path):
     ratio_map = SHUT if "aperture" in kind else PLAIN
     write_tiny_bundle(tmp_path / "mine", ratio_map, network=tiny_network(**kind))
@@ -56,8 +60,12 @@ def test_the_pool_rebuilds_as_the_session_itself_would(kind, path, tmp_path):
     with pool(path):
         pooled = PooledNetworks(path, watched=True)
         ways = [(own, own.load(name, bundle)), (pooled, pooled.load(name, bundle))]
-        for reads in (READS, 1 - READS):
-            expected, found = (rebuilt(where, way, ratio_map, reads) for where, way in ways)
+        memories = LastFrame(), LastFrame()
+        for number, reads in enumerate((READS, 1 - READS, READS)):
+            expected, found = (
+                rebuilt(where, partial(memory.rebuild, way), ratio_map, reads, Place(0, number))
+                for (where, way), memory in zip(ways, memories, strict=True)
+            )
             np.testing.assert_array_equal(found, expected)
         noise = (0.25, 0.125)
         expected, found = (rebuilt(where, way.told(noise), ratio_map) for where, way in ways)
