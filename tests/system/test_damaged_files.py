@@ -38,7 +38,7 @@ from tests.support.made_windows import BOARD, make_window
 from tests.support.served import make_map
 from tests.support.tiny_bundle import write_tiny_bundle
 
-TRUNCATIONS, FLIPS = 20, 80
+TRUNCATIONS, FLIPS = 12, 40
 MAX_LOAD_S = 5.0
 """Of the processor, which other programs do not make longer."""
 MAX_GROWTH_BYTES = 400 << 20

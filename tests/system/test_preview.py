@@ -34,7 +34,7 @@ VIEWS = ("live", "map", "calibrate", "recordings", "boards")
 
 @pytest.fixture(scope="module")
 def live():
-    with Running("live", "--http-port", "0", "--no-open") as running:
+    with Running("live", "--http-port", "0", "--no-open", "--slot-rate", "80") as running:
         yield running
 
 

@@ -203,7 +203,8 @@ def test_while_nobody_looks_most_windows_are_only_received(url):
         assert received >= 40
         session.want(url, 4)
         handled, received, _ = share_handled()
-        assert handled >= received - 2  # each one is reconstructed, or replaced by a newer one
+        # Each one is reconstructed, or replaced by a newer one; some are still on their way.
+        assert handled >= received - 5
         session.want(url, None)
         time.sleep(KEPT_S)  # it may ask again
         handled, received, lasted_s = share_handled()

@@ -200,7 +200,7 @@ def test_a_slow_request_that_is_in_time_is_answered(impatient, connect, session)
         )
         for start in range(0, len(request), 40):
             line.sendall(request[start : start + 40])
-            time.sleep(SHORT_S / 8)
+            time.sleep(SHORT_S / 16)
         assert line.recv(100).startswith(b"HTTP/1.1 200 ")
         assert session.selected == ["edge"]
         closed, _ = closed_within(line, 3 * SHORT_S)
