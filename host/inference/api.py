@@ -7,11 +7,14 @@ refusal is ``{"error": sentence}``, as the protocol has it.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +22,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.host.cluster import ClusterError
 from focalloop.host.errors import sentence
 from focalloop.host.inference.models import (
+    MAX_WAITING_WINDOWS,
     Model,
     ModelServer,
     OverloadedError,
@@ -38,6 +42,9 @@ MAX_REQUEST_BYTES = 64 << 20
 
 _PIECE_BYTES = 1 << 20
 """Of an answer, handed on at a time: what the socket does not take at once is copied, and waits."""
+
+_PIECE_TIMEOUT_S = 60.0
+"""For a client to take a piece; one that takes none would hold its windows for good."""
 
 _STATUS: dict[type[FocalloopError], int] = {
     UnknownModelError: 404,
@@ -84,11 +91,13 @@ class _Parts(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        for part in self._parts:
-            for begin in range(0, len(part), _PIECE_BYTES):
-                piece = part[begin : begin + _PIECE_BYTES]
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        with suppress(TimeoutError):  # the server then closes the connection
+            for part in self._parts:
+                for begin in range(0, len(part), _PIECE_BYTES):
+                    piece = part[begin : begin + _PIECE_BYTES]
+                    async with asyncio.timeout(_PIECE_TIMEOUT_S):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 def _add_health(app: FastAPI, models: ModelServer) -> None:
@@ -135,13 +144,17 @@ def _add_metadata(app: FastAPI, models: ModelServer) -> None:
 
 
 def _add_inference(app: FastAPI, models: ModelServer) -> None:
+    # Their own, so that those who wait keep no other route waiting; enough for all who may wait.
+    threads = CapacityLimiter(MAX_WAITING_WINDOWS + 8)
+
     @app.post("/v2/models/{name}/infer", response_class=Response)
     @app.post("/v2/models/{name}/versions/{number}/infer", response_class=Response)
     async def post_infer(request: Request, name: str, number: str = VERSION) -> Response:
         """Rebuild windows: inputs and output are those of the bundle's network."""
         body = b"".join([part async for part in request.stream() if part])  # of one, no copy
         length = request.headers.get(LENGTH_HEADER)
-        return await run_in_threadpool(_inferred, models, name, number, body, length)
+        work = partial(_inferred, models, name, number, body, length)
+        return await to_thread.run_sync(work, limiter=threads)
 
 
 def _inferred(

@@ -194,7 +194,8 @@ def _numbers(data: list[Any], dtype: np.dtype[Any], count: int, whose: str) -> N
         raise TensorError(f"{whose} must hold {'integers' if whole else 'numbers'} alone")
     if whole and (values.min() < 0 or values.max() > np.iinfo(dtype).max):
         raise TensorError(f"{whose} must hold integers from 0 to {np.iinfo(dtype).max}")
-    return values.astype(dtype)
+    with np.errstate(over="ignore"):  # beyond the range is infinite, which the model refuses
+        return values.astype(dtype)
 
 
 def _named(entries: list[Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ def add_video_route(app: FastAPI) -> None:
     @app.post(
         "/api/video.mp4",
         response_class=Response,
-        responses=refusals(422),
+        responses=refusals(422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from focalloop import Bundle
-from focalloop.host.inference import models as inference_models
+from focalloop.host.inference import api as inference_api, models as inference_models
 from focalloop.host.inference.api import create_inference_app
 from focalloop.host.inference.models import Model, ModelServer
 from focalloop.host.reconstruction.reconstruct import load_network
@@ -215,6 +216,65 @@ def test_a_request_beyond_the_waiting_ones_is_refused_and_can_be_repeated(bundle
         deadline = time.monotonic() + 20
         while post(client, "plain", tensors).status_code != 200:
             assert time.monotonic() < deadline
+    server.close()
+
+
+def test_those_who_wait_for_windows_keep_nothing_else_waiting(bundles, monkeypatch):
+    going_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(self, model, tensors):
+        begun.release()
+        assert going_on.wait(20)
+        return np.zeros((1, 16, 16, 32), np.float32)
+
+    monkeypatch.setattr(ModelServer, "infer", slow)
+    server = ModelServer(bundles[:1], processors=1)
+    with TestClient(create_inference_app(server), base_url="http://127.0.0.1") as client:
+        tensors = inputs_of(bundles[0], count=1)
+        waiting = [
+            threading.Thread(target=post, args=(client, "plain", tensors))
+            for _ in range(45)  # more than the threads of all other routes
+        ]
+        for each in waiting:
+            each.start()
+        for _ in waiting:
+            assert begun.acquire(timeout=20)
+        assert client.get("/v2/models/plain").status_code == 200
+        going_on.set()
+        for each in waiting:
+            each.join(20)
+    server.close()
+
+
+def test_a_client_that_takes_no_answer_is_left_after_a_while(bundles, monkeypatch):
+    monkeypatch.setattr(inference_api, "_PIECE_TIMEOUT_S", 0.01)
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def send(message):
+        sent.append(message)
+        if message.get("body"):
+            await asyncio.Event().wait()
+
+    tensors = inputs_of(bundles[0], count=1, shape=(2, 2))
+    inputs = [
+        {"name": name, "datatype": kind, "shape": list(values.shape), "data": values.tolist()}
+        for (name, values), kind in zip(tensors.items(), ("FP32", "UINT8"), strict=True)
+    ]
+    body = json.dumps({"inputs": inputs}).encode()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v2/models/plain/infer",
+        "headers": [(b"host", b"127.0.0.1")],
+        "query_string": b"",
+    }
+    server = ModelServer(bundles[:1], processors=1)
+    asyncio.run(create_inference_app(server)(scope, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 200
     server.close()
 
 

@@ -74,6 +74,11 @@ def test_bytes_behind_the_document_become_tensors_in_their_order():
     np.testing.assert_array_equal(request.tensors["levels"], [4])
 
 
+def test_a_number_beyond_the_range_is_infinite_without_a_warning():
+    huge = changed("reads", data=[1e39, 0, 0, -1e39])
+    np.testing.assert_array_equal(parsed(huge).tensors["reads"], [[np.inf, 0], [0, -np.inf]])
+
+
 @pytest.mark.parametrize(
     "more",
     [

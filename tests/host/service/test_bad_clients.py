@@ -1,5 +1,6 @@
 """Clients that send too much, too slowly or nonsense, or that leave."""
 
+import asyncio
 import json
 import socket
 import time
@@ -94,6 +95,43 @@ def test_no_body_is_read_beyond_its_limit(client, method, path, operation):
     assert "at most" in answer.json()["detail"]
     announced = client.request(method, path, headers=JSON | {"Content-Length": "9" * 30})
     assert announced.status_code == 413
+
+
+def test_bodies_that_wait_are_bounded_together_and_small_ones_never_lack_room(monkeypatch):
+    monkeypatch.setattr(bodies, "MAX_WAITING_BYTES", 1 << 20)
+
+    async def status_of(length, answered=None):
+        async def app(scope, receive, send):
+            assert len((await receive())["body"]) == length
+            if answered is not None:
+                busy.set()
+                await answered.wait()
+            await send({"type": "http.response.start", "status": 200})
+
+        async def receive():
+            return {"type": "http.request", "body": bytes(length)}
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        statuses = []
+        service._app = app
+        await service({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+        return statuses[0]
+
+    async def all_of_it():
+        answered = asyncio.Event()
+        first = asyncio.create_task(status_of(1 << 20, answered))
+        await busy.wait()
+        assert await status_of(1 << 20) == 503
+        assert await status_of(MAX_BODY_BYTES) == 200
+        answered.set()
+        assert await first == 200
+        assert await status_of(1 << 20) == 200
+
+    busy = asyncio.Event()
+    service = bodies.RequestBodies(None, limit=2 << 20)
+    asyncio.run(all_of_it())
 
 
 ORIGINS = [
