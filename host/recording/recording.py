@@ -151,7 +151,10 @@ class Recording:
             for_s = (chunk.end_ns - chunk.start_ns) / NS
             parts.append(f"{for_s:.1f} s from {at_s:.1f} s on are damaged{what}")
         if not self.finished:
-            parts.append("it was cut off: at most its last second is missing")
+            parts.append(
+                "it was cut off: a crash costs at most its last second, a copy that is not whole "
+                "all that follows"
+            )
         return tuple(parts)
 
     def check(self) -> tuple[str, ...]:

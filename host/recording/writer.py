@@ -353,8 +353,8 @@ class RecordingWriter:
             self._make_room()
         if full and _free_bytes(self.path.parent) < self._floor_bytes:
             raise DiskFullError(
-                f"the recording {self.path.name} ended, as only {self._floor_bytes >> 20} MiB of "
-                "the disk are free: make room, then record again"
+                f"the recording {self.path.name} ended, as less than {self._floor_bytes >> 20} MiB "
+                "of the disk are free: make room, then record again"
             )
 
     def _cut_off(self, error: OSError) -> None:

@@ -197,7 +197,7 @@ def test_a_recording_that_a_full_disk_has_ended_is_said(open_page, session_url, 
         box = page.locator(f"#{name}").bounding_box()
         assert box["width"] > 30
         assert box["x"] + box["width"] <= 390
-    why = "The recording now ended, as only 512 MiB of the disk are free: make room."
+    why = "The recording now ended, as less than 512 MiB of the disk are free: make room."
     session.recording = replace(session.recording, recording=False, problem=why)
     page.wait_for_selector(f"#notice.error:has-text('{why}')")
     page.wait_for_selector("#record[aria-pressed=false]")
