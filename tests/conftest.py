@@ -13,13 +13,16 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SLOW = {"system", "models", "benchmarks"}
+"""Folders with browsers, processes and training, a second per test or more."""
+
 # An example is slow where the machine is busy or coverage is measured, which is not a failure.
 settings.register_profile("focalloop", deadline=None)
 settings.load_profile("focalloop")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that may take longest: by their limits, then those with browsers.
+    """Begin with the files that may take longest: by their limits, folders and numbers of tests.
 
     A file is one process's, and a single long one at the end would leave the other cores idle.
     """
@@ -31,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: (
             -limits[item.path],
-            "system" not in item.path.parts,
+            SLOW.isdisjoint(item.path.parts),
             -tests[item.path],
         )
     )
