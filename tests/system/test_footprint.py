@@ -1,5 +1,6 @@
 """What focalloop leaves on a machine and looks up, and how it runs where nothing can be written."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +14,8 @@ from tests.support import ROOT
 from tests.support.namespaces import read_only, unshared
 from tests.support.running import FOCALLOOP, START_TIMEOUT_S, Running
 
-pytestmark = pytest.mark.timeout(300)  # kernels are compiled
+# Kernels are compiled; meanwhile, it is waited for what is looked up.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("watched")]
 
 QUIET_S = 14.0
 """ONNX Runtime first looked its telemetry host up 9 s after it had been imported."""
@@ -50,44 +52,37 @@ PROGRAM = (
 )
 
 WATCHED = {
-    "live": (*FOCALLOOP, "live", "--http-port", "0", "--no-open", "--json"),
+    "live": (*FOCALLOOP, "live", "--http-port", "0", "--no-open", "--size", "64x64", "--json"),
     "program": (sys.executable, "-c", PROGRAM),
 }
 
 
 @pytest.fixture(scope="module")
-def reports(home):
-    """What `tests.support.looked_up` reports of commands, each in a network of its own."""
+def watched(home):
+    """Processes of `tests.support.looked_up` with commands, each in a network of its own."""
     alone = unshared("--mount", "--net")
     listen = [*alone, sys.executable, "-m", "tests.support.looked_up", str(QUIET_S)]
-    running = {
-        name: subprocess.Popen(
-            [*listen, *command], stdout=PIPE, stderr=PIPE, text=True, env=environment(home)
-        )
-        for name, command in WATCHED.items()
-    }
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for name, command in WATCHED.items():
+            process = subprocess.Popen(
+                [*listen, *command], stdout=PIPE, stderr=PIPE, text=True, env=environment(home)
+            )
+            running[name] = stack.enter_context(process)
+            stack.callback(process.kill)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reports(watched):
+    """What they report."""
     found = {}
-    for name, process in running.items():
+    for name, process in watched.items():
         printed, complaints = process.communicate(timeout=2 * START_TIMEOUT_S)
         assert process.returncode == 0, complaints
         found[name] = json.loads(printed)
         assert found[name]["heard"], "the listener of this test does not hear look-ups"
     return found
-
-
-def test_live_looks_nothing_up_and_leaves_the_home_empty(home, reports):
-    report = reports["live"]
-    assert json.loads(report["printed"])["first_picture_s"], report["complaints"]
-    assert json.loads(report["printed"])["bundle"] != "network-free"  # ONNX Runtime was at work
-    assert report["looked_up"] == []
-    assert undocumented(home) == set()
-
-
-def test_a_program_of_the_user_looks_nothing_up(home, reports):
-    report = reports["program"]
-    assert report["printed"].strip() == "{}", report["complaints"]
-    assert report["looked_up"] == []
-    assert undocumented(home) == set()
 
 
 def test_commands_write_nothing_under_home_but_what_is_documented(home, tmp_path):
@@ -163,3 +158,18 @@ def test_a_folder_of_the_users_choice_is_a_cache_again(nothing_writable, bare_ho
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert cache.is_dir()
+
+
+def test_live_looks_nothing_up_and_leaves_the_home_empty(home, reports):
+    report = reports["live"]
+    assert json.loads(report["printed"])["first_picture_s"], report["complaints"]
+    assert json.loads(report["printed"])["bundle"] != "network-free"  # ONNX Runtime was at work
+    assert report["looked_up"] == []
+    assert undocumented(home) == set()
+
+
+def test_a_program_of_the_user_looks_nothing_up(home, reports):
+    report = reports["program"]
+    assert report["printed"].strip() == "{}", report["complaints"]
+    assert report["looked_up"] == []
+    assert undocumented(home) == set()
