@@ -50,16 +50,21 @@ def zeros(count: int, shape: str) -> bytes:
 
 def packed(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()
 
 
-def ratio_map(**members: bytes) -> Callable[[Path], None]:
-    small = {"levels": zeros(4, "(2, 2)"), "T": zeros(0, "()") + b"\x10"}
-    content = {f"{name}.npy": body for name, body in (small | members).items()}
-    return lambda path: path.write_bytes(packed(content)) and None
+def ratio_map(**members: tuple[int, str]) -> Callable[[Path], None]:
+    """Return what writes a map with other members, each of so many zeros of a shape."""
+
+    def write(path: Path) -> None:
+        small = {"levels": zeros(4, "(2, 2)"), "T": zeros(0, "()") + b"\x10"}
+        large = {name: zeros(*what) for name, what in members.items()}
+        path.write_bytes(packed({f"{name}.npy": body for name, body in (small | large).items()}))
+
+    return write
 
 
 def numbers_wider_than_their_class(path: Path) -> Path:
@@ -112,15 +117,15 @@ def in_a_stack(path: Path, image: bytes) -> None:
 
 
 BOMBS: dict[str, tuple[str, Callable[[Path], Path | None], str]] = {
-    "levels": (MAP, ratio_map(levels=zeros(1 << 28, "(16384, 16384)")), "levels, too large"),
-    "T": (MAP, ratio_map(T=zeros(1 << 28, f"({1 << 28},)")), "T, too large"),
-    "mask": (MAP, ratio_map(mask=zeros(1 << 28, f"({1 << 28},)")), "mask, too large"),
+    "levels": (MAP, ratio_map(levels=(1 << 28, "(16384, 16384)")), "levels, too large"),
+    "T": (MAP, ratio_map(T=(1 << 28, f"({1 << 28},)")), "T, too large"),
+    "mask": (MAP, ratio_map(mask=(1 << 28, f"({1 << 28},)")), "mask, too large"),
     "aperture": (
         MAP,
-        ratio_map(levels=zeros(1 << 26, "(8192, 8192)"), mask=zeros(1 << 24, f"({1 << 24},)")),
+        ratio_map(levels=(1 << 26, "(8192, 8192)"), mask=(1 << 24, f"({1 << 24},)")),
         "exceeds the limit",
     ),
-    "another array": (MAP, ratio_map(more=zeros(1 << 28, f"({1 << 28},)")), "'more'"),
+    "another array": (MAP, ratio_map(more=(1 << 28, f"({1 << 28},)")), "'more'"),
     "members": (MAP, many_members, "list of members"),
     "bundle": (
         BUNDLE,
@@ -160,7 +165,7 @@ def test_a_bomb_is_refused_in_bounded_memory(
 
 def test_the_largest_map_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb"
-    ratio_map(levels=zeros(1 << 23, "(2048, 4096)"), mask=zeros(1 << 24, f"({1 << 24},)"))(path)
+    ratio_map(levels=(1 << 23, "(2048, 4096)"), mask=(1 << 24, f"({1 << 24},)"))(path)
     words = [sys.executable, "-c", PROGRAM, MAP, str(path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     told, peak_mib = json.loads(done.stdout)
