@@ -319,6 +319,10 @@ def test_boards_come_and_go_without_a_restart(lab):
     lab.gateway.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(lab.client.boards()["boards"]) == 2)
     lab.await_streaming("south")
+    pool = lab.pool()
+    lab.file.write_text(lab.file.read_text() + "\n[lab]\nrebuilders = 7\n")
+    lab.client.reload()
+    wait_until(lambda: lab.pool() not in (None, pool))
     assert lab.pid("north") == north
 
 
