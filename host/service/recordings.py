@@ -220,7 +220,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource, networks: Networks) -
     @app.get(
         "/api/recordings/{id}/windows/{index}/picture",
         response_class=Response,
-        responses=refusals(404, 422),
+        responses=refusals(404, 422, 503),
     )
     def get_picture(
         id: str,
@@ -242,7 +242,7 @@ def add_recording_routes(app: FastAPI, source: LiveSource, networks: Networks) -
     @app.get(
         "/api/recordings/{id}/windows/{index}/readout",
         response_class=Response,
-        responses=refusals(404, 422),
+        responses=refusals(404, 422, 503),
     )
     def get_readout(id: str, index: int) -> Response:
         """Return the measurements of a window, as a readout message of the preview socket."""
