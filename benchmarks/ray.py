@@ -2,8 +2,10 @@
 
 Each machine has one processor. Two clients send requests of `WINDOWS` windows of 256x256 pixels to
 `ModelServer`, as the routes of ``focalloop serve`` do: on the cluster, and in turn for `ROUNDS`
-rounds to one that rebuilds on one thread of this process; medians count. Then the fastest of
-single requests tell what Ray adds to the time of the network, so that other programs disturb least.
+rounds to one that rebuilds on one thread of this process; medians count. The processor time of a
+window is that of all processes, user and system, without what Ray takes when it is idle: it also
+holds on a busy machine, where rates mean little. Then the fastest of `REPEATS` requests tells what
+Ray adds to the time of the network, so that other programs disturb least.
 Last, one of the machines is killed while `KILLED_RUN` windows are rebuilt, each in `PACE_S`: how
 much longer that takes is over what the other one needs from then on. Memory is proportional
 (PSS), of all processes that Ray has started.
@@ -17,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,7 @@ SIDE = 256
 ROUNDS = 5
 ROUND_S = 5.0
 REPEATS = 40
+REST_S = 10.0
 CLIENTS = 2
 KILLED_RUN = 80
 PACE_S = 0.5
@@ -62,14 +66,18 @@ def measure() -> Iterator[Row]:
     try:
         with joined(machines.address) as cluster:
             idle = sum(map(_pss_bytes, set(tree(os.getpid())) - {os.getpid()}))
-            yield Row.of("memory of Ray, idle", idle / 2**20, "MiB", "measured before", 835.0)
-            yield from _throughput(cluster)
+            yield Row.of("memory of Ray, idle", idle / 2**20, "MiB", "an earlier figure", 835.0)
+            before_s = _used_s()
+            time.sleep(REST_S)
+            rest = (_used_s() - before_s) / REST_S
+            yield Row.of("processor time of Ray, idle", rest, "s/s", "one processor", 1.0)
+            yield from _throughput(cluster, rest)
             yield from _loss(cluster, partial(machines.remove_node, second, allow_graceful=False))
     finally:
         machines.shutdown()
 
 
-def _throughput(cluster: Cluster) -> Iterator[Row]:
+def _throughput(cluster: Cluster, rest: float) -> Iterator[Row]:
     bundle = Bundle.load(DEFAULT_BUNDLE)
     reads, levels = _inputs(bundle, WINDOWS)
     server = ModelServer([bundle], each=cluster.map_evenly)
@@ -83,18 +91,18 @@ def _throughput(cluster: Cluster) -> Iterator[Row]:
     there, here = partial(asked, server, tensors), partial(asked, own, tensors)
     there()  # loads the network on both machines
     here()
-    rounds = [(_rates(there), _rates(here)) for _ in range(ROUNDS)]
-    share = statistics.median(ray[0] / cluster.processors / one[0] for ray, one in rounds)
+    rounds = [(_round(there), _round(here)) for _ in range(ROUNDS)]
+    share = statistics.median(ray.rate / cluster.processors / one.rate for ray, one in rounds)
     yield Row.of("windows per second and processor, of one process", share, "", "least", MIN_SHARE)
-    share = statistics.median(ray[1] / one[1] for ray, one in rounds)
-    yield Row.of("windows per processor second, of one process", share, "", "least", MIN_SHARE)
-    network = load_network(bundle.network)
-    network_s = _fastest(partial(network.run, None, first))
+    there_ms = 1000 * statistics.median(ray.used_s - rest / ray.rate for ray, _ in rounds)
+    here_ms = 1000 * statistics.median(one.used_s for _, one in rounds)
+    yield Row.of("processor time of a window", there_ms, "ms", "one process", here_ms)
+    network = partial(load_network(bundle.network).run, None, first)
     for count, some in ((1, first), (WINDOWS, tensors)):
-        each_s = network_s * math.ceil(count / cluster.processors) / count
-        added_ms = 1000 * (_fastest(partial(asked, server, some)) / count - each_s)
-        name = f"each of {count}, above the network"
-        yield Row.of(name, added_ms, "ms", "most", MAX_ADDED_MS)
+        ray_s, network_s = _fastest(partial(asked, server, some), network)
+        each_s = (ray_s - network_s * math.ceil(count / cluster.processors)) / count
+        name = "above the network, one window" + f" of {count}" * (count > 1)
+        yield Row.of(name, 1000 * each_s, "ms", "most", MAX_ADDED_MS)
 
 
 def _loss(cluster: Cluster, kill: Callable[[], None]) -> Iterator[Row]:
@@ -134,8 +142,16 @@ def _inputs(bundle: Bundle, count: int) -> tuple[Any, Any]:
     return reads, np.repeat(bundle.ratio_map.tiled_to(SIDE, SIDE).levels[None], count, 0)
 
 
-def _rates(work: Callable[[], int]) -> tuple[float, float]:
-    """Return the windows of clients that repeat `work`, per second and per processor second."""
+@dataclass(frozen=True)
+class _Round:
+    """Windows per second of all clients, and seconds of processor time per window."""
+
+    rate: float
+    used_s: float
+
+
+def _round(work: Callable[[], int]) -> _Round:
+    """Let clients repeat `work`, which returns its windows."""
     used_before_s, begun_s = _used_s(), time.perf_counter()
 
     def repeat(_: int) -> int:
@@ -146,21 +162,23 @@ def _rates(work: Callable[[], int]) -> tuple[float, float]:
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         windows = sum(pool.map(repeat, range(CLIENTS)))
-    return windows / (time.perf_counter() - begun_s), windows / (_used_s() - used_before_s)
+    took_s = time.perf_counter() - begun_s
+    return _Round(windows / took_s, (_used_s() - used_before_s) / windows)
 
 
 def _used_s() -> float:
     return sum(used_s(os.getpid(), str).values())
 
 
-def _fastest(work: Callable[[], object]) -> float:
-    """Return the least time that `work` takes, seconds, in `REPEATS` calls."""
-    times = []
+def _fastest(*works: Callable[[], object]) -> list[float]:
+    """Return the least time of each in `REPEATS` calls, seconds; they take turns."""
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(REPEATS):
-        begun = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+        for kept, work in zip(times, works, strict=True):
+            begun_s = time.perf_counter()
+            work()
+            kept.append(time.perf_counter() - begun_s)
+    return [min(kept) for kept in times]
 
 
 def _pss_bytes(process: int) -> int:

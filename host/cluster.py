@@ -7,6 +7,7 @@ process or machine was doing is done again elsewhere, and its results are taken 
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import signal
@@ -150,7 +151,8 @@ class Cluster:
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[Result]:
         """Do as `map` does with items that are there already, in one task per processor."""
-        return self.map(function, items, together=-(-len(items) // self.processors) or 1)
+        share = math.ceil(len(items) / max(1, self.processors))
+        return self.map(function, items, together=max(1, share))
 
     def check_sees(self, paths: Sequence[str]) -> None:
         """Find out whether all machines see the same files.
@@ -238,8 +240,12 @@ def joined(address: str | None = None, *, packages: Iterable[str] = ()) -> Itera
             with _kept_signals():
                 ray.init(**settings, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises whatever it likes here
-            what = "start a Ray cluster" if address is None else f"join the cluster at {address}"
-            raise ClusterError(f"cannot {what}: {_in_a_line(error)}") from None
+            if address is None:
+                raise ClusterError(f"cannot start a Ray cluster: {_in_a_line(error)}") from None
+            raise ClusterError(
+                f"cannot join the cluster at {address}: {_in_a_line(error)}; is its Ray of the "
+                "same version, and its token here (docs/scaling.md)?"
+            ) from None
         try:
             _check_versions(ray, (*DECISIVE, *packages))
             yield Cluster(ray, ray.get_runtime_context().gcs_address)

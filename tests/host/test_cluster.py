@@ -83,6 +83,9 @@ def test_another_version_is_refused_before_work_is_sent(machines, monkeypatch):
         joined(machines.address),
     ):
         pass
+    monkeypatch.setattr("ray.__version__", "2.50.0")
+    with pytest.raises(ClusterError, match=r"cannot join .* Ray: 2\.60"), joined(machines.address):
+        pass
 
 
 @pytest.mark.parametrize(
