@@ -133,16 +133,20 @@ class RecordingDesk:
         """Add a note to the recording; errors as of `stop`."""
         self._going().add_note(text)
 
-    def window(self, window: Window) -> None:
-        """Record a window, if anything is recorded; called in the board thread, and quick."""
+    def window(self, window: Window) -> bool:
+        """Record a window, and return whether anything is recorded.
+
+        Called in the board thread, and quick.
+        """
         recorder = self._recorder
-        if recorder is None:
-            return
+        if recorder is None or not recorder.state().recording:
+            return False
         recorder.add(window)
         now_s = time.monotonic()
         if now_s >= self._state_due_s and self._board is not None:
             self._state_due_s = now_s + _STATE_S
             recorder.add_state({"link": asdict(link_state(self._board))})
+        return True
 
     def event(self, text: str, level: str, about: str) -> None:
         """Record a sentence for the user, if anything is recorded."""

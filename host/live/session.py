@@ -437,9 +437,8 @@ class LiveSession:
                 self.recordings.attach(board, self._correction, self._correction.noise)
             with closing(board.stream(credit)) as windows:
                 for window in windows:
-                    if self.recordings is not None:
-                        self.recordings.window(window)
-                    self._pipeline.hand_over(board, window, self._correction)
+                    recorded = self.recordings is not None and self.recordings.window(window)
+                    self._pipeline.hand_over(board, window, self._correction, recorded=recorded)
                     if self._ending.is_set() or self._tasks.pending:
                         break
             with self._deployment.locked():

@@ -2,7 +2,8 @@
 
 A board that this program started shows a clip that can be read here too, by the same code, and a
 window says how many were exposed before it. That is much less work than bringing the scene over the
-line, as for every other board. The clip is read by a thread of its own, and used once it has been
+line, as for every other board, where it takes the time of windows: a board that is being recorded
+brings none. The clip is read by a thread of its own, and used once it has been
 found to be the board's: a file may have been replaced after the board read it.
 """
 
@@ -46,12 +47,17 @@ class Truths:
         """Note that the board has just been started, and has read its clip."""
         self._clip = None if self._open_clip is None else _Clip(self._open_clip)
 
-    def of(self, board: Board, window: Window, step: int) -> Truth:
-        """Return every `step`-th slot behind a window that has just arrived, if it is known."""
+    def of(self, board: Board, window: Window, step: int, *, recorded: bool = False) -> Truth:
+        """Return every `step`-th slot behind a window that has just arrived, if it is known.
+
+        Where the board is being `recorded`, only a clip that is known here tells.
+        """
         if not board.info.features & Feature.SCENE:
             return None
         clip = self._clip
         known = None if clip is None else clip.window(window)
+        if recorded and (clip is None or not clip.checked):
+            return None
         if clip is None or known is None:
             return _over_the_line(board, window, step)
         if not clip.checked:

@@ -132,7 +132,9 @@ class WindowPipeline:
         if adaptive is not None:
             self.works["adaptive"] = adaptive.run
 
-    def hand_over(self, board: Board, window: Window, correction: BoardCorrection) -> None:
+    def hand_over(
+        self, board: Board, window: Window, correction: BoardCorrection, *, recorded: bool = False
+    ) -> None:
         """Take a window that has just arrived, and fetch its scene meanwhile.
 
         While nobody looks, and no map follows the scene, most windows are only received.
@@ -147,9 +149,10 @@ class WindowPipeline:
         if self._scorer.is_due(self._setup_of(window, correction)):
             job.whole_truth = Future()
         self._put(self._first, job)
-        job.truth.set_result(self._truths.of(board, window, job.step))
+        truth_of = partial(self._truths.of, board, window, recorded=recorded)
+        job.truth.set_result(truth_of(job.step))
         if job.whole_truth is not None:
-            job.whole_truth.set_result(self._truths.of(board, window, 1))
+            job.whole_truth.set_result(truth_of(1))
 
     def scores(self, setup: int) -> ScoreState | None:
         """Return the newest score if it is of this setup."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from focalloop.firmware_sim.faults import Faults
+from focalloop.host.board.client import Board
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.session import LiveSession
 from focalloop.host.live.state import Phase
@@ -59,6 +60,39 @@ def test_what_a_bad_line_brings_is_right_or_not_there(store):
     restarts = sum(later <= earlier for earlier, later in pairwise(numbers))
     assert restarts == 3
     assert len(numbers) >= 80
+
+
+def test_while_it_is_recorded_the_line_brings_windows_alone(store, monkeypatch):
+    asked, over_the_line = [], Board.scene
+
+    def scene(board, window, first_slot=0, step=1):
+        asked.append(window)
+        return over_the_line(board, window, first_slot, step)
+
+    monkeypatch.setattr(Board, "scene", scene)
+    with (
+        on_tcp(make_board(slot_rate_hz=480)) as server,
+        unattended(server.url, store) as session,
+    ):
+
+        def await_picture(truth):
+            before = -1 if session.picture() is None else session.picture().window
+            wait_until(
+                lambda: (
+                    (picture := session.picture())
+                    and picture.window > before
+                    and (picture.truth is not None) == truth
+                )
+            )
+
+        session.want(store, 4)
+        await_picture(truth=True)
+        session.recordings.start()
+        await_picture(truth=False)
+        await_windows(session, 5)
+        session.recordings.stop()
+        await_picture(truth=True)
+    assert not {window.number for window in recorded(store)} & set(asked)
 
 
 def test_a_second_service_is_told_and_does_not_disturb_the_first(store):
