@@ -398,7 +398,7 @@ class LiveSession:
                     return
                 if self._pipeline.picture is None and not self._unattended:
                     raise
-                self._telemetry.enter(Phase.LOST)
+                self._telemetry.enter(Phase.LOST, str(error))
                 if str(error) != said:
                     self._telemetry.log(f"{sentence(error)} Trying to reconnect.", "error")
                     said = str(error)

@@ -320,9 +320,16 @@ def test_boards_come_and_go_without_a_restart(lab):
     wait_until(lambda: len(lab.client.boards()["boards"]) == 2)
     lab.await_streaming("south")
     pool = lab.pool()
-    lab.file.write_text(lab.file.read_text() + "\n[lab]\nrebuilders = 7\n")
+    described = lab.file.read_text()
+    lab.file.write_text(
+        f"{described}\n[lab]\nrebuilders = 7\n[boards.gone]\nserial = 'no such board'"
+    )
     lab.client.reload()
     wait_until(lambda: lab.pool() not in (None, pool))
+    why = "gone: no board with the serial number no such board is plugged in"
+    wait_until(lambda: why in run("lab", "boards", "--lab", lab.client.url).stdout)
+    lab.file.write_text(described)
+    lab.client.reload()
     assert lab.pid("north") == north
 
 

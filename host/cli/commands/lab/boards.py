@@ -55,6 +55,9 @@ def _show(found: dict[str, Any], json: bool) -> None:
             "free" if lease is None else f"{lease['name']}, {lease['remaining_s']:.0f} s",
         )
     stdout.print(table)
+    for board in found["boards"]:
+        if board["phase"] == "lost" and board["activity"]:
+            print_result(f"{board['name']}: {board['activity']}")
     for lease in found["queue"]:
         wanted = lease["wanted"] or "any " + " ".join(lease["tags"])
         print_result(f"{lease['place']}. in the queue: {lease['name']}, for {wanted.strip()}")
