@@ -16,6 +16,7 @@ from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.profiles import (
     NetworkSettings,
     build_network,
+    has_memory,
     is_told,
     mismatch,
 )
@@ -59,7 +60,8 @@ def find_start(
     ----------
     wanted : str or None
         A shipped name, a file, or `NONE`; None for the universal weights of the profile, if they
-        are shipped and fit; of those that were told the noise, where it is not the usual one.
+        are shipped and fit; of those that were told the noise, where it is not the usual one, and
+        of those with memory for a network that has one.
     network : NetworkSettings
         Settings of the network that starts from them.
     folders : sequence of Path
@@ -86,6 +88,7 @@ def find_start(
     universal = f"{network.profile}-universal"
     told = is_told(network) or noise != PRESETS["paper"]
     for name in (
+        *[f"{network.profile}-adaptive"] * has_memory(network),
         *[f"{universal}-aperture"] * network.aperture,
         *[f"{universal}-told"] * told,
         universal,

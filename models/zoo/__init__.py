@@ -7,6 +7,7 @@ FOLDER = Path(__file__).parent
 
 BUNDLES: dict[str, str] = {
     "aperture-universal": "any map that leaves no wide gaps, through any coded aperture: slow",
+    "edge-adaptive-int8": "adaptive maps under any noise: its network remembers the last frame",
     "edge-fixed-1of16": "baseline: one exposure of the whole window per pixel",
     "edge-fixed-1of16-aperture": "baseline: one coded exposure per pixel",
     "edge-fixed-2of16": "baseline: two measurements per pixel, everywhere",
@@ -35,11 +36,15 @@ UNIVERSAL_BUNDLE = "edge-universal-int8"
 TOLD_BUNDLE = "edge-universal-told-int8"
 """The same where the noise of the reads is not the usual one: its network is told it."""
 
+ADAPTIVE_BUNDLE = "edge-adaptive-int8"
+"""The same for the windows of an adaptive map: its network remembers the last frame."""
+
 APERTURE_BUNDLE = "aperture-universal"
 """The same for maps with a coded aperture, whichever it is."""
 
 WEIGHTS: dict[str, str] = {
     "aperture-universal": "where training of the network for any coded aperture starts",
+    "edge-adaptive": "where training of the network with memory starts",
     "edge-universal": "where training of the edge network starts",
     "edge-universal-aperture": "the same, under a coded aperture",
     "edge-universal-told": "the same, for the noise of a sensor",
