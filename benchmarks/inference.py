@@ -5,7 +5,8 @@ window after the other on one thread of ONNX Runtime. The clients of the service
 processors, and send `WINDOWS` windows of 256x256 pixels at a time as binary tensors. Both take
 turns for `ROUNDS` rounds, and the median counts. The service is to keep 95 % of the rate, although
 the clients take their share of the processors: the processor time per window, user and system,
-tells theirs from that of the service. It also holds on a busy machine, where rates mean little.
+tells theirs from that of the service. On a busy machine it says more than rates, though not all:
+other work takes the caches too.
 """
 
 from __future__ import annotations
