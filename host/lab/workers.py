@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,12 @@ from focalloop.host.lab.worker import is_running
 
 STOP_TIMEOUT_S = 20.0
 """Longest time for a worker to finish its recording and give the board its resting map."""
+
+ASK_EVERY_S = 5.0
+"""How often a worker is asked whether it is well."""
+
+MAX_MISSED = 6
+"""Answers in a row that it may owe, each for `focalloop.host.lab.forwarding.ASK_TIMEOUT_S`."""
 
 _POLL_S = 0.1
 
@@ -88,8 +96,7 @@ class Workers:
                     )
                     if self.restarts[board.name]:
                         self._on_restart(board.name)
-                while self._is_alive(board.name):
-                    await asyncio.sleep(_POLL_S)
+                await self._watch(board.name)
             except (FocalloopError, OSError) as error:
                 _log.error("the worker of %s cannot be started: %s", board.name, error)
             process = self._processes.pop(board.name, None)
@@ -115,6 +122,25 @@ class Workers:
                 await self._end(board.name)
             await asyncio.sleep(_POLL_S)
         return False
+
+    async def _watch(self, name: str) -> None:
+        """Wait for the end of a worker, and kill one that answers no more."""
+        process: int | None = None
+        missed, asked_s = 0, time.monotonic()
+        while self._is_alive(name):
+            await asyncio.sleep(_POLL_S)
+            if time.monotonic() - asked_s < ASK_EVERY_S:
+                continue
+            try:
+                process = (await ask(self.socket(name), "GET", "/lab/worker"))["pid"]
+                missed = 0
+            except WorkerGoneError:
+                missed += 1
+            asked_s = time.monotonic()
+            if process is not None and missed >= MAX_MISSED:
+                _log.error("the worker of %s hangs: it is killed", name)
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
     def _is_alive(self, name: str) -> bool:
         process = self._processes.get(name)

@@ -109,7 +109,7 @@ def release(
     if json:
         print_json({"released": True})
     else:
-        print_notice("given back: the board has its resting map")
+        print_notice("given back: the board gets its resting map")
 
 
 def line(
