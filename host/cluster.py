@@ -119,6 +119,7 @@ class Cluster:
                 f"a task needs {processors} processors, and no machine of the cluster has more "
                 f"than {max(self._sizes)}: give fewer --threads"
             )
+        self._look_for_head()
         ray = self._ray
         task = ray.remote(_called).options(
             num_cpus=processors, num_gpus=gpus, max_retries=MAX_RETRIES
@@ -175,17 +176,21 @@ class Cluster:
                 )
 
     def _arrived(self, running: Sequence[Any]) -> list[Any]:
-        """Wait for one of the tasks that are running.
-
-        Without a head node, they go on for a minute; then Ray would end this very process.
-        """
+        """Wait for one of the tasks that are running."""
         while True:
-            if time.monotonic() > self._look_again_s:
-                _check_listens(self._address, ClusterLostError)
-                self._look_again_s = time.monotonic() + _LOOK_S
+            self._look_for_head()
             arrived: list[Any] = self._ray.wait(running, timeout=_LOOK_S)[0]
             if arrived:
                 return arrived
+
+    def _look_for_head(self) -> None:
+        """Find out now and then whether the head node is there.
+
+        Without it, tasks go on for a minute, or wait; then Ray ends this very process.
+        """
+        if time.monotonic() > self._look_again_s:
+            _check_listens(self._address, ClusterLostError)
+            self._look_again_s = time.monotonic() + _LOOK_S
 
     def _result(self, task: Any) -> Any:  # noqa: ANN401 - a reference of Ray, and what it holds
         errors = self._ray.exceptions

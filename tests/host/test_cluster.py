@@ -281,6 +281,8 @@ def test_the_loss_of_the_head_node_is_an_error_and_no_end_in_silence(cluster, ma
     machines.head_node.kill_gcs_server()
     with pytest.raises(ClusterLostError, match="no head node of a Ray cluster answers"):
         list(results)
+    with pytest.raises(ClusterLostError):
+        list(cluster.map(abs, [-1]))
 
 
 def slow_square(number):
