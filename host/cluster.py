@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
@@ -132,21 +132,18 @@ class Cluster:
         running: dict[Any, int] = {}
         finished: dict[int, list[Result]] = {}
         following = 0
-        try:
-            while True:
-                for number, some in islice(remaining, room - len(running)):
-                    running[task.remote(shared, some)] = number
-                if not running:
-                    return
-                for each in self._arrived(list(running)):
-                    finished[running.pop(each)] = self._result(each)
-                while following in finished:
-                    yield from finished.pop(following)
-                    following += 1
-        finally:
-            for each in running:
-                with suppress(ray.exceptions.RayError):
-                    ray.cancel(each, force=True)
+        # Where this ends early, what runs is left to end by itself or with the command: a task that
+        # is cancelled at the moment of its answer makes Ray abort the process.
+        while True:
+            for number, some in islice(remaining, room - len(running)):
+                running[task.remote(shared, some)] = number
+            if not running:
+                return
+            for each in self._arrived(list(running)):
+                finished[running.pop(each)] = self._result(each)
+            while following in finished:
+                yield from finished.pop(following)
+                following += 1
 
     def map_evenly(
         self, function: Callable[[Item], Result], items: Sequence[Item]
