@@ -4,16 +4,17 @@
 that of the mean error of its windows from `FIRST` on, which are the first to be chosen. Rows:
 
 static
-    Each tile of the palette within the budget, under the universal network, and the shipped maps
-    of the same reads, each with the better of its own network and the universal one.
+    Each tile of the palette within the budget, and the shipped maps of the same reads, each with
+    the best of the network of the loop, the universal one and its own, if it has one.
 best tile
     The better tile of each clip, which nobody knows beforehand.
 adaptive
     The controller, with the delay of the loop.
 oracle
-    Tiles by the true error of every tile in the window itself: what no controller can know.
+    Tiles by the true error in the window itself that every tile has everywhere, which no controller
+    can know.
 reuse
-    Tiles by the true error of every tile `DELAY` windows before.
+    The same of the window `DELAY` before.
 look-up
     One tile for the whole frame by its motion, after Yuan et al. (arXiv 1302.3446).
 flow
@@ -36,12 +37,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.archives import opened
+from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile, preset
 from focalloop.host.adaptive.closed_loop import DELAY, FIRST, Choice, Loop, closed_loop, controlled
 from focalloop.host.adaptive.controller import Controller, Grid, Seen
 from focalloop.host.adaptive.controller_file import load_controller
-from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.bundle import Bundle, adaptive_bundle
 from focalloop.host.reconstruction.evaluate import capture_clips
+from focalloop.host.reconstruction.memory import LastFrame, Place, remembers
 from focalloop.host.reconstruction.quality import mse, psnr_of_mse
 from focalloop.host.reconstruction.reconstruct import Reconstructor
 from focalloop.models.zoo import DEFAULT_CONTROLLER, UNIVERSAL_BUNDLE
@@ -77,14 +80,15 @@ class Benchmark:
         controller: Controller,
         budget: float,
         sequences: NDArray[np.uint8],
-        bundle: str = UNIVERSAL_BUNDLE,
+        bundle: str | None = None,
     ) -> None:
         self.controller = controller.fitted_to(*sequences.shape[2:])
         self.adaptive_map = self.controller.adaptive_map
         self.slots = self.adaptive_map.resting.slots
         self.budget = budget * sequences[0, 0].size * self.slots
         self.profile: NoiseProfile = preset("paper")
-        self.reconstruct: Reconstructor = Bundle.load(bundle).reconstructor()
+        self.reconstruct: Reconstructor = Bundle.load(bundle or adaptive_bundle()).reconstructor()
+        self.universal: Reconstructor = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
 
     def measured(self, name: str, frames: NDArray[np.uint8]) -> Measured:
         """Read a clip under every tile."""
@@ -157,25 +161,33 @@ class Benchmark:
     def static_rows(self, clip: Measured) -> dict[str, float]:
         """Return the PSNR of a clip under every static map of at most the budget."""
         within = self.controller.reads.sum(axis=(1, 2)) <= self.budget
-        found = {f"tile {tile}": self.psnr(clip.tiles[:, tile]) for tile in np.flatnonzero(within)}
+        found = {}
+        for tile in np.flatnonzero(within):
+            everywhere = np.full(self.adaptive_map.grid_shape, tile, np.uint8)
+            ratio_map = self.adaptive_map.compose(everywhere)
+            universal = self.still(clip.frames, ratio_map, self.universal)
+            found[f"tile {tile}"] = max(self.psnr(clip.tiles[:, tile]), universal)
         best = max(found.values())
-        windows = clip.frames[: len(clip.tiles) * self.slots]
-        windows = windows.reshape(-1, self.slots, *windows.shape[1:])
         for name in STATIC.get(round(self.budget / self.pixels), ()):
             bundle = Bundle.load(name)
-            fitted = bundle.ratio_map.tiled_to(*windows.shape[2:])
-            reads = list(capture_clips(windows, fitted, self.profile))[FIRST:]
-            errors = [
-                np.mean(
-                    [
-                        mse(network(read, fitted), shown)
-                        for read, shown in zip(reads, windows[FIRST:], strict=True)
-                    ]
-                )
-                for network in (bundle.reconstructor(), self.reconstruct)
-            ]
-            found[name] = psnr_of_mse(float(min(errors)))
+            ratio_map = bundle.ratio_map.tiled_to(*self.adaptive_map.shape)
+            networks = (bundle.reconstructor(), self.universal, self.reconstruct)
+            found[name] = max(self.still(clip.frames, ratio_map, each) for each in networks)
         return found | {BEST_TILE: best}
+
+    def still(
+        self, frames: NDArray[np.uint8], ratio_map: RatioMap, network: Reconstructor
+    ) -> float:
+        """Return the PSNR of a clip under one map, by one network."""
+        windows = frames[: len(frames) // self.slots * self.slots]
+        windows = windows.reshape(-1, self.slots, *frames.shape[1:])
+        last, errors = LastFrame(), []
+        reads = capture_clips(windows, ratio_map, self.profile)
+        for number, (read, shown) in enumerate(zip(reads, windows, strict=True)):
+            if number >= FIRST or remembers(network):
+                video = last.rebuild(network, read, ratio_map, Place(None, number))
+                errors.append(mse(video, shown))
+        return psnr_of_mse(float(np.mean(errors[FIRST - len(windows) :])))
 
     @property
     def pixels(self) -> int:
@@ -237,7 +249,7 @@ def main() -> None:
     parser.add_argument("sequences", type=Path, help="an .npz with sequences (N, F, H, W)")
     parser.add_argument("--budget", type=float, default=1 / 16, help="r_avg; 0.0625 by default")
     parser.add_argument("--controller", default=DEFAULT_CONTROLLER, help="a name or a file")
-    parser.add_argument("--bundle", default=UNIVERSAL_BUNDLE, help="for any map; a name or a path")
+    parser.add_argument("--bundle", help="of the loop, a name or a path; by default as live")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--alone", action="store_true", help="the row of the controller alone")
     options = parser.parse_args()

@@ -46,9 +46,9 @@ from focalloop.host.adaptive.controller_file import load_controller
 from focalloop.host.live.adaptive_loop import AdaptiveLoop
 from focalloop.host.live.board_source import BoardAt
 from focalloop.host.live.session import LiveSession
-from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.bundle import Bundle, adaptive_bundle
 from focalloop.host.reconstruction.quality import mse, psnr_of_mse
-from focalloop.models.zoo import DEFAULT_CONTROLLER, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_CONTROLLER
 
 PROFILE, SEED, SLOTS = "paper", 0, 16
 REAL_TIME = 240 / SLOTS
@@ -166,7 +166,7 @@ class Benchmark:
         spent_s: list[float] = []
         with _served(self.path, windows_per_s, spent_s) as url:
             started_s = time.process_time()
-            with LiveSession(BoardAt(url), bundle=UNIVERSAL_BUNDLE, adaptive=loop):
+            with LiveSession(BoardAt(url), bundle=adaptive_bundle(), adaptive=loop):
                 loop.enough.wait(MAX_WAIT_S)
             spent_s.append(time.process_time() - started_s)
         return loop, sum(spent_s)
@@ -196,7 +196,7 @@ class Benchmark:
         pixels = self.windows[0, 0].size
         budget = self.budget * pixels * SLOTS
         at_rest: Choice = lambda number, seen: controller.at_rest(budget)  # noqa: E731
-        rebuild = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
+        rebuild = Bundle.load(adaptive_bundle()).reconstructor()
         found: list[list[float]] = []
         for choose in (controlled(controller, budget), at_rest):
             loops = (

@@ -21,8 +21,7 @@ from focalloop.firmware_sim.noise import preset
 from focalloop.host.adaptive.closed_loop import DELAY, closed_loop, controlled
 from focalloop.host.adaptive.controller import Controller, Grid, Seen
 from focalloop.host.adaptive.controller_file import load_controller
-from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.models.zoo import UNIVERSAL_BUNDLE
+from focalloop.host.reconstruction.bundle import Bundle, adaptive_bundle
 
 MAX_BYTES = 2 << 30
 BUDGET = 1 / 16
@@ -54,7 +53,7 @@ def followed(frames: NDArray[np.uint8], controller: Controller) -> list[Seen]:
 
     # Windows are seen some windows after they were read.
     more = np.concatenate([frames, frames[: DELAY * slots]])
-    rebuild = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
+    rebuild = Bundle.load(adaptive_bundle()).reconstructor()
     closed_loop(more, controller.adaptive_map, watched, rebuild, preset("paper"))
     return newest
 

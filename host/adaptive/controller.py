@@ -33,7 +33,7 @@ a quarter of a window ..."""
 CUT_ENERGY = 0.005
 """... and this mean square at least, of a white of 1."""
 
-UNREST = 0.5
+UNREST = 0.35
 """Motion is not to be relied upon if its logarithm changed by so much between two windows ..."""
 
 MEMORY = 4

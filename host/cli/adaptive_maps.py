@@ -13,7 +13,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.host.cli.arguments import ADAPTIVE, load_bundle, load_map
 from focalloop.host.cli.shared_options import refuse_unused, setting
-from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.bundle import adaptive_bundle
 from focalloop.host.reconstruction.reconstruct import NETWORK_FREE
 from focalloop.models import zoo
 
@@ -74,8 +74,7 @@ def bundle_for_any_map(bundle: str | None, noise: NoiseProfile | None) -> str:
         It is for one map alone, or no network.
     """
     if bundle is None:
-        usual = Bundle.load(zoo.UNIVERSAL_BUNDLE)
-        return (None if noise is None else usual.told_instead(noise)) or zoo.UNIVERSAL_BUNDLE
+        return adaptive_bundle(noise)
     if bundle == NETWORK_FREE or load_bundle(bundle).reach is None:
         raise typer.BadParameter(
             f"{bundle} cannot rebuild windows under an adaptive map, whose tiles change: leave it "

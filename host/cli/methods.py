@@ -31,7 +31,8 @@ from focalloop.host.reconstruction.reconstruct import (
     Reconstructor,
 )
 from focalloop.host.recording.loading import scene_windows
-from focalloop.models.zoo import DEFAULT_BUNDLE
+from focalloop.models import zoo
+from focalloop.models.zoo import ADAPTIVE_BUNDLE, DEFAULT_BUNDLE
 
 WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
     NETWORK_FREE: NetworkFree,
@@ -41,11 +42,24 @@ WITHOUT_NETWORK: dict[str, type[NetworkFree] | type[GapTv]] = {
 
 
 class Measured(NamedTuple):
-    """A window to reconstruct: its corrected reads, their map, and where it lies in time."""
+    """A window to reconstruct.
+
+    Attributes
+    ----------
+    reads : ndarray of float32, shape (8, H, W)
+        Corrected.
+    ratio_map : RatioMap
+        Their map.
+    place : Place
+        Where it lies in time.
+    under_grid : bool
+        Whether its map was composed.
+    """
 
     reads: Float32
     ratio_map: RatioMap
     place: Place
+    under_grid: bool = False
 
 
 Windows = tuple[tuple[str, ...], Iterator[Measured]]
@@ -126,9 +140,9 @@ class MethodsByMap:
         self._methods: dict[str, Method] = {}
         self._told: set[str] = set()
 
-    def __call__(self, captured: RatioMap) -> Method:
-        """Return what reconstructs windows under a map."""
-        name = self._bundle or self._shipped_for(captured)
+    def __call__(self, captured: RatioMap, *, under_grid: bool = False) -> Method:
+        """Return what reconstructs windows under a map, which a grid may have composed."""
+        name = self._bundle or self._shipped_for(captured, under_grid)
         if name in WITHOUT_NETWORK:
             return self._methods.setdefault(name, _without_network(name, captured))
         loaded = self._load(name)
@@ -138,8 +152,10 @@ class MethodsByMap:
             self._methods[loaded.name] = _with_bundle(loaded, None, self._threads, self._noise)
         return self._methods[loaded.name]
 
-    def _shipped_for(self, captured: RatioMap) -> str:
-        names = DEFAULT_BUNDLE, universal_for(captured)
+    def _shipped_for(self, captured: RatioMap, under_grid: bool) -> str:
+        names = [DEFAULT_BUNDLE, universal_for(captured)]
+        if under_grid and ADAPTIVE_BUNDLE in zoo.BUNDLES:
+            names.insert(0, ADAPTIVE_BUNDLE)
         chosen = next((each for each in map(self._load, names) if each.suits(captured)), None)
         if chosen is None:
             return NETWORK_FREE
@@ -240,7 +256,10 @@ def captured_windows(
     if correction is not None and correction.pattern is not None:
         correction.pattern.check_fits(scenes.ratio_map.shape, scenes.serial)
     names = tuple(f"{folder.name}[{number}]" for number in scenes.numbers)
-    windows = (Measured(each.reads, each.ratio_map, Place.of(each)) for each in scenes.windows)
+    windows = (
+        Measured(each.reads, each.ratio_map, Place.of(each), each.grid is not None)
+        for each in scenes.windows
+    )
     first = scenes.ratio_map if correction is None else correction.map_for(scenes.ratio_map)
     return (names, _corrected(windows, correction)), first
 

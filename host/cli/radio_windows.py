@@ -99,10 +99,10 @@ def _of_capture(
     windows: Iterator[Measured],
     ratio_map: RatioMap,
 ) -> Iterator[Outgoing]:
-    for name, (reads, taken_under, _) in zip(names, windows, strict=True):
-        if taken_under.hash() != ratio_map.hash():
+    for name, window in zip(names, windows, strict=True):
+        if window.ratio_map.hash() != ratio_map.hash():
             raise RadioError(f"{source} holds windows under several ratio maps: send one by one")
-        yield Outgoing(name, reads)
+        yield Outgoing(name, window.reads)
 
 
 def _check_size(shape: tuple[int, ...], bundle: Bundle) -> None:

@@ -114,9 +114,10 @@ class Rebuilder:
                 self._suited[key] = tuple(sorted(suited, key=self._rank))
             return self._suited[key]
 
-    def _rank(self, name: str) -> tuple[bool, bool]:
-        """Order bundles: made for one map, then in 8 bits, which is as good and faster."""
-        return self._bundles[name].reach is not None, not name.endswith("-int8")
+    def _rank(self, name: str) -> tuple[bool, bool, bool]:
+        """Order bundles: made for one map first, then those that rebuild alone, then in 8 bits."""
+        for_any = self._bundles[name].reach is not None
+        return for_any, name == zoo.ADAPTIVE_BUNDLE, not name.endswith("-int8")
 
     def video(self, recording: Recording, first: int, count: int, bundle: str, path: Path) -> None:
         """Write a video of `count` windows from place `first` on; errors as of `picture`.

@@ -33,7 +33,12 @@ from focalloop.host.reconstruction.noise_cost import WORTH_DB, NoiseCost, NoiseC
 from focalloop.host.reconstruction.reconstruct import OnnxReconstructor, ReconstructError
 from focalloop.host.reconstruction.video import Reconstruction
 from focalloop.models import zoo
-from focalloop.models.zoo import APERTURE_BUNDLE, DEFAULT_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import (
+    ADAPTIVE_BUNDLE,
+    APERTURE_BUNDLE,
+    DEFAULT_BUNDLE,
+    UNIVERSAL_BUNDLE,
+)
 
 SCHEMA_VERSION = 1
 """Version of ``bundle.json``; others are refused."""
@@ -274,6 +279,14 @@ def universal_for(ratio_map: RatioMap) -> str:
     Under noise that it does not know, `Bundle.told_instead` names a better one.
     """
     return UNIVERSAL_BUNDLE if ratio_map.aperture is None else APERTURE_BUNDLE
+
+
+def adaptive_bundle(noise: NoiseProfile | None = None) -> str:
+    """Return the shipped bundle for adaptive maps under this noise, or a usual one."""
+    if ADAPTIVE_BUNDLE in zoo.BUNDLES:
+        return ADAPTIVE_BUNDLE
+    usual = Bundle.load(UNIVERSAL_BUNDLE)
+    return (None if noise is None else usual.told_instead(noise)) or UNIVERSAL_BUNDLE
 
 
 def _measured_within(reach: int, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:

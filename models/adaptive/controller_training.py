@@ -17,9 +17,13 @@ from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.models.adaptive.drawn_samples import DrawnSamples
 from focalloop.models.adaptive.palette import CAUTIOUS, TILES, shipped_map
 from focalloop.models.adaptive.regression import Fit, FitSettings, fit
+from focalloop.models.adaptive.samples import Samples
 
 MARGIN = 0.05
 """Share of the predicted error that a grid must save over the cautious tile to be used."""
+
+SLOWEST = 0.75
+"""Share of the samples that are learned from."""
 
 _CAUTIOUS = list(TILES).index(CAUTIOUS)
 
@@ -81,12 +85,23 @@ def train_controller(
     on_step : callable, optional
         Called with the number of steps done.
     """
-    found = fit(samples.training, samples.validation, settings, on_step)
+    found = fit(slowest(samples.training), samples.validation, settings, on_step)
     meta = samples.meta | {
         "training": {"recipe": command, "settings": asdict(settings)},
         "validation": {"deviance": found.deviance, "spread": found.spread},
     }
     return TrainedController(shipped_map(), found, meta)
+
+
+def slowest(samples: Samples) -> Samples:
+    """Return the `SLOWEST` share of samples, by the change of the whole picture over its texture.
+
+    Faster scenes are left to the cautious tile. What they teach spoils the prediction for slow
+    ones, from which the map gains.
+    """
+    speed = samples.features[:, -1].mean(axis=(1, 2))
+    kept = speed <= np.quantile(speed, SLOWEST)
+    return Samples(samples.features[kept], samples.error[kept], samples.reads)
 
 
 def _layers(fit: Fit) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -174,7 +174,9 @@ def _sequences(path: Path) -> TrainingData:
     return found
 
 
-def _reconstruction(weights: str, profile: NoiseProfile) -> Callable[[Tensor, Tensor], Tensor]:
+def _reconstruction(
+    weights: str, profile: NoiseProfile
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Load universal weights, for one noise."""
     settings, tensors = load_weights(weights)
     if not isinstance(settings, EdgeSettings):
@@ -185,8 +187,8 @@ def _reconstruction(weights: str, profile: NoiseProfile) -> Callable[[Tensor, Te
         network = network.for_noise(*profile.shot_and_read())
     network.eval()
 
-    def reconstruct(reads: Tensor, levels: Tensor) -> Tensor:
-        video: Tensor = network(reads, levels)
+    def reconstruct(reads: Tensor, levels: Tensor, last: Tensor) -> Tensor:
+        video: Tensor = network(reads, levels, last=last if settings.memory else None)
         return video
 
     return reconstruct

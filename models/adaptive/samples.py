@@ -22,17 +22,18 @@ from focalloop.firmware_sim.block_features import block_features, reading
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.noise import NoiseProfile
 from focalloop.models.adaptive.palette import random_grid
+from focalloop.models.networks.memory import NOTHING
 from focalloop.models.networks.sensing import clean_reads, read_out
 
 WINDOWS = 4
 """Windows of a sequence: two that are seen, one that passes, and the one whose error counts."""
 
 USUAL_READS = 0.25
-"""Fewest reads per pixel of the tiles under which windows are seen at random."""
+"""Fewest reads per pixel of the tiles under which windows are read at random."""
 
 WAYS = 3
-"""Ways in which the windows that are seen are read: as a controller might choose that knows errors
-badly, under one tile everywhere, and at random."""
+"""Ways in which the windows that are seen are read: at random, as a controller might choose that
+knows errors badly, and under one tile everywhere."""
 
 CUT_STEP = 10
 """A sequence has a cut where two frames differ by so many gray levels per pixel ..."""
@@ -65,7 +66,7 @@ class Samples:
 def draw_samples(
     sequences: NDArray[np.uint8],
     adaptive_map: AdaptiveMap,
-    reconstruct: Callable[[Tensor, Tensor], Tensor],
+    reconstruct: Callable[[Tensor, Tensor, Tensor], Tensor],
     profile: NoiseProfile,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
@@ -79,7 +80,8 @@ def draw_samples(
     adaptive_map : AdaptiveMap
         Palette, of the size of the frames, which its blocks divide.
     reconstruct : callable
-        Reconstruction of the loop, from reads (N, K, S, S) and levels (N, S, S) to (N, T, S, S).
+        Reconstruction of the loop, from reads (N, K, S, S), levels (N, S, S) and the last frame of
+        the window before (N, S, S), which a network with memory uses, to (N, T, S, S).
     profile : NoiseProfile
         Noise of the sensor.
     seed : int
@@ -89,28 +91,47 @@ def draw_samples(
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     readings, block = reading(adaptive_map.tiles), adaptive_map.block
+    usual = np.flatnonzero(adaptive_map.tiles.mean(axis=(1, 2)) >= USUAL_READS)
 
-    def rebuilt(window: NDArray[np.uint8], grid: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def rebuilt(
+        window: NDArray[np.uint8], grid: NDArray[np.uint8], last: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         scene = torch.from_numpy(window[None].copy()).float() / 255
         levels = torch.from_numpy(adaptive_map.compose(grid).levels[None].copy())
         with torch.inference_mode():
             reads = read_out(clean_reads(scene, levels), levels, profile, generator=generator)
-            video: NDArray[np.float32] = reconstruct(reads, levels)[0].clamp(0, 1).numpy()
-        return video
+            video = reconstruct(reads, levels, torch.from_numpy(last[None].copy()))
+            shown: NDArray[np.float32] = video[0].clamp(0, 1).numpy()
+        return shown
 
+    def in_a_row(
+        windows: NDArray[np.uint8], grids: list[NDArray[np.uint8]]
+    ) -> list[NDArray[np.float32]]:
+        videos: list[NDArray[np.float32]] = []
+        for window, grid in zip(windows, grids, strict=False):
+            last = videos[-1][-1] if videos else nothing
+            videos.append(rebuilt(window, grid, last))
+        return videos
+
+    nothing = np.full(adaptive_map.shape, NOTHING, np.float32)
     features, errors = [], []
     for number, sequence in enumerate(chain(*zip(sequences, sequences[:, ::-1], strict=True))):
         windows = sequence.reshape(WINDOWS, -1, *sequence.shape[1:])
         scene = windows[-1].astype(np.float32) / 255
+        grids = [random_grid(rng, adaptive_map, usual) for _ in windows[:-1]]
+        at_random = in_a_row(windows, grids)
         found = []
         for tile in range(len(adaptive_map.tiles)):
-            video = rebuilt(windows[-1], np.full(adaptive_map.grid_shape, tile, np.uint8))
+            everywhere = np.full(adaptive_map.grid_shape, tile, np.uint8)
+            video = rebuilt(windows[-1], everywhere, at_random[-1][-1])
             found.append(_block_means(np.square(video - scene).mean(axis=0), block))
         error = np.stack(found).astype(np.float32)
-        for way in range(WAYS):
-            grids = _seen_under(way, rng, adaptive_map, error)
-            one, other = (rebuilt(*each) for each in zip(windows[:2], grids, strict=True))
-            told = np.concatenate([readings[:, grids[1]], readings[:, grids[0]]])
+        badly = [_badly_chosen(rng, adaptive_map, error) for _ in range(2)]
+        same = [np.full(adaptive_map.grid_shape, rng.choice(usual), np.uint8)] * 2
+        seen = [(at_random[:2], grids[:2])]
+        seen += [(in_a_row(windows, each), each) for each in (badly, same)]
+        for (one, other), (before, after) in seen:
+            told = np.concatenate([readings[:, after], readings[:, before]])
             features.append(block_features(other, one, told, block))
             errors.append(error)
         progress((number + 1) // 2)
@@ -123,19 +144,6 @@ def has_cut(sequence: NDArray[np.uint8]) -> bool:
     coarse = sequence[:, ::2, ::2].astype(np.int16)
     steps = np.abs(np.diff(coarse, axis=0)).mean(axis=(1, 2))
     return bool(steps.max() > max(CUT_STEP, CUT_RATIO * np.quantile(steps, 0.9)))
-
-
-def _seen_under(
-    way: int, rng: np.random.Generator, adaptive_map: AdaptiveMap, error: NDArray[np.float32]
-) -> list[NDArray[np.uint8]]:
-    """Draw the grids of the two windows that are seen, in one of the `WAYS`."""
-    usual = np.flatnonzero(adaptive_map.tiles.mean(axis=(1, 2)) >= USUAL_READS)
-    if way == 0:
-        return [_badly_chosen(rng, adaptive_map, error) for _ in range(2)]
-    if way == 1:
-        tile = rng.choice(usual)
-        return [np.full(adaptive_map.grid_shape, tile, np.uint8)] * 2
-    return [random_grid(rng, adaptive_map, usual) for _ in range(2)]
 
 
 def _badly_chosen(

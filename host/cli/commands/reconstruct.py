@@ -112,10 +112,12 @@ def reconstruct(
     started_s = perf_counter()
     video, used, last = [], [], LastFrame()
     with progress_bar() as bar, Interruption() as interruption:
-        for reads, ratio_map, place in bar.track(windows, len(names), description=method.name):
+        for reads, ratio_map, place, under_grid in bar.track(
+            windows, len(names), description=method.name
+        ):
             with interruption.step():
                 if methods is not None:
-                    method = methods(ratio_map)
+                    method = methods(ratio_map, under_grid=under_grid)
                 video.append(last.rebuild(method.reconstruct, reads, ratio_map, place))
                 used.append(method.name)
     if not video:

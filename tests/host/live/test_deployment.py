@@ -200,7 +200,10 @@ def test_under_noise_that_costs_it_the_universal_network_gives_way_to_the_told_o
         )
 
 
-def test_a_network_with_memory_is_told_the_last_frame_of_the_window_before(url, offered):
+def test_a_network_with_memory_is_told_the_last_frame_of_the_window_before(
+    url, offered, monkeypatch
+):
+    monkeypatch.setattr("focalloop.host.reconstruction.memory.SAME_SCENE", -1)  # random light
     network = tiny_network(memory=True, factor=0.1)
     folder = str(write_tiny_bundle(offered / "remembers", DENSE, network=network))
     pictures = []

@@ -14,7 +14,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction import bundle as bundle_module
-from focalloop.host.reconstruction.bundle import Bundle, BundleError
+from focalloop.host.reconstruction.bundle import Bundle, BundleError, adaptive_bundle
 from focalloop.host.reconstruction.reconstruct import ReconstructError
 from focalloop.models import zoo
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
@@ -264,3 +264,11 @@ def test_a_network_of_another_kind_is_refused_when_it_is_loaded(tmp_path):
     bundle = Bundle.load(write_tiny_bundle(tmp_path / "tiny", network=b"no network"))
     with pytest.raises(ReconstructError, match="cannot be loaded"):
         bundle.reconstructor()
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_adaptive_maps_have_a_bundle_of_their_own_where_it_is_shipped(monkeypatch, shipped):
+    known = {name: "" for name in zoo.BUNDLES if name != zoo.ADAPTIVE_BUNDLE}
+    monkeypatch.setattr(zoo, "BUNDLES", known | dict.fromkeys([zoo.ADAPTIVE_BUNDLE] * shipped, ""))
+    wanted = zoo.ADAPTIVE_BUNDLE if shipped else zoo.UNIVERSAL_BUNDLE
+    assert adaptive_bundle() == adaptive_bundle(preset("paper")) == wanted

@@ -61,6 +61,18 @@ def test_on_an_array_of_another_size_nothing_is_remembered(network):
     assert rebuilt(last, network, "stream", 6, ratio_map=RatioMap.uniform(1, (8, 24))) == ALONE
 
 
+def test_after_a_cut_nothing_is_remembered(network):
+    rng = np.random.default_rng(0)
+    one, other = (rng.random(SHAPE, np.float32) for _ in range(2))
+    noisy = one + 0.2 * rng.standard_normal(SHAPE, np.float32)
+    for light, remembered in ((noisy, True), (other, False)):
+        last, reads = LastFrame(), READS.copy()
+        last.keep(one[None], Place("stream", 5))
+        reads[0] = light
+        video = last.rebuild(network, reads, MAP, Place("stream", 6))
+        np.testing.assert_array_equal(video, network(reads, MAP, one if remembered else None))
+
+
 def test_other_networks_get_the_same_and_leave_no_frame(network):
     other, last = OnnxReconstructor(tiny_network()), LastFrame()
     rebuilt(last, network, "stream", 5)
@@ -80,7 +92,8 @@ def test_windows_are_told_apart_by_board_start_and_exposure():
     assert Place.of(dark) != Place.of(window).following
 
 
-def test_a_bundle_remembers_what_it_is_given(tmp_path, network):
+def test_a_bundle_remembers_what_it_is_given(tmp_path, network, monkeypatch):
+    monkeypatch.setattr("focalloop.host.reconstruction.memory.SAME_SCENE", -1)  # random light
     folder = write_tiny_bundle(tmp_path / "tiny", WINDOW_MAP, network=tiny_network(memory=True))
     bundle = Bundle.load(folder)
     first, second, late = (make_window(number, WINDOW_MAP) for number in (3, 4, 6))
@@ -94,7 +107,8 @@ def test_a_bundle_remembers_what_it_is_given(tmp_path, network):
     assert not np.array_equal(bundle.reconstruct(second), bundle.reconstruct(second, after=before))
 
 
-def test_windows_of_one_video_are_evaluated_in_a_row(tmp_path):
+def test_windows_of_one_video_are_evaluated_in_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("focalloop.host.reconstruction.memory.SAME_SCENE", -1)  # an even scene
     network = OnnxReconstructor(tiny_network(memory=True, factor=0.25))
     frames = np.full((2, 48, *SHAPE), 128, np.uint8)
     np.savez(tmp_path / "clips.npz", sequences=frames, names=["a", "b"])

@@ -52,15 +52,24 @@ def test_a_policy_prefers_the_tile_of_the_least_expected_error(learn):
 
 
 def test_samples_are_the_errors_under_every_tile():
-    """With a reconstruction that tells how often each pixel was read."""
+    """With a reconstruction that tells how often each pixel was read, and how many windows before.
+
+    Nothing is known before the first, and what is told adds up from window to window.
+    """
     palette = shipped_map(32)
     sequences = np.zeros((1, 64, 32, 32), np.uint8)
 
-    def counts(reads, levels):
-        return (levels.float() / 8)[:, None].expand(-1, 16, -1, -1)
+    def counts(reads, levels, last):
+        passed = last.clamp_min(0) + 0.1 * (last >= 0)
+        video = (levels.float() / 16)[:, None].repeat(1, 16, 1, 1)
+        video[:, :-1] += passed[:, None]
+        video[:, -1] = passed
+        return video
 
     samples = draw_samples(sequences, palette, counts, preset("paper"), seed=3)
-    squares = ((palette.tiles / 8.0) ** 2).mean(axis=(1, 2))
+    shown = palette.tiles[:, None] / 16 + np.where(np.arange(16) < 15, 0.3, 0)[:, None, None]
+    shown[:, -1] = 0.3  # three windows passed before
+    squares = (shown**2).mean(axis=(1, 2, 3))
     rows = 2 * WAYS
     assert samples.features.shape == (rows, FEATURES, 2, 2)
     expected = np.broadcast_to(squares[None, :, None, None], (rows, len(squares), 2, 2))

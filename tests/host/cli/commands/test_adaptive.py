@@ -12,6 +12,8 @@ from focalloop.host.adaptive.controller_file import load_controller
 from focalloop.host.board.client import Board
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
+from focalloop.host.reconstruction.bundle import adaptive_bundle
+from focalloop.host.recording.writer import RecordingWriter
 from focalloop.models import zoo
 from tests.support.served import SHAPE, make_adaptive_map, on_tcp
 
@@ -72,15 +74,20 @@ def test_what_cannot_be_is_said_before_anything_starts(run, tmp_path, words, say
     assert re.search(says, " ".join(ran.err.split()))
 
 
-def test_windows_under_grids_are_reconstructed(run, tmp_path):
+@pytest.mark.parametrize("kept_as", [CaptureWriter, RecordingWriter])
+def test_windows_under_grids_are_reconstructed(run, tmp_path, kept_as):
     adaptive_map = load_controller().adaptive_map
     grids = np.random.default_rng(0).integers(0, len(adaptive_map.tiles), (3, 2, 3))
+    name = "night" if kept_as is CaptureWriter else "night.mcap"
     with on_tcp() as server, Board.open(server.url) as board:
         board.upload(adaptive_map)
         for number, grid in enumerate(grids, 1):
             board.set_grid(number, grid)
-        with CaptureWriter(tmp_path / "night", board.info) as writer:
+        with kept_as(tmp_path / name, board.info) as writer:
             for window in board.capture(4):
                 writer.add(window)
-    done = json.loads(run("reconstruct", "night", "-o", "video.npz", "--json").out)
-    assert (done["windows"], done["bundle"]) == (4, zoo.UNIVERSAL_BUNDLE)
+    done = json.loads(run("reconstruct", name, "-o", "video.npz", "--json").out)
+    # A capture does not tell which map was composed.
+    under_grid = zoo.UNIVERSAL_BUNDLE if kept_as is CaptureWriter else adaptive_bundle()
+    by = dict.fromkeys([zoo.UNIVERSAL_BUNDLE, under_grid])
+    assert (done["windows"], done["bundle"]) == (4, " and ".join(by))

@@ -400,7 +400,10 @@ def test_a_network_gets_the_noise_of_the_profile_and_what_it_is_not_for_is_said(
     assert "times as noisy as those that tiny learned from" in result.stderr
 
 
-def test_a_network_with_memory_rebuilds_windows_in_a_row_and_forgets_at_a_gap(tmp_path):
+def test_a_network_with_memory_rebuilds_windows_in_a_row_and_forgets_at_a_gap(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("focalloop.host.reconstruction.memory.SAME_SCENE", -1)  # random light
     network = tiny_network(memory=True, factor=0.01)
     bundle = write_tiny_bundle(tmp_path / "remembers", network=network, reach=64)
     windows = [make_window(number, make_map()) for number in (3, 4, 5, 7)]
