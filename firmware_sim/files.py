@@ -182,8 +182,15 @@ def _possible(path: str | Path) -> Path:
 
 
 def _this_process() -> str:
-    machine = zlib.crc32(socket.gethostname().encode())
-    return f"{os.getpid()}-{machine:08x}"
+    return f"{os.getpid()}-{zlib.crc32(_machine().encode()):08x}"
+
+
+def _machine() -> str:
+    """Name what a process id counts in: containers of one machine may share folders, not these."""
+    try:
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # it has no such namespaces
+        return socket.gethostname()
 
 
 def _clear_stale(folder: Path) -> None:

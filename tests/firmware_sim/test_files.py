@@ -135,6 +135,20 @@ def test_the_scratch_of_a_killed_program_is_removed_by_the_next(tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="has no namespaces of processes")
+def test_the_scratch_of_another_container_stays(tmp_path, monkeypatch):
+    """Its process may run, though here there is none of that id."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    program = "from focalloop.firmware_sim.files import scratch_folder; import os, signal\n"
+    program += "os.readlink = lambda *_, **__: 'pid:[7]'\n"
+    program += "with scratch_folder() as folder: os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", program], check=False)
+    (other,) = tmp_path.iterdir()
+    with scratch_folder():
+        assert other.is_dir()
+
+
 def test_the_second_writer_of_a_folder_learns_it_at_the_start(tmp_path):
     with another_writer(tmp_path):
         with pytest.raises(WriteError, match="is being written by another program"):
