@@ -66,6 +66,8 @@ class Measured:
     """One clip: the errors of every tile everywhere, and what its motion was."""
 
     name: str
+    rate: float
+    """Frames per second."""
     frames: NDArray[np.uint8]
     tiles: Table
     speed: NDArray[np.float64]
@@ -90,7 +92,7 @@ class Benchmark:
         self.reconstruct: Reconstructor = Bundle.load(bundle or adaptive_bundle()).reconstructor()
         self.universal: Reconstructor = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
 
-    def measured(self, name: str, frames: NDArray[np.uint8]) -> Measured:
+    def measured(self, name: str, rate: float, frames: NDArray[np.uint8]) -> Measured:
         """Read a clip under every tile."""
         errors, speed = [], np.empty(0)
         for tile in range(len(self.adaptive_map.tiles)):
@@ -100,7 +102,7 @@ class Benchmark:
             errors.append(self.run(frames, choose).error)
             if np.array_equal(grid, self.controller.at_rest(self.budget)):
                 speed = np.stack([speeds[0]] * FIRST + speeds).astype(np.float64)
-        return Measured(name, frames, np.stack(errors, axis=1), speed)
+        return Measured(name, rate, frames, np.stack(errors, axis=1), speed)
 
     def _watched(
         self, grid: Grid, speeds: list[NDArray[np.float32]], number: int, seen: Sequence[Seen]
@@ -119,9 +121,13 @@ class Benchmark:
         """Return the PSNR of block errors (N, R, C) of the windows that count."""
         return psnr_of_mse(float(error[FIRST:].sum(axis=(1, 2)).mean() / self.pixels))
 
-    def adaptive(self, frames: NDArray[np.uint8]) -> float:
+    def controlled(self, rate: float) -> Choice:
+        """Return the choice of the controller for a clip of so many frames per second."""
+        return controlled(self.controller, self.budget, self.slots / rate)
+
+    def adaptive(self, rate: float, frames: NDArray[np.uint8]) -> float:
         """Return the PSNR of a clip under the controller."""
-        loop = self.run(frames, controlled(self.controller, self.budget))
+        loop = self.run(frames, self.controlled(rate))
         assert loop.reads.max() <= self.budget
         return self.psnr(loop.error)
 
@@ -145,7 +151,7 @@ class Benchmark:
             return np.full(self.adaptive_map.grid_shape, tile, np.uint8)
 
         choices: dict[str, Choice] = {
-            "adaptive": controlled(controller, budget),
+            "adaptive": self.controlled(clip.rate),
             "oracle": lambda number, seen: at_most(clip.tiles[number]),
             "reuse": lambda number, seen: at_most(clip.tiles[max(number - DELAY, 0)]),
             "look-up": by_look_up,
@@ -256,16 +262,17 @@ def main() -> None:
     with opened(options.sequences) as archive:
         sequences = archive.array("sequences.npy", MAX_BYTES)
         names = archive.array("names.npy", MAX_BYTES).tolist()
+        rates = archive.array("rates.npy", MAX_BYTES).tolist()
     benchmark = Benchmark(
         load_controller(options.controller), options.budget, sequences, options.bundle
     )
     if options.alone:
         found = {
-            name: {"adaptive": benchmark.adaptive(frames)}
-            for name, frames in zip(names, sequences, strict=True)
+            name: {"adaptive": benchmark.adaptive(rate, frames)}
+            for name, rate, frames in zip(names, rates, sequences, strict=True)
         }
     else:
-        clips = [benchmark.measured(*one) for one in zip(names, sequences, strict=True)]
+        clips = [benchmark.measured(*one) for one in zip(names, rates, sequences, strict=True)]
         found = table(benchmark, clips)
     milliseconds = cpu_milliseconds(benchmark.controller, sequences[0], benchmark.budget)
     if options.json:

@@ -92,13 +92,13 @@ def closed_loop(
     return Loop(np.stack([one.grid for one in seen]), np.stack(errors), np.array(reads))
 
 
-def controlled(controller: Controller, budget: float) -> Choice:
-    """Return the choice of a controller under a budget of reads per window."""
+def controlled(controller: Controller, budget: float, window_s: float = 0.0) -> Choice:
+    """Return the choice of a controller under a budget of reads per window of this length."""
 
     def choose(number: int, seen: Sequence[Seen]) -> Grid:
         if len(seen) < 2:
             return controller.at_rest(budget)
-        return controller.next_grid(seen, budget)
+        return controller.next_grid(seen, budget, window_s)
 
     return choose
 

@@ -39,6 +39,10 @@ UNREST = 0.35
 MEMORY = 4
 """... of the last so many."""
 
+MAX_WINDOW_S = 0.25
+"""Longest window for which blocks are given tiles of their own, s: a choice rests on what was two
+windows before, which says little once those are longer."""
+
 STILL = 2e-4
 """Mean square of a change over a window that does not count: noise leaves some, more or less as
 blocks are read."""
@@ -98,7 +102,7 @@ class Controller:
         """Return the same controller for an array of another size."""
         return replace(self, adaptive_map=self.adaptive_map.tiled_to(height, width))
 
-    def next_grid(self, seen: Sequence[Seen], budget: float) -> Grid:
+    def next_grid(self, seen: Sequence[Seen], budget: float, window_s: float = 0.0) -> Grid:
         """Choose the grid of the next window that can still be told to the board.
 
         Parameters
@@ -108,13 +112,16 @@ class Controller:
             and of more than `MEMORY` the last.
         budget : float
             Most reads in one window.
+        window_s : float, optional
+            Length of a window, s; 0 where it is not known.
 
         Returns
         -------
         ndarray of uint8, shape (R, C)
-            `at_rest` after a change of the scene. One tile for all blocks, `steady`, where a choice
-            block by block promises to save less than `margin` over it, or where the motion of the
-            picture changes from window to window, so that the choice would come too late.
+            One tile for all blocks, `steady`, where windows last longer than `MAX_WINDOW_S`; else
+            `at_rest` after a change of the scene. `steady` too where a choice block by block
+            promises to save less than `margin` over it, or where the motion of the picture changes
+            from window to window, so that the choice would come too late.
 
         Raises
         ------
@@ -123,16 +130,18 @@ class Controller:
         """
         rest = self.at_rest(budget)
         features = self.features(seen[-1], seen[-2])
-        if is_cut(features):
-            return rest
         error = self._errors(features)
         everywhere = error.sum(axis=(1, 2))
         steady = self.steady(everywhere, budget)
+        calm = np.full_like(rest, steady)
+        if window_s > MAX_WINDOW_S:
+            return calm
+        if is_cut(features):
+            return rest
         chosen = self.picks(error, budget)
         promised = np.take_along_axis(error, chosen[None].astype(np.intp), axis=0).sum()
-        if promised < (1 - self.margin) * everywhere[steady] and not is_restless(seen):
-            return chosen
-        return np.full_like(rest, steady)
+        gains = promised < (1 - self.margin) * everywhere[steady]
+        return chosen if gains and not is_restless(seen) else calm
 
     def steady(self, everywhere: NDArray[np.float64], budget: float) -> int:
         """Return the tile for all blocks where a choice block by block is not to be relied upon.

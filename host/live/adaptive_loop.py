@@ -26,7 +26,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.adaptive.closed_loop import DELAY
-from focalloop.host.adaptive.controller import MEMORY, Controller, Grid, Seen, is_cut
+from focalloop.host.adaptive.controller import MAX_WINDOW_S, MEMORY, Controller, Grid, Seen, is_cut
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardError, BoardLostError, UnknownMapError, sentence
 from focalloop.host.live.adaptive_state import AdaptiveState
@@ -46,6 +46,10 @@ _MAX_SENT = 64
 STARTS = "The map rests until two windows are rebuilt."
 FOLLOWS = "The map follows the scene."
 NO_GAIN = "The map rests: other tiles for some blocks promise too little."
+TOO_LONG = (
+    f"One tile for all blocks: windows of more than {MAX_WINDOW_S:g} s are too long to follow the "
+    "scene."
+)
 CHANGED = "The map rests: the scene has changed."
 BEHIND = "The map rests: windows are not rebuilt in time for the map to follow the scene."
 STATIC = "The board runs a map that does not follow the scene."
@@ -227,7 +231,9 @@ class AdaptiveLoop:
             return False
         budget = self._reads_of(controller.adaptive_map)
         started_s = time.thread_time()
-        grid = controller.next_grid(seen, budget)
+        info = board.info
+        window_s = info.slots / info.slot_rate_hz if info.slot_rate_hz else 0.0
+        grid = controller.next_grid(seen, budget, window_s)
         taken_s = time.thread_time() - started_s
         with self._lock:
             self._choices.add(taken_s)
@@ -241,7 +247,9 @@ class AdaptiveLoop:
         if not self._set(board, named, None if at_rest else grid, exposure):
             return False
         self._chosen_from = exposure
-        if not at_rest:
+        if window_s > MAX_WINDOW_S:
+            self._does(TOO_LONG, board)
+        elif not at_rest:
             self._does(FOLLOWS, board)
         else:
             self._does(CHANGED if cut else NO_GAIN, board)

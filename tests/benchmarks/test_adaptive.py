@@ -22,7 +22,8 @@ def scene(seed, side=48):
 
 def test_every_row_of_every_clip_is_measured(tmp_path, monkeypatch, capsys):
     path = tmp_path / "sequences.npz"
-    np.savez(path, sequences=np.stack([scene(0), scene(1)]), names=np.array(["one", "other"]))
+    names, rates = np.array(["one", "other"]), np.array([240, 240])
+    np.savez(path, sequences=np.stack([scene(0), scene(1)]), names=names, rates=rates)
     monkeypatch.setattr(sys, "argv", ["benchmarks.adaptive", str(path), "--json"])
     adaptive.main()
     found = json.loads(capsys.readouterr().out)

@@ -120,6 +120,15 @@ def test_motion_that_comes_and_goes_is_not_followed():
     assert not (chooser.next_grid([slow, *steady], budget) == ONCE).all()
 
 
+def test_windows_that_last_long_get_one_tile_for_all_blocks():
+    chooser, still = by_motion(), [seen(0)] * 2
+    budget = 1.5 * PIXELS
+    quick, slow = (chooser.next_grid(still, budget, window_s) for window_s in (1 / 15, 0.5))
+    assert np.array_equal(quick, chooser.next_grid(still, budget))
+    assert len(np.unique(quick)) > 1
+    assert len(np.unique(slow)) == 1
+
+
 def test_at_rest_keeps_the_budget():
     chooser = controller()
     assert (chooser.at_rest(2 * PIXELS) == ONCE).all()

@@ -122,6 +122,15 @@ def test_the_map_follows_the_scene_within_the_budget(following):
     assert counted.tile_reads == (0.25, 0.5, 1, 6)
 
 
+def test_windows_that_last_long_are_read_under_one_tile_and_it_says_why(following):
+    loop = AdaptiveLoop(controller())
+    with on_pty(make_board(slot_rate_hz=56)) as server:
+        session = following(server.url, loop)
+        pictures = collected(session)
+        wait_until(lambda: "windows of more than 0.25 s are too long" in loop.state().activity)
+    assert all(len(np.unique(one.grid)) == 1 for one in pictures if one.grid is not None)
+
+
 class Driven:
     """A loop over a board without a slot rate, which exposes a window when another is taken."""
 
