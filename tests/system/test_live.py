@@ -12,7 +12,7 @@ from focalloop.firmware_sim.emulator.pattern import draw_pattern
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.cli.board_memory import remember
-from focalloop.models.zoo import TOLD_BUNDLE, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import ADAPTIVE_BUNDLE
 from tests.support.made_calibration import make_calibration
 from tests.support.made_windows import write_recording
 from tests.support.running import Running, fails, is_running
@@ -64,7 +64,7 @@ def test_an_adaptive_map_follows_a_scene_within_its_budget():
     assert running.document["map"]["budget"] == adaptive["budget"] == 0.05
     assert adaptive["budget_reads"] == int(0.05 * 64 * 64 * 16)
     assert adaptive["windows_over_budget"] == adaptive["grids_refused"] == 0
-    assert state["reconstructed_by"] in {UNIVERSAL_BUNDLE, TOLD_BUNDLE}
+    assert state["reconstructed_by"] == ADAPTIVE_BUNDLE
     assert "follows the scene within r 0.05" in running.complaints
 
 
