@@ -176,6 +176,7 @@ class LiveSession:
         self._end()
         for thread in self._threads:
             thread.join()
+        self._truths.close()
         if self.recordings is not None:
             self.recordings.close()
 

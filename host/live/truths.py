@@ -26,6 +26,9 @@ from focalloop.host.errors import BoardError, BoardLostError
 if TYPE_CHECKING:
     from focalloop.firmware_sim.scenes.scene import SceneSource
 
+_END_S = 5.0
+"""Longest wait for the end of a clip that is being read."""
+
 Truth = NDArray[np.uint8] | None
 """Slots of a scene, (n, H, W), 255 is white; None where it is not known."""
 
@@ -46,6 +49,14 @@ class Truths:
     def begin(self) -> None:
         """Note that the board has just been started, and has read its clip."""
         self._clip = None if self._open_clip is None else _Clip(self._open_clip)
+
+    def close(self) -> None:
+        """Wait for a clip that is being read, for a while.
+
+        A thread inside OpenCV when Python ends would abort the program.
+        """
+        if self._clip is not None:
+            self._clip.wait(_END_S)
 
     def of(self, board: Board, window: Window, step: int, *, recorded: bool = False) -> Truth:
         """Return every `step`-th slot behind a window that has just arrived, if it is known.
@@ -83,7 +94,7 @@ class _Clip:
         self._open = open_
         self.checked = False
         self._scene: SceneSource | None = None
-        # An end of the session does not wait for a long clip.
+        # An end of the session does not wait for ever.
         self._reading = threading.Thread(target=self._read, name="focalloop-clip", daemon=True)
 
     def window(self, window: Window) -> Truth:
@@ -93,6 +104,11 @@ class _Clip:
         if self._reading.ident is None:
             self._reading.start()
         return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the clip has been read, if that has begun."""
+        if self._reading.ident is not None:
+            self._reading.join(timeout_s)
 
     def _read(self) -> None:
         with suppress(FocalloopError, OSError):  # it is gone; the board has it

@@ -1,5 +1,6 @@
 """The truth of a window from the clip of its board: what SCENE answers, bit for bit."""
 
+import time
 from contextlib import closing
 from itertools import islice
 
@@ -97,3 +98,21 @@ def test_a_board_that_was_started_again_is_compared_again(board, asked, pace):
     compared(board, truths, asked, 1)
     wait_until(lambda: not files)
     assert not any(compared(board, truths, asked, 4))
+
+
+def test_the_end_waits_for_a_clip_that_is_being_read(board, pace):
+    """A program that ended meanwhile would be aborted inside OpenCV."""
+    read = []
+
+    def open_clip():
+        time.sleep(0.2)
+        read.append(clip(frames_per_slot=pace))
+        return read[-1]
+
+    truths = Truths(open_clip)
+    truths.close()  # nothing has begun
+    with closing(board.stream(credit=1)) as windows:
+        truths.of(board, next(windows), 1)
+    assert not read
+    truths.close()
+    assert read
