@@ -139,7 +139,7 @@ class Model:
             if min(s_ss, s_r) < 0:
                 raise TensorError(f"'noise' is s_ss and s_r, 0 or more, not {s_ss:g} and {s_r:g}")
             network = network.told((s_ss, s_r))
-        return network(window["reads"], ratio_map, window.get("last"), out)
+        return network(window["reads"], ratio_map, window.get("last"), out=out)
 
     def _map_of(self, shape: tuple[int, int], levels: bytes, aperture: bytes | None) -> RatioMap:
         own = self._bundle.ratio_map

@@ -298,6 +298,7 @@ class OnnxReconstructor:
         reads: Float32,
         ratio_map: RatioMap,
         last: Float32 | None = None,
+        *,
         out: Float32 | None = None,
     ) -> Float32:
         """Reconstruct ``reads (R, H, W)`` or ``(N, R, H, W)`` to ``(T, H, W)`` or ``(N, T, H, W)``.

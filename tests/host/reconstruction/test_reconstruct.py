@@ -155,13 +155,13 @@ def test_a_network_writes_where_it_is_told_and_nowhere_else():
     network = OnnxReconstructor(tiny_network())
     expected = network(reads, ratio_map)
     memory = np.full((4, 16, 12, 20), 7, np.float32)
-    assert np.shares_memory(network(reads, ratio_map, memory[1:3]), memory)
+    assert np.shares_memory(network(reads, ratio_map, out=memory[1:3]), memory)
     np.testing.assert_array_equal(memory[1:3], expected)
-    network(reads[0], ratio_map, memory[3])
+    network(reads[0], ratio_map, out=memory[3])
     np.testing.assert_array_equal(memory[3], network(reads[0], ratio_map))
     assert (memory[0] == 7).all()
     with pytest.raises(ReconstructError, match="does not take"):
-        network(reads, ratio_map, memory[:1])
+        network(reads, ratio_map, out=memory[:1])
     assert (memory[0] == 7).all()
 
 
