@@ -190,7 +190,8 @@ class _Client:
             return False
         s_ss, s_r = wanted["noise"]
         network = self._networks.load(wanted["network"], wanted["bundle"]).told((s_ss, s_r))
-        network(reads, ratio_map, last.reshape(ratio_map.shape) if last.size else None, place)
+        before = last.reshape(ratio_map.shape) if last.size else None
+        network(reads, ratio_map, before, out=place)
         return network.uses_last
 
     def _end_turn(self) -> None:
