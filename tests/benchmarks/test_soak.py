@@ -11,7 +11,7 @@ from benchmarks import soak
 from benchmarks.soak import Sample, Soak
 from benchmarks.usage import PARTS, Usage
 
-BAD_LINE = "flips=1e-6, disconnect=every 3 s for 100 ms"
+BAD_LINE = "flips=1e-6, disconnect=every 15 s for 100 ms"
 FLAT = Usage(100.0, 12, 7)
 
 
