@@ -91,7 +91,7 @@ def test_an_emulator_that_dies_is_started_again(live):
     wait_until(lambda: live.state()["phase"] == "streaming")
     (emulator,) = live.children()
     os.kill(emulator, signal.SIGKILL)
-    wait_until(lambda: live.state()["phase"] == "lost")
+    wait_until(lambda: live.children() not in ([], [emulator]))  # "lost" may pass unseen
     wait_until(lambda: live.state()["phase"] == "streaming")
     seen = live.state()["speed"]["windows_reconstructed"]
     wait_until(lambda: live.state()["speed"]["windows_reconstructed"] > seen + 2)
