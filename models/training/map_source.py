@@ -1,4 +1,4 @@
-"""Where the ratio maps of a training batch come from: one map, or random tiles.
+"""Where the ratio maps of a training batch come from: one map, or random tiles and shipped maps.
 
 A network that is trained on random tiles (a *universal* network) reconstructs under any map. It
 judges tiles while a map is learned, and the networks of single maps start from it.
@@ -41,6 +41,9 @@ DEFECTIVE_CROPS = 0.3
 """Share of the crops under random tiles in which single pixels are not measured."""
 DEFECT_SHARES = (1e-3, 0.05)
 """Range of the share of such pixels in a crop; it is drawn log-uniformly."""
+
+SHIPPED_CROPS = 0.5
+"""Share of the crops of `AnyMap` under a map of a shipped bundle."""
 
 LEVEL_ONE_SHARE = 0.5
 """Share of `RandomApertures` with one measurement everywhere."""
@@ -150,12 +153,36 @@ class RandomTiles(OneAperture):
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
         """Draw tiles, repeat them, and leave out pixels."""
-        levels = np.stack([_random_crop(rng, side) for _ in range(count)])
+        levels = np.stack([self.drawn(rng, side) for _ in range(count)])
         for crop in levels:
             if rng.random() < DEFECTIVE_CROPS:
                 share = np.exp(rng.uniform(*np.log(DEFECT_SHARES)))
                 crop[rng.random(crop.shape) < share] = 0
         return levels
+
+    def drawn(self, rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
+        """Draw the map (side, side) of one crop, without defects."""
+        return _random_crop(rng, side)
+
+
+class AnyMap(RandomTiles):
+    """Random tiles, and in some crops the shipped maps, under which most windows are taken."""
+
+    name = "random tiles and shipped maps, with defects"
+
+    def __init__(
+        self, slots: int = DEFAULT_SLOTS, aperture: NDArray[np.bool_] | None = None
+    ) -> None:
+        super().__init__(slots, aperture)
+        every_map = (named_map(name) for name in zoo.BUNDLES)
+        plain = [known for known in every_map if known.aperture is None and known.slots == slots]
+        self._shipped = list({known.hash_hex: known.levels for known in plain}.values())
+
+    def drawn(self, rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
+        """Draw the map (side, side) of one crop, without defects."""
+        if rng.random() >= SHIPPED_CROPS:
+            return super().drawn(rng, side)
+        return repeat(self._shipped[rng.integers(len(self._shipped))], side, side)
 
 
 class RandomApertures:
@@ -192,7 +219,7 @@ class RandomApertures:
 
 
 def map_source(name_or_path: str, aperture: bool, any_aperture: bool = False) -> MapSource:
-    """Find maps by name: `RANDOM_TILES`, or what `named_map` knows.
+    """Find maps by name: `RANDOM_TILES` for `AnyMap`, or what `named_map` knows.
 
     With `aperture`, maps without a coded aperture of their own get `APERTURE_TILE`; with
     `any_aperture`, random tiles get random ones.
@@ -200,7 +227,7 @@ def map_source(name_or_path: str, aperture: bool, any_aperture: bool = False) ->
     if name_or_path == RANDOM_TILES and any_aperture:
         return RandomApertures()
     if name_or_path == RANDOM_TILES:
-        return RandomTiles(aperture=APERTURE_TILE if aperture else None)
+        return AnyMap(aperture=APERTURE_TILE if aperture else None)
     ratio_map = named_map(name_or_path)
     if aperture and ratio_map.aperture is None:
         ratio_map = ratio_map.with_aperture_tile(APERTURE_TILE)

@@ -11,6 +11,7 @@ from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.models.training.map_source import (
     LEVEL_ONE_SHARE,
     OPEN_SHARES,
+    AnyMap,
     Coding,
     RandomApertures,
     RandomTiles,
@@ -77,6 +78,19 @@ def test_a_coding_spares_pixels_above_its_level() -> None:
         [[False, True], [True, False]]
     ]
     assert not Coding(shut).over(levels).any()
+
+
+def test_half_of_the_crops_of_any_map_show_the_shipped_maps() -> None:
+    learned = named_map("edge-learned-2of16").levels[:32, :32]
+    source = map_source("random-tiles", aperture=False)
+    assert isinstance(source, AnyMap)
+    levels = source.levels(np.random.default_rng(0), 600, 32)
+    # A few pixels of some crops are not measured; two different tiles differ in far more.
+    like_learned = ((levels != learned) & (levels != 0)).mean((1, 2)) < 0.01
+    assert 0.02 < like_learned.mean() < 0.1, "one of nine maps"
+    both = [named_map(name).levels[:32, :32] for name in ("edge-tile-1of16", "edge-fixed-4of16")]
+    for shipped in both:
+        assert ((levels != shipped) & (levels != 0)).mean((1, 2)).min() < 0.01
 
 
 def test_random_tiles_have_the_aperture_that_they_were_given() -> None:
