@@ -17,6 +17,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from threadpoolctl import threadpool_limits
+
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
@@ -167,6 +169,9 @@ class LiveSession:
 
     def __enter__(self) -> Self:
         """Start the session's threads."""
+        # After each product a second thread of the BLAS spins for milliseconds: for small ones,
+        # window after window, it would take a core from the reconstruction.
+        self._blas = threadpool_limits(1, user_api="blas")
         for thread in self._threads:
             thread.start()
         return self
@@ -176,6 +181,7 @@ class LiveSession:
         self._end()
         for thread in self._threads:
             thread.join()
+        self._blas.restore_original_limits()
         self._truths.close()
         if self.recordings is not None:
             self.recordings.close()

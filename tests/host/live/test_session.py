@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from focalloop.firmware_sim.default_calibration import corrected as noise_left
 from focalloop.firmware_sim.errors import FocalloopError
@@ -49,6 +50,10 @@ def reads_of(picture, ratio_map):
     codes = expected_codes(ratio_map, picture.window)
     signal = (codes.astype(np.float32) - 4096) / np.float32(49152)
     return ReadPlan.of(ratio_map).planes(signal)
+
+
+def blas_threads():
+    return {blas["num_threads"] for blas in threadpool_info() if blas["user_api"] == "blas"}
 
 
 def was_seen_at(picture):
@@ -395,3 +400,10 @@ def test_what_is_recorded_is_what_came(url, tmp_path):
     for window in windows:
         np.testing.assert_array_equal(window.codes, expected_codes(window.ratio_map, window.number))
     assert {window.ratio_map for window in windows} == {ratio_map, other}
+
+
+def test_no_thread_of_the_blas_spins_beside_a_session(url):
+    with threadpool_limits(2, user_api="blas"):
+        with LiveSession(BoardAt(url), bundle="network-free", ratio_map=make_map()):
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
