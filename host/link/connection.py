@@ -15,28 +15,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from importlib.metadata import version
 from typing import Literal, Protocol
 
 from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.wire import (
     LARGE_MAX_PAYLOAD,
-    PROTOCOL_VERSION,
-    ErrorCode,
     HelloAnswer,
-    HelloRequest,
     MessageType,
-    WireError,
     encoded_limit,
 )
-from focalloop.host.errors import (
-    BoardError,
-    BoardLostError,
-    NoAnswerError,
-    NotABoardError,
-    VersionMismatchError,
-)
-from focalloop.host.link.hello import check_hello
+from focalloop.host.errors import BoardLostError
+from focalloop.host.link.hello import handshake
 from focalloop.host.link.io_threads import Link, LinkListener
 from focalloop.host.link.port import open_port
 
@@ -72,58 +61,6 @@ class ConnectionListener(LinkListener, Protocol):
 
     def on_lost(self, reason: str) -> None:
         """Note that the board has vanished. Called in the keeper."""
-
-
-def handshake(
-    link: Link, url: str, timeout_s: float, max_payload: int = LARGE_MAX_PAYLOAD
-) -> HelloAnswer:
-    """Say HELLO over a link, accepting bodies of `max_payload` bytes; return what the board is.
-
-    Raises
-    ------
-    NotABoardError
-        No valid answer came within `timeout_s`.
-    VersionMismatchError
-        The board speaks another protocol version.
-    FaultyBoardError
-        What it says of itself cannot be.
-    """
-    hello = HelloRequest(max_payload, f"focalloop {version('focalloop')}")
-    try:
-        board = HelloAnswer.unpack(
-            link.request(MessageType.HELLO, hello.pack(), timeout_s=timeout_s)
-        )
-    except NoAnswerError:
-        if link.bytes_in == 0:
-            heard = "it is silent; check the board's power and firmware, and that this is its port"
-        else:
-            heard = (
-                f"it sent {link.bytes_in} bytes, none of them an answer; "
-                "check the baud rate, and that this is the board's port"
-            )
-        raise NotABoardError(f"no board answers at {url}: {heard}") from None
-    except BoardLostError as error:
-        raise NotABoardError(
-            f"{url} closed the connection before it answered HELLO: {error}; close other programs "
-            "that use it"
-        ) from None
-    except WireError as error:
-        raise NotABoardError(f"what answers at {url} is not a board: {error}") from error
-    except BoardError as error:
-        if error.code != ErrorCode.VERSION_MISMATCH:
-            raise
-        raise VersionMismatchError(
-            f"the board at {url} speaks another protocol version than this program "
-            f"({PROTOCOL_VERSION}): {error.text}; update the board's firmware or focalloop"
-        ) from None
-    if board.protocol != PROTOCOL_VERSION:
-        raise VersionMismatchError(
-            f"the board at {url} speaks protocol version {board.protocol} and this program "
-            f"{PROTOCOL_VERSION}; update the older of the two"
-        )
-    check_hello(board, url)
-    link.keep_alive(board.max_in_flight)
-    return board
 
 
 class Connection:

@@ -1,13 +1,34 @@
-"""Checks of a board's HELLO answer, on which the host's computations and allocations depend."""
+"""HELLO: who is at the port, and whether what it says of itself can be.
+
+The host's computations and allocations depend on that answer.
+"""
 
 from __future__ import annotations
 
 import math
+from importlib.metadata import version
 
 from focalloop.firmware_sim.maps.checks import check_level_set, checked_shape
 from focalloop.firmware_sim.maps.ratio_map import RatioMapError
-from focalloop.firmware_sim.wire import MIN_MAX_PAYLOAD, HelloAnswer
-from focalloop.host.errors import FaultyBoardError
+from focalloop.firmware_sim.wire import (
+    LARGE_MAX_PAYLOAD,
+    MIN_MAX_PAYLOAD,
+    PROTOCOL_VERSION,
+    ErrorCode,
+    HelloAnswer,
+    HelloRequest,
+    MessageType,
+    WireError,
+)
+from focalloop.host.errors import (
+    BoardError,
+    BoardLostError,
+    FaultyBoardError,
+    NoAnswerError,
+    NotABoardError,
+    VersionMismatchError,
+)
+from focalloop.host.link.io_threads import Link
 
 MAX_WINDOW_BYTES = 1 << 30
 """Longest readout, and longest scene, of one window: 64 megapixels, read eight times."""
@@ -17,6 +38,58 @@ MAX_DN = 1e9
 
 MIN_SLOT_RATE_HZ, MAX_SLOT_RATE_HZ = 0.1, 1e9
 """Range of a board's slot rate, where it has one; the host waits for the duration of a window."""
+
+
+def handshake(
+    link: Link, url: str, timeout_s: float, max_payload: int = LARGE_MAX_PAYLOAD
+) -> HelloAnswer:
+    """Say HELLO over a link, accepting bodies of `max_payload` bytes; return what the board is.
+
+    Raises
+    ------
+    NotABoardError
+        No valid answer came within `timeout_s`.
+    VersionMismatchError
+        The board speaks another protocol version.
+    FaultyBoardError
+        What it says of itself cannot be.
+    """
+    hello = HelloRequest(max_payload, f"focalloop {version('focalloop')}")
+    try:
+        board = HelloAnswer.unpack(
+            link.request(MessageType.HELLO, hello.pack(), timeout_s=timeout_s)
+        )
+    except NoAnswerError:
+        if link.bytes_in == 0:
+            heard = "it is silent; check the board's power and firmware, and that this is its port"
+        else:
+            heard = (
+                f"it sent {link.bytes_in} bytes, none of them an answer; "
+                "check the baud rate, and that this is the board's port"
+            )
+        raise NotABoardError(f"no board answers at {url}: {heard}") from None
+    except BoardLostError as error:
+        raise NotABoardError(
+            f"{url} closed the connection before it answered HELLO: {error}; close other programs "
+            "that use it"
+        ) from None
+    except WireError as error:
+        raise NotABoardError(f"what answers at {url} is not a board: {error}") from error
+    except BoardError as error:
+        if error.code != ErrorCode.VERSION_MISMATCH:
+            raise
+        raise VersionMismatchError(
+            f"the board at {url} speaks another protocol version than this program "
+            f"({PROTOCOL_VERSION}): {error.text}; update the board's firmware or focalloop"
+        ) from None
+    if board.protocol != PROTOCOL_VERSION:
+        raise VersionMismatchError(
+            f"the board at {url} speaks protocol version {board.protocol} and this program "
+            f"{PROTOCOL_VERSION}; update the older of the two"
+        )
+    check_hello(board, url)
+    link.keep_alive(board.max_in_flight)
+    return board
 
 
 def check_hello(board: HelloAnswer, url: str) -> None:
