@@ -336,20 +336,8 @@ class NoiseProfile:
 _MAX_PARAMETER = 1e9
 """Largest value of any parameter: far above realistic values, with a square that fits float32."""
 
-_NUMBERS = (
-    "black_level_dn",
-    "full_scale_dn",
-    "s_ss",
-    "s_r",
-    "full_well",
-    "bend",
-    "bend_cubic",
-    "prnu",
-    "dark_signal",
-    "row_noise",
-    "frame_offset",
-    "pixel_offset",
-    "column_offset",
+_NUMBERS = tuple(
+    field.name for field in fields(NoiseProfile) if str(field.type).startswith("float")
 )
 
 _SCAMP5_FULL_SCALE_DN = 220.0
