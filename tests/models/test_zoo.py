@@ -15,7 +15,8 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
-from focalloop.host.reconstruction.bundle import MANIFEST, Bundle
+from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.bundle_files import MANIFEST
 from focalloop.host.reconstruction.quality import psnr
 from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
 from focalloop.models import zoo

@@ -13,7 +13,7 @@ import pytest
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
 from focalloop.firmware_sim.noise import preset
-from focalloop.host.reconstruction import bundle as bundle_module
+from focalloop.host.reconstruction import bundle_files
 from focalloop.host.reconstruction.bundle import Bundle, BundleError, adaptive_bundle
 from focalloop.host.reconstruction.reconstruct import ReconstructError
 from focalloop.models import zoo
@@ -245,7 +245,7 @@ def test_a_zip_cut_or_flipped_anywhere_never_loads_as_something_else(tmp_path):
 
 def test_a_file_above_the_limit_is_refused(tmp_path, monkeypatch):
     path = write_tiny_bundle(tmp_path / "tiny")
-    monkeypatch.setattr(bundle_module, "MAX_FILE_BYTES", 600)
+    monkeypatch.setattr(bundle_files, "MAX_FILE_BYTES", 600)
     for form in (path, zip_of(path)):
         with pytest.raises(BundleError, match="too large"):
             Bundle.load(form)
