@@ -31,7 +31,7 @@ from benchmarks.processes import used_s
 from benchmarks.report import Row
 from focalloop import Bundle
 from focalloop.host.inference.tensors import LENGTH_HEADER
-from focalloop.host.reconstruction.reconstruct import load_network
+from focalloop.host.reconstruction.onnx_network import load_network
 from focalloop.models.zoo import DEFAULT_BUNDLE
 
 CLIENTS = 8

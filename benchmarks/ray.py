@@ -32,7 +32,7 @@ from benchmarks.report import Row
 from focalloop import Bundle
 from focalloop.host.cluster import LOOPBACK, QUIET, Cluster, joined
 from focalloop.host.inference.models import ModelServer
-from focalloop.host.reconstruction.reconstruct import load_network
+from focalloop.host.reconstruction.onnx_network import load_network
 from focalloop.models.zoo import DEFAULT_BUNDLE
 
 WINDOWS = 8

@@ -35,7 +35,7 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.scenes.clips import load_clips
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.host.reconstruction.onnx_network import OnnxReconstructor
 from focalloop.models import zoo
 from focalloop.models.zoo import DEFAULT_BUNDLE
 

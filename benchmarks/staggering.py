@@ -37,12 +37,9 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.maps.staggering import stagger
 from focalloop.firmware_sim.noise import preset
 from focalloop.host.reconstruction.bundle import Bundle
+from focalloop.host.reconstruction.onnx_network import OnnxReconstructor
 from focalloop.host.reconstruction.quality import mse, psnr_of_mse
-from focalloop.host.reconstruction.reconstruct import (
-    NetworkFree,
-    OnnxReconstructor,
-    initial_reconstruction,
-)
+from focalloop.host.reconstruction.reconstruct import NetworkFree, initial_reconstruction
 from focalloop.models.data.cut import SIDE, read_cut
 from focalloop.models.data.packages import default_cache, obtain
 from focalloop.models.data.test_set import SLOTS, TEST_SET

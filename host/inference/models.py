@@ -23,7 +23,7 @@ from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.inference.tensors import TensorError, TensorSpec
 from focalloop.host.reconstruction.bundle import Bundle
-from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.host.reconstruction.onnx_network import OnnxReconstructor
 
 MAX_WAITING_WINDOWS = 128
 """Windows that may wait for a processor; a request that would add to more is refused."""

@@ -28,12 +28,8 @@ from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.host.lab.pool_messages import Message, receive, send
 from focalloop.host.lab.unix_sockets import listening
 from focalloop.host.reconstruction.bundle import Bundle, BundleError
-from focalloop.host.reconstruction.reconstruct import (
-    NETWORK_FREE,
-    NetworkFree,
-    OnnxReconstructor,
-    ReconstructError,
-)
+from focalloop.host.reconstruction.onnx_network import OnnxReconstructor
+from focalloop.host.reconstruction.reconstruct import NETWORK_FREE, NetworkFree, ReconstructError
 
 _TURN_TIMEOUT_S = 20.0
 """Longest time from one message to the next inside a turn, which a worker that hangs then loses."""

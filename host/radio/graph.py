@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalloop.firmware_sim.radio.errors import RadioError
-from focalloop.host.reconstruction.reconstruct import first_line, load_network, signature
+from focalloop.host.reconstruction.onnx_network import first_line, load_network, signature
 
 
 class Graph:

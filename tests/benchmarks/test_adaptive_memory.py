@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import adaptive_memory
 from benchmarks.adaptive_memory import LOST, SHOWN, row
-from focalloop.host.reconstruction.reconstruct import OnnxReconstructor
+from focalloop.host.reconstruction.onnx_network import OnnxReconstructor
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 

@@ -15,7 +15,7 @@ from focalloop import Bundle
 from focalloop.host.inference import api as inference_api, models as inference_models
 from focalloop.host.inference.api import create_inference_app
 from focalloop.host.inference.models import Model, ModelServer
-from focalloop.host.reconstruction.reconstruct import load_network
+from focalloop.host.reconstruction.onnx_network import load_network
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 
 

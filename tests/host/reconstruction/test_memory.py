@@ -10,7 +10,7 @@ from focalloop.firmware_sim.wire import WindowKind
 from focalloop.host.reconstruction.bundle import Bundle
 from focalloop.host.reconstruction.evaluate import evaluate
 from focalloop.host.reconstruction.memory import LastFrame, Place
-from focalloop.host.reconstruction.reconstruct import NOTHING, OnnxReconstructor
+from focalloop.host.reconstruction.onnx_network import NOTHING, OnnxReconstructor
 from tests.support.made_windows import make_window
 from tests.support.served import SHAPE as WINDOW_SHAPE
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
