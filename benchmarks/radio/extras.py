@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,15 @@ from benchmarks.maps.scores import Interval, write_whole
 from benchmarks.radio.figures import clip_sets
 from benchmarks.radio.rivals import CHANNEL_SEED, COMMON_SYMBOLS, Bench
 from benchmarks.radio.scores import Float, RadioScoresError
+from benchmarks.radio.shaping import Shape, ShapedSemCom, as_made, on_a_grid
 from focalloop.firmware_sim.radio.bitstream import CodedWindow
-from focalloop.firmware_sim.radio.channel import Channel, ChannelKind, Received
-from focalloop.firmware_sim.radio.power import peak_to_average_db, rounded_to_qam
+from focalloop.firmware_sim.radio.channel import Channel, ChannelKind
 from focalloop.firmware_sim.radio.rate_choice import rates_for_budget
 from focalloop.host.radio.block_errors import best_scheme
 from focalloop.host.radio.codec import Codec
 from focalloop.host.radio.compressed import Compressed
 from focalloop.host.radio.ldpc import LdpcLink
-from focalloop.host.radio.methods import Delivery, Method, Sensing
+from focalloop.host.radio.methods import Method, Sensing
 from focalloop.host.radio.radio_bundle import RadioBundle
 from focalloop.host.radio.semcom import SemCom
 from focalloop.host.radio.send import sent
@@ -51,65 +50,6 @@ at the low cost of CRL section 4, for f = 1 to 4."""
 
 OWN_RATE = 72
 """Reals of a location where all have the same rate."""
-
-Symbols = NDArray[np.complex64]
-Undo = Callable[[Received, int], Received]
-Shape = Callable[[Symbols], tuple[Symbols, Undo]]
-"""Changes the payload of a window; returns what the receiver does to what it received, of which so
-many symbols come before the payload."""
-
-
-def as_made(payload: Symbols) -> tuple[Symbols, Undo]:
-    """Send the payload as it is."""
-    return payload, lambda received, front: received
-
-
-def on_a_grid(payload: Symbols) -> tuple[Symbols, Undo]:
-    """Round the payload to the points of a scaled 256-QAM."""
-    made, gain = rounded_to_qam(payload, 256)
-    return made, partial(_known, gain)
-
-
-def _known(gain: float, received: Received, front: int) -> Received:
-    """Let the receiver know a gain of the payload, which costs nothing.
-
-    It could be part of the scale in the header.
-    """
-    gains = received.gain.copy()
-    gains[front:] *= gain
-    return Received(received.symbols, gains, received.noise_variance)
-
-
-class ShapedSemCom:
-    """SemCom with something between its payload and the channel.
-
-    Attributes
-    ----------
-    peaks_db : list of float
-        Peak-to-average power of every window that was sent.
-    """
-
-    def __init__(self, method: SemCom, shape: Shape) -> None:
-        self.name, self._method, self._shape = method.name, method, shape
-        self.peaks_db: list[float] = []
-
-    def send(
-        self,
-        reads: Float32,
-        channel: Channel,
-        rng: np.random.Generator,
-        symbols: int | None = None,
-    ) -> Delivery:
-        """See `focalloop.host.radio.methods.Method`."""
-        made = self._method.transmit(reads, channel, symbols)
-        front = made.count.total - made.count.payload
-        payload, undo = self._shape(made.symbols[front:])
-        on_air = np.concatenate((made.symbols[:front], payload))
-        self.peaks_db.append(peak_to_average_db(on_air))
-        found = self._method.receive(undo(channel.send(on_air, rng), front), channel)
-        decoded = None if found is None else self._method.decode(found)
-        rates = None if found is None else found.rate_map
-        return Delivery(decoded, None, made.count, None, int(found is None), rates)
 
 
 def few_rates(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.radio import extras
 from benchmarks.radio.__main__ import app
-from benchmarks.radio.extras import EXTRAS, Shape, few_rates
+from benchmarks.radio.extras import EXTRAS, few_rates
 from benchmarks.radio.scores import RadioScoresError
+from benchmarks.radio.shaping import Shape, as_made, on_a_grid
 from focalloop.firmware_sim.radio.channel import Received
 
 FRONT = 9
@@ -35,7 +35,7 @@ def arrived(shape: Shape, payload: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return made, symbols[FRONT:]
 
 
-@pytest.mark.parametrize("shape", [extras.as_made, extras.on_a_grid])
+@pytest.mark.parametrize("shape", [as_made, on_a_grid])
 def test_shapes_keep_the_power_and_the_receiver_undoes_them(shape: Shape) -> None:
     payload = payload_of(4_000, 0.3)
     made, found = arrived(shape, payload)
