@@ -1,4 +1,4 @@
-"""What each statement of the SCAMP-5 developer kit expands to, or why it is refused.
+"""What each statement of the SCAMP-5 developer kit expands to.
 
 The expansions are those of the kit's public headers (``scamp5_kernel_api.hpp``,
 ``..._macro_analog.hpp``, ``..._macro_digital.hpp``); ``docs/scamp5.md`` lists them.
@@ -19,6 +19,7 @@ from focalloop.firmware_sim.scamp5.instructions import (
     Scamp5Error,
     pattern,
 )
+from focalloop.firmware_sim.scamp5.refusals import what_instead
 
 Argument = Areg | Dreg | Direction | int
 Words = list[Instruction]
@@ -57,9 +58,8 @@ def expanded(name: str, arguments: tuple[Argument, ...]) -> Words:
     """
     if name in _MACROS:
         return _MACROS[name](*arguments)
-    for known, reason in _REFUSED.items():
-        if name == known or (known.endswith("*") and name.startswith(known[:-1])):
-            raise Scamp5Error(f"the simulator does not have {name}: {reason}")
+    if instead := what_instead(name):
+        raise Scamp5Error(f"the simulator does not have {name}: {instead}")
     near = difflib.get_close_matches(name, _MACROS, 1, 0.75)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise Scamp5Error(f"the SCAMP-5 kit has no statement {name!r}{hint}")
@@ -384,31 +384,3 @@ _MACROS: dict[str, Callable[..., Words]] = {
     "scan": lambda areg, number: [Instruction(Op.SCAN, (), (areg,), number)],
 }
 """Expansion of each statement, by its name in the kit; ``expose`` and ``scan`` are additions."""
-
-_SCANNED = "write scan(a, k) and pass what Machine.run returns to "
-_LOADED = "set the register with Machine.load before the program"
-_REFUSED = {
-    "sq": "the kit does not say what the squarer computes; use abs, or square after the scan",
-    "icw": "it is a raw instruction word; write the statement that it stands for",
-    "scamp5_launch_kernel": "write the statements of the kernel here",
-    "scamp5_kernel_printable": "write the statements of the kernel here",
-    "scamp5_get_image": "its gain is not published; use get_image(y) or get_image(y, h)",
-    "scamp5_load_dac": "the levels of the DAC are not published; use scamp5_in(y, value)",
-    "scamp5_flood": "use MOV(R12, target); MOV(R0, mask); SET(R1, R2, R3, R4); PROP0();",
-    "scamp5_load_rect": _LOADED,
-    "scamp5_draw_*": _LOADED,
-    "scamp5_select_*": "use scamp5_select_pattern(r, c, rx, cx)",
-    "scamp5_scan_areg": f"{_SCANNED}readout.scan_analog",
-    "scamp5_scan_areg_mean_8x8": f"{_SCANNED}readout.block_means",
-    "scamp5_scan_dreg": "pass Machine.digital to readout.scan_digital",
-    "scamp5_scan_events": "pass Machine.digital to readout.scan_events",
-    "scamp5_scan_*": "read the register with Machine.analog or Machine.digital",
-    "scamp5_global_sum_16": f"{_SCANNED}readout.global_sum",
-    "scamp5_global_sum_64": f"{_SCANNED}readout.global_sum",
-    "scamp5_global_*": "read the register with Machine.analog or Machine.digital and reduce it",
-    "scamp5_read_areg": f"{_SCANNED}readout.scan_analog",
-    "scamp5_output_*": "read the register with Machine.analog or Machine.digital",
-    "scamp5_display_*": "read the register with Machine.analog or Machine.digital",
-    "vs_*": "it runs on the controller's processor, not on the array; leave it out",
-}
-"""What to use instead of the kit's statements that are not simulated; ``*`` is any ending."""
