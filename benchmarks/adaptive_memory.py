@@ -11,11 +11,15 @@ lost
     How much less the windows after window `LOST` have, one by one, if that was lost.
 cut
     How much less a window has whose last frame is one of another sequence, than alone.
+
+Last it prints what memory costs in latency: the processor time that a window of the whole array
+takes by the network of adaptive maps, and by the one without memory that is told the noise too.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,13 +36,14 @@ from focalloop.host.reconstruction.memory import LastFrame, Place
 from focalloop.host.reconstruction.quality import mse, psnr_of_mse
 from focalloop.host.reconstruction.reconstruct import Reconstructor
 from focalloop.models.adaptive.palette import TILES
-from focalloop.models.zoo import UNIVERSAL_BUNDLE
+from focalloop.models.zoo import TOLD_BUNDLE, UNIVERSAL_BUNDLE
 
 SHOWN = ("a quarter", "half", "one long read", "calm", "two, one and none")
 SHIFTS = ((0, 0), (0, 1), (1, 1), (1, 0))
 """Where a moving tile lies, down and right, in turn."""
 LOST = 2
 SLOTS = 16
+TIMED = 20
 MAX_BYTES = 2 << 30
 
 Frames = NDArray[np.uint8]
@@ -140,6 +145,21 @@ def row(
     ]
 
 
+def milliseconds(networks: Sequence[Reconstructor], height: int, width: int) -> list[float]:
+    """Return the median processor time of one window by each network, in turn and in a row."""
+    rng = np.random.default_rng(0)
+    ratio_map = RatioMap.from_tile(TILES[SHOWN[-1]], (height, width))
+    reads = rng.random((8, height, width), np.float32) * ratio_map.measured
+    taken = np.empty((TIMED + 1, len(networks)))
+    memories = [LastFrame() for _ in networks]
+    for number in range(len(taken)):
+        for which, (network, last) in enumerate(zip(networks, memories, strict=True)):
+            start = time.process_time()
+            last.rebuild(network, reads, ratio_map, Place(None, number))
+            taken[number, which] = time.process_time() - start
+    return [float(median) for median in 1000 * np.median(taken[1:], axis=0)]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What memory brings to a shipped network.")
@@ -151,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sequences = archive.array("sequences.npy", MAX_BYTES)
     top, left = ((length - options.side) // 2 for length in sequences.shape[2:])
     middle = sequences[:, :, top : top + options.side, left : left + options.side]
-    network = Bundle.load(options.bundle or adaptive_bundle()).reconstructor()
+    bundle = options.bundle or adaptive_bundle()
+    network = Bundle.load(bundle).reconstructor()
     universal = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
     later = [f"lost+{k}" for k in range(1, sequences.shape[1] // SLOTS - LOST)]
     columns = ["universal", "alone", "memory", "moving", *later, "cut"]
@@ -159,6 +180,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for tile in SHOWN:
         numbers = row(tile, middle, network, universal)
         print(f"{tile:18}", *(f"{value:9.2f}" for value in numbers), flush=True)
+    height, width = sequences.shape[2:]
+    told = Bundle.load(TOLD_BUNDLE).reconstructor()
+    with_memory, without = milliseconds((network, told), height, width)
+    print(
+        f"a window of {height}x{width} pixels takes {with_memory:.1f} ms of one processor by "
+        f"{bundle}, {without:.1f} ms by {TOLD_BUNDLE}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What memory brings: the benchmark, with a network that adds a quarter of the last frame."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,11 @@ def test_it_prints_a_row_for_each_tile(tmp_path, capsys):
     bundle = write_tiny_bundle(tmp_path / "tiny", network=tiny_network(memory=True), reach=8)
     words = [str(tmp_path / "clips.npz"), "--bundle", str(bundle), "--side", "16"]
     adaptive_memory.main(words)
-    head, *rows = capsys.readouterr().out.splitlines()
+    head, *rows, price = capsys.readouterr().out.splitlines()
     assert head.split()[:4] == ["universal", "alone", "memory", "moving"]
     assert [line[:18].strip() for line in rows] == list(SHOWN)
+    name = re.escape(str(bundle))
+    named = rf"a window of 24x24 pixels takes \S+ ms of one processor by {name}, (\S+) ms by \S+"
+    found = re.fullmatch(named, price)
+    assert found
+    assert float(found[1]) > 0
