@@ -56,6 +56,8 @@ class _Job:
     window: Window
     step: int
     correction: BoardCorrection
+    drawn: bool
+    """Whether it becomes a picture; if not, it only tells the adaptive map of the scene."""
     truth: Future[Truth] = field(default_factory=Future)
     """Every `step`-th slot of the scene."""
     whole_truth: Future[Truth] | None = None
@@ -137,18 +139,22 @@ class WindowPipeline:
     ) -> None:
         """Take a window that has just arrived, and fetch its scene meanwhile.
 
-        While nobody looks, and no map follows the scene, most windows are only received.
+        While nobody looks, most windows are only received or, where a map follows the scene,
+        rebuilt for it alone.
         """
         self._telemetry.received(window)
         adaptive = self._adaptive
         if adaptive is not None:
             adaptive.received(window)
-        if not self._viewers.is_due() and (adaptive is None or not adaptive.active):
+        drawn = self._viewers.is_due()
+        if not drawn and (adaptive is None or not adaptive.active):
             return
-        job = _Job(window, self._viewers.step, correction)
-        if self._scorer.is_due(self._setup_of(window, correction)):
+        job = _Job(window, self._viewers.step, correction, drawn)
+        if drawn and self._scorer.is_due(self._setup_of(window, correction)):
             job.whole_truth = Future()
         self._put(self._first, job)
+        if not drawn:
+            return
         truth_of = partial(self._truths.of, board, window, recorded=recorded)
         job.truth.set_result(truth_of(job.step))
         if job.whole_truth is not None:
@@ -206,7 +212,8 @@ class WindowPipeline:
                 self._be_away(error)
             else:
                 self._away = False
-                self._show(job, *rebuilt)
+                if rebuilt is not None:
+                    self._show(job, *rebuilt)
 
     def _be_away(self, error: NetworksAwayError) -> None:
         if not self._away:
@@ -216,8 +223,11 @@ class WindowPipeline:
 
     def _rebuild(
         self, job: _Job, selector: NetworkSelector
-    ) -> tuple[Reconstruction, Float32, Beside | None]:
-        """Return a window by the selected network, without one, and by the second bundle."""
+    ) -> tuple[Reconstruction, Float32, Beside | None] | None:
+        """Return a window by the selected network, without one, and by the second bundle.
+
+        None if it is not drawn.
+        """
         window, (reads, ratio_map) = job.window, job.corrected
         received, lost, _ = job.carried or (None, None, None)
         started_s = time.monotonic()
@@ -236,6 +246,8 @@ class WindowPipeline:
                 f"{sentence(made.problem)} Windows are now reconstructed without a network.",
                 "warning",
             )
+        if not job.drawn:
+            return None
         if window.grid is None:
             initial = self._networks.network_free(reads, ratio_map)
         else:  # the map of the next window is another one, and finding neighbours takes longer

@@ -83,8 +83,9 @@ def following(universal):
 
 
 def collected(session):
-    """Return a list that gets every picture of a session."""
+    """Return a list that gets a picture of every window of a session, which one watches."""
     pictures = []
+    session.want(pictures, 4)
     session.subscribe(lambda: pictures.append(session.picture()))
     return pictures
 
@@ -120,6 +121,18 @@ def test_the_map_follows_the_scene_within_the_budget(following):
     assert counted.choice_ms > 0
     assert (counted.rows, counted.columns, counted.block) == (4, 6, 8)
     assert counted.tile_reads == (0.25, 0.5, 1, 6)
+
+
+def test_windows_that_nobody_looks_at_lead_the_map_and_are_not_drawn(following):
+    loop = AdaptiveLoop(controller())
+    drawn = []
+    with on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server:
+        session = following(server.url, loop, unattended=True)
+        session.subscribe(lambda: drawn.append(session.picture().window))
+        wait_until(lambda: loop.state().windows_under_grid >= 8)
+        assert not drawn
+        session.want(drawn, 4)
+        wait_until(lambda: drawn)
 
 
 def test_windows_that_last_long_are_read_under_one_tile_and_it_says_why(following):
