@@ -39,8 +39,11 @@ def train(
     ] = None,
     weights: Annotated[
         str,
-        typer.Option(metavar="WEIGHTS", help="Universal weights of the reconstruction."),
-    ] = "edge-universal",
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Weights for any map that rebuild the windows, as `focalloop live` does.",
+        ),
+    ] = "edge-adaptive",
     noise: Annotated[
         str, typer.Option(metavar="PROFILE", help="Noise of the reads: a preset or a file.")
     ] = "paper",
