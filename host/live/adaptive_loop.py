@@ -45,7 +45,9 @@ _MAX_SENT = 64
 
 STARTS = "The map rests until two windows are rebuilt."
 FOLLOWS = "The map follows the scene."
-NO_GAIN = "The map rests: other tiles for some blocks promise too little."
+ONE_TILE = (
+    "One tile for all blocks: motion comes and goes, or other tiles for some promise too little."
+)
 TOO_LONG = (
     f"One tile for all blocks: windows of more than {MAX_WINDOW_S:g} s are too long to follow the "
     "scene."
@@ -249,10 +251,10 @@ class AdaptiveLoop:
         self._chosen_from = exposure
         if window_s > MAX_WINDOW_S:
             self._does(TOO_LONG, board)
-        elif not at_rest:
-            self._does(FOLLOWS, board)
+        elif cut:
+            self._does(CHANGED, board)
         else:
-            self._does(CHANGED if cut else NO_GAIN, board)
+            self._does(FOLLOWS if (grid != grid[0, 0]).any() else ONE_TILE, board)
         return True
 
     def _rest_if_old(self, board: Board, window: Window) -> None:

@@ -77,7 +77,7 @@ def test_the_measurements_of_a_window_lie_where_its_grid_reads(page, session):
 def test_the_panel_says_what_the_map_reads_and_saves(page, session):
     page.wait_for_selector("#adaptive-note:has-text('The map follows the scene.')")
     shown = values(page)
-    assert shown["Budget"] == "384 reads per window, r 0.0625"
+    assert shown["Budget"] == "384 reads per window, 6.3 % of a full readout"
     assert shown["Reads of the newest window"] == "288, 75.0 % of it"
     assert shown["Saved against a full readout"] == page.inner_text("#saved") == "95.3 %"
     assert shown["Windows that follow the scene"] == "40 of 50"

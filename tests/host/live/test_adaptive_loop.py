@@ -144,6 +144,15 @@ def test_windows_that_last_long_are_read_under_one_tile_and_it_says_why(followin
     assert all(len(np.unique(one.grid)) == 1 for one in pictures if one.grid is not None)
 
 
+def test_one_cautious_tile_for_all_blocks_is_not_called_following(following, monkeypatch):
+    monkeypatch.setattr("focalloop.host.adaptive.controller.UNREST", -1.0)
+    loop = AdaptiveLoop(replace(controller(), cautious=1), 3 * ONCE)
+    with on_pty(make_board(slot_rate_hz=SLOT_RATE_HZ)) as server:
+        following(server.url, loop)
+        wait_until(lambda: loop.state().windows_under_grid > 0)
+        assert loop.state().activity == adaptive_loop.ONE_TILE
+
+
 class Driven:
     """A loop over a board without a slot rate, which exposes a window when another is taken."""
 

@@ -49,7 +49,7 @@ export class AdaptiveMap {
     const late = adaptive.grids_late + adaptive.grids_refused;
     /** @type {[string, string, string?][]} */
     const rows = [
-      ["Budget", `${grouped(adaptive.budget_reads)} reads per window, r ${fixed(adaptive.budget, 4)}`],
+      ["Budget", `${grouped(adaptive.budget_reads)} reads per window, ${share(adaptive.budget_reads, whole)} of a full readout`],
       ["Reads of the newest window", reads === null ? "–" : `${grouped(reads)}, ${share(reads, adaptive.budget_reads)} of it`],
       ["Saved against a full readout", reads === null ? "–" : share(whole - reads, whole)],
       ["Reads per pixel, least and most read tile", `${fixed(Math.min(...adaptive.tile_reads), 2)}, ${fixed(Math.max(...adaptive.tile_reads), 2)}`],
