@@ -193,7 +193,9 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     corrected = f"Reads  corrected by {state.corrected_by}\n" if state.corrected_by else ""
     noise = f"Noise  {state.noise_note}\n" if state.noise_note else ""
     budget = state.adaptive.budget if state.adaptive is not None and state.adaptive.active else None
-    adaptive = f"       at rest; it follows the scene within r {budget:.4g}\n" if budget else ""
+    adaptive = ""
+    if budget:
+        adaptive = f"       at rest; it follows the scene within {budget:.4g} of a full readout\n"
     choice = None if state.radio is None else state.radio.choice
     radio = ""
     if choice is not None:

@@ -65,7 +65,7 @@ def test_an_adaptive_map_follows_a_scene_within_its_budget():
     assert adaptive["budget_reads"] == int(0.05 * 64 * 64 * 16)
     assert adaptive["windows_over_budget"] == adaptive["grids_refused"] == 0
     assert state["reconstructed_by"] == ADAPTIVE_BUNDLE
-    assert "follows the scene within r 0.05" in running.complaints
+    assert "follows the scene within 0.05 of a full readout" in running.complaints
 
 
 def test_a_kept_correction_is_used_and_said_and_can_be_left_off(tmp_path, monkeypatch):
