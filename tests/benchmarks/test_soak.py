@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from benchmarks import soak
+from benchmarks.preview import running
 from benchmarks.soak import Sample, Soak
 from benchmarks.usage import PARTS, Usage
 
@@ -28,6 +29,8 @@ def missed(bad: list[Sample]) -> list[str]:
 def test_a_few_seconds_of_it_run_on_both_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    small = {"emulate": "--size=32x32", "live": "--bundle=network-free"}
+    monkeypatch.setattr(soak, "running", lambda *words: running(*words, small[words[0]]))
     monkeypatch.setattr(soak, "BAD_LINE", BAD_LINE)
     monkeypatch.setattr(soak, "SAMPLE_S", 0.25)
     monkeypatch.setattr(soak, "PROGRESS_S", 1.0)

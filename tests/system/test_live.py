@@ -24,7 +24,7 @@ LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
 
 @pytest.fixture(scope="module")
 def live():
-    with Running(*LIVE) as running:
+    with Running(*LIVE, "--slot-rate", "80") as running:
         yield running
 
 

@@ -36,7 +36,8 @@ FIGURES = """() => {
 
 
 def test_the_page_reconnects_to_a_service_that_comes_back(browser, tmp_path):
-    words = ("live", "--bundle", "network-free", "--scene", "synthetic", "--no-open")
+    words = ("live", "--bundle", "network-free", "--scene", "synthetic", "--size", "64x64")
+    words += ("--no-open",)
     running = Running(*words, "--http-port", "0")
     page = browser.new_page()
     page.goto(running.url)
@@ -59,7 +60,7 @@ def test_bundles_are_changed_while_it_streams(open_page, tmp_path):
     coded = RatioMap.from_tile([[2, 0], [0, 1]], (32, 32)).with_aperture_tile(APERTURE_TILE)
     own = write_tiny_bundle(tmp_path / "own", coded, network=tiny_network(aperture=True))
     coded = coded.tiled_to(256, 256)
-    words = ("live", "--http-port", "0", "--no-open", "--bundle", str(own))
+    words = ("live", "--http-port", "0", "--no-open", "--slot-rate", "80", "--bundle", str(own))
     with Running(*words) as running:
         first, second = open_page(running.url), open_page(running.url)
 
