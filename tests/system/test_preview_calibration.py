@@ -4,7 +4,6 @@ import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from focalloop.firmware_sim.fixed_pattern import FixedPattern
@@ -27,6 +26,7 @@ from focalloop.host.live.calibration_state import (
 from focalloop.host.live.calibrator import CalibratorError
 from focalloop.host.live.session import LiveSession
 from tests.support.fake_session import make_picture
+from tests.support.lamp import Lamp
 from tests.support.made_calibration import PROFILE, make_calibration
 from tests.support.preview_page import go, served_page
 from tests.support.served import free_port, on_tcp
@@ -38,18 +38,6 @@ MAP = RatioMap.uniform(2, SHAPE)
 PLOTS = ("curve", "residuals", "response", "response-residuals")
 
 
-class Lamp:
-    """An even light in front of a sensor."""
-
-    shape, slots, level = SHAPE, 16, 0.0
-
-    def window(self, index):
-        return np.full((16, *SHAPE), round(255 * self.level), np.uint8)
-
-    def close(self):
-        pass
-
-
 class Bench:
     """A board on a cable, with its lamp, and the page of its session.
 
@@ -59,7 +47,7 @@ class Bench:
     """
 
     def __init__(self, stack, serial):
-        self._stack, self._port, self.lamp = stack, free_port(), Lamp()
+        self._stack, self._port, self.lamp = stack, free_port(), Lamp(SHAPE)
         self._board = VirtualBoard(
             self.lamp, BoardSettings(profile=TRUTH, slot_rate_hz=480.0, serial=serial)
         )
@@ -139,6 +127,7 @@ def inked(page, *names):
     )
 
 
+@pytest.mark.timeout(300)
 def test_a_calibration_is_run_read_saved_and_applied(browser, page, emulated, tmp_path):
     session = emulated.session
     assert current(page) == "Board and light"
@@ -149,6 +138,7 @@ def test_a_calibration_is_run_read_saved_and_applied(browser, page, emulated, tm
     page.fill("#calibration-reads", "8")
     page.wait_for_selector("#calibration-sum:has-text('38 windows, about')")
     page.press("#calibration-reads", "Enter")
+    wait_until(lambda: session.calibrator.state().phase is CalibrationPhase.DONE, 200)
     page.wait_for_selector("#calibration-result:visible")
     assert current(page) == "Result"
 
