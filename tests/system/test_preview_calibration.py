@@ -49,7 +49,7 @@ class Bench:
     def __init__(self, stack, serial):
         self._stack, self._port, self.lamp = stack, free_port(), Lamp(SHAPE)
         self._board = VirtualBoard(
-            self.lamp, BoardSettings(profile=TRUTH, slot_rate_hz=480.0, serial=serial)
+            self.lamp, BoardSettings(profile=TRUTH, slot_rate_hz=160.0, serial=serial)
         )
         self._board.warm_up()
         self.connect()
