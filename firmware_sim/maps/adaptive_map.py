@@ -74,7 +74,13 @@ class AdaptiveMap:
                 f"a tile of {size_text(size)} pixels does not fit an array of "
                 f"{size_text(self.resting.shape)}"
             )
-        tiles = np.stack([checked_levels(tile, self.resting.level_set) for tile in given])
+        checked = []
+        for index, tile in enumerate(given):
+            try:
+                checked.append(checked_levels(tile, self.resting.level_set))
+            except RatioMapError as error:
+                raise RatioMapError(f"tile {index} of the palette: {error}") from None
+        tiles = np.stack(checked)
         tiles.flags.writeable = False
         object.__setattr__(self, "tiles", tiles)
         object.__setattr__(self, "block", int(self.block))

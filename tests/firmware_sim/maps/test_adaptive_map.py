@@ -85,7 +85,7 @@ def test_a_resting_map_is_repeated_to_another_size() -> None:
         ({"tiles": np.zeros((256, 1, 1), int)}, "1 to 255 tiles"),
         ({"tiles": np.zeros((1, 6, 1), int)}, "1x6 pixels does not fit an array of 7x5"),
         ({"tiles": np.zeros((1, 0, 1), int)}, "does not fit"),
-        ({"tiles": [[[3]]]}, "level 3"),
+        ({"tiles": [[[1]], [[3]]]}, "tile 1 of the palette: .* level 3"),
         ({"tiles": [[[1.0]]]}, "integers"),
         ({"resting": RatioMap.uniform(1, (5, 7)).with_random_aperture()}, "no coded aperture"),
     ],
