@@ -90,6 +90,11 @@ class Controller:
         least predicted error.
     meta : dict of str to any
         What it was made for and from.
+
+    Raises
+    ------
+    RatioMapError
+        The palette lacks the tile of the resting map.
     """
 
     adaptive_map: AdaptiveMap
@@ -97,6 +102,9 @@ class Controller:
     margin: float
     cautious: int | None
     meta: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        _ = self._resting  # which a file may lack
 
     def fitted_to(self, height: int, width: int) -> Controller:
         """Return the same controller for an array of another size."""
@@ -119,9 +127,10 @@ class Controller:
         -------
         ndarray of uint8, shape (R, C)
             One tile for all blocks, `steady`, where windows last longer than `MAX_WINDOW_S`; else
-            `at_rest` after a change of the scene. `steady` too where a choice block by block
-            promises to save less than `margin` over it, or where the motion of the picture changes
-            from window to window, so that the choice would come too late.
+            `at_rest` after a change of the scene, or where predictions are not finite. `steady`
+            too where a choice block by block promises to save less than `margin` over it, or where
+            the motion of the picture changes from window to window, so that the choice would come
+            too late.
 
         Raises
         ------
@@ -131,6 +140,8 @@ class Controller:
         rest = self.at_rest(budget)
         features = self.features(seen[-1], seen[-2])
         error = self._errors(features)
+        if not np.isfinite(error).all():  # of weights that overflow
+            return rest
         everywhere = error.sum(axis=(1, 2))
         steady = self.steady(everywhere, budget)
         calm = np.full_like(rest, steady)
@@ -230,9 +241,10 @@ class Controller:
         rows, columns = (
             np.minimum(block, side - np.arange(0, side, block)) for side in (height, width)
         )
-        mean: NDArray[np.float64] = np.exp(
-            self.network(features[: self.network.inputs]).astype(np.float64)
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean: NDArray[np.float64] = np.exp(
+                self.network(features[: self.network.inputs]).astype(np.float64)
+            )
         mean *= np.outer(rows, columns)
         return mean
 

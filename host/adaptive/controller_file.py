@@ -52,8 +52,10 @@ def load_controller(name_or_path: str | Path = zoo.DEFAULT_CONTROLLER) -> Contro
     try:
         with opened(path) as archive:
             return _controller_in(archive)
-    except (ArchiveError, RatioMapError) as error:
+    except ArchiveError as error:
         raise ControllerError(f"the controller {path} {error}") from None
+    except RatioMapError as error:
+        raise ControllerError(f"the controller {path} cannot be used: {error}") from None
 
 
 def _controller_in(archive: Archive) -> Controller:

@@ -129,6 +129,16 @@ def test_windows_that_last_long_get_one_tile_for_all_blocks():
     assert len(np.unique(slow)) == 1
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e38])
+def test_predictions_that_overflow_are_not_followed(scale):
+    chooser = by_motion()
+    ((weight, bias),) = chooser.network.layers
+    with np.errstate(over="ignore"):
+        network = BlockNetwork(((weight * np.float32(scale), -bias),))
+    grid = replace(chooser, network=network).next_grid([seen(0, speed=1)] * 2, 1.5 * PIXELS)
+    assert (grid == ONCE).all()
+
+
 def test_at_rest_keeps_the_budget():
     chooser = controller()
     assert (chooser.at_rest(2 * PIXELS) == ONCE).all()
@@ -144,7 +154,7 @@ def test_at_rest_keeps_the_budget():
 def test_the_palette_needs_the_resting_tile():
     sparse = AdaptiveMap(RatioMap.uniform(2, SHAPE), TILES, 16)
     with pytest.raises(RatioMapError, match="the tile of the resting map"):
-        Controller(sparse, controller().network, 0.0, None, {}).at_rest(PIXELS)
+        Controller(sparse, controller().network, 0.0, None, {})
 
 
 def test_it_fits_any_array():
