@@ -321,8 +321,8 @@ class EdgeNetwork(nn.Module):
             shown = details * by_plane(told.octaves)
             if held is not None:
                 frame, share = (part.to(planes.dtype) for part in held)
-                still = functional.pad(frame, (0, 0, 0, 0, 0, shown.shape[1] - 1))
-                shown = shown + share * (still - shown)
+                shown = shown * (1 - share)
+                shown = torch.cat([shown[:, :1] + share * frame, shown[:, 1:]], dim=1)
             if aperture is None:
                 again = details_again(shown, levels, slots)
             else:
@@ -332,7 +332,7 @@ class EdgeNetwork(nn.Module):
             again = again + brightness_again(residual, levels, aperture) * by_plane(told.trust)
             missing = planes * by_plane(both) - again * by_span(masks)
             if held is not None:
-                missing = missing * (1 - share * by_plane(self.memory.calm))
+                missing = missing * by_span(1 - share * self.memory.calm[:, None, None])
             return residual + spread(shown + missing, slots)
 
     def _recall(self, last: Tensor | None, planes: Tensor, masks: Tensor) -> Recalled | None:

@@ -79,19 +79,22 @@ class Memory(nn.Module):
         """Compare the last frame (N, H, W) with what was measured."""
         frame = last.unsqueeze(1)
         known = (frame > NOTHING / 2).to(planes.dtype)
-        taken = by_span(masks) * known
+        taken = masks * known
         spans = 2.0 ** torch.arange(masks.shape[1], device=planes.device)
-        missed = (planes - frame) * taken * (EVIDENCE_GAIN / by_plane(spans))
-        size = missed.abs().sum(1, keepdim=True), taken.sum(1, keepdim=True)
-        return Recalled(
-            frame, known, missed, self._around(size[0]) / (self._around(size[1]) + 0.01)
+        # Planes are zero where nothing was taken.
+        missed = (planes * known - by_span(taken * frame)) * (EVIDENCE_GAIN / by_plane(spans))
+        reads = self._around(taken, spans)
+        around = self._around(missed.abs(), torch.ones_like(planes[0, :, 0, 0])) / (
+            reads + FEW_READS
         )
+        return Recalled(frame, known, missed, around)
 
-    def _around(self, x: Tensor) -> Tensor:
-        side = 3 * self.cell
-        last = -x.shape[-2] % self.cell, -x.shape[-1] % self.cell
-        padded = functional.pad(x, (0, last[1], 0, last[0]))
-        return functional.avg_pool2d(padded, side, self.cell, self.cell)
+    def _around(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Sum the channels by their weights, and average that over each cell and its neighbours."""
+        last = (0, self.cell - 1, 0, self.cell - 1)
+        mean = (weights / self.cell**2).view(1, -1, 1, 1).expand(-1, -1, self.cell, self.cell)
+        cells = functional.conv2d(functional.pad(x, last), mean, stride=self.cell)
+        return functional.avg_pool2d(cells, 3, 1, 1)
 
     def features(self, recalled: Recalled, mean: Tensor) -> Tensor:
         """Return what is added to the features (N, width, h, w) of the cells.
