@@ -194,8 +194,9 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
     noise = f"Noise  {state.noise_note}\n" if state.noise_note else ""
     budget = state.adaptive.budget if state.adaptive is not None and state.adaptive.active else None
     adaptive = ""
-    if budget:
-        adaptive = f"       at rest; it follows the scene within {budget:.4g} of a full readout\n"
+    if state.adaptive is not None:
+        does = f"at rest; it follows the scene within {state.adaptive.budget:.4g} of a full readout"
+        adaptive = f"       {does if budget else 'it does not follow the scene (see the page)'}\n"
     choice = None if state.radio is None else state.radio.choice
     radio = ""
     if choice is not None:

@@ -96,7 +96,7 @@ class AdaptiveLoop:
                 f"palette read {ratios.min():.3g} to {ratios.max():.3g} of a full readout"
             )
         self._lock = threading.Lock()
-        self._controller = controller
+        self._given = self._controller = controller
         self._board: Board | None = None
         self._tell: Callable[[str], None] = lambda text: None
         self._told: set[str] = set()
@@ -124,10 +124,13 @@ class AdaptiveLoop:
         RatioMapError
             The map does not fit the array.
         """
-        controller = self._controller.fitted_to(*board.shape)
+        controller = self._given.fitted_to(*board.shape)
         palette = controller.adaptive_map
         at_rest = palette.compose(controller.at_rest(self._reads_of(palette)))
-        return AdaptiveMap(at_rest, palette.tiles, palette.block)
+        fitted = AdaptiveMap(at_rest, palette.tiles, palette.block)
+        with self._lock:
+            self._controller = replace(controller, adaptive_map=fitted)
+        return fitted
 
     def follow(
         self, board: Board, running: RatioMap | AdaptiveMap, tell: Callable[[str], None]

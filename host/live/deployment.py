@@ -18,7 +18,7 @@ from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.host.board.client import Board
-from focalloop.host.errors import BoardLostError, sentence
+from focalloop.host.errors import BoardError, BoardLostError, sentence
 from focalloop.host.live.board_correction import BoardCorrection
 from focalloop.host.live.network_selector import NetworkSelector
 from focalloop.host.live.networks import Networks
@@ -276,12 +276,15 @@ class Deployment:
 
         Raises
         ------
-        BoardError, BoardLostError
+        RatioMapError, BoardError, BoardLostError
             As for `upload`.
         """
         with self._changing:
+            if board is None:
+                raise BoardLostError(NO_BOARD)
+            adaptive_map = adaptive.fitted_to(board.info)
             self._loading.result().forget_previous()
-            self._upload_adaptive(board, adaptive)
+            self._upload(board, adaptive_map, "the adaptive map")
 
     def _restore(self, board: Board) -> None:
         if self._adaptive is not None and not isinstance(self._map, RatioMap):
@@ -293,14 +296,12 @@ class Deployment:
             ratio_map = RatioMap.from_tile(tile, info.shape, info.slots, info.level_set)
         self._upload(board, ratio_map, "the ratio map")
 
-    def _upload_adaptive(self, board: Board | None, adaptive: AdaptiveLoop) -> None:
+    def _upload_adaptive(self, board: Board, adaptive: AdaptiveLoop) -> None:
         """Upload the adaptive map, or its resting map to a board that cannot run it."""
-        if board is None:
-            raise BoardLostError(NO_BOARD)
         adaptive_map = adaptive.fitted_to(board.info)
         try:
             self._upload(board, adaptive_map, "the adaptive map")
-        except RatioMapError as error:
+        except (RatioMapError, BoardError) as error:
             self._upload(board, adaptive_map.resting, "the resting map")
             self._telemetry.log(
                 f"{sentence(error)} The resting map runs, and does not follow the scene.", "warning"

@@ -278,7 +278,7 @@ class LiveSession:
         ------
         UnknownMapError
             The session was started without one.
-        BoardError, BoardLostError
+        RatioMapError, BoardError, BoardLostError
             As for `upload`.
         """
         if self._adaptive is None:

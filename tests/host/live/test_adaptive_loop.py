@@ -10,8 +10,17 @@ import pytest
 from focalloop.firmware_sim.allocation import BudgetError
 from focalloop.firmware_sim.block_features import FEATURES
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
+from focalloop.firmware_sim.maps.checks import RatioMapError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.wire import Feature, HelloAnswer, MessageType
+from focalloop.firmware_sim.wire import (
+    FLAG_ERROR,
+    FLAG_RESPONSE,
+    ErrorAnswer,
+    ErrorCode,
+    Feature,
+    HelloAnswer,
+    MessageType,
+)
 from focalloop.host.adaptive.controller import Controller, Seen
 from focalloop.host.adaptive.network import BlockNetwork
 from focalloop.host.board.client import Board
@@ -273,24 +282,47 @@ def test_a_budget_that_no_choice_meets_is_refused_with_what_can_be_met(budget):
         AdaptiveLoop(controller(), budget)
 
 
-def test_a_board_without_adaptive_maps_runs_the_resting_map(following):
+def without_feature(frame):
+    """Lie that a board has no adaptive maps."""
+
     def features(body):
         hello = HelloAnswer.unpack(body)
         return replace(hello, features=hello.features & ~Feature.ADAPTIVE).pack()
 
-    def lie(frame):
-        return with_body(features)(frame) if frame.type == MessageType.HELLO else (frame,)
+    return with_body(features)(frame) if frame.type == MessageType.HELLO else (frame,)
 
+
+class NoRoom:
+    """Refuse every second object of an upload, which is a palette after a map."""
+
+    begun = 0
+
+    def __call__(self, frame):
+        self.begun += frame.type == MessageType.UPLOAD_BEGIN
+        if frame.type != MessageType.UPLOAD_BEGIN or self.begun != 2:
+            return (frame,)
+        body = ErrorAnswer(ErrorCode.TOO_LARGE, "no room").pack()
+        return (replace(frame, flags=FLAG_RESPONSE | FLAG_ERROR, body=body),)
+
+
+@pytest.mark.parametrize(
+    ("lie", "why"), [(without_feature, "cannot run an adaptive map"), (NoRoom(), "no room")]
+)
+def test_a_board_that_cannot_follow_runs_the_resting_map(following, lie, why):
     loop = AdaptiveLoop(controller())
     with on_tcp(LyingBoard(lie, slot_rate_hz=SLOT_RATE_HZ)) as server:
         session = following(server.url, loop)
         wait_until(lambda: session.picture() is not None)
         state = session.state()
+        if lie is without_feature:
+            with pytest.raises(RatioMapError, match=why):
+                session.follow_scene()
     assert session.ratio_map == RatioMap.from_tile(TILES[2], SHAPE)
     assert session.adaptive_map is None
     assert (state.adaptive.active, state.adaptive.activity) == (False, adaptive_loop.STATIC)
     said = [message.text for message in state.messages if message.level == "warning"]
-    assert any("cannot run an adaptive map" in text and "resting map runs" in text for text in said)
+    assert any(why in text and "resting map runs" in text for text in said)
+    assert (state.adaptive.rows, state.adaptive.columns) == (4, 6)  # of this board
 
 
 def test_another_map_ends_it_until_it_is_asked_for_again(following):
