@@ -102,37 +102,52 @@ def test_an_exported_bundle_reconstructs_what_the_network_does(
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-def test_a_bundle_that_is_told_the_noise_states_its_range_and_takes_any(
-    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_network_that_is_told_the_noise_and_remembers_becomes_a_bundle(
+    tile_map: RatioMap, sequences_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = TrainingData.load(training_file)
-    run = run_of(replace(EDGE, noise=True, coarse=1), None, training_file)
+    data = TrainingData.load(sequences_file)
+    run = run_of(replace(EDGE, noise=True, coarse=1, memory=True), None, sequences_file)
     torch.manual_seed(0)
     torch.nn.init.normal_(run.learner.average["told.layers.2.weight"], std=0.1)
     folder = checkpoint(run, tmp_path / "run")
     network = run.learner.averaged_network()
     levels = torch.from_numpy(tile_map.levels.copy())[None]
-    reads = clean_reads(torch.rand(1, 16, 32, 32), levels)
+    reads, last = clean_reads(torch.rand(1, 16, 32, 32), levels), torch.rand(1, 32, 32)
     traced: list[tuple[bytes, float]] = []
+    remembered: list[np.ndarray] = []
+    narrowed = int8.in_int8
 
     def traced_once(network: Network) -> tuple[bytes, float]:
         traced[:] = traced or [to_onnx(network)]
         return traced[0]
 
+    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
+        remembered.extend(each["last"] for each in inputs)
+        return narrowed(graph, inputs)
+
     monkeypatch.setattr(export, "to_onnx", traced_once)
+    monkeypatch.setattr(int8, "in_int8", in_int8)
     for name, windows, tolerance in (("wide", None, 2e-3), ("narrow", data, 0.1)):
         meta = export_run(folder, tmp_path / name, calibration=windows, first_map=tile_map)
+        # It states the range of the noise, and takes any.
         low, high = np.array([meta["noise_range"]["s_ss"], meta["noise_range"]["s_r"]]).T
         assert (low < np.array(USUAL_NOISE) / 4).all()
         assert (high > np.array(USUAL_NOISE) * 4).all()
         reconstruct = Bundle.load(tmp_path / name).reconstructor(noise=tuple(high))
         with torch.inference_mode():
             noise = torch.tensor(np.array([high]), dtype=torch.float32)
-            expected = network(reads, levels, noise=noise)[0].numpy()
-        found = reconstruct(reads[0].numpy(), tile_map)
+            expected = network(reads, levels, noise=noise, last=last)[0].numpy()
+        found = reconstruct(reads[0].numpy(), tile_map, last[0].numpy())
         np.testing.assert_allclose(found, expected, atol=tolerance)
-        quiet = reconstruct.told(tuple(low))(reads[0].numpy(), tile_map)
+        quiet = reconstruct.told(tuple(low))(reads[0].numpy(), tile_map, last[0].numpy())
         assert np.abs(quiet - found).mean() > 5e-3
+    assert abs(meta["export"]["int8_loss_db"]) < 0.2
+    # It is calibrated on windows in a row.
+    assert len(remembered) == 3 * len(data.training)
+    assert [bool((last == NOTHING).all()) for last in remembered[:4]] == [True, False, False, True]
+    graph = (tmp_path / "narrow" / meta["network"]).read_bytes()
+    (taken,) = (each for each in int8.loaded(graph).get_inputs() if each.name == "last")
+    assert len(taken.shape) == 3
 
 
 def test_a_network_for_any_aperture_becomes_a_bundle_for_any(
@@ -231,29 +246,6 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     with pytest.raises(ExportError, match="8-bit arithmetic loses"):
         export_run(folder, tmp_path / "refused", calibration=data)
     assert not (tmp_path / "refused").exists()
-
-
-def test_a_network_with_memory_is_calibrated_on_windows_in_a_row(
-    tile_map: RatioMap, sequences_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = run_of(replace(EDGE, noise=True, memory=True), None, sequences_file)
-    run.train(tmp_path / "run")
-    remembered: list[np.ndarray] = []
-    narrowed = int8.in_int8
-
-    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
-        remembered.extend(each["last"] for each in inputs)
-        return narrowed(graph, inputs)
-
-    monkeypatch.setattr(int8, "in_int8", in_int8)
-    data = TrainingData.load(sequences_file)
-    meta = export_run(tmp_path / "run", tmp_path / "narrow", calibration=data, first_map=tile_map)
-    assert abs(meta["export"]["int8_loss_db"]) < 0.2
-    assert len(remembered) == 3 * len(data.training)
-    assert [bool((last == NOTHING).all()) for last in remembered[:4]] == [True, False, False, True]
-    graph = (tmp_path / "narrow" / meta["network"]).read_bytes()
-    (last,) = (each for each in int8.loaded(graph).get_inputs() if each.name == "last")
-    assert len(last.shape) == 3
 
 
 def test_maps_that_measure_nothing_do_not_count_in_the_loss_of_eight_bits(

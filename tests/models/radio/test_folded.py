@@ -55,9 +55,8 @@ def test_the_network_is_rebuilt_from_the_graph_exactly(frozen):
     assert np.abs(found - wanted).max() < 1e-5
 
 
-@pytest.mark.parametrize("coarse", [0, 1])
-def test_a_network_that_is_exported_now_is_rebuilt_too(tmp_path, coarse):
-    settings = EdgeSettings(width=16, context=8, blocks=1, coarse=coarse)
+def test_a_network_that_is_exported_now_is_rebuilt_too(tmp_path):
+    settings = EdgeSettings(width=16, context=8, blocks=1, coarse=1)
     torch.manual_seed(0)
     network = EdgeNetwork(settings).requires_grad_(False)
     for value in network.parameters():
