@@ -12,7 +12,6 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, numpy_helper
-from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from focalloop.firmware_sim.errors import FocalloopError
@@ -44,7 +43,7 @@ from focalloop.models.training.map_source import (
 from focalloop.models.training.network_run import NetworkRun
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
-from focalloop.models.training.weights import load_weights, save_weights
+from focalloop.models.training.weights import load_weights
 from tests.support.tiny_bundle import tiny_network
 
 pytestmark = pytest.mark.timeout(300)  # graphs are traced
@@ -321,34 +320,6 @@ def test_a_run_can_start_from_the_weights_of_another(
     again.learner.start_from(weights)
     for name, value in universal.learner.average.items():
         torch.testing.assert_close(again.learner.average[name], value, rtol=1e-3, atol=1e-6)
-
-
-def test_weights_of_another_profile_or_window_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    save_weights(path, PAPER, build_network(PAPER).state_dict(), {})
-    for wanted, message in (
-        (EDGE, "paper network, not of the edge network"),
-        (replace(PAPER, slots=8), "windows of 16 frames, not of 8"),
-        (replace(PAPER, aperture=True), "without a coded aperture, not with one"),
-        (replace(PAPER, stages=2), "another size"),
-    ):
-        with pytest.raises(TrainError, match=message):
-            load_weights(path, wanted)
-
-
-def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"no weights 'edge-none'.*shipped name"):
-        load_weights("edge-none")
-    path = tmp_path / "w.safetensors"
-    save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(TrainError, match="does not hold weights to start from"):
-        load_weights(path)
-    save_weights(path, EDGE, {"x": torch.zeros(1)}, {})
-    with pytest.raises(TrainError, match="is damaged"):
-        load_weights(path)
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(TrainError, match="cannot be read"):
-        load_weights(path)
 
 
 def test_a_network_for_any_map_needs_one_to_begin_with(

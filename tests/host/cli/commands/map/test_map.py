@@ -1,21 +1,13 @@
 """`focalloop map` as a user runs it."""
 
-import json
-
 import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.defaults import NAMED_TILES
 from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.maps.tiles import APERTURE_TILE
-from tests.support.command_line import complaint, run
+from tests.support.command_line import complaint, run, run_json
 from tests.support.tiny_bundle import write_tiny_bundle
-
-
-def run_json(*words):
-    result = run(*words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def test_show_tells_what_a_map_asks_for():
