@@ -204,12 +204,13 @@ def _announce(state: LiveState, url: str, page: PageSettings) -> None:
             f"Radio  {choice.method} over {choice.channel} at {choice.snr_db:g} dB, "
             f"{choice.symbols:,} symbols per window\n"
         )
+    by = state.reconstructed_by or state.bundle
     print_notice(
         f"Board  {board.name} at {board.url}, {board.width}x{board.height}, {board.bits} bit\n"
         f"Map    {ratio_map.mean_level:.2f} measurements per pixel, "
         f"{100 * (1 - ratio_map.ratio):.1f} % fewer than a full readout\n"
         f"{adaptive}{corrected}{noise}{radio}"
-        f"First picture after {first_s:.1f} s, reconstructed by {state.bundle}. Ctrl-C stops all."
+        f"First picture after {first_s:.1f} s, reconstructed by {by}. Ctrl-C stops all."
     )
     if page.json:
         print_json(

@@ -54,6 +54,10 @@ TOO_LONG = (
 )
 CHANGED = "The map rests: the scene has changed."
 BEHIND = "The map rests: windows are not rebuilt in time for the map to follow the scene."
+NO_NETWORK = (
+    "The map rests: no network rebuilds the windows, and without one a video says too little of "
+    "the scene."
+)
 STATIC = "The board runs a map that does not follow the scene."
 
 
@@ -192,7 +196,9 @@ class AdaptiveLoop:
                 continue
             if not self._follow(board, controller, job, grid):
                 self._count("windows_not_used")
-                self._rest_if_old(board, job.window)
+                self._rest_if_old(
+                    board, job.window, BEHIND if job.video is not None else NO_NETWORK
+                )
 
     def close(self) -> None:
         """End `run`."""
@@ -260,14 +266,14 @@ class AdaptiveLoop:
             self._does(FOLLOWS if (grid != grid[0, 0]).any() else ONE_TILE, board)
         return True
 
-    def _rest_if_old(self, board: Board, window: Window) -> None:
+    def _rest_if_old(self, board: Board, window: Window, why: str) -> None:
         """Return to the resting map if no grid came in time for long."""
         exposure = _exposure(window)
         if self._chosen_from is None:
             self._chosen_from = exposure  # the first window
         if exposure - self._chosen_from > MAX_AGE:
-            self._does(BEHIND, board)
-            self._say(BEHIND)
+            self._does(why, board)
+            self._say(why)
             if window.grid is not None and self._last_named <= window.number:
                 self._set(board, self._newest + _REST_AHEAD, None, exposure)
 

@@ -353,7 +353,7 @@ def test_without_a_network_the_map_rests(following):
         session = following(server.url, loop)
         wait_until(lambda: loop.state().activity == adaptive_loop.FOLLOWS)
         session.select("network-free")
-        wait_until(lambda: loop.state().activity == adaptive_loop.BEHIND)
+        wait_until(lambda: loop.state().activity == adaptive_loop.NO_NETWORK)
         wait_until(lambda: session.picture().grid is None)
 
 
