@@ -80,7 +80,7 @@ def test_the_panel_says_what_the_map_reads_and_saves(page, session):
     assert shown["Budget"] == "384 reads per window, 6.3 % of a full readout"
     assert shown["Reads of the newest window"] == "288, 75.0 % of it"
     assert shown["Saved against a full readout"] == page.inner_text("#saved") == "95.3 %"
-    assert shown["Windows that follow the scene"] == "40 of 50"
+    assert shown["Windows not read at rest"] == "40 of 50"
     assert shown["Age of their grids, windows"] == "2: 97.5 %, 3: 2.5 %"
     assert shown["Grids late, refused"] == "1, 0"
     assert shown["One choice"] == "2.0 ms"

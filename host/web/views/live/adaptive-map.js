@@ -53,7 +53,7 @@ export class AdaptiveMap {
       ["Reads of the newest window", reads === null ? "–" : `${grouped(reads)}, ${share(reads, adaptive.budget_reads)} of it`],
       ["Saved against a full readout", reads === null ? "–" : share(whole - reads, whole)],
       ["Reads per pixel, least and most read tile", `${fixed(Math.min(...adaptive.tile_reads), 2)}, ${fixed(Math.max(...adaptive.tile_reads), 2)}`],
-      ["Windows that follow the scene", `${grouped(moved)} of ${grouped(windows)}`],
+      ["Windows not read at rest", `${grouped(moved)} of ${grouped(windows)}`],
       ["Age of their grids, windows", ages.join(", ") || "–"],
       ["Grids late, refused", `${grouped(adaptive.grids_late)}, ${grouped(adaptive.grids_refused)}`, late ? "warn" : ""],
       ["Windows over the budget", grouped(adaptive.windows_over_budget), adaptive.windows_over_budget ? "bad" : ""],
