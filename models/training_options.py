@@ -73,6 +73,8 @@ class TrainingOptions:
         Weights to start from; None for the universal weights if they fit.
     learning_rate : float or None
         Highest learning rate; None for the default of the starting weights.
+    rounded : bool
+        Whether the network of a given map learns with the rounding of an 8-bit bundle.
     batch, crop, seed : int
         As in `focalloop.models.training.run.RunSettings`.
 
@@ -102,6 +104,7 @@ class TrainingOptions:
     aperture: bool = False
     start: str | None = None
     learning_rate: float | None = None
+    rounded: bool = False
     batch: int = 16
     crop: int = 96
     seed: int = 0
@@ -135,6 +138,11 @@ class TrainingOptions:
             raise OptionsError(
                 f"--map {ADAPTIVE_GRIDS} makes a network with memory: only --network edge without "
                 "--aperture has one"
+            )
+        if self.rounded and (self.network != "edge" or self.ratio_map is None):
+            raise OptionsError(
+                "--rounded is for the edge network of a map: give --map, and leave out --network "
+                "or ask for edge"
             )
         if len(set(self.prices)) < len(self.prices):
             raise OptionsError("--price gives the same price twice")

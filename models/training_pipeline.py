@@ -177,6 +177,7 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
             seed=options.seed,
             noise=noise,
             schedule=options.schedule,
+            rounded=options.rounded,
             average_decay=AVERAGE_DECAY[options.schedule],
             network=network,
         ),
@@ -186,6 +187,11 @@ def run_training(options: TrainingOptions, watcher: Watcher, device: str) -> dic
         options.learning_rate,
         map_coding(any_aperture) if options.aperture else None,
     )
+    if options.rounded and not shared.start.name:
+        raise TrainError(
+            "--rounded is for weights that are good already, since the ranges are taken from them: "
+            "give --start"
+        )
     if maps is not None:
         return _summary(_train_network(maps, shared, options.folder), options.folder)
     policy = PolicySettings(credit=options.credit)

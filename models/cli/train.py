@@ -232,6 +232,15 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = "cosine",
+    rounded: Annotated[
+        bool,
+        typer.Option(
+            "--rounded",
+            help="Learn with the rounding of an 8-bit bundle, so that `focalloop export --int8` "
+            "loses less; the last minutes of a training suffice.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
     seed: Annotated[
         int,
         typer.Option(
@@ -319,6 +328,7 @@ def train(
             crop=crop,
             seed=seed,
             schedule=schedule,
+            rounded=rounded,
         )
     except OptionsError as error:
         raise typer.BadParameter(str(error)) from None

@@ -35,6 +35,7 @@ from focalloop.models.networks.profiles import Network, build_network, is_told, 
 from focalloop.models.training.checkpoint import CHECKPOINT, load_checkpoint, noise_from
 from focalloop.models.training.learner import below
 from focalloop.models.training.map_source import RATIO_MAP, RandomTiles
+from focalloop.models.training.rounding import Ranges, parted
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import SUFFIX, save_weights
 
@@ -140,7 +141,7 @@ def export_run(
         arithmetic loses more than `MAX_INT8_LOSS_DB`; or `bundle` exists and is not a bundle.
     """
     _refuse_anything_but_a_bundle(bundle)
-    metadata, network = _averaged_network(run)
+    metadata, network, ranges = _averaged_network(run)
     ratio_map = _map_of(run, first_map)
     _check_fit(run, network, ratio_map)
     noise = noise_from(metadata["settings"])
@@ -151,7 +152,9 @@ def export_run(
     told = is_told(network.settings)
     if calibration is not None:
         for_any = None if first_map is None else RandomTiles()
-        narrow = int8.calibrated(graph, calibration, ratio_map, noise, for_any, told=told)
+        narrow = int8.calibrated(
+            graph, calibration, ratio_map, noise, for_any, told=told, ranges=ranges
+        )
         graph, how["int8_loss_db"] = _checked_int8(graph, narrow)
     described = {
         **({} if first_map is None else {"reach": REACH}),
@@ -293,7 +296,7 @@ def export_weights(run: Path, path: Path) -> dict[str, Any]:
     ExportError, TrainError
         If the checkpoint is missing or damaged.
     """
-    metadata, network = _averaged_network(run)
+    metadata, network, _ = _averaged_network(run)
     origin = _origin(metadata)
     save_weights(path, network.settings, network.state_dict(), origin)
     return origin
@@ -312,20 +315,24 @@ def _checked_int8(graph: bytes, calibrated: tuple[bytes, float]) -> tuple[bytes,
     return narrow, loss_db
 
 
-def _averaged_network(run: Path) -> tuple[dict[str, Any], Network]:
-    """Read a run's checkpoint: its metadata, and the network with averaged weights."""
+def _averaged_network(run: Path) -> tuple[dict[str, Any], Network, dict[str, Ranges]]:
+    """Read a run's checkpoint: its metadata, its averaged network, and what that is rounded over.
+
+    The ranges are empty for a run without rounding, and before its first step.
+    """
     if not (run / CHECKPOINT).is_file():
         raise ExportError(f"{run} holds no {CHECKPOINT}: name a folder of `focalloop train`")
     metadata, tensors = load_checkpoint(run / CHECKPOINT)
     network = build_network(settings_from(metadata["settings"]["network"]))
+    weights, ranges = parted(below("average.", tensors))
     try:
-        network.load_state_dict(below("average.", tensors))
+        network.load_state_dict(weights)
     except RuntimeError:
         raise ExportError(
             f"{run / CHECKPOINT} does not hold the weights of a network of the "
             f"{network.settings.profile} profile as this version builds it: train it again"
         ) from None
-    return metadata, network
+    return metadata, network, ranges if metadata["progress"]["step"] else {}
 
 
 def _map_of(run: Path, first_map: RatioMap | None) -> RatioMap:

@@ -2,7 +2,8 @@
 
 The first layer and the residual blocks, which are most of the work, take 8-bit activations and
 weights; everything else, above all the sum with the first guess, stays float32. The ranges of the
-activations come from calibration windows, so the loss is measured on other windows. What a
+activations come from calibration windows, so the loss is measured on other windows; a network that
+was trained with rounding (`focalloop.models.training.rounding`) brings its own. What a
 convolution adds to a sum is rounded over a range of each channel, since the range of the strongest
 would coarsen all others, and no later layer makes up for it.
 
@@ -13,7 +14,7 @@ which would saturate, and a network must reconstruct the same video on every mac
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -42,12 +43,12 @@ from focalloop.models.networks.memory import NOTHING
 from focalloop.models.networks.sensing import clean_reads, read_out
 from focalloop.models.training.map_source import RandomTiles
 from focalloop.models.training.network_run import maps_in_a_row
+from focalloop.models.training.rounding import LAYERS, Ranges
 from focalloop.models.training.training_data import TrainingData
 
 Inputs = dict[str, NDArray[np.generic]]
 
-LAYERS = ("squeeze.", "coarse.", "blocks.")
-"""Prefixes of the weights of an edge network that become 8-bit."""
+NONE: Mapping[str, Ranges] = {}
 
 WINDOWS = 24
 """Windows that calibrate; as many others measure the loss."""
@@ -134,6 +135,7 @@ def calibrated(
     for_any: RandomTiles | None = None,
     *,
     told: bool = False,
+    ranges: Mapping[str, Ranges] = NONE,
 ) -> tuple[bytes, float]:
     """Calibrate the 8-bit form of a network on training windows, and measure what it costs.
 
@@ -152,6 +154,8 @@ def calibrated(
         For a network of any map: gives another tile for each window instead.
     told : bool, optional
         Whether the network is told the noise; it is then calibrated under noise of its whole range.
+    ranges : mapping of str to Ranges, optional
+        As for `in_int8`.
 
     Returns
     -------
@@ -188,12 +192,17 @@ def calibrated(
         pairs = (np.array(USUAL_NOISE) * factors).tolist()
         noises = [replace(noise, s_ss=s_ss, s_r=s_r) for s_ss, s_r in pairs]
     complete = [inputs for inputs, _ in rebuilt(loaded(graph), taken(learning, noises))]
-    narrow = in_int8(graph, complete)
+    narrow = in_int8(graph, complete, ranges=ranges)
     inputs = list(taken(fresh, repeat(noise)))
     return narrow, mean_psnr(graph, inputs, fresh) - mean_psnr(narrow, inputs, fresh)
 
 
-def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = LAYERS) -> bytes:
+def in_int8(
+    graph: bytes,
+    windows: Sequence[Inputs],
+    layers: tuple[str, ...] = LAYERS,
+    ranges: Mapping[str, Ranges] = NONE,
+) -> bytes:
     """Convert convolutions of a network to 8-bit weights and activations.
 
     Parameters
@@ -204,6 +213,8 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
         Inputs to calibrate on, by name.
     layers : tuple of str, optional
         Prefixes of the weights that become 8-bit; by default those of an edge network.
+    ranges : mapping of str to Ranges, optional
+        What inputs and outputs are rounded over, by layer; found on `windows` by default.
 
     Returns
     -------
@@ -230,7 +241,16 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
             nodes = [node.name for node in convolutions]
             rectified = {node.input[0] for node in model.graph.node if node.op_type == "Relu"}
             summed = [node for node in convolutions if node.output[0] not in rectified]
-            _round_channels(model, summed, windows)
+            outputs: list[NDArray[np.float32]] = []
+            overrides = {}
+            if not ranges:
+                outputs = _channel_ranges(model, [node.output[0] for node in summed], windows)
+            for node in convolutions if ranges else ():
+                own = ranges[node.input[1].removesuffix(".weight")]
+                overrides[node.input[0]] = [dict(zip(("rmin", "rmax"), own.inputs, strict=True))]
+                if own.outputs is not None:
+                    outputs.append(own.outputs)
+            _round_channels(model, summed, outputs)
             onnx.save(model, folder / "folded.onnx")
             quantize_static(
                 str(folder / "folded.onnx"),
@@ -246,6 +266,7 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={
                     "CalibPercentile": PERCENTILE,
+                    "TensorQuantOverrides": overrides,
                     # They are rounded already, or a ReLU follows, whose result is rounded instead.
                     "OpTypesToExcludeOutputQuantization": ["Conv"],
                 },
@@ -256,15 +277,13 @@ def in_int8(graph: bytes, windows: Sequence[Inputs], layers: tuple[str, ...] = L
 
 
 def _round_channels(
-    model: ModelProto, convolutions: Sequence[NodeProto], windows: Sequence[Inputs]
+    model: ModelProto, convolutions: Sequence[NodeProto], ranges: Sequence[NDArray[np.float32]]
 ) -> None:
-    """Round the outputs of convolutions to 8 bits, over the range of each channel on `windows`.
+    """Round the outputs of convolutions to 8 bits, over the range (2, channels) of each.
 
     The convolution itself is scaled to yield the codes, so that ONNX Runtime rounds them in its
     kernel, and a `DequantizeLinear` of one scale and zero point per channel follows.
     """
-    outputs = [node.output[0] for node in convolutions]
-    ranges = _channel_ranges(model, outputs, windows)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     unit, nothing = np.float32(1), np.uint8(0)
     for node, (lowest, highest) in zip(convolutions, ranges, strict=True):

@@ -71,13 +71,14 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise TrainError(
             f"{path} is not a checkpoint of focalloop: it lacks {', '.join(sorted(missing))}"
         )
-    # Older files lack the name of the network's profile, and the only schedule that there was.
+    # Older files lack the name of the network's profile, and what there was no choice of.
     settings = metadata["settings"]
     if not isinstance(settings, dict) or not settings.keys() >= {"network", "noise"}:
         raise TrainError(f"{path} is no checkpoint of ours: its settings lack network or noise")
     settings["network"] = asdict(settings_from(settings["network"]))
     settings["noise"] = asdict(noise_from(settings))
     settings.setdefault("schedule", "cosine")
+    settings.setdefault("rounded", False)
     return metadata, tensors
 
 

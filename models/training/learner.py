@@ -7,7 +7,7 @@ loops that choose the maps are `focalloop.models.training.network_run` and
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Generic, TypeVar
 
 import torch
@@ -27,9 +27,13 @@ from focalloop.models.networks.profiles import (
 from focalloop.models.networks.sensing import add_noise, clean_reads, read_out
 from focalloop.models.training import distributed
 from focalloop.models.training.optimizer import Muon, Optimizer
+from focalloop.models.training.rounding import NAME, Rounding
 
 ERROR_FLOOR = 1e-5
 """Added to squared errors before the logarithm, so that nothing is gained beyond 50 dB."""
+
+Batch = tuple[Tensor, Tensor, Tensor | None]
+"""Scene, levels and aperture."""
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
@@ -98,7 +102,8 @@ class WeightLearner(Generic[AnyNetwork]):
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Start from the weights of another network of the same settings."""
-        self.network.load_state_dict(weights)
+        steps = {k: v for k, v in self.network.state_dict().items() if k.startswith(f"{NAME}.")}
+        self.network.load_state_dict(steps | weights)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def state(self) -> dict[str, Tensor]:
@@ -132,6 +137,8 @@ class Learner(WeightLearner[Network]):
         As in `WeightLearner`.
     device : str, optional
         ``"cpu"`` or ``"cuda"``.
+    rounded : bool, optional
+        Round as an 8-bit bundle does (`focalloop.models.training.rounding`), for an edge network.
     alone : bool, optional
         Share nothing with the other processes of a distributed run.
     """
@@ -144,11 +151,13 @@ class Learner(WeightLearner[Network]):
         average_decay: float = 0.998,
         bfloat16: bool = True,
         device: str = "cpu",
+        rounded: bool = False,
         alone: bool = False,
     ) -> None:
         self.settings = settings
         self.noise = noise
-        network = build_network(settings).to(device)
+        self.rounded = rounded
+        network = self._built().to(device)
         super().__init__(network, network.outer, average_decay=average_decay, bfloat16=bfloat16)
         # Averages the gradients of all processes.
         together = distributed.active() and not alone
@@ -194,15 +203,29 @@ class Learner(WeightLearner[Network]):
         NotFiniteError
             If the loss is not finite, in this or any other process.
         """
-        noise = None
-        if is_told(self.settings):
-            exponent = 2 * torch.rand(len(scene), 2, generator=generator) - 1
-            exponent = exponent * exponent.abs()
-            noise = torch.tensor(USUAL_NOISE) * NOISE_SPAN**exponent
+        noise = self._drawn_noise(len(scene), generator)
         errors = self._errors(self._parallel, scene, levels, aperture, generator, noise)
         loss = (errors.mean((1, 2)) + ERROR_FLOOR).log().mean()
         self.update(loss, learning_rate)
         return errors.detach()
+
+    def _drawn_noise(self, windows: int, generator: torch.Generator) -> Tensor | None:
+        """Draw s_ss and s_r (N, 2) to tell the network, if it is told any."""
+        if not is_told(self.settings):
+            return None
+        exponent = 2 * torch.rand(windows, 2, generator=generator) - 1
+        return torch.tensor(USUAL_NOISE) * NOISE_SPAN ** (exponent * exponent.abs())
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Batch], *, generator: torch.Generator) -> None:
+        """Begin to round over ranges that `batches` fill, each of which `step` would take."""
+        rounding = self.network.get_submodule(NAME)
+        assert isinstance(rounding, Rounding)
+        with rounding.calibrating():
+            for scene, levels, aperture in batches:
+                noise = self._drawn_noise(len(scene), generator)
+                self._errors(self.network, scene, levels, aperture, generator, noise)
+        self.average |= {f"{NAME}.{k}": v.clone() for k, v in rounding.state_dict().items()}
 
     @torch.no_grad()
     def errors(
@@ -291,10 +314,16 @@ class Learner(WeightLearner[Network]):
         return inputs
 
     def averaged_network(self) -> Network:
-        """Return a copy of the network with averaged weights, for validation and export."""
-        network = build_network(self.settings)
+        """Return a copy of the network with averaged weights, for validation; it rounds too."""
+        network = self._built()
         network.load_state_dict(self.average)
         return network.to(self.device).eval()
+
+    def _built(self) -> Network:
+        network = build_network(self.settings)
+        if self.rounded:
+            network.add_module(NAME, Rounding(network))
+        return network
 
 
 def has_bfloat16(device: torch.device) -> bool:

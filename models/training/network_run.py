@@ -18,6 +18,9 @@ from focalloop.models.training.training_data import TrainingData
 OTHER_MAPS, MOVING = 0.25, 0.75
 """Share of the sequences whose windows have maps of their own, and of the others with tiles that
 move from window to window."""
+CALIBRATING = 8
+"""Batches that the ranges of a rounded network begin with."""
+
 TILE_SIDE = 4
 """Pixels, below which they move down and right."""
 
@@ -47,7 +50,19 @@ class NetworkRun(Run):
 
     def step(self) -> float:
         """Take one step on one batch; return its mean squared error."""
+        if self.settings.rounded and self.progress.step == 0:
+            # The same in all processes, whose steps must be equal.
+            rng, noise = np.random.default_rng(self.settings.seed), torch.Generator().manual_seed(0)
+            batches = (self._batch(rng) for _ in range(CALIBRATING))
+            self.learner.calibrate(batches, generator=noise)
         rng, noise = self.random()
+        errors = self.learner.step(
+            *self._batch(rng), learning_rate=self.learning_rate, generator=noise
+        )
+        return float(errors.mean())
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Draw windows, their maps and apertures."""
         crop = self.settings.crop
         scene = self.data.crops(rng, self.share, crop)
         if has_memory(self.settings.network):
@@ -56,14 +71,8 @@ class NetworkRun(Run):
             levels = levels.reshape(self.share, IN_A_ROW, crop, crop)
         else:
             levels = self.maps.levels(rng, self.share, crop)
-        errors = self.learner.step(
-            scene,
-            torch.from_numpy(levels.copy()),
-            _as_tensor(self.maps.apertures(rng, levels)),
-            learning_rate=self.learning_rate,
-            generator=noise,
-        )
-        return float(errors.mean())
+        aperture = _as_tensor(self.maps.apertures(rng, levels))
+        return scene, torch.from_numpy(levels.copy()), aperture
 
     def validate(self) -> float:
         """Mean PSNR in dB of the averaged weights on the validation windows, with fixed noise."""

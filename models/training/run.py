@@ -71,6 +71,8 @@ class RunSettings:
         Compute convolutions in bfloat16 where the device supports it, which is about twice as fast.
     start : str
         Name or hash of the weights that the run starts from; empty for random ones.
+    rounded : bool
+        Whether to round as an 8-bit bundle does.
     network : NetworkSettings
         Profile and size of the network.
     """
@@ -87,6 +89,7 @@ class RunSettings:
     seed: int = 0
     bfloat16: bool = True
     start: str = ""
+    rounded: bool = False
     network: NetworkSettings = field(default_factory=default_settings)
 
 
@@ -335,6 +338,7 @@ class Run(TrainingLoop):
             average_decay=settings.average_decay,
             bfloat16=settings.bfloat16,
             device=device,
+            rounded=settings.rounded,
         )
 
     def state(self) -> dict[str, Tensor]:

@@ -224,6 +224,8 @@ def test_quick_turns_footage_into_a_bundle(tmp_path: Path, monkeypatch: pytest.M
         (["--steps", "1", "--footage", "f"], "either --data or --footage"),
         (["--steps", "1", "--white", "4095"], "--white is for --footage"),
         (["--steps", "1", "--learning-rate", "inf"], "inf is not a finite"),
+        (["--steps", "1", "--budget", "0.1", "--rounded"], "--rounded is for the edge network"),
+        (["--steps", "1", "--network", "paper", "--rounded"], "--rounded is for the edge network"),
         (["--steps", "9", "--budget", "0.1", "--map-share", "1"], "--map-share 1"),
         (["--steps", "9", "--budget", "0.1", "--period", "4", "--period", "6"], "multiple of 4"),
         (["--steps", "9", "--budget", "0.1", "--period", "128"], "larger than a crop"),
@@ -249,6 +251,8 @@ def test_what_cannot_be_trained_on_is_told(training_file: Path, tmp_path: Path) 
     assert not (tmp_path / "run").exists()
     few = ["--data", training_file, "-o", tmp_path / "run", "--steps", 2, "--budget", 0.1]
     assert "2 steps leave 0 for the map" in refused(*few, "--map-share", 0.1)
+    random = ["--data", training_file, "-o", tmp_path / "run", "--steps", 1, "--start", "none"]
+    assert "--rounded is for weights that are good" in refused(*random, "--rounded")
     (tmp_path / "file").write_text("")
     blocked = ["--data", training_file, "-o", tmp_path / "file" / "run", "--steps", 1]
     assert "is in no folder" in refused(*blocked)

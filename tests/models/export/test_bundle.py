@@ -41,6 +41,7 @@ from focalloop.models.training.map_source import (
     RandomTiles,
 )
 from focalloop.models.training.network_run import NetworkRun
+from focalloop.models.training.rounding import parted
 from focalloop.models.training.run import RunSettings
 from focalloop.models.training.training_data import TrainingData
 from focalloop.models.training.weights import load_weights
@@ -120,7 +121,7 @@ def test_a_network_that_is_told_the_noise_and_remembers_becomes_a_bundle(
         traced[:] = traced or [to_onnx(network)]
         return traced[0]
 
-    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
+    def in_int8(graph: bytes, inputs: list[int8.Inputs], **_: object) -> bytes:
         remembered.extend(each["last"] for each in inputs)
         return narrowed(graph, inputs)
 
@@ -247,6 +248,33 @@ def test_eight_bits_cost_little_and_too_much_is_refused(
     assert not (tmp_path / "refused").exists()
 
 
+def test_a_rounded_run_brings_the_ranges_of_its_eight_bits(
+    tile_map: RatioMap, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = RunSettings(steps=1, batch=1, crop=16, network=EDGE, rounded=True)
+    data = TrainingData.load(training_file)
+    run = NetworkRun(OneMap(tile_map), data, settings)
+    brought: list[object] = []
+
+    def in_int8(graph: bytes, *_: object, ranges: object) -> bytes:
+        brought.append(ranges)
+        return graph + b"x"
+
+    monkeypatch.setattr(int8, "in_int8", in_int8)
+    monkeypatch.setattr(int8, "mean_psnr", lambda *_: 0.0)
+    monkeypatch.setattr(export, "to_onnx", lambda network: (tiny_network(), 0.0))
+    monkeypatch.setattr(export, "noise_cost", lambda *_: {})
+    export_run(checkpoint(run, tmp_path / "before"), tmp_path / "x", calibration=data)
+    run.train(tmp_path / "after")
+    export_run(tmp_path / "after", tmp_path / "y", calibration=data)
+    none, found = brought
+    assert none == {}
+    assert isinstance(found, dict)
+    _, expected = parted(run.learner.average)
+    assert found.keys() == expected.keys() == {"squeeze", "blocks.0.first", "blocks.0.second"}
+    assert all(repr(found[name]) == repr(expected[name]) for name in expected)
+
+
 def test_maps_that_measure_nothing_do_not_count_in_the_loss_of_eight_bits(
     tile_map: RatioMap, training_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +282,7 @@ def test_maps_that_measure_nothing_do_not_count_in_the_loss_of_eight_bits(
     monkeypatch.setattr(tiles, "levels", lambda _, count, side: np.zeros((count, side, side), "u1"))
     calibrated_on: list[int8.Inputs] = []
 
-    def in_int8(graph: bytes, inputs: list[int8.Inputs]) -> bytes:
+    def in_int8(graph: bytes, inputs: list[int8.Inputs], **_: object) -> bytes:
         calibrated_on.extend(inputs)
         return graph
 

@@ -50,14 +50,15 @@ def test_orthogonalised_evens_out_singular_values() -> None:
     assert float(values.max()) < 1.5
 
 
-@pytest.mark.parametrize("kind", ["one map", "universal", "with memory"])
+@pytest.mark.parametrize("kind", ["one map", "universal", "with memory", "rounded"])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(
     kind: str, tile_map: RatioMap, training_file: Path, sequences_file: Path, tmp_path: Path
 ) -> None:
-    network = {"one map": SMALL, "universal": TOLD, "with memory": REMEMBERING}[kind]
+    networks = {"one map": SMALL, "universal": TOLD, "with memory": REMEMBERING, "rounded": TOLD}
+    network = networks[kind]
     data = TrainingData.load(sequences_file if network.memory else training_file)
     maps: MapSource = OneMap(tile_map) if network == SMALL else RandomTiles()
-    settings = replace(QUICK, network=network)
+    settings = replace(QUICK, network=network, rounded=kind == "rounded")
     whole = trained(NetworkRun(maps, data, settings), tmp_path / "whole")
 
     first = NetworkRun(maps, data, settings)
