@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from math import exp
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -119,6 +120,7 @@ def train(
         print_json({"path": str(output), "deviance": found.deviance, "spread": found.spread})
     else:
         print_result(
-            f"{output}: mean Gamma deviance {found.deviance:.3f} on the validation sequences, "
-            f"whole windows within {found.spread:.2f} of the logarithm"
+            f"{output}: mean Gamma deviance {found.deviance:.3f} on the validation sequences; "
+            f"errors of whole windows are as predicted up to a factor of {exp(found.spread):.2f} "
+            "(one standard deviation)"
         )

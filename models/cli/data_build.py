@@ -64,7 +64,9 @@ def build(
 
     if footage:
         refuse_unused(("sources", "extra", "cache"), "goes without --footage, which is used alone")
-        refuse_unused(("frames", "slow"), "goes without --footage, whose motion is its own")
+        refuse_unused(
+            ("frames", "slow"), "is not for --footage, which stays as filmed: give it by --extra"
+        )
     elif not extra:
         refuse_unused(["white"], "is for --footage and --extra")
     if sources:
