@@ -12,6 +12,8 @@ grids that are drawn, each with the mean of the others as its baseline.
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from torch import Tensor
 
@@ -21,19 +23,23 @@ TEMPERATURE = 0.3
 DRAWS = 4
 """Grids that are drawn for each sample and step."""
 
+MAX_LOG_VALUE = log(1e4)
+"""Logarithm of the most that ``ê / s / TEMPERATURE`` counts: no tile so far behind is ever taken,
+and a policy that drives it further and further overflows."""
+
 _BISECTIONS = 25
 _MAX_PRICE = 100.0
 
 
 def policy_loss(
-    predicted: Tensor, error: Tensor, reads: Tensor, generator: torch.Generator | None
+    log_predicted: Tensor, error: Tensor, reads: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Return what a policy loses, less a constant.
 
     Parameters
     ----------
-    predicted, error : Tensor of float32, shape (N, P, R, C)
-        Of each block under each tile: what the policy is made of, and what came.
+    log_predicted, error : Tensor of float32, shape (N, P, R, C)
+        Of each block under each tile: the logarithm of what the policy is made of, and what came.
     reads : Tensor of float32, shape (P,)
         Reads per pixel of each tile.
     generator : torch.Generator or None
@@ -41,7 +47,7 @@ def policy_loss(
     """
     scale = error.mean(dim=(2, 3)).amin(dim=1)[:, None, None, None]
     costs = reads[None, :, None, None]
-    value = -predicted / scale / TEMPERATURE
+    value = -(log_predicted - (scale * TEMPERATURE).log()).clamp_max(MAX_LOG_VALUE).exp()
     price = _price(value.detach(), costs)
     log_policy = torch.log_softmax(value - price * costs, dim=1)
     policy = log_policy.exp()

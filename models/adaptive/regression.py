@@ -168,7 +168,7 @@ def _member(
             loss = _deviance(logs - found).mean()
         else:
             drawing = generator if settings.learn == "sampled-policy" else None
-            loss = policy_loss(found.exp(), logs.exp(), reads, drawing)
+            loss = policy_loss(found, logs.exp(), reads, drawing)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -13,6 +13,7 @@ from focalloop.host.adaptive.controller_file import ControllerError, load_contro
 from focalloop.models.adaptive.controller_training import train_controller
 from focalloop.models.adaptive.drawn_samples import DrawnSamples, draw
 from focalloop.models.adaptive.palette import TILES, random_grid, shipped_map
+from focalloop.models.adaptive.policy import policy_loss
 from focalloop.models.adaptive.regression import FitSettings, fit
 from focalloop.models.adaptive.samples import WAYS, Samples, draw_samples, has_cut
 from focalloop.models.errors import TrainError
@@ -49,6 +50,18 @@ def test_a_policy_prefers_the_tile_of_the_least_expected_error(learn):
     """Not the one that is better more often; both cost the same."""
     (preferred,) = learned(learn=learn, steps=100)
     assert preferred[1] < preferred[0] - 0.5
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_policy_that_runs_away_does_not_overflow(drawn):
+    found = torch.zeros(1, 2, 3, 3)
+    found[:, 1] = 200  # whose exponential is none
+    found.requires_grad_()
+    generator = torch.Generator().manual_seed(0) if drawn else None
+    loss = policy_loss(found, torch.ones(1, 2, 3, 3), torch.ones(2), generator)
+    loss.backward()
+    assert loss.isfinite()
+    assert found.grad.isfinite().all()
 
 
 def test_samples_are_the_errors_under_every_tile():
