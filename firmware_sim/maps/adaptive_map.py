@@ -10,6 +10,7 @@ block begins, so that equal tiles of neighbouring blocks join. ``docs/adaptive.m
 from __future__ import annotations
 
 import hashlib
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,11 +59,17 @@ class AdaptiveMap:
             raise RatioMapError(
                 "the resting map of an adaptive map has no coded aperture: use a map without one"
             )
-        if not 1 <= self.block <= MAX_BLOCK:
+        try:
+            block = operator.index(self.block)
+        except TypeError:
             raise RatioMapError(
-                f"the blocks of an adaptive map are 1 to {MAX_BLOCK} pixels wide, not {self.block}"
+                f"the side of a block is a whole number of pixels, not {self.block!r}"
+            ) from None
+        if not 1 <= block <= MAX_BLOCK:
+            raise RatioMapError(
+                f"the blocks of an adaptive map are 1 to {MAX_BLOCK} pixels wide, not {block}"
             )
-        given: NDArray[Any] = np.asarray(self.tiles)
+        given = _array(self.tiles, "tiles of a palette")
         if given.ndim != 3 or not 1 <= len(given) <= MAX_TILES:
             raise RatioMapError(
                 f"a palette is 1 to {MAX_TILES} tiles of one size, (tiles, height, width), not the "
@@ -83,7 +90,7 @@ class AdaptiveMap:
         tiles = np.stack(checked)
         tiles.flags.writeable = False
         object.__setattr__(self, "tiles", tiles)
-        object.__setattr__(self, "block", int(self.block))
+        object.__setattr__(self, "block", block)
 
     def __repr__(self) -> str:
         return f"<AdaptiveMap {self.summary}>"
@@ -124,7 +131,7 @@ class AdaptiveMap:
                     f"{len(indices)}"
                 )
             indices = np.frombuffer(indices, np.uint8).reshape(rows, columns)
-        given: NDArray[Any] = np.asarray(indices)
+        given = _array(indices, "rows of a grid")
         if given.shape != (rows, columns) or given.dtype.kind not in "iu":
             raise RatioMapError(
                 f"a grid of this map is integers of the shape ({rows}, {columns}), not "
@@ -223,3 +230,10 @@ class AdaptiveMap:
     @cached_property
     def _hash(self) -> bytes:
         return hashlib.sha256(self.resting.hash() + self.pack_palette()).digest()
+
+
+def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise RatioMapError(f"the {what} are of different sizes") from None

@@ -276,7 +276,7 @@ class Board:
         UnknownMapError
             The board runs no adaptive map.
         RatioMapError
-            The grid does not fit the map.
+            The grid does not fit the map, or no window has that number.
         BoardError
             BAD_ARGUMENT: the window is begun already, too far ahead, or not after the last one that
             was set, or the grid measures nothing or more than the board stores. BUSY: too many

@@ -18,11 +18,12 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
+from numbers import Integral
 
 from numpy.typing import ArrayLike
 
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
-from focalloop.firmware_sim.maps.ratio_map import RatioMap
+from focalloop.firmware_sim.maps.ratio_map import RatioMap, RatioMapError
 from focalloop.firmware_sim.wire import (
     GRID_OVERHEAD,
     LARGE_MAX_PAYLOAD,
@@ -47,7 +48,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.board.clock import MAX_UPTIME_US, BoardClock
 from focalloop.host.board.known_maps import KnownMaps
 from focalloop.host.board.lost_windows import UNKNOWN_GRID
-from focalloop.host.board.reception import Readout
+from focalloop.host.board.reception import MAX_WINDOW_NUMBER, Readout
 from focalloop.host.board.scene_fetcher import SceneFetcher
 from focalloop.host.board.stats import LinkStats
 from focalloop.host.board.streaming import StreamControl
@@ -204,6 +205,10 @@ class Driver(ConnectionListener):
         adaptive_map = self.adaptive_map
         if adaptive_map is None:
             raise UnknownMapError("the board runs no adaptive map: upload one, then set its grids")
+        if not (isinstance(window, Integral) and 0 <= window <= MAX_WINDOW_NUMBER):
+            raise RatioMapError(
+                f"a grid applies from a window numbered 0 to {MAX_WINDOW_NUMBER} on, not {window!r}"
+            )
         packed = b"" if grid is None else self.maps.add_grid(adaptive_map, grid)
         # Over the link in use: after a loss of the board its windows may have other numbers.
         request = GridRequest(window, packed)

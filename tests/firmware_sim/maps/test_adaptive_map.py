@@ -80,6 +80,8 @@ def test_a_resting_map_is_repeated_to_another_size() -> None:
     [
         ({"block": 0}, "1 to 255 pixels wide, not 0"),
         ({"block": 256}, "not 256"),
+        ({"block": 3.5}, r"a whole number of pixels, not 3\.5"),
+        ({"tiles": [[[1]], [[1, 0]]]}, "of different sizes"),
         ({"tiles": [[1]]}, r"1 to 255 tiles.*\(1, 1\)"),
         ({"tiles": np.zeros((0, 1, 1), int)}, "1 to 255 tiles"),
         ({"tiles": np.zeros((256, 1, 1), int)}, "1 to 255 tiles"),
@@ -103,6 +105,7 @@ def test_what_is_no_adaptive_map_is_refused(arguments: dict[str, Any], said: str
         ([[0, 0, 256], [0, 0, 0]], "tile 256"),
         ([[0, 0], [0, 0], [0, 0]], r"shape \(2, 3\)"),
         (np.zeros((2, 3)), "integers"),
+        ([[0, 0, 0], [0, 0]], "of different sizes"),
         (bytes(5), "3x2 blocks has 6 bytes, not 5"),
         (bytes([0, 0, 0, 0, 0, 9]), "tile 9"),
     ],
