@@ -117,8 +117,8 @@ def live(
     SNR and the symbols that are spent. With --json, one document is printed once the first window
     has been reconstructed.
 
-    With --map adaptive, the map follows the scene: each block of the array is read as the windows
-    before ask for, within --budget.
+    With --map adaptive, the map follows the scene: each block of the array is read as often as the
+    last windows call for, within --budget.
 
     Reads are corrected by --correction, or by what `calibrate --remember` kept for the board.
 
