@@ -32,6 +32,10 @@ MAX_CODE = 255
 WEIGHT_STEPS = 64
 """Steps from zero to the largest weight of a channel: seven bits with the sign."""
 
+REACH = 0.7
+"""Share of what crops fill that inputs behind a ReLU cover: the highest of them are rare, and finer
+steps worth more. Sums need their whole range."""
+
 MIN_STEP = 1e-6
 """Of what is zero on all crops."""
 
@@ -93,7 +97,7 @@ class Rounding(nn.Module):
 
     @contextmanager
     def calibrating(self) -> Iterator[None]:
-        """Cover all values of the forward passes inside, in which nothing is rounded."""
+        """Cover the values of the forward passes inside, in which nothing is rounded."""
         steps = [part for part in self.modules() if isinstance(part, _Steps)]
         for one in steps:
             one.calibrating = True
@@ -101,6 +105,9 @@ class Rounding(nn.Module):
         yield
         for one in steps:
             one.calibrating = False
+        for key, behind_relu in self.inputs.items():
+            if key != "squeeze":
+                behind_relu.get_buffer("covered").mul_(REACH)
 
 
 class _Steps(nn.Module):
