@@ -24,7 +24,7 @@ from focalloop.firmware_sim.allocation import BudgetError
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.window import Window
-from focalloop.firmware_sim.wire import HelloAnswer
+from focalloop.firmware_sim.wire import ErrorCode, HelloAnswer
 from focalloop.host.adaptive.closed_loop import DELAY
 from focalloop.host.adaptive.controller import MAX_WINDOW_S, MEMORY, Controller, Grid, Seen, is_cut
 from focalloop.host.board.client import Board
@@ -289,7 +289,8 @@ class AdaptiveLoop:
         except BoardError as error:
             with self._lock, suppress(ValueError):
                 self._sent.remove(sent)
-            self._refused(board, named, error)
+            if error.code != ErrorCode.NO_MAP:  # it was reset, and gets its map again
+                self._refused(board, named, error)
             return False
         except (BoardLostError, UnknownMapError):
             return False  # the board is gone, or has got another map

@@ -86,7 +86,7 @@ def test_what_the_board_refuses_is_said() -> None:
             board.set_grid(2, np.full((2, 3), 7))
         for window in (-1, 2**32, 2.5):
             with pytest.raises(RatioMapError, match=f"not {window}"):
-                board.set_grid(window, GRIDS[0])  # type: ignore[arg-type]
+                board.set_grid(window, GRIDS[0])
         board.upload(make_map())
         assert board.adaptive_map is None
         with pytest.raises(UnknownMapError, match="no adaptive map"):

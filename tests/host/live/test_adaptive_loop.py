@@ -24,7 +24,7 @@ from focalloop.firmware_sim.wire import (
 from focalloop.host.adaptive.controller import Controller, Seen
 from focalloop.host.adaptive.network import BlockNetwork
 from focalloop.host.board.client import Board
-from focalloop.host.errors import UnknownMapError
+from focalloop.host.errors import BoardError, UnknownMapError
 from focalloop.host.live import adaptive_loop
 from focalloop.host.live.adaptive_loop import AdaptiveLoop
 from focalloop.host.live.board_source import BoardAt
@@ -266,6 +266,17 @@ def test_what_was_chosen_before_a_reset_names_no_window_after_it(driven):
     assert driven.loop.state().grids_taken == taken
     assert any(driven.take_settled() is not None for _ in range(12))  # a busy machine is late
     assert driven.loop.state().grids_refused == 0
+
+
+def test_a_board_that_was_reset_unnoticed_is_not_complained_of(driven, monkeypatch):
+    def refuse(window, grid):
+        raise BoardError("GRID", ErrorCode.NO_MAP, "no adaptive map is active")
+
+    monkeypatch.setattr(driven.board, "set_grid", refuse)
+    for _ in range(3):
+        driven.take_settled()
+    state = driven.loop.state()
+    assert (state.grids_refused, state.windows_not_used, driven.told) == (0, 3, [])
 
 
 def test_a_map_at_rest_keeps_a_smaller_budget():
