@@ -16,6 +16,7 @@ FOCALLOOP = (sys.executable, "-m", "focalloop")
 
 START_TIMEOUT_S = 150  # the first start on a machine compiles kernels
 STOP_TIMEOUT_S = 60  # a fraction of a second, if nothing else runs
+ANSWER_TIMEOUT_S = 60  # milliseconds, if nothing else runs
 
 
 class Running:
@@ -83,7 +84,7 @@ class Running:
         address = self.url.partition("?")[0] + path
         request = urllib.request.Request(address, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()

@@ -15,9 +15,12 @@ from focalloop.host.cli.board_memory import remember
 from focalloop.models.zoo import ADAPTIVE_BUNDLE
 from tests.support.made_calibration import make_calibration
 from tests.support.made_windows import write_recording
-from tests.support.running import Running, fails, is_running
+from tests.support.running import START_TIMEOUT_S, Running, fails, is_running
 from tests.support.tiny_bundle import tiny_network, write_tiny_bundle
 from tests.support.waiting import wait_until
+
+# Beside other programs, each command may take most of a minute to start.
+pytestmark = pytest.mark.timeout(2 * START_TIMEOUT_S)
 
 LIVE = ("live", "--http-port", "0", "--no-open", "--bundle", "network-free")
 
