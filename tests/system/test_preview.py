@@ -92,7 +92,7 @@ def test_slow_motion_draws_every_slot(page):
         "() => /every slot/.test(document.getElementById('draws-note').innerText)"
     )
     labels = set()
-    wait_until(lambda: labels.add(page.inner_text("#slot-label")) or len(labels) > 8)
+    wait_until(lambda: labels.add(page.inner_text("#slot-label")) or len(labels) > 8, 90)
 
 
 def test_measurements_are_shown_and_unmeasured_pixels_are_hatched(page):
