@@ -68,8 +68,8 @@ def _map_of(spec: str, shape: tuple[int, int] | None) -> RatioMap:
         return ratio_map if shape is None else ratio_map.tiled_to(*shape)
     if spec == ADAPTIVE or spec in zoo.CONTROLLERS:
         raise RatioMapError(
-            f"the tiles of the adaptive map {spec!r} are chosen window by window: `focalloop live` "
-            "and `focalloop upload` take it, and a single ratio map is wanted here"
+            f"the tiles of the adaptive map {spec!r} are chosen window by window: `focalloop live`"
+            ", `serve` and `upload` take it, and a single ratio map is wanted here"
         )
     raise RatioMapError(
         f"there is no ratio map {spec!r}: give a .npz or .png file, a bundle, or a named tile "
