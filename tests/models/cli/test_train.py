@@ -179,6 +179,7 @@ def test_weights_to_start_from_fit_the_profile_or_are_refused(
     assert train(*common, "--aperture")["step"] == 1
 
 
+@pytest.mark.timeout(300)  # a graph is traced
 def test_quick_turns_footage_into_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     footage = tmp_path / "my footage"
     footage.mkdir()

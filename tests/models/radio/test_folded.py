@@ -55,6 +55,7 @@ def test_the_network_is_rebuilt_from_the_graph_exactly(frozen):
     assert np.abs(found - wanted).max() < 1e-5
 
 
+@pytest.mark.timeout(300)  # a graph is traced
 def test_a_network_that_is_exported_now_is_rebuilt_too(tmp_path):
     settings = EdgeSettings(width=16, context=8, blocks=1, coarse=1)
     torch.manual_seed(0)
