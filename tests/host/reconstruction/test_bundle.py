@@ -270,5 +270,5 @@ def test_a_network_of_another_kind_is_refused_when_it_is_loaded(tmp_path):
 def test_adaptive_maps_have_a_bundle_of_their_own_where_it_is_shipped(monkeypatch, shipped):
     known = {name: "" for name in zoo.BUNDLES if name != zoo.ADAPTIVE_BUNDLE}
     monkeypatch.setattr(zoo, "BUNDLES", known | dict.fromkeys([zoo.ADAPTIVE_BUNDLE] * shipped, ""))
-    wanted = zoo.ADAPTIVE_BUNDLE if shipped else zoo.UNIVERSAL_BUNDLE
-    assert adaptive_bundle() == adaptive_bundle(preset("paper")) == wanted
+    alone, told = (zoo.ADAPTIVE_BUNDLE,) * 2 if shipped else (zoo.UNIVERSAL_BUNDLE, zoo.TOLD_BUNDLE)
+    assert (adaptive_bundle(), adaptive_bundle(preset("paper"))) == (alone, told)

@@ -88,6 +88,6 @@ def test_windows_under_grids_are_reconstructed(run, tmp_path, kept_as):
                 writer.add(window)
     done = json.loads(run("reconstruct", name, "-o", "video.npz", "--json").out)
     # A capture does not tell which map was composed.
-    under_grid = zoo.UNIVERSAL_BUNDLE if kept_as is CaptureWriter else adaptive_bundle()
-    by = dict.fromkeys([zoo.UNIVERSAL_BUNDLE, under_grid])
+    under_grid = zoo.TOLD_BUNDLE if kept_as is CaptureWriter else adaptive_bundle()
+    by = dict.fromkeys([zoo.TOLD_BUNDLE, under_grid])
     assert (done["windows"], done["bundle"]) == (4, " and ".join(by))
