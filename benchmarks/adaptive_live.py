@@ -167,7 +167,9 @@ class Benchmark:
         spent_s: list[float] = []
         with _served(self.path, windows_per_s, spent_s) as url:
             started_s = time.process_time()
-            with LiveSession(BoardAt(url), bundle=adaptive_bundle(), adaptive=loop) as session:
+            # The session knows the film, as `focalloop live` does that of its emulator.
+            board = BoardAt(url, open_clip=lambda: _Film(self.windows))
+            with LiveSession(board, bundle=adaptive_bundle(), adaptive=loop) as session:
                 session.want(self, DRAWN_STEP)  # as a page does
                 loop.enough.wait(MAX_WAIT_S)
             spent_s.append(time.process_time() - started_s)

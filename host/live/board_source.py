@@ -50,14 +50,14 @@ class BoardAt:
     ----------
     url : str
         As accepted by `Board.open`.
-    wait_s, on_wait : float and callable
+    wait_s, on_wait, open_clip : float, callable, callable or None
         See `BoardSource`.
     """
 
     url: str
     wait_s: float = 0.0
     on_wait: Callable[[str], None] = lambda text: None
-    open_clip = None
+    open_clip: Callable[[], SceneSource] | None = None
 
     @property
     def activity(self) -> str:
