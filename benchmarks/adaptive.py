@@ -47,7 +47,7 @@ from focalloop.host.reconstruction.evaluate import capture_clips
 from focalloop.host.reconstruction.memory import LastFrame, Place, remembers
 from focalloop.host.reconstruction.quality import mse, psnr_of_mse
 from focalloop.host.reconstruction.reconstruct import Reconstructor
-from focalloop.models.zoo import DEFAULT_CONTROLLER, UNIVERSAL_BUNDLE
+from focalloop.models.zoo import DEFAULT_CONTROLLER, TOLD_BUNDLE
 
 STATIC = {1: ("edge-fixed-1of16", "edge-learned-1of16")}
 """Shipped bundles by the reads per pixel of their maps."""
@@ -90,7 +90,7 @@ class Benchmark:
         self.budget = budget * sequences[0, 0].size * self.slots
         self.profile: NoiseProfile = preset("paper")
         self.reconstruct: Reconstructor = Bundle.load(bundle or adaptive_bundle()).reconstructor()
-        self.universal: Reconstructor = Bundle.load(UNIVERSAL_BUNDLE).reconstructor()
+        self.universal: Reconstructor = Bundle.load(TOLD_BUNDLE).reconstructor()
 
     def measured(self, name: str, rate: float, frames: NDArray[np.uint8]) -> Measured:
         """Read a clip under every tile."""
