@@ -5,7 +5,8 @@ that of the mean error of its windows from `FIRST` on, which are the first to be
 
 static
     Each tile of the palette within the budget, and the shipped maps of the same reads, each with
-    the best of the network of the loop, the universal one and its own, if it has one.
+    the best of the network of the loop, the universal one that is told the noise, and its own,
+    if it has one.
 best tile
     The better tile of each clip, which nobody knows beforehand.
 adaptive

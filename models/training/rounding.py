@@ -32,7 +32,7 @@ MAX_CODE = 255
 WEIGHT_STEPS = 64
 """Steps from zero to the largest weight of a channel: seven bits with the sign."""
 
-REACH = 0.7
+RECTIFIED_SHARE = 0.7
 """Share of what crops fill that inputs behind a ReLU cover: the highest of them are rare, and finer
 steps worth more. Sums need their whole range."""
 
@@ -107,7 +107,7 @@ class Rounding(nn.Module):
             one.calibrating = False
         for key, behind_relu in self.inputs.items():
             if key != "squeeze":
-                behind_relu.get_buffer("covered").mul_(REACH)
+                behind_relu.get_buffer("covered").mul_(RECTIFIED_SHARE)
 
 
 class _Steps(nn.Module):
