@@ -186,21 +186,21 @@ class AnyMap(RandomTiles):
 
 
 class RandomApertures:
-    """Random tiles and one measurement per pixel, seen through all kinds of coded apertures.
+    """Any maps and one measurement per pixel, seen through all kinds of coded apertures.
 
     Most apertures are drawn for each pixel of the crop; some repeat a tile, some are always open,
     and some code only the pixels with long spans.
     """
 
-    name = "random tiles through random apertures"
+    name = "any map through random apertures"
 
     def __init__(self, slots: int = DEFAULT_SLOTS) -> None:
         self.slots = slots
-        self._tiles = RandomTiles(slots)
+        self._maps = AnyMap(slots)
 
     def levels(self, rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
-        """Draw tiles and repeat them; where the aperture is to tell all, every level is 1."""
-        levels = self._tiles.levels(rng, count, side)
+        """Draw maps; where the aperture is to tell all, every level is 1."""
+        levels = self._maps.levels(rng, count, side)
         levels[rng.random(count) < LEVEL_ONE_SHARE] = 1
         return levels
 
