@@ -25,6 +25,9 @@ def build(
         bool,
         typer.Option("--slow", help="Let most things move slowly, as at 240 frames per second."),
     ] = False,
+    slow_share: Annotated[
+        float, typer.Option(metavar="SHARE", min=0.01, max=1, help="In this share of the windows.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 0,
     sources: SourcesOption = None,
     extra: Annotated[
@@ -69,6 +72,8 @@ def build(
         )
     elif not extra:
         refuse_unused(["white"], "is for --footage and --extra")
+    if not slow:
+        refuse_unused(["slow_share"], "is for --slow")
     if sources:
         refuse_unused(["cache"], "is for downloads, and --sources needs none")
 
@@ -98,10 +103,12 @@ def build(
                 on_package=lambda package: bar.update(task, description=str(package)),
             )
             found += folder_sources(extra, white=white, note=print_warning) if extra else []
-            share = SLOW_VIDEO_SHARE if slow else BuildSettings.video_share
+            settings = BuildSettings(windows, size, frames, seed)
+            if slow:
+                settings = replace(settings, video_share=SLOW_VIDEO_SHARE, slow_share=slow_share)
             made = build_windows(
                 found,
-                BuildSettings(windows, size, frames, seed, video_share=share, slow=slow),
+                settings,
                 processes=processes,
                 progress=rendered,
             )

@@ -67,10 +67,11 @@ class BuildSettings:
         Seed of every random choice.
     validation_share, video_share : float
         Share of all windows that is held out, and share that is cut from real video.
-    slow : bool
-        Whether what moves is mostly slow, as everyday scenes are at 240 frames/s: two fifths of the
-        cameras stand still, every path is scaled by 0.1, 0.25, 0.5 or 1, and videos play 3 to 12
-        times as slowly, with frames in between by motion-compensated interpolation.
+    slow_share : float
+        Share of the windows in which what moves is mostly slow, as everyday scenes are at 240
+        frames/s: two fifths of the cameras stand still, every path is scaled by 0.1, 0.25, 0.5 or
+        1, and videos play 3 to 12 times as slowly, with frames in between by motion-compensated
+        interpolation.
     """
 
     windows: int = 3000
@@ -79,7 +80,7 @@ class BuildSettings:
     seed: int = 0
     validation_share: float = 0.04
     video_share: float = 0.3
-    slow: bool = False
+    slow_share: float = 0.0
 
 
 def build_windows(
@@ -171,14 +172,17 @@ def _render(job: _Job) -> _Rendered:
     photographs = [source for source in pool if source.role == "photograph"]
     cutouts = [source for source in pool if source.role == "cutout"]
     videos = [source for source in pool if source.role == "video"]
+    # Not drawn where the share leaves no choice, so that these windows are as they always were.
+    share = settings.slow_share
+    slow = rng.random() < share if 0 < share < 1 else share > 0
     if videos and (not photographs or rng.random() < settings.video_share):
         source = videos[rng.integers(len(videos))]
-        return _video_window(rng, source, settings), source.name, True
+        return _video_window(rng, source, settings, slow=slow), source.name, True
     source = photographs[rng.integers(len(photographs))]
-    frames = _camera_pan(rng, source, settings)
+    frames = _camera_pan(rng, source, settings, slow=slow)
     for _ in range(rng.choice(4, p=[0.3, 0.35, 0.25, 0.1])):
         sprite = _sprite(rng, cutouts, photographs)
-        _move_in_front(rng, frames, sprite, settings)
+        _move_in_front(rng, frames, sprite, settings, slow=slow)
     return _average_down(_exposed(rng, frames)), source.name, False
 
 
@@ -186,7 +190,7 @@ def _render(job: _Job) -> _Rendered:
 
 
 def _camera_pan(
-    rng: np.random.Generator, source: Source, settings: BuildSettings
+    rng: np.random.Generator, source: Source, settings: BuildSettings, *, slow: bool
 ) -> list[NDArray[np.float32]]:
     """Pan a virtual camera over a photograph: T frames at OVERSAMPLING times the size."""
     picture = _photograph(source.path, source.white)
@@ -196,8 +200,8 @@ def _camera_pan(
             f"{source.path} has {extent[0]}x{extent[1]} pixels, too few to pan a window of "
             f"{settings.size} over"
         )
-    motion = _motion(rng, settings, max_speed_px=6.0)
-    if rng.random() < (0.4 if settings.slow else 0.08):
+    motion = _motion(rng, settings, max_speed_px=6.0, slow=slow)
+    if rng.random() < (0.4 if slow else 0.08):
         motion = motion.slowed(0.0)  # a camera on a tripod
     tilt = rng.normal(0, 2e-4, 2)  # perspective, 1/px
     ripple = waves(rng) if rng.random() < 0.15 else None
@@ -231,20 +235,22 @@ def _camera_pan(
     ]
 
 
-def _motion(rng: np.random.Generator, settings: BuildSettings, max_speed_px: float) -> Motion:
+def _motion(
+    rng: np.random.Generator, settings: BuildSettings, max_speed_px: float, *, slow: bool
+) -> Motion:
     motion = Motion.draw(rng, settings.slots, max_speed_px)
-    if settings.slow:
+    if slow:
         motion = motion.slowed(rng.choice([0.1, 0.25, 0.5, 1], p=[0.3, 0.3, 0.25, 0.15]))
     return motion
 
 
 def _video_window(
-    rng: np.random.Generator, source: Source, settings: BuildSettings
+    rng: np.random.Generator, source: Source, settings: BuildSettings, *, slow: bool
 ) -> NDArray[np.uint8]:
     """Cut T consecutive frames from a real video, scaled down by a random factor."""
     video = _video(source.path, source.white)
     slower, count = Fraction(1), settings.slots
-    if settings.slow:
+    if slow:
         slower = Fraction(round(4 * np.exp(rng.uniform(np.log(3), np.log(12)))), 4)
         count = frames_needed(slower, settings.slots)
     if len(video) < count or min(video.shape[1:]) < settings.size:
@@ -260,7 +266,7 @@ def _video_window(
         frames = np.stack([scaled(part, (settings.size, settings.size)) for part in parts])
         if np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() > 1.0:
             break
-    return slowed(frames, slower, settings.slots) if settings.slow else frames
+    return slowed(frames, slower, settings.slots) if slow else frames
 
 
 # ---------------------------------------------------------------- foregrounds
@@ -297,6 +303,8 @@ def _move_in_front(
     frames: list[NDArray[np.float32]],
     sprite: NDArray[np.uint8],
     settings: BuildSettings,
+    *,
+    slow: bool,
 ) -> None:
     """Draw `sprite`, on a path of its own, over every frame in place."""
     side = settings.size * OVERSAMPLING
@@ -306,7 +314,7 @@ def _move_in_front(
         height, width = (max(2, round(scale * length)) for length in sprite.shape[:2])
         sprite, scale = scaled(sprite, (height, width)), 1.0
     centre = (np.array(sprite.shape[1::-1]) - 1) / 2
-    motion = _motion(rng, settings, max_speed_px=7.0)
+    motion = _motion(rng, settings, max_speed_px=7.0, slow=slow)
     place = rng.uniform(0.15, 0.85, 2) * side
     for slot, frame in enumerate(frames):
         cosine, sine = np.cos(motion.angle[slot]), np.sin(motion.angle[slot])

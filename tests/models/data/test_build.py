@@ -157,9 +157,12 @@ def test_build_says_in_one_sentence_what_a_folder_of_sources_lacks(tmp_path: Pat
 
 
 def test_slow_windows_move_less(pictures: Path) -> None:
-    fast = build_windows(split(pictures), replace(SETTINGS, slots=32), processes=1)
-    slow = build_windows(split(pictures), replace(SETTINGS, slots=32, slow=True), processes=1)
-    changes = [np.abs(np.diff(made["clips"].astype(int), axis=1)).mean() for made in (fast, slow)]
-    assert slow["clips"].shape == (5, 32, 48, 48)
-    assert changes[1] < 0.6 * changes[0]
-    assert json.loads(str(slow["recipe"]))["settings"]["slow"] is True
+    made = {}
+    for share in (0.0, 0.5, 1.0):
+        settings = replace(SETTINGS, slots=32, slow_share=share)
+        made[share] = build_windows(split(pictures), settings, processes=1)
+    change = {k: np.abs(np.diff(m["clips"].astype(int), axis=1)).mean() for k, m in made.items()}
+    assert made[1.0]["clips"].shape == (5, 32, 48, 48)
+    assert change[1.0] < 0.6 * change[0.0]
+    assert change[1.0] < change[0.5]
+    assert json.loads(str(made[0.5]["recipe"]))["settings"]["slow_share"] == 0.5
