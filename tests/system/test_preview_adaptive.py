@@ -8,6 +8,7 @@ import pytest
 from focalloop.firmware_sim.maps.adaptive_map import AdaptiveMap
 from focalloop.firmware_sim.maps.ratio_map import LEVEL_COLOURS, RatioMap
 from focalloop.firmware_sim.maps.read_plan import ReadPlan
+from focalloop.host.live.state import Phase
 from tests.support.fake_session import FOLLOWING, SHAPE, make_picture
 from tests.support.preview_page import colours, pause_at
 from tests.support.waiting import wait_until
@@ -100,6 +101,8 @@ def test_the_panel_says_what_the_map_reads_and_saves(page, session):
     page.click("#adaptive-follow")
     wait_until(lambda: session.adaptive.active)
     page.wait_for_selector("#adaptive-follow", state="hidden")
+    session.phase = Phase.LOST
+    page.wait_for_selector("#adaptive-note:has-text('these figures are of the last ones')")
 
 
 def test_a_session_without_an_adaptive_map_shows_no_panel(page, session):

@@ -214,10 +214,16 @@ def test_a_lost_board_dims_its_pictures_and_counts_the_seconds(open_page, sessio
     assert page.inner_text("#badge") == "REAL"
     dimmed = "() => Number(getComputedStyle(document.getElementById('final')).opacity) < 1"
     page.wait_for_function(dimmed)
+    page.click("#save summary")
+    page.wait_for_selector("#save-unable:has-text('No window comes from the board now')")
+    assert page.is_disabled("#save-window-npz")
+    assert page.is_enabled("#save-window-png")
+    assert page.get_attribute("#pause", "aria-pressed") == "false"
     session.phase, session.board = Phase.STREAMING, board
     page.wait_for_selector(".phase.streaming")
     page.wait_for_selector("#notice", state="hidden")
     assert not page.evaluate(dimmed)
+    page.wait_for_selector("#save-window-npz:enabled")
 
 
 def test_a_service_that_wants_a_token_asks_for_it(browser, session):

@@ -20,6 +20,9 @@ const TINT = 0.6;
 const FACTOR = 4;
 
 export class AdaptiveMap {
+/** What is so while the board is lost, or does something else. */
+const UNREAD = "No windows come from the board: these figures are of the last ones.";
+
   #screen = new Screen(byId("adaptive-reads", HTMLCanvasElement));
   #follow = byId("adaptive-follow", HTMLButtonElement);
   /** @type {AdaptiveState|null} */ #state = null;
@@ -35,11 +38,11 @@ export class AdaptiveMap {
   }
 
   /** @param {LiveState} state */
-  follow({ adaptive, map }) {
+  follow({ adaptive, map, phase }) {
     this.#state = adaptive;
     set(byId("adaptive"), { hidden: adaptive === null });
     if (adaptive === null || map === null) return;
-    setText("adaptive-note", adaptive.activity);
+    setText("adaptive-note", phase === "streaming" ? adaptive.activity : UNREAD);
     set(this.#follow, { hidden: adaptive.active });
     const { windows, windows_under_grid: moved, reads } = adaptive;
     const whole = map.height * map.width * map.slots;

@@ -12,7 +12,7 @@ import { PixelProbe } from "./pixel-probe.js";
 import { Playback } from "./playback.js";
 import { Player } from "./player.js";
 import { Recording } from "./recording.js";
-import { offerFiles } from "./save-menu.js";
+import { offerFiles, offerWhole } from "./save-menu.js";
 import { captionOf } from "./saving.js";
 import { onShortcuts } from "./shortcuts.js";
 
@@ -126,6 +126,7 @@ export class View {
     this.#pictures.compare(comparison !== null);
     this.#playback.follow(state);
     this.#figures.follow(state);
+    offerWhole(state.phase === "streaming" || this.#player.holds);
     if (this.#probe.follow(state)) this.#drawProbe();
     this.#context.status.instead(this.#playback.instead(state));
     for (const panel of this.#panels) panel.follow(state);
@@ -233,7 +234,8 @@ export class View {
     for (let waitedMs = 0; whole && !this.#player.holds && waitedMs < HOLD_MS; waitedMs += HOLD_STEP_MS) {
       await new Promise((resolve) => { setTimeout(resolve, HOLD_STEP_MS); });
     }
-    if (whole && !this.#player.holds) throw new Error("No window arrives from the board, so none can be saved.");
+    if (playing && !this.#player.holds) this.#playback.togglePause(); // as it was
+    if (whole && !this.#player.holds) throw new Error("No window came from the board, so none could be saved.");
     const { current: picture } = this.#player;
     const map = this.#probedMap ?? this.#map;
     const madeBy = this.#makers.get(picture?.setup ?? NaN);

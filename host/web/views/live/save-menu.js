@@ -1,6 +1,6 @@
 /** The menu of files; what makes them is loaded when it is first used. */
 
-import { byId } from "../../lib/dom.js";
+import { byId, set } from "../../lib/dom.js";
 
 /**
  * @typedef {import("./saving.js").Kind} Kind
@@ -8,6 +8,15 @@ import { byId } from "../../lib/dom.js";
  */
 
 const REFUSAL_MS = 12_000;
+
+/** Files of one window with all of its slots, for which one has to come, or to be held. */
+const WHOLE = ["npz", "mp4"];
+
+/** Offer files of whole windows, or say that there are none now. @param {boolean} coming */
+export function offerWhole(coming) {
+  for (const kind of WHOLE) set(byId(`save-window-${kind}`, HTMLButtonElement), { disabled: !coming });
+  set(byId("save-unable"), { hidden: coming });
+}
 
 /**
  * Listen to the menu.
@@ -21,7 +30,7 @@ export function offerFiles(context, screenful) {
     byId(`save-window-${kind}`).addEventListener("click", async () => {
       menu.open = false;
       try {
-        const [{ save }, shown] = await Promise.all([import("./saving.js"), screenful(kind !== "png")]);
+        const [{ save }, shown] = await Promise.all([import("./saving.js"), screenful(WHOLE.includes(kind))]);
         await save(kind, context.service, shown);
       } catch (error) {
         context.notices.say(context.service.sentenceOf(error), "error", REFUSAL_MS);
