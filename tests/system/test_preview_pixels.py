@@ -21,6 +21,7 @@ def page(open_page, session_url, session):
     session.ratio_map = RatioMap.random(SHAPE, seed=3)
     session.put(make_picture(1, session.ratio_map))
     page = open_page(session_url)
+    page.set_viewport_size({"width": 1440, "height": 2400})  # what is not seen is not drawn
     pause_at(page, session, make_picture(2, session.ratio_map))
     page.wait_for_selector("#pixel-values:has-text('Reads, DN')")
     return page

@@ -3,6 +3,7 @@
 import { byId, context2d, make, setText } from "./dom.js";
 import { onPoint } from "./pointing.js";
 import { Screen, rgb } from "./screen.js";
+import { Seen } from "./seen.js";
 import { fillTable } from "./table.js";
 
 /**
@@ -20,6 +21,7 @@ export class MapPicture {
   #note;
   /** @type {RatioMap|null} */ #map = null;
   #pixel = { x: 0, y: 0 };
+  #seen;
   #part = { left: 0, top: 0, width: 0, height: 0 };
 
   /**
@@ -34,11 +36,14 @@ export class MapPicture {
     this.#note = `${name}-note`;
     this.#whole.onPoint(pointed);
     onPoint(this.#zoom, () => this.#part, pointed);
+    this.#seen = new Seen(this.#legend.closest("section") ?? this.#zoom, () => this.#map && this.show(this.#map, this.#pixel));
   }
 
   /** @param {RatioMap} map @param {Pixel} pixel As for `look`. */
   show(map, pixel) {
     this.#map = map;
+    this.#pixel = pixel;
+    if (!this.#seen.now) return;
     this.#whole.resize(map.height, map.width);
     const table = Uint32Array.from({ length: 256 }, (_, level) => rgb(...map.colour(level)));
     map.levels.forEach((level, i) => { this.#whole.pixels[i] = table[level]; });
@@ -57,8 +62,8 @@ export class MapPicture {
   /** Enlarge the surroundings of a pixel, and mark it. @param {Pixel} pixel */
   look(pixel) {
     const map = this.#map;
-    if (!map) return;
     this.#pixel = pixel;
+    if (!map || !this.#seen.now) return;
     const size = Math.min(ZOOM_PIXELS, map.width, map.height);
     const { left, top, width } = this.#part;
     const inside = pixel.x >= left && pixel.x < left + size && pixel.y >= top && pixel.y < top + size;

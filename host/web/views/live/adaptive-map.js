@@ -3,6 +3,7 @@
 import { byId, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
 import { Screen, rgb } from "../../lib/screen.js";
+import { Seen } from "../../lib/seen.js";
 import { fillTable } from "../../lib/table.js";
 
 /**
@@ -19,13 +20,15 @@ const MORE = [255, 132, 32];
 const TINT = 0.6;
 const FACTOR = 4;
 
-export class AdaptiveMap {
 /** What is so while the board is lost, or does something else. */
 const UNREAD = "No windows come from the board: these figures are of the last ones.";
 
+export class AdaptiveMap {
   #screen = new Screen(byId("adaptive-reads", HTMLCanvasElement));
   #follow = byId("adaptive-follow", HTMLButtonElement);
   /** @type {AdaptiveState|null} */ #state = null;
+  /** @type {{picture: Picture, index: number}|null} The newest. */ #of = null;
+  #seen = new Seen(byId("adaptive-reads"), () => this.#draw());
 
   /** @param {import("../view.js").Context["service"]} service */
   constructor(service) {
@@ -67,9 +70,15 @@ const UNREAD = "No windows come from the board: these figures are of the last on
   }
 
   /** Draw where a window was read over plane `index` of it. @param {Picture} picture @param {number} index */
-  draw({ final, grid, height, width }, index) {
+  draw(picture, index) {
+    this.#of = { picture, index };
+    this.#draw();
+  }
+
+  #draw() {
     const state = this.#state;
-    if (!state) return;
+    if (!state || !this.#of || !this.#seen.now) return;
+    const { picture: { final, grid, height, width }, index } = this.#of;
     const plane = final[index];
     if (!grid) {
       this.#screen.show(plane, height, width);

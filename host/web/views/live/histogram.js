@@ -3,6 +3,7 @@
 import { byId, context2d, setText } from "../../lib/dom.js";
 import { grouped } from "../../lib/format.js";
 import { Plot } from "../../lib/plot.js";
+import { Seen } from "../../lib/seen.js";
 import { fillTable } from "../../lib/table.js";
 
 /**
@@ -15,9 +16,17 @@ const BINS = 64;
 export class Histogram {
   #canvas = byId("histogram", HTMLCanvasElement);
   #values = byId("histogram-values", HTMLTableElement);
+  /** @type {{readout: Readout, board: BoardIdentity}|null} The newest. */ #of = null;
+  #seen = new Seen(byId("histogram-panel"), () => this.#draw());
+
+  /** Whether it is on the screen. */
+  get seen() {
+    return this.#seen.now;
+  }
 
   /** Show nothing until the next window. */
   clear() {
+    this.#of = null;
     const { width, height } = this.#canvas;
     context2d(this.#canvas).clearRect(0, 0, width, height);
     setText("histogram-note", "");
@@ -25,7 +34,14 @@ export class Histogram {
   }
 
   /** @param {Readout} readout @param {BoardIdentity} board */
-  show({ codes }, { bits, black_level_dn: black, full_scale_dn: fullScale }) {
+  show(readout, board) {
+    this.#of = { readout, board };
+    this.#draw();
+  }
+
+  #draw() {
+    if (!this.#of || !this.seen) return;
+    const { readout: { codes }, board: { bits, black_level_dn: black, full_scale_dn: fullScale } } = this.#of;
     const highest = 2 ** bits - 1;
     const counts = new Uint32Array(BINS);
     let [saturated, clipped, below] = [0, 0, 0];

@@ -65,7 +65,7 @@ export class View {
       this.#pictures.mark(pixel);
       this.#drawProbe();
     };
-    this.#probe = new PixelProbe();
+    this.#probe = new PixelProbe(() => this.#drawProbe());
     this.#pictures = new Pictures(root, () => this.#player.redraw(), pointed);
     this.#mapPicture = new MapPicture("small-map", pointed);
     this.#measurements = new Measurements(pointed);
@@ -83,7 +83,6 @@ export class View {
 
   show() {
     this.#unlisten = this.#context.map.listen((map) => this.#takeMap(map));
-    this.#measurements.watch(true);
     this.#playback.start();
     this.#player.start();
     this.#keys = new AbortController();
@@ -106,7 +105,6 @@ export class View {
   }
 
   hide() {
-    this.#measurements.watch(false);
     this.#context.socket.give(null);
     this.#player.stop();
     this.#playback.stop();
@@ -126,9 +124,9 @@ export class View {
     this.#pictures.compare(comparison !== null);
     this.#playback.follow(state);
     this.#figures.follow(state);
-    offerWhole(state.phase === "streaming" || this.#player.holds);
     if (this.#probe.follow(state)) this.#drawProbe();
     this.#context.status.instead(this.#playback.instead(state));
+    offerWhole(state.phase === "streaming" || this.#player.holds);
     for (const panel of this.#panels) panel.follow(state);
     this.#followRadio(state);
     if (changed) this.#askAgain();
@@ -145,7 +143,8 @@ export class View {
   /** @param {number} step */
   #grant(step) {
     const nowMs = performance.now();
-    const reads = this.#isSlow || (this.#measurements.seen && nowMs - this.#readsAskedMs > READS_PERIOD_MS);
+    const seen = [this.#measurements, this.#probe, this.#histogram].some((panel) => panel.seen);
+    const reads = this.#isSlow || (seen && nowMs - this.#readsAskedMs > READS_PERIOD_MS);
     if (reads) this.#readsAskedMs = nowMs;
     this.#context.socket.grant(step, reads, Boolean(this.#state?.comparison));
   }
@@ -230,7 +229,8 @@ export class View {
 
   /** What is on the screen. @param {boolean} whole One window with all slots, which is held first. */
   async #screenful(whole) {
-    if (whole && !this.#player.paused) this.#playback.togglePause();
+    const playing = whole && !this.#player.paused;
+    if (playing) this.#playback.togglePause();
     for (let waitedMs = 0; whole && !this.#player.holds && waitedMs < HOLD_MS; waitedMs += HOLD_STEP_MS) {
       await new Promise((resolve) => { setTimeout(resolve, HOLD_STEP_MS); });
     }

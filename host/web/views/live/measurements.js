@@ -2,6 +2,7 @@
 
 import { byId, make, setText } from "../../lib/dom.js";
 import { GRAY, Screen, rgb } from "../../lib/screen.js";
+import { Seen } from "../../lib/seen.js";
 
 /**
  * @typedef {import("../../lib/ratio-map.js").RatioMap} RatioMap
@@ -21,8 +22,7 @@ export class Measurements {
   #black = 0;
   #fullScale = 1;
   /** @type {Float32Array[]} One plane per read, in DN; NaN where not measured. */ planes = [];
-  /** Whether its row of panels is on the screen, as far as that is known. */ seen = true;
-  #seeing = new IntersectionObserver((changes) => { this.seen = changes.at(-1)?.isIntersecting ?? true; });
+  #seen = new Seen(byId("reads-panel"), () => this.#draw());
 
   /** @param {import("../../lib/pointing.js").Pointed} pointed */
   constructor(pointed) {
@@ -30,12 +30,9 @@ export class Measurements {
     this.#screen.onPoint(pointed);
   }
 
-  /** Find out from now on whether it is seen, or no longer. @param {boolean} on */
-  watch(on) {
-    const row = this.#slider.closest(".panels");
-    if (row && on) this.#seeing.observe(row);
-    else this.#seeing.disconnect();
-    this.seen = true;
+  /** Whether it is on the screen. */
+  get seen() {
+    return this.#seen.now;
   }
 
   /** Take a new map, with one thumbnail per read of its highest level. @param {RatioMap} map */
@@ -81,7 +78,7 @@ export class Measurements {
 
   #draw() {
     const map = this.#map;
-    if (!map || !this.planes.length) return;
+    if (!map || !this.planes.length || !this.seen) return;
     const shown = Number(this.#slider.value);
     const measured = map.levels.reduce((count, level) => count + (level > shown ? 1 : 0), 0);
     setText("read-label", `m${shown + 1} of ${map.maxLevel}`);

@@ -3,10 +3,12 @@
  * any two; or any two of them behind a wipe. All show the same part of the array, and the same crosshair.
  */
 
-import { byId, make, setText } from "../../lib/dom.js";
+import { byId, setText } from "../../lib/dom.js";
 import { GRAY, HEAT, Screen } from "../../lib/screen.js";
+import { Seen } from "../../lib/seen.js";
+import { ErrorPair } from "./error-pair.js";
 import { onGestures } from "./gestures.js";
-import { Wipe, offer } from "./wipe.js";
+import { Wipe } from "./wipe.js";
 import { Zoom } from "./zoom.js";
 
 /**
@@ -25,20 +27,19 @@ const ALWAYS = ["initial", "final"];
 const REFERENCED = ["final", "truth"];
 /** What a comparison begins with. @type {[string, string]} */
 const COMPARED = ["final", "beside"];
-const ERROR_GAIN = 8;
 
 export class Pictures {
   #root;
   #redraw;
   #pointed;
   /** @type {Record<string, Screen>} */ #screens = {};
+  /** @type {Record<string, Seen>} Whether each of them is on the screen. */ #seen = {};
+  /** @type {Planes} That are shown. */ #planes = {};
   #wipe;
   #zoom = new Zoom();
-  #errorPlane = new Uint8Array(0);
+  #error;
   #referenced = true;
   #comparing = false;
-  /** The error is of the first, from the second. */
-  #pair = [byId("error-of", HTMLSelectElement), byId("error-from", HTMLSelectElement)];
   #size = { height: 0, width: 0 };
   /** @type {Pixel} */ #cross = { x: -1, y: -1 };
 
@@ -53,13 +54,12 @@ export class Pictures {
     this.#redraw = redraw;
     this.#pointed = pointed;
     this.#wipe = new Wipe(TITLES, ALWAYS, redraw);
-    this.#pair.forEach((select, side) => {
-      select.append(...NAMES.filter((name) => name !== "error").map((name) => make("option", { value: name }, TITLES[name])));
-      select.value = REFERENCED[side];
-      select.addEventListener("change", redraw);
-    });
+    this.#error = new ErrorPair(TITLES, REFERENCED, redraw);
     this.#offer();
-    for (const name of [...NAMES, "wiped"]) this.#screens[name] = this.#screen(name);
+    for (const name of [...NAMES, "wiped"]) {
+      this.#screens[name] = this.#screen(name);
+      this.#seen[name] = new Seen(byId(name), () => this.#show(name));
+    }
     byId("wipe").addEventListener("click", () => this.toggleWipe());
     byId("zoom-in").addEventListener("click", () => this.zoom(1));
     byId("zoom-out").addEventListener("click", () => this.zoom(-1));
@@ -83,16 +83,14 @@ export class Pictures {
     }
     const truth = picture.truth?.[index] ?? null;
     const beside = picture.beside?.[index] ?? null;
-    const planes = { truth, initial: picture.initial[index], final: picture.final[index], beside };
-    const { wiped } = this.#screens;
-    if (this.#wipe.on) this.#wipe.draw(wiped, (name) => this.#show(wiped, name, planes));
-    else for (const name of NAMES) if (this.#isOffered(name)) this.#show(this.#screens[name], name, planes);
+    this.#planes = { truth, initial: picture.initial[index], final: picture.final[index], beside };
+    for (const name of this.#names) if (this.#seen[name].now) this.#show(name);
     const why = truth || !givesScene ? "" : "The scene of this window has not arrived.";
     setText("truth-empty", why);
     const [by, besideBy] = [makerOf(picture.setup), beside ? makerOf(picture.besideSetup) : ""];
     const whyNot = beside ? "" : "The next window is rebuilt by the second bundle, too.";
     setText("beside-empty", whyNot);
-    const reasons = this.#compared.map((name) => ({ truth: why, beside: whyNot }[name] ?? ""));
+    const reasons = this.#error.names.map((name) => ({ truth: why, beside: whyNot }[name] ?? ""));
     setText("error-empty", reasons.find((reason) => reason) ?? "");
     setText("final-note", by && `by ${by}`);
     setText("beside-note", besideBy && `by ${besideBy}`);
@@ -123,7 +121,7 @@ export class Pictures {
   toggleWipe() {
     this.#wipe.toggle();
     this.#root.classList.toggle("wiping", this.#wipe.on);
-    this.#look();
+    this.#arrange();
   }
 
   /** Zoom in or out by some steps, or fit the array to its box. @param {number} steps 0 to fit. */
@@ -137,10 +135,17 @@ export class Pictures {
 
   /** The pictures on the screen with their titles, left to right. @returns {[string, HTMLCanvasElement][]} */
   get shown() {
-    if (this.#wipe.on) {
-      return [[this.#wipe.names.map((name) => TITLES[name]).join(" | "), this.#screens.wiped.canvas]];
-    }
-    return NAMES.filter((name) => this.#isOffered(name)).map((name) => [TITLES[name], this.#screens[name].canvas]);
+    const { wiped } = this.#screens;
+    return this.#names.map((name) => {
+      this.#show(name); // it may have been out of sight
+      const { canvas } = this.#screens[name];
+      return [canvas === wiped.canvas ? this.#wipe.names.map((each) => TITLES[each]).join(" | ") : TITLES[name], canvas];
+    });
+  }
+
+  /** What there is on the screen now, seen or not. */
+  get #names() {
+    return this.#wipe.on ? ["wiped"] : NAMES.filter((name) => this.#isOffered(name));
   }
 
   /** @param {string} name */
@@ -154,14 +159,15 @@ export class Pictures {
   #offer() {
     this.#root.classList.toggle("unreferenced", !this.#referenced);
     this.#root.classList.toggle("comparing", this.#comparing);
-    offer(this.#pair, (name) => this.#isOffered(name), this.#referenced ? REFERENCED : COMPARED);
+    this.#error.offer((name) => this.#isOffered(name), this.#referenced ? REFERENCED : COMPARED);
     this.#wipe.offer((name) => this.#isOffered(name), this.#comparing ? COMPARED : ALWAYS);
-    this.#look();
+    this.#arrange();
   }
 
-  /** Names of the two pictures that the error is between. */
-  get #compared() {
-    return this.#pair.map(({ value }) => value);
+  /** Other pictures are on the screen now. */
+  #arrange() {
+    for (const seen of Object.values(this.#seen)) seen.again();
+    this.#look();
   }
 
   /** @param {number} height @param {number} width */
@@ -189,25 +195,21 @@ export class Pictures {
     this.#redraw();
   }
 
-  /** @param {Screen} screen @param {string} name @param {Planes} planes */
-  #show(screen, name, planes) {
-    const { height, width } = this.#size;
-    const isError = name === "error";
-    const [of, from] = this.#compared.map((each) => planes[each]);
-    const plane = isError ? this.#error(of, from) : planes[name];
-    if (plane) screen.show(plane, height, width, isError ? HEAT : GRAY);
-    else screen.clear();
+  /** Draw one of them. @param {string} name */
+  #show(name) {
+    const screen = this.#screens[name];
+    if (name === "wiped") this.#wipe.draw(screen, (each) => this.#bring(each, screen));
+    else this.#bring(name, screen);
   }
 
-  /** @param {Uint8Array|null} of @param {Uint8Array|null} from */
-  #error(of, from) {
-    if (!from || !of) return null;
-    if (this.#errorPlane.length !== of.length) this.#errorPlane = new Uint8Array(of.length);
-    const out = this.#errorPlane;
-    for (let i = 0; i < of.length; i += 1) {
-      out[i] = Math.min(255, ERROR_GAIN * Math.abs(of[i] - from[i]));
-    }
-    return out;
+  /** Bring a picture onto a screen. @param {string} name @param {Screen} screen */
+  #bring(name, screen) {
+    const { height, width } = this.#size;
+    if (!height) return;
+    const isError = name === "error";
+    const plane = isError ? this.#error.planeOf(this.#planes) : this.#planes[name];
+    if (plane) screen.show(plane, height, width, isError ? HEAT : GRAY);
+    else screen.clear();
   }
 
   /** @param {string} name Id of the canvas. */

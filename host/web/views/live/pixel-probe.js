@@ -2,6 +2,7 @@
 
 import { byId, context2d, setText } from "../../lib/dom.js";
 import { Plot } from "../../lib/plot.js";
+import { Seen } from "../../lib/seen.js";
 import { fillTable } from "../../lib/table.js";
 
 /**
@@ -15,7 +16,18 @@ export class PixelProbe {
   #values = byId("pixel-values", HTMLTableElement);
   #pixel = { x: -1, y: -1 };
   #held = false;
+  #seen;
   /** @type {number|null} Of a signal of 1, where the board's calibration tells it. */ #electrons = null;
+
+  /** @param {() => void} came It came onto the screen, and is to be drawn. */
+  constructor(came) {
+    this.#seen = new Seen(byId("pixel-panel"), came);
+  }
+
+  /** Whether it is on the screen. */
+  get seen() {
+    return this.#seen.now;
+  }
 
   /**
    * Point at a pixel. A held pixel stays until another is held or it is clicked again.
@@ -64,7 +76,7 @@ export class PixelProbe {
    * @param {import("./measurements.js").Measurements} measurements Of the same window.
    */
   draw(picture, index, map, measurements) {
-    if (!picture || !map?.hash.startsWith(picture.mapHash)) return;
+    if (!this.seen || !picture || !map?.hash.startsWith(picture.mapHash)) return;
     const { x, y } = this.#pixel;
     const at = y * map.width + x;
     const level = map.levels[at];

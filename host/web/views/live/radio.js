@@ -4,6 +4,7 @@ import { byId, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
 import { Plot } from "../../lib/plot.js";
 import { HEAT, Screen } from "../../lib/screen.js";
+import { Seen } from "../../lib/seen.js";
 import { fillTable } from "../../lib/table.js";
 
 /**
@@ -31,6 +32,8 @@ export class Radio {
   #method = byId("radio-method", HTMLSelectElement);
   #channel = byId("radio-channel", HTMLSelectElement);
   #rates = new Screen(byId("radio-rates", HTMLCanvasElement));
+  #seen = new Seen(byId("radio-rates"), () => this.#newest && this.#showRates(this.#newest));
+  /** @type {RadioState|null} */ #newest = null;
   /** @type {RadioChoice|null} What is to be asked for; null once it was. */ #wanted = null;
   #asking = false;
   /** @type {Map<string, Map<number, number>>} PSNR by SNR of each method. */ #tried = new Map();
@@ -114,7 +117,10 @@ export class Radio {
   }
 
   /** @param {RadioState} radio */
-  #showRates({ rate_map: rows, lost, choice }) {
+  #showRates(radio) {
+    this.#newest = radio;
+    if (!this.#seen.now) return;
+    const { rate_map: rows, lost, choice } = radio;
     const plane = Uint8Array.from(rows.join(""), (digit) => Math.round((255 * Number(digit)) / TOP_RATE));
     if (rows.length) this.#rates.show(plane, rows.length, rows[0].length, HEAT);
     else this.#rates.clear();

@@ -3,6 +3,7 @@
 import { byId } from "../../lib/dom.js";
 import { fixed } from "../../lib/format.js";
 import { Screen } from "../../lib/screen.js";
+import { Seen } from "../../lib/seen.js";
 import { parse } from "../../net/packets.js";
 
 /**
@@ -26,11 +27,10 @@ const PACE_MS = 1000;
 export class Rebuilt {
   #service;
   #handlers;
-  #screens = {
-    initial: new Screen(byId("rec-initial", HTMLCanvasElement)),
-    final: new Screen(byId("rec-final", HTMLCanvasElement)),
-    other: new Screen(byId("rec-other", HTMLCanvasElement)),
-  };
+  #screens = ["rec-initial", "rec-final", "rec-other"].map((id) => {
+    const canvas = byId(id, HTMLCanvasElement);
+    return { screen: new Screen(canvas), seen: new Seen(canvas, () => this.#draw()) };
+  });
   #id = "";
   #count = 0;
   #windowMs = 0;
@@ -68,14 +68,14 @@ export class Rebuilt {
     this.#shown = null;
     this.#kept.clear();
     this.#index = this.#slot = 0;
-    for (const screen of Object.values(this.#screens)) screen.clear();
+    for (const { screen } of this.#screens) screen.clear();
     if (count) this.go(0);
   }
 
   /** @param {string[]} by Bundles that rebuild, one or two. */
   choose(by) {
     this.#by = by;
-    if (by.length < 2) this.#screens.other.clear();
+    if (by.length < 2) this.#screens[2].screen.clear();
     this.#bring();
   }
 
@@ -225,9 +225,11 @@ export class Rebuilt {
     const { slots, height, width } = picture;
     const distance = (/** @type {number} */ i) => Math.abs(slots[i] - this.#slot);
     const plane = slots.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0);
-    this.#screens.initial.show(picture.initial[plane], height, width);
-    this.#screens.final.show(picture.final[plane], height, width);
-    if (beside) this.#screens.other.show(beside.picture.final[plane], height, width);
+    const planes = [picture.initial[plane], picture.final[plane], ...(beside ? [beside.picture.final[plane]] : [])];
+    planes.forEach((each, i) => {
+      const { screen, seen } = this.#screens[i];
+      if (seen.now) screen.show(each, height, width);
+    });
     this.#handlers.drawn(picture, slots[plane], this.#shown.made);
   }
 }
