@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.fake_session import FakeSession
 from tests.support.preview_page import served_page
 
@@ -64,6 +65,22 @@ def open_page(browser):
 def page(open_page, live):
     """The page of the module's `live`."""
     return open_page(live.url)
+
+
+@pytest.fixture(scope="session")
+def modules(browser):
+    """A page without a service, from which the modules of `host/web` can be imported."""
+    host = "http://page.test"
+
+    def file(route):
+        route.fulfill(path=ROOT / "host" / route.request.url.removeprefix(f"{host}/"))
+
+    page = browser.new_page()
+    page.route(f"{host}/", lambda route: route.fulfill(content_type="text/html", body=""))
+    page.route(f"{host}/web/**", file)
+    page.goto(f"{host}/")
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from focalloop.firmware_sim.maps.tiles import repeat
-from tests.support import ROOT
 
 LEVELS = (0, 1, 2, 4, 8)
 SHAPE = (12, 17)
-HOST = "http://page.test"
 
 PAINT = """async ([width, height, levels, symmetry, acts]) => {
   const { Drawing } = await import("/web/views/map/drawing.js");
@@ -21,19 +19,9 @@ PAINT = """async ([width, height, levels, symmetry, acts]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(browser):
-    """A page without a service, from which the modules can be imported."""
-    page = browser.new_page()
-    page.route(f"{HOST}/", lambda route: route.fulfill(content_type="text/html", body=""))
-    page.route(f"{HOST}/web/**", lambda route: route.fulfill(path=file_at(route.request.url)))
-    page.goto(f"{HOST}/")
-    yield page
-    page.close()
-
-
-def file_at(url):
-    return ROOT / "host" / url.removeprefix(f"{HOST}/")
+@pytest.fixture
+def page(modules):
+    return modules
 
 
 def paint(page, levels, acts, **symmetry):

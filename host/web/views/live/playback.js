@@ -2,6 +2,7 @@
 
 import { byId, make, set, setText } from "../../lib/dom.js";
 import { fixed, grouped } from "../../lib/format.js";
+import { Pace } from "./pace.js";
 import { SPEEDS } from "./player.js";
 import { paceOf, showDrawRate } from "./key-figures.js";
 
@@ -11,10 +12,6 @@ import { paceOf, showDrawRate } from "./key-figures.js";
  * @typedef {import("../../net/types.js").LiveState} LiveState
  */
 
-/** The page draws fewer slots after so many seconds at less than this share of its rate. */
-const SLOW_SECONDS = 5;
-const SLOW_SHARE = 0.8;
-
 export class Playback {
   #player;
   #pause = byId("pause", HTMLButtonElement);
@@ -22,8 +19,9 @@ export class Playback {
   #slots = 16;
   #draws = 0;
   /** @type {{picture: Picture, index: number}|null} */ #drawn = null;
-  #slowSeconds = 0;
+  #pace = new Pace();
   #streaming = false;
+  #slow = false;
   #shown = new AbortController();
 
   /** @param {Player} player */
@@ -50,8 +48,10 @@ export class Playback {
   }
 
   /** @param {LiveState} state */
-  follow({ phase, board }) {
+  follow(state) {
+    const { phase, board } = state;
     this.#streaming = phase === "streaming";
+    this.#slow = paceOf(state).slow;
     this.#player.slotRateHz = board?.slot_rate_hz || 240;
     this.#slots = board?.slots ?? 16;
     set(this.#slot, { max: String(this.#slots - 1) });
@@ -115,7 +115,10 @@ export class Playback {
       const button = make("button", { type: "button" }, speed.name);
       button.setAttribute("role", "radio");
       button.addEventListener("click", () => {
-        if (speed !== this.#player.speed) this.#player.setSpeed(speed);
+        if (speed !== this.#player.speed) {
+          this.#pace = new Pace();
+          this.#player.setSpeed(speed);
+        }
         check();
       });
       return button;
@@ -127,13 +130,12 @@ export class Playback {
     byId("speed").append(...buttons);
   }
 
-  /** Once per second: show the draw rate, and lower it where the machine cannot keep up. */
+  /** Once per second: show the draw rate, and lower it while the machine cannot keep up. */
   #countDraws() {
     const { paused, speed, step, slotRateHz } = this.#player;
-    const idle = paused || document.hidden || !this.#streaming;
-    const slow = !idle && this.#draws < (SLOW_SHARE * slotRateHz * speed.share) / step;
-    this.#slowSeconds = slow ? this.#slowSeconds + 1 : 0;
-    if (this.#slowSeconds === SLOW_SECONDS) this.#player.slowDown();
+    if (paused || document.hidden || !this.#streaming || speed.share < 1) this.#pace.rest();
+    else this.#pace.second((this.#draws * step) / slotRateHz, this.#slow);
+    this.#player.reduce(this.#pace.reduced);
     const every = step === 1 ? "every slot" : `every ${step}th slot`;
     const pace = speed.share === 1 ? "real time" : `${speed.name} speed`;
     showDrawRate(this.#draws, paused ? "paused" : `${every}, ${pace}`);

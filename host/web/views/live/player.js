@@ -97,9 +97,9 @@ export class Player {
     if (this.speed.share === 1 && !document.hidden) this.#handlers.grant(this.step);
   }
 
-  /** In real time draw half as many slots from now on, so that each window is still on time. */
-  slowDown() {
-    if (this.speed.share === 1) this.step = SLOW_STEP;
+  /** In real time draw fewer slots, so that each window is still on time, or all again. @param {boolean} reduced */
+  reduce(reduced) {
+    this.step = reduced && this.speed.share === 1 ? SLOW_STEP : this.speed.step;
   }
 
   /** Whether the window on the screen stays there, with all of its slots. */
