@@ -178,6 +178,25 @@ def test_a_deletion_is_undone_at_once_or_later(open_page, session_url, session, 
     assert store.path(kept[0]).exists()
 
 
+def test_a_recording_is_pinned_where_there_is_a_quota(open_page, session_url, session, kept):
+    store = session.recordings.store
+    page = records(open_page, session_url)
+    page.wait_for_selector(f"#rec-list a[href$='{kept[0]}']")
+    assert page.is_hidden("#rec-pin")
+    store.quota_bytes = 2_000_000_000
+    page.click(f"#rec-list a[href$='{kept[1]}']")
+    go(page, "live")
+    go(page, "recordings")
+    page.click(f"#rec-list a[href$='{kept[1]}']")
+    page.click("#rec-pin:text('Pin')")
+    page.wait_for_selector(f"#rec-list a[href$='{kept[1]}'] .facts:has-text('pinned')")
+    assert [each.pinned for each in store.recordings()] == [False, True]
+    assert page.inner_text("#rec-total").endswith("of 2.0 GB")
+    page.click("#rec-pin:text('Unpin')")
+    page.wait_for_selector("#rec-pin[aria-pressed=false]:text('Pin')")
+    assert not any(each.pinned for each in store.recordings())
+
+
 def test_what_is_wrong_with_a_recording_is_said(open_page, session_url, session, kept):
     store = session.recordings.store
     cut = store.path(kept[1])

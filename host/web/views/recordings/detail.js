@@ -1,6 +1,6 @@
 /** One recording: what it is, its timeline, its windows, and what can be made of it. */
 
-import { byId, make, setText } from "../../lib/dom.js";
+import { byId, make, set, setText } from "../../lib/dom.js";
 import { download } from "../../lib/download.js";
 import { clock, counted, grouped, sized } from "../../lib/format.js";
 import { About } from "./about.js";
@@ -34,13 +34,15 @@ export class Detail {
   #beside = byId("rec-beside", HTMLSelectElement);
   #slot = byId("rec-slot", HTMLInputElement);
   #about;
+  #pin = byId("rec-pin", HTMLButtonElement);
 
   /**
    * @param {import("../view.js").Context} context
    * @param {(entry: RecordingEntry) => void} deleted
    * @param {(id: string, note: string) => Promise<boolean>} noted Whether it could be kept.
+   * @param {(entry: RecordingEntry) => void} pinned It is to be kept whatever the quota, or no longer.
    */
-  constructor(context, deleted, noted) {
+  constructor(context, deleted, noted, pinned) {
     this.#context = context;
     const { service } = context;
     this.#about = new About(noted);
@@ -69,6 +71,7 @@ export class Detail {
     byId("rec-on").addEventListener("click", () => this.#rebuilt.step(1));
     this.#slot.addEventListener("input", () => this.#rebuilt.seek(Number(this.#slot.value)));
     for (const select of [this.#bundle, this.#beside]) select.addEventListener("change", () => this.#choose());
+    this.#pin.addEventListener("click", () => this.#entry && pinned(this.#entry));
     byId("rec-delete").addEventListener("click", () => this.#entry && deleted(this.#entry));
     const menu = byId("rec-export", HTMLDetailsElement);
     menu.addEventListener("keydown", (event) => {
@@ -84,14 +87,16 @@ export class Detail {
     this.#offer(null);
   }
 
-  /** Show a recording, or none. @param {RecordingEntry|null} entry */
-  show(entry) {
+  /** Show a recording, or none. @param {RecordingEntry|null} entry @param {boolean} limited Whether there is a quota. */
+  show(entry, limited) {
     const before = this.#entry;
     this.#entry = entry;
     byId("rec-detail").hidden = !entry;
     this.#context.status.instead(entry ? { word: "replay", replay: true } : null);
     setText("rec-title", entry ? titleOf(entry) : "");
     this.#about.show(entry);
+    const pinned = entry?.pinned ?? false;
+    set(this.#pin, { hidden: !limited && !pinned, ariaPressed: String(pinned), textContent: pinned ? "Unpin" : "Pin" });
     this.#track.draw(); // the theme may be another one
     if (entry?.id === before?.id && entry?.windows === before?.windows) return;
     clearTimeout(this.#settling);

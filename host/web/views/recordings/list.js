@@ -23,14 +23,16 @@ export class List {
 
   /** @param {Recordings} found @param {string} chosen Id of the one that is looked at. */
   show(found, chosen) {
-    const key = JSON.stringify([found.recordings, chosen, Math.floor(Date.now() / 3.6e6)]);
+    const key = JSON.stringify([found.recordings, found.quota_bytes, chosen, Math.floor(Date.now() / 3.6e6)]);
     if (key === this.#shown) return;
     this.#shown = key;
     const present = found.recordings.filter((each) => each.deleted_unix_s === null);
     const deleted = found.recordings.filter((each) => each.deleted_unix_s !== null);
     byId("rec-list").replaceChildren(...present.map((entry) => itemOf(entry, entry.id === chosen)));
-    const bytes = present.reduce((sum, entry) => sum + entry.bytes, 0);
-    setText("rec-total", present.length ? `${counted(present.length, "recording")}, ${sized(bytes)}` : "");
+    const quota = found.quota_bytes; // deleted ones take of it too
+    const bytes = (quota === null ? present : found.recordings).reduce((sum, entry) => sum + entry.bytes, 0);
+    const of = quota === null ? "" : ` of ${sized(quota)}`;
+    setText("rec-total", present.length ? `${counted(present.length, "recording")}, ${sized(bytes)}${of}` : "");
     setText("rec-empty", present.length ? "" : "Nothing is recorded yet. Record keeps all that comes from the board, until Stop: every read, its map, events and notes.");
     byId("rec-deleted").hidden = !deleted.length;
     setText("rec-deleted-title", `${deleted.length} deleted`);
@@ -89,8 +91,8 @@ export const startOf = ({ started, id }) => (started
 
 /** @param {RecordingEntry} entry @param {boolean} chosen */
 function itemOf(entry, chosen) {
-  const { note, problem, finished, recovered, gaps, seconds, windows, bytes } = entry;
-  const facts = problem ? "" : [clock(seconds), counted(windows, "window"), sized(bytes)].join(" · ");
+  const { note, problem, finished, recovered, gaps, seconds, windows, bytes, pinned } = entry;
+  const facts = [...(problem ? [] : [clock(seconds), counted(windows, "window"), sized(bytes)]), ...(pinned ? ["pinned"] : [])].join(" · ");
   const state = problem ? "cannot be read" : recovered ? "recovered" : finished ? "" : "unfinished";
   const link = make(
     "a",

@@ -38,6 +38,7 @@ export class View {
       context,
       (entry) => this.#delete(entry),
       (id, text) => this.#change("PUT", `${id}/note`, { text }),
+      ({ id, pinned }) => this.#change(pinned ? "DELETE" : "PUT", `${id}/pin`),
     );
   }
 
@@ -100,7 +101,7 @@ export class View {
     this.#root.classList.toggle("chosen", Boolean(named));
     const entry = named ?? (WIDE.matches ? present[0] : undefined) ?? null;
     this.#list.show(this.#found, entry?.id ?? "");
-    this.#detail.show(entry);
+    this.#detail.show(entry, this.#found.quota_bytes !== null);
   }
 
   /** @param {RecordingEntry} entry */
