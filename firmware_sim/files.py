@@ -160,6 +160,11 @@ def scratch_folder() -> Iterator[Path]:
     """Yield a temporary folder of the system, which is removed together with those left behind.
 
     A process that was killed leaves its own, which may hold a whole capture.
+
+    Raises
+    ------
+    WriteError
+        It cannot be made.
     """
     place = Path(tempfile.gettempdir())
     with suppress(OSError):
@@ -167,7 +172,11 @@ def scratch_folder() -> Iterator[Path]:
             match = _SCRATCH.fullmatch(entry.name)
             if match and _is_dead(match[1], match[2]):
                 shutil.rmtree(entry, ignore_errors=True)  # another user's stays
-    with tempfile.TemporaryDirectory(prefix=f"focalloop-{_this_process()}-") as folder:
+    try:
+        made = tempfile.TemporaryDirectory(prefix=f"focalloop-{_this_process()}-")
+    except OSError as error:
+        raise WriteError(f"cannot make a folder in {place}: {error.strerror or error}") from None
+    with made as folder:
         yield Path(folder)
 
 

@@ -6,6 +6,8 @@ Each board has a folder in the user's state folder, with its noise profile and i
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from json import dumps
@@ -74,12 +76,50 @@ def remember(found: Calibration, pattern: FixedPattern) -> Path:
     WriteError
         The state folder cannot be written.
     """
-    folder = _folder(check_serial(pattern.serial))
+    serial = check_serial(pattern.serial)
+    text = dumps(found.as_dict(), indent=2, allow_nan=False) + "\n"
+    keep(serial, {_PROFILE: text.encode(), _PATTERN: pattern.encode()})
+    return _folder(serial)
+
+
+def kept(serial: str) -> dict[str, bytes]:
+    """Return the files that are kept of a board as they are, by their names; none if nothing is.
+
+    Raises
+    ------
+    BoardMemoryError
+        They cannot be read.
+    """
+    folder = _folder(serial)
+    paths = [folder / name for name in (_PROFILE, _PATTERN)]
+    try:
+        return {path.name: path.read_bytes() for path in paths if exists(path)}
+    except OSError as error:
+        raise BoardMemoryError(f"cannot read {folder}: {error.strerror}") from None
+
+
+def keep(serial: str, files: Mapping[str, bytes]) -> None:
+    """Keep these files, as from `kept`, in place of what is kept of a board; none for nothing.
+
+    Raises
+    ------
+    BoardMemoryError
+        What is kept cannot be removed.
+    WriteError
+        The state folder cannot be written.
+    """
+    folder = _folder(serial)
+    if not files:
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BoardMemoryError(f"cannot remove {folder}: {error.strerror}") from None
+        return
     with folder_written_whole(folder, replace=True) as partial:
-        text = dumps(found.as_dict(), indent=2, allow_nan=False) + "\n"
-        (partial / _PROFILE).write_text(text, encoding="utf-8")
-        pattern.save(partial / _PATTERN)
-    return folder
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
 
 
 def recall(board: HelloAnswer) -> KnownBoard | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +28,30 @@ class BoardMemory(Protocol):
         """Keep a result with its pattern; raises a `FocalloopError` if that is not possible."""
         ...
 
+    def kept(self, serial: str) -> dict[str, bytes]:
+        """Return the files that are kept of a board, by their names; raises a `FocalloopError`."""
+        ...
+
+    def keep(self, serial: str, files: Mapping[str, bytes]) -> None:
+        """Keep these files in their place, none for nothing; raises a `FocalloopError`."""
+        ...
+
+
+_InUse = tuple[HelloAnswer, BoardCorrection] | None
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was before a calibration was applied."""
+
+    in_use: _InUse
+    serial: str = ""
+    """Under which the result is kept; empty where it is not."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What was kept of the board."""
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+    """What the result put in its place."""
+
 
 class AppliedCalibration:
     """What was applied to a board in this session.
@@ -38,11 +64,28 @@ class AppliedCalibration:
 
     def __init__(self, memory: BoardMemory | None) -> None:
         self._memory = memory
-        self._in_use: tuple[HelloAnswer, BoardCorrection] | None = None
+        self._in_use: _InUse = None
+        self._before = _Before(None)
 
     def use(self, board: HelloAnswer, correction: BoardCorrection) -> None:
         """Correct the reads of a board from now on."""
+        self._before = _Before(self._in_use)
         self._in_use = board, correction
+
+    def undo(self) -> None:
+        """Use and keep again what was before the last `use`.
+
+        What is kept by now stays where it is no longer what `keep` kept.
+
+        Raises
+        ------
+        FocalloopError
+            What was kept cannot be put back; nothing has changed then.
+        """
+        before, memory = self._before, self._memory
+        if memory is not None and before.serial and memory.kept(before.serial) == before.kept:
+            memory.keep(before.serial, before.files)
+        self._in_use = before.in_use
 
     def to(self, board: HelloAnswer) -> BoardCorrection | None:
         """Return what was applied to a board; None if nothing was."""
@@ -62,15 +105,19 @@ class AppliedCalibration:
         """Keep a result; return a sentence that says whether it was."""
         if isinstance(result.pattern, FocalloopError):
             return f"It is not kept, because {result.pattern}."
-        if self._memory is None or not self.keeps(board):
+        memory, serial = self._memory, self.keeps(board)
+        if memory is None or not serial:
             return (
                 f"It is used until the session ends: the serial number {board.serial!r} does not "
                 "tell this board from others."
             )
         try:
-            self._memory.remember(result, result.pattern)
+            before = memory.kept(serial)
+            memory.remember(result, result.pattern)
+            kept = memory.kept(serial)
         except FocalloopError as error:
             return f"It is used until the session ends, but could not be kept: {error}."
+        self._before = replace(self._before, serial=serial, files=before, kept=kept)
         return f"It is kept for the board {board.serial}: live and serve use it from now on."
 
 

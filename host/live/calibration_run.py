@@ -19,6 +19,7 @@ from focalloop.host.captures.calibration_design import Design, plan
 from focalloop.host.captures.capture import Capture
 from focalloop.host.captures.writer import CaptureWriter
 from focalloop.host.errors import CaptureError
+from focalloop.host.live.calibration_state import PlanState, shown_steps
 
 if TYPE_CHECKING:
     from focalloop.calibration import Calibration
@@ -69,6 +70,28 @@ def seconds_for(
         window_s = board.slots / board.slot_rate_hz
     fits_s = _FIT_S * board.height * board.width * sum(step.light > 0 for step in steps)
     return window_s * sum(step.windows for step in steps) + fits_s
+
+
+def plan_for(board: HelloAnswer, reads: int, keeps: str) -> PlanState:
+    """Return what a calibration of a board captures, as a page shows it.
+
+    Parameters
+    ----------
+    board : HelloAnswer
+        The board.
+    reads : int
+        Reads at each level; errors as of `steps_for`.
+    keeps : str
+        Serial number under which its result is kept, or "".
+    """
+    steps, by_hand = steps_for(board, reads), lit_by_hand(board)
+    return PlanState(
+        steps=shown_steps(steps, by_hand),
+        windows=sum(step.windows for step in steps),
+        seconds=seconds_for(board, steps),
+        by_hand=by_hand,
+        keeps=keeps,
+    )
 
 
 class CalibrationRun:

@@ -34,6 +34,8 @@ class CalibrationPhase(StrEnum):
     """The user has to change the light and confirm it."""
     LOST = "lost"
     """The board went away; the user has to confirm that it goes on, once it is back."""
+    HALTED = "halted"
+    """No window can be kept, as on a full disk; the user has to confirm that it goes on."""
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -216,6 +218,7 @@ class CalibrationState:
             CalibrationPhase.RUNNING,
             CalibrationPhase.LIGHT,
             CalibrationPhase.LOST,
+            CalibrationPhase.HALTED,
         )
 
 
@@ -248,7 +251,7 @@ class CalibrationSource(Protocol):
         ...
 
     def proceed(self, turn: int | None = None) -> None:
-        """Continue: the light is as requested, or the board is back."""
+        """Continue: the light is as requested, or what stopped the captures is over."""
         ...
 
     def cancel(self) -> None:
@@ -257,6 +260,10 @@ class CalibrationSource(Protocol):
 
     def apply(self, turn: int | None = None) -> None:
         """Correct the board's reads by the result, and keep it; returns once that is so."""
+        ...
+
+    def undo(self, turn: int | None = None) -> None:
+        """Use and keep again what was before `apply`; returns once that is so."""
         ...
 
     def discard(self, turn: int | None = None) -> None:

@@ -16,22 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from focalloop.firmware_sim.default_calibration import DEFAULT_READS
 from focalloop.firmware_sim.errors import FocalloopError
+from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.wire import HelloAnswer
 from focalloop.host.board.client import Board
 from focalloop.host.errors import BoardLostError, sentence
-from focalloop.host.live.applied_calibration import (
-    AppliedCalibration,
-    BoardMemory,
-    correction_by,
-)
+from focalloop.host.live.applied_calibration import AppliedCalibration, BoardMemory, correction_by
 from focalloop.host.live.board_correction import BoardCorrection
-from focalloop.host.live.board_tasks import BoardTasks
-from focalloop.host.live.calibration_run import (
-    CalibrationRun,
-    lit_by_hand,
-    seconds_for,
-    steps_for,
-)
+from focalloop.host.live.board_tasks import BoardTasks, Task
+from focalloop.host.live.calibration_run import CalibrationRun, lit_by_hand, plan_for, steps_for
 from focalloop.host.live.calibration_state import (
     CalibrationPhase,
     CalibrationState,
@@ -57,6 +49,7 @@ _LOOK_S = 0.3
 """Time between two looks at the light while a person sets it."""
 
 _TRAIL = ("s_ss", "s_r")
+_STOPPED = (CalibrationPhase.LOST, CalibrationPhase.HALTED)
 
 
 class CalibratorError(FocalloopError):
@@ -128,25 +121,9 @@ class Calibrator:
         return self._meter.state(dark=run.steps[run.taken].light == 0)
 
     def plan(self, reads: int = DEFAULT_READS) -> PlanState:
-        """Return what would be captured.
-
-        Raises
-        ------
-        CaptureError
-            The number of reads is out of range, or the board cannot take captures.
-        BoardLostError
-            No board is connected.
-        """
+        """Return what would be captured; raises as `start` does."""
         board = self._connected().info
-        steps = steps_for(board, reads)
-        by_hand = lit_by_hand(board)
-        return PlanState(
-            steps=shown_steps(steps, by_hand),
-            windows=sum(step.windows for step in steps),
-            seconds=seconds_for(board, steps),
-            by_hand=by_hand,
-            keeps=self._applied.keeps(board),
-        )
+        return plan_for(board, reads, self._applied.keeps(board))
 
     def start(self, reads: int = DEFAULT_READS, turn: int | None = None) -> None:
         """Start a calibration as soon as the stream has stopped; returns at once.
@@ -164,8 +141,8 @@ class Calibrator:
             A calibration is in progress, or it is another turn.
         CaptureError
             The number of reads is out of range, or the board cannot take captures.
-        BoardLostError
-            No board is connected.
+        BoardLostError, WriteError
+            No board is connected, or there is no room for captures.
         """
         board = self._connected().info
         steps = steps_for(board, reads)
@@ -173,9 +150,9 @@ class Calibrator:
             if self._state.running:
                 raise CalibratorError("a calibration is already running: wait for it or cancel it")
             self._check_turn(turn)
+            self._run = CalibrationRun(board, steps)  # raises where the disk is full
             self._cancelled.clear()
             self._result = self._offered = None
-            self._run = CalibrationRun(board, steps)
             self._state = CalibrationState(
                 CalibrationPhase.RUNNING,
                 turn=self._state.turn + 1,
@@ -188,7 +165,7 @@ class Calibrator:
         self._submit()
 
     def proceed(self, turn: int | None = None) -> None:
-        """Continue: the light is as requested, or the board is back.
+        """Continue: the light is as requested, or what stopped the captures is over.
 
         Raises
         ------
@@ -204,7 +181,7 @@ class Calibrator:
             if self._state.phase is CalibrationPhase.LIGHT:
                 self._lit.set()
                 return
-            if self._state.phase is not CalibrationPhase.LOST or self._run is None:
+            if self._state.phase not in _STOPPED or self._run is None:
                 raise CalibratorError("no calibration is waiting for a change of light")
             self._run.check(self._connected().info)
             self._cancelled.clear()
@@ -214,17 +191,14 @@ class Calibrator:
     def cancel(self) -> None:
         """End the calibration in progress without a result.
 
-        Raises
-        ------
-        CalibratorError
-            None is in progress.
+        Raises a `CalibratorError` if none is in progress.
         """
         with self._lock:
             if not self._state.running:
                 raise CalibratorError("no calibration is in progress: there is nothing to cancel")
             self._cancelled.set()
             self._lit.set()
-            if self._state.phase is CalibrationPhase.LOST:
+            if self._state.phase in _STOPPED:
                 self._conclude(CalibrationPhase.CANCELLED)
 
     def apply(self, turn: int | None = None) -> None:
@@ -239,7 +213,7 @@ class Calibrator:
         CaptureError
             Another board is connected than the one that was calibrated.
         BoardLostError
-            The board is gone.
+            No board is connected.
         """
         with self._lock:
             result, offered, run = self._result, self._offered, self._run
@@ -251,14 +225,30 @@ class Calibrator:
             board = self._connected().info
             run.check(board)
             self._change(can_apply=False)
-        try:
-            self._tasks.submit(lambda board: self._applied.use(board.info, offered)).result()
-        except Exception:
-            self._change(can_apply=True)
-            raise
+        self._settle(lambda board: self._applied.use(board.info, offered), applied=False)
         kept = self._applied.keep(result, board)
         self._change(applied=True, kept=kept)
         self._telemetry.log(f"The calibration is applied. {kept}")
+
+    def undo(self, turn: int | None = None) -> None:
+        """Use and keep again what was before `apply`; returns once that is so.
+
+        Raises
+        ------
+        CalibratorError
+            Nothing is applied, or it is another turn.
+        FocalloopError
+            The board is gone, or what was kept cannot be put back; the result stays applied.
+        """
+        with self._lock:
+            self._check_turn(turn)
+            if not self._state.applied:
+                raise CalibratorError("no calibration is applied: there is nothing to undo")
+            self._connected()
+            self._change(applied=False)
+        self._settle(lambda _: self._applied.undo(), applied=True)
+        self._change(can_apply=True, kept="")
+        self._telemetry.log("The calibration is no longer applied: all is as before.")
 
     def discard(self, turn: int | None = None) -> None:
         """Forget the result.
@@ -296,6 +286,14 @@ class Calibrator:
                 "the calibration has gone on meanwhile, from another page: look at what it says now"
             )
 
+    def _settle(self, task: Task, *, applied: bool) -> None:
+        """Run a task between two streams; if it fails, the result is `applied` or not as before."""
+        try:
+            self._tasks.submit(task).result()
+        except Exception:
+            self._change(applied=applied, can_apply=not applied)
+            raise
+
     def _submit(self) -> None:
         self._tasks.submit(self._calibrate).add_done_callback(self._ended)
 
@@ -316,6 +314,7 @@ class Calibrator:
     def _calibrate(self, board: Board) -> None:
         run = self._run
         assert run is not None
+        run.check(board.info)
         by_hand = lit_by_hand(board.info)
         calibration: Calibration | None = None
         while run.taken < len(run.steps):
@@ -372,11 +371,8 @@ class Calibrator:
 
     def _show(self, calibration: Calibration, run: CalibrationRun) -> None:
         fit = fit_state(calibration, run.windows)
-        mark = {
-            name: MarkState(each.value, each.low, each.high)
-            for name, each in fit.estimates.items()
-            if name in _TRAIL
-        }
+        trailed = {name: fit.estimates[name] for name in _TRAIL if name in fit.estimates}
+        mark = {name: MarkState(each.value, each.low, each.high) for name, each in trailed.items()}
         self._change(fit=fit, trail=(*self._state.trail, mark))
 
     def _ended(self, done: Future[None]) -> None:
@@ -387,10 +383,13 @@ class Calibrator:
         elif self._cancelled.is_set():
             self._conclude(CalibrationPhase.CANCELLED)
             log("The calibration was cancelled.")
-        elif isinstance(failure, BoardLostError) and self._run is not None:
-            self._run.light = None  # whoever goes to the board may leave it in another light
-            self._change(CalibrationPhase.LOST, activity="", error=sentence(failure))
-            log("The calibration waits for the board.", "warning")
+        elif isinstance(failure, BoardLostError | WriteError) and self._run is not None:
+            phase = CalibrationPhase.HALTED
+            if isinstance(failure, BoardLostError):
+                phase = CalibrationPhase.LOST
+                self._run.light = None  # whoever goes to the board may leave it in another light
+            self._change(phase, activity="", error=sentence(failure))
+            log(f"The calibration waits: {sentence(failure)}", "warning")
         else:
             if not isinstance(failure, FocalloopError):
                 _log.error("a calibration failed", exc_info=failure)

@@ -70,7 +70,7 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
 
     @app.post("/api/calibration/proceed", responses=refusals(409, 422, 503))
     def post_proceed(turn: Turn = None) -> CalibrationState:
-        """Continue: the light is as the activity in the state requested, or the board is back."""
+        """Continue: the light is as the state asks for, or what stopped the captures is over."""
         calibrator.proceed(turn)
         return calibrator.state()
 
@@ -84,6 +84,12 @@ def add_calibration_routes(app: FastAPI, source: LiveSource) -> None:
     def post_apply(turn: Turn = None) -> CalibrationState:
         """Correct the board's reads by the result, and keep it; answers once that is so."""
         calibrator.apply(turn)
+        return calibrator.state()
+
+    @app.post("/api/calibration/undo", responses=refusals(409, 422, 503))
+    def post_undo(turn: Turn = None) -> CalibrationState:
+        """Use and keep again what was before the result was applied; answers once that is so."""
+        calibrator.undo(turn)
         return calibrator.state()
 
     @app.post("/api/calibration/discard", responses=refusals(409, 422))

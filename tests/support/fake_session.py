@@ -111,6 +111,9 @@ class FakeCalibrator:
     def apply(self, turn=None):
         self._note("apply", turn)
 
+    def undo(self, turn=None):
+        self._note("undo", turn)
+
     def discard(self, turn=None):
         self._note("discard", turn)
 

@@ -199,6 +199,18 @@ def test_a_calibration_is_run_read_saved_and_applied(browser, page, emulated, tm
     assert known.profile == session.calibrator.result.profile
     assert goes_on(session)
 
+    # One click takes all of it back, and another one applies it again.
+    assert page.evaluate("() => document.activeElement.id") == "calibration-undo"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#calibration-apply:enabled")
+    assert current(page) == "Result"
+    wait_until(lambda: session.state().corrected_by == "")
+    assert board_memory.recall(session._board.info) is None
+    assert goes_on(session)
+    page.click("#calibration-apply")
+    page.wait_for_selector("#calibration-undo:visible")
+    wait_until(lambda: session.state().corrected_by == "the calibration of this session")
+
     page.reload()
     page.wait_for_selector("#calibration-in-use:has-text('in use')")
     page.click("#calibration-again")
@@ -339,3 +351,27 @@ def test_a_request_that_comes_too_late_is_told(open_page, session_url, session, 
     page.click("#calibration-start")
     page.wait_for_selector("#calibration-say:not(:visible)", state="attached")
     assert session.calibrator.asked[-1] == ("start", 4, 0)
+
+
+def test_what_stops_the_captures_and_what_is_forgotten_is_said(open_page, session_url, session):
+    session.put(make_picture(1, session.ratio_map))
+    page = open_page(session_url)
+    halted = CalibrationState(
+        CalibrationPhase.HALTED,
+        turn=9,
+        error="Cannot write step-3: No space left on device.",
+        windows=5,
+        windows_total=14,
+    )
+    session.calibrator.now = halted
+    go(page, "calibrate")
+    page.wait_for_selector("#calibration-asked:has-text('No space left on device.')")
+    said = "The 5 windows so far are kept. Continue once there is room."
+    assert page.inner_text("#calibration-asked").endswith(said)
+    page.click("#calibration-proceed")
+    wait_until(lambda: session.calibrator.asked[-1:] == [("proceed", 9)])
+    session.calibrator.now = CalibrationState()  # that of another service
+    page.wait_for_selector("#calibration-say:has-text('was started again meanwhile')")
+    assert current(page) == "Board and light"
+    session.calibrator.now = replace(halted, phase=CalibrationPhase.CANCELLED)
+    page.wait_for_selector("#calibration-last:has-text('cancelled')")

@@ -2,7 +2,7 @@
  * What the service answers of a calibration, as `types.js` does of the rest.
  *
  * @typedef {object} CalibrationState
- * @property {"idle"|"running"|"light"|"lost"|"done"|"cancelled"|"failed"} phase
+ * @property {"idle"|"running"|"light"|"lost"|"halted"|"done"|"cancelled"|"failed"} phase
  * @property {number} turn Grows with each change; requests name it.
  * @property {string} activity
  * @property {boolean} by_hand Whether a person sets the light.

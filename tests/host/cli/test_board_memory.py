@@ -9,10 +9,12 @@ from focalloop.firmware_sim.fixed_pattern import FixedPattern, FixedPatternError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
 from focalloop.firmware_sim.noise import preset
 from focalloop.firmware_sim.virtual_board.settings import NO_SERIAL
+from focalloop.host.cli import board_memory
 from focalloop.host.cli.board_memory import (
     BoardMemoryError,
     check_serial,
     correction_for,
+    kept,
     recall,
     remember,
 )
@@ -105,3 +107,22 @@ def test_a_pattern_of_another_board_is_refused_and_a_damaged_one_is_said(state):
     found = correction_for(BOARD)
     assert (found.correction, found.by) == (None, "")
     assert found.said.startswith("The reads are not corrected: what is kept of the board s cannot")
+
+
+def test_what_was_kept_of_a_board_is_put_back_as_it_was(state):
+    board = replace(BOARD, serial="7")
+    assert kept("7") == {}
+    keep("7")
+    first = kept("7")
+    (state / "focalloop" / "boards" / "serial-7" / "profile.json").write_bytes(b"damaged")
+    damaged = kept("7")
+    other = replace(BENT, bend=0.03)
+    keep("7", profile=other)
+    assert recall(board).profile == other
+    for files in (damaged, first):
+        board_memory.keep("7", files)
+        assert kept("7") == files
+    assert recall(board).profile == BENT
+    for _ in range(2):
+        board_memory.keep("7", {})
+        assert (kept("7"), recall(board)) == ({}, None)

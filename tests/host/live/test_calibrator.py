@@ -1,46 +1,25 @@
 """The steps of a calibration, over a served board with the real emulator behind it."""
 
+import errno
+import os
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
-from focalloop.firmware_sim.errors import FocalloopError
 from focalloop.firmware_sim.files import WriteError
 from focalloop.firmware_sim.maps.ratio_map import RatioMap
-from focalloop.firmware_sim.virtual_board.board import VirtualBoard
-from focalloop.firmware_sim.virtual_board.settings import BoardSettings
 from focalloop.firmware_sim.wire import Feature
-from focalloop.host.board.client import Board
 from focalloop.host.captures.calibration_design import calibration_map
 from focalloop.host.errors import BoardLostError, CaptureError
+from focalloop.host.live import calibration_run
 from focalloop.host.live.board_tasks import BoardTasks
 from focalloop.host.live.calibration_state import CalibrationPhase
 from focalloop.host.live.calibrator import Calibrator, CalibratorError
 from focalloop.host.live.telemetry import Telemetry
-from tests.support.lamp import Lamp
-from tests.support.made_calibration import PROFILE as TRUTH
-from tests.support.served import on_pty
+from tests.support.calibrator_bench import SHAPE, by_hand
 from tests.support.waiting import wait_until
-
-SHAPE = (32, 48)
-
-
-def make_emulated(**settings):
-    board = VirtualBoard(Lamp(SHAPE), BoardSettings(profile=TRUTH, seed=3, **settings))
-    board.warm_up()
-    return board
-
-
-@contextmanager
-def by_hand(lacks=Feature.EMULATOR, memory=None, **settings):
-    """A calibrator over a board that says that it is real, its tasks, and the board."""
-    with on_pty(make_emulated(**settings)) as server, Board.open(server.url) as board:
-        board._driver.info = replace(board.info, features=board.info.features & ~lacks)
-        tasks, telemetry = BoardTasks(), Telemetry()
-        yield Calibrator(tasks, telemetry, lambda: board, memory), tasks, board
 
 
 def test_a_real_board_asks_the_user_to_change_the_light():
@@ -179,77 +158,6 @@ def test_a_request_of_another_turn_is_refused():
             calibrator.start(reads=2, turn=before)
 
 
-class Memory:
-    """Remembers in a list, for boards with the serial number 42 only."""
-
-    def __init__(self, error=None):
-        self.kept, self.error = [], error
-
-    def check_serial(self, serial):
-        if serial != "42":
-            raise FocalloopError("no other serial number")
-        return serial
-
-    def remember(self, found, pattern):
-        if self.error:
-            raise self.error
-        self.kept.append((found, pattern))
-
-
-@pytest.mark.parametrize(
-    ("serial", "error", "said"),
-    [
-        ("42", None, "It is kept for the board 42"),
-        ("7", None, "does not tell this board from others"),
-        ("42", WriteError("the disk is full"), "could not be kept: the disk is full"),
-    ],
-)
-def test_an_applied_result_is_kept_or_it_is_said_why_not(serial, error, said):
-    memory = Memory(error)
-    with by_hand(lacks=Feature(0), serial=serial, memory=memory) as (
-        calibrator,
-        tasks,
-        board,
-    ):
-        assert calibrator.plan(2).keeps == ("42" if serial == "42" else "")
-        calibrator.start(reads=2)
-        tasks.run_all(board)
-        assert calibrator.state().can_apply
-        assert calibrator.applied_to(board.info) is None
-        applying = threading.Thread(target=calibrator.apply, args=(calibrator.state().turn,))
-        applying.start()
-        wait_until(lambda: tasks.pending)
-        with pytest.raises(CalibratorError, match="applied"):
-            calibrator.discard()
-        tasks.run_all(board)
-        applying.join(10)
-        state = calibrator.state()
-        assert state.applied
-        assert said in state.kept
-        kept = [found for found, _ in memory.kept]
-        assert kept == ([calibrator.result] if "It is kept" in said else [])
-        in_use = calibrator.applied_to(board.info)
-        assert in_use.noise == calibrator.result.profile
-        assert in_use.correction.pattern is calibrator.result.pattern
-        assert calibrator.applied_to(replace(board.info, serial="another")) is None
-        with pytest.raises(CalibratorError, match="already"):
-            calibrator.apply()
-        with pytest.raises(CalibratorError, match="replaces"):
-            calibrator.discard()
-
-
-def test_a_result_can_be_discarded():
-    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
-        with pytest.raises(CalibratorError, match="no calibration"):
-            calibrator.discard()
-        calibrator.start(reads=2)
-        tasks.run_all(board)
-        calibrator.discard(calibrator.state().turn)
-        assert calibrator.result is None
-        assert calibrator.offered is None
-        assert calibrator.state().phase is CalibrationPhase.IDLE
-
-
 def test_the_plan_is_what_is_then_captured():
     with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
         planned = calibrator.plan(2)
@@ -317,3 +225,52 @@ def test_too_few_reads_are_refused_before_anything_happens():
         with pytest.raises(CaptureError, match="2 or more"):
             calibrator.start(reads=1)
         assert not tasks.pending
+
+
+def test_a_full_disk_costs_no_window_that_was_captured(monkeypatch):
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+        real, taken = calibration_run.take, []
+
+        def take(*given, **options):
+            if len(taken) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken.append(given)
+            return real(*given, **options)
+
+        monkeypatch.setattr(calibration_run, "take", take)
+        calibrator.start(reads=2)
+        tasks.run_all(board)
+        state = calibrator.state()
+        assert state.phase is CalibrationPhase.HALTED
+        assert state.error.endswith("No space left on device.")
+        assert (state.running, state.step) == (True, 2)
+        monkeypatch.undo()
+        calibrator.proceed(state.turn)
+        tasks.run_all(board)
+        state = calibrator.state()
+        assert (state.phase, state.error) == (CalibrationPhase.DONE, "")
+        assert state.fit.windows == state.windows_total
+
+
+def test_a_full_disk_at_the_start_leaves_the_result_before(monkeypatch):
+    def full(*_given, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+        calibrator.start(reads=2)
+        tasks.run_all(board)
+        result, state = calibrator.result, calibrator.state()
+        monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+        with pytest.raises(WriteError, match="No space left"):
+            calibrator.start(reads=2)
+        assert (calibrator.result, calibrator.state()) == (result, state)
+
+
+def test_captures_are_of_one_board_even_if_it_is_changed_in_the_last_moment():
+    with by_hand(lacks=Feature(0)) as (calibrator, tasks, board):
+        calibrator.start(reads=2)
+        board._driver.info = replace(board.info, serial="another")
+        tasks.run_all(board)
+        state = calibrator.state()
+        assert (state.phase, state.windows) == (CalibrationPhase.FAILED, 0)
+        assert "is not the one that is being calibrated" in state.error

@@ -308,6 +308,7 @@ def test_every_refusal_is_in_the_openapi_document(client):
         "/api/calibration/plan",
         "/api/calibration/light",
         "/api/calibration/apply",
+        "/api/calibration/undo",
         "/api/calibration/discard",
         "/api/calibration/profile.json",
         "/api/calibration/correction.npz",

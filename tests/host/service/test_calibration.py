@@ -35,7 +35,7 @@ from tests.support.made_calibration import LEVELS, S_SS, make_calibration
 def test_a_calibration_is_started_and_controlled(client, session):
     assert client.post("/api/calibration", json={"reads": 8}).status_code == 202
     assert client.post("/api/calibration?turn=3", json={}).status_code == 202
-    for path in ("proceed", "apply", "discard"):
+    for path in ("proceed", "apply", "undo", "discard"):
         assert client.post(f"/api/calibration/{path}?turn=5").status_code == 200
     assert client.delete("/api/calibration").json()["phase"] == "idle"
     assert session.calibrator.asked == [
@@ -43,6 +43,7 @@ def test_a_calibration_is_started_and_controlled(client, session):
         ("start", 4, 3),
         ("proceed", 5),
         ("apply", 5),
+        ("undo", 5),
         ("discard", 5),
         ("cancel",),
     ]
@@ -132,6 +133,7 @@ def test_an_error_is_answered_with_a_sentence(client, session, error, status):
         ("", {"reads": 4}),
         ("/proceed", None),
         ("/apply", None),
+        ("/undo", None),
         ("/discard", None),
     ):
         answer = client.post(f"/api/calibration{path}", json=body)
@@ -243,6 +245,7 @@ def test_a_foreign_page_cannot_calibrate():
         ("POST", "/api/calibration"),
         ("POST", "/api/calibration/proceed"),
         ("POST", "/api/calibration/apply"),
+        ("POST", "/api/calibration/undo"),
         ("POST", "/api/calibration/discard"),
         ("GET", "/api/calibration/plan"),
         ("GET", "/api/calibration/light"),

@@ -18,6 +18,9 @@ import { Start } from "./start.js";
  */
 
 const REFUSAL_MS = 12_000;
+const FORGOTTEN = "The service was started again meanwhile, and knows nothing of the calibration before: start another one.";
+/** Phases of which nothing is lost. */
+const QUIET = ["idle", "cancelled", "failed"];
 const STAGES = ["board", "captures", "result", "apply"];
 
 /** See `View` of `views/view.js`. */
@@ -57,7 +60,10 @@ export class View {
 
   /** @param {LiveState} state */
   follow(state) {
+    const { calibration: before } = this.#state ?? state;
     this.#state = state;
+    const kept = QUIET.includes(before.phase) || (before.applied && before.keeps);
+    if (state.calibration.turn < before.turn && !kept) this.#say(FORGOTTEN);
     const stage = stageOf(state);
     if (this.#said.text && performance.now() > this.#said.untilMs) this.#say("");
     this.#light.follow(state, stage);
@@ -125,6 +131,6 @@ export class View {
 
 /** @param {LiveState} state @returns {Stage} */
 function stageOf({ calibration: { phase } }) {
-  if (phase === "running" || phase === "light" || phase === "lost") return "captures";
+  if (["running", "light", "lost", "halted"].includes(phase)) return "captures";
   return phase === "done" && !location.hash.endsWith("/start") ? "result" : "board";
 }

@@ -26,16 +26,16 @@ export class Captures {
 
   /** @param {LiveState} state @param {boolean} busy */
   show({ calibration, board }, busy) {
-    const { phase, windows, windows_total: total, seconds_left: left, error, fit, trail } = calibration;
-    const waits = phase === "light" || phase === "lost";
+    const { phase, windows, windows_total: total, seconds_left: left, fit, trail } = calibration;
+    const waits = phase !== "running";
     setText("calibration-left", `${windows} of ${counted(total, "window")}${left === null || waits ? "" : `, ${leftOf(left)}`}`);
-    setText("calibration-activity", phase === "running" ? `${started(calibration.activity)}.` : waits ? "Waiting for you." : "");
+    setText("calibration-activity", phase === "running" ? `${started(calibration.activity)}.` : "Waiting for you.");
     byId("calibration-progress", HTMLProgressElement).value = total ? windows / total : 0;
     byId("calibration-ask").hidden = !waits;
     byId("calibration-ask").className = `inside ${phase}`;
-    const asked = phase === "lost" ? lostOf(error, windows, board !== null) : `${started(calibration.activity)}.`;
+    const asked = phase === "light" ? `${started(calibration.activity)}.` : stopped(calibration, board !== null);
     if (waits) setText("calibration-asked", asked);
-    this.#proceed.disabled = busy || (phase === "lost" && !board);
+    this.#proceed.disabled = busy || (phase !== "light" && !board);
     this.#cancel.disabled = busy;
     const asks = `${phase}${calibration.turn}`;
     if (!this.#proceed.disabled && asks !== this.#asked) {
@@ -89,9 +89,10 @@ function leftOf(seconds) {
   return `about ${seconds < 60 ? `${Math.round(seconds)} s` : clock(seconds)} left`;
 }
 
-/** @param {string} error @param {number} windows @param {boolean} back */
-function lostOf(error, windows, back) {
+/** Why there are no captures, and how they go on. @param {CalibrationState} calibration @param {boolean} back */
+function stopped({ phase, error, windows }, back) {
   const kept = windows ? ` The ${counted(windows, "window")} so far are kept.` : "";
+  if (phase === "halted") return `${error}${kept} Continue once there is room.`;
   return back
     ? `The board is back.${kept} Continue where the captures stopped.`
     : `The board is lost. ${error}${kept} Continue as soon as it is back.`;

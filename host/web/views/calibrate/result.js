@@ -19,13 +19,20 @@ const FIXED = /^(dsnu|prnu)/;
 export class Result {
   #apply = byId("calibration-apply", HTMLButtonElement);
   #discard = byId("calibration-discard", HTMLButtonElement);
+  #undo = byId("calibration-undo", HTMLButtonElement);
+  /** Whether the result was applied or given up here, so that the keyboard goes on at the other button. */ #acted = false;
   #curve = byId("calibration-curve", HTMLCanvasElement);
   #drawn = "";
   #shown = "";
 
   /** @param {import("./calibrate.js").Ask} ask @param {import("../view.js").Context["service"]} service */
   constructor(ask, service) {
-    this.#apply.addEventListener("click", () => ask("/apply", "POST"));
+    for (const [button, path] of /** @type {const} */ ([[this.#apply, "/apply"], [this.#undo, "/undo"]])) {
+      button.addEventListener("click", async () => {
+        this.#acted = true;
+        await ask(path, "POST");
+      });
+    }
     this.#discard.addEventListener("click", () => ask("/discard", "POST"));
     for (const file of ["profile.json", "correction.npz", "report.html"]) {
       byId(`calibration-${file.split(".")[0]}`, HTMLAnchorElement).href = service.address(`api/calibration/${file}`);
@@ -34,12 +41,18 @@ export class Result {
 
   /** @param {LiveState} state @param {boolean} busy */
   show(state, busy) {
-    const { calibration } = state;
+    const { calibration, corrected_by: by } = state;
     const { fit, applied } = calibration;
     if (!fit) return;
+    const turned = applied === this.#undo.hidden;
     this.#apply.hidden = this.#discard.hidden = applied;
+    this.#undo.hidden = !applied;
     this.#apply.disabled = this.#discard.disabled = busy || !calibration.can_apply || !state.board;
-    setText("calibration-in-use", applied ? "in use" : "");
+    this.#undo.disabled = busy || !state.board;
+    if (turned && this.#acted) (applied ? this.#undo : this.#apply).focus();
+    if (turned) this.#acted = false;
+    setText("calibration-in-use", applied ? "in use" : by ? `now by ${by}` : "");
+    byId("calibration-in-use").classList.toggle("muted", !applied);
     byId("calibration-correction").hidden = !corrects(fit);
     byId("calibration-effects").replaceChildren(...effectsOf(state, fit).map(([mood, about, text]) => (
       make("li", { className: mood }, make("b", {}, about), ` ${text}`))));
