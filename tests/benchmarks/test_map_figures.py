@@ -70,7 +70,7 @@ def write_plan(folder: Path, entries: list[dict]) -> None:
 def train(folder: Path) -> str:
     data, start, clips = (folder / f for f in ("train.npz", "start.safetensors", "clips.npz"))
     words = ("--data", data, "--start", start, "--clips", clips, "-o", folder / "runs")
-    return run("train", folder / "plan.json", *words)
+    return run("train", folder / "plan.json", *words, "--threads", 1)
 
 
 def test_a_run_is_scored_clip_by_clip_through_its_bundle(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_interrupted_run_is_left_to_be_continued(folder: Path) -> None:
     from focalloop.models.training.training_data import TrainingData
 
     start, clips = str(folder / "start.safetensors"), load_clips(folder / "clips.npz")
-    shared = Comparison(TrainingData.load(folder / "train.npz"), start, clips, "clips.npz")
+    shared = Comparison(TrainingData.load(folder / "train.npz"), start, clips, "clips.npz", 1)
     entry = Entry("stopped", "tile", 1, tile=[[1]], **QUICK)
     ended = shared.run(
         entry, folder / "stopped", lambda run: setattr(run, "stop_wanted", run.progress.step == 1)
