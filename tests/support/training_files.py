@@ -35,16 +35,17 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def training_file(tmp_path: Path) -> Path:
     """Six drifting sine gratings of 32 pixels, two of them for validation."""
-    return _gratings(tmp_path / "train.npz", 16)
+    return gratings(tmp_path / "train.npz", 16)
 
 
 @pytest.fixture
 def sequences_file(tmp_path: Path) -> Path:
     """The same over three windows in a row, for networks with memory."""
-    return _gratings(tmp_path / "sequences.npz", 48)
+    return gratings(tmp_path / "sequences.npz", 48)
 
 
-def _gratings(path: Path, frames: int) -> Path:
+def gratings(path: Path, frames: int) -> Path:
+    """Write a training file of six gratings that drift over so many frames."""
     y, x = np.mgrid[:32, :32]
     t = np.arange(frames)[:, None, None]
     speeds = np.array([0.0, 0.3, -0.4, 0.6, 0.2, -0.2])

@@ -30,6 +30,7 @@ from focalloop.models.training.run import LOG, RunSettings
 from focalloop.models.training.run_log import RunLog
 from focalloop.models.training.training_data import TrainingData
 from tests.support import ROOT
+from tests.support.training_files import gratings
 
 SMALL = EdgeSettings(width=8, context=4, blocks=1)
 SETTINGS = RunSettings(
@@ -42,14 +43,15 @@ from safetensors.torch import save_file
 from focalloop.models.training import distributed
 from tests.models.training.test_distributed import small_map_run, small_run
 
-training_file, folder, kind = sys.argv[1:]
+training_file, folder = map(Path, sys.argv[1:])
 with distributed.joined("cpu"):
-    run = {"map": small_map_run, "network": small_run}[kind](Path(training_file))
-    run.train(Path(folder))
-    learned = {name: v for name, v in run.state().items() if name.startswith("network.")}
-    if kind == "map":
-        learned["logits"] = run.policy.logits.detach()
-    save_file(learned, Path(folder) / f"{distributed.rank()}.weights")
+    for kind, make in (("network", small_run), ("map", small_map_run)):
+        run = make(training_file)
+        run.train(folder / kind)
+        learned = {name: v for name, v in run.state().items() if name.startswith("network.")}
+        if kind == "map":
+            learned["logits"] = run.policy.logits.detach()
+        save_file(learned, folder / kind / f"{distributed.rank()}.weights")
 """
 
 
@@ -64,18 +66,27 @@ def small_map_run(training_file: Path) -> MapRun:
     return MapRun(policy, TrainingData.load(training_file), replace(SETTINGS, batch=8, steps=6))
 
 
-def on_two_processes(kind: str, training_file: Path, folder: Path) -> list[subprocess.Popen[bytes]]:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what two processes learned together: a network, and then a map.
+
+    Loading torch takes each of them far longer than to learn.
+    """
+    folder = tmp_path_factory.mktemp("together")
+    training_file = gratings(folder / "train.npz", 16)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    return [
+    workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(training_file), str(folder), kind],
+            [sys.executable, "-c", WORKER, str(training_file), str(folder)],
             cwd=ROOT,
             env=os.environ | address | {"RANK": str(rank), "WORLD_SIZE": "2"},
         )
         for rank in range(2)
     ]
+    assert exit_codes(workers) == [0, 0]
+    return folder
 
 
 def exit_codes(workers: list[subprocess.Popen[bytes]]) -> list[int]:
@@ -113,24 +124,19 @@ def both_shares(run: NetworkRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, T
 
 
 def test_two_processes_learn_what_one_does_from_both_their_shares(
-    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = on_two_processes("network", training_file, tmp_path)
     alone = both_shares(small_run(training_file), monkeypatch)
-    assert exit_codes(workers) == [0, 0]
-
-    first, second = (load_file(tmp_path / f"{rank}.weights") for rank in range(2))
+    first, second = (load_file(trained / f"network/{rank}.weights") for rank in range(2))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
         expected = alone[name.removeprefix("network.")]
         torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5)
-    assert [row["step"] for row in RunLog(tmp_path / LOG).rows()] == ["3"]
+    assert [row["step"] for row in RunLog(trained / "network" / LOG).rows()] == ["3"]
 
 
-def test_two_processes_learn_one_map(training_file: Path, tmp_path: Path) -> None:
-    workers = on_two_processes("map", training_file, tmp_path)
-    assert exit_codes(workers) == [0, 0]
-    first, second = (load_file(tmp_path / f"{rank}.weights") for rank in range(2))
+def test_two_processes_learn_one_map(trained: Path) -> None:
+    first, second = (load_file(trained / f"map/{rank}.weights") for rank in range(2))
     assert first["logits"].shape == (4, 4, 5)
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
