@@ -30,7 +30,8 @@ def session():
 
 @pytest.fixture
 def client(app, session):
-    return TestClient(app)
+    with TestClient(app) as client:  # one event loop for all its requests
+        yield client
 
 
 @contextmanager
