@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# With a process per core, further threads only take turns. NumPy and torch read this when loaded.
+# Beside as many processes, further threads only take turns. NumPy and torch read this when loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
