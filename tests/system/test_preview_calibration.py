@@ -240,7 +240,9 @@ def test_every_step_fits_its_window(page):
         for width, height in ((1440, 900), (1000, 900), (390, 844)):
             page.set_viewport_size({"width": width, "height": height})
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-            for box in page.locator(".calibrate .stage:visible > *:visible").all():
+            for box in page.locator(
+                ".calibrate .stage:visible > *:visible, .calibrate .stage:visible table:visible"
+            ).all():
                 place = box.bounding_box()
                 assert 0 <= place["x"] <= place["x"] + place["width"] <= width
 
