@@ -85,6 +85,7 @@ class Calibrator:
         self._tasks, self._telemetry, self._board = tasks, telemetry, board
         self._applied = AppliedCalibration(memory)
         self._lock = threading.RLock()
+        self._settling = threading.Lock()  # held while a result is applied or taken back
         self._state = CalibrationState()
         self._run: CalibrationRun | None = None
         self._meter = LightMeter()
@@ -146,7 +147,7 @@ class Calibrator:
         """
         board = self._connected().info
         steps = steps_for(board, reads)
-        with self._lock:
+        with self._settling, self._lock:
             if self._state.running:
                 raise CalibratorError("a calibration is already running: wait for it or cancel it")
             self._check_turn(turn)
@@ -189,10 +190,7 @@ class Calibrator:
         self._submit()
 
     def cancel(self) -> None:
-        """End the calibration in progress without a result.
-
-        Raises a `CalibratorError` if none is in progress.
-        """
+        """End the calibration in progress without a result; a `CalibratorError` if none is."""
         with self._lock:
             if not self._state.running:
                 raise CalibratorError("no calibration is in progress: there is nothing to cancel")
@@ -215,20 +213,21 @@ class Calibrator:
         BoardLostError
             No board is connected.
         """
-        with self._lock:
-            result, offered, run = self._result, self._offered, self._run
-            self._check_turn(turn)
-            if result is None or offered is None or run is None:
-                raise CalibratorError("there is no calibration to apply: run one first")
-            if self._state.applied:
-                raise CalibratorError("the calibration is applied already")
-            board = self._connected().info
-            run.check(board)
-            self._change(can_apply=False)
-        self._settle(lambda board: self._applied.use(board.info, offered), applied=False)
-        kept = self._applied.keep(result, board)
-        self._change(applied=True, kept=kept)
-        self._telemetry.log(f"The calibration is applied. {kept}")
+        with self._settling:
+            with self._lock:
+                result, offered, run = self._result, self._offered, self._run
+                self._check_turn(turn)
+                if result is None or offered is None or run is None:
+                    raise CalibratorError("there is no calibration to apply: run one first")
+                if self._state.applied:
+                    raise CalibratorError("the calibration is applied already")
+                board = self._connected().info
+                run.check(board)
+                self._change(can_apply=False)
+            self._settle(lambda board: self._applied.use(board.info, offered), applied=False)
+            kept = self._applied.keep(result, board)
+            self._change(applied=True, kept=kept)
+            self._telemetry.log(f"The calibration is applied. {kept}")
 
     def undo(self, turn: int | None = None) -> None:
         """Use and keep again what was before `apply`; returns once that is so.
@@ -240,15 +239,16 @@ class Calibrator:
         FocalloopError
             The board is gone, or what was kept cannot be put back; the result stays applied.
         """
-        with self._lock:
-            self._check_turn(turn)
-            if not self._state.applied:
-                raise CalibratorError("no calibration is applied: there is nothing to undo")
-            self._connected()
-            self._change(applied=False)
-        self._settle(lambda _: self._applied.undo(), applied=True)
-        self._change(can_apply=True, kept="")
-        self._telemetry.log("The calibration is no longer applied: all is as before.")
+        with self._settling:
+            with self._lock:
+                self._check_turn(turn)
+                if not self._state.applied:
+                    raise CalibratorError("no calibration is applied: there is nothing to undo")
+                self._connected()
+                self._change(applied=False)
+            self._settle(lambda _: self._applied.undo(), applied=True)
+            self._change(can_apply=True, kept="")
+            self._telemetry.log("The calibration is no longer applied: all is as before.")
 
     def discard(self, turn: int | None = None) -> None:
         """Forget the result.

@@ -185,3 +185,23 @@ def failed(error):
     future = Future()
     future.set_exception(error)
     return future
+
+
+def test_another_calibration_does_not_begin_while_a_result_is_being_applied():
+    with by_hand(lacks=Feature(0), serial="42", memory=Memory()) as (calibrator, tasks, board):
+        calibrator.start(reads=2)
+        tasks.run_all(board)
+        applying = threading.Thread(target=calibrator.apply)
+        applying.start()
+        wait_until(lambda: tasks.pending)
+        starting = threading.Thread(target=calibrator.start, args=(2,))
+        starting.start()
+        assert not calibrator.state().running
+        tasks.run_all(board)
+        for thread in (applying, starting):
+            thread.join(10)
+        assert calibrator.applied_to(board.info) is not None
+        assert (calibrator.state().running, calibrator.state().applied) == (True, False)
+        tasks.run_all(board)
+        state = calibrator.state()
+        assert (state.phase, state.applied, state.can_apply) == (CalibrationPhase.DONE, False, True)
