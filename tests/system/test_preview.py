@@ -49,6 +49,11 @@ def test_pictures_play_side_by_side_with_the_truth(page, live):
     assert np.sqrt((error**2).mean()) < truth.std()  # of the same moment
     assert np.abs(final.astype(float) - truth).mean() < np.abs(initial.astype(float) - truth).mean()
     assert page.inner_text("#badge") == "SIMULATED"
+    assert page.get_attribute("#scene-note", "title").startswith(
+        "box.mp4: 256 × 256, filmed at 30 "
+    )
+    assert page.inner_text(".of-final .scale").split() == ["0", "1"]
+    assert page.inner_text(".of-error .scale").split() == ["0", "⅛"]
     assert page.inner_text("#saved") == saved_by(DEFAULT_MAP)
     assert page.inner_text("#identity").startswith(live.state()["board"]["name"])
 

@@ -157,8 +157,9 @@ def test_what_the_session_does_before_it_streams_is_said_and_for_how_long(
     assert page.inner_text("#phase") == "connecting"
     session.phase, session.activity = Phase.UPLOADING, "uploading the ratio map"
     page.wait_for_selector("#notice.info:has-text('Uploading the ratio map')")
-    figure = "getComputedStyle(document.getElementById('saved').parentElement)"
-    assert page.evaluate(f"() => Number({figure}.opacity) < 1")
+    colour = "(name) => getComputedStyle(document.getElementById(name)).color"
+    stale = page.evaluate(colour, "saved")
+    assert stale != page.evaluate(colour, "bundle")
     session.phase = Phase.STOPPED
     session.messages = (Message(0.0, "error", "The pattern is of another board."),)
     page.wait_for_selector("#notice.error:has-text('another board. Start focalloop again')")
@@ -285,3 +286,26 @@ def test_a_calibration_that_waits_for_light_continues_on_request(open_page, sess
     page.wait_for_selector("#calibration-asked:has-text('Cover the sensor')")
     page.click("button:text('Continue')")
     wait_until(lambda: ("proceed", 7) in session.calibrator.asked)
+
+
+def test_a_token_that_expires_costs_no_step(browser, session):
+    session.put(make_picture(1, session.ratio_map))
+    session.calibrator.now = CalibrationState(
+        CalibrationPhase.LIGHT, turn=5, activity="cover the sensor", windows=4, windows_total=8
+    )
+    page = browser.new_page()
+    with served_page(session, token="the first") as url:
+        page.goto(f"{url}?token=the+first#/calibrate")
+        page.wait_for_selector("#calibration-proceed:enabled")
+        page.context.clear_cookies()
+        page.click("#calibration-proceed")
+        page.wait_for_selector("#calibration-say:has-text('token')")
+        assert session.calibrator.asked == []
+    with served_page(session, int(url.rpartition(":")[2].strip("/")), token="the second"):
+        page.wait_for_selector("#token-say:has-text('does not know this token')")
+        page.fill("#token", "the second")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#calibration-asked:has-text('Cover the sensor')")
+        page.click("#calibration-proceed")
+        wait_until(lambda: session.calibrator.asked[-1:] == [("proceed", 5)])
+        page.close()

@@ -124,7 +124,8 @@ export class Radio {
     const plane = Uint8Array.from(rows.join(""), (digit) => Math.round((255 * Number(digit)) / TOP_RATE));
     if (rows.length) this.#rates.show(plane, rows.length, rows[0].length, HEAT);
     else this.#rates.clear();
-    const why = lost ? "The newest window was lost." : `There are no rates in ${choice.method}.`;
+    const none = choice.method === "semcom" ? "No window has been sent yet." : "This method has no rates.";
+    const why = lost ? "The newest window was lost." : none;
     setText("radio-rates-empty", rows.length ? "" : why);
   }
 
