@@ -2,9 +2,10 @@
 
 A coded aperture says in which slots a measurement collected its light, for each pixel on its own,
 so no filter over pixels can know it by heart as `focalloop.models.networks.edge` does. Here the
-sensor itself is part of the network (deep unfolding, Gregor and LeCun 2010): each stage measures
-the video so far again, through the aperture, and turns what is missing in the measurements into a
-correction of the video.
+sensor itself is part of the network (deep unfolding, Gregor and LeCun 2010). The video begins as
+the edge network rebuilds it, to which a measurement is the mean brightness of its span. Each of
+several stages measures the video so far again, through the aperture, and turns what is missing in
+the measurements into a correction of the video.
 
 A stage begins as a step of gradient descent towards the most probable video, if videos are still
 pictures plus motion that is smooth in space and time: what is missing goes back into the open
@@ -25,14 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from focalloop.models.networks.edge import ResidualBlock
-from focalloop.models.networks.interpolation import (
-    by_plane,
-    by_span,
-    exactly,
-    interpolated,
-    span_means,
-)
+from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings, ResidualBlock
+from focalloop.models.networks.interpolation import by_plane, by_span, exactly, span_means
 from focalloop.models.networks.sensing import MAX_READS, brightness, divisors, spread
 
 CELL = 2
@@ -62,6 +57,8 @@ class ApertureSettings:
         Channels on the cells of 4x4 pixels.
     stages : int
         Number of stages.
+    coarse : int
+        Residual blocks of the edge network on its coarser grid.
     aperture : bool
         Always true: the network has the aperture as its third input.
     profile : {'aperture'}
@@ -72,8 +69,14 @@ class ApertureSettings:
     width: int = 48
     context: int = 64
     stages: int = 3
+    coarse: int = 1
     aperture: bool = True
     profile: Literal["aperture"] = field(default="aperture", init=False)
+
+    @property
+    def edge(self) -> EdgeSettings:
+        """Size of the edge network that the video begins with."""
+        return EdgeSettings(self.slots, coarse=self.coarse)
 
 
 class Sensor:
@@ -252,12 +255,13 @@ class ApertureNetwork(nn.Module):
     This module is the deployed graph, which includes initial reconstruction and padding.
     """
 
-    outer = ("filters", "squeeze", "head")
+    outer = ("filters", *EdgeNetwork.outer)
     """Layers at both ends of the network, which the optimiser treats separately."""
 
     def __init__(self, settings: ApertureSettings | None = None) -> None:
         super().__init__()
         self.settings = settings or ApertureSettings()
+        self.edge = EdgeNetwork(self.settings.edge)
         self.stages = nn.ModuleList(Stage(self.settings) for _ in range(self.settings.stages))
         width = self.settings.width
         self.carries = nn.ModuleList(
@@ -282,8 +286,10 @@ class ApertureNetwork(nn.Module):
             # A pixel that never opens is like one that is not measured.
             masks = torch.stack(taken, dim=1).to(reads.dtype) * opened.amax(1, keepdim=True)
             known = _without_shut_spans(planes, masks, opened)
-            video = cells(spread(interpolated(known, masks, slots), slots))
             sensor = Sensor(planes, masks, opened)
+        begun = self.edge.from_sorted(known, masks)
+        with exactly(reads.device.type):
+            video = cells(begun)
         last, carried = torch.zeros_like(video), None
         for number, stage in enumerate(self.stages):
             last, features = stage(video, sensor, last, carried)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from focalloop.firmware_sim.noise import PRESETS, NoiseProfile
 from focalloop.models.errors import TrainError
+from focalloop.models.networks.aperture import ApertureSettings
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.profiles import (
     NetworkSettings,
@@ -102,6 +103,8 @@ def find_start(
 
 def _grown(settings: NetworkSettings, network: NetworkSettings) -> NetworkSettings:
     """Return `settings` with what `fitted` can change to be that of `network`."""
+    if isinstance(network, ApertureSettings) and isinstance(settings, EdgeSettings):
+        return network if replace(settings, noise=False) == network.edge else settings
     # An aperture changes what is measured, not the shape of the weights.
     grown = replace(settings, aperture=network.aperture)
     if isinstance(grown, EdgeSettings) and isinstance(network, EdgeSettings):
@@ -121,13 +124,16 @@ def fitted(
     """Turn weights into those of a larger network, or of one for a single noise; same function.
 
     Parts that the weights lack begin such that they contribute nothing. A network that was told the
-    noise becomes one for `noise` alone if `network` is told none.
+    noise becomes one for `noise` alone if `network` is told none. An edge network becomes the part
+    of an aperture network that the video begins with; the stages begin as they do at random.
     """
     if is_told(settings) and not is_told(network):
         told = build_network(settings)
         assert isinstance(told, EdgeNetwork)
         told.load_state_dict(weights)
         weights = told.for_noise(*noise.shot_and_read()).state_dict()
+    if isinstance(network, ApertureSettings) and isinstance(settings, EdgeSettings):
+        weights = {f"edge.{name}": value for name, value in weights.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # so that their digest, and a run that resumes, is the same
         return build_network(network).state_dict() | weights

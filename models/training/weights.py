@@ -98,7 +98,9 @@ def load_weights(
             name: value.shape for name, value in build_network(settings).state_dict().items()
         }
     if {name: value.shape for name, value in weights.items()} != expected:
-        raise TrainError(f"{path} is damaged: its weights do not match its own settings")
+        raise TrainError(
+            f"{path} is damaged, or of another version: its weights do not match its settings"
+        )
     return settings, weights
 
 

@@ -10,6 +10,7 @@ import torch
 
 from focalloop.firmware_sim.noise import preset
 from focalloop.models.errors import TrainError
+from focalloop.models.networks.aperture import ApertureNetwork, ApertureSettings
 from focalloop.models.networks.edge import EdgeNetwork, EdgeSettings
 from focalloop.models.networks.profiles import default_settings
 from focalloop.models.networks.sensing import clean_reads
@@ -56,6 +57,22 @@ def test_a_network_for_one_noise_starts_from_one_that_was_told_it(tmp_path: Path
     torch.testing.assert_close(alone(reads, levels), told(reads, levels, noise=noise))
     other = told(reads, levels, noise=noise * 4)
     assert float((other - alone(reads, levels)).abs().max()) > 1e-3
+
+
+def test_an_aperture_network_begins_with_the_video_of_an_edge_network(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    told = saved(EdgeSettings(coarse=1, noise=True), path)
+    start = find_start(str(path), ApertureSettings(), [], PAPER)
+    assert start.weights is not None
+    network = ApertureNetwork().requires_grad_(False)
+    network.load_state_dict(dict(start.weights))
+    levels = torch.full((1, 12, 12), 2, dtype=torch.uint8)
+    reads = clean_reads(torch.rand(1, 16, 12, 12), levels)
+    expected = told(reads, levels, noise=torch.tensor([[PAPER.s_ss, PAPER.s_r]]))
+    torch.testing.assert_close(network.edge(reads, levels), expected)
+    saved(SMALL, path)
+    with pytest.raises(TrainError, match="of the edge network, not of the aperture network"):
+        find_start(str(path), ApertureSettings(), [], PAPER)
 
 
 def test_a_smaller_network_does_not_start_from_a_larger_one(tmp_path: Path) -> None:
