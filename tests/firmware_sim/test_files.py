@@ -80,6 +80,7 @@ from focalloop.firmware_sim.files import folder_written_whole, written_whole
 from focalloop.host.cli.main import end_in_order
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as nohup has
 end_in_order()
 folder = Path(sys.argv[1])
 with written_whole(folder / "map.npz") as file, folder_written_whole(folder / "night") as capture:

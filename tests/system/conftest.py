@@ -27,7 +27,8 @@ BROWSERS_OWN_REMARKS = r"status of (4|503)"
 """On a refused upload."""
 
 
-@pytest.fixture(scope="session")
+# For one file: while its driver runs, asyncio has a loop in this thread, and takes no other.
+@pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
@@ -67,7 +68,7 @@ def page(open_page, live):
     return open_page(live.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def modules(browser):
     """A page without a service, from which the modules of `host/web` can be imported."""
     host = "http://page.test"
