@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.training_hours LOG.csv... -o PICTURE.png`` joins the logs of the runs, in
 their order, and prints the hours until the end of each and its quality then. The shipped logs are
-``docs/results/training/told-*.csv``.
+``docs/results/training/told-*.csv`` and ``aperture-*.csv``.
 """
 
 from __future__ import annotations

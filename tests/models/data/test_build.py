@@ -156,6 +156,13 @@ def test_build_says_in_one_sentence_what_a_folder_of_sources_lacks(tmp_path: Pat
     assert not (tmp_path / "t.npz").exists()
 
 
+def test_a_share_of_slow_windows_needs_slow_ones(tmp_path: Path) -> None:
+    arguments = ["data", "build", "-o", str(tmp_path / "t.npz"), "--slow-share", "0.5"]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "--slow-share is for --slow" in result.stderr
+
+
 def test_slow_windows_move_less(pictures: Path) -> None:
     made = {}
     for share in (0.0, 0.5, 1.0):
